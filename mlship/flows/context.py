@@ -1,0 +1,37 @@
+"""What a flow is handed to reach the world with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlship.home import Home
+from mlship.progress import Progress
+from mlship.runner import Runner
+
+
+@dataclass(frozen=True)
+class Context:
+    """clock: seconds since the epoch. who: `user@host pid 1234`, for lease and history. cwd: where relative paths start."""
+
+    home: Home
+    runner: Runner
+    progress: Progress
+    environ: Mapping[str, str]
+    cwd: Path
+    clock: Callable[[], float]
+    who: str
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which project is meant, as the command line says it; empty strings were not said.
+
+    file: mlship.yaml (-f), None: looked for in cwd and its parents. name: a project without a YAML.
+    """
+
+    file: Path | None = None
+    name: str = ""
+    environment: str = ""
+    target: str = ""

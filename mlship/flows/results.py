@@ -1,0 +1,223 @@
+"""What each flow gives back; `cli/views.py` prints these and `--json` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlship.errors import Finding
+from mlship.releases.history import Entry
+from mlship.targets.base import Action, LogLine, Observed, ServiceRow
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """init. written: files made, in order. kept: files that were there already and differ from what init would write."""
+
+    file: Path
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    model: ModelReport
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """A model for people. inputs: one line such as `4 features (2 text, 1 nullable)`. sample: number of rows."""
+
+    name: str
+    framework: str
+    title: str
+    path: str
+    size: int
+    sha256: str
+    inputs: str = ""
+    sample: int = 0
+    code: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """check: everything that can be known without building."""
+
+    project: str
+    models: tuple[ModelReport, ...]
+    environment: str
+    python: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer. size: uncompressed bytes; compressed: bytes moved. is_new: was not in the store before this build."""
+
+    role: str
+    name: str
+    size: int
+    compressed: int
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Built:
+    """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done."""
+
+    project: str
+    models: tuple[ModelReport, ...]
+    environment: str
+    base: str
+    packages: int
+    reference: str
+    content: str
+    digest: str
+    platform: str
+    size: int
+    compressed: int
+    layers: tuple[LayerReport, ...]
+    checks: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    engine: str
+    unchanged: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """A release as every command shows it. models: name -> sha256 hex."""
+
+    id: str
+    content: str
+    models: Mapping[str, str]
+    created: float
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back."""
+
+    project: str
+    environment: str
+    target: str
+    service: str
+    release: ReleaseView | None
+    previous: ReleaseView | None
+    actions: tuple[Action, ...]
+    create: tuple[str, ...]
+    update: tuple[str, ...]
+    delete: tuple[str, ...]
+    steps: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    undo: str
+    fingerprint: str
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.actions
+
+
+@dataclass(frozen=True)
+class Verified:
+    """verify. text: `release id and 20 predictions ok` or `release id and readiness only`."""
+
+    release: str
+    endpoint: str
+    predictions: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """deploy and rollback. unchanged: what is live is what was wanted."""
+
+    plan: PlanView
+    release: ReleaseView
+    previous: ReleaseView | None
+    endpoint: str
+    verified: Verified | None
+    generation: int
+    unchanged: bool
+    seconds: float
+    sample_body: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """status. observed: as the target saw it; live is what the records say, serving what the server says."""
+
+    project: str
+    environment: str
+    target: str
+    endpoint: str
+    live: ReleaseView | None
+    previous: ReleaseView | None
+    serving: str
+    observed: Observed
+    engine: str = "original"
+
+
+@dataclass(frozen=True)
+class HistoryView:
+    """history: entries oldest first; restorable and rejected by release id."""
+
+    project: str
+    environment: str
+    target: str
+    live: str
+    entries: tuple[Entry, ...]
+    releases: tuple[ReleaseView, ...]
+    rejected: Mapping[str, str]
+    restorable: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """list. unreachable: target -> why it could not be asked."""
+
+    services: tuple[ServiceRow, ...]
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """destroy. removed: lines for people; empty when there was nothing."""
+
+    project: str
+    environment: str
+    target: str
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Logs:
+    """logs, when they are not followed."""
+
+    lines: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """predict: the live service's answer to the sample or to the given body."""
+
+    endpoint: str
+    release: str
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """render: files written below the folder."""
+
+    folder: Path
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """doctor: one finding a check; severity note means fine."""
+
+    findings: tuple[Finding, ...]

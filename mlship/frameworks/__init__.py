@@ -1,0 +1,1 @@
+"""Model files -> ModelSpec: one file a framework."""

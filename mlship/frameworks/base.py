@@ -1,0 +1,76 @@
+"""What is known of a model before anything of it is loaded, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlship.server.manifest import Signature, Tolerance
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model on this machine. name: its path inside the model folder, `/` between parts."""
+
+    path: Path
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class CodeFile:
+    """One file of the user's own packages. name: its path below the folder that goes on sys.path."""
+
+    path: Path
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as its files tell it; nothing was loaded to learn this.
+
+    framework: `sklearn`, `python`. format: `joblib`, `pickle`, `skops`, `none`. names: the exact (module.name) globals that
+    the file refers to, sorted. versions: what the model recorded of the packages that wrote it ({"scikit-learn": "1.9.1"}).
+    modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
+    """
+
+    name: str
+    uri: str
+    files: tuple[ModelFile, ...]
+    framework: str
+    format: str
+    sha256: str
+    names: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    code: tuple[CodeFile, ...] = ()
+    trust: tuple[str, ...] = ()
+    loader: str = ""
+    method: str = ""
+    sample: tuple[Any, ...] = ()
+    tolerance: Tolerance = Tolerance()
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a locked-down child found when it loaded the model.
+
+    title: for people, such as `Pipeline`. answers: the body that `/predict` gives for the sample, or None without a sample.
+    load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
+    """
+
+    signature: Signature
+    title: str
+    answers: Mapping[str, Any] | None
+    load_s: float
+    peak_memory: int
+    versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""(Project, ModelSpecs) -> BuildPlan -> Image."""

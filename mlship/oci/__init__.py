@@ -1,0 +1,1 @@
+"""Images on disk, in registries and in engines: the bottom layer under image and releases."""

@@ -1,0 +1,1 @@
+"""What was served, what is served, and what may be served again."""

@@ -1,0 +1,134 @@
+"""What happened, in order, and what may be served again. Pure: every change gives a new History."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from mlship.errors import MlshipError
+from mlship.releases.release import Release, Served
+
+EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One committed event. release: its id. when: seconds since the epoch. why: a reason in words, else empty.
+
+    plan, verify, prices: plain data, shown as they are. git: the commit of the project's folder, if it has one.
+    """
+
+    generation: int
+    release: str
+    action: EntryAction
+    by: str
+    when: float
+    why: str = ""
+    git: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    verify: Mapping[str, Any] = field(default_factory=dict)
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class History:
+    """The records of one project in one environment on one target.
+
+    live: id of the release that is committed as serving, or empty. generation: counts commits; compared inside each commit.
+    rejected: release id -> reason. operating: the operating part (scale, cost, rollout, labels) as plain data.
+    """
+
+    project: str
+    environment: str
+    target: str
+    generation: int = 0
+    live: str = ""
+    releases: tuple[Release, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    operating: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def next_sequence(self) -> int:
+        """Sequences are never given twice, not even to a release that was rejected or pruned."""
+        told = [int(entry.release[1:].split("-")[0]) for entry in self.entries if entry.release]
+        return max([release.sequence for release in self.releases] + told, default=0) + 1
+
+    @property
+    def live_release(self) -> Release | None:
+        return next((release for release in self.releases if release.id == self.live), None)
+
+    def find(self, wanted: str) -> Release:
+        """By id, or by its sequence (`r12`). Raises MlshipError that names the known ones."""
+        for release in self.releases:
+            if wanted in (release.id, f"r{release.sequence}"):
+                return release
+        known = ", ".join(release.id for release in self.releases) or "none"
+        raise MlshipError(
+            f"there is no release {wanted} of {self.project} to serve again; known: {known}",
+            fix=f"mlship history {self.project}",
+            code="unknown-release",
+        )
+
+    def same_as_live(self, served: Served) -> bool:
+        live = self.live_release
+        return live is not None and live.served.digest() == served.digest()
+
+    def rejection(self, served: Served) -> str:
+        """Why this very content was rejected before, or empty."""
+        digest = served.digest()
+        for release in self.releases:
+            if release.served.digest() == digest and release.id in self.rejected:
+                return f"{release.id}: {self.rejected[release.id]}"
+        return ""
+
+    def rollback_candidate(self) -> Release | None:
+        """The last good release that is neither live nor was rejected."""
+        served = [entry.release for entry in self.entries if entry.action in ("deploy", "rollback")]
+        for release_id in reversed(served):
+            if release_id != self.live and release_id not in self.rejected:
+                release = next((known for known in self.releases if known.id == release_id), None)
+                if release is not None:
+                    return release
+        return None
+
+    def deployed(self, release: Release, entry: Entry, operating: Mapping[str, Any]) -> History:
+        """The release is live; deploying content again that was rejected clears its rejection."""
+        kept = tuple(known for known in self.releases if known.id != release.id)
+        return replace(
+            self._with(entry),
+            live=release.id,
+            releases=(*kept, release),
+            rejected={name: why for name, why in self.rejected.items() if name != release.id},
+            operating=operating,
+        )
+
+    def rolled_back(self, to: Release, entry: Entry, reason: str) -> History:
+        """`to` is live again; the release that it replaced is rejected with the reason."""
+        rejected = {name: why for name, why in self.rejected.items() if name != to.id}
+        if self.live and self.live != to.id:
+            rejected[self.live] = reason
+        return replace(self._with(entry), live=to.id, rejected=rejected)
+
+    def refused(self, release: Release, entry: Entry, reason: str) -> History:
+        """The release failed verification: it is remembered as rejected, and what was live stays live."""
+        kept = tuple(known for known in self.releases if known.id != release.id)
+        return replace(self._with(entry), releases=(*kept, release), rejected={**self.rejected, release.id: reason})
+
+    def operated(self, entry: Entry, operating: Mapping[str, Any]) -> History:
+        """Only the operating part changed: a new generation in place."""
+        return replace(self._with(entry), operating=operating)
+
+    def pruned(self, keep: int) -> tuple[History, tuple[Release, ...]]:
+        """Keeps the live release and the newest others up to `keep` in all; returns what was let go, oldest first."""
+        others = [release for release in self.releases if release.id != self.live]
+        room = max(keep - (1 if self.live else 0), 0)
+        dropped = tuple(others[: max(len(others) - room, 0)])
+        gone = {release.id for release in dropped}
+        left = tuple(release for release in self.releases if release.id not in gone)
+        rejected = {name: why for name, why in self.rejected.items() if name not in gone}
+        return replace(self, releases=left, rejected=rejected), dropped
+
+    def _with(self, entry: Entry) -> History:
+        return replace(self, generation=entry.generation, entries=(*self.entries, entry))

@@ -1,0 +1,194 @@
+"""The contract between the image builder and the server: what manifest.json says.
+
+Standard library only; the builder writes it with `to_json`, the server reads it with `from_json`.
+Paths are relative to the folder of manifest.json, so that an unpacked image runs from anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA = 1
+
+# dtypes of features and outputs, in numpy's words where numpy has one; `any` is not checked
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64", "string", "datetime", "any",
+)  # fmt: skip
+
+Container = Literal["frame", "array", "list"]
+
+
+class ManifestError(ValueError):
+    """The file is not a manifest that this server understands; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input column.
+
+    dtype: one of DTYPES. nullable: null and NaN are taken. categories: the closed set of values that a fitted
+    encoder knows and would fail without, else None (`handle_unknown="ignore"` leaves the domain open: None).
+    minimum, maximum: seen in the sample, shown in /schema, never enforced.
+    """
+
+    name: str
+    dtype: str = "float64"
+    nullable: bool = False
+    categories: tuple[Any, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """One array of the answer: `predictions`, `probabilities`, ...; shape is that of one row (() is a scalar)."""
+
+    name: str
+    dtype: str = "any"
+    shape: tuple[int, ...] = ()
+    classes: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What goes in and what comes out.
+
+    container: what the model's method receives: `frame` (pandas.DataFrame with named columns), `array` (numpy, rows by
+    features) or `list` (the rows as they came, for a user's own class). named: the model knows its features by name.
+    inputs is empty for a model whose features are not known; then rows are not checked.
+    """
+
+    inputs: tuple[Feature, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    container: Container = "array"
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """|a - b| <= atol + rtol * |b|; classes are compared exactly."""
+
+    rtol: float = 1e-6
+    atol: float = 1e-9
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model in the image.
+
+    framework: `sklearn` or `python`. format: `joblib`, `pickle`, `skops` or `none`. path: file or folder.
+    sha256: of the file; of a folder, the sha256 over its sorted `sha256  path` lines. trust: exact names beside the framework's.
+    loader: `module:Class` for framework python. method: what to call; `` is predict with what the model gives beside it.
+    sample: rows as objects by feature name, as lists in the signature's order, or as bare values.
+    """
+
+    name: str
+    framework: str
+    format: str
+    path: str
+    sha256: str
+    trust: tuple[str, ...] = ()
+    loader: str = ""
+    method: str = ""
+    signature: Signature = Signature()
+    sample: tuple[Any, ...] = ()
+    tolerance: Tolerance = Tolerance()
+    outputs: dict[str, str] = field(default_factory=dict)
+    passthrough: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the server answers; times in seconds, sizes in bytes; workers 0: one a core."""
+
+    protocols: tuple[str, ...] = ("native", "sagemaker")
+    request_timeout_s: float = 2.0
+    startup_timeout_s: float = 60.0
+    max_body: int = 4_000_000
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that the server needs to know; mlship: the version that wrote it. code: folder put on sys.path."""
+
+    project: str
+    models: tuple[Model, ...]
+    serving: Serving = Serving()
+    mlship: str = ""
+    code: str = "code"
+    schema: int = SCHEMA
+
+    def model(self, name: str | None = None) -> Model:
+        """The named model, or the first. Raises KeyError."""
+        if name is None:
+            return self.models[0]
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise KeyError(name)
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """Canonical bytes: the same manifest is always the same file."""
+    return json.dumps(asdict(manifest), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def from_json(raw: bytes) -> Manifest:
+    """Reads what `to_json` of this or an older version wrote. Raises ManifestError."""
+    try:
+        document = json.loads(raw)
+        schema = document["schema"]
+    except (ValueError, KeyError, TypeError):
+        raise ManifestError("manifest.json is not a manifest; build the image again") from None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        wrote = document.get("mlship") or "a newer version"
+        raise ManifestError(f"manifest.json was written by mlship {wrote}; upgrade mlship")
+    try:
+        return Manifest(
+            project=document["project"],
+            models=tuple(_model(entry) for entry in document["models"]),
+            serving=_serving(document["serving"]),
+            mlship=document.get("mlship", ""),
+            code=document.get("code", "code"),
+            schema=schema,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"manifest.json is damaged ({error}); build the image again") from None
+
+
+def signature_from_dict(document: dict[str, Any]) -> Signature:
+    """The inverse of `dataclasses.asdict` after a trip through JSON."""
+    return Signature(
+        inputs=tuple(Feature(**{**entry, "categories": _maybe_tuple(entry.get("categories"))}) for entry in document["inputs"]),
+        outputs=tuple(
+            Output(**{**entry, "shape": tuple(entry.get("shape", ())), "classes": _maybe_tuple(entry.get("classes"))})
+            for entry in document["outputs"]
+        ),
+        container=document["container"],
+        named=document["named"],
+    )
+
+
+def _model(entry: dict[str, Any]) -> Model:
+    return Model(
+        **{
+            **entry,
+            "trust": tuple(entry.get("trust", ())),
+            "signature": signature_from_dict(entry["signature"]),
+            "sample": tuple(entry.get("sample", ())),
+            "tolerance": Tolerance(**entry.get("tolerance", {})),
+            "passthrough": tuple(entry.get("passthrough", ())),
+        }
+    )
+
+
+def _serving(entry: dict[str, Any]) -> Serving:
+    return Serving(**{**entry, "protocols": tuple(entry["protocols"])})
+
+
+def _maybe_tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(values)

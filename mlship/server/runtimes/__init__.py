@@ -1,0 +1,1 @@
+"""Bytes on disk -> a model that predicts: one file a framework."""

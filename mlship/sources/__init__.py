@@ -1,0 +1,1 @@
+"""Where a model comes from: each gives files and their sha256."""

@@ -1,0 +1,1 @@
+"""Where releases run: one file or folder a target."""

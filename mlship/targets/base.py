@@ -1,0 +1,219 @@
+"""The interface that every target implements, and the values that pass through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from mlship.errors import Finding
+from mlship.releases.history import History
+from mlship.releases.records import Lease
+from mlship.releases.release import Release
+
+Support = Literal["native", "emulated", "absent"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """How a service honours a key. reason and instead are said to the user when support is not native."""
+
+    support: Support
+    reason: str = ""
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that is billed, or would be if this target billed. quantity: of `unit`; billed: how the meter runs."""
+
+    kind: str
+    name: str
+    quantity: float = 1.0
+    unit: str = "piece"
+    billed: Literal["always", "scaled", "spot", "request", "free"] = "always"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the world should look like: one release, and how it is operated.
+
+    environment: empty when the project has none. settings: the target's own section of mlship.yaml, as plain data with its
+    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. image: the image layout's reference,
+    needed only when the target does not hold the image yet.
+    """
+
+    project: str
+    environment: str
+    target: str
+    service: str
+    release: Release
+    settings: Mapping[str, Any]
+    operating: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    startup_timeout_s: float = 60.0
+    request_timeout_s: float = 2.0
+    keep: int = 5
+    places: Mapping[str, str] = field(default_factory=dict)
+    """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One running copy. since: seconds since the epoch. detail: last exit code, out-of-memory flag and the like, in words."""
+
+    name: str
+    release: str
+    ready: bool
+    since: float = 0.0
+    staged: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there. history: the records, None where nothing was ever committed.
+
+    serving: id of the release that really answers at the endpoint, as it says itself; empty when nothing answers.
+    replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
+    restorable: ids of releases that this target could serve again now.
+    """
+
+    history: History | None
+    endpoint: str = ""
+    serving: str = ""
+    replicas: tuple[Replica, ...] = ()
+    restorable: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
+ActionKind = Literal["deliver", "stage", "shift", "restore", "discard", "retire", "operate", "destroy"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One step that changes the world; every kind can be repeated without harm.
+
+    deliver: the target holds the image. stage: a new copy runs at 0 %, ready to be asked. shift: callers reach the release.
+    restore: callers reach `before` again after a failed shift. discard: the staged copy goes. retire: releases in `subjects`
+    are no longer restorable and their remains go. operate: only the operating part. destroy: everything of the project goes.
+    """
+
+    kind: ActionKind
+    release: str = ""
+    before: str = ""
+    subjects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an action ended. cause: one line for people when not ok; evidence: probe answer, last log lines."""
+
+    ok: bool = True
+    cause: str = ""
+    evidence: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call to the served model. of: `live` goes the way that callers go; `staged` asks the copy at 0 %."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: bytes = b""
+    of: Literal["live", "staged"] = "live"
+    content_type: str = "application/json"
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. status 0: nothing did, and `body` says why in words. headers in lower case."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of one replica. when: as the replica printed it."""
+
+    replica: str
+    release: str
+    text: str
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """One line of `mlship list`."""
+
+    project: str
+    environment: str
+    target: str
+    live: str
+    endpoint: str
+    ready: bool
+
+
+class Records(Protocol):
+    """History and lease, kept with the target; one object is for one project in one environment."""
+
+    def read(self) -> History | None:
+        """None where nothing was committed. Raises MlshipError for records of a newer schema, or damaged ones."""
+
+    def commit(self, history: History, expected: int) -> None:
+        """Replaces the history if its generation still is `expected` (0: there was none), else raises LeaseLost."""
+
+    def acquire(self, holder: str, now: float, ttl_s: float) -> Lease:
+        """Takes the lease if it is free, expired or its holder is provably dead. Raises LeaseHeld with holder and expiry."""
+
+    def renew(self, lease: Lease, now: float) -> Lease:
+        """Raises LeaseLost when somebody else took it meanwhile."""
+
+    def release(self, lease: Lease) -> None:
+        """Gives it back; no error when it was lost."""
+
+
+class Target(Protocol):
+    """One place where releases run. An object is for one project in one environment.
+
+    `render`, `resources` and `features` are pure and need no SDK; everything else may read the world, only `apply` and the
+    records' commit and lease change it.
+    """
+
+    name: str
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Feature]]:
+        """service -> dotted key or word (`spot`, `canary`, `scale.replicas`) -> Feature."""
+
+    def render(self, deployment: Deployment) -> dict[str, bytes]:
+        """`apply/...`: exactly what `apply` sends; `eject/...`: what the vendor's own tool takes."""
+
+    def resources(self, deployment: Deployment) -> tuple[Resource, ...]: ...
+
+    def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """Everything that would make the deployment fail and can be known before anything is changed."""
+
+    def observe(self) -> Observed: ...
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        """Carries out one action. deployment is None only for retire and destroy."""
+
+    def ask(self, request: Request) -> Answer: ...
+
+    def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]: ...
+
+    @property
+    def records(self) -> Records: ...
+
+
+class Place(Protocol):
+    """Finds every project on a target: what `mlship list` asks."""
+
+    def services(self) -> Iterable[ServiceRow]: ...
