@@ -17,6 +17,7 @@ class Entry:
     """One committed event. release: its id. when: seconds since the epoch. why: a reason in words, else empty.
 
     plan, verify, prices: plain data, shown as they are. git: the commit of the project's folder, if it has one.
+    operating: the operating part from this entry on.
     """
 
     generation: int
@@ -29,6 +30,7 @@ class Entry:
     plan: Mapping[str, Any] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Any] = field(default_factory=dict)
+    operating: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,17 @@ class History:
     def rejection(self, served: Served) -> str:
         """Why this very content was rejected before, or empty."""
         digest = served.digest()
-        for release in self.releases:
+        for release in reversed(self.releases):
             if release.served.digest() == digest and release.id in self.rejected:
                 return f"{release.id}: {self.rejected[release.id]}"
         return ""
+
+    def operating_of(self, release_id: str) -> Mapping[str, Any]:
+        """The operating part that the release last ran with; the present one when it is not recorded."""
+        for entry in reversed(self.entries):
+            if entry.release == release_id and entry.operating:
+                return entry.operating
+        return self.operating
 
     def rollback_candidate(self) -> Release | None:
         """The last good release that is neither live nor was rejected."""
@@ -95,40 +104,51 @@ class History:
 
     def deployed(self, release: Release, entry: Entry, operating: Mapping[str, Any]) -> History:
         """The release is live; deploying content again that was rejected clears its rejection."""
-        kept = tuple(known for known in self.releases if known.id != release.id)
+        digest = release.served.digest()
+        cleared = {release.id, *(known.id for known in self.releases if known.served.digest() == digest)}
         return replace(
-            self._with(entry),
+            self._with(replace(entry, operating=operating)),
             live=release.id,
-            releases=(*kept, release),
-            rejected={name: why for name, why in self.rejected.items() if name != release.id},
+            releases=self._releases_with(release),
+            rejected={name: why for name, why in self.rejected.items() if name not in cleared},
             operating=operating,
         )
 
-    def rolled_back(self, to: Release, entry: Entry, reason: str) -> History:
+    def rolled_back(self, to: Release, entry: Entry, reason: str, operating: Mapping[str, Any]) -> History:
         """`to` is live again; the release that it replaced is rejected with the reason."""
         rejected = {name: why for name, why in self.rejected.items() if name != to.id}
         if self.live and self.live != to.id:
             rejected[self.live] = reason
-        return replace(self._with(entry), live=to.id, rejected=rejected)
+        return replace(self._with(replace(entry, operating=operating)), live=to.id, rejected=rejected, operating=operating)
 
     def refused(self, release: Release, entry: Entry, reason: str) -> History:
         """The release failed verification: it is remembered as rejected, and what was live stays live."""
-        kept = tuple(known for known in self.releases if known.id != release.id)
-        return replace(self._with(entry), releases=(*kept, release), rejected={**self.rejected, release.id: reason})
+        return replace(
+            self._with(entry),
+            releases=self._releases_with(release),
+            rejected={**self.rejected, release.id: reason},
+        )
 
     def operated(self, entry: Entry, operating: Mapping[str, Any]) -> History:
         """Only the operating part changed: a new generation in place."""
-        return replace(self._with(entry), operating=operating)
+        return replace(self._with(replace(entry, operating=operating)), operating=operating)
 
     def pruned(self, keep: int) -> tuple[History, tuple[Release, ...]]:
-        """Keeps the live release and the newest others up to `keep` in all; returns what was let go, oldest first."""
-        others = [release for release in self.releases if release.id != self.live]
+        """Keeps the live release and the newest good ones up to `keep` in all, and as many rejected ones for the memory.
+
+        Returns what was let go beside the new history, oldest first.
+        """
+        good = [release for release in self.releases if release.id not in self.rejected and release.id != self.live]
+        bad = [release for release in self.releases if release.id in self.rejected]
         room = max(keep - (1 if self.live else 0), 0)
-        dropped = tuple(others[: max(len(others) - room, 0)])
-        gone = {release.id for release in dropped}
+        gone = {release.id for release in (*good[: max(len(good) - room, 0)], *bad[: max(len(bad) - keep, 0)])}
+        dropped = tuple(release for release in self.releases if release.id in gone)
         left = tuple(release for release in self.releases if release.id not in gone)
         rejected = {name: why for name, why in self.rejected.items() if name not in gone}
         return replace(self, releases=left, rejected=rejected), dropped
+
+    def _releases_with(self, release: Release) -> tuple[Release, ...]:
+        return (*(known for known in self.releases if known.id != release.id), release)
 
     def _with(self, entry: Entry) -> History:
         return replace(self, generation=entry.generation, entries=(*self.entries, entry))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from mlship.errors import Finding
+from mlship.home import Home
 from mlship.releases.history import History
 from mlship.releases.records import Lease
 from mlship.releases.release import Release
+from mlship.runner import Runner
 
 Support = Literal["native", "emulated", "absent"]
 
@@ -211,6 +213,24 @@ class Target(Protocol):
 
     @property
     def records(self) -> Records: ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a target is opened with: `open_target(opening)` in the module that targets/table.py names.
+
+    environment: empty when the project has none. settings: the target's section as plain data, {} when there is no YAML;
+    then what the records say counts. environ: the command's environment. clock: seconds since the epoch. who: for the lease.
+    """
+
+    project: str
+    environment: str
+    home: Home
+    runner: Runner
+    clock: Callable[[], float]
+    who: str
+    environ: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Place(Protocol):
