@@ -99,8 +99,9 @@ class Action:
     """One step that changes the world; every kind can be repeated without harm.
 
     deliver: the target holds the image. stage: a new copy runs at 0 %, ready to be asked. shift: callers reach the release.
-    restore: callers reach `before` again after a failed shift. discard: the staged copy goes. retire: releases in `subjects`
-    are no longer restorable and their remains go. operate: only the operating part. destroy: everything of the project goes.
+    restore: callers reach `before` again after a failed shift (nothing, when `before` is empty) and the failed copy goes.
+    discard: running copies of the release go, wherever they stand. retire: releases in `subjects` are no longer restorable and
+    their remains go. operate: only the operating part. destroy: everything of the project goes.
     """
 
     kind: ActionKind

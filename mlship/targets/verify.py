@@ -1,0 +1,138 @@
+"""Trust no status, ask the server: its release id, and the build's own answers again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlship.releases.release import Proof, Release
+from mlship.targets.base import Answer, Request
+
+Ask = Callable[[Request], Answer]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the server said. cause: one line when not ok; evidence: the answer that disagreed. predictions: rows compared."""
+
+    ok: bool
+    release: str = ""
+    predictions: int = 0
+    cause: str = ""
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        if not self.ok:
+            return self.cause
+        if not self.predictions:
+            return "release id and readiness only"
+        return f"release id + {self.predictions} prediction{'s' if self.predictions > 1 else ''} ok"
+
+
+def verify(ask: Ask, release: Release, of: Literal["live", "staged"], timeout_s: float = 10.0) -> Verification:
+    """Asks the copy that `of` names which release it is, whether it is ready, and the sample of each model."""
+    said = ask(Request("GET", "/mlship/release", of=of, timeout_s=timeout_s))
+    wrong = _wrong_release(said, release.id)
+    if wrong:
+        return Verification(False, said_release(said), cause=wrong, evidence=_shown(said))
+    ready = ask(Request("GET", "/readyz", of=of, timeout_s=timeout_s))
+    if ready.status != 200:
+        return Verification(False, release.id, cause=f"GET /readyz answers {_status(ready)}", evidence=_shown(ready))
+    rows = 0
+    for model, proof in sorted(release.proofs.items()):
+        if not proof.instances:
+            continue
+        answer = ask(_sample_request(proof, of, timeout_s))
+        wrong = difference(answer, proof)
+        if wrong:
+            return Verification(False, release.id, rows, f"model {model} answers otherwise: {wrong}", _shown(answer))
+        served_by = answer.headers.get("x-mlship-release", release.id)
+        if served_by != release.id:
+            return Verification(False, served_by, rows, f"the prediction came from {served_by}, not from {release.id}")
+        rows += len(proof.instances)
+    return Verification(True, release.id, rows)
+
+
+def said_release(answer: Answer) -> str:
+    """The release id in an answer of /mlship/release, or empty."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return ""
+    release = document.get("release") if isinstance(document, Mapping) else None
+    return release if isinstance(release, str) else ""
+
+
+def difference(answer: Answer, proof: Proof) -> str:
+    """Where the answer differs from the build's own, or empty. Raises nothing."""
+    if answer.status != 200:
+        return f"POST /predict answers {_status(answer)}"
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return "the answer is not JSON"
+    if not isinstance(body, Mapping):
+        return "the answer is not an object"
+    rtol = float(proof.tolerance.get("rtol", 0.0))
+    atol = float(proof.tolerance.get("atol", 0.0))
+    for name, expected in proof.answers.items():
+        if name not in body:
+            return f"{name} is missing"
+        wrong = _differs(body[name], expected, rtol, atol, name)
+        if wrong:
+            return wrong
+    return ""
+
+
+def _wrong_release(answer: Answer, wanted: str) -> str:
+    if answer.status == 0:
+        return f"nothing answers: {answer.body.decode(errors='replace')}"
+    if answer.status != 200:
+        return f"GET /mlship/release answers {answer.status}"
+    said = said_release(answer)
+    if said != wanted:
+        return f"the server says it is {said or 'no release'}, not {wanted}"
+    return ""
+
+
+def _sample_request(proof: Proof, of: Literal["live", "staged"], timeout_s: float) -> Request:
+    body = json.dumps({"instances": list(proof.instances)}, ensure_ascii=False).encode()
+    return Request("POST", "/predict", body, of, timeout_s=timeout_s)
+
+
+def _differs(got: Any, expected: Any, rtol: float, atol: float, at: str) -> str:
+    if isinstance(expected, list | tuple):
+        if not isinstance(got, list) or len(got) != len(expected):
+            return f"{at} has another shape"
+        pairs = enumerate(zip(got, expected, strict=True))
+        found = (_differs(one, other, rtol, atol, f"{at}[{index}]") for index, (one, other) in pairs)
+        return next((wrong for wrong in found if wrong), "")
+    if isinstance(expected, Mapping):
+        if not isinstance(got, Mapping) or set(got) != set(expected):
+            return f"{at} has other keys"
+        found = (_differs(got[key], expected[key], rtol, atol, f"{at}.{key}") for key in sorted(expected))
+        return next((wrong for wrong in found if wrong), "")
+    if isinstance(expected, float) and isinstance(got, float | int) and not isinstance(got, bool):
+        return "" if _close(float(got), expected, rtol, atol) else f"{at} is {got!r}, the build's own answer is {expected!r}"
+    same = type(got) is type(expected) and got == expected
+    return "" if same else f"{at} is {got!r}, the build's own answer is {expected!r}"
+
+
+def _close(got: float, expected: float, rtol: float, atol: float) -> bool:
+    """numpy.isclose's rule; infinities and NaN only equal themselves."""
+    if math.isfinite(got) and math.isfinite(expected):
+        return abs(got - expected) <= atol + rtol * abs(expected)
+    return got == expected or (math.isnan(got) and math.isnan(expected))
+
+
+def _status(answer: Answer) -> str:
+    return str(answer.status) if answer.status else f"nothing ({answer.body.decode(errors='replace')})"
+
+
+def _shown(answer: Answer) -> tuple[str, ...]:
+    text = answer.body.decode(errors="replace").strip()
+    return (text[:400],) if text else ()

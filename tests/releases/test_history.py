@@ -1,0 +1,138 @@
+"""History decides what is live, what may come back and what is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlship.errors import MlshipError
+from mlship.releases.history import Entry, History
+from mlship.releases.records import history_from_json, history_to_json
+from mlship.releases.release import Proof, Release, Served, ServedModel, release_id
+
+GOLDEN = Path(__file__).parent / "records-v1.json"
+
+
+def release(sequence: int, content: str = "") -> Release:
+    served = Served(
+        content=content or f"sha256:{sequence:064x}",
+        models=(ServedModel("churn", "ab" * 32),),
+        serving={"protocols": ["native"]},
+        env={"LOG_LEVEL": "info"},
+        resources={"cpu": 1000, "memory": 2**31},
+    )
+    proof = Proof(({"age": 30},), {"predictions": [1]}, {"rtol": 1e-6, "atol": 1e-9})
+    return Release(sequence, served, 1_760_000_000.0, proofs={"churn": proof}, mlship="0.1.0")
+
+
+def deployed(history: History, new: Release) -> History:
+    entry = Entry(history.generation + 1, new.id, "deploy", "anna@test", 1_760_000_000.0)
+    return history.deployed(new, entry, {"labels": {}})
+
+
+def with_releases(count: int) -> History:
+    history = History("churn", "prod", "local")
+    for sequence in range(1, count + 1):
+        history = deployed(history, release(sequence))
+    return history
+
+
+def rolled_back(history: History) -> History:
+    candidate = history.rollback_candidate()
+    assert candidate is not None
+    entry = Entry(history.generation + 1, candidate.id, "rollback", "anna@test", 1_760_000_000.0)
+    return history.rolled_back(candidate, entry, "wrong answers", history.operating)
+
+
+def test_the_id_tells_sequence_and_content() -> None:
+    first = release(12)
+    assert first.id == release_id(12, first.served) == f"r12-{first.served.digest()[:6]}"
+
+
+def test_anything_that_callers_can_notice_makes_another_release() -> None:
+    served = release(1).served
+    others = [
+        replace(served, content="sha256:0"),
+        replace(served, env={"LOG_LEVEL": "debug"}),
+        replace(served, resources={"cpu": 2000, "memory": 2**31}),
+        replace(served, secrets={"KEY": "2"}),
+        replace(served, serving={"protocols": ["native", "sagemaker"]}),
+    ]
+    assert len({served.digest(), *(other.digest() for other in others)}) == 6
+
+
+def test_sequences_are_never_given_twice() -> None:
+    history, dropped = with_releases(7).pruned(2)
+    assert [known.sequence for known in dropped] == [1, 2, 3, 4, 5]
+    assert history.next_sequence == 8
+
+
+def test_rollback_goes_to_the_last_good_release_that_was_not_rolled_back_from() -> None:
+    history = rolled_back(with_releases(3))
+    assert history.live_release is not None and history.live_release.sequence == 2
+    history = rolled_back(history)
+    assert history.live_release is not None and history.live_release.sequence == 1
+    assert history.rollback_candidate() is None
+    assert set(history.rejected.values()) == {"wrong answers"}
+
+
+def test_a_rejected_content_is_known_again_by_its_digest() -> None:
+    history = rolled_back(with_releases(2))
+    same_content = release(9, content=release(2).served.content)
+    assert history.rejection(same_content.served) == f"{release(2).id}: wrong answers"
+    assert history.rejection(release(5).served) == ""
+
+
+def test_deploying_rejected_content_again_clears_the_rejection() -> None:
+    history = rolled_back(with_releases(2))
+    again = release(3, content=release(2).served.content)
+    history = deployed(history, again)
+    assert history.rejection(again.served) == ""
+
+
+def test_a_rollback_to_an_unknown_release_names_the_known_ones() -> None:
+    history = with_releases(2)
+    with pytest.raises(MlshipError, match=r"no release r41 .*known: r1-[0-9a-f]{6}, r2-[0-9a-f]{6}"):
+        history.find("r41")
+    assert history.find("r2") == history.find(release(2).id)
+
+
+def test_failed_releases_take_no_room_from_good_ones() -> None:
+    history = with_releases(2)
+    for sequence in (3, 4, 5):
+        bad = release(sequence)
+        history = history.refused(bad, Entry(history.generation + 1, bad.id, "rejected", "anna", 0.0), "crashed")
+    kept, _ = history.pruned(2)
+    assert [known.sequence for known in kept.releases] == [1, 2, 4, 5]
+
+
+def test_records_survive_the_trip_through_json() -> None:
+    history = rolled_back(with_releases(3))
+    assert history_from_json(history_to_json(history, "0.1.0"), "here") == history
+
+
+def test_records_of_schema_1_are_read_for_ever() -> None:
+    history = history_from_json(GOLDEN.read_bytes(), "here")
+    assert history == rolled_back(with_releases(3))
+
+
+def test_newer_records_are_refused_with_the_version_that_wrote_them() -> None:
+    with pytest.raises(MlshipError, match=r"written by mlship 7\.0; upgrade mlship"):
+        history_from_json(b'{"schema": 2, "mlship": "7.0; upgrade mlship"}', "history.json")
+    with pytest.raises(MlshipError, match=r"history.json  the records were written by mlship 7.0; upgrade mlship"):
+        raise_as_text(b'{"schema": 2, "mlship": "7.0"}')
+
+
+def raise_as_text(raw: bytes) -> None:
+    try:
+        history_from_json(raw, "history.json")
+    except MlshipError as error:
+        raise MlshipError(str(error)) from None
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"schema": 1}', b'{"schema": "x"}', b'{"schema": 1, "releases": 3}'])
+def test_damaged_records_are_never_guessed(raw: bytes) -> None:
+    with pytest.raises(MlshipError, match="records"):
+        history_from_json(raw, "history.json")
