@@ -1,0 +1,52 @@
+"""Asks the server in the same container over its loopback, for callers that cannot reach it otherwise."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import time
+from collections.abc import Mapping
+from typing import Any
+
+PAUSE_S = 0.05
+
+
+def probe(request: Mapping[str, Any]) -> dict[str, Any]:
+    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type" and "wait_s" where wanted.
+
+    wait_s: ask again until the answer is 200 or this many seconds are over. Gives {"status", "headers", "body" (base64)};
+    status 0: nothing answered, and "error" says why.
+    """
+    deadline = time.monotonic() + float(request.get("wait_s", 0.0))
+    while True:
+        answer = _ask(request)
+        if answer["status"] == 200 or time.monotonic() >= deadline:
+            return answer
+        time.sleep(PAUSE_S)
+
+
+def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", int(request["port"]), timeout=float(request["timeout_s"]))
+    body = base64.b64decode(request.get("body", ""))
+    headers = {"Content-Type": request.get("content_type", "application/json")} if body else {}
+    try:
+        connection.request(request["method"], request["path"], body or None, headers)
+        response = connection.getresponse()
+        said = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return {"status": 0, "headers": {}, "body": "", "error": _reason(error)}
+    finally:
+        connection.close()
+    return {
+        "status": response.status,
+        "headers": {name.lower(): value for name, value in response.getheaders()},
+        "body": base64.b64encode(said).decode(),
+    }
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return f"{type(error).__name__}: {error}"
