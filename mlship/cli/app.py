@@ -1,0 +1,31 @@
+"""The way in: finds the command, runs it, and turns whatever happens into text and an exit code.
+
+Nothing heavy is imported here: `mlship --version` and `mlship --help` cost little more than starting Python.
+"""
+
+import sys
+
+from mlship import __version__
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """The exit code of one command line."""
+    if argv in (["--version"], ["-V"]):
+        sys.stdout.write(f"mlship {__version__}\n")
+        return 0
+    from mlship.cli.arguments import Invocation
+
+    invocation = Invocation.from_argv(argv)
+    if invocation.asks_for_help:
+        from mlship.cli.table import overview
+
+        sys.stdout.write(overview())
+        return 0
+    from mlship.cli.session import run_command
+
+    return run_command(invocation)

@@ -1,0 +1,1 @@
+"""One file a command; each has a function `command`, whose parameters are the command's own options."""

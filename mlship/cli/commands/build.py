@@ -1,0 +1,39 @@
+"""mlship build"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from mlship.cli import payloads
+from mlship.cli.answer import Answer
+from mlship.cli.call import Call
+from mlship.cli.options import Python
+
+
+class Builder(StrEnum):
+    """Who puts the layers together."""
+
+    mlship = "mlship"
+    docker = "docker"
+
+
+def command(
+    call: Call,
+    python: Python = "",
+    builder: Annotated[
+        Builder, typer.Option("--builder", help="mlship needs no daemon; docker renders a Dockerfile and builds it.")
+    ] = Builder.mlship,
+    locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
+) -> Answer:
+    """Make an image: environment, server, code and model.
+
+    The same inputs give the same content id; where nothing changed, nothing is done. --quiet prints the content id.
+    """
+    from mlship.cli.views.build import build_text
+    from mlship.flows import build
+
+    result = build.build(call.context, call.where(), python=python, builder=builder.value, locked=locked)
+    return Answer(build_text(result, call.hint("deploy")), payloads.built(result), brief=result.content)

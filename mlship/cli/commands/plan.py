@@ -1,0 +1,31 @@
+"""mlship plan"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlship.cli import payloads
+from mlship.cli.answer import Answer
+from mlship.cli.call import Call
+from mlship.cli.options import ImageOption, Python
+from mlship.errors import Exit
+
+
+def command(
+    call: Call,
+    image: ImageOption = "",
+    again: Annotated[bool, typer.Option("--again", help="Allow content that was rejected before.")] = False,
+    python: Python = "",
+    detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 3 when there are changes.")] = False,
+) -> Answer:
+    """What deploy would do. Changes nothing that is live."""
+    from mlship.cli.views.deploy import plan_text
+    from mlship.cli.views.text import lines
+    from mlship.flows import plan
+
+    view = plan.prepare(call.context, call.where(), image=image, again=again, python=python).view
+    text = lines(plan_text(view), "" if view.is_empty else f"Next: {call.hint('deploy')}")
+    changes = detailed_exitcode and not view.is_empty
+    return Answer(text, payloads.planned(view), exit=Exit.CHANGES if changes else Exit.OK)

@@ -1,0 +1,36 @@
+"""mlship rollback"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlship.cli import payloads
+from mlship.cli.answer import Answer
+from mlship.cli.call import Call
+from mlship.cli.options import ProjectName
+
+
+def command(
+    call: Call,
+    name: ProjectName = "",
+    to: Annotated[str, typer.Option("--to", metavar="RELEASE", help="An older release, such as r11.", show_default=False)] = "",
+    with_operations: Annotated[
+        bool, typer.Option("--with-operations", help="Restore its scale and rollout settings too, not only what it serves.")
+    ] = False,
+) -> Answer:
+    """Serve the release before, or any older one.
+
+    Needs no checkout, no build and no mlship.yaml. The release that gives way is marked rejected.
+    """
+    from mlship.cli.views.deploy import rollback_plan_text, rollback_text
+    from mlship.flows import rollback
+
+    call.need_consent()
+    prepared = rollback.prepare(call.context, call.where(name), to=to, with_operations=with_operations)
+    if not prepared.view.is_empty:
+        call.show(rollback_plan_text(prepared.view, call.now))
+        call.agree("Roll back?")
+    result = rollback.rollback(call.context, prepared)
+    return Answer(rollback_text(result), payloads.deployed(result), brief=result.release.id)

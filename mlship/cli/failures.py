@@ -1,0 +1,87 @@
+"""What people and machines are told when a command fails."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import traceback
+from typing import Any
+
+from mlship import __version__
+from mlship.cli.arguments import Invocation
+from mlship.cli.payloads import finding_payload
+from mlship.cli.table import COMMANDS
+from mlship.cli.terminal import Terminal
+from mlship.cli.views.findings import findings_text
+from mlship.errors import Exit, MlshipError
+
+
+def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
+    """Prints it; returns the exit code."""
+    known = error if isinstance(error, MlshipError) else bug(error)
+    if known is not error:
+        terminal.complain("".join(traceback.format_exception(error)))
+    terminal.complain(error_text(known))
+    if invocation.wants_json:
+        terminal.answer(error_json(invocation.command, known))
+    return int(known.exit)
+
+
+def error_text(error: MlshipError) -> str:
+    """What, where, the evidence, the fix, the exit code; a list of findings in columns."""
+    if error.exit == Exit.INTERRUPTED:
+        return f"{error.what}{'; ' if error.fix else ''}{error.fix}"
+    failed = error.exit in (Exit.BUILD_FAILED, Exit.VERIFY_FAILED, Exit.NOT_RESTORED)
+    lines = [f"FAILED  {error.what}" if failed else f"error: {error.what}" if not error.findings else error.what]
+    lines += [f"  where  {error.where}"] if error.where else []
+    lines += [f"  {line}" for detail in error.details for line in detail.splitlines()]
+    lines += [findings_text(error.findings)] if error.findings else []
+    lines += [f"  fix    {error.fix}"] if error.fix else []
+    return "\n".join([*lines, f"exit {int(error.exit)}"])
+
+
+def error_json(command: str, error: MlshipError) -> str:
+    """The envelope of a failure, one line."""
+    document: dict[str, Any] = {
+        "schema": "mlship/v1",
+        "command": command,
+        "ok": False,
+        "exit": int(error.exit),
+        "error": {
+            "code": error.code,
+            "message": error.what,
+            "where": error.where,
+            "fix": error.fix,
+            "details": list(error.details),
+        },
+        "findings": [finding_payload(finding) for finding in error.findings],
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def bug(error: Exception) -> MlshipError:
+    return MlshipError(
+        f"this is a bug in mlship {__version__}: {type(error).__name__}: {error}",
+        fix="report it with the lines above and what `mlship doctor` says",
+        exit=Exit.BUG,
+        code="bug",
+    )
+
+
+def interrupted() -> MlshipError:
+    return MlshipError("interrupted", fix="run the same command again: it converges", exit=Exit.INTERRUPTED, code="interrupted")
+
+
+def unknown_command(said: str) -> MlshipError:
+    near = difflib.get_close_matches(said, COMMANDS, n=1)
+    if said.startswith("-"):
+        return MlshipError(f"{said} is not an option of mlship itself", fix="mlship --help", code="usage")
+    return MlshipError(
+        f"there is no command {said!r}" + (f"; did you mean {near[0]}?" if near else ""), fix="mlship --help", code="usage"
+    )
+
+
+def usage(error: Exception, command: str) -> MlshipError:
+    """From the parser's own error."""
+    message: str = error.format_message() if hasattr(error, "format_message") else str(error)
+    return MlshipError(message.rstrip("."), fix=f"mlship {command} --help", code="usage")

@@ -1,0 +1,159 @@
+"""What --json says, by command; the names stand in docs/design.md, "Names that others rely on". Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from mlship.errors import Finding
+from mlship.flows import results
+from mlship.targets.base import LogLine, ServiceRow
+
+
+def finding_payload(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity,
+        "code": finding.code,
+        "message": finding.what,
+        "where": finding.where,
+        "fix": finding.fix,
+    }
+
+
+def findings_payload(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    return [finding_payload(finding) for finding in findings]
+
+
+def model_payload(model: results.ModelReport) -> dict[str, Any]:
+    return asdict(model)
+
+
+def release_payload(release: results.ReleaseView | None) -> dict[str, Any] | None:
+    """The form of a release in every command; models: name -> sha256 hex."""
+    return None if release is None else asdict(release)
+
+
+def initialised(result: results.Initialised) -> dict[str, Any]:
+    return {
+        "file": str(result.file),
+        "written": [str(path) for path in result.written],
+        "kept": [str(path) for path in result.kept],
+        "models": [model_payload(result.model)],
+        "findings": findings_payload(result.findings),
+    }
+
+
+def checked(result: results.Checked) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "models": [model_payload(model) for model in result.models],
+        "environment": result.environment,
+        "python": result.python,
+        "findings": findings_payload(result.findings),
+    }
+
+
+def built(result: results.Built) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "image": {
+            "reference": result.reference,
+            "content": result.content,
+            "digest": result.digest,
+            "platform": result.platform,
+            "size": result.size,
+            "compressed": result.compressed,
+            "layers": [asdict(layer) for layer in result.layers],
+        },
+        "models": [model_payload(model) for model in result.models],
+        "environment": result.environment,
+        "engine": result.engine,
+        "checks": list(result.checks),
+        "unchanged": result.unchanged,
+        "seconds": round(result.seconds, 3),
+        "findings": findings_payload(result.findings),
+    }
+
+
+def planned(view: results.PlanView) -> dict[str, Any]:
+    return {
+        "project": view.project,
+        "environment": view.environment,
+        "target": view.target,
+        "service": view.service,
+        "release": release_payload(view.release),
+        "previous": release_payload(view.previous),
+        "plan": plan_payload(view),
+        "findings": findings_payload(view.findings),
+        "undo": view.undo,
+    }
+
+
+def plan_payload(view: results.PlanView) -> dict[str, Any]:
+    return {
+        "create": list(view.create),
+        "update": list(view.update),
+        "delete": list(view.delete),
+        "actions": [asdict(action) for action in view.actions],
+        "steps": list(view.steps),
+        "fingerprint": view.fingerprint,
+    }
+
+
+def deployed(result: results.Deployed) -> dict[str, Any]:
+    return {
+        "project": result.plan.project,
+        "environment": result.plan.environment,
+        "target": result.plan.target,
+        "release": release_payload(result.release),
+        "previous": release_payload(result.previous),
+        "endpoint": result.endpoint,
+        "plan": plan_payload(result.plan),
+        "verify": None if result.verified is None else asdict(result.verified),
+        "generation": result.generation,
+        "unchanged": result.unchanged,
+        "seconds": round(result.seconds, 3),
+        "notes": list(result.notes),
+        "findings": findings_payload(result.plan.findings),
+    }
+
+
+def status(result: results.Status) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "environment": result.environment,
+        "target": result.target,
+        "endpoint": result.endpoint,
+        "release": release_payload(result.live),
+        "previous": release_payload(result.previous),
+        "serving": result.serving,
+        "replicas": [asdict(replica) for replica in result.observed.replicas],
+        "weights": {result.serving: 100} if result.serving else {},
+        "engine": result.engine,
+        "notes": list(result.observed.notes),
+    }
+
+
+def history(result: results.HistoryView) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "environment": result.environment,
+        "target": result.target,
+        "live": result.live,
+        "entries": [asdict(entry) for entry in result.entries],
+        "releases": [release_payload(release) for release in result.releases],
+        "rejected": dict(result.rejected),
+        "restorable": sorted(result.restorable),
+    }
+
+
+def listed(result: results.Listed) -> dict[str, Any]:
+    return {"services": [service_payload(row) for row in result.services], "unreachable": dict(result.unreachable)}
+
+
+def service_payload(row: ServiceRow) -> dict[str, Any]:
+    return asdict(row)
+
+
+def log_payload(line: LogLine) -> dict[str, Any]:
+    return asdict(line)

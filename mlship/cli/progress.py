@@ -1,0 +1,144 @@
+"""How long work is shown: one live line on a terminal, plain lines elsewhere; nothing for work under a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mlship.cli.terminal import Terminal, clean
+from mlship.progress import Progress
+from mlship.units import size_text
+
+SHOW_AFTER_S = 1.0
+AMOUNT_EVERY_S = 10.0
+FRAMES = "|/-\\"
+
+
+def start_progress(terminal: Terminal) -> Progress:
+    """A display that steps aside whenever the terminal prints something else."""
+    display = LiveProgress(terminal) if terminal.is_live else PlainProgress(terminal.note)
+    terminal.before_each_text(display.pause)
+    return display
+
+
+class PlainProgress:
+    """A line for each step that has lasted a second; while amounts grow, one more every ten seconds."""
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.RLock()
+        self._pending = ""
+        self._name = ""
+        self._timer: threading.Timer | None = None
+        self._told_amount = self._began
+
+    def step(self, name: str, detail: str = "") -> None:
+        with self._lock:
+            self._cancel()
+            self._name = name
+            self._pending = f"{name}  {detail}".rstrip()
+            self._told_amount = self._clock()
+            self._timer = threading.Timer(SHOW_AFTER_S, self.tell)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
+        with self._lock:
+            if self._clock() - self._told_amount >= AMOUNT_EVERY_S:
+                self._told_amount = self._clock()
+                self._line(f"{name}  {amount_text(done, total, unit)}")
+
+    def tell(self) -> None:
+        """Prints the step that is waiting to be worth a line."""
+        with self._lock:
+            if self._pending:
+                self._line(self._pending)
+                self._pending = ""
+
+    def pause(self) -> None:
+        with self._lock:
+            self._cancel()
+
+    def _line(self, text: str) -> None:
+        self._write(f"  {time_text(self._clock() - self._began)}  {text}")
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._pending = ""
+
+
+class LiveProgress:
+    """One line that is drawn again and again, and gone at the end."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._began = time.monotonic()
+        self._lock = threading.RLock()
+        self._text = ""
+        self._amount = ""
+        self._live: Any = None
+        self._timer: threading.Timer | None = None
+
+    def step(self, name: str, detail: str = "") -> None:
+        with self._lock:
+            self._text, self._amount = f"{name}  {detail}".rstrip(), ""
+            if self._live is None and self._timer is None:
+                self._timer = threading.Timer(SHOW_AFTER_S, self._start)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
+        self._amount = amount_text(done, total, unit)
+
+    def pause(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        with self._lock:
+            if self._timer is None:  # paused while this thread was starting
+                return
+            self._timer = None
+            self._live = Live(
+                get_renderable=self._line,
+                console=Console(file=self._terminal.stderr),
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def _line(self) -> Any:
+        from rich.text import Text
+
+        elapsed = time.monotonic() - self._began
+        frame = FRAMES[int(elapsed * 8) % len(FRAMES)]
+        words = clean(f"{frame} {time_text(elapsed)}  {self._text}  {self._amount}".rstrip())
+        return Text(words, no_wrap=True, overflow="ellipsis")
+
+
+def amount_text(done: int, total: int | None, unit: str) -> str:
+    """`31 MB of 120 MB`, `3 of 31 wheels`, `12 MB`."""
+    if unit == "B":
+        return size_text(done) if total is None else f"{size_text(done)} of {size_text(total)}"
+    return f"{done} {unit}" if total is None else f"{done} of {total} {unit}"
+
+
+def time_text(seconds: float) -> str:
+    """`00:14`."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

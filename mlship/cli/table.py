@@ -1,0 +1,56 @@
+"""The commands that are built, in the order of `mlship --help`. Pure."""
+
+EVERY_DAY = {
+    "init": "write mlship.yaml and a sample for a trained model",
+    "check": "find what is wrong before anything is built",
+    "build": "make an image: environment, server, code and model",
+    "deploy": "put a release in service; verified, and undone when it fails",
+    "status": "what is live, asked from the server",
+    "rollback": "serve the release before, or any older one",
+}
+OTHERS = {
+    "run": "serve in the foreground, from the image or from your environment",
+    "predict": "ask the live service",
+    "verify": "ask the live release its id and the sample again",
+    "plan": "what deploy would do",
+    "render": "write what deploy would send, and files for the vendor's own tool",
+    "list": "every service on a target",
+    "history": "who released what, when and why",
+    "logs": "what the replicas say",
+    "destroy": "remove everything that mlship made for this project",
+    "schema": "JSON Schema of mlship.yaml, for editors",
+    "doctor": "can this machine build and deploy? with remedies",
+}
+COMMANDS = {**EVERY_DAY, **OTHERS}
+
+_OVERVIEW = """\
+mlship: from a trained model file to a served and reversible release
+
+usage: mlship COMMAND [options]       mlship COMMAND --help
+
+Every day
+{every_day}
+
+More
+{others}
+
+Every command takes
+  --json            one JSON object on stdout; text for people goes to stderr
+  --env NAME        an environment of mlship.yaml
+  --target NAME     where: local, docker
+  -f, --file FILE   another mlship.yaml
+  -C DIR            as if started in DIR
+  -y, --yes         do not ask
+  -q, --quiet       only the answer
+
+Start:  mlship init --model model.joblib
+"""
+
+
+def overview() -> str:
+    """What `mlship --help` says."""
+    return _OVERVIEW.format(every_day=_rows(EVERY_DAY), others=_rows(OTHERS))
+
+
+def _rows(commands: dict[str, str]) -> str:
+    return "\n".join(f"  {name:<10} {summary}" for name, summary in commands.items())

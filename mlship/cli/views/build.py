@@ -1,0 +1,50 @@
+"""build: what the image consists of, what is new in it, what was checked."""
+
+from __future__ import annotations
+
+from mlship.cli.views.findings import findings_text
+from mlship.cli.views.models import model_line, own_code
+from mlship.cli.views.text import columns, lines, seconds_text, short_content
+from mlship.flows.results import Built
+from mlship.units import size_text
+
+
+def build_text(result: Built, next_command: str) -> str:
+    if result.unchanged:
+        return lines(
+            f"Nothing to do: {result.project} is built  content {short_content(result.content)}  {sizes(result)}, "
+            f"{seconds_text(result.seconds)}",
+            findings_text(result.findings),
+            f"Next: {next_command}",
+        )
+    new = sum(layer.is_new for layer in result.layers)
+    return lines(
+        *(lines(model_line(model), own_code(model)) for model in result.models),
+        columns(_rows(result)),
+        findings_text(result.findings),
+        f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
+        f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
+        f"Next: {next_command}",
+    )
+
+
+def sizes(result: Built) -> str:
+    """`238 MB (68 MB compressed)`."""
+    return f"{size_text(result.size)} ({size_text(result.compressed)} compressed)"
+
+
+def _rows(result: Built) -> list[list[str]]:
+    rows = [
+        ["environment", result.environment],
+        ["base", result.base],
+        ["packages", f"{result.packages} locked"],
+    ]
+    rows += [["layer", f"{layer.role} {layer.name}".rstrip(), _moved(layer.size, layer.compressed)]
+             for layer in result.layers if layer.is_new]  # fmt: skip
+    rows += [["reused", ", ".join(layer.name or layer.role for layer in result.layers if not layer.is_new)]]
+    rows += [["checks", "   ".join(result.checks)], ["engine", result.engine]]
+    return [row for row in rows if row[1]]
+
+
+def _moved(size: int, compressed: int) -> str:
+    return f"{size_text(size)} -> {size_text(compressed)}"

@@ -1,0 +1,85 @@
+"""plan, deploy and rollback: what will be done, what was done, how to try it and how to undo it."""
+
+from __future__ import annotations
+
+from mlship.cli.views.findings import findings_text
+from mlship.cli.views.text import age, columns, command_for, curl, lines, place, seconds_text
+from mlship.flows.results import Deployed, PlanView
+
+
+def plan_text(view: PlanView) -> str:
+    """The plan, as it is shown before the question."""
+    where = f"{place(view.project, view.environment)} -> {view.target}{' ' + view.service if view.service else ''}"
+    if view.is_empty:
+        live = view.release.id if view.release else "nothing"
+        return lines(f"Plan  {where}: nothing to change, {live} is live", findings_text(view.findings))
+    return lines(
+        f"Plan  {where}          {_from_to(view)}",
+        *(f"  {step}" for step in view.steps),
+        columns(
+            [["+", item] for item in view.create]
+            + [["~", item] for item in view.update]
+            + [["-", item] for item in view.delete]
+        ),
+        findings_text(view.findings),
+        f"  undo: {view.undo}" if view.undo else "",
+    )
+
+
+def deploy_text(result: Deployed) -> str:
+    """What is live now; with the lines to paste."""
+    if result.unchanged:
+        head = f"Nothing to do: {result.release.id} is live at {result.endpoint}"
+    else:
+        proof = f"   {result.verified.text}" if result.verified else ""
+        head = f"Live: {result.release.id}  {result.endpoint}{proof}   {seconds_text(result.seconds)}"
+    return lines(
+        head,
+        *(f"  {note}" for note in result.notes),
+        f"Try:  {curl(result.endpoint, result.sample_body)}",
+        f"Undo: {_undo(result)}",
+    )
+
+
+def rollback_plan_text(view: PlanView, now: float) -> str:
+    """Which release gives way to which; with their ages."""
+    if view.is_empty:
+        return plan_text(view)
+    previous = f"{view.previous.id} ({age(now - view.previous.created)})" if view.previous else "nothing"
+    release = f"{view.release.id} ({age(now - view.release.created)})" if view.release else "nothing"
+    return lines(
+        f"Plan  {place(view.project, view.environment)} {view.target}    {previous} -> {release}",
+        *(f"  {step}" for step in view.steps),
+        findings_text(view.findings),
+    )
+
+
+def rollback_text(result: Deployed) -> str:
+    view = result.plan
+    if result.unchanged:
+        return f"Nothing to do: {result.release.id} is live at {result.endpoint}"
+    rejected = (
+        f"{result.previous.id} is marked rejected: deploying it again needs --again." if result.previous is not None else ""
+    )
+    proof = f"   {result.verified.text}" if result.verified else ""
+    return lines(
+        f"Rolled back to {result.release.id} in {seconds_text(result.seconds)}.  {result.endpoint}{proof}",
+        *(f"  {note}" for note in result.notes),
+        f"  {rejected}" if rejected else "",
+        f"Next: {command_for('history', view.project, view.target, view.environment)}",
+    )
+
+
+def _from_to(view: PlanView) -> str:
+    new = view.release.id if view.release else "nothing"
+    if view.previous is None:
+        return f"first release {new}"
+    if view.release is not None and view.release.id == view.previous.id:
+        return f"live {new} stays"
+    return f"live {view.previous.id} -> new {new}"
+
+
+def _undo(result: Deployed) -> str:
+    view = result.plan
+    verb = "rollback" if result.previous is not None and result.previous.id != result.release.id else "destroy"
+    return command_for(verb, view.project, view.target, view.environment)

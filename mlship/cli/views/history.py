@@ -1,0 +1,36 @@
+"""history: one line an event, oldest first, and what can be served again."""
+
+from __future__ import annotations
+
+from mlship.cli.views.text import columns, command_for, day_and_time, lines, place
+from mlship.flows.results import HistoryView
+
+
+def history_text(result: HistoryView) -> str:
+    where = f"{place(result.project, result.environment)}  {result.target}"
+    if not result.entries:
+        return lines(f"{where}  nothing was released yet", f"Next: mlship deploy --target {result.target}")
+    rows = [
+        [
+            str(entry.generation),
+            day_and_time(entry.when),
+            entry.action,
+            entry.release,
+            entry.by.split(" pid ")[0],
+            entry.git[:9],
+            entry.why,
+        ]
+        for entry in result.entries
+    ]
+    return lines(
+        where,
+        columns(rows),
+        f"  live      {result.live or 'nothing'}",
+        f"  restorable  {', '.join(_others(result))}" if _others(result) else "",
+        *(f"  rejected  {release}: {why}" for release, why in result.rejected.items()),
+        f"Undo: {command_for('rollback', result.project, result.target, result.environment)}" if _others(result) else "",
+    )
+
+
+def _others(result: HistoryView) -> list[str]:
+    return [release.id for release in result.releases if release.id in result.restorable and release.id != result.live]

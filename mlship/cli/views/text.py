@@ -1,0 +1,68 @@
+"""The forms that all views share: columns, sizes, ages, ids, command lines."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+LONGEST_EXAMPLE = 1500
+
+
+def columns(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
+    """Rows aligned under each other, two spaces between; the last column is as long as it is."""
+    rows = [list(row) for row in rows]
+    count = max((len(row) for row in rows), default=0)
+    widths = [max((len(row[place]) for row in rows if place < len(row)), default=0) for place in range(count)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return "\n".join(" " * indent + line for line in lines)
+
+
+def lines(*parts: str) -> str:
+    """The parts that are not empty, one below the other."""
+    return "\n".join(part for part in parts if part)
+
+
+def short_content(content: str) -> str:
+    """`sha256:c41e07...` -> `c41e07f2a1b3`, long enough to be given to --image."""
+    return content.removeprefix("sha256:")[:12]
+
+
+def age(seconds: float) -> str:
+    """`3 h ago`, `just now`."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now" if seconds < 10 else f"{int(seconds)} s ago"
+
+
+def seconds_text(seconds: float) -> str:
+    """`1.4 s`, `11 min 18 s`."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def day_and_time(when: float) -> str:
+    """`2026-11-21 19:03`, in this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+
+
+def place(project: str, environment: str) -> str:
+    """`churn/prod`."""
+    return f"{project}/{environment}" if environment else project
+
+
+def command_for(verb: str, project: str, target: str, environment: str) -> str:
+    """A command line that works from any folder: `mlship rollback churn --target docker --env prod`."""
+    words = ["mlship", *verb.split(), project, "--target", target]
+    return shlex.join(words + (["--env", environment] if environment else []))
+
+
+def curl(endpoint: str, body: Mapping[str, Any] | None) -> str:
+    """A request that can be pasted: the first row of the sample, or the schema where there is no short sample."""
+    if body and body.get("instances"):
+        text = json.dumps({**body, "instances": body["instances"][:1]}, ensure_ascii=False)
+        if len(text) <= LONGEST_EXAMPLE:
+            return f"curl -H 'Content-Type: application/json' {endpoint}/predict -d {shlex.quote(text)}"
+    return f"curl {endpoint}/schema"
