@@ -1,0 +1,123 @@
+"""From what the command line says to a project and an opened target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlship.config.load import find_file, load_project
+from mlship.config.project import Project
+from mlship.errors import MlshipError
+from mlship.flows.context import Context, Where
+from mlship.flows.results import ReleaseView
+from mlship.releases.history import History
+from mlship.releases.release import Release
+from mlship.targets.base import Opening, Target
+from mlship.targets.table import SERVICES, open_target
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A target that is opened for one project in one environment. project: None when there is no YAML."""
+
+    name: str
+    environment: str
+    target_name: str
+    service: str
+    target: Target
+    project: Project | None
+
+
+def project_of(context: Context, where: Where) -> Project:
+    """Loads the configuration. Raises MlshipError when there is none, or when it is of another project."""
+    file = where.file or find_file(context.cwd)
+    project = load_project(file, where.environment, where.target)
+    if where.name and where.name != project.name:
+        raise MlshipError(
+            f"{file.name} is the project {project.name}, not {where.name}",
+            fix=f"leave the name out, or go to the folder of {where.name}",
+        )
+    return project
+
+
+def opened(context: Context, where: Where) -> Opened:
+    """For commands that also work without a YAML: then name and target come from the command line."""
+    project = _project_if_any(context, where)
+    if project is not None:
+        return open_project(context, project)
+    return _open(context, where.name, where.environment, where.target or "local", {}, None)
+
+
+def open_project(context: Context, project: Project) -> Opened:
+    settings = settings_of(project)
+    return _open(context, project.name, project.environment, project.target, settings, project)
+
+
+def settings_of(project: Project) -> dict[str, Any]:
+    """The target's own section as plain data, defaults filled in."""
+    import msgspec
+
+    section = getattr(project.targets, project.target, None)
+    if section is None:
+        return {}
+    plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(section))
+    return plain
+
+
+def release_view(release: Release | None) -> ReleaseView | None:
+    if release is None:
+        return None
+    models = {model.name: model.sha256 for model in release.served.models}
+    return ReleaseView(release.id, release.served.content, models, release.created)
+
+
+def history_or_error(opened: Opened, history: History | None) -> History:
+    """Raises MlshipError when the project was never deployed there."""
+    if history is None:
+        place = f"{opened.target_name}, environment {opened.environment}" if opened.environment else opened.target_name
+        raise MlshipError(
+            f"{opened.name} was never deployed to {place}",
+            fix="mlship list shows what is there; mlship deploy puts it there",
+            code="not-deployed",
+        )
+    return history
+
+
+def _project_if_any(context: Context, where: Where) -> Project | None:
+    """With a name, only a YAML that is that project counts; without a name there must be one."""
+    if where.file is not None or not where.name:
+        return project_of(context, where)
+    file = _found(context.cwd)
+    if file is None:
+        return None
+    try:
+        project = load_project(file, where.environment, where.target)
+    except MlshipError:
+        # A broken file of some project must not stand between a person and the rollback of a named one.
+        return None
+    return project if project.name == where.name else None
+
+
+def _found(folder: Path) -> Path | None:
+    try:
+        return find_file(folder)
+    except MlshipError:
+        return None
+
+
+def _open(
+    context: Context, name: str, environment: str, target: str, settings: Mapping[str, Any], project: Project | None
+) -> Opened:
+    opening = Opening(
+        project=name,
+        environment=environment,
+        home=context.home,
+        runner=context.runner,
+        clock=context.clock,
+        who=context.who,
+        environ=context.environ,
+        settings=settings,
+    )
+    return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project)

@@ -1,0 +1,153 @@
+"""plan: Project, Image -> Deployment; Observed -> DeployPlan. Changes nothing on the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlship.config.project import Project
+from mlship.errors import MlshipError
+from mlship.flows.build import built_record
+from mlship.flows.commit import git_commit
+from mlship.flows.context import Context, Where
+from mlship.flows.opening import open_project, project_of, settings_of
+from mlship.flows.prepared import Prepared, prepared
+from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
+from mlship.releases.history import History
+from mlship.releases.release import Proof, Release, Served, ServedModel
+from mlship.targets.base import Deployment
+from mlship.targets.features import findings as feature_findings
+from mlship.targets.plan import plan
+from mlship.targets.rollout import Facts
+from mlship.targets.table import SERVICES
+
+# A proof travels with the records of the release: enough rows to notice a wrong model, few enough to read them every time.
+MAX_PROOF_ROWS = 100
+
+
+def prepare(context: Context, where: Where, *, image: str = "", again: bool = False, python: str = "") -> Prepared:
+    """Decides what deploying means now; builds first unless `image` names an image that was built.
+
+    Raises MlshipError when the content was rejected before (unless `again`), and FindingsError when the target cannot do it.
+    """
+    project = project_of(context, where)
+    record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
+    opened = open_project(context, project)
+    observed = opened.target.observe()
+    history = observed.history or History(project.name, project.environment, project.target)
+    release = release_from(record, project, history, context.clock())
+    if not again:
+        refuse_rejected(history, release.served)
+    deployment = deployment_from(project, release)
+    findings = (
+        *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
+        *opened.target.preflight(deployment),
+    )
+    decided = plan("deploy", deployment, observed)
+    facts = Facts(by=context.who, git=git_commit(context, project.root))
+    return prepared(opened, decided, observed, findings, facts)
+
+
+def recorded_image(context: Context, project: Project, image: str) -> BuildRecord:
+    """The build record of a content id, a prefix of one, or a project's name. Raises MlshipError when there is none."""
+    from mlship.oci.layout import Layout
+
+    found = Layout(context.home.images).find(image)
+    record = BuildRecords(context.home.images).of_content(found.content)
+    if record is None:
+        raise MlshipError(f"the image {image} was not built on this machine", fix="mlship build", code="unknown-image")
+    if record.project != project.name:
+        raise MlshipError(
+            f"the image {image} is of the project {record.project}, not of {project.name}",
+            fix="mlship build shows the content id of this project's image",
+            code="other-project",
+        )
+    return record
+
+
+def release_from(record: BuildRecord, project: Project, history: History, now: float) -> Release:
+    """The live release when it is the same served part, else the next in the sequence. Pure."""
+    served = Served(
+        content=record.content,
+        models=tuple(ServedModel(model.name, model.sha256) for model in record.models),
+        serving=record.serving,
+        env=dict(project.env),
+        resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
+    )
+    live = history.live_release
+    if live is not None and live.served.digest() == served.digest():
+        return live
+    proofs = {model.name: proof_from(model) for model in record.models}
+    return Release(history.next_sequence, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
+
+
+def proof_from(model: RecordedModel) -> Proof:
+    """The first rows of the sample with the build's own answers to them."""
+    if model.answers is None:
+        return Proof()
+    rows = model.sample[:MAX_PROOF_ROWS]
+    answers = {
+        name: values[: len(rows)] if isinstance(values, list) and len(values) == len(model.sample) else values
+        for name, values in model.answers.items()
+    }
+    return Proof(rows, answers, model.tolerance)
+
+
+def deployment_from(project: Project, release: Release) -> Deployment:
+    """Project and release as the target wants them. Pure."""
+    operating = operating_part(project)
+    return deployment_from_operating(project.name, project.environment, project.target, release, operating, project)
+
+
+def deployment_from_operating(
+    name: str, environment: str, target: str, release: Release, operating: Mapping[str, Any], project: Project | None
+) -> Deployment:
+    """A deployment as the records describe it: what a rollback without a YAML starts from. Pure."""
+    return Deployment(
+        project=name,
+        environment=environment,
+        target=target,
+        service=operating.get("service", SERVICES.get(target, "")),
+        release=release,
+        settings=operating.get("settings", {}),
+        operating=operating,
+        labels=operating.get("labels", {}),
+        startup_timeout_s=operating.get("startup_timeout_s", 60.0),
+        request_timeout_s=operating.get("request_timeout_s", 2.0),
+        keep=operating.get("keep", 5),
+        places={key: project.at(key) for key in project.positions} if project else {},
+    )
+
+
+def operating_part(project: Project) -> dict[str, Any]:
+    """What is not in a release's hash, as plain data. Pure."""
+    return {
+        "service": SERVICES.get(project.target, ""),
+        "settings": settings_of(project),
+        "labels": dict(project.labels),
+        "replicas": {"min": project.scale.replicas.min, "max": project.scale.replicas.max},
+        "startup_timeout_s": project.serve.startup_timeout.seconds,
+        "request_timeout_s": project.serve.request_timeout.seconds,
+        "keep": project.rollout.keep,
+    }
+
+
+def used_keys(project: Project) -> dict[str, str]:
+    """The keys that a target has to honour and that the file sets, with their places. Pure."""
+    words = ("env", "labels", "resources", "scale", "cost", "rollout", "public", "slo", "secrets")
+    leaves = {key for key in project.positions if key.split(".")[0] in words}
+    inner = {key.rpartition(".")[0] for key in leaves}
+    maps = ("env", "labels", "secrets")
+    used = {key.split(".")[0] if key.split(".")[0] in maps else key for key in leaves - inner}
+    return {key: project.at(key) for key in sorted(used)}
+
+
+def refuse_rejected(history: History, served: Served) -> None:
+    """Raises MlshipError for content that was rolled back from or failed before; what is live is never refused."""
+    reason = history.rejection(served)
+    if reason and not history.same_as_live(served):
+        raise MlshipError(
+            f"this very content was rejected before ({reason})",
+            fix="change the model or its configuration, or deploy it all the same with --again",
+            code="rejected-release",
+        )

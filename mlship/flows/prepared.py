@@ -1,0 +1,143 @@
+"""A decided change that waits to be carried out: shared by plan, deploy, rollback and render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlship.errors import Finding, FindingsError
+from mlship.flows.context import Context
+from mlship.flows.opening import Opened, release_view
+from mlship.flows.results import Deployed, PlanView, Verified
+from mlship.targets.base import Action, Observed
+from mlship.targets.plan import DeployPlan
+from mlship.targets.rollout import Facts, RolledOut, World, roll_out
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """view: for people and machines; the rest is what carries it out."""
+
+    view: PlanView
+    opened: Opened
+    plan: DeployPlan
+    facts: Facts
+
+
+def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...], facts: Facts) -> Prepared:
+    """Raises FindingsError when a finding is an error: nothing was changed then."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings)
+    return Prepared(_view(opened, plan, observed, findings), opened, plan, facts)
+
+
+def carry_out(context: Context, prepared: Prepared) -> Deployed:
+    """Raises what roll_out raises."""
+    import time
+
+    started = context.clock()
+    plan = prepared.plan
+    if plan.is_empty:
+        return _unchanged(prepared)
+    rolled = roll_out(prepared.opened.target, plan, prepared.facts, World(context.clock, time.sleep, context.progress))
+    return _deployed(prepared, rolled, context.clock() - started)
+
+
+def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed:
+    release = prepared.plan.deployment.release
+    view = release_view(release)
+    assert view is not None
+    endpoint = prepared.opened.target.observe().endpoint
+    said = rolled.verification
+    return Deployed(
+        plan=prepared.view,
+        release=view,
+        previous=release_view(prepared.plan.previous),
+        endpoint=endpoint,
+        verified=Verified(release.id, endpoint, said.predictions, said.text) if said else None,
+        generation=rolled.history.generation,
+        unchanged=False,
+        seconds=seconds,
+        sample_body=_sample_body(prepared),
+        notes=rolled.notes,
+    )
+
+
+def _unchanged(prepared: Prepared) -> Deployed:
+    view = release_view(prepared.plan.deployment.release)
+    assert view is not None
+    observed = prepared.opened.target.observe()
+    return Deployed(
+        plan=prepared.view,
+        release=view,
+        previous=release_view(prepared.plan.previous),
+        endpoint=observed.endpoint,
+        verified=None,
+        generation=observed.history.generation if observed.history else 0,
+        unchanged=True,
+        seconds=0.0,
+        sample_body=_sample_body(prepared),
+    )
+
+
+def _sample_body(prepared: Prepared) -> dict[str, object] | None:
+    """One row to try the service with."""
+    for proof in prepared.plan.deployment.release.proofs.values():
+        if proof.instances:
+            return {"instances": [proof.instances[0]]}
+    return None
+
+
+def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...]) -> PlanView:
+    deployment = plan.deployment
+    previous = plan.previous
+    same_release = previous is not None and previous.id == deployment.release.id
+    return PlanView(
+        project=opened.name,
+        environment=opened.environment,
+        target=opened.target_name,
+        service=opened.service,
+        release=release_view(deployment.release),
+        previous=release_view(previous),
+        actions=plan.actions,
+        create=() if same_release or plan.is_empty else (f"release {deployment.release.id}",),
+        update=_updates(plan),
+        delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
+        steps=tuple(_step(action) for action in plan.actions),
+        findings=findings,
+        undo=_undo(plan, observed),
+        fingerprint=plan.fingerprint,
+    )
+
+
+def _updates(plan: DeployPlan) -> tuple[str, ...]:
+    if plan.event == "operate":
+        return ("how the service is operated (no copy is replaced)",)
+    previous = plan.previous
+    if plan.is_empty or previous is None:
+        return ()
+    return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
+
+
+def _step(action: Action) -> str:
+    sentences = {
+        "deliver": f"the image of {action.release} goes to the target",
+        "stage": f"{action.release} starts at 0 % and is asked its release id and the sample",
+        "shift": f"callers reach {action.release}; it is asked again on their path",
+        "discard": f"a copy of {action.release} that nobody committed goes",
+        "operate": "the operating part changes in place",
+    }
+    return sentences.get(action.kind, action.kind)
+
+
+def _undo(plan: DeployPlan, observed: Observed) -> str:
+    """The rollback warranty: said before anything is changed."""
+    previous = plan.previous
+    if plan.is_empty or plan.event == "operate":
+        return ""
+    if previous is None or previous.id == plan.deployment.release.id:
+        return "nothing served before; mlship destroy takes it away"
+    if previous.id in observed.restorable:
+        return f"{previous.id} stays restorable: mlship rollback"
+    return f"{previous.id} could NOT be restored: its image is not on the target any more"

@@ -1,0 +1,43 @@
+"""render: the documents that deploy would send, and what the vendor's own tool takes. Touches no target."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+
+from mlship.disk import write_atomic
+from mlship.errors import MlshipError
+from mlship.flows.build import built_record
+from mlship.flows.context import Context, Where
+from mlship.flows.opening import open_project, project_of
+from mlship.flows.plan import deployment_from, recorded_image, release_from
+from mlship.flows.results import Rendered
+from mlship.releases.history import History
+
+
+def render(context: Context, where: Where, *, image: str = "", out: Path) -> Rendered:
+    """Writes `apply/` and `eject/` below `out`, which must be empty, new, or written by render before.
+
+    The release is the one that a first deploy would make: rendering asks no target what is live.
+    """
+    project = project_of(context, where)
+    record = recorded_image(context, project, image) if image else built_record(context, project)
+    opened = open_project(context, project)
+    history = History(project.name, project.environment, project.target)
+    release = release_from(record, project, history, 0.0)
+    documents = opened.target.render(deployment_from(project, release))
+    _make_room(out)
+    for name, content in sorted(documents.items()):
+        write_atomic(out / PurePosixPath(name), content)
+    return Rendered(out, tuple(sorted(documents)))
+
+
+def _make_room(out: Path) -> None:
+    """Only folders of render itself are replaced."""
+    if out.exists() and not out.is_dir():
+        raise MlshipError(f"{out} is not a folder", fix="name another one with --out")
+    others = sorted(entry.name for entry in out.iterdir() if entry.name not in ("apply", "eject")) if out.exists() else []
+    if others:
+        raise MlshipError(f"{out} holds other things ({', '.join(others[:3])})", fix="name a new folder with --out")
+    for name in ("apply", "eject"):
+        shutil.rmtree(out / name, ignore_errors=True)

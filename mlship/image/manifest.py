@@ -1,0 +1,60 @@
+"""(Project, ModelSpecs, what loading told) -> the manifest inside the image. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import Any
+
+from mlship.config.project import Project
+from mlship.frameworks.base import ModelSpec
+from mlship.server.manifest import Manifest, Model, Serving, Signature
+
+
+def model_path(spec: ModelSpec) -> str:
+    """Where the model lies below the manifest's folder: the file itself, or the folder of a model of several files."""
+    folder = PurePosixPath("models") / spec.name
+    return str(folder / spec.files[0].name) if len(spec.files) == 1 and "/" not in spec.files[0].name else str(folder)
+
+
+def model_entry(spec: ModelSpec, signature: Signature = Signature()) -> Model:
+    """The manifest's entry of one model; without a signature before the model was loaded for the first time."""
+    return Model(
+        name=spec.name,
+        framework=spec.framework,
+        format=spec.format,
+        path=model_path(spec),
+        sha256=spec.sha256,
+        trust=spec.trust,
+        loader=spec.loader,
+        method=spec.method,
+        signature=signature,
+        sample=spec.sample,
+        tolerance=spec.tolerance,
+    )
+
+
+def serving(project: Project) -> Serving:
+    return Serving(
+        protocols=project.serve.protocols,
+        request_timeout_s=project.serve.request_timeout.seconds,
+        startup_timeout_s=project.serve.startup_timeout.seconds,
+        max_body=project.serve.max_body.bytes,
+        workers=0 if project.serve.workers == "auto" else int(project.serve.workers),
+    )
+
+
+def serving_as_data(project: Project) -> dict[str, Any]:
+    """What the records of a release say of its serving configuration."""
+    return {**asdict(serving(project)), "methods": {name: project.serve.method or "" for name, _ in project.models}}
+
+
+def manifest(project: Project, specs: tuple[ModelSpec, ...], signatures: Mapping[str, Signature], version: str) -> Manifest:
+    """version: mlship's own. signatures: by model name."""
+    return Manifest(
+        project=project.name,
+        models=tuple(model_entry(spec, signatures[spec.name]) for spec in specs),
+        serving=serving(project),
+        mlship=version,
+    )
