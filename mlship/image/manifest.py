@@ -18,7 +18,7 @@ def model_path(spec: ModelSpec) -> str:
     return str(folder / spec.files[0].name) if len(spec.files) == 1 and "/" not in spec.files[0].name else str(folder)
 
 
-def model_entry(spec: ModelSpec, signature: Signature = Signature()) -> Model:
+def model_entry(spec: ModelSpec, signature: Signature | None = None) -> Model:
     """The manifest's entry of one model; without a signature before the model was loaded for the first time."""
     return Model(
         name=spec.name,
@@ -29,7 +29,7 @@ def model_entry(spec: ModelSpec, signature: Signature = Signature()) -> Model:
         trust=spec.trust,
         loader=spec.loader,
         method=spec.method,
-        signature=signature,
+        signature=signature or Signature(),
         sample=spec.sample,
         tolerance=spec.tolerance,
     )
