@@ -12,10 +12,62 @@ from msgspec import Meta, Struct, field
 
 from mlship.units import Cpu, Duration, Memory, Money
 
+# `wanted` ends the sentence "X is not ..." when a value does not match its pattern; `minimum` and `maximum` bound an amount.
 Name = Annotated[
     str,
-    Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", description="lower case letters, digits and dashes, at most 40"),
+    Meta(
+        pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$",
+        description="lower case letters, digits and dashes, at most 40",
+        extra={"wanted": "a name: lower case letters, digits and dashes, at most 40, a letter first"},
+    ),
 ]
+EnvironmentName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$",
+        extra={"wanted": "an environment's name: lower case letters, digits and dashes, at most 20, a letter first"},
+    ),
+]
+# What labels and tags of every engine and cloud take.
+LabelName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z]([a-z0-9_.-]{0,61}[a-z0-9])?$",
+        extra={"wanted": "a label's name: lower case letters, digits, dots and dashes, at most 63, a letter first"},
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$",
+        extra={"wanted": "a label's value: letters, digits, dots, dashes and underscores, at most 63"},
+    ),
+]
+VariableName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$",
+        extra={"wanted": "a variable's name: letters, digits and underscores, at most 128, no digit first"},
+    ),
+]
+VariableValue = Annotated[str, Meta(min_length=0, max_length=32_000)]
+DottedName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$",
+        extra={"wanted": "one exact dotted name, such as churn.features.Rare (no wildcards)"},
+    ),
+]
+DebianName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9+.-]{1,99}$",
+        extra={"wanted": "the name of a Debian package, such as libgomp1"},
+    ),
+]
+_UP_TO_AN_HOUR = {"minimum": Duration(0.001), "maximum": Duration(3600)}
+_UP_TO_A_DAY = {"minimum": Duration(0.001), "maximum": Duration(86_400)}
+_UP_TO_A_MONTH = {"minimum": Duration(0), "maximum": Duration(30 * 86_400)}
 TargetName = Literal["local", "docker", "aws", "gcp", "azure", "kubernetes", "fake"]
 
 
@@ -26,16 +78,16 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 class Tolerance(Part, frozen=True, kw_only=True):
     """How far a number may be from the build's own answer: |a - b| <= atol + rtol * |b|; classes are compared exactly."""
 
-    rtol: float = 1e-6
-    atol: float = 1e-9
+    rtol: Annotated[float, Meta(ge=0, le=1, description="relative")] = 1e-6
+    atol: Annotated[float, Meta(ge=0, description="absolute")] = 1e-9
 
 
 class Holdout(Part, frozen=True, kw_only=True):
     """A quality gate on labelled rows."""
 
-    data: str
-    label: str
-    min: dict[str, float | str] = field(default_factory=dict)
+    data: Annotated[str, Meta(description="CSV or Parquet file")]
+    label: Annotated[str, Meta(description="the column that the model is to predict")]
+    min: Annotated[dict[str, float | str], Meta(description="metric and what it must reach")] = field(default_factory=dict)
 
 
 class Model(Part, frozen=True, kw_only=True):
@@ -45,25 +97,36 @@ class Model(Part, frozen=True, kw_only=True):
     framework: Annotated[str | None, Meta(description="sklearn or python; detected when left out")] = None
     code: Annotated[tuple[str, ...], Meta(description="your own packages that the model needs")] = ()
     trust: Annotated[
-        tuple[str, ...], Meta(description="exact names that the safe reader may load besides the framework's")
+        tuple[DottedName, ...], Meta(description="exact names that the safe reader may load besides the framework's")
     ] = ()
-    loader: Annotated[str | None, Meta(description="module:Class with load(path) and predict(rows), for framework python")] = (
-        None
-    )
+    loader: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$",
+            description="module:Class with load(path) and predict(rows), for framework python",
+            extra={"wanted": "module:Class, such as churn.model:Churn"},
+        ),
+    ] = None
     sample: Annotated[str | None, Meta(description="JSON file with example inputs; verify, warm-up and /docs use it")] = None
     tolerance: Tolerance | None = None
-    golden: str | None = None
+    golden: Annotated[str | None, Meta(description="hand-written truths that every version must keep")] = None
     holdout: Holdout | None = None
-    reference: str | None = None
-    engine: Literal["auto", "original", "onnx", "numpy", "trees"] = "auto"
-    quantize: Literal["int8"] | None = None
+    reference: Annotated[str | None, Meta(description="training data that drift is measured against")] = None
+    engine: Annotated[
+        Literal["auto", "original", "onnx", "numpy", "trees"],
+        Meta(description="what computes; auto: the fastest that answers equally"),
+    ] = "auto"
+    quantize: Annotated[Literal["int8"] | None, Meta(description="smaller numbers inside the model")] = None
 
 
 class Batching(Part, frozen=True, kw_only=True):
     """Requests that arrive together are computed together."""
 
-    max_rows: int | None = None
-    max_delay: Duration = Duration(0)
+    max_rows: Annotated[int | None, Meta(ge=1, le=1_000_000, description="rows in one call of the model")] = None
+    max_delay: Annotated[
+        Duration,
+        Meta(description="how long a request may wait for others", extra={"minimum": Duration(0), "maximum": Duration(10)}),
+    ] = Duration(0)
 
 
 class Jwt(Part, frozen=True, kw_only=True):
@@ -77,7 +140,7 @@ class Jwt(Part, frozen=True, kw_only=True):
 class Auth(Part, frozen=True, kw_only=True):
     """Who may call."""
 
-    api_keys: str | None = None
+    api_keys: Annotated[str | None, Meta(description="secret:NAME")] = None
     jwt: Jwt | None = None
 
 
@@ -95,16 +158,26 @@ class Serve(Part, frozen=True, kw_only=True):
         Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"] | None,
         Meta(description="the model's method; left out: predict, with probabilities beside it where the model has them"),
     ] = None
-    outputs: dict[str, str] = field(default_factory=dict)
-    passthrough: tuple[str, ...] = ()
-    hooks: str | None = None
+    outputs: Annotated[dict[str, str], Meta(description="names of the answer's parts, such as proba[1]")] = field(
+        default_factory=dict
+    )
+    passthrough: Annotated[tuple[str, ...], Meta(description="copied from request to answer")] = ()
+    hooks: Annotated[str | None, Meta(description="Python file with preprocess or postprocess")] = None
     batching: Batching = Batching()
-    request_timeout: Duration = Duration(2)
-    startup_timeout: Duration = Duration(60)
-    max_body: Memory = Memory(4_000_000)
-    workers: Annotated[int | Literal["auto"], Meta(description="processes; auto: one a core")] = "auto"
+    request_timeout: Annotated[
+        Duration, Meta(description="after this a request is answered with 504", extra=_UP_TO_AN_HOUR)
+    ] = Duration(2)
+    startup_timeout: Annotated[
+        Duration, Meta(description="a release that is not ready by then has failed", extra=_UP_TO_A_DAY)
+    ] = Duration(60)
+    max_body: Annotated[
+        Memory, Meta(description="larger requests get 413", extra={"minimum": Memory(1), "maximum": Memory(10**10)})
+    ] = Memory(4_000_000)
+    workers: Annotated[int | Literal["auto"], Meta(ge=1, le=1024, description="processes; auto: one a core")] = "auto"
     auth: Auth | None = None
-    invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
+    invocations: Annotated[Literal["sagemaker", "mlflow"], Meta(description="whose wire format /invocations speaks")] = (
+        "sagemaker"
+    )
 
 
 class Build(Part, frozen=True, kw_only=True):
@@ -112,7 +185,11 @@ class Build(Part, frozen=True, kw_only=True):
 
     python: Annotated[
         str | None,
-        Meta(description='minor version in quotes, such as "3.11"; from the training environment when left out'),
+        Meta(
+            pattern=r"^3\.[1-9][0-9]$",
+            description='minor version in quotes, such as "3.11"; from the training environment when left out',
+            extra={"wanted": 'a minor version of Python, such as "3.11"'},
+        ),
     ] = None
     requirements: Annotated[
         str | None,
@@ -120,58 +197,71 @@ class Build(Part, frozen=True, kw_only=True):
             description="requirements.txt, uv.lock, poetry.lock, pyproject.toml or environment.yml; the training environment when left out"
         ),
     ] = None
-    packages: Annotated[tuple[str, ...], Meta(description="operating-system packages")] = ()
+    packages: Annotated[tuple[DebianName, ...], Meta(description="operating-system packages")] = ()
     base: Annotated[str, Meta(description="debian: assembled from signed packages; or an image reference")] = "debian"
     mirror: Annotated[str | None, Meta(description="Debian mirror, where the machine's apt does not tell")] = None
-    platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] | None = None
-    compression: Literal["gzip", "zstd"] = "gzip"
-    max_size: Memory | None = None
+    platforms: Annotated[
+        tuple[Literal["linux/amd64", "linux/arm64"], ...] | None, Meta(description="this machine's when left out")
+    ] = None
+    compression: Annotated[Literal["gzip", "zstd"], Meta(description="of the image's layers")] = "gzip"
+    max_size: Annotated[Memory | None, Meta(description="a larger image fails the build")] = None
 
 
 class Gpu(Part, frozen=True, kw_only=True):
     """Accelerators of one replica."""
 
-    type: str
-    count: int = 1
+    type: Annotated[str, Meta(description="such as l4, t4, a100")]
+    count: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
 class Resources(Part, frozen=True, kw_only=True):
     """What one replica gets."""
 
-    cpu: Cpu = Cpu(1000)
-    memory: Memory = Memory(2 * 2**30)
+    cpu: Annotated[
+        Cpu, Meta(description="cores, such as 2, 0.5 or 500m", extra={"minimum": Cpu(10), "maximum": Cpu(1_024_000)})
+    ] = Cpu(1000)
+    memory: Annotated[
+        Memory,
+        Meta(description="a replica that needs more is stopped", extra={"minimum": Memory(2**26), "maximum": Memory(2**46)}),
+    ] = Memory(2 * 2**30)
     gpu: str | Gpu | None = None
 
 
 class Replicas(Part, frozen=True, kw_only=True):
     """From how many to how many."""
 
-    min: int = 1
-    max: int = 1
+    min: Annotated[int, Meta(ge=0, le=10_000)] = 1
+    max: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
 
 class Scheduled(Part, frozen=True, kw_only=True):
     """A floor of replicas at certain times."""
 
-    cron: str
-    min: int
+    cron: Annotated[str, Meta(description="minute hour day month weekday")]
+    min: Annotated[int, Meta(ge=0, le=10_000)]
 
 
 class Scale(Part, frozen=True, kw_only=True):
     """How many replicas, and when more."""
 
     replicas: Replicas = Replicas()
-    metric: Literal["concurrency", "rps", "cpu", "gpu", "queue"] = "concurrency"
-    per_replica: float | None = None
-    down_after: Duration = Duration(300)
+    metric: Annotated[
+        Literal["concurrency", "rps", "cpu", "gpu", "queue"], Meta(description="what more replicas are started for")
+    ] = "concurrency"
+    per_replica: Annotated[float | None, Meta(gt=0, description="of the metric, what one replica should carry")] = None
+    down_after: Annotated[Duration, Meta(description="quiet for so long before a replica is stopped", extra=_UP_TO_A_MONTH)] = (
+        Duration(300)
+    )
     schedule: tuple[Scheduled, ...] = ()
 
 
 class Slo(Part, frozen=True, kw_only=True):
     """What callers are promised."""
 
-    p99: Duration | None = None
-    availability: str | None = None
+    p99: Annotated[Duration | None, Meta(description="99 of 100 requests are answered within", extra=_UP_TO_AN_HOUR)] = None
+    availability: Annotated[
+        str | None, Meta(pattern=r"^[0-9]{1,2}(\.[0-9]+)?%$", extra={"wanted": "a share, such as 99.9%"})
+    ] = None
 
 
 class Commitment(Part, frozen=True, kw_only=True):
@@ -184,9 +274,9 @@ class Commitment(Part, frozen=True, kw_only=True):
 class Traffic(Part, frozen=True, kw_only=True):
     """What the cost estimate assumes."""
 
-    rps: float | None = None
-    peak: float | None = None
-    profile: str | None = None
+    rps: Annotated[float | None, Meta(ge=0, description="requests a second, on average")] = None
+    peak: Annotated[float | None, Meta(ge=0, description="requests a second, at the busiest")] = None
+    profile: Annotated[str | None, Meta(description="file with requests by hour")] = None
 
 
 class Budget(Part, frozen=True, kw_only=True):
@@ -199,24 +289,28 @@ class Budget(Part, frozen=True, kw_only=True):
 class Cost(Part, frozen=True, kw_only=True):
     """How capacity is bought, and what it may cost."""
 
-    profile: Literal["on-demand", "spot", "reserved"] = "on-demand"
-    on_demand_base: int | None = None
+    profile: Annotated[Literal["on-demand", "spot", "reserved"], Meta(description="the purchase")] = "on-demand"
+    on_demand_base: Annotated[int | None, Meta(ge=0, le=10_000, description="with spot: so many replicas are never spot")] = (
+        None
+    )
     commitment: Commitment | None = None
     traffic: Traffic | str | None = None
     budget: Budget | None = None
-    price_overrides: str | None = None
+    price_overrides: Annotated[str | None, Meta(description="file with your own prices")] = None
 
 
 class Rollout(Part, frozen=True, kw_only=True):
     """How a new release takes over."""
 
-    strategy: Literal["recreate", "rolling", "blue-green", "canary"] | None = None
-    steps: tuple[str, ...] = ()
-    bake: Duration | None = None
-    min_requests: int = 200
-    gates: tuple[str, ...] = ()
-    on_fail: Literal["rollback", "pause"] = "rollback"
-    approve: Literal["auto", "manual"] = "auto"
+    strategy: Annotated[
+        Literal["recreate", "rolling", "blue-green", "canary"] | None, Meta(description="the target's own when left out")
+    ] = None
+    steps: tuple[Annotated[str, Meta(pattern=r"^([1-9][0-9]?|100)%$", extra={"wanted": "a share, such as 5%"})], ...] = ()
+    bake: Annotated[Duration | None, Meta(description="how long each step is watched", extra=_UP_TO_A_MONTH)] = None
+    min_requests: Annotated[int, Meta(ge=0, description="below it a gate is inconclusive, and the rollout pauses")] = 200
+    gates: Annotated[tuple[str, ...], Meta(description='what must hold, such as "p95_ms < 40"')] = ()
+    on_fail: Annotated[Literal["rollback", "pause"], Meta(description="when a gate fails")] = "rollback"
+    approve: Annotated[Literal["auto", "manual"], Meta(description="who says that it goes on")] = "auto"
     keep: Annotated[int, Meta(ge=1, le=100, description="releases that stay restorable, the live one counted")] = 5
 
 
@@ -233,8 +327,8 @@ class LocalTarget(Part, frozen=True, kw_only=True):
 class Tls(Part, frozen=True, kw_only=True):
     """Certificate and key."""
 
-    cert: str
-    key: str
+    cert: Annotated[str, Meta(description="PEM file")]
+    key: Annotated[str, Meta(description="secret:NAME")]
 
 
 class DockerTarget(Part, frozen=True, kw_only=True):
@@ -242,7 +336,7 @@ class DockerTarget(Part, frozen=True, kw_only=True):
 
     port: Annotated[int, Meta(ge=1, le=65535, description="published port")] = 8080
     host: Annotated[str, Meta(description="the address to publish on")] = "127.0.0.1"
-    hosts: tuple[str, ...] = ()
+    hosts: Annotated[tuple[str, ...], Meta(description="other engines, such as ssh://deploy@host")] = ()
     tls: Tls | None = None
     limits: dict[str, str] = field(default_factory=dict)
 
@@ -251,7 +345,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
     """Amazon Web Services."""
 
     region: str | None = None
-    account: str | None = None
+    account: Annotated[str | None, Meta(pattern=r"^[0-9]{12}$", extra={"wanted": "an account: twelve digits in quotes"})] = None
     service: Literal["ecs", "sagemaker", "lambda", "vm"] = "ecs"
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
@@ -308,23 +402,27 @@ class Targets(Part, frozen=True, kw_only=True):
 class Document(Part, frozen=True, kw_only=True):
     """The whole of mlship.yaml, as it is written."""
 
-    schema: Literal[1] = 1
+    schema: Annotated[Literal[1], Meta(description="version of this file's format")] = 1
     name: Name
     target: Annotated[TargetName, Meta(description="where `deploy` goes without --target")] = "local"
-    labels: dict[str, str] = field(default_factory=dict)
-    model: str | Model | None = None
-    models: dict[str, str | Model] = field(default_factory=dict)
+    labels: Annotated[dict[LabelName, LabelValue], Meta(description="go to every resource")] = field(default_factory=dict)
+    model: Annotated[str | Model | None, Meta(description="a string is its uri")] = None
+    models: Annotated[dict[Name, str | Model], Meta(description="several models by name")] = field(default_factory=dict)
     serve: Serve = Serve()
-    env: dict[str, str] = field(default_factory=dict)
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    env: Annotated[dict[VariableName, VariableValue], Meta(description="the server's environment; no secrets")] = field(
+        default_factory=dict
+    )
+    secrets: Annotated[dict[VariableName, dict[str, str]], Meta(description="where each target keeps them")] = field(
+        default_factory=dict
+    )
     build: Build = Build()
     resources: Resources = Resources()
     scale: Scale = Scale()
     slo: Slo = Slo()
     cost: Cost = Cost()
     rollout: Rollout = Rollout()
-    public: bool = False
+    public: Annotated[bool, Meta(description="reachable from the internet")] = False
     targets: Targets = Targets()
-    environments: Annotated[dict[str, Any], Meta(description="what differs, by environment: the same keys again")] = field(
-        default_factory=dict
-    )
+    environments: Annotated[
+        dict[EnvironmentName, Any], Meta(description="what differs, by environment: the same keys again")
+    ] = field(default_factory=dict)

@@ -1,0 +1,192 @@
+"""mlship.yaml -> Project: every finding at once, and nothing from the file reaches anything unchecked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from mlship.config import not_yet, rules
+from mlship.config.expand import expanded, merged, places
+from mlship.config.nodes import List, Map, Node, Place, below
+from mlship.config.project import Project
+from mlship.config.read import compose, read_text
+from mlship.config.report import Report
+from mlship.config.schema import Document, Model, TargetName
+from mlship.config.validate import DOCUMENT, Validator, document
+from mlship.config.words import clipped, either, nearest
+from mlship.errors import MlshipError
+
+FILE_NAME = "mlship.yaml"
+MAX_ENVIRONMENTS = 20
+_SAME_EVERYWHERE = ("schema", "name", "environments")
+
+
+def find_file(folder: Path) -> Path:
+    """The mlship.yaml of the folder or of its nearest parent that has one. Raises MlshipError when there is none.
+
+    A parent's file counts only when it belongs to this user, to root or to the owner of the folder: anybody may write
+    a mlship.yaml into /tmp (CVE-2022-24765 was the same in git).
+    """
+    start = folder.absolute()
+    for candidate in (start, *start.parents):
+        file = candidate / FILE_NAME
+        if file.exists():
+            if candidate != start:
+                _refuse_foreign(file, start)
+            return file
+    misnamed = start / "mlship.yml"
+    fix = f"mv mlship.yml {FILE_NAME}" if misnamed.exists() else "mlship init --model FILE"
+    raise MlshipError(f"there is no {FILE_NAME} in this folder or above it", clipped(str(start)), fix, code="no-file")
+
+
+def _refuse_foreign(file: Path, start: Path) -> None:
+    owner = file.stat().st_uid
+    if owner not in (0, os.getuid(), start.stat().st_uid):
+        raise MlshipError(
+            f"{FILE_NAME} was found in a parent folder, and belongs to another user (uid {owner})",
+            clipped(str(file)),
+            f"if you trust it: -f {clipped(str(file))}",
+            code="foreign-file",
+        )
+
+
+def load_project(file: Path, environment: str = "", target: str = "") -> Project:
+    """The project as it is in one environment, or in none.
+
+    target: replaces the file's own. Raises FindingsError with all that is wrong in any environment, MlshipError when the
+    file cannot be read or the target is not known.
+    """
+    if target:
+        _refuse_target(target)
+    report = Report(file.name)
+    root = compose(read_text(file), report)
+    if root is None:
+        raise report.error()
+    whole = expanded(root, DOCUMENT)
+    assert isinstance(whole, Map)
+    base = replace(whole, entries={name: node for name, node in whole.entries.items() if name != "environments"})
+    environments = _environments(whole, report)
+    if environment and environment not in environments:
+        _report_unknown(environment, environments, whole, report)
+    Validator(report, is_whole=False).fields(base, DOCUMENT)
+    projects = {name: _project(node, file, name, report) for name, node in _variants(base, environments, environment)}
+    if len(report):
+        raise report.error()
+    project = projects[environment]
+    return replace(project, target=target or project.target)
+
+
+def _refuse_target(target: str) -> None:
+    known = get_args(TargetName)
+    if target not in known:
+        near = nearest(target, known)
+        fix = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
+        raise MlshipError(f"there is no target {clipped(target)}", "--target", fix, code="unknown-target")
+    if target not in not_yet.TARGETS:
+        fix = f"use --target {either(not_yet.TARGETS)}"
+        raise MlshipError(f"the target {target} is not built yet", "--target", fix, code="not-yet")
+
+
+def _environments(whole: Map, report: Report) -> Mapping[str, Map]:
+    """What each environment lays over the document. What is wrong with a section as a whole is in the report."""
+    section = whole.entries.get("environments")
+    if section is None:
+        return {}
+    Validator(report).value(section, DOCUMENT.keys["environments"].shape)
+    if not isinstance(section, Map):
+        return {}
+    if len(section.entries) > MAX_ENVIRONMENTS:
+        what = f"there are {len(section.entries)} environments, more than {MAX_ENVIRONMENTS}"
+        report.add(section.key_place, section.key, what, "keep other projects in files of their own", "too-many-environments")
+        return {}
+    environments = {name: expanded(node, DOCUMENT) for name, node in section.entries.items()}
+    for node in environments.values():
+        _report_same_everywhere(node, report)
+    return {name: node for name, node in environments.items() if isinstance(node, Map)}
+
+
+def _report_same_everywhere(node: Node, report: Report) -> None:
+    if not isinstance(node, Map):
+        report.add(node.place, node.key, f"{node} stands where a map is wanted", "write the keys that differ below it", "value")
+        return
+    for name in _SAME_EVERYWHERE:
+        if name in node.entries:
+            entry = node.entries[name]
+            what = f"{name} is the same in every environment"
+            report.add(entry.key_place, entry.key, what, "keep it at the top of the file only", "environment")
+
+
+def _report_unknown(environment: str, environments: Mapping[str, Map], whole: Map, report: Report) -> None:
+    section = whole.entries.get("environments", whole)
+    near = nearest(environment, environments)
+    fix = f"did you mean {near}?" if near else "add it below environments, or leave --env out"
+    known = f"known: {', '.join(environments)}" if environments else "the file has none"
+    what = f"there is no environment {clipped(environment)}; {known}"
+    report.add(section.key_place, "environments", what, fix, "unknown-environment")
+
+
+def _variants(base: Map, environments: Mapping[str, Map], asked: str) -> Iterator[tuple[str, Map]]:
+    """Everything that the file can mean. The bare document is judged as a whole only when it is what was asked for."""
+    if not asked or asked not in environments:
+        yield asked, base
+    for name, over in environments.items():
+        laid = merged(base, replace(over, entries=_without_fixed(over)))
+        assert isinstance(laid, Map)
+        yield name, laid
+
+
+def _without_fixed(over: Map) -> Mapping[str, Node]:
+    return {name: node for name, node in over.entries.items() if name not in _SAME_EVERYWHERE}
+
+
+def _project(root: Map, file: Path, environment: str, report: Report) -> Project:
+    """One variant, judged by the schema, by the rules across keys, and by what is built already."""
+    said = document(root, report)
+    facts = rules.Facts(said, root, file.absolute().parent)
+    for problem in (*rules.problems(facts), *not_yet.problems(facts)):
+        place, key = _spot(root, problem.path)
+        report.add(place, key, problem.what, problem.fix, problem.code)
+    return Project(
+        file=file.absolute(),
+        name=said.name,
+        environment=environment,
+        target=said.target,
+        models=_models(said),
+        labels=said.labels,
+        serve=said.serve,
+        env=said.env,
+        secrets=said.secrets,
+        build=said.build,
+        resources=said.resources,
+        scale=said.scale,
+        slo=said.slo,
+        cost=said.cost,
+        rollout=said.rollout,
+        public=said.public,
+        targets=said.targets,
+        positions=places(root),
+    )
+
+
+def _models(said: Document) -> tuple[tuple[str, Model], ...]:
+    named = [(said.name, said.model), *said.models.items()]
+    return tuple((name, model) for name, model in named if isinstance(model, Model))
+
+
+def _spot(root: Map, path: tuple[str, ...]) -> tuple[Place, str]:
+    """Where a path of keys stands, and how it is called there; for a key left out, its nearest parent's place."""
+    node: Node = root
+    key = ""
+    for name in path:
+        if isinstance(node, Map) and name in node.entries:
+            node = node.entries[name]
+            key = node.key
+        elif isinstance(node, List) and name.isdigit() and int(name) < len(node.items):
+            node = node.items[int(name)]
+            key = node.key
+        else:
+            key = below(key, name)
+    return node.key_place, key

@@ -1,0 +1,112 @@
+"""What the file may say and mlship does not do yet: refused by name, so that nothing is ignored silently.
+
+BUILT names every key that is honoured. A key of the schema that is not in it is refused as soon as it is set to something
+other than its default; so a new key is refused until somebody builds it and adds it here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from mlship.config.rules import Facts, Problem, models_of
+from mlship.config.shapes import Section, section
+from mlship.config.validate import DOCUMENT
+from mlship.config.words import clipped, either
+
+# A section here means all of its keys. `models` stands for the keys of `model`.
+BUILT = frozenset(
+    (
+        *("schema", "name", "target", "labels", "environments", "env"),
+        *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
+        *("model.sample", "model.tolerance", "model.engine"),
+        *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
+        *("serve.workers", "resources.cpu", "resources.memory", "scale.replicas", "rollout.keep"),
+        *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
+        *("build.compression", "targets.local", "targets.docker.port", "targets.docker.host"),
+    )
+)
+
+TARGETS = ("local", "docker", "fake")
+
+# Keys that are built for some of their values.
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "target": TARGETS,
+    "model.framework": ("sklearn", "python"),
+    "model.engine": ("auto", "original"),
+    "serve.protocols": ("native", "sagemaker"),
+    "build.base": ("debian",),
+    "build.compression": ("gzip",),
+}
+
+# What to do instead, where deleting the key is not the whole answer.
+INSTEAD: Mapping[str, str] = {
+    "secrets": "delete it; until then hand secrets to the server outside of mlship, never in env",
+    "public": "delete it; put a proxy of your own in front",
+    "serve.auth": "delete it; put a proxy that authenticates in front",
+    "serve.hooks": "delete it; do the work in the model, or in a class for framework python",
+    "resources.gpu": "delete it; the model is served on CPUs",
+    "rollout.strategy": "delete it; the target's own strategy is used",
+    "targets.docker.hosts": "delete it; the engine of DOCKER_HOST is used",
+    "targets.docker.tls": "delete it; put a proxy that speaks TLS in front",
+}
+
+
+def problems(facts: Facts) -> Iterator[Problem]:
+    """Every set key and value of the document that is not built yet."""
+    yield from _unbuilt_keys(facts.document, DOCUMENT, ())
+    for path, model in models_of(facts):
+        yield from _unbuilt_keys(model, section(type(model)), path)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", model.uri):
+            scheme = model.uri.partition(":")[0]
+            fix = "download the file and write its path"
+            yield Problem((*path, "uri"), f"models from {scheme}: are not built yet", fix, "not-yet")
+    yield from _unbuilt_counts(facts)
+
+
+def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterator[Problem]:
+    for name, key in shape.keys.items():
+        value = getattr(said, name)
+        spot = (*path, name)
+        dotted = built_name(spot)
+        if name in ("model", "models") or value == key.default:
+            continue
+        if dotted in VALUES:
+            yield from _unbuilt_values(spot, value, VALUES[dotted])
+        elif dotted in BUILT:
+            continue
+        elif isinstance(value, Struct) and _has_built_keys(dotted):
+            yield from _unbuilt_keys(value, section(type(value)), spot)
+        else:
+            yield Problem(spot, f"{dotted} is not built yet", INSTEAD.get(dotted, "delete it"), "not-yet")
+
+
+def built_name(path: tuple[str, ...]) -> str:
+    """The dotted key as BUILT writes it: the keys of every model are those of `model`."""
+    return ".".join(("model", *path[2:]) if path[0] == "models" else path)
+
+
+def _has_built_keys(dotted: str) -> bool:
+    return any(key.startswith(f"{dotted}.") for key in BUILT) or dotted == "targets"
+
+
+def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -> Iterator[Problem]:
+    said = value if isinstance(value, tuple) else (value,)
+    for position, item in enumerate(said):
+        if item not in built:
+            spot = (*path, str(position)) if isinstance(value, tuple) else path
+            yield Problem(spot, f"{clipped(str(item))} is not built yet", f"write {either(built)}", "not-yet")
+
+
+def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
+    said = facts.document
+    if len(said.models) > 1:
+        yield Problem(("models",), "more than one model is not built yet", "keep one, or make a project of each", "not-yet")
+    replicas = said.scale.replicas
+    if (replicas.min, replicas.max) != (1, 1) and replicas.min <= replicas.max:
+        yield Problem(("scale", "replicas"), "other than 1 replica is not built yet", "write 1, or delete the line", "not-yet")
+    if len(said.build.platforms or ()) > 1:
+        yield Problem(("build", "platforms"), "more than one platform is not built yet", "keep one", "not-yet")

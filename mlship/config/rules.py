@@ -1,0 +1,215 @@
+"""What must hold between keys, or cannot be said by a type: one small function a rule, collected in RULES."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlship.config.nodes import Map
+from mlship.config.schema import Document, Model
+from mlship.config.words import clipped
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One variant of the file. root: as it is written, with short forms expanded. folder: where mlship.yaml lies."""
+
+    document: Document
+    root: Map
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """path: the keys that lead to the value; items of lists by their number."""
+
+    path: tuple[str, ...]
+    what: str
+    fix: str = ""
+    code: str = "rule"
+
+
+Rule = Callable[[Facts], Iterator[Problem]]
+
+
+def problems(facts: Facts) -> Iterator[Problem]:
+    for rule in RULES:
+        yield from rule(facts)
+
+
+def models_of(facts: Facts) -> Iterator[tuple[tuple[str, ...], Model]]:
+    """Every model and the keys that lead to it."""
+    if isinstance(facts.document.model, Model):
+        yield ("model",), facts.document.model
+    for name, model in facts.document.models.items():
+        if isinstance(model, Model):
+            yield ("models", name), model
+
+
+def one_way_to_name_models(facts: Facts) -> Iterator[Problem]:
+    given = [key for key in ("model", "models") if key in facts.root.entries]
+    if not given:
+        yield Problem(("model",), "the key is missing", "write model: FILE", "missing-key")
+    elif len(given) == 2:
+        yield Problem(("models",), "model and models stand side by side", "keep one of them")
+    elif given == ["models"] and isinstance(facts.root.entries["models"], Map) and not facts.root.entries["models"].entries:
+        yield Problem(("models",), "there is no model in it", "write model: FILE instead", "missing-key")
+
+
+def paths_are_paths(facts: Facts) -> Iterator[Problem]:
+    for path, text in _paths(facts):
+        if text.startswith("~"):
+            yield Problem(path, f"{clipped(text)} starts with ~, which only a shell expands", "write the whole path")
+        elif path[-1] != "uri" and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+            yield Problem(path, f"{clipped(text)} is a URL, not a path", "name a file on this machine")
+
+
+def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every value that names a file on this machine."""
+    for path, model in models_of(facts):
+        for key in ("uri", "sample", "golden", "reference"):
+            if text := getattr(model, key):
+                yield (*path, key), text
+        for position, text in enumerate(model.code):
+            yield (*path, "code", str(position)), text
+        if model.holdout:
+            yield (*path, "holdout", "data"), model.holdout.data
+    said = facts.document
+    traffic = getattr(said.cost.traffic, "profile", None)
+    for path, text in (
+        (("build", "requirements"), said.build.requirements),
+        (("serve", "hooks"), said.serve.hooks),
+        (("cost", "price_overrides"), said.cost.price_overrides),
+        (("cost", "traffic", "profile"), traffic),
+    ):
+        if text:
+            yield path, text
+
+
+def code_stays_inside(facts: Facts) -> Iterator[Problem]:
+    """Code goes into the image: a path or a link that leads out of the project's folder would carry other people's files."""
+    home = facts.folder.resolve()
+    for path, model in models_of(facts):
+        for position, text in enumerate(model.code):
+            real = (home / text).resolve()
+            spot = (*path, "code", str(position))
+            if real == home:
+                fix = "name the packages and modules that the model needs"
+                yield Problem(spot, f"{clipped(text)} is the project's whole folder, with everything that lies in it", fix)
+            elif not real.is_relative_to(home):
+                yield Problem(spot, f"{clipped(text)} leads out of the project's folder", "move or copy the code into it")
+
+
+def loader_goes_with_python(facts: Facts) -> Iterator[Problem]:
+    for path, model in models_of(facts):
+        if model.loader and model.framework not in (None, "python"):
+            fix = "delete it, or write framework: python"
+            yield Problem((*path, "loader"), f"a loader is for framework python, not {clipped(model.framework)}", fix)
+        if model.framework == "python" and not model.loader:
+            fix = "write loader: module:Class, with load(path) and predict(rows)"
+            yield Problem((*path, "framework"), "framework python needs a loader", fix, "missing-key")
+
+
+RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT", re.ASCII)
+
+
+def reserved_names_stay_free(facts: Facts) -> Iterator[Problem]:
+    for name in facts.document.env:
+        if RESERVED.fullmatch(name):
+            yield Problem(("env", name), f"{name} is set by mlship or the platform", "choose another name", "reserved")
+    for name in facts.document.labels:
+        if name.startswith("mlship"):
+            yield Problem(("labels", name), "labels that start with mlship are mlship's own", "choose another name", "reserved")
+
+
+def urls_are_safe(facts: Facts) -> Iterator[Problem]:
+    mirror = facts.document.build.mirror
+    if mirror and (what := _url_problem(mirror, ("http", "https"))):
+        yield Problem(("build", "mirror"), what, "write http://HOST/PATH; credentials belong into the machine's apt settings")
+    for position, host in enumerate(facts.document.targets.docker.hosts):
+        if what := _url_problem(host, ("ssh", "tcp", "unix", "https"), with_user=True):
+            yield Problem(("targets", "docker", "hosts", str(position)), what, "write for example ssh://deploy@host")
+
+
+def _url_problem(text: str, schemes: tuple[str, ...], with_user: bool = False) -> str:
+    """Why a URL is not taken; empty for a good one. A user or host with a leading dash would be an option to ssh."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return "this is not a URL"
+    if url.scheme not in schemes or not (url.hostname or (url.scheme == "unix" and url.path)):
+        return f"{clipped(_without_user(text))} is not a URL that starts with {schemes[0]}://"
+    if url.password is not None or (url.username is not None and not with_user):
+        return "the URL has credentials in it"
+    if url.query or url.fragment or re.search(r"[\s'\"\\`$;|&<>]", text):
+        return f"{clipped(text)} has characters that do not belong into such a URL"
+    if (url.username or "").startswith("-") or (url.hostname or "").startswith("-"):
+        return f"{clipped(text)} has a name that starts with a dash"
+    return ""
+
+
+def _without_user(text: str) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", text)
+
+
+def addresses_are_addresses(facts: Facts) -> Iterator[Problem]:
+    targets = facts.document.targets
+    for name, host in (("local", targets.local.host), ("docker", targets.docker.host)):
+        if host != "localhost" and not _is_address(host):
+            fix = "write 127.0.0.1 for this machine only, 0.0.0.0 for every network"
+            yield Problem(("targets", name, "host"), f"{clipped(host)} is not an address to listen on", fix)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not ipaddress.ip_address(text).is_multicast and "%" not in text
+    except ValueError:
+        return False
+
+
+def ranges_are_ordered(facts: Facts) -> Iterator[Problem]:
+    replicas = facts.document.scale.replicas
+    if replicas.min > replicas.max:
+        what = f"{replicas.min}..{replicas.max}: the minimum is above the maximum"
+        yield Problem(("scale", "replicas"), what, f"write {replicas.max}..{replicas.min}, or raise the maximum")
+
+
+def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
+    said = facts.document
+    lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+        (("serve", "protocols"), said.serve.protocols),
+        (("build", "packages"), said.build.packages),
+        (("build", "platforms"), said.build.platforms or ()),
+    ]
+    for path, model in models_of(facts):
+        lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
+    for path, items in lists:
+        for position, item in enumerate(items):
+            if item in items[:position]:
+                yield Problem((*path, str(position)), f"{clipped(item)} stands twice", "keep one of them")
+
+
+def something_is_served(facts: Facts) -> Iterator[Problem]:
+    if not facts.document.serve.protocols:
+        yield Problem(("serve", "protocols"), "the list is empty", "write [native], or delete the line")
+    if facts.document.build.platforms == ():
+        yield Problem(("build", "platforms"), "the list is empty", "write [linux/amd64], or delete the line")
+
+
+RULES: tuple[Rule, ...] = (
+    one_way_to_name_models,
+    paths_are_paths,
+    code_stays_inside,
+    loader_goes_with_python,
+    reserved_names_stay_free,
+    urls_are_safe,
+    addresses_are_addresses,
+    ranges_are_ordered,
+    lists_say_things_once,
+    something_is_served,
+)
