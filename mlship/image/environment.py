@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
+def normalised(name: str) -> str:
+    """A distribution's name as indexes compare it (PyPA, "Names and normalization"): `Scikit_Learn` -> `scikit-learn`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 @dataclass(frozen=True)
 class Distribution:
-    """One installed package. modules: its top-level import names. requires: normalised names of what it needs here.
+    """One installed package. modules: its top-level import names.
 
+    requires: its Requires-Dist lines, markers and all; a bare name is such a line, too.
     origin: empty for a package of an index, else `git+<url>@<commit>` or `file:<path>` (credentials removed).
+    editable: installed from a folder that is still being worked on.
     """
 
     name: str
@@ -19,6 +27,7 @@ class Distribution:
     modules: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     origin: str = ""
+    editable: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class TrainingEnvironment:
 
     python: the interpreter, None when only a file is known. version: `3.11.7` or `3.11`. source: for people, `.venv` or
     `requirements.txt`. distributions: normalised name -> Distribution, of an interpreter. file: the requirements file.
+    prefix: the folder of the interpreter's environment, whose own pip.conf counts.
     """
 
     source: str
@@ -34,8 +44,14 @@ class TrainingEnvironment:
     python: Path | None = None
     file: Path | None = None
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    prefix: Path | None = None
 
     @property
     def minor(self) -> str:
         """`3.11`."""
         return ".".join(self.version.split(".")[:2])
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Normalised name -> version, of everything that is installed."""
+        return {name: distribution.version for name, distribution in self.distributions.items()}
