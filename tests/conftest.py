@@ -40,7 +40,9 @@ def engine_is_missing() -> str:
     if docker is None:
         return "no docker client is installed: apt-get install docker.io"
     try:
-        answer = subprocess.run([docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, timeout=20, check=False)
+        answer = subprocess.run(
+            [docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, timeout=20, check=False
+        )
     except subprocess.TimeoutExpired:
         return "the Docker engine does not answer within 20 s"
     return "" if answer.returncode == 0 else "no Docker engine answers (.ci/run starts one)"

@@ -16,6 +16,7 @@ def command(
     call: Call,
     name: ProjectName = "",
     to: Annotated[str, typer.Option("--to", metavar="RELEASE", help="An older release, such as r11.", show_default=False)] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the history.", show_default=False)] = "",
     with_operations: Annotated[
         bool, typer.Option("--with-operations", help="Restore its scale and rollout settings too, not only what it serves.")
     ] = False,
@@ -28,7 +29,7 @@ def command(
     from mlship.flows import rollback
 
     call.need_consent()
-    prepared = rollback.prepare(call.context, call.where(name), to=to, with_operations=with_operations)
+    prepared = rollback.prepare(call.context, call.where(name), to=to, with_operations=with_operations, reason=reason)
     if not prepared.view.is_empty:
         call.show(rollback_plan_text(prepared.view, call.now))
         call.agree("Roll back?")
