@@ -14,14 +14,13 @@ from mlship.config.nodes import List, Map, Node, Place, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
 from mlship.config.report import Report
-from mlship.config.schema import Document, Model, TargetName
+from mlship.config.schema import SAME_EVERYWHERE, Document, Model, TargetName
 from mlship.config.validate import DOCUMENT, Validator, document
 from mlship.config.words import clipped, either, nearest
 from mlship.errors import MlshipError
 
 FILE_NAME = "mlship.yaml"
 MAX_ENVIRONMENTS = 20
-_SAME_EVERYWHERE = ("schema", "name", "environments")
 
 
 def find_file(folder: Path) -> Path:
@@ -112,7 +111,7 @@ def _report_same_everywhere(node: Node, report: Report) -> None:
     if not isinstance(node, Map):
         report.add(node.place, node.key, f"{node} stands where a map is wanted", "write the keys that differ below it", "value")
         return
-    for name in _SAME_EVERYWHERE:
+    for name in SAME_EVERYWHERE:
         if name in node.entries:
             entry = node.entries[name]
             what = f"{name} is the same in every environment"
@@ -139,7 +138,7 @@ def _variants(base: Map, environments: Mapping[str, Map], asked: str) -> Iterato
 
 
 def _without_fixed(over: Map) -> Mapping[str, Node]:
-    return {name: node for name, node in over.entries.items() if name not in _SAME_EVERYWHERE}
+    return {name: node for name, node in over.entries.items() if name not in SAME_EVERYWHERE}
 
 
 def _project(root: Map, file: Path, environment: str, report: Report) -> Project:

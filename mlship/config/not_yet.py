@@ -44,14 +44,14 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 
 # What to do instead, where deleting the key is not the whole answer.
 INSTEAD: Mapping[str, str] = {
-    "secrets": "delete it; until then hand secrets to the server outside of mlship, never in env",
-    "public": "delete it; put a proxy of your own in front",
-    "serve.auth": "delete it; put a proxy that authenticates in front",
-    "serve.hooks": "delete it; do the work in the model, or in a class for framework python",
-    "resources.gpu": "delete it; the model is served on CPUs",
-    "rollout.strategy": "delete it; the target's own strategy is used",
-    "targets.docker.hosts": "delete it; the engine of DOCKER_HOST is used",
-    "targets.docker.tls": "delete it; put a proxy that speaks TLS in front",
+    "secrets": "delete it, and keep secrets out of env as well",
+    "public": "delete it and put a proxy of your own in front",
+    "serve.auth": "delete it and put a proxy that authenticates in front",
+    "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
+    "resources.gpu": "delete it to serve on CPUs",
+    "rollout.strategy": "delete it to use the target's own strategy",
+    "targets.docker.hosts": "delete it to use the engine that DOCKER_HOST names",
+    "targets.docker.tls": "delete it and put a proxy that speaks TLS in front",
 }
 
 
@@ -67,11 +67,18 @@ def problems(facts: Facts) -> Iterator[Problem]:
     yield from _unbuilt_counts(facts)
 
 
+def is_built(path: tuple[str, ...]) -> bool:
+    """Whether a key of the schema is honoured, for some value at least. `*` stands for a name of the user's own."""
+    dotted = _built_name(path)
+    parents = (dotted[:end] for end in range(len(dotted)) if dotted[end] == ".")
+    return dotted in BUILT or _has_built_keys(dotted) or any(parent in BUILT for parent in parents)
+
+
 def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterator[Problem]:
     for name, key in shape.keys.items():
         value = getattr(said, name)
         spot = (*path, name)
-        dotted = built_name(spot)
+        dotted = _built_name(spot)
         if name in ("model", "models") or value == key.default:
             continue
         if dotted in VALUES:
@@ -84,13 +91,13 @@ def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterat
             yield Problem(spot, f"{dotted} is not built yet", INSTEAD.get(dotted, "delete it"), "not-yet")
 
 
-def built_name(path: tuple[str, ...]) -> str:
+def _built_name(path: tuple[str, ...]) -> str:
     """The dotted key as BUILT writes it: the keys of every model are those of `model`."""
-    return ".".join(("model", *path[2:]) if path[0] == "models" else path)
+    return ".".join(("model", *path[2:]) if path[:1] == ("models",) else path)
 
 
 def _has_built_keys(dotted: str) -> bool:
-    return any(key.startswith(f"{dotted}.") for key in BUILT) or dotted == "targets"
+    return any(key.startswith(f"{dotted}.") for key in BUILT)
 
 
 def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -> Iterator[Problem]:
@@ -98,7 +105,8 @@ def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -
     for position, item in enumerate(said):
         if item not in built:
             spot = (*path, str(position)) if isinstance(value, tuple) else path
-            yield Problem(spot, f"{clipped(str(item))} is not built yet", f"write {either(built)}", "not-yet")
+            kind = path[-1].removesuffix("s")
+            yield Problem(spot, f"{kind} {clipped(str(item))} is not built yet", f"write {either(built)}", "not-yet")
 
 
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:

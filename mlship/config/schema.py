@@ -426,3 +426,7 @@ class Document(Part, frozen=True, kw_only=True):
     environments: Annotated[
         dict[EnvironmentName, Any], Meta(description="what differs, by environment: the same keys again")
     ] = field(default_factory=dict)
+
+
+# An environment lays the other keys over the document.
+SAME_EVERYWHERE = ("schema", "name", "environments")

@@ -1,0 +1,81 @@
+"""The mlship.yaml that `mlship init` writes: as short as it can be, and read back as what was meant."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from mlship.config.nodes import plain_value
+from mlship.config.words import clipped, named, unseen
+from mlship.errors import MlshipError
+
+_LONGEST_NAME = 40
+_MODEL_ENDINGS = re.compile(r"\.(joblib|pkl|pickle|skops|onnx|gz|bz2|xz|lzma|z|zip|yaml|yml)$", re.IGNORECASE)
+# Safe without quotes for every YAML reader, also inside [ ]: starts with a letter, a dot or a slash, has no `: ` and no ` #`.
+_PLAIN = re.compile(r"[A-Za-z./_][A-Za-z0-9./_+-]*(:[A-Za-z0-9./_+-]+)*", re.ASCII)
+# YAML 1.1 readers, which editors and other tools still are, take these for switches.
+_OLD_SWITCHES = frozenset(("y", "n", "yes", "no", "on", "off"))
+
+
+def starter_text(
+    name: str,
+    model_uri: str,
+    *,
+    code: Iterable[str] = (),
+    trust: Iterable[str] = (),
+    sample: str = "",
+    framework: str = "",
+    loader: str = "",
+    target: str = "",
+) -> str:
+    """A mlship.yaml: two lines where nothing else is needed. Empty values are left out.
+
+    Raises MlshipError for a value with control or direction characters, which no mlship.yaml may hold.
+    """
+    model = {
+        "framework": framework and _text(framework),
+        "loader": loader and _text(loader),
+        "code": _list(code),
+        "trust": _list(trust),
+        "sample": sample and _text(sample),
+    }
+    lines = [f"name: {_text(name)}"]
+    if target:
+        lines.append(f"target: {_text(target)}")
+    if any(model.values()):
+        lines += ["model:", f"  uri: {_text(model_uri)}"]
+        lines += [f"  {key}: {value}" for key, value in model.items() if value]
+    else:
+        lines.append(f"model: {_text(model_uri)}")
+    return "\n".join([*lines, ""])
+
+
+def project_name(text: str) -> str:
+    """A project's name from the name of a file or folder: `Churn_v2.joblib` becomes `churn-v2`; `model` where nothing is left."""
+    while found := _MODEL_ENDINGS.search(text):
+        text = text[: found.start()]
+    latin = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    dashed = re.sub(r"[^a-z0-9]+", "-", latin).strip("-")
+    if dashed and not dashed[0].isalpha():
+        dashed = f"model-{dashed}"
+    return dashed[:_LONGEST_NAME].strip("-") or "model"
+
+
+def _list(items: Iterable[str]) -> str:
+    written = [_text(item) for item in items]
+    return f"[{', '.join(written)}]" if written else ""
+
+
+def _text(text: str) -> str:
+    """The text as a YAML scalar. JSON's strings are YAML's double-quoted ones, as long as nothing is a surrogate pair."""
+    if hidden := unseen(text):
+        raise MlshipError(
+            f"{clipped(text)} has the character {named(hidden)}, which mlship.yaml cannot hold",
+            fix="rename the file or folder",
+            code="control-character",
+        )
+    if _PLAIN.fullmatch(text) and isinstance(plain_value(text), str) and text.lower() not in _OLD_SWITCHES:
+        return text
+    return json.dumps(text, ensure_ascii=False)
