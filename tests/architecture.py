@@ -1,0 +1,247 @@
+"""The rules of docs/design.md, "Who may import whom", as functions from sources to broken rules. Reads syntax trees only."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "mlship"
+
+BOTTOM = ("errors", "units", "progress", "home", "disk")
+LAYERS = {  # part of the package -> height; a part imports lower ones, and itself
+    **dict.fromkeys(BOTTOM, 0),
+    **dict.fromkeys(("runner", "config", "oci", "templating"), 1),
+    **dict.fromkeys(("image", "targets", "releases", "cost", "frameworks", "sources", "bench"), 2),
+    "flows": 3,
+    "cli": 4,
+    "__main__": 5,
+}
+SIBLINGS = {  # what may be imported from a part of the same height: values only
+    ("units", "errors"), ("home", "errors"), ("disk", "errors"),
+    ("oci", "runner"),
+    ("targets", "releases"),
+    ("image", "frameworks.base"),
+    ("frameworks", "image.environment"),
+    ("cost", "targets.base"), ("cost", "bench"),
+}  # fmt: skip
+CLOSED = ("server", "keeper")
+SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client"}
+MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
+MODEL_PLACES = ("server.runtimes", "server.container", "server.pickle_load")  # where the model's own packages are met
+# standard library only; the CLI reads models and manifests with them
+OPEN_SERVER_FILES = ("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan")
+OPEN_KEEPER_FILES = ("wire",)  # the words between the docker target and its keeper
+PROGRAMS = ("server", "keeper", "targets.local.holder")  # run as processes of their own, without the CLI
+FORKS = ("targets.local.processes",)  # the child of a fork ends with os._exit when exec fails
+HEAVY = {
+    "azure", "boto3", "botocore", "docker", "google", "httpx", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
+    "requests", "rich", "scipy", "skops", "sklearn",
+}  # fmt: skip
+PURE = ("config", "targets.plan", "image.plan", "releases.release", "releases.history", "flows.plan")
+IMPURE_MODULES = {"http", "random", "secrets", "socket", "subprocess", "time", "uuid"}
+IMPURE_NAMES = {"os.environ", "os.getenv", "datetime.now", "datetime.utcnow", "date.today", "datetime.datetime.now"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """deferred: inside a function. typing: under `if TYPE_CHECKING`."""
+
+    module: str
+    line: int
+    deferred: bool
+    typing: bool
+
+
+def sources(package: Path = PACKAGE) -> dict[str, str]:
+    """Dotted name -> source of every module of mlship."""
+    names = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return names
+
+
+def broken_rules(modules: Mapping[str, str]) -> list[str]:
+    """Every rule that is broken, as `module:line rule`."""
+    trees = {name: ast.parse(text) for name, text in modules.items()}
+    imports = {name: list(_imports(tree, name, trees)) for name, tree in trees.items()}
+    return [
+        *(broken for name, found in imports.items() for broken in _layers(name, found)),
+        *(broken for name, found in imports.items() for broken in _closed(name, found)),
+        *_open_server_files(imports),
+        *(broken for name, found in imports.items() for broken in _heavy(name, found)),
+        *(broken for name, found in imports.items() for broken in _doors(name, trees[name], found)),
+        *(broken for name, found in imports.items() for broken in _purity(name, trees[name], found)),
+        *(f"import cycle: {' -> '.join(cycle)}" for cycle in cycles(imports)),
+    ]
+
+
+def cycles(imports: Mapping[str, Iterable[Import]]) -> list[list[str]]:
+    """Import cycles between modules of mlship, deferred imports counted: the strongly connected groups."""
+    graph = {
+        name: {found.module for found in those if found.module in imports and found.module != name}
+        for name, those in imports.items()
+    }
+    reached = {name: _reachable(graph, name) for name in graph}
+    groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in graph if name in reached[name]}
+    return [sorted(group) for group in sorted(groups, key=sorted)]
+
+
+def _reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for found in graph[waiting.pop()] - seen:
+            seen.add(found)
+            waiting.append(found)
+    return seen
+
+
+def _imports(tree: ast.Module, name: str, modules: Mapping[str, ast.Module]) -> Iterator[Import]:
+    def walk(node: ast.AST, deferred: bool, typing: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, child.lineno, deferred, typing) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = _absolute(child, name, modules)
+                for alias in child.names:
+                    whole = f"{base}.{alias.name}"
+                    yield Import(whole if whole in modules else base, child.lineno, deferred, typing)
+            else:
+                function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                guard = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+                yield from walk(child, deferred or function, typing or guard)
+
+    yield from walk(tree, False, False)
+
+
+def _absolute(node: ast.ImportFrom, name: str, modules: Mapping[str, ast.Module]) -> str:
+    if not node.level:
+        return node.module or ""
+    is_package = any(other.startswith(f"{name}.") for other in modules)
+    parts = name.split(".")
+    kept = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+def _inner(module: str) -> str:
+    """`mlship.targets.base` -> `targets.base`."""
+    return module.partition(".")[2]
+
+
+def _part(module: str) -> str:
+    return _inner(module).split(".")[0]
+
+
+def _is_below(inner: str, prefixes: Iterable[str]) -> bool:
+    return any(inner == prefix or inner.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def _layers(name: str, imports: Iterable[Import]) -> Iterator[str]:
+    part = _part(name)
+    if part in CLOSED or not part:
+        return
+    if part not in LAYERS:
+        yield f"{name}: {part} has no place in the layers of docs/design.md"
+        return
+    for found in imports:
+        other = _part(found.module)
+        if not found.module.startswith("mlship.") or other in CLOSED:
+            continue
+        same_target = part != "targets" or _target_of(name) == "" or _target_of(found.module) in ("", _target_of(name))
+        if other == part and not same_target:
+            yield f"{name}:{found.line} a target imports another target: {found.module}"
+        elif other != part and LAYERS.get(other, 99) >= LAYERS[part] and not _sibling(part, found.module):
+            yield f"{name}:{found.line} {part} may not import {found.module}"
+
+
+def _target_of(module: str) -> str:
+    """The target that a module belongs to; empty for what they share."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in ("local", "docker", "fake", "aws", "gcp", "azure", "kubernetes") else ""
+
+
+def _sibling(part: str, module: str) -> bool:
+    return any(part == importer and _is_below(_inner(module), [value]) for importer, value in SIBLINGS)
+
+
+def _closed(name: str, imports: Iterable[Import]) -> Iterator[str]:
+    part = _part(name)
+    if part not in CLOSED:
+        return
+    meets_models = _is_below(_inner(name), MODEL_PLACES)
+    allowed = {"keeper": set(), "server": SERVER_PACKAGES | (MODEL_PACKAGES if meets_models else set())}[part]
+    for found in imports:
+        if found.module.startswith("mlship."):
+            stays = _part(found.module) == part
+        else:
+            stays = _is_standard(found.module) or found.module.split(".")[0] in allowed
+        if not stays:
+            yield f"{name}:{found.line} the closed {part} imports {found.module}"
+
+
+def _is_standard(module: str) -> bool:
+    return module.split(".")[0] in sys.stdlib_module_names
+
+
+def _open_server_files(imports: Mapping[str, list[Import]]) -> Iterator[str]:
+    """Outside the server, only its listed files are imported, and those stand on the standard library and each other."""
+    for name, those in imports.items():
+        if _part(name) in CLOSED and not _is_open(name):
+            continue
+        for found in those:
+            inner = _inner(found.module)
+            if _part(found.module) == "keeper" and inner not in [f"keeper.{file}" for file in OPEN_KEEPER_FILES]:
+                yield f"{name}:{found.line} imports the closed keeper: {found.module}"
+            if _part(found.module) == "server" and not _is_open(found.module):
+                yield f"{name}:{found.line} imports more of the closed server than its open files: {found.module}"
+            if _is_open(name) and not found.module.startswith("mlship") and not _is_standard(found.module):
+                yield f"{name}:{found.line} an open server file imports {found.module}"
+
+
+def _is_open(module: str) -> bool:
+    parts = module.split(".")
+    return len(parts) == 3 and parts[1] == "server" and parts[2] in OPEN_SERVER_FILES
+
+
+def _heavy(name: str, imports: Iterable[Import]) -> Iterator[str]:
+    if _part(name) in CLOSED:
+        return
+    for found in imports:
+        if found.module.split(".")[0] in HEAVY and not found.deferred and not found.typing:
+            yield f"{name}:{found.line} imports {found.module} at module level"
+
+
+def _doors(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[str]:
+    inner = _inner(name)
+    if _is_below(inner, PROGRAMS):
+        return
+    in_cli = _part(name) == "cli"
+    for found in imports:
+        if found.module.split(".")[0] == "subprocess" and inner != "runner":
+            yield f"{name}:{found.line} subprocess belongs to runner.py"
+        if found.module.split(".")[0] == "rich" and not in_cli:
+            yield f"{name}:{found.line} rich belongs to cli/"
+    for node in ast.walk(tree):
+        said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if said == "print" or said.startswith(("sys.stdout.", "sys.stderr.")):
+            if not in_cli:
+                yield f"{name}:{node.lineno} printing belongs to cli/"
+        elif said == "os._exit" and inner in FORKS:
+            continue
+        elif said in ("sys.exit", "exit", "quit", "os._exit", "SystemExit") and inner != "cli.app":
+            yield f"{name}:{node.lineno} only cli/app.py exits"
+
+
+def _purity(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[str]:
+    if not _is_below(_inner(name), PURE):
+        return
+    for found in imports:
+        if found.module.split(".")[0] in IMPURE_MODULES and not found.typing:
+            yield f"{name}:{found.line} a pure module imports {found.module}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in IMPURE_NAMES:
+            yield f"{name}:{node.lineno} a pure module reads {ast.unparse(node)}"

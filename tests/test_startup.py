@@ -1,0 +1,58 @@
+"""Starting mlship stays cheap: counted in modules here, timed in bench/."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import mlship
+
+HEAVY = {
+    "azure", "boto3", "botocore", "click", "docker", "google", "httpx", "isal", "jinja2", "kubernetes", "msgspec", "numpy",
+    "pandas", "pydantic", "requests", "rich", "sklearn", "typer", "urllib3", "yaml", "zstandard",
+}  # fmt: skip
+
+PROBE = """
+import json, sys
+sys.argv = ["mlship", *{words!r}]
+before = set(sys.modules)
+import mlship.cli.app
+code = mlship.cli.app.run(sys.argv[1:])
+print(json.dumps([code, sorted(set(sys.modules) - before)]))
+"""
+
+
+def modules_after(*words: str) -> tuple[int, set[str], str]:
+    """Exit code, the modules that the command line loaded, and what it printed."""
+    done = subprocess.run([sys.executable, "-c", PROBE.format(words=list(words))], capture_output=True, text=True, check=True)
+    *printed, last = done.stdout.splitlines()
+    code, loaded = json.loads(last)
+    return code, set(loaded), "\n".join(printed)
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",), ()])
+def test_help_loads_nothing_heavy(words: tuple[str, ...]):
+    code, loaded, printed = modules_after(*words)
+    assert code == 0
+    assert "mlship COMMAND [options]" in printed
+    assert not packages(loaded) & HEAVY
+
+
+def test_version_loads_nothing_but_mlship_itself():
+    code, loaded, printed = modules_after("--version")
+    assert (code, printed) == (0, f"mlship {mlship.__version__}")
+    assert loaded <= {"mlship", "mlship.cli", "mlship.cli.app"}
+
+
+def test_a_command_loads_only_the_parser_until_it_runs():
+    code, loaded, _ = modules_after("deploy", "--help")
+    assert code == 0
+    assert not packages(loaded) & (HEAVY - {"typer"})
+    assert not {name for name in loaded if name.startswith(("mlship.flows.deploy", "mlship.image", "mlship.oci"))}
