@@ -33,12 +33,16 @@ class SystemPackage:
 
 @dataclass(frozen=True)
 class BasePlan:
-    """The operating system and the interpreter. python: full path inside the image, such as /usr/bin/python3.11."""
+    """The operating system and the interpreter. python: full path inside the image, such as /usr/bin/python3.11.
+
+    requested: names of build.packages; only their programs are kept.
+    """
 
     suite: str
     platform: str
     python: str
     packages: tuple[SystemPackage, ...]
+    requested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""The files of a base that maintainer scripts would write: users, name service, certificates, and which files to leave out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+USERS = """\
+root:x:0:0:root:/root:/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin
+nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin
+"""  # nonroot's home is /tmp: the only folder that a read-only container can be given to write to
+GROUPS = """\
+root:x:0:
+nogroup:x:65534:
+nonroot:x:65532:
+"""
+NSSWITCH = """\
+passwd: files
+group: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+"""
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+_USELESS = re.compile(
+    r"""
+      usr/share/(doc|doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
+                |base-files|gdb|gcc|common-licenses|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
+    | usr/share/zoneinfo/(posix|right)(/|$)
+    | usr/lib/[^/]+/gconv(/|$) | usr/lib/gconv(/|$)
+    | usr/lib/locale/(?!C\.utf8)
+    | usr/lib/(systemd|init|lsb|tmpfiles\.d|sysusers\.d|dpkg|apt)(/|$)
+    | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
+    | usr/lib/python3\.\d+/.*/__pycache__(/|$)
+    | usr/lib/python3/dist-packages(/|$)
+    | etc/(init\.d|default|cron[^/]*|logrotate\.d|profile\.d|skel|update-motd\.d|binfmt\.d|ca-certificates|kernel|apt|dpkg
+           |issue|issue\.net|motd|debconf\.conf|rpc|bindresvport\.blacklist)(/|$)
+    | (var|home|root|boot|dev|proc|sys|run|mnt|media|srv|opt|tmp|games)(/|$)
+    """,
+    re.VERBOSE,
+)
+_PROGRAMS = re.compile(r"usr/(bin|sbin|games|libexec)/")
+_SHELLS = re.compile(r"usr/s?bin/(ba|da|z|k|c|tc|fi|a|mk)?sh$")
+
+
+def wanted(package: str, requested: bool, python: str) -> Callable[[str], bool]:
+    """Which files of a package go into a base, by path without leading slash.
+
+    Programs stay only of packages that `build.packages` names, and shells only of packages named like them. python: path of
+    the interpreter without leading slash; it always stays.
+    """
+
+    def answer(path: str) -> bool:
+        if path == python:
+            return True
+        if _USELESS.match(path):
+            return False
+        if _PROGRAMS.match(path):
+            return requested and (not _SHELLS.match(path) or PurePosixPath(path).name == package)
+        return True
+
+    return answer
+
+
+def certificate_bundle(root: Path) -> bytes:
+    """All certificates of the package ca-certificates in one file, sorted by name."""
+    found = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
+    return b"".join(path.read_bytes().rstrip(b"\n") + b"\n" for path in found)
+
+
+def status(control: str) -> str:
+    """The package's entry for /var/lib/dpkg/status.d, where scanners look when there is no dpkg."""
+    first, _, rest = control.strip().partition("\n")
+    return f"{first}\nStatus: install ok installed\n{rest}\n"

@@ -1,0 +1,155 @@
+"""From plans to layers and an image, without any daemon. A layer whose inputs are known is not made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlship.disk import locked, write_atomic
+from mlship.errors import Exit, MlshipError
+from mlship.image.apt import Archive
+from mlship.image.base import base_entries, base_tree, runs_here
+from mlship.image.bytecode import compile_folder
+from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
+from mlship.image.workplace import Workplace
+from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
+from mlship.oci.layer import Compression, Entry, entries_of_folder, write_layer
+
+# Part of every key. Raise it when the same inputs shall give other bytes.
+BUILDER = 1
+
+
+def base_layer(
+    workplace: Workplace, plan: BasePlan, archive: Archive | None = None, *, compression: Compression = "gzip"
+) -> Layer:
+    """The operating system and the interpreter. archive: where packages are looked for besides the URLs of the plan."""
+    facts = {
+        "suite": plan.suite,
+        "platform": plan.platform,
+        "python": plan.python,
+        "requested": plan.requested,
+        "packages": [(package.name, package.version, package.sha256) for package in plan.packages],
+        "compiled": runs_here(plan.platform),
+    }
+
+    def make() -> Layer:
+        with base_tree(workplace, plan, archive) as tree:
+            return _written(workplace, base_entries(tree), "base", plan.suite, compression)
+
+    return cached(workplace, key("base", facts, compression), make)
+
+
+def folder_layer(
+    workplace: Workplace,
+    role: LayerRole,
+    name: str,
+    folder: Path,
+    target: str,
+    *,
+    inputs: str,
+    compression: Compression = "gzip",
+) -> Layer:
+    """All files of a folder, placed at the absolute image path `target`.
+
+    inputs: a digest over everything that the folder was made from (such as the lock's); the folder is only read when that
+    is new. Foreign `__pycache__` is left out.
+    """
+
+    def make() -> Layer:
+        return _written(workplace, _without_foreign_bytecode(entries_of_folder(folder, target)), role, name, compression)
+
+    return cached(workplace, key(role, {"name": name, "inputs": inputs, "target": target}, compression), make)
+
+
+def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compression = "gzip") -> Layer:
+    """The layer of single files that the plan names: models, code, configuration. Large files are streamed."""
+
+    def make() -> Layer:
+        return _written(workplace, map(_entry, plan.files), plan.role, plan.name, compression)
+
+    return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, compression), make)
+
+
+def write(workplace: Workplace, layers: Sequence[Layer], config: ImageConfig, platform: str) -> Image:
+    """Writes the image of these layers, the base first, into the home's layout; the newest of its project from then on.
+
+    config.labels must hold mlship.project.
+    """
+    return workplace.layout.write_image(layers, oci_config(config), platform)
+
+
+def oci_config(config: ImageConfig) -> dict[str, Any]:
+    """The `config` section as OCI and Docker read it."""
+    return {
+        "User": config.user,
+        "ExposedPorts": {f"{config.port}/tcp": {}},
+        "Env": [f"{name}={value}" for name, value in sorted(config.env.items())],
+        "Entrypoint": list(config.entrypoint),
+        "Cmd": list(config.cmd),
+        "WorkingDir": config.working_dir,
+        "Labels": {name: value for name, value in sorted(config.labels.items()) if name != CONTENT_LABEL},
+        "StopSignal": config.stop_signal,
+    }
+
+
+def key(role: str, facts: Mapping[str, Any], compression: Compression) -> str:
+    """Hex sha256 over a layer's inputs, the compression and the builder's own version."""
+    text = json.dumps([BUILDER, role, compression, facts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_key(files: Iterable[tuple[str, str]]) -> str:
+    """Hex sha256 over sorted (path, sha256) pairs: the `key` of a LayerPlan."""
+    lines = sorted(f"{sha256}  {path}" for path, sha256 in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def known(workplace: Workplace, layer_key: str) -> Layer | None:
+    """The layer of this key, when its blob is still in the layout."""
+    try:
+        text = _record(workplace, layer_key).read_text()
+        fields = json.loads(text)
+        layer = Layer(**{**fields, "blob": Descriptor(**fields["blob"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None  # never made, or a record that is cut: it is made again
+    return layer if workplace.layout.has(layer.blob) else None
+
+
+def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> Layer:
+    """The layer of this key, made when it is not known; two builds that want the same one make it once."""
+    layer = known(workplace, layer_key)
+    if layer is not None:
+        return layer
+    with locked(_record(workplace, layer_key).with_suffix(".lock")):
+        layer = known(workplace, layer_key)
+        if layer is None:
+            layer = make()
+            write_atomic(_record(workplace, layer_key), json.dumps(asdict(layer), sort_keys=True).encode())
+    return layer
+
+
+def compile_packages(workplace: Workplace, root: Path, python: str, folder: Path, target: str, files: Iterable[Path]) -> None:
+    """Compiles these files of a folder that becomes a layer at `target`; see bytecode.compile_folder."""
+    compile_folder(workplace, root, python, folder, target, files)
+
+
+def _written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:
+    return write_layer(workplace.layout, entries, role=role, name=name, compression=compression, progress=workplace.progress)
+
+
+def _entry(file: LayerFile) -> Entry:
+    if not file.target.startswith("/"):
+        raise MlshipError(f"{file.target!r} is not an absolute path inside the image", exit=Exit.BUILD_FAILED)
+    return Entry(file.target[1:], mode=0o755 if file.mode & 0o100 else 0o644, source=file.source, content=file.content)
+
+
+def _without_foreign_bytecode(entries: Iterable[Entry]) -> Iterator[Entry]:
+    return (entry for entry in entries if "__pycache__" not in entry.path.split("/"))
+
+
+def _record(workplace: Workplace, layer_key: str) -> Path:
+    return workplace.home.cache / "layers" / f"{layer_key}.json"

@@ -1,0 +1,26 @@
+"""What building an image reaches the world with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlship.home import Home
+from mlship.oci.layout import Layout
+from mlship.progress import Progress
+from mlship.runner import Runner
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The doors that a build goes through; a flow makes it from its Context."""
+
+    home: Home
+    runner: Runner
+    progress: Progress
+    environ: Mapping[str, str]
+
+    @property
+    def layout(self) -> Layout:
+        """The layout that holds every image built here."""
+        return Layout(self.home.images)

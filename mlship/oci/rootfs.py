@@ -1,0 +1,325 @@
+"""An image's files on this machine, and its programs run from there: no engine, no privileges, nothing of the host's.
+
+A program of the image runs through the image's own dynamic loader, so that neither the host's C library nor its Python
+matters. Extraction never leaves its folder, and a layer is believed only when its digests are right.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlship.disk import locked
+from mlship.errors import Exit, MlshipError
+from mlship.home import Home
+from mlship.oci.image import Image, Layer
+from mlship.oci.layer import CHUNK, MEDIA_TYPES
+from mlship.oci.layout import Layout
+from mlship.runner import Command
+
+# (loader, folders of libraries) of each architecture that Debian and Ubuntu lay out so
+_MACHINES = (
+    ("usr/lib64/ld-linux-x86-64.so.2", ("usr/lib/x86_64-linux-gnu", "usr/lib")),
+    ("usr/lib/ld-linux-aarch64.so.1", ("usr/lib/aarch64-linux-gnu", "usr/lib")),
+)
+_LAUNCHERS = ".mlship"  # a folder of an assembled root, beside the image's own files
+_OF_THE_IMAGE = ("/opt/", "/usr/")
+
+
+def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
+    """The folder that holds the layer's files, unpacked once per diff_id; its files are read-only.
+
+    Raises MlshipError when the blob is missing or its digest or diff_id is wrong, or when a path would leave the folder.
+    """
+    target = home.cache / "unpacked" / layer.diff_id.removeprefix("sha256:")
+    if target.is_dir():
+        return target
+    with locked(target.with_name(f".{target.name}.lock")):
+        if target.is_dir():
+            return target
+        with _scratch(target) as folder:
+            _unpack(layout, layer, folder)
+            folder.replace(target)
+    return target
+
+
+def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: Home) -> Path:
+    """The image's root file system below `into`; hard links to the unpacked layers where the disk allows, else copies.
+
+    `into` appears in one step, complete; where it is there already, it is left as it is.
+    """
+    if into.is_dir() and any(into.iterdir()):
+        return into
+    layers = image.layers if isinstance(image, Image) else image
+    unpacked = [unpack_layer(layout, layer, home) for layer in layers]
+    with locked(into.with_name(f".{into.name}.lock")):
+        if into.is_dir() and any(into.iterdir()):
+            return into
+        with _scratch(into) as folder:
+            for layer in unpacked:
+                _link_tree(layer, folder)
+            _write_launchers(folder)
+            folder.replace(into)
+    return into
+
+
+def command(root: Path, argv: Sequence[str], environ: Mapping[str, str]) -> Command:
+    """How a program of the image is started from its files below `root`, by the image's own loader.
+
+    argv and environ hold absolute paths inside the image; those that exist below root get it in front. The host's
+    environment is not handed on: environ is the whole of it, plus what Python, OpenSSL and zoneinfo need to find their
+    files. `sys.executable` is a small launcher, so that children (multiprocessing, subprocess) start the same way.
+    """
+    root = root.absolute()
+    loader, folders = machine(root)
+    program = _inside(root, argv[0])
+    launcher = root / _LAUNCHERS / Path(argv[0]).name
+    shown = launcher if launcher.exists() else program
+    start = (
+        str(root / loader),
+        "--inhibit-cache",
+        "--library-path",
+        ":".join(str(root / folder) for folder in folders),
+        "--argv0",
+        str(shown),
+        str(program),
+    )
+    return Command((*start, *(_rooted(root, word) for word in argv[1:])), environ=_environ(root, environ))
+
+
+def machine(root: Path) -> tuple[str, tuple[str, ...]]:
+    """(loader, library folders) of the image below root, relative to it. Raises MlshipError when it has none known."""
+    for loader, folders in _MACHINES:
+        if (root / loader).exists():
+            return loader, folders
+    raise MlshipError(
+        f"the files below {root} have no dynamic loader that mlship knows",
+        fix="mlship build",
+        exit=Exit.BUILD_FAILED,
+        code="no-loader",
+    )
+
+
+def _environ(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    own = {
+        "PATH": "/usr/bin",
+        "PYTHONHOME": "/usr",
+        "PYTHONTZPATH": "/usr/share/zoneinfo",
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "OPENSSL_CONF": "/etc/ssl/openssl.cnf",
+    }
+    given = {name: _rooted_list(root, value) for name, value in environ.items() if not name.startswith("LD_")}
+    if "PYTHONPATH" in environ:
+        given["PYTHONPATH"] = ":".join(_always_rooted(root, path) for path in environ["PYTHONPATH"].split(":"))
+    return {**{name: f"{root}{path}" for name, path in own.items()}, **given}
+
+
+def _always_rooted(root: Path, path: str) -> str:
+    return f"{root}{path}" if path.startswith("/") and not Path(path).is_relative_to(root) else path
+
+
+def _rooted_list(root: Path, value: str) -> str:
+    return ":".join(_rooted(root, part) for part in value.split(":"))
+
+
+def _rooted(root: Path, word: str) -> str:
+    """A path of the image gets the root in front; anything else, the host's own paths too, stays as it is."""
+    return f"{root}{word}" if word.startswith(_OF_THE_IMAGE) and (root / word.lstrip("/")).exists() else word
+
+
+def _inside(root: Path, program: str) -> Path:
+    path = root / program.lstrip("/")
+    if not path.exists():
+        raise MlshipError(
+            f"the image has no program {program}",
+            where=str(root),
+            fix="mlship build",
+            exit=Exit.BUILD_FAILED,
+            code="no-program",
+        )
+    return path
+
+
+def _write_launchers(root: Path) -> None:
+    """One launcher per interpreter: what `sys.executable` names. It finds the root from its own place."""
+    interpreters = sorted((root / "usr/bin").glob("python3.*")) if (root / "usr/bin").is_dir() else []
+    for interpreter in interpreters:
+        loader, folders = machine(root)
+        libraries = ":".join(f'"$root"/{shlex.quote(folder)}' for folder in folders)
+        launcher = root / _LAUNCHERS / interpreter.name
+        launcher.parent.mkdir(exist_ok=True)
+        launcher.write_text(
+            "#!/bin/sh\n"
+            f'root="${{0%/{_LAUNCHERS}/*}}"\n'
+            f'exec "$root"/{loader} --inhibit-cache --library-path {libraries} '
+            f'--argv0 "$0" "$root"/usr/bin/{shlex.quote(interpreter.name)} "$@"\n'
+        )
+        launcher.chmod(0o755)
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder beside the target that is gone afterwards, unless it was renamed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:
+    try:
+        with layout.path(layer.blob.digest).open("rb") as file:
+            raw = _Hashed(file)
+            plain = _Hashed(_decompressed(raw, layer.blob.media_type))
+            with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as archive:
+                for member in archive:
+                    _extract(archive, member, folder)
+            plain.drain()
+            raw.drain()
+    except FileNotFoundError:
+        raise _bad(layer, "its blob is missing") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise MlshipError(
+                f"layer {layer.name} cannot be unpacked: {error.strerror}", where=str(folder.parent), fix="free some space"
+            ) from None
+        raise _bad(layer, str(error)) from None
+    if raw.digest != layer.blob.digest:
+        raise _bad(layer, f"its blob has the digest {raw.digest}")
+    if plain.digest != layer.diff_id:
+        raise _bad(layer, f"its files have the digest {plain.digest}, not {layer.diff_id}")
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or path.name.startswith(".wh."):
+        raise tarfile.TarError(f"the path {member.name!r} is not one that mlship unpacks")
+    target = folder / path
+    _make_parents(target.parent, folder)
+    if member.isdir():
+        target.mkdir(exist_ok=True)
+    elif member.issym():
+        target.symlink_to(_contained(path, member.linkname))
+    elif member.isfile():
+        content = archive.extractfile(member)
+        assert content is not None
+        with target.open("xb") as file:
+            shutil.copyfileobj(content, file, CHUNK)
+        # read-only: hard links of it lie in assembled roots, and no program may change what others share
+        target.chmod(0o555 if member.mode & 0o111 else 0o444)
+    else:
+        raise tarfile.TarError(f"{member.name!r} is neither file, folder nor link")
+
+
+def _make_parents(parent: Path, folder: Path) -> None:
+    here = folder
+    for part in parent.relative_to(folder).parts:
+        here = here / part
+        if here.is_symlink():
+            raise tarfile.TarError(f"a path leads through the link {here.relative_to(folder)}")
+    parent.mkdir(parents=True, exist_ok=True)
+
+
+def _contained(path: PurePosixPath, target: str) -> str:
+    """The link as a relative one that stays inside: `..` at the root stays at the root, as it would in the image."""
+    parts: list[str] = []
+    for part in (*(() if target.startswith("/") else path.parent.parts), *PurePosixPath(target).parts):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("/", "."):
+            parts.append(part)
+    return os.path.relpath("/" + "/".join(parts), f"/{path.parent}")
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    for folder, folders, files in os.walk(source):
+        here = target / Path(folder).relative_to(source)
+        for name in (*folders, *files):
+            path, place = Path(folder) / name, here / name
+            if path.is_dir() and not path.is_symlink():
+                place.mkdir(exist_ok=True)
+            else:
+                _link(path, place)
+
+
+def _link(path: Path, place: Path) -> None:
+    if place.is_symlink() or place.exists():
+        place.unlink()
+    try:
+        os.link(path, place, follow_symlinks=False)
+    except OSError as error:
+        # another disk, or a file that has as many links as its disk allows
+        if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+            raise
+        shutil.copy2(path, place, follow_symlinks=False)
+
+
+def _decompressed(stream: Any, media_type: str) -> Any:
+    if media_type == MEDIA_TYPES["gzip"]:
+        return _gzip_reader(stream)
+    if media_type == MEDIA_TYPES["zstd"]:
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    if media_type == MEDIA_TYPES["none"]:
+        return stream
+    raise tarfile.TarError(f"its media type {media_type} is unknown")
+
+
+def _gzip_reader(stream: Any) -> Any:
+    try:
+        from isal import igzip
+    except ImportError:
+        import gzip
+
+        return gzip.GzipFile(fileobj=stream, mode="rb")
+    return igzip.IGzipFile(fileobj=stream, mode="rb")
+
+
+class _Hashed(io.RawIOBase):
+    """A stream that knows the SHA-256 of what was read from it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        size = int(self._stream.readinto(view))
+        self._hash.update(view[:size])
+        return size
+
+    def drain(self) -> None:
+        while self.read(CHUNK):
+            pass
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def _bad(layer: Layer, why: str) -> MlshipError:
+    return MlshipError(
+        f"layer {layer.name or layer.diff_id} cannot be used: {why}",
+        where=layer.blob.digest,
+        fix="delete the blob, then run mlship build again",
+        exit=Exit.BUILD_FAILED,
+        code="bad-layer",
+    )
