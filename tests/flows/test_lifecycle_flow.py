@@ -181,7 +181,7 @@ def test_a_broken_yaml_does_not_stand_between_a_person_and_a_named_rollback(cont
 
 
 def test_another_projects_name_is_refused(context: Context) -> None:
-    with pytest.raises(MlshipError, match="mlship.yaml is the project churn, not fraud"):
+    with pytest.raises(MlshipError, match=r"mlship\.yaml is the project churn, not fraud"):
         plan.prepare(context, Where(file=context.cwd / "mlship.yaml", name="fraud"), image="sha256:0")
 
 
