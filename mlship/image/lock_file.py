@@ -1,0 +1,163 @@
+"""mlship.lock on disk: written whole, read strictly. It belongs into version control."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlship.disk import write_atomic
+from mlship.errors import MlshipError
+from mlship.image.addresses import without_credentials
+from mlship.image.lock import SCHEMA, Lock
+from mlship.image.plan import SystemPackage, Wheel
+
+NAME = "mlship.lock"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!:~-]*")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+_LARGEST = 32 * 2**20
+
+
+def read_lock(path: Path) -> tuple[Lock, ...]:
+    """What is locked, an entry for each platform; empty where there is no file.
+
+    Raises MlshipError for a file of a newer mlship, and for one that was damaged or edited.
+    """
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise MlshipError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
+    document = _document(raw, path)
+    locks = document.get("locks")
+    if document.get("sum") != _sum(locks):
+        raise _damaged(path, "its contents and its own checksum differ")
+    try:
+        return tuple(_lock(entry) for entry in locks or [])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def write_lock(path: Path, locks: Iterable[Lock]) -> None:
+    """Replaces the file; the same locks give the same bytes. Wheels' paths and credentials are not written."""
+    entries = [_entry(lock) for lock in sorted(locks, key=lambda lock: (lock.platform, lock.python))]
+    document = {"schema": SCHEMA, "sum": _sum(entries), "locks": entries}
+    write_atomic(path, json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+
+
+def locked_for(locks: Iterable[Lock], platform: str, inputs: str) -> Lock | None:
+    """The entry that can be used again as it is: same platform, and nothing that it depends on has changed."""
+    return next((lock for lock in locks if lock.platform == platform and lock.inputs == inputs), None)
+
+
+def with_lock(locks: Iterable[Lock], new: Lock) -> tuple[Lock, ...]:
+    """The entries with the one of that platform replaced or added."""
+    return (*(lock for lock in locks if lock.platform != new.platform), new)
+
+
+def _document(raw: bytes, path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise _damaged(path, "it is not JSON") from None
+    if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
+        raise _damaged(path, "it has no schema")
+    if document["schema"] > SCHEMA:
+        raise MlshipError(
+            f"{path.name} has schema {document['schema']}; this mlship reads up to {SCHEMA}",
+            where=str(path),
+            fix="it was written by a newer mlship: upgrade",
+            code="newer-schema",
+        )
+    return document
+
+
+def _damaged(path: Path, why: str) -> MlshipError:
+    return MlshipError(
+        f"{path.name} is damaged or was edited: {why}",
+        where=str(path),
+        fix=f"take it from version control again, or delete it: mlship build resolves anew ({path.name} is not edited by hand)",
+        code="damaged-lock",
+    )
+
+
+def _sum(entries: Any) -> str:
+    return hashlib.sha256(json.dumps(entries, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def _entry(lock: Lock) -> dict[str, Any]:
+    return {
+        "python": lock.python,
+        "platform": lock.platform,
+        "suite": lock.suite,
+        "inputs": lock.inputs,
+        "system": [_system_entry(package) for package in sorted(lock.system, key=lambda p: (p.name, p.version))],
+        "wheels": [_wheel_entry(wheel) for wheel in sorted(lock.wheels, key=lambda wheel: wheel.name)],
+    }
+
+
+def _system_entry(package: SystemPackage) -> dict[str, Any]:
+    return {
+        "name": package.name,
+        "version": package.version,
+        "sha256": package.sha256,
+        "size": package.size,
+        "url": without_credentials(package.url),
+    }
+
+
+def _wheel_entry(wheel: Wheel) -> dict[str, Any]:
+    entry = {"name": wheel.name, "version": wheel.version, "sha256": wheel.sha256}
+    return {**entry, "origin": _safe_origin(wheel.origin)} if wheel.origin else entry
+
+
+def _safe_origin(origin: str) -> str:
+    """`git+https://user:token@host/x@commit` -> `git+https://host/x@commit`."""
+    kind, plus, address = origin.partition("+") if origin.startswith("git+") else ("", "", origin)
+    return f"{kind}{plus}{without_credentials(address)}"
+
+
+def _lock(entry: Mapping[str, Any]) -> Lock:
+    return Lock(
+        python=_text(entry, "python", _PYTHON),
+        platform=_text(entry, "platform", re.compile(r"linux/(amd64|arm64)")),
+        suite=_text(entry, "suite", re.compile(r"[a-z0-9.-]*")),
+        inputs=_text(entry, "inputs", re.compile(r"[\x21-\x7e]{0,500}")),
+        system=tuple(_system(package) for package in entry["system"]),
+        wheels=tuple(_wheel(wheel) for wheel in entry["wheels"]),
+    )
+
+
+def _system(entry: Mapping[str, Any]) -> SystemPackage:
+    size = entry["size"]
+    if not isinstance(size, int) or size < 0:
+        raise ValueError(f"size is {size!r}")
+    return SystemPackage(
+        name=_text(entry, "name", _NAME),
+        version=_text(entry, "version", _VERSION),
+        sha256=_text(entry, "sha256", _SHA256),
+        size=size,
+        url=_text(entry, "url", re.compile(r"[\x21-\x7e]*")),
+    )
+
+
+def _wheel(entry: Mapping[str, Any]) -> Wheel:
+    return Wheel(
+        name=_text(entry, "name", _NAME),
+        version=_text(entry, "version", _VERSION),
+        sha256=_text(entry, "sha256", _SHA256),
+        origin=_text({"origin": "", **entry}, "origin", re.compile(r"[^\x00-\x1f]*")),
+    )
+
+
+def _text(entry: Mapping[str, Any], key: str, shape: re.Pattern[str]) -> str:
+    value = entry[key]
+    if not isinstance(value, str) or not shape.fullmatch(value):
+        raise ValueError(f"{key} is {str(value)[:80]!r}")
+    return value

@@ -1,0 +1,234 @@
+"""What has to be resolved, as values: from the packages of an environment, or from a file that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlship.errors import Finding, MlshipError, need
+from mlship.image.addresses import without_credentials
+from mlship.image.closure import ALWAYS, Closure, closure
+from mlship.image.conda_file import conda_requirements
+from mlship.image.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.python_version import read_text, read_toml, table
+from mlship.image.requirements_lines import included_files, local_folders
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The question that the resolver answers.
+
+    source: for people. lines: requirements (PEP 508). overrides: pins that hold whatever a package demands of another
+    (the environment proved that they work together); constraints: pins where the name is needed at all. files: handed to uv
+    as they are. exported: a uv.lock, which uv turns into requirements first. unindexed: packages from git or a folder,
+    made into wheels first. extra_indexes: addresses that a lock file names. digest: over all that the answer depends on
+    and that is known here; credentials and machine paths are not in it.
+    """
+
+    source: str
+    root: Path
+    lines: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    exported: Path | None = None
+    unindexed: tuple[Distribution, ...] = ()
+    extra_indexes: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    digest: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def requirements_of(
+    environment: TrainingEnvironment,
+    modules: Iterable[str],
+    *,
+    project_root: Path,
+    own: Iterable[str] = (),
+    platform: str = "linux/amd64",
+) -> Requirements:
+    """What an image of the platform needs from this environment; starts no program.
+
+    modules: import names of the model and its code. own: import names of the user's own code (model.code), whose project is
+    not installed. Raises MlshipError for a file that cannot be read; what is missing stands in `findings`.
+    """
+    own_names = tuple(sorted(own))
+    if environment.file is None:
+        needed = closure(environment, modules, own=own_names, platform=platform)
+        return _with_digest(_from_closure(needed, environment, project_root, own_names))
+    read = _reader(environment.file)
+    found = read(environment.file)
+    named = replace(found, source=environment.source, own=own_names, lines=(*found.lines, ALWAYS))
+    return _with_digest(named)
+
+
+def _from_closure(needed: Closure, environment: TrainingEnvironment, root: Path, own: tuple[str, ...]) -> Requirements:
+    lines = [_pin(package) for package in needed.roots]
+    if ALWAYS not in environment.distributions:
+        lines.append(ALWAYS)
+    return Requirements(
+        source=environment.source,
+        root=root,
+        lines=tuple(lines),
+        overrides=tuple(_pin(package) for package in needed.packages),
+        unindexed=tuple(package for package in needed.packages if package.origin),
+        own=own,
+        findings=needed.findings,
+    )
+
+
+def _pin(package: Distribution) -> str:
+    return f"{normalised(package.name)}=={package.version}"
+
+
+def _reader(path: Path) -> Callable[[Path], Requirements]:
+    if path.name == "uv.lock":
+        return _from_uv_lock
+    if path.name == "poetry.lock":
+        return _from_poetry_lock
+    if path.name == "pyproject.toml":
+        return _from_pyproject
+    if path.suffix in (".yml", ".yaml"):
+        return _from_conda
+    if path.suffix in (".txt", ".in"):
+        return _from_text
+    raise MlshipError(
+        f"build.requirements is {path.name}: no known kind of file",
+        where=str(path),
+        fix="known are requirements.txt, uv.lock, poetry.lock, pyproject.toml and environment.yml",
+        code="unknown-requirements",
+    )
+
+
+def _from_text(path: Path) -> Requirements:
+    return Requirements(source=path.name, root=path.parent, files=(path,))
+
+
+def _from_pyproject(path: Path) -> Requirements:
+    document = read_toml(path)
+    project = table(document, "project")
+    if "dependencies" not in project and not table(document, "tool", "poetry", "dependencies"):
+        raise MlshipError(
+            f"{path.name} names no dependencies",
+            where=str(path),
+            fix="write [project] dependencies, or name another file in build.requirements",
+            code="no-dependencies",
+        )
+    return Requirements(source=path.name, root=path.parent, files=(path,))
+
+
+def _from_uv_lock(path: Path) -> Requirements:
+    read_toml(path)  # a damaged one is named before uv is started
+    if not (path.parent / "pyproject.toml").is_file():
+        raise MlshipError(
+            "uv.lock has no pyproject.toml beside it", where=str(path), fix="commit both, or use a requirements.txt"
+        )
+    return Requirements(source=path.name, root=path.parent, exported=path)
+
+
+def _from_conda(path: Path) -> Requirements:
+    lines, findings = conda_requirements(read_text(path), path)
+    return Requirements(source=path.name, root=path.parent, lines=lines, findings=findings)
+
+
+def _from_poetry_lock(path: Path) -> Requirements:
+    """The project's own dependencies as requirements, all that is locked as constraints."""
+    packages = [package for package in read_toml(path).get("package", []) if isinstance(package, dict)]
+    by_name = {normalised(str(package.get("name"))): package for package in packages}
+    pyproject = path.parent / "pyproject.toml"
+    wanted = _poetry_main(read_toml(pyproject)) if pyproject.is_file() else dict.fromkeys(by_name, "")
+    unindexed = tuple(found for found in (_poetry_unindexed(package, path.parent) for package in packages) if found)
+    indexes = {str(table(p, "source").get("url")) for p in packages if table(p, "source").get("type") == "legacy"}
+    return Requirements(
+        source=path.name,
+        root=path.parent,
+        lines=tuple(f"{name}{extras}" for name, extras in sorted(wanted.items()) if name in by_name),
+        constraints=tuple(sorted(_poetry_pin(package) for package in packages if not _is_unindexed(package))),
+        unindexed=unindexed,
+        extra_indexes=tuple(sorted(indexes)),
+    )
+
+
+def _poetry_main(document: dict[str, Any]) -> dict[str, str]:
+    """Names of the main group with their extras, `[standard]` or ""."""
+    requirement = need("packaging.requirements").Requirement
+    found = {}
+    for line in table(document, "project").get("dependencies", []):
+        parsed = requirement(line)
+        found[normalised(parsed.name)] = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
+    for name, wanted in table(document, "tool", "poetry", "dependencies").items():
+        detail = wanted if isinstance(wanted, dict) else {}
+        if name != "python" and not detail.get("optional"):
+            extras = ",".join(sorted(str(extra) for extra in detail.get("extras", [])))
+            found[normalised(name)] = f"[{extras}]" if extras else ""
+    return found
+
+
+def _poetry_pin(package: dict[str, Any]) -> str:
+    markers = package.get("markers")
+    mark = f" ; {markers}" if isinstance(markers, str) else ""
+    return f"{normalised(str(package['name']))}=={package['version']}{mark}"
+
+
+def _is_unindexed(package: dict[str, Any]) -> bool:
+    return table(package, "source").get("type") in ("git", "directory", "file", "url")
+
+
+def _poetry_unindexed(package: dict[str, Any], root: Path) -> Distribution | None:
+    source = table(package, "source")
+    if not _is_unindexed(package):
+        return None
+    url, kind = str(source.get("url", "")), source["type"]
+    if kind == "git":
+        below = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
+        origin = f"git+{without_credentials(url)}@{source.get('resolved_reference', '')}{below}"
+    else:
+        origin = without_credentials(url) if kind == "url" else f"file:{(root / url).resolve()}"
+    return Distribution(str(package["name"]), str(package["version"]), origin=origin)
+
+
+def _with_digest(found: Requirements) -> Requirements:
+    """The digest counts contents, never paths of this machine, so that a laptop and CI agree."""
+    files = [path for start in found.files for path in included_files(start)]
+    if found.exported:
+        files.append(found.exported)
+    folders = {folder for path in files for folder in local_folders(path)}
+    folders |= {Path(package.origin[5:]) for package in found.unindexed if package.origin.startswith("file:")}
+    counted = {
+        "lines": found.lines,
+        "overrides": found.overrides,
+        "constraints": found.constraints,
+        "unindexed": [(p.name, p.version, p.origin if not p.origin.startswith("file:") else "") for p in found.unindexed],
+        "own": found.own,
+        "files": [(os.path.relpath(path, found.root), _sha256(path.read_bytes())) for path in files],
+        "folders": sorted(tree_digest(folder) for folder in folders if folder.exists()),
+    }
+    return replace(found, digest=_sha256(json.dumps(counted, sort_keys=True).encode()))
+
+
+_NOT_SOURCE = frozenset({"__pycache__", "node_modules", "build", "dist", "venv", "env"})
+
+
+def tree_digest(path: Path) -> str:
+    """sha256 over the names and contents of a file, or of a folder without what builds and tools leave there."""
+    if path.is_file():
+        return _sha256(path.read_bytes())
+    found = hashlib.sha256()
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(
+            n for n in folders if not n.startswith(".") and n not in _NOT_SOURCE and not n.endswith(".egg-info")
+        )
+        for name in sorted(names):
+            file = Path(folder) / name
+            if not name.startswith(".") and not name.endswith((".pyc", ".pyo")) and file.is_file():
+                found.update(f"{file.relative_to(path).as_posix()}\0{_sha256(file.read_bytes())}\n".encode())
+    return found.hexdigest()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,66 @@
+"""The lines of requirements files that name other files and folders: they count, too. uv reads the rest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlship.image.python_version import read_text, read_toml, table
+
+_INCLUDES = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
+_EDITABLE = re.compile(r"(?:-e|--editable)(?:\s+|=)(?P<path>.+)")
+_LOCAL_URL = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?\s*@\s*(?P<path>file:\S+|\.{0,2}/\S+)")
+
+
+def included_files(path: Path) -> list[Path]:
+    """The file and all requirement and constraint files that it includes, each once."""
+    found: list[Path] = []
+    waiting = [path]
+    while waiting:
+        current = waiting.pop(0)
+        if current in found:
+            continue
+        found.append(current)
+        if current.suffix in (".txt", ".in"):
+            named = (_INCLUDES.fullmatch(line) for line in _lines(current))
+            waiting += [current.parent / match["path"] for match in named if match and "://" not in match["path"]]
+    return found
+
+
+def local_folders(path: Path) -> list[Path]:
+    """The folders and archives on this machine that the file wants installed."""
+    if path.name == "uv.lock":
+        return _of_uv_lock(path)
+    if path.suffix not in (".txt", ".in"):
+        return []
+    found = (_local(line, path.parent) for line in _lines(path))
+    return [place for place in found if place is not None]
+
+
+def _lines(path: Path) -> list[str]:
+    joined = read_text(path).replace("\\\n", " ")
+    stripped = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
+    return [line for line in stripped if line]
+
+
+def _local(line: str, base: Path) -> Path | None:
+    editable = _EDITABLE.fullmatch(line)
+    named = _LOCAL_URL.match(line)
+    text = (editable or named or {"path": line})["path"].split(";")[0].strip()
+    text = re.sub(r"\[[^\]]*\]$", "", text)
+    if text.startswith("file:"):
+        return Path(unquote(urlsplit(text).path))
+    if "://" in text or text.startswith("-") or not (editable or named or text.startswith((".", "/"))):
+        return None
+    return base / text
+
+
+def _of_uv_lock(path: Path) -> list[Path]:
+    places = []
+    for package in read_toml(path).get("package", []):
+        source = table(package, "source")
+        named = source.get("editable") or source.get("directory") or source.get("path")
+        if isinstance(named, str) and named != ".":
+            places.append(path.parent / named)
+    return places

@@ -1,0 +1,247 @@
+"""From requirements to exact wheels with hashes, for one platform. uv decides; nothing is installed here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.home import Home
+from mlship.image.environment import normalised
+from mlship.image.indexes import Indexes
+from mlship.image.interpreter import folder_modules
+from mlship.image.plan import Wheel
+from mlship.image.requirements_files import Requirements
+from mlship.image.source_wheels import Workshop, wheel_from_source
+from mlship.image.uv_program import uv_command, uv_platform, wheel_tags
+from mlship.image.wheel_choice import Resolved, fits, resolved_packages
+from mlship.progress import Progress
+from mlship.runner import Command, Result, Runner
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What goes into an image, sorted by name, and what the user should know about it."""
+
+    wheels: tuple[Wheel, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One run of uv, as files in a temporary folder."""
+
+    requirements: Requirements
+    platform: str
+    folder: Path
+    workshop: Workshop
+    glibc: str
+
+    def command(self, *extra: str, inputs: Iterable[str]) -> Command:
+        arguments = ("pip", "compile", *inputs, "--format", "pylock.toml", "--no-header", "--no-annotate", "--quiet",
+                     "--python-version", self.workshop.python_minor,
+                     "--python-platform", uv_platform(self.platform, self.glibc), *extra)  # fmt: skip
+        python = ("--python", str(self.workshop.python)) if self.workshop.python else ()
+        extra_indexes = self.requirements.extra_indexes
+        return uv_command((*arguments, *python), self.workshop.indexes, self.workshop.root, extra_indexes=extra_indexes)
+
+    def file(self, name: str, lines: Iterable[str]) -> str:
+        path = self.folder / name
+        path.write_text("".join(f"{line}\n" for line in lines))
+        path.chmod(0o600)
+        return str(path)
+
+
+def lock(
+    requirements: Requirements,
+    *,
+    python_minor: str,
+    platform: str,
+    glibc: str,
+    indexes: Indexes,
+    runner: Runner,
+    home: Home,
+    progress: Progress,
+    python: Path | None = None,
+) -> Resolution:
+    """The wheels of a platform for CPython `python_minor`, each with the hash of the one file that will be installed.
+
+    platform: `linux/amd64`. glibc: of the base, `2.36`. python: the training environment's interpreter, in which packages
+    without a wheel are built. Asks the indexes; raises MlshipError with exit 5 where they have no answer, naming the packages.
+    """
+    errors = [finding for finding in requirements.findings if finding.severity == "error"]
+    if errors:
+        raise FindingsError(f"{requirements.source} has {_problems(len(errors))}", errors)
+    workshop = Workshop(requirements.root, python, python_minor, indexes, runner, home, progress)
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mlship-lock-") as folder:
+        question = _Question(requirements, platform, Path(folder), workshop, glibc)
+        made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}
+        progress.step("packages", f"resolving for Python {python_minor} on {platform}")
+        resolved, findings = _resolve(question, made)
+        tags = wheel_tags(python_minor, platform, glibc)
+        wheels = [
+            made.get(package.name) or _wheel(package, question) for package in resolved if not _is_own(package, requirements)
+        ]
+        problems = [finding for wheel in wheels if (finding := _misfit(wheel, tags, platform))]
+    if problems:
+        raise FindingsError(f"{_problems(len(problems))} with packages for {platform}", problems, exit=Exit.BUILD_FAILED)
+    return Resolution(tuple(sorted(wheels, key=lambda wheel: wheel.name)), (*requirements.findings, *findings))
+
+
+def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Resolved, ...], tuple[Finding, ...]]:
+    """Wheels only at first; then sources too; then without the local tags that no index here has."""
+    wanted = question.requirements
+    inputs = _inputs(question, wanted, made)
+    result = question.workshop.runner.run(question.command("--only-binary", ":all:", inputs=inputs))
+    if not result.ok:
+        result = question.workshop.runner.run(question.command(inputs=inputs))
+    findings: tuple[Finding, ...] = ()
+    if not result.ok:
+        absent = _absent_pins(question, made)
+        plain, findings = _without_local_tags(wanted, absent)
+        if not findings:
+            raise _unresolved(question, result, absent)
+        result = question.workshop.runner.run(question.command(inputs=_inputs(question, plain, made)))
+        if not result.ok:
+            raise _unresolved(question, result, _absent_pins(replace(question, requirements=plain), made))
+    tags = wheel_tags(question.workshop.python_minor, question.platform, question.glibc)
+    return resolved_packages(result.text, tags, question.workshop.root), findings
+
+
+def _inputs(question: _Question, wanted: Requirements, made: Mapping[str, Wheel]) -> list[str]:
+    files = [str(path) for path in wanted.files]
+    if wanted.exported:
+        files.append(_export(question, wanted.exported))
+    local = {name: f"{name} @ {wheel.built.as_uri()}" for name, wheel in made.items() if wheel.built}
+    lines = [local.get(_name(line), line) for line in wanted.lines]
+    overrides = [local.get(_name(line), line) for line in wanted.overrides]
+    if not wanted.overrides:
+        overrides = list(local.values())
+    inputs = [*files, question.file("requirements.in", lines)]
+    inputs += ["--overrides", question.file("overrides.txt", overrides)] if overrides else []
+    inputs += ["--constraints", question.file("constraints.txt", wanted.constraints)] if wanted.constraints else []
+    return inputs
+
+
+def _export(question: _Question, uv_lock: Path) -> str:
+    """What uv.lock says, as requirements, without the project itself and its development groups."""
+    path = question.folder / "exported.txt"
+    arguments = ("export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header", "--no-annotate", "--quiet",
+                 "--project", str(uv_lock.parent), "--format", "requirements.txt", "--output-file", str(path))  # fmt: skip
+    result = question.workshop.runner.run(uv_command(arguments, question.workshop.indexes, uv_lock.parent))
+    if result.ok:
+        return str(path)
+    raise MlshipError(
+        "uv.lock cannot be read by uv",
+        where=str(uv_lock),
+        fix="uv lock, then mlship build",
+        exit=Exit.BUILD_FAILED,
+        details=result.last_lines(),
+        code="bad-uv-lock",
+    )
+
+
+def _wheel(package: Resolved, question: _Question) -> Wheel:
+    if package.sha256 and not package.origin:
+        return Wheel(package.name, package.version, package.sha256)
+    if package.origin:
+        return wheel_from_source(package.name, package.version, package.origin, question.workshop)
+    python, platform = question.workshop.python_minor, question.platform
+    raise MlshipError(
+        f"{package.name} {package.version} has no wheel for Python {python} on {platform}, and no source",
+        where=question.requirements.source,
+        fix=f"take a version of {package.name} that has one, or another build.python",
+        exit=Exit.BUILD_FAILED,
+        code="no-wheel",
+    )
+
+
+def _is_own(package: Resolved, requirements: Requirements) -> bool:
+    """The user's own project, asked for by its folder: it travels as model.code."""
+    if not package.origin.startswith("file:") or not Path(package.origin[5:]).is_dir():
+        return False
+    return bool(set(folder_modules(Path(package.origin[5:]))) & set(requirements.own))
+
+
+def _misfit(wheel: Wheel, tags: Mapping[str, int], platform: str) -> Finding | None:
+    """A wheel that was compiled here runs only on machines like this one."""
+    if wheel.built is None or fits(wheel.built.name, tags):
+        return None
+    return Finding(
+        f"{wheel.name} {wheel.version} was built here as {wheel.built.name}, which does not run on {platform}",
+        where=wheel.origin,
+        fix=f"publish a wheel of it for {platform}, or build on such a machine",
+        code="no-wheel",
+    )
+
+
+def _absent_pins(question: _Question, made: Mapping[str, Wheel]) -> tuple[str, ...]:
+    """Those of the exact pins that no index here can give for the platform, each asked alone."""
+    wanted = question.requirements
+    pins = sorted({line for line in (*wanted.lines, *wanted.overrides) if "==" in line and _name(line) not in made})
+
+    def is_absent(numbered: tuple[int, str]) -> bool:
+        number, pin = numbered
+        path = question.file(f"pin-{number}.in", [pin])
+        return not question.workshop.runner.run(question.command("--no-deps", inputs=[path])).ok
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        answers = threads.map(is_absent, enumerate(pins))
+        return tuple(pin for pin, absent in zip(pins, answers, strict=True) if absent)
+
+
+def _without_local_tags(wanted: Requirements, absent: tuple[str, ...]) -> tuple[Requirements, tuple[Finding, ...]]:
+    """`torch==2.13.0+cu128` came from an index that is not configured here: the same version without the tag is tried."""
+    tagged = {pin for pin in absent if "+" in pin}
+    if not tagged or tagged != set(absent):
+        return wanted, ()
+
+    def plain(lines: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(line.partition("+")[0] if line in tagged else line for line in lines)
+
+    findings = tuple(
+        Finding(
+            f"{pin} is on no index that is configured here; {pin.partition('+')[0]} is taken",
+            where=wanted.source,
+            fix="add the index that it came from to pip's or uv's settings to get exactly that build",
+            severity="warning",
+            code="other-build",
+        )
+        for pin in sorted(tagged)
+    )
+    return replace(wanted, lines=plain(wanted.lines), overrides=plain(wanted.overrides)), findings
+
+
+def _unresolved(question: _Question, result: Result, absent: tuple[str, ...]) -> MlshipError:
+    minor, platform = question.workshop.python_minor, question.platform
+    if absent:
+        findings = [
+            Finding(
+                f"{pin} is on no index that is configured here for Python {minor} on {platform}",
+                where=question.requirements.source,
+                fix="mlship doctor shows the indexes; add the one that has it, or install another version and train again",
+                code="not-on-index",
+            )
+            for pin in absent
+        ]
+        return FindingsError(f"{_problems(len(absent))} with packages", findings, exit=Exit.BUILD_FAILED)
+    return MlshipError(
+        f"the requirements of {question.requirements.source} have no solution for Python {minor} on {platform}",
+        where=question.requirements.source,
+        fix="the last lines of uv say which packages disagree; mlship doctor shows the indexes",
+        exit=Exit.BUILD_FAILED,
+        details=result.last_lines(12),
+        code="unresolved",
+    )
+
+
+def _name(line: str) -> str:
+    return normalised(line.split("==")[0].split("[")[0].split("@")[0].strip())
+
+
+def _problems(count: int) -> str:
+    return "1 problem" if count == 1 else f"{count} problems"

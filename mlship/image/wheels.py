@@ -1,0 +1,149 @@
+"""Installs locked wheels into folders that become layers; each list of wheels once."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+from mlship.disk import locked
+from mlship.errors import Exit, MlshipError
+from mlship.home import Home
+from mlship.image.indexes import Indexes
+from mlship.image.installed_tree import normalise
+from mlship.image.plan import Wheel
+from mlship.image.source_wheels import Workshop, restored
+from mlship.image.uv_program import uv_command, uv_platform
+from mlship.progress import Progress
+from mlship.runner import Runner
+
+_LAYOUT = "1"  # raised when installed_tree.py makes another folder of the same wheels
+
+
+def wheels_key(wheels: Iterable[Wheel], python_minor: str, platform: str) -> str:
+    """What an installed folder depends on, hex. The same wheels give the same folder on every machine."""
+    lines = sorted(f"{wheel.name}=={wheel.version} {wheel.sha256}" for wheel in wheels)
+    return hashlib.sha256("\n".join((_LAYOUT, python_minor, platform, *lines)).encode()).hexdigest()
+
+
+def install(
+    wheels: tuple[Wheel, ...],
+    *,
+    python_minor: str,
+    platform: str,
+    glibc: str,
+    indexes: Indexes,
+    runner: Runner,
+    home: Home,
+    progress: Progress,
+    project_root: Path,
+    python: Path | None = None,
+) -> Path:
+    """The folder with the wheels installed, made now or found in the cache; it is never changed afterwards.
+
+    platform: `linux/amd64`; it need not be this machine's. Every file is checked against the lock's hash. project_root,
+    python: where and with what wheels are built again that were built from source on another machine.
+    Raises MlshipError, exit 5, where a file cannot be had or is not the locked one.
+    """
+    target = home.cache / "packages" / wheels_key(wheels, python_minor, platform)
+    if target.is_dir():
+        return target
+    workshop = Workshop(project_root, python, python_minor, indexes, runner, home, progress)
+    whole = [restored(wheel, workshop) for wheel in wheels]
+    progress.step("packages", f"installing {len(wheels)}")
+    lines = [_line(wheel) for wheel in whole]
+    arguments = ("--require-hashes", "--python-platform", uv_platform(platform, glibc), "--python-version", python_minor,
+                 "--python", sys.executable)  # fmt: skip  # any Python will do: uv only copies files
+    _install_once(target, lines, arguments, workshop)
+    return target
+
+
+def server_wheels(
+    home: Home,
+    *,
+    python_minor: str,
+    indexes: Indexes,
+    runner: Runner,
+    progress: Progress,
+    project_root: Path,
+    platform: str = "",
+    glibc: str = "",
+    python: Path | None = None,
+    packages: str | None = None,
+) -> Path:
+    """The folder with the server's own packages: for a platform of images, or for a `python` of this machine.
+
+    packages: the pins, those of mlship/server/packages.txt when left out. Give platform and glibc, or python
+    (`mlship run --source`; macOS, too). Made once, then found in the cache without starting a program.
+    """
+    pins = server_packages() if packages is None else packages
+    lines = [line for line in (line.partition("#")[0].strip() for line in pins.splitlines()) if line]
+    place = platform or f"{sys.platform}-{python}"
+    key = hashlib.sha256("\n".join((_LAYOUT, python_minor, place, *lines)).encode()).hexdigest()
+    target = home.cache / "server" / key
+    if target.is_dir():
+        return target
+    progress.step("server", f"installing {len(lines)} packages")
+    foreign = ("--python-platform", uv_platform(platform, glibc), "--python-version", python_minor) if platform else ()
+    arguments = ("--python", sys.executable if platform else str(python), *foreign)
+    workshop = Workshop(project_root, python, python_minor, indexes, runner, home, progress)
+    _install_once(target, lines, arguments, workshop)
+    return target
+
+
+def server_packages() -> str:
+    """The pins of the server's own packages, as they stand in the server."""
+    return resources.files("mlship.server").joinpath("packages.txt").read_text(encoding="utf-8")
+
+
+def missing_from(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
+    """Those of the top-level modules that an installed folder does not have, sorted. Nothing is imported."""
+    have = {path.name.partition(".")[0] for path in folder.iterdir()} if folder.is_dir() else set()
+    return tuple(sorted(set(modules) - have))
+
+
+def _line(wheel: Wheel) -> str:
+    if wheel.built:
+        return f"{wheel.name} @ {wheel.built.absolute().as_uri()} --hash=sha256:{wheel.sha256}"
+    return f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}"
+
+
+def _install_once(target: Path, lines: list[str], arguments: tuple[str, ...], workshop: Workshop) -> None:
+    """Into a temporary folder beside the target, which gets its name when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f".{target.name}.lock"):
+        if target.is_dir():
+            return
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as making:
+            folder = Path(making) / "folder"
+            folder.mkdir()
+            if lines:
+                _uv_install(folder, lines, arguments, workshop)
+            normalise(folder)
+            folder.rename(target)
+        (target.parent / f".{target.name}.lock").unlink(missing_ok=True)
+
+
+def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], workshop: Workshop) -> None:
+    listed = folder.parent / "requirements.txt"
+    listed.write_text("".join(f"{line}\n" for line in lines))
+    command = ("pip", "install", "--target", str(folder), "--no-deps", "--only-binary", ":all:", "--link-mode", "copy",
+               "--no-compile-bytecode", "--no-break-system-packages", "-r", str(listed), *arguments)  # fmt: skip
+    result = workshop.runner.stream(
+        uv_command(command, workshop.indexes, workshop.root), lambda line: workshop.progress.step("packages", line.strip())
+    )
+    if result.ok:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    raise MlshipError(
+        "the locked packages cannot be installed",
+        where=", ".join(line.partition(" ")[0] for line in lines[:5]) + (", ..." if len(lines) > 5 else ""),
+        fix="the last lines of uv say which one; mlship doctor shows the indexes; delete mlship.lock to resolve anew",
+        exit=Exit.BUILD_FAILED,
+        details=result.last_lines(12),
+        code="install-failed",
+    )
