@@ -6,7 +6,7 @@ from mlship.cli.views.text import lines
 from mlship.errors import Finding
 from mlship.flows.results import Diagnosis
 
-GRADES = {"note": "ok", "warning": "warning", "error": "error"}
+GRADES = {"warning": "warning", "error": "error"}
 
 
 def doctor_text(result: Diagnosis) -> str:
@@ -15,7 +15,7 @@ def doctor_text(result: Diagnosis) -> str:
 
 
 def _check(finding: Finding, width: int) -> str:
-    grade = GRADES[finding.severity]
+    grade = GRADES.get(finding.severity, "note" if finding.fix else "ok")
     return lines(
         f"{grade:<8} {finding.code:<{width}}  {finding.what}{f'   ({finding.where})' if finding.where else ''}",
         f"{'':<9}{'':<{width}}  fix: {finding.fix}" if finding.fix else "",
