@@ -53,13 +53,13 @@ def _expanded_entry(entry: Node, key: Key | None) -> Node:
 def _expanded_range(node: Scalar) -> Node:
     found = _RANGE.fullmatch(node.text)
     low, high = (found[1], found[2]) if found else (node.text, node.text)
-    if not node.plain or not (found or isinstance(node.value, int)):
+    if not (found or (node.plain and type(node.value) is int)):
         return node
     return Map(
         node.key,
         node.place,
         node.key_place,
-        {"min": replace(node, text=low), "max": replace(node, text=high)},
+        {"min": replace(node, text=low, plain=True), "max": replace(node, text=high, plain=True)},
     )
 
 
@@ -69,14 +69,19 @@ def _empty_map(node: Node) -> Node:
     return node
 
 
-def merged(base: Node, over: Node) -> Node:
-    """`over` laid over `base`: maps merge deeply; lists and scalars replace. Every node keeps its own place."""
-    if not (isinstance(base, Map) and isinstance(over, Map)):
-        return over
+def merged(base: Map, over: Map) -> Map:
+    """One environment laid over the document: maps merge deeply; lists and scalars replace. What is laid over has its own place."""
+    return replace(base, entries=_laid_entries(base, over))
+
+
+def _laid_entries(base: Map, over: Map) -> dict[str, Node]:
     entries = dict(base.entries)
     for name, node in over.entries.items():
-        entries[name] = merged(entries[name], node) if name in entries else node
-    return replace(base, entries=entries)
+        under = entries.get(name)
+        if isinstance(under, Map) and isinstance(node, Map):
+            node = replace(node, entries=_laid_entries(under, node))
+        entries[name] = node
+    return entries
 
 
 def places(node: Node, key: str = "") -> dict[str, tuple[int, int]]:

@@ -83,7 +83,7 @@ def _key(key: Key, path: tuple[str, ...], is_whole: bool) -> Schema:
     written = _shape(key.shape, path, is_whole)
     description = key.description or written.get("description", "")
     if not not_yet.is_built(path):
-        description = f"{description} (not built yet)".lstrip()
+        description = f"{description} (not yet built)".lstrip()
     if description:
         written = {"description": description, **{name: value for name, value in written.items() if name != "description"}}
     if key.default not in (msgspec.NODEFAULT, None, (), {}) and not isinstance(key.shape, Section):

@@ -10,7 +10,7 @@ from typing import get_args
 
 from mlship.config import not_yet, rules
 from mlship.config.expand import expanded, merged, places
-from mlship.config.nodes import List, Map, Node, Place, below
+from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
 from mlship.config.report import Report
@@ -69,7 +69,7 @@ def load_project(file: Path, environment: str = "", target: str = "") -> Project
     base = replace(whole, entries={name: node for name, node in whole.entries.items() if name != "environments"})
     environments = _environments(whole, report)
     if environment and environment not in environments:
-        _report_unknown(environment, environments, whole, report)
+        _report_unknown(environment, whole, report)
     Validator(report, is_whole=False).fields(base, DOCUMENT)
     projects = {name: _project(node, file, name, report) for name, node in _variants(base, environments, environment)}
     if len(report):
@@ -86,7 +86,7 @@ def _refuse_target(target: str) -> None:
         raise MlshipError(f"there is no target {clipped(target)}", "--target", fix, code="unknown-target")
     if target not in not_yet.TARGETS:
         fix = f"use --target {either(not_yet.TARGETS)}"
-        raise MlshipError(f"the target {target} is not built yet", "--target", fix, code="not-yet")
+        raise MlshipError(f"the target {target} is not yet built", "--target", fix, code="not-yet")
 
 
 def _environments(whole: Map, report: Report) -> Mapping[str, Map]:
@@ -118,11 +118,12 @@ def _report_same_everywhere(node: Node, report: Report) -> None:
             report.add(entry.key_place, entry.key, what, "keep it at the top of the file only", "environment")
 
 
-def _report_unknown(environment: str, environments: Mapping[str, Map], whole: Map, report: Report) -> None:
+def _report_unknown(environment: str, whole: Map, report: Report) -> None:
     section = whole.entries.get("environments", whole)
-    near = nearest(environment, environments)
+    names = section.entries if isinstance(section, Map) and section is not whole else ()
+    near = nearest(environment, names)
     fix = f"did you mean {near}?" if near else "add it below environments, or leave --env out"
-    known = f"known: {', '.join(environments)}" if environments else "the file has none"
+    known = f"known: {clipped(', '.join(names), 400)}" if names else "the file has none"
     what = f"there is no environment {clipped(environment)}; {known}"
     report.add(section.key_place, "environments", what, fix, "unknown-environment")
 
@@ -132,9 +133,7 @@ def _variants(base: Map, environments: Mapping[str, Map], asked: str) -> Iterato
     if not asked or asked not in environments:
         yield asked, base
     for name, over in environments.items():
-        laid = merged(base, replace(over, entries=_without_fixed(over)))
-        assert isinstance(laid, Map)
-        yield name, laid
+        yield name, merged(base, replace(over, entries=_without_fixed(over)))
 
 
 def _without_fixed(over: Map) -> Mapping[str, Node]:
@@ -176,15 +175,20 @@ def _models(said: Document) -> tuple[tuple[str, Model], ...]:
 
 
 def _spot(root: Map, path: tuple[str, ...]) -> tuple[Place, str]:
-    """Where a path of keys stands, and how it is called there; for a key left out, its nearest parent's place."""
+    """Where a path of keys stands, and how it is called there; for a key left out, its nearest parent's place.
+
+    Items of lists are found by their text, the last one where it stands twice: items that are wrong are not in the values.
+    """
     node: Node = root
     key = ""
     for name in path:
         if isinstance(node, Map) and name in node.entries:
             node = node.entries[name]
             key = node.key
-        elif isinstance(node, List) and name.isdigit() and int(name) < len(node.items):
-            node = node.items[int(name)]
+        elif isinstance(node, List) and (
+            same := [item for item in node.items if isinstance(item, Scalar) and item.text == name]
+        ):
+            node = same[-1]
             key = node.key
         else:
             key = below(key, name)

@@ -6,13 +6,12 @@ other than its default; so a new key is refused until somebody builds it and add
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from mlship.config.rules import Facts, Problem, models_of
+from mlship.config.rules import URL, Facts, Problem, models_of
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
 from mlship.config.words import clipped, either
@@ -60,10 +59,10 @@ def problems(facts: Facts) -> Iterator[Problem]:
     yield from _unbuilt_keys(facts.document, DOCUMENT, ())
     for path, model in models_of(facts):
         yield from _unbuilt_keys(model, section(type(model)), path)
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", model.uri):
+        if URL.match(model.uri):
             scheme = model.uri.partition(":")[0]
             fix = "download the file and write its path"
-            yield Problem((*path, "uri"), f"models from {scheme}: are not built yet", fix, "not-yet")
+            yield Problem((*path, "uri"), f"models from {scheme}: are not yet built", fix, "not-yet")
     yield from _unbuilt_counts(facts)
 
 
@@ -88,7 +87,7 @@ def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterat
         elif isinstance(value, Struct) and _has_built_keys(dotted):
             yield from _unbuilt_keys(value, section(type(value)), spot)
         else:
-            yield Problem(spot, f"{dotted} is not built yet", INSTEAD.get(dotted, "delete it"), "not-yet")
+            yield Problem(spot, "this key is not yet built", INSTEAD.get(dotted, "delete it"), "not-yet")
 
 
 def _built_name(path: tuple[str, ...]) -> str:
@@ -102,19 +101,21 @@ def _has_built_keys(dotted: str) -> bool:
 
 def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -> Iterator[Problem]:
     said = value if isinstance(value, tuple) else (value,)
-    for position, item in enumerate(said):
+    for item in said:
         if item not in built:
-            spot = (*path, str(position)) if isinstance(value, tuple) else path
+            spot = (*path, item) if isinstance(value, tuple) else path
             kind = path[-1].removesuffix("s")
-            yield Problem(spot, f"{kind} {clipped(str(item))} is not built yet", f"write {either(built)}", "not-yet")
+            yield Problem(spot, f"{kind} {clipped(str(item))} is not yet built", f"write {either(built)}", "not-yet")
 
 
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     if len(said.models) > 1:
-        yield Problem(("models",), "more than one model is not built yet", "keep one, or make a project of each", "not-yet")
+        yield Problem(("models",), "more than one model is not yet built", "keep one, or make a project of each", "not-yet")
     replicas = said.scale.replicas
     if (replicas.min, replicas.max) != (1, 1) and replicas.min <= replicas.max:
-        yield Problem(("scale", "replicas"), "other than 1 replica is not built yet", "write 1, or delete the line", "not-yet")
+        yield Problem(
+            ("scale", "replicas"), "any number of replicas but 1 is not yet built", "write 1, or delete the line", "not-yet"
+        )
     if len(said.build.platforms or ()) > 1:
-        yield Problem(("build", "platforms"), "more than one platform is not built yet", "keep one", "not-yet")
+        yield Problem(("build", "platforms"), "more than one platform is not yet built", "keep one", "not-yet")

@@ -88,7 +88,8 @@ def compose(text: str, report: Report) -> Map | None:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         context = f" ({clipped(error.context)})" if error.context else ""
-        report.add(place, "", f"this is not YAML: {clipped(error.problem or 'unreadable')}{context}", "", "syntax")
+        fix = "indent with spaces, not with tabs" if mark and text[mark.index : mark.index + 1] == "\t" else ""
+        report.add(place, "", f"this is not YAML: {clipped(error.problem or 'unreadable')}{context}", fix, "syntax")
     except yaml.YAMLError as error:
         report.add(Place(1, 1), "", f"this is not YAML: {clipped(str(error))}", "", "syntax")
     return None
@@ -157,7 +158,7 @@ class _Composer:
         tag = getattr(event, "tag", None)
         if tag:
             self._refused.add("tag")
-            what = f"the tag {clipped(tag)} is not read"
+            what = f"the tag {clipped(tag.replace('tag:yaml.org,2002:', '!!'))} is not read"
             self._report.add(_place(event), key, what, "delete it; for text, put the value in quotes", "tag")
 
     def _entries(self, parent: str, depth: int) -> dict[str, Node]:

@@ -25,13 +25,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Problem:
-    """path: the keys that lead to the value; items of lists by their number."""
+    """path: the keys that lead to the value; items of lists by their text."""
 
     path: tuple[str, ...]
     what: str
     fix: str = ""
     code: str = "rule"
 
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 Rule = Callable[[Facts], Iterator[Problem]]
 
@@ -64,8 +66,8 @@ def paths_are_paths(facts: Facts) -> Iterator[Problem]:
     for path, text in _paths(facts):
         if text.startswith("~"):
             yield Problem(path, f"{clipped(text)} starts with ~, which only a shell expands", "write the whole path")
-        elif path[-1] != "uri" and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-            yield Problem(path, f"{clipped(text)} is a URL, not a path", "name a file on this machine")
+        elif path[-1] != "uri" and URL.match(text):
+            yield Problem(path, f"{clipped(_without_user(text))} is a URL, not a path", "name a file on this machine")
 
 
 def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -74,8 +76,8 @@ def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
         for key in ("uri", "sample", "golden", "reference"):
             if text := getattr(model, key):
                 yield (*path, key), text
-        for position, text in enumerate(model.code):
-            yield (*path, "code", str(position)), text
+        for text in model.code:
+            yield (*path, "code", text), text
         if model.holdout:
             yield (*path, "holdout", "data"), model.holdout.data
     said = facts.document
@@ -94,9 +96,9 @@ def code_stays_inside(facts: Facts) -> Iterator[Problem]:
     """Code goes into the image: a path or a link that leads out of the project's folder would carry other people's files."""
     home = facts.folder.resolve()
     for path, model in models_of(facts):
-        for position, text in enumerate(model.code):
+        for text in model.code:
             real = (home / text).resolve()
-            spot = (*path, "code", str(position))
+            spot = (*path, "code", text)
             if real == home:
                 fix = "name the packages and modules that the model needs"
                 yield Problem(spot, f"{clipped(text)} is the project's whole folder, with everything that lies in it", fix)
@@ -130,9 +132,9 @@ def urls_are_safe(facts: Facts) -> Iterator[Problem]:
     mirror = facts.document.build.mirror
     if mirror and (what := _url_problem(mirror, ("http", "https"))):
         yield Problem(("build", "mirror"), what, "write http://HOST/PATH; credentials belong into the machine's apt settings")
-    for position, host in enumerate(facts.document.targets.docker.hosts):
+    for host in facts.document.targets.docker.hosts:
         if what := _url_problem(host, ("ssh", "tcp", "unix", "https"), with_user=True):
-            yield Problem(("targets", "docker", "hosts", str(position)), what, "write for example ssh://deploy@host")
+            yield Problem(("targets", "docker", "hosts", host), what, "write for example ssh://deploy@host")
 
 
 def _url_problem(text: str, schemes: tuple[str, ...], with_user: bool = False) -> str:
@@ -189,9 +191,9 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
     for path, items in lists:
-        for position, item in enumerate(items):
-            if item in items[:position]:
-                yield Problem((*path, str(position)), f"{clipped(item)} stands twice", "keep one of them")
+        for item in dict.fromkeys(items):
+            if items.count(item) > 1:
+                yield Problem((*path, item), f"{clipped(item)} stands twice", "keep one of them")
 
 
 def something_is_served(facts: Facts) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from mlship.config.nodes import plain_value
+from mlship.config.rules import URL
 from mlship.config.words import clipped, named, unseen
 from mlship.errors import MlshipError
 
@@ -37,18 +38,18 @@ def starter_text(
     model = {
         "framework": framework and _text(framework),
         "loader": loader and _text(loader),
-        "code": _list(code),
-        "trust": _list(trust),
-        "sample": sample and _text(sample),
+        "code": _list(map(_path, code)),
+        "trust": _list(map(_text, trust)),
+        "sample": sample and _path(sample),
     }
     lines = [f"name: {_text(name)}"]
     if target:
         lines.append(f"target: {_text(target)}")
     if any(model.values()):
-        lines += ["model:", f"  uri: {_text(model_uri)}"]
+        lines += ["model:", f"  uri: {_path(model_uri)}"]
         lines += [f"  {key}: {value}" for key, value in model.items() if value]
     else:
-        lines.append(f"model: {_text(model_uri)}")
+        lines.append(f"model: {_path(model_uri)}")
     return "\n".join([*lines, ""])
 
 
@@ -63,9 +64,14 @@ def project_name(text: str) -> str:
     return dashed[:_LONGEST_NAME].strip("-") or "model"
 
 
-def _list(items: Iterable[str]) -> str:
-    written = [_text(item) for item in items]
-    return f"[{', '.join(written)}]" if written else ""
+def _list(written: Iterable[str]) -> str:
+    joined = ", ".join(written)
+    return f"[{joined}]" if joined else ""
+
+
+def _path(path: str) -> str:
+    """A path that cannot be taken for a home folder or for a URL."""
+    return _text(f"./{path}" if path.startswith("~") or URL.match(path) else path)
 
 
 def _text(text: str) -> str:

@@ -51,7 +51,7 @@ class Validator:
         for name, entry in node.entries.items():
             key = shape.keys.get(name)
             if key is None:
-                self._unknown(node, entry, name, shape)
+                self._unknown(entry, name, shape)
                 continue
             value = self.value(entry, key.shape)
             if value is not WRONG:
@@ -111,7 +111,8 @@ class Validator:
         if not isinstance(node, List):
             fix = f"write [{node}]" if isinstance(node, Scalar) else "write - before each item"
             return self._wrong(node, f"{node} stands where a list is wanted", fix)
-        return tuple(value for item in node.items if (value := self.value(item, shape.item)) is not WRONG)
+        right = tuple(value for item in node.items if (value := self.value(item, shape.item)) is not WRONG)
+        return right if right or not node.items else WRONG
 
     def _scalar(self, node: Scalar, shape: Shape) -> Any:
         value: Any = node.value
@@ -144,8 +145,8 @@ class Validator:
             return self._wrong(node, f"{node} is more than the maximum, {shape.maximum}", f"write {shape.maximum} or less")
         return amount
 
-    def _unknown(self, parent: Map, entry: Node, name: str, shape: Section) -> None:
-        fix = "" if self._report.is_full else _remedy(parent.key, name, shape)
+    def _unknown(self, entry: Node, name: str, shape: Section) -> None:
+        fix = "" if self._report.is_full else _remedy(entry.key.removesuffix(clipped(name)), name, shape)
         self._report.add(entry.key_place, entry.key, "unknown key", fix, "unknown-key")
 
     def _wrong(self, node: Node, what: str, fix: str = "") -> Any:
@@ -153,11 +154,11 @@ class Validator:
         return WRONG
 
 
-def _remedy(parent: str, name: str, shape: Section) -> str:
+def _remedy(before: str, name: str, shape: Section) -> str:
     """What to do about an unknown key: the near one of this section, the same one elsewhere, or what is known here."""
     near = nearest(name, shape.keys)
     if near:
-        return f"did you mean {below(parent, near)}?"
+        return f"did you mean {before}{near}?"
     elsewhere = [key for key in _dotted_keys(DOCUMENT) if key.rsplit(".", 1)[-1] == name]
     if elsewhere:
         return f"did you mean {either(elsewhere[:3])}?"

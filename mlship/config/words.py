@@ -11,13 +11,12 @@ from collections.abc import Iterable
 _HIDING = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
 _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_HIDING}\ud800-\udfff]")
 _UNSEEN_IN_A_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029{_HIDING}\ud800-\udfff]")
-_SHOWN = 60
 
 
-def clipped(text: str) -> str:
-    """The text on one line, without anything that a terminal would act on, at most about 60 characters."""
-    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return _UNSEEN.sub(lambda found: code_point(found[0]), short)
+def clipped(text: str, longest: int = 60) -> str:
+    """The text on one line, without anything that a terminal would act on, cut off after `longest` characters."""
+    short = text if len(text) <= longest else f"{text[:longest]}..."
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", short)
 
 
 def unseen(text: str) -> str:
@@ -32,10 +31,6 @@ def unseen_in_file(text: str) -> int:
     return found.start() if found else -1
 
 
-def code_point(character: str) -> str:
-    return f"<U+{ord(character):04X}>"
-
-
 def named(character: str) -> str:
     """`U+202E RIGHT-TO-LEFT OVERRIDE`, `U+0007`."""
     name = unicodedata.name(character, "")
@@ -46,7 +41,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant; empty when none is near."""
     import difflib
 
-    if len(word) > _SHOWN:
+    if len(word) > 60:
         return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return close[0] if close else ""
