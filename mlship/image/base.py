@@ -18,7 +18,7 @@ from mlship.image.apt import AptSettings, Archive, without_credentials
 from mlship.image.apt_fetch import Fetcher, Wanted
 from mlship.image.apt_index import Catalogue, Distribution, Package
 from mlship.image.apt_resolve import resolve
-from mlship.image.bytecode import compile_folder
+from mlship.image.bytecode import compile_files
 from mlship.image.ld_cache import ld_cache
 from mlship.image.plan import BasePlan, SystemPackage
 from mlship.image.workplace import Workplace
@@ -169,8 +169,7 @@ def _finish(workplace: Workplace, tree: Path, plan: BasePlan) -> None:
     _write_certificates(tree)
     _interpreter_is_there(tree, plan)
     if runs_here(plan.platform):
-        library = tree / "usr/lib" / plan.python.rpartition("/")[2]
-        compile_folder(workplace, tree, plan.python, tree, "", _sources(library))
+        compile_files(workplace, tree, plan.python, _sources(tree, plan.python), tree)
     _, folders = machine(tree)
     (tree / "etc/ld.so.cache").write_bytes(ld_cache(tree, folders))
 
@@ -181,8 +180,10 @@ def runs_here(platform: str) -> bool:
     return sys.platform == "linux" and platform == f"linux/{names.get(os.uname().machine, '')}"
 
 
-def _sources(library: Path) -> list[Path]:
-    return [path for path in library.rglob("*.py") if not path.is_symlink()]
+def _sources(tree: Path, python: str) -> list[tuple[Path, str]]:
+    library = tree / "usr/lib" / python.rpartition("/")[2]
+    files = [path for path in library.rglob("*.py") if not path.is_symlink()]
+    return [(path, f"/{path.relative_to(tree).as_posix()}") for path in files]
 
 
 def _write_certificates(tree: Path) -> None:

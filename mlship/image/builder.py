@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ from mlship.disk import locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.apt import Archive
 from mlship.image.base import base_entries, base_tree, runs_here
-from mlship.image.bytecode import compile_folder
+from mlship.image.bytecode import Compiler, compile_files, compile_imported
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
 from mlship.image.workplace import Workplace
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
-from mlship.oci.layer import Compression, Entry, entries_of_folder, write_layer
+from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
 BUILDER = 1
@@ -43,6 +45,15 @@ def base_layer(
     return cached(workplace, key("base", facts, compression), make)
 
 
+@dataclass(frozen=True)
+class Bytecode:
+    """What of a layer is compiled: these (file, path inside the image), and what importing `modules` loads."""
+
+    compiler: Compiler
+    sources: tuple[tuple[Path, str], ...] = ()
+    modules: tuple[str, ...] = ()
+
+
 def folder_layer(
     workplace: Workplace,
     role: LayerRole,
@@ -51,18 +62,33 @@ def folder_layer(
     target: str,
     *,
     inputs: str,
+    bytecode: Bytecode | None = None,
     compression: Compression = "gzip",
 ) -> Layer:
     """All files of a folder, placed at the absolute image path `target`.
 
     inputs: a digest over everything that the folder was made from (such as the lock's); the folder is only read when that
-    is new. Foreign `__pycache__` is left out.
+    is new. bytecode: its modules are imported from the folder, and what that loads is compiled; any other `__pycache__` is
+    left out.
     """
+    facts = {"name": name, "inputs": inputs, "target": target}
 
-    def make() -> Layer:
-        return _written(workplace, _without_foreign_bytecode(entries_of_folder(folder, target)), role, name, compression)
+    def entries() -> Iterator[Entry]:
+        return without_bytecode(entries_of_folder(folder, target))
 
-    return cached(workplace, key(role, {"name": name, "inputs": inputs, "target": target}, compression), make)
+    def also(into: Path) -> None:
+        if bytecode and bytecode.modules:
+            root = bytecode.compiler.root(workplace)
+            python, modules = bytecode.compiler.python, bytecode.modules
+            for module, reason in compile_imported(workplace, root, python, folder, target, modules, into).items():
+                workplace.progress.step("packages", f"{module} cannot be imported in the image: {reason}")
+
+    return made_layer(workplace, role, name, facts, entries, bytecode, compression, also)
+
+
+def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
+    """The base's interpreter, where this machine can run it; else layers go without compiled files."""
+    return Compiler(base, plan.python) if runs_here(plan.platform) else None
 
 
 def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compression = "gzip") -> Layer:
@@ -132,9 +158,43 @@ def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> L
     return layer
 
 
-def compile_packages(workplace: Workplace, root: Path, python: str, folder: Path, target: str, files: Iterable[Path]) -> None:
-    """Compiles these files of a folder that becomes a layer at `target`; see bytecode.compile_folder."""
-    compile_folder(workplace, root, python, folder, target, files)
+def made_layer(
+    workplace: Workplace,
+    role: LayerRole,
+    name: str,
+    facts: Mapping[str, Any],
+    entries: Callable[[], Iterable[Entry]],
+    bytecode: Bytecode | None = None,
+    compression: Compression = "gzip",
+    also: Callable[[Path], None] = lambda into: None,
+) -> Layer:
+    """The layer of these facts from the cache, else of `entries()` and the compiled files beside them.
+
+    also: writes further files into the folder it is given, by their paths inside the image.
+    """
+
+    def make() -> Layer:
+        with scratch(workplace) as into:
+            if bytecode and bytecode.sources:
+                root = bytecode.compiler.root(workplace)
+                compile_files(workplace, root, bytecode.compiler.python, bytecode.sources, into)
+            also(into)
+            return _written(workplace, [*entries(), *entries_of_folder(into, "/")], role, name, compression)
+
+    return cached(workplace, key(role, {**facts, "bytecode": _bytecode_facts(bytecode)}, compression), make)
+
+
+@contextmanager
+def scratch(workplace: Workplace) -> Iterator[Path]:
+    """An empty folder in the cache that is gone afterwards."""
+    parent = workplace.home.cache / "work"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)
+
+
+def _bytecode_facts(bytecode: Bytecode | None) -> Any:
+    return bytecode and [bytecode.compiler.base.diff_id, bytecode.compiler.python, bytecode.modules]
 
 
 def _written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:
@@ -145,10 +205,6 @@ def _entry(file: LayerFile) -> Entry:
     if not file.target.startswith("/"):
         raise MlshipError(f"{file.target!r} is not an absolute path inside the image", exit=Exit.BUILD_FAILED)
     return Entry(file.target[1:], mode=0o755 if file.mode & 0o100 else 0o644, source=file.source, content=file.content)
-
-
-def _without_foreign_bytecode(entries: Iterable[Entry]) -> Iterator[Entry]:
-    return (entry for entry in entries if "__pycache__" not in entry.path.split("/"))
 
 
 def _record(workplace: Workplace, layer_key: str) -> Path:

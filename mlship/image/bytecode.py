@@ -1,24 +1,28 @@
 """Compiled Python files that stay valid: unchecked-hash ones, made by the image's own interpreter.
 
 Time-stamped ones would be invalid under the image's normalised times, and a read-only container cannot write its own.
+The code carries its path inside the image, never one of this machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.image.workplace import Workplace
 from mlship.oci import rootfs
+from mlship.oci.image import Layer
 
 # A fixed number of groups, whatever the machine: what one process compiled before is the same everywhere.
 _GROUPS = 4
 _FAN_OUT_FROM = 40
-_SCRIPT = """
+
+_COMPILE = """
 import json, py_compile, sys
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
 for source, shown, target in json.load(sys.stdin):
@@ -28,27 +32,83 @@ for source, shown, target in json.load(sys.stdin):
         pass  # a template or a file for another Python: it is not imported either
 """
 
+# Compiles what an import loads, while it loads it: each file is compiled once, and only those that are needed.
+_IMPORT = """
+import importlib, importlib._bootstrap_external as external, importlib.machinery, importlib.util, json, os, sys
+job = json.load(sys.stdin)
+folder, target, into = job["folder"] + "/", job["target"], job["into"]
+sys.path.insert(0, job["folder"])
+compile_source = importlib.machinery.SourceFileLoader.source_to_code
+def source_to_code(self, data, path, **options):
+    if not path.startswith(folder):
+        return compile_source(self, data, path, **options)
+    shown = target + "/" + path[len(folder):]
+    code = compile_source(self, data, shown, **options)
+    place = into + importlib.util.cache_from_source(shown)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    with open(place, "wb") as file:
+        file.write(external._code_to_hash_pyc(code, importlib.util.source_hash(data), False))
+    return code
+importlib.machinery.SourceFileLoader.source_to_code = source_to_code
+failed = {}
+for module in job["modules"]:
+    try:
+        importlib.import_module(module)
+    except BaseException as error:
+        failed[module] = type(error).__name__ + ": " + str(error)
+sys.stdout.flush()
+os.write(2, ("\\n" + json.dumps(failed)).encode())
+os._exit(0)
+"""
 
-def compile_folder(workplace: Workplace, root: Path, python: str, folder: Path, target: str, files: Iterable[Path]) -> None:
-    """Writes `__pycache__/*.pyc` beside each of the files, which lie below `folder`.
 
-    root: an image's files, whose interpreter `python` (its path inside the image) compiles. target: where `folder` will be
-    inside the image; that path, and none of this machine, goes into the code. Files that do not compile are left without.
+@dataclass(frozen=True)
+class Compiler:
+    """The interpreter of a base. python: its path inside the image."""
+
+    base: Layer
+    python: str
+
+    def root(self, workplace: Workplace) -> Path:
+        """The base's files on this machine, unpacked once."""
+        place = workplace.home.cache / "roots" / self.base.diff_id.removeprefix("sha256:")
+        return rootfs.assemble(workplace.layout, (self.base,), place, workplace.home)
+
+
+def compile_files(workplace: Workplace, root: Path, python: str, sources: Iterable[tuple[Path, str]], into: Path) -> None:
+    """Compiles (file, its absolute path inside the image); writes below `into` by their paths inside the image.
+
+    root: an image's files, with the interpreter `python`. Files that do not compile are left without.
     """
-    minor = python.rpartition("python")[2].replace(".", "")
-    jobs = [[str(path), f"{target}/{path.relative_to(folder).as_posix()}", _target(path, minor)] for path in sorted(files)]
+    jobs = [[str(path), inside, f"{into}{_target(inside, python)}"] for path, inside in sorted(sources)]
     groups = [jobs[number::_GROUPS] for number in range(_GROUPS)] if len(jobs) >= _FAN_OUT_FROM else [jobs]
     with ThreadPoolExecutor(_GROUPS) as pool:
-        list(pool.map(lambda group: _compile(workplace, root, python, group), groups))
+        list(pool.map(lambda group: _run(workplace, root, python, _COMPILE, group), groups))
 
 
-def _target(path: Path, minor: str) -> str:
-    return str(path.parent / "__pycache__" / f"{path.stem}.cpython-{minor}.pyc")
+def compile_imported(
+    workplace: Workplace, root: Path, python: str, folder: Path, target: str, modules: Sequence[str], into: Path
+) -> dict[str, str]:
+    """Imports the modules from `folder`, in a process of the image's interpreter, and compiles what that loads.
+
+    target: where `folder` will be inside the image. Gives module -> reason for those that could not be imported.
+    """
+    job = {"folder": str(folder), "target": target, "into": str(into), "modules": list(modules)}
+    said = _run(workplace, root, python, _IMPORT, job).rstrip().rpartition(b"\n")[2]
+    failed: dict[str, str] = json.loads(said)
+    return failed
 
 
-def _compile(workplace: Workplace, root: Path, python: str, jobs: list[list[str]]) -> None:
-    command = rootfs.command(root, (python, "-s", "-S", "-B", "-c", _SCRIPT), {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"})
-    told = workplace.runner.run(replace(command, stdin=json.dumps(jobs).encode(), timeout_s=600))
+def _target(inside: str, python: str) -> str:
+    path = PurePosixPath(inside)
+    tag = "cpython-" + python.rpartition("python")[2].replace(".", "")
+    return str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")
+
+
+def _run(workplace: Workplace, root: Path, python: str, script: str, job: Any) -> bytes:
+    environ = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = rootfs.command(root, (python, "-s", "-P", "-c", script), environ)
+    told = workplace.runner.run(replace(command, stdin=json.dumps(job).encode(), timeout_s=900))
     if not told.ok:
         raise MlshipError(
             f"the image's interpreter {python} could not compile its files (exit {told.code})",
@@ -57,3 +117,4 @@ def _compile(workplace: Workplace, root: Path, python: str, jobs: list[list[str]
             code="compile-failed",
             details=told.last_lines(),
         )
+    return told.stderr

@@ -128,6 +128,11 @@ def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
             raise MlshipError(f"{path} is neither a file nor a folder", fix="remove it", exit=Exit.BUILD_FAILED)
 
 
+def without_bytecode(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries without compiled Python files: those of another place are stale, or name that place."""
+    return (entry for entry in entries if "__pycache__" not in entry.path.split("/"))
+
+
 class _Compressor(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 

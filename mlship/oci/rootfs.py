@@ -126,7 +126,7 @@ def _environ(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _always_rooted(root: Path, path: str) -> str:
-    return f"{root}{path}" if path.startswith("/") and not Path(path).is_relative_to(root) else path
+    return f"{root}{path}" if path.startswith(_OF_THE_IMAGE) and not Path(path).is_relative_to(root) else path
 
 
 def _rooted_list(root: Path, value: str) -> str:

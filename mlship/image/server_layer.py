@@ -1,0 +1,59 @@
+"""The layer of the server: the same blob for every project of one mlship version, Python and platform."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlship
+from mlship.image.builder import Bytecode, made_layer
+from mlship.image.bytecode import Compiler
+from mlship.image.plan import SERVER
+from mlship.image.workplace import Workplace
+from mlship.oci.image import Layer
+from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
+
+_PARTS = ("server", "keeper")  # closed: they import nothing else of mlship
+
+
+def server_layer(
+    workplace: Workplace,
+    wheels: Path,
+    *,
+    inputs: str,
+    compiler: Compiler | None = None,
+    compression: Compression = "gzip",
+) -> Layer:
+    """mlship's server and keeper, and the server's own packages, at /opt/mlship/lib.
+
+    wheels: a folder as `uv pip install --target` leaves it. inputs: a digest over what is in it, such as its lock's.
+    """
+    sources = tuple(server_sources())
+    facts = {"version": mlship.__version__, "wheels": inputs, "sources": _digest(sources)}
+
+    def entries() -> Iterator[Entry]:
+        yield from without_bytecode(entries_of_folder(wheels, SERVER))
+        yield from sources
+
+    paths = [(entry.source, f"/{entry.path}") for entry in sources if entry.source and entry.source.suffix == ".py"]
+    paths += [(path, f"{SERVER}/{path.relative_to(wheels).as_posix()}") for path in wheels.rglob("*.py")]
+    bytecode = Bytecode(compiler, sources=tuple(paths)) if compiler else None
+    return made_layer(workplace, "server", "server", facts, entries, bytecode, compression)
+
+
+def server_sources() -> Iterator[Entry]:
+    """mlship/__init__.py and the files of the closed parts, at their place below /opt/mlship/lib."""
+    package = Path(mlship.__file__).parent
+    yield Entry(f"{SERVER[1:]}/mlship/__init__.py", source=package / "__init__.py")
+    for part in _PARTS:
+        yield from without_bytecode(entries_of_folder(package / part, f"{SERVER}/mlship/{part}"))
+
+
+def _digest(sources: tuple[Entry, ...]) -> str:
+    lines = [
+        f"{hashlib.sha256(entry.source.read_bytes()).hexdigest()}  {entry.path}"
+        for entry in sources
+        if entry.source is not None
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
