@@ -80,6 +80,7 @@ class Observed:
     serving: id of the release that really answers at the endpoint, as it says itself; empty when nothing answers.
     replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
     restorable: ids of releases that this target could serve again now.
+    repair: why the live release has to be put in service again although it answers; empty when all is well.
     """
 
     history: History | None
@@ -89,6 +90,7 @@ class Observed:
     restorable: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    repair: str = ""
 
 
 ActionKind = Literal["deliver", "stage", "shift", "restore", "discard", "retire", "operate", "destroy"]

@@ -1,0 +1,43 @@
+"""What the service `process` can do, and that it costs nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlship.targets.base import Deployment, Feature, Resource
+
+_ONE = "this machine runs one copy of a service"
+_NO_MARKET = "your own machine is not bought by the hour"
+_NO_GPU = "the image's packages are for the processor"
+
+FEATURES: Mapping[str, Mapping[str, Feature]] = {
+    "process": {
+        "env": Feature("native"),
+        "labels": Feature("emulated", "kept with the records: processes carry no labels"),
+        "resources.cpu": Feature("emulated", "processor affinity: the service runs on so many whole cores"),
+        "resources.memory": Feature("emulated", "RLIMIT_DATA: each process of the service may allocate so much"),
+        "resources.gpu": Feature("absent", _NO_GPU, "target docker"),
+        "gpu": Feature("absent", _NO_GPU, "target docker"),
+        "scale.replicas": Feature("native", "one; preflight refuses more"),
+        "scale": Feature("absent", _ONE, "target docker"),
+        "scale_to_zero": Feature("absent", _ONE, "mlship destroy when it is not needed"),
+        "cost": Feature("native", "this machine is not billed"),
+        "spot": Feature("absent", _NO_MARKET, "target aws"),
+        "reserved": Feature("absent", _NO_MARKET, "target aws"),
+        "rollout.keep": Feature("native"),
+        "rollout": Feature("absent", "all callers are handed over at once, without a lost request", "target docker"),
+        "blue-green": Feature("native"),
+        "canary": Feature("absent", "all callers are handed over at once", "target docker"),
+        "rolling": Feature("absent", _ONE, "the target's own strategy"),
+        "recreate": Feature("absent", "the old copy serves until the new one does", "the target's own strategy"),
+        "slo": Feature("absent", "nothing measures it on this target", "target docker"),
+        "secrets": Feature("absent", "this machine has no store for secrets"),
+        "public": Feature("absent", "callers reach what targets.local.host listens on", "targets.local.host"),
+    }
+}
+
+
+def resources(deployment: Deployment) -> tuple[Resource, ...]:
+    served = deployment.release.served.resources
+    settings = {"cpu": served.get("cpu", 0), "memory": served.get("memory", 0)}
+    return (Resource("process", deployment.project, billed="free", settings=settings),)

@@ -1,0 +1,388 @@
+"""The target `local`: this machine serves, without a container engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlship.disk import write_atomic
+from mlship.errors import Finding, MlshipError
+from mlship.home import Home
+from mlship.runner import Runner
+from mlship.targets.base import (
+    Action,
+    Answer,
+    Deployment,
+    Feature,
+    LogLine,
+    Observed,
+    Opening,
+    Outcome,
+    Replica,
+    Request,
+    Resource,
+    ServiceRow,
+)
+from mlship.targets.local import place
+from mlship.targets.local.asking import ask, is_ready, release_at
+from mlship.targets.local.control import Control
+from mlship.targets.local.folder import ReleaseFolder, ServiceFolder
+from mlship.targets.local.launching import HOST, launch, server_environ
+from mlship.targets.local.logs import follow, tail
+from mlship.targets.local.preflight import findings
+from mlship.targets.local.processes import start_ticks
+from mlship.targets.local.protocol import HolderView, Launch, ServerView
+from mlship.targets.local.records import LocalRecords
+from mlship.targets.local.render import render
+from mlship.targets.local.resources import FEATURES, resources
+from mlship.targets.local.rootfs import Rootfs, UnpackedImages
+from mlship.targets.local.starting import end_in_words, wait_until_ready
+
+
+def open_target(opening: Opening) -> LocalTarget:
+    """Raises MlshipError on anything but Linux."""
+    require_linux(platform.system())
+    return LocalTarget(
+        opening.project,
+        opening.environment,
+        opening.home,
+        opening.runner,
+        opening.settings,
+        UnpackedImages(opening.home),
+    )
+
+
+def services(opening: Opening) -> tuple[ServiceRow, ...]:
+    """Every project on this machine."""
+    return place.services(opening.home, opening.runner)
+
+
+def require_linux(system: str) -> None:
+    if system != "Linux":
+        raise MlshipError(
+            f"the target local runs the image's Linux programs, and this machine is {system or 'unknown'}",
+            fix="use --target docker, or try the model with: mlship run --source",
+            code="not-linux",
+        )
+
+
+class LocalTarget:
+    """Implements targets.base.Target for one project in one environment."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        project: str,
+        environment: str,
+        home: Home,
+        runner: Runner,
+        settings: Mapping[str, Any],
+        rootfs: Rootfs,
+    ) -> None:
+        self._project = project
+        self._home = home
+        self._settings = settings
+        self._rootfs = rootfs
+        self._folder = ServiceFolder.of(home, project, environment)
+        self._control = Control(self._folder.path, runner)
+        self._records = LocalRecords(self._folder)
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Feature]]:
+        return FEATURES
+
+    @property
+    def records(self) -> LocalRecords:
+        return self._records
+
+    def render(self, deployment: Deployment) -> dict[str, bytes]:
+        return render(deployment)
+
+    def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
+        return resources(deployment)
+
+    def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return findings(deployment, self._rootfs, self._view(), self._home.local)
+
+    def observe(self) -> Observed:
+        history = self._records.read()
+        running = self._control.status()
+        view = running or self._left_behind()
+        server = view.live_server if view else None
+        serving = release_at(server.host, server.port) if server else ""
+        replicas = tuple(_replica(self._project, number, copy) for number, copy in enumerate(view.servers if view else ()))
+        known = history.releases if history else ()
+        restorable = frozenset(release.id for release in known if self._is_restorable(release.served.content, release.image))
+        seen = [
+            (history.generation, history.live) if history else None,
+            running is not None,
+            serving,
+            sorted((copy.release, copy.state, is_ready_now) for copy, is_ready_now in _readiness(view, replicas)),
+            view.kept_port if view else 0,
+            sorted(restorable),
+        ]
+        return Observed(
+            history=history,
+            endpoint=_endpoint(server) if server else "",
+            serving=serving,
+            replicas=replicas,
+            restorable=restorable,
+            notes=_notes(history.live if history else "", running, view, serving),
+            repair="the supervisor is gone" if serving and running is None else "",
+            fingerprint=hashlib.sha256(json.dumps(seen).encode()).hexdigest(),
+        )
+
+    def ask(self, request: Request) -> Answer:
+        view = self._view()
+        staged = [copy for copy in view.servers if copy.state == "staged"] if view else []
+        live = view.live_server if view else None
+        if request.of == "staged" and (staged or live):
+            copy = staged[-1] if staged else live
+            return ask("127.0.0.1", copy.probe, request) if copy else Answer(0, b"nothing is running")
+        if live is None:
+            return Answer(0, b"nothing is running")
+        return ask(live.host, live.port, request)
+
+    def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
+        folder = self._log_folder(release)
+        if folder is None:
+            return
+        replica = f"{self._project}-0"
+        for text in _log_lines(folder, lines, follow, self._is_gone):
+            yield LogLine(replica, folder.release, text)
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        """Failures that users can cause are outcomes; the records and the old release are as they were."""
+        try:
+            if action.kind == "retire":
+                return self._retire(action.subjects)
+            if action.kind == "destroy":
+                return self._destroy()
+            if action.kind == "discard":
+                return self._discard(action.release)
+            if deployment is None:
+                raise ValueError(f"{action.kind} needs a deployment")
+            if action.kind == "deliver":
+                return self._deliver(deployment)
+            if action.kind == "stage":
+                return self._stage(deployment)
+            if action.kind == "shift":
+                return self._shift(action.release)
+            if action.kind == "restore":
+                return self._restore(action.release, action.before)
+            return self._operate(deployment)
+        except MlshipError as error:
+            return Outcome(False, _cause(error), error.details)
+        except OSError as error:
+            return Outcome(False, f"{error.filename or self._folder.path}: {error.strerror or error}")
+
+    # Actions.
+
+    def _deliver(self, deployment: Deployment) -> Outcome:
+        self._sweep(keep=deployment.release.id)
+        content = deployment.release.served.content
+        # The claim comes first: what is claimed is never collected by another project's clean-up.
+        write_atomic(self._run(deployment.release.id).content, f"{content}\n".encode(), 0o600)
+        self._rootfs.prepare(content, deployment.release.image)
+        return Outcome()
+
+    def _stage(self, deployment: Deployment) -> Outcome:
+        folder = self._run(deployment.release.id)
+        wanted = self._launch(deployment)
+        write_atomic(folder.launch, json.dumps(wanted.to_dict()).encode(), 0o600)
+        return self._start(wanted)
+
+    def _start(self, wanted: Launch) -> Outcome:
+        self._prepare_folder()
+        self._control.ensure()
+        self._control.start(wanted)
+        return wait_until_ready(self._control.status, wanted.release, wanted.startup_s, Path(wanted.log))
+
+    def _shift(self, release: str) -> Outcome:
+        self._control.ensure()
+        view = self._control.shift(release)
+        return Outcome(notes=(view.trouble,) if view.trouble else ())
+
+    def _restore(self, release: str, before: str) -> Outcome:
+        """From the kept files, or the copy that still runs; then the failed one goes."""
+        if before and before != release:
+            kept = Launch.from_dict(json.loads(self._run(before).launch.read_bytes()))
+            started = self._start(kept)
+            if not started.ok:
+                return started
+            self._shift(before)
+        return self._discard(release) if before != release else Outcome()
+
+    def _discard(self, release: str) -> Outcome:
+        if self._control.status() is not None or self._control.strangers():
+            self._control.ensure()
+            view = self._control.stop(release)
+            if not view.servers:
+                self._control.quit()
+        history = self._records.read()
+        if history is None or all(known.id != release for known in history.releases):
+            self._forget(self._run(release), keep_log=True)
+        return Outcome()
+
+    def _retire(self, subjects: tuple[str, ...]) -> Outcome:
+        view = self._control.status()
+        for release in subjects:
+            if view and view.copies(release) and release != view.live:
+                self._control.stop(release)
+            self._forget(self._run(release))
+        self._sweep()
+        return Outcome()
+
+    def _operate(self, deployment: Deployment) -> Outcome:
+        """Another port means a second copy on the new listener; then the first one goes, and its listener with it."""
+        release = deployment.release.id
+        wanted = self._launch(deployment)
+        view = self._control.ensure()
+        live = view.live_server
+        if live and live.release == release and wanted.host == live.host and wanted.port in (0, live.port):
+            return Outcome()
+        write_atomic(self._run(release).launch, json.dumps(wanted.to_dict()).encode(), 0o600)
+        started = self._start(wanted)
+        if not started.ok:
+            self._control.unstage(release)
+            return started
+        return self._shift(release)
+
+    def _destroy(self) -> Outcome:
+        self._control.quit()
+        left = self._control.strangers()
+        if left:
+            return Outcome(False, f"processes {', '.join(map(str, left))} of {self._project} do not end")
+        if self._folder.path.is_dir():
+            shutil.rmtree(self._folder.path)
+        self._collect()
+        with suppress(OSError):  # another environment, or another project, is still in it
+            self._folder.path.parent.rmdir()
+            self._home.local.rmdir()
+        return Outcome()
+
+    # What they are made of.
+
+    def _launch(self, deployment: Deployment) -> Launch:
+        command = self._rootfs.command(deployment.release.served.content, server_environ(deployment))
+        return launch(deployment, command, self._run(deployment.release.id), self._known_host())
+
+    def _known_host(self) -> str:
+        """Where the service listens now: a rollback without mlship.yaml must not move it."""
+        view = self._view()
+        return view.launch.host if view and view.launch else HOST
+
+    def _prepare_folder(self) -> None:
+        self._folder.path.mkdir(parents=True, exist_ok=True)
+        self._folder.path.chmod(0o700)  # the control socket and the environment are in it
+
+    def _run(self, release: str) -> ReleaseFolder:
+        return self._folder.run(release)
+
+    def _sweep(self, keep: str = "") -> None:
+        """Removes what commands that were killed left of releases that were never recorded."""
+        history = self._records.read()
+        view = self._view()
+        wanted = {keep, *(release.id for release in history.releases)} if history else {keep}
+        wanted |= {copy.release for copy in view.servers} if view else set()
+        for folder in self._folder.kept_runs():
+            if folder.release not in wanted:
+                self._forget(folder)
+        self._collect()
+
+    def _forget(self, folder: ReleaseFolder, *, keep_log: bool = False) -> None:
+        if not keep_log:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            return
+        for path in (folder.content, folder.launch):
+            path.unlink(missing_ok=True)
+        self._collect()
+
+    def _collect(self) -> None:
+        used = {folder.content_id() for service in place.folders(self._home) for folder in service.kept_runs()}
+        self._rootfs.collect(frozenset(used - {""}))
+
+    def _view(self) -> HolderView | None:
+        return self._control.status() or self._left_behind()
+
+    def _left_behind(self) -> HolderView | None:
+        """What a holder that is gone wrote last, with only those servers that still run."""
+        last = self._control.last_state()
+        if last is None:
+            return None
+        running = tuple(copy for copy in last.servers if copy.pid and start_ticks(copy.pid) == copy.ticks)
+        return replace(last, servers=running)
+
+    def _is_restorable(self, content: str, reference: str) -> bool:
+        return self._rootfs.has(content) or self._rootfs.find(content, reference) is not None
+
+    def _log_folder(self, release: str) -> ReleaseFolder | None:
+        if release:
+            history = self._records.read()
+            found = history.find(release).id if history and not release.count("-") else release
+            return self._run(found)
+        view = self._view()
+        if view and view.live:
+            return self._run(view.live)
+        kept = self._folder.kept_runs()
+        return kept[-1] if kept else None
+
+    def _is_gone(self) -> bool:
+        return self._control.status() is None
+
+
+def _log_lines(folder: ReleaseFolder, lines: int, following: bool, is_gone: Any) -> Iterator[str]:
+    if following:
+        yield from follow(folder.log, lines, is_gone)
+    else:
+        yield from tail(folder.log, lines)
+
+
+def _replica(project: str, number: int, copy: ServerView) -> Replica:
+    ready = bool(copy.pid) and is_ready(copy.probe).status == 200
+    return Replica(f"{project}-{number}", copy.release, ready, copy.since, copy.state in ("staged", "ended"), _detail(copy))
+
+
+def _detail(copy: ServerView) -> str:
+    parts = []
+    if copy.restarts:
+        parts.append(f"started again {copy.restarts} time{'s' if copy.restarts > 1 else ''}")
+    if not copy.pid:
+        parts.append(end_in_words(copy))
+    if copy.state == "draining":
+        parts.append("finishes what it accepted")
+    return "; ".join(parts)
+
+
+def _readiness(view: HolderView | None, replicas: tuple[Replica, ...]) -> list[tuple[ServerView, bool]]:
+    return [(copy, replica.ready) for copy, replica in zip(view.servers if view else (), replicas, strict=True)]
+
+
+def _endpoint(server: ServerView) -> str:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"http://{host}:{server.port}"
+
+
+def _notes(recorded: str, running: HolderView | None, view: HolderView | None, serving: str) -> tuple[str, ...]:
+    notes = []
+    if view and view.trouble:
+        notes.append(view.trouble)
+    if running is None and serving:
+        notes.append(f"the supervisor is gone; {serving} still answers, and mlship deploy brings the supervisor back")
+    elif running is None and recorded:
+        notes.append(f"{recorded} is not running; mlship deploy brings it back")
+    return tuple(notes)
+
+
+def _cause(error: MlshipError) -> str:
+    place = f" ({error.where})" if error.where else ""
+    remedy = f"; {error.fix}" if error.fix else ""
+    return f"{error.what}{place}{remedy}"
