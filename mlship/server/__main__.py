@@ -1,0 +1,25 @@
+"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("serve", [])
+    if command == "serve" and not rest:
+        from mlship.server.supervisor import serve
+
+        return serve(os.environ)
+    if command == "probe":
+        from mlship.server.probe import probe
+
+        return probe(rest, os.environ)
+    sys.stderr.write(f"unknown: {' '.join(arguments)}; usage: python -m mlship.server [serve | probe [path] [-]]\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""All routes of a server as one table, and the step from a request to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlship.server import describe, docspage, health, log, metrics, openapi
+from mlship.server.messages import Call, Request, Response, Route, refused, refused_input
+from mlship.server.problems import InputError
+from mlship.server.protocols import native, sagemaker
+from mlship.server.service import Service
+
+PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {"native": native.routes, "sagemaker": sagemaker.routes}
+ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
+OF_PROTOCOL = {"native": ("/predict",), "sagemaker": ("/ping", "/invocations")}
+NOT_FOUND = 0  # index of the route that stands for unknown paths
+
+
+def paths(protocols: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels of the counted routes; index 0 is everything unknown. Known before the fork, so that the board has room."""
+    return (metrics.UNKNOWN, *ALWAYS, *(path for name in protocols for path in OF_PROTOCOL[name]))
+
+
+class App:
+    """The routes of one worker."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.paths = paths(service.manifest.serving.protocols)
+        table = [
+            *health.routes(service),
+            *metrics.routes(service, self.paths),
+            *describe.routes(service),
+            *openapi.routes(service),
+            *docspage.routes(service),
+            *(route for name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
+        ]
+        self._routes = {route.path: (self.paths.index(route.path), route) for route in table}
+
+    def open(self, request: Request) -> Response | Call:
+        """The answer, or the model's call that makes it. Every failure becomes an answer, none an exception."""
+        try:
+            return self._open(request)
+        except InputError as error:
+            return refused_input(error, request.id)
+        except Exception as error:
+            log.failure("request_failed", error, request_id=request.id, path=self.paths[request.route])
+            return refused(500, "the server failed on this request; the log has the reason under this request id", request.id)
+
+    def _open(self, request: Request) -> Response | Call:
+        target = request.target
+        found = self._routes.get(target) or self._routes.get(target.partition("?")[0])
+        if found is None:
+            known = ", ".join(sorted(self._routes))
+            return refused(404, f"there is nothing at this path; there is {known}", request.id)
+        request.route, route = found
+        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            allowed = route.allowed()
+            message = f"{request.method} is not possible at {route.path}; send {allowed}"
+            return refused(405, message, request.id, headers=(("allow", allowed),))
+        return handler(request)

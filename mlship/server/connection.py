@@ -1,0 +1,401 @@
+"""One client's connection: bytes to requests, answers to bytes, in the order in which they came.
+
+No task, no future and no thread for a request: httptools calls back, the answer is written from there. What can be read in two
+ways is refused and the connection closed: what a proxy in front of us understood otherwise is how requests are smuggled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+import httptools
+
+from mlship.server import log
+from mlship.server.app import NOT_FOUND, App
+from mlship.server.board import CONNECTIONS
+from mlship.server.engine import Engine, Job
+from mlship.server.heads import Heads
+from mlship.server.messages import Call, Request, Response, refused
+
+# seconds
+HEAD_TIME = 10.0  # from the first byte of a head to its end
+BODY_TIME = 30.0  # for a body, and as long again for each 1.5 MB of it
+BODY_RATE = 50_000.0  # bytes a second: slower senders hold a connection for nothing
+IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first
+WRITE_TIME = 30.0  # for a client that does not read its answer
+LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
+
+HEAD_BYTES = 32_768
+HEADERS = 100
+TARGET_BYTES = 8_192
+CHUNKS = 20_000
+LINGER_BYTES = 1_000_000
+PIPELINED = 16  # requests that wait behind a slow one before reading pauses
+
+NEVER = float("inf")
+
+
+class Refusal(Exception):
+    """The request is answered before it is read to its end, and the connection closed."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(message)
+
+
+class Room:
+    """What all connections of a worker share."""
+
+    def __init__(self, app: App, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self.app = app
+        self.engine = engine
+        self.loop = loop
+        self.service = app.service
+        self.heads = Heads(app.service.settings.release)
+        self.max_body = app.service.manifest.serving.max_body
+        self.connections: set[Connection] = set()
+        self._unlogged = 0.0
+
+    def close_overdue(self) -> None:
+        """Ends connections whose time is over; called about twice a second."""
+        now = self.loop.time()
+        for connection in [each for each in self.connections if each.deadline <= now]:
+            connection.expire()
+
+    def record(self, request: Request, status: int, seconds: float, size: int) -> None:
+        """Counts an answered request, and logs it when its turn has come."""
+        self.service.slot.count_request(request.route, status, seconds)
+        share = self.service.settings.access_log
+        if not share:
+            return
+        self._unlogged += share
+        if self._unlogged >= 1:
+            self._unlogged -= 1
+            log.access(
+                request_id=request.id,
+                method=request.method,
+                route=self.app.paths[request.route],
+                status=status,
+                ms=round(seconds * 1000, 3),
+                bytes_in=len(request.body),
+                bytes_out=size,
+                rows=request.rows,
+                release=self.service.settings.release,
+            )
+
+
+class Connection(asyncio.Protocol):
+    """One connection. deadline: loop time at which it is overdue, whatever it is doing."""
+
+    def __init__(self, room: Room) -> None:
+        self.deadline = NEVER
+        self._room = room
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._transport: Any = None
+        self._out: list[bytes] = []
+        self._waiting: deque[tuple[Request, str, Response | None]] = deque()
+        self._job: Job | None = None
+        self._serving: tuple[Request, str] | None = None
+        self._is_reading_head = False
+        self._is_reading_body = False
+        self._is_last = False  # nothing that comes after this request is read
+        self._is_closing = False  # the last answer is written
+        self._is_stalled = False
+        self._is_paused = False
+        self._owes_continue = False
+        self._lingered = 0
+        self._head_bytes = 0
+        self._new_message()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._room.connections.add(self)
+        self._room.service.slot.cells[CONNECTIONS] += 1
+        self.deadline = self._room.loop.time() + HEAD_TIME
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._room.connections.discard(self)
+        self._room.service.slot.cells[CONNECTIONS] -= 1
+        self._waiting.clear()
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_last:
+            self._linger(len(data))
+            return
+        was_in_head = self._is_reading_head
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # answered as if no upgrade had been asked for; nothing after it is read
+        except httptools.HttpParserCallbackError as error:
+            self._refuse_broken(error.__context__)
+        except httptools.HttpParserError as error:
+            if not self._is_last:
+                self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
+        if was_in_head and self._is_reading_head and not self._is_last:
+            self._count_head(len(data))
+        self._settle()
+
+    def eof_received(self) -> bool:
+        """A client that has shut its sending side still gets the answers that it waits for."""
+        if self._serving is None and not self._waiting:
+            return False
+        self._is_last = True
+        return True
+
+    def pause_writing(self) -> None:
+        self._is_stalled = True
+        self._pause()
+        self.deadline = self._room.loop.time() + WRITE_TIME
+
+    def resume_writing(self) -> None:
+        self._is_stalled = False
+        self._resume()
+        self._settle()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._new_message()
+        self._is_reading_head = True
+        self._head_bytes = 0
+        self.deadline = self._room.loop.time() + HEAD_TIME
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > TARGET_BYTES:
+            raise Refusal(400, f"the path is longer than {TARGET_BYTES} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_count += 1
+        self._header_bytes += len(name) + len(value)
+        if self._header_count > HEADERS or self._header_bytes > HEAD_BYTES:
+            raise Refusal(431, f"the headers are more than {HEADERS} or longer than {HEAD_BYTES} bytes")
+        if not self._is_reading_head:
+            return  # a trailer: nothing of it is used
+        key = name.decode("latin-1").lower()
+        if key in self._headers and key in ("host", "content-length", "transfer-encoding", "content-type"):
+            raise Refusal(400, f"the header {key} is there twice")
+        self._headers[key] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        headers = self._headers
+        version = self._parser.get_http_version()
+        if "host" not in headers and version == "1.1":
+            raise Refusal(400, "the header host is missing")
+        length = headers.get("content-length")
+        coding = headers.get("transfer-encoding")
+        if coding is not None and (length is not None or coding.strip().lower() != "chunked" or version != "1.1"):
+            raise Refusal(
+                400, "a body needs either content-length or the transfer coding chunked, not both and no other coding"
+            )
+        self._is_reading_head = False
+        size = int(length) if length else 0
+        if size > self._room.max_body:
+            raise self._too_large()
+        self._is_reading_body = size > 0 or coding is not None
+        if self._is_reading_body:
+            expected = size if coding is None else self._room.max_body
+            self.deadline = self._room.loop.time() + BODY_TIME + expected / BODY_RATE
+            self._promise_continue()
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+        if self._chunks > CHUNKS:
+            raise Refusal(400, f"the body has more than {CHUNKS} chunks")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._room.max_body:
+            raise self._too_large()
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._is_reading_body = self._is_reading_head = self._owes_continue = False
+        if self._is_closing:
+            return
+        parser = self._parser
+        method = parser.get_method().decode("latin-1")
+        keeps = parser.should_keep_alive() and not parser.should_upgrade()
+        is_old = parser.get_http_version() == "1.0"
+        request = Request(
+            method,
+            self._target.decode("latin-1"),
+            self._headers,
+            self._room.heads.request_id(self._headers.get("x-request-id")),
+            self._body[0] if len(self._body) == 1 else b"".join(self._body),
+            started=time.perf_counter(),
+        )
+        connection = "close" if not keeps else "keep-alive" if is_old else ""
+        if not keeps:
+            self._is_last = True
+        if self._serving is not None:
+            self._waiting.append((request, connection, None))
+            if len(self._waiting) >= PIPELINED:
+                self._pause()
+            return
+        self._serve(request, connection)
+
+    # from here on our own
+
+    def expire(self) -> None:
+        """The deadline has passed: a sender that is too slow is told so, an idle connection closed."""
+        if self._is_closing or self._is_stalled or self._transport.is_closing():
+            self._transport.abort()
+        elif self._is_reading_body:
+            self._refuse(408, "the body came too slowly")
+            self._settle()
+        elif self._is_reading_head:
+            self._refuse(408, f"the head of the request did not come within {HEAD_TIME:g} s")
+            self._settle()
+        else:
+            self._close()
+
+    @property
+    def is_idle(self) -> bool:
+        """True between requests: nothing is read, computed or owed."""
+        return self._serving is None and not self._waiting and not self._is_reading_head and not self._is_reading_body
+
+    def _new_message(self) -> None:
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._header_count = self._header_bytes = self._body_bytes = self._chunks = 0
+
+    def _serve(self, request: Request, connection: str) -> None:
+        opened = self._room.app.open(request)
+        if isinstance(opened, Call):
+            self._serving = (request, connection)
+            outcome = self._room.engine.run(opened, self._done)
+            if isinstance(outcome, Job):
+                self._job = outcome
+                self.deadline = NEVER
+                return
+            self._serving = None
+            opened = outcome
+        self._answer(request, opened, connection)
+
+    def _done(self, response: Response) -> None:
+        """The model's thread has answered, or the time was over."""
+        if self._serving is None or self._transport.is_closing():
+            return
+        request, connection = self._serving
+        self._serving = self._job = None
+        self._answer(request, response, connection)
+        while self._waiting and self._serving is None and not self._is_closing:
+            waiting, connection, ready = self._waiting.popleft()
+            if ready is None:
+                self._serve(waiting, connection)
+            else:
+                self._answer(waiting, ready, connection)
+        if self._serving is None and not self._is_stalled:
+            self._resume()
+        self._settle()
+
+    def _answer(self, request: Request, response: Response, connection: str) -> None:
+        if self._is_closing:
+            return
+        room = self._room
+        if room.service.is_draining:
+            connection = "close"
+        self._out.append(room.heads.write(response, request.id, connection, request.method == "HEAD"))
+        room.record(request, response.status, time.perf_counter() - request.started, len(response.body))
+        if connection == "close":
+            self._is_last = self._is_closing = True
+
+    def _settle(self) -> None:
+        """Writes what is to be written, and sets the time until which the client has to do its next step."""
+        if self._out:
+            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            self._out.clear()
+        if self._is_closing:
+            self._shut()
+        elif self._owes_continue and self._serving is None:
+            self._owes_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self.is_idle and not self._is_stalled:
+            self.deadline = self._room.loop.time() + IDLE_TIME
+            if self._is_last:
+                self._close()
+
+    def _shut(self) -> None:
+        """Closes our side and waits for the client's: its unread bytes would otherwise make the kernel drop the answer."""
+        if self._transport.is_closing() or self._lingered:
+            return
+        self._lingered = 1
+        self.deadline = self._room.loop.time() + LINGER_TIME
+        if self._is_stalled:
+            self.deadline = self._room.loop.time() + WRITE_TIME
+        self._resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _close(self) -> None:
+        """Closes when everything is written; a client that reads nothing does not hold us longer than WRITE_TIME."""
+        self.deadline = self._room.loop.time() + WRITE_TIME
+        self._transport.close()
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self._transport.is_closing():
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _linger(self, size: int) -> None:
+        self._lingered += size
+        if self._lingered > LINGER_BYTES:
+            self._transport.abort()
+
+    def _refuse_broken(self, cause: BaseException | None) -> None:
+        if isinstance(cause, Refusal):
+            self._refuse(cause.status, cause.message)
+        elif cause is not None:
+            log.failure("connection_failed", cause)
+            self._refuse(500, "the server failed on this request")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """One answer, after those that are owed, and the end of the connection."""
+        self._is_last = True
+        self._is_reading_head = self._is_reading_body = False
+        request = self._refused_request()
+        response = refused(status, message, request.id)
+        if self._serving is not None:
+            self._waiting.append((request, "close", response))
+        else:
+            self._answer(request, response, "close")
+
+    def _refused_request(self) -> Request:
+        request_id = self._room.heads.request_id(self._headers.get("x-request-id"))
+        target = self._target.decode("latin-1")
+        return Request("", target, self._headers, request_id, route=NOT_FOUND, started=time.perf_counter())
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, f"the body is larger than {self._room.max_body} bytes (serve.max_body)")
+
+    def _promise_continue(self) -> None:
+        expectation = self._headers.get("expect")
+        if expectation is None:
+            return
+        if expectation.lower() != "100-continue":
+            raise Refusal(417, "the only expectation that can be met is 100-continue")
+        self._owes_continue = True
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")

@@ -1,0 +1,135 @@
+"""CSV in and out: RFC 4180, UTF-8, with a header line or without."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mlship.server.manifest import Feature, Output, Signature
+from mlship.server.problems import LIMIT, InputError, Problem, shown
+from mlship.server.values import near
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
+BOOLS = {"true": True, "false": False, "1": True, "0": False}
+MISSING = ("", "nan")  # what to_csv and numpy write for a missing value
+
+
+def rows(body: bytes, signature: Signature, header: bool | None = None) -> list[Any]:
+    """The rows as lists in the signature's order, cells as the dtype of their feature reads them.
+
+    A cell that does not read so stays text: the validation names it. header: whether the first line is one; None looks
+    whether it names features. Raises InputError.
+    """
+    try:
+        table = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True) if line]
+    except UnicodeDecodeError as error:
+        raise InputError(400, message=f"the CSV is not UTF-8 (byte {error.start})") from None
+    except csv.Error as error:
+        raise InputError(400, message=f"the body is not CSV: {error}") from None
+    if table and _has_header(table[0], signature, header):
+        return _with_header(table, signature)
+    if not signature.inputs:
+        return [[_guess(cell) for cell in line] for line in table]
+    return [_typed(line, signature.inputs) for line in table]
+
+
+def text(answer: dict[str, Any], outputs: tuple[Output, ...], header: bool = True) -> bytes:
+    """The answer as lines, one a row: a column for each output, one for each class where an output is a list."""
+    into = io.StringIO()
+    writer = csv.writer(into, lineterminator="\n")
+    if header:
+        writer.writerow([title for name, values in answer.items() for title in _titles(name, values, outputs)])
+    for cells in zip(*answer.values(), strict=True):
+        writer.writerow([_cell(item) for cell in cells for item in (cell if isinstance(cell, list) else [cell])])
+    return into.getvalue().encode("utf-8", "replace")
+
+
+def _has_header(first: list[str], signature: Signature, header: bool | None) -> bool:
+    """Half of the cells being feature names make a header, so that a misspelt one is named, not read as a row."""
+    if header is not None:
+        return header
+    known = {feature.name for feature in signature.inputs}
+    return sum(cell.strip() in known for cell in first) * 2 >= len(first) if known else False
+
+
+def _with_header(table: list[list[str]], signature: Signature) -> list[Any]:
+    titles = [cell.strip() for cell in table[0]]
+    if not signature.inputs:
+        return [dict(zip(titles, map(_guess, line), strict=False)) for line in table[1:]]
+    names = [feature.name for feature in signature.inputs]
+    problems = list(_wrong_titles(titles, names))
+    if problems:
+        raise InputError(422, problems[:LIMIT])
+    order = [titles.index(name) for name in names]
+    if any(len(line) != len(titles) for line in table[1:]):
+        raise InputError(422, list(_wrong_lengths(table, len(titles)))[:LIMIT])
+    return [_typed([line[index] for index in order], signature.inputs) for line in table[1:]]
+
+
+def _wrong_titles(titles: list[str], names: list[str]) -> Iterator[Problem]:
+    known, seen = set(names), set()
+    for title in titles:
+        if title not in known:
+            message = f'the CSV has a column "{shown(title)}" that the model does not know{near(title, names)}'
+            yield Problem(None, shown(title), None, "no such feature", message)
+        elif title in seen:
+            yield Problem(None, title, None, "one column a feature", f'the CSV has the column "{title}" twice')
+        seen.add(title)
+    for name in names:
+        if name not in seen:
+            yield Problem(None, name, None, "a column", f'the CSV lacks the column "{name}"')
+
+
+def _wrong_lengths(table: list[list[str]], width: int) -> Iterator[Problem]:
+    for index, line in enumerate(table[1:]):
+        if len(line) != width:
+            message = f"row {index} has {len(line)} cells; the header has {width}"
+            yield Problem(index, None, len(line), f"{width} cells", message)
+
+
+def _typed(line: list[str], inputs: tuple[Feature, ...]) -> list[Any]:
+    if len(line) != len(inputs):
+        return list(line)
+    return [_read(cell, feature) for cell, feature in zip(line, inputs, strict=True)]
+
+
+def _read(cell: str, feature: Feature) -> Any:
+    if feature.dtype == "string":
+        return None if cell == "" and feature.nullable else cell
+    bare = cell.strip()
+    if bare.lower() in MISSING:
+        return None
+    if feature.dtype == "bool":
+        return BOOLS.get(bare.lower(), cell)
+    if feature.dtype == "datetime":
+        return bare
+    return _guess(cell)
+
+
+def _guess(cell: str) -> Any:
+    """A number where the cell reads as one, else its text."""
+    bare = cell.strip()
+    if WHOLE.match(bare):
+        return int(bare)
+    return float(bare) if NUMBER.match(bare) else cell
+
+
+def _titles(name: str, values: list[Any], outputs: tuple[Output, ...]) -> list[str]:
+    if not values or not isinstance(values[0], list):
+        return [name]
+    classes = next((output.classes for output in outputs if output.name == name), None)
+    width = len(values[0])
+    labels = classes if classes is not None and len(classes) == width else range(width)
+    return [f"{name}_{label}" for label in labels]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

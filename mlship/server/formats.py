@@ -1,0 +1,106 @@
+"""Which bytes a request brings and which it wants back: content types, one table for all protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import orjson
+
+from mlship.server import csvtext, decode
+from mlship.server.core import ServedModel
+from mlship.server.messages import JSON, Request, Response
+from mlship.server.problems import InputError
+
+Format = Literal["json", "csv", "jsonlines"]
+
+# curl -d announces a form where the caller says nothing; the bodies that people send so are JSON
+TYPES: dict[str, Format] = {
+    "": "json",
+    "application/json": "json",
+    "application/x-www-form-urlencoded": "json",
+    "text/json": "json",
+    "text/csv": "csv",
+    "application/csv": "csv",
+    "application/jsonlines": "jsonlines",
+    "application/jsonl": "jsonlines",
+    "application/x-jsonlines": "jsonlines",
+    "application/x-ndjson": "jsonlines",
+    "application/ndjson": "jsonlines",
+}
+WRITTEN: dict[Format, str] = {"json": JSON, "csv": "text/csv; charset=utf-8", "jsonlines": "application/jsonlines"}
+TAKEN = "application/json, text/csv, application/jsonlines"
+
+
+def sent(request: Request) -> tuple[Format, bool | None]:
+    """The format of the body, and whether its CSV has a header line (None: not said). Raises InputError(415)."""
+    given = request.headers.get("content-type", "")
+    if given == JSON and "content-encoding" not in request.headers:
+        return "json", None
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise InputError(415, message="a compressed body is not taken; send it without Content-Encoding")
+    kind, _, rest = given.partition(";")
+    parameters = dict(_parameter(part) for part in rest.split(";") if part.strip())
+    if parameters.get("charset", "utf-8") not in ("utf-8", "utf8", "us-ascii"):
+        raise InputError(415, message=f"the charset {parameters['charset'][:40]} is not taken; send UTF-8")
+    kind = kind.strip().lower()
+    if kind.endswith("+json"):
+        return "json", None
+    if kind not in TYPES:
+        raise InputError(415, message=f"the content type {kind[:80]} is not taken; send one of {TAKEN}")
+    header = {"present": True, "absent": False}.get(parameters.get("header", ""))
+    return TYPES[kind], header
+
+
+def wanted(request: Request, default: Format) -> Format:
+    """The format that Accept asks for, in the caller's order; the default when it asks for nothing that there is."""
+    accept = request.headers.get("accept")
+    if accept is None or accept == "*/*":
+        return default
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in ("*/*", "application/*"):
+            return default
+        if kind == "text/*":
+            return "csv"
+        if kind and kind in TYPES:
+            return TYPES[kind]
+    return default
+
+
+def rows(request: Request, model: ServedModel, bare: bool) -> tuple[list[Any], Format]:
+    """The rows of a body and its format. bare: a JSON list without envelope is taken. Raises InputError."""
+    form, header = sent(request)
+    if form == "csv":
+        return csvtext.rows(request.body, model.entry.signature, header), form
+    if form == "jsonlines":
+        return decode.lines(request.body), form
+    return decode.instances(request.body, model, bare), form
+
+
+def writer(form: Format, model: ServedModel, csv_header: bool) -> Callable[[dict[str, Any]], Response]:
+    """What turns the model's answer into a response. csv_header: with a header line, and every output beside predictions."""
+    if form == "csv":
+        return lambda answer: Response(200, _csv(answer, model, csv_header), WRITTEN["csv"])
+    if form == "jsonlines":
+        return lambda answer: Response(200, _json_lines(answer), WRITTEN["jsonlines"])
+    return _json
+
+
+def _json(answer: dict[str, Any]) -> Response:
+    return Response(200, orjson.dumps(answer))
+
+
+def _csv(answer: dict[str, Any], model: ServedModel, header: bool) -> bytes:
+    told = answer if header else {"predictions": answer["predictions"]}
+    return csvtext.text(told, model.entry.signature.outputs, header)
+
+
+def _json_lines(answer: dict[str, Any]) -> bytes:
+    names = list(answer)
+    return b"".join(orjson.dumps(dict(zip(names, row, strict=True))) + b"\n" for row in zip(*answer.values(), strict=True))
+
+
+def _parameter(part: str) -> tuple[str, str]:
+    name, _, value = part.partition("=")
+    return name.strip().lower(), value.strip().strip('"').lower()

@@ -1,0 +1,52 @@
+"""The head of each answer, as bytes: status line, date, release and request id on every one."""
+
+from __future__ import annotations
+
+import os
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from itertools import count
+
+from mlship.server.messages import Response
+
+SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
+
+
+class Heads:
+    """Writes answers. What does not change within a second is kept."""
+
+    def __init__(self, release: str) -> None:
+        self._release = release
+        self._starts: dict[tuple[int, str], str] = {}
+        self._ids = count()
+        self._prefix = os.urandom(6).hex()
+
+    def new_second(self) -> None:
+        """Forgets the kept heads: the date has changed."""
+        self._starts.clear()
+
+    def request_id(self, given: str | None) -> str:
+        """The caller's own id when it is short and harmless, else a new one."""
+        if given is not None and SANE_ID.match(given):
+            return given
+        return f"{self._prefix}{next(self._ids):08x}"
+
+    def write(self, response: Response, request_id: str, connection: str, is_head: bool) -> bytes:
+        """The whole answer. connection: `` leaves the header out. is_head: everything but the body."""
+        start = self._starts.get((response.status, response.content_type)) or self._start(
+            response.status, response.content_type
+        )
+        extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers) if response.headers else ""
+        if connection:
+            extra += f"connection: {connection}\r\n"
+        head = f"{start}{request_id}\r\ncontent-length: {len(response.body)}\r\n{extra}\r\n".encode("latin-1")
+        return head if is_head else head + response.body
+
+    def _start(self, status: int, content_type: str) -> str:
+        start = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
+            f"content-type: {content_type}\r\nx-mlship-release: {self._release}\r\nx-request-id: "
+        )
+        self._starts[status, content_type] = start
+        return start

@@ -1,0 +1,104 @@
+"""What the HTTP connection and the routes hand each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from mlship.server.core import Batch, ServedModel
+from mlship.server.problems import InputError, Problem
+
+JSON = "application/json"
+
+CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    417: "expectation_failed",
+    422: "invalid_input",
+    431: "headers_too_large",
+    500: "internal",
+    503: "unavailable",
+    504: "timeout",
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, read completely. target: path with query, as sent. headers: names in lower case, the last value of each."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    id: str
+    body: bytes = b""
+    route: int = 0  # index of the route that answers, for the counters
+    rows: int = 0
+    started: float = 0.0  # loop clock, when the last byte had come
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer without the headers that every answer has."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Call:
+    """A prediction that a route asks for; the engine decides when and where it runs."""
+
+    request: Request
+    model: ServedModel
+    batch: Batch
+    respond: Callable[[dict[str, Any]], Response]
+
+
+Handler = Callable[[Request], "Response | Call"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path. methods: what answers to each; HEAD is GET without its body."""
+
+    path: str
+    methods: dict[str, Handler] = field(default_factory=dict)
+
+    def allowed(self) -> str:
+        """The value of the Allow header."""
+        heads = {"HEAD"} if "GET" in self.methods else set()
+        return ", ".join(sorted({*self.methods, *heads}))
+
+
+def answered(value: Any, status: int = 200) -> Response:
+    """A JSON answer. Raises TypeError (orjson.JSONEncodeError) for what JSON cannot hold."""
+    return Response(status, orjson.dumps(value))
+
+
+def refused(
+    status: int,
+    message: str,
+    request_id: str,
+    code: str = "",
+    problems: Sequence[Problem] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """The one form of every error: `{"error": {"code", "message", "problems"}, "request_id"}`."""
+    error = {"code": code or CODES[status], "message": message, "problems": [asdict(problem) for problem in problems]}
+    return Response(status, orjson.dumps({"error": error, "request_id": request_id}), JSON, headers)
+
+
+def refused_input(error: InputError, request_id: str) -> Response:
+    """The answer to an InputError."""
+    headers = (("accept", "application/json, text/csv, application/jsonlines"),) if error.status == 415 else ()
+    code = CODES[error.status] if error.status not in (400, 422) else error.code
+    return refused(error.status, error.message, request_id, code, error.problems, headers)

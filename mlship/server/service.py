@@ -1,0 +1,54 @@
+"""What one worker has to answer with: its models, who it is, and whether it takes work."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlship.server.board import DRAINING, READY, STARTED, STATE, Board, Slot
+from mlship.server.core import ServedModel
+from mlship.server.manifest import Manifest
+from mlship.server.settings import Settings
+
+
+@dataclass
+class Service:
+    """One worker's state, read by all routes."""
+
+    manifest: Manifest
+    settings: Settings
+    models: dict[str, ServedModel]
+    board: Board
+    slot: Slot
+    started: float = field(default_factory=time.time)
+
+    @property
+    def model(self) -> ServedModel:
+        """The only or the default model."""
+        return self.models[self.manifest.models[0].name]
+
+    @property
+    def is_draining(self) -> bool:
+        """True from SIGTERM on."""
+        return self.slot.cells[STATE] == DRAINING
+
+    @property
+    def is_ready(self) -> bool:
+        """True when every worker has loaded its models and this one is not going away."""
+        return bool(self.board.cells[STARTED]) and self.slot.cells[STATE] == READY
+
+    def identity(self) -> dict[str, Any]:
+        """The document of /mlship/release."""
+        identity: dict[str, Any] = {
+            "release": self.settings.release,
+            "project": self.manifest.project,
+            "models": {name: model.entry.sha256 for name, model in self.models.items()},
+            "accepting": self.board.is_accepting and not self.is_draining,
+            "ready": self.is_ready,
+            "workers": self.board.workers,
+            "pid": os.getpid(),
+            "mlship": self.manifest.mlship,
+        }
+        return {**identity, "content": self.settings.content} if self.settings.content else identity

@@ -1,0 +1,344 @@
+"""The first process: owns the sockets, starts the workers, replaces those that die or hang, and stops them in order.
+
+It runs no model and no loop of its own, so that nothing a model does can stop it. Works as process 1 of a container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import orjson
+
+from mlship.server import log
+from mlship.server.app import paths
+from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
+from mlship.server.cores import set_threads, usable_cores
+from mlship.server.manifest import Manifest, ManifestError, from_json
+from mlship.server.settings import Settings, SettingsError, settings_from
+from mlship.server.sockets import Sockets, address, sockets_from
+from mlship.server.worker import Post, resident_bytes, run, stuck_after_s
+
+TICK_S = 0.25
+BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S
+RECOVERED_S = 30.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP)
+
+EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE, EXIT_FORCED = 0, 1, 2, 143
+
+
+def serve(environ: MutableMapping[str, str]) -> int:
+    """Runs the server that the environment describes. Returns the exit status."""
+    try:
+        settings = settings_from(environ)
+        manifest = from_json(settings.manifest.read_bytes())
+        sockets = sockets_from(settings, environ)
+    except (SettingsError, ManifestError) as error:
+        log.event("error", "start_failed", message=str(error))
+        return EXIT_USAGE
+    except OSError as error:
+        log.event("error", "start_failed", message=f"cannot read {error.filename}: {error.strerror}; set MLSHIP_MANIFEST")
+        return EXIT_USAGE
+    cores = usable_cores()
+    workers = manifest.serving.workers or cores
+    set_threads(cores, workers, environ)
+    return Supervisor(settings, manifest, sockets, workers).run()
+
+
+@dataclass
+class Seat:
+    """A worker's place. pid 0: empty; report: the pipe on which its one line comes."""
+
+    index: int
+    pid: int = 0
+    report: int = -1
+    said: bytes = b""
+    started: float = 0.0
+    failures: int = 0
+    due: float = 0.0
+
+
+@dataclass
+class Supervisor:
+    """Holds the workers. State is changed by `run` alone; signal handlers only make it look."""
+
+    settings: Settings
+    manifest: Manifest
+    sockets: Sockets
+    workers: int
+    seats: list[Seat] = field(default_factory=list)
+    _got: list[int] = field(default_factory=list)
+    _terms: int = 0
+    _drain_by: float = 0.0
+    _reason: dict[str, Any] | None = None
+
+    def run(self) -> int:
+        """Until stopped, or until the models turn out not to load. Returns the exit status."""
+        self._board = Board(self.workers, len(paths(self.manifest.serving.protocols)))
+        self.seats = [Seat(index) for index in range(self.workers)]
+        self._wake, waker = os.pipe()
+        self._lifeline, self._lifeline_end = os.pipe()
+        for descriptor in (self._wake, waker):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, lambda got, frame: self._got.append(got))
+        self._start_by = time.monotonic() + self.manifest.serving.startup_timeout_s
+        while True:
+            status = self._step()
+            if status is not None:
+                return status
+
+    def _step(self) -> int | None:
+        """One look at everything; the exit status when it is over."""
+        self._heed_signals()
+        self._reap()
+        now = time.monotonic()
+        if self._terms:
+            return self._stopping(now)
+        if self._has_started:
+            self._replace_stuck(now)
+        elif (failed := self._start_failure(now)) is not None:
+            return self._give_up(failed)
+        for seat in self.seats:
+            if not seat.pid and now >= seat.due:
+                self._start(seat)
+        self._note_use()
+        self._wait()
+        self._hear_reports()
+        if not self._has_started and all(self._board.slot(seat.index).cells[STATE] == READY for seat in self.seats):
+            self._started()
+        return None
+
+    # starting
+
+    def _start(self, seat: Seat) -> None:
+        report, writer = os.pipe()
+        self._board.slot(seat.index).reset()
+        everything = set(signal.valid_signals())
+        signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(seat, writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, everything)
+        os.close(writer)
+        os.set_blocking(report, False)
+        seat.pid, seat.report, seat.said, seat.started = pid, report, b"", time.monotonic()
+
+    def _become_worker(self, seat: Seat, report: int) -> NoReturn:
+        """In the child: nothing of the supervisor is left but the sockets, the board and two pipes."""
+        status = EXIT_FAILED
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, set(signal.valid_signals()))
+            os.close(self._lifeline_end)
+            for other in self.seats:
+                if other.report >= 0:
+                    os.close(other.report)
+            post = Post(self.manifest, self.settings, self.sockets, self._board, seat.index, report, self._lifeline)
+            status = run(post)
+        except BaseException as error:
+            log.failure("worker_failed", error)
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)
+
+    @property
+    def _has_started(self) -> bool:
+        return bool(self._board.cells[STARTED])
+
+    def _started(self) -> None:
+        self._board.cells[STARTED] = 1.0
+        took = round(time.monotonic() - self._start_by + self.manifest.serving.startup_timeout_s, 3)
+        where = [address(sock) for sock in self.sockets.public]
+        log.event(
+            "info",
+            "ready",
+            release=self.settings.release,
+            workers=self.workers,
+            listening=where,
+            hold=self.settings.hold,
+            seconds=took,
+        )
+        if not self.settings.hold:
+            self._open()
+
+    def _open(self) -> None:
+        """Public connections from now on; a worker that is not ready yet looks at the cell when it is."""
+        self._board.cells[OPEN] = 1.0
+        for seat in self.seats:
+            if seat.pid and self._board.slot(seat.index).cells[STATE] == READY:
+                self._kill(seat, signal.SIGUSR1)
+
+    def _start_failure(self, now: float) -> dict[str, Any] | None:
+        if self._reason is not None:
+            return self._reason
+        if now < self._start_by:
+            return None
+        limit = self.manifest.serving.startup_timeout_s
+        return {"message": f"the model did not load within {limit:g} s; raise serve.startup_timeout, or make it load faster"}
+
+    def _give_up(self, reason: dict[str, Any]) -> int:
+        log.event("error", "start_failed", release=self.settings.release, **reason)
+        self._kill_all()
+        return EXIT_FAILED
+
+    # watching
+
+    def _heed_signals(self) -> None:
+        got, self._got = self._got, []
+        for number in got:
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._terms += 1
+                if self._terms == 1:
+                    self._begin_drain()
+            elif number == signal.SIGUSR1:
+                self.settings_hold_ends()
+
+    def settings_hold_ends(self) -> None:
+        """SIGUSR1: accept now, or as soon as the start is complete."""
+        if self._has_started:
+            self._open()
+        else:
+            self._board.cells[OPEN] = 1.0
+
+    def _reap(self) -> None:
+        """Collects every dead child: workers, and orphans that process 1 inherits."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for seat in self.seats:
+                if seat.pid == pid:
+                    self._lost(seat, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+
+    def _lost(self, seat: Seat, code: int, cpu_s: float) -> None:
+        now = time.monotonic()
+        reason = self._last_words(seat)
+        self._board.slot(seat.index).reset()
+        self._board.cells[RETIRED_CPU] += cpu_s
+        seat.failures = 1 if now - seat.started > RECOVERED_S else seat.failures + 1
+        seat.pid, seat.due = 0, now + BACKOFF_S[min(seat.failures, len(BACKOFF_S)) - 1]
+        if self._terms:
+            return
+        if not self._has_started:
+            self._reason = self._reason or reason or {"message": f"a worker ended while it loaded the model ({_ending(code)})"}
+            return
+        self._board.cells[RESTARTS] += 1
+        log.event(
+            "error",
+            "worker_lost",
+            worker=seat.index,
+            ending=_ending(code),
+            replaced_in_s=round(seat.due - now, 1),
+            **(reason or {}),
+        )
+
+    def _last_words(self, seat: Seat) -> dict[str, Any] | None:
+        self._hear(seat)
+        os.close(seat.report)
+        seat.report = -1
+        for line in seat.said.splitlines():
+            with contextlib.suppress(orjson.JSONDecodeError):
+                reason: dict[str, Any] = orjson.loads(line)
+                if reason:
+                    return reason
+        return None
+
+    def _replace_stuck(self, now: float) -> None:
+        limit = stuck_after_s(self.settings, self.manifest)
+        startup = self.manifest.serving.startup_timeout_s
+        for seat in self.seats:
+            cells = self._board.slot(seat.index).cells
+            silent = now - (cells[BEAT] or seat.started)
+            if seat.pid and silent > (limit if cells[BEAT] else startup):
+                log.event("error", "worker_stuck", worker=seat.index, silent_s=round(silent, 1))
+                self._kill(seat, signal.SIGKILL)
+                cells[BEAT] = now
+
+    def _note_use(self) -> None:
+        self._board.cells[BOSS_CPU] = time.process_time()
+        self._board.cells[BOSS_RSS] = resident_bytes()
+
+    def _wait(self) -> None:
+        reports = [seat.report for seat in self.seats if seat.report >= 0]
+        with contextlib.suppress(InterruptedError):
+            select.select([self._wake, *reports], [], [], TICK_S)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+
+    def _hear_reports(self) -> None:
+        for seat in self.seats:
+            if seat.report >= 0:
+                self._hear(seat)
+
+    def _hear(self, seat: Seat) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(seat.report, 65536):
+                seat.said += part
+
+    # stopping
+
+    def _begin_drain(self) -> None:
+        log.event("info", "draining", release=self.settings.release)
+        self._drain_by = time.monotonic() + max(self.settings.drain_timeout_s, self.settings.drain_delay_s) + 1.0
+        if not self.sockets.inherited:
+            self.sockets.close()
+        for seat in self.seats:
+            if seat.pid:
+                self._kill(seat, signal.SIGTERM)
+
+    def _stopping(self, now: float) -> int | None:
+        if self._terms > 1:
+            self._kill_all()
+            log.event("warning", "stopped_at_once", release=self.settings.release)
+            return EXIT_FORCED
+        if not any(seat.pid for seat in self.seats):
+            log.event("info", "stopped", release=self.settings.release)
+            return EXIT_STOPPED
+        if now > self._drain_by:
+            self._kill_all()
+            log.event("warning", "drain_timed_out", release=self.settings.release)
+            return EXIT_STOPPED
+        self._note_use()
+        self._wait()
+        return None
+
+    def _kill_all(self) -> None:
+        for seat in self.seats:
+            if seat.pid:
+                self._kill(seat, signal.SIGKILL)
+        for seat in self.seats:
+            if seat.pid:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(seat.pid, 0)
+
+    def _kill(self, seat: Seat, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(seat.pid, number)
+
+
+def _ending(code: int) -> str:
+    """`exit 3`, or the signal's name; SIGKILL from outside is mostly the memory limit."""
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name}, perhaps out of memory" if code == -signal.SIGKILL else name

@@ -1,0 +1,226 @@
+"""One worker: loads the models after the fork, answers, and goes when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlship.server import log
+from mlship.server.app import App
+from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
+from mlship.server.connection import Connection, Room
+from mlship.server.core import ServedModel
+from mlship.server.engine import Engine
+from mlship.server.manifest import Manifest, Model
+from mlship.server.messages import Call, Request, answered
+from mlship.server.runtimes.base import LoadError
+from mlship.server.service import Service
+from mlship.server.settings import Settings
+from mlship.server.sockets import BACKLOG, Sockets
+
+TICK_S = 0.25
+IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
+PAGE = resource.getpagesize()
+
+
+@dataclass(frozen=True)
+class Post:
+    """What the supervisor gives a worker. report: pipe for its one JSON line; lifeline: pipe that ends with the supervisor."""
+
+    manifest: Manifest
+    settings: Settings
+    sockets: Sockets
+    board: Board
+    index: int
+    report: int
+    lifeline: int
+
+
+def run(post: Post) -> int:
+    """Serves until drained. Returns the exit status: 1 when the models cannot be loaded, the reason told to the supervisor."""
+    slot = post.board.slot(post.index)
+    slot.cells[PID] = os.getpid()
+    try:
+        models = loaded_models(post.manifest, post.settings.manifest.parent)
+    except LoadFailed as failed:
+        os.write(post.report, json.dumps(failed.reason).encode() + b"\n")
+        return 1
+    import uvloop
+
+    service = Service(post.manifest, post.settings, models, post.board, slot)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Worker(post, service, runner.get_loop()).serve())
+    return 0
+
+
+class LoadFailed(Exception):
+    """A model cannot be loaded. reason: for the log, in JSON's types."""
+
+    def __init__(self, reason: dict[str, Any]) -> None:
+        self.reason = reason
+        super().__init__(reason["message"])
+
+
+def loaded_models(manifest: Manifest, root: Path) -> dict[str, ServedModel]:
+    """All models of the manifest, in memory. root: the manifest's folder. Raises LoadFailed."""
+    code = str(root / manifest.code)
+    if code not in sys.path:
+        sys.path.insert(0, code)
+    return {entry.name: _loaded(entry, root) for entry in manifest.models}
+
+
+def _loaded(entry: Model, root: Path) -> ServedModel:
+    try:
+        from mlship.server.runtimes import runtime_for
+
+        return ServedModel(entry, runtime_for(entry.framework).load(entry, root))
+    except LoadError as error:
+        raise LoadFailed({"model": entry.name, "error": "LoadError", "message": str(error)}) from None
+    except (Exception, SystemExit) as error:
+        import traceback
+
+        trace = "".join(traceback.format_exception(error))[-log.TRACE :]
+        message = f"the model {entry.name} cannot be loaded: {type(error).__name__}: {error}"
+        raise LoadFailed({"model": entry.name, "error": type(error).__name__, "message": message, "trace": trace}) from None
+
+
+class Worker:
+    """The loop's side of a worker: listening, heartbeat, drain."""
+
+    def __init__(self, post: Post, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self._post = post
+        self._service = service
+        self._loop = loop
+        self._slot: Slot = service.slot
+        self._engine = Engine(loop, service.slot, post.manifest.serving.request_timeout_s)
+        self._room = Room(App(service), self._engine, loop)
+        self._public: list[asyncio.Server] = []
+        self._probe: list[asyncio.Server] = []
+        self._leaving = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Until drained."""
+        self._loop.add_signal_handler(signal.SIGTERM, self._leaving.set)
+        self._loop.add_signal_handler(signal.SIGUSR1, self._open)
+        self._loop.add_reader(self._post.lifeline, self._orphaned)
+        warm_up(self._service, self._engine)
+        self._probe = [await self._listening(sock) for sock in self._post.sockets.probe]
+        self._beat()
+        self._slot.cells[STATE] = READY
+        os.write(self._post.report, b"{}\n")
+        if self._post.board.cells[OPEN]:
+            self._open()
+        await self._leaving.wait()
+        await self._drain()
+
+    async def _listening(self, sock: socket.socket) -> asyncio.Server:
+        """The socket stays the supervisor's; this worker's copy is closed with the server."""
+        copy = sock.dup()
+        if copy.family == socket.AF_UNIX:
+            return await self._loop.create_unix_server(lambda: Connection(self._room), sock=copy, backlog=BACKLOG)
+        return await self._loop.create_server(lambda: Connection(self._room), sock=copy, backlog=BACKLOG)
+
+    def _open(self) -> None:
+        """Takes public connections from now on; safe to be told twice."""
+        if self._opening is None and not self._leaving.is_set():
+            self._opening = self._loop.create_task(self._accept())
+
+    async def _accept(self) -> None:
+        self._public = [await self._listening(sock) for sock in self._post.sockets.public]
+        self._slot.cells[ACCEPTING] = 1.0
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone, without a word: nobody would replace or stop this worker."""
+        self._loop.remove_reader(self._post.lifeline)
+        log.event("error", "supervisor_gone")
+        self._leaving.set()
+
+    def _beat(self) -> None:
+        """A sign of life, unless the model's thread has been in one call for too long to believe in it."""
+        cells = self._slot.cells
+        if self._engine.running_s() < stuck_after_s(self._post.settings, self._post.manifest):
+            cells[BEAT] = time.monotonic()
+        cells[CPU] = time.process_time()
+        cells[RSS] = resident_bytes()
+        self._room.heads.new_second()
+        self._room.close_overdue()
+        self._loop.call_later(TICK_S, self._beat)
+
+    async def _drain(self) -> None:
+        """Readiness ends at once, accepting after the delay, the process when the last answer is written."""
+        settings = self._post.settings
+        began = self._loop.time()
+        self._slot.cells[STATE] = DRAINING
+        await asyncio.sleep(settings.drain_delay_s)
+        self._slot.cells[ACCEPTING] = 0.0
+        await self._stop_accepting()
+        while self._room.connections and self._loop.time() < began + settings.drain_timeout_s:
+            if self._loop.time() >= began + max(IDLE_GRACE_S, settings.drain_delay_s):
+                for connection in [each for each in self._room.connections if each.is_idle]:
+                    connection.expire()
+            await asyncio.sleep(0.02)
+        if self._room.connections:
+            log.event("warning", "drain_incomplete", connections=len(self._room.connections))
+
+    async def _stop_accepting(self) -> None:
+        """Closes the listeners, and takes what the kernel had already accepted for us."""
+        for server in (*self._public, *self._probe):
+            server.close()
+        await asyncio.sleep(0)
+        if self._post.sockets.inherited:
+            return  # a successor accepts on the same socket
+        for sock in self._post.sockets.public:
+            await self._take_leftovers(sock)
+
+    async def _take_leftovers(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = sock.accept()
+            except OSError:
+                sock.close()
+                return
+            client.setblocking(False)
+            await self._loop.connect_accepted_socket(lambda: Connection(self._room), client)
+
+
+def warm_up(service: Service, engine: Engine) -> None:
+    """Answers the sample before the first caller comes: loads what is lazy, and measures what a call costs."""
+    for model in service.models.values():
+        rows = list(model.entry.sample)
+        if not rows:
+            continue
+        for part in (rows[:1], rows[:1], rows[:64]):
+            try:
+                call = Call(Request("", "", {}, "warm-up"), model, model.prepare(part), answered)
+                started = time.perf_counter()
+                model.run(call.batch)
+                seconds = time.perf_counter() - started
+            except Exception as error:
+                log.failure("warm_up_failed", error, model=model.entry.name)
+                break
+            if part is not rows[:1]:
+                engine.pace(call).learn(call.batch.count, seconds)
+
+
+def stuck_after_s(settings: Settings, manifest: Manifest) -> float:
+    """Seconds without a sign of life after which a worker is replaced: well beyond any answer that is still waited for."""
+    return settings.stuck_s or max(15.0, 3 * manifest.serving.request_timeout_s)
+
+
+def resident_bytes() -> float:
+    """This process's memory; the peak where the system does not tell the present."""
+    try:
+        with Path("/proc/self/statm").open("rb") as statm:
+            return float(int(statm.read().split()[1]) * PAGE)
+    except OSError:
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
