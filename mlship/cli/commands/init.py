@@ -34,11 +34,11 @@ def command(
 
     The model file is read, never unpickled here: framework, own code and the names that it needs are proposed.
     """
+    if not model:
+        raise MlshipError("which model?", fix="mlship init --model model.joblib", code="usage")
     from mlship.cli.views.init import init_text
     from mlship.flows import init
 
-    if not model:
-        raise MlshipError("which model?", fix="mlship init --model model.joblib", code="usage")
     result = init.init(
         call.context,
         call.path(model),

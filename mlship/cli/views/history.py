@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mlship.cli.views.text import columns, command_for, day_and_time, lines, place
+from mlship.cli.views.text import columns, command_for, day_and_time, deploy_command, lines, place
 from mlship.flows.results import HistoryView
 
 
 def history_text(result: HistoryView) -> str:
     where = f"{place(result.project, result.environment)}  {result.target}"
     if not result.entries:
-        return lines(f"{where}  nothing was released yet", f"Next: mlship deploy --target {result.target}")
+        return lines(f"{where}  nothing was released yet", f"Next: {deploy_command(result.target, result.environment)}")
     rows = [
         [
             str(entry.generation),
@@ -25,9 +25,13 @@ def history_text(result: HistoryView) -> str:
     return lines(
         where,
         columns(rows),
-        f"  live      {result.live or 'nothing'}",
-        f"  restorable  {', '.join(_others(result))}" if _others(result) else "",
-        *(f"  rejected  {release}: {why}" for release, why in result.rejected.items()),
+        columns(
+            [
+                ["live", result.live or "nothing"],
+                *([["restorable", ", ".join(_others(result))]] if _others(result) else []),
+                *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
+            ]
+        ),
         f"Undo: {command_for('rollback', result.project, result.target, result.environment)}" if _others(result) else "",
     )
 

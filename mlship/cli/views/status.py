@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from mlship.cli.views.text import age, columns, command_for, lines, place, short_content
+from mlship.cli.views.text import age, columns, command_for, deploy_command, lines, place, short_content
 from mlship.flows.results import Listed, ReleaseView, Status
 
 
 def status_text(result: Status, now: float) -> str:
     where = f"{place(result.project, result.environment)}  {result.target}"
     if result.live is None and not result.serving:
-        return lines(f"{where}  nothing is deployed", *_notes(result), f"Next: mlship deploy --target {result.target}")
+        return lines(
+            f"{where}  nothing is deployed", *_notes(result), f"Next: {deploy_command(result.target, result.environment)}"
+        )
     replicas = result.observed.replicas
     ready = sum(replica.ready and not replica.staged for replica in replicas)
     return lines(

@@ -12,12 +12,18 @@ LONGEST_EXAMPLE = 1500
 
 
 def columns(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
-    """Rows aligned under each other, two spaces between; the last column is as long as it is."""
-    rows = [list(row) for row in rows]
-    count = max((len(row) for row in rows), default=0)
-    widths = [max((len(row[place]) for row in rows if place < len(row)), default=0) for place in range(count)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return "\n".join(" " * indent + line for line in lines)
+    """Rows aligned under each other, two spaces between; a row's last cell is as long as it is."""
+    rows = [row for row in rows if row]
+    widths: dict[int, int] = {}
+    for row in rows:
+        for place, cell in enumerate(row[:-1]):
+            widths[place] = max(widths.get(place, 0), len(cell))
+    return "\n".join(" " * indent + _aligned(row, widths) for row in rows)
+
+
+def _aligned(row: Sequence[str], widths: Mapping[int, int]) -> str:
+    cells = [cell.ljust(widths[place]) for place, cell in enumerate(row[:-1])]
+    return "  ".join([*cells, row[-1]]).rstrip()
 
 
 def lines(*parts: str) -> str:
@@ -57,6 +63,11 @@ def command_for(verb: str, project: str, target: str, environment: str) -> str:
     """A command line that works from any folder: `mlship rollback churn --target docker --env prod`."""
     words = ["mlship", *verb.split(), project, "--target", target]
     return shlex.join(words + (["--env", environment] if environment else []))
+
+
+def deploy_command(target: str, environment: str) -> str:
+    """`deploy` needs the project's folder, so it names none."""
+    return shlex.join(["mlship", "deploy", "--target", target, *(["--env", environment] if environment else [])])
 
 
 def curl(endpoint: str, body: Mapping[str, Any] | None) -> str:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from mlship.cli.progress import PlainProgress, amount_text, time_text
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def plain():
+    clock, lines = Clock(), []
+    progress = PlainProgress(lines.append, clock)
+    yield progress, clock, lines
+    progress.pause()
+
+
+def test_work_under_a_second_prints_nothing(plain):
+    progress, _, lines = plain
+    progress.step("base", "cached")
+    progress.step("model")
+    progress.pause()
+    progress.tell()
+    assert lines == []
+
+
+def test_a_step_that_lasts_is_printed_once_with_the_time(plain):
+    progress, clock, lines = plain
+    progress.step("base", "debian bookworm, 34 packages")
+    clock.now += 61
+    progress.tell()
+    progress.tell()
+    assert lines == ["  01:01  base  debian bookworm, 34 packages"]
+
+
+def test_amounts_are_told_every_ten_seconds_not_every_block(plain):
+    progress, clock, lines = plain
+    progress.step("packages")
+    for _ in range(100):
+        clock.now += 0.25
+        progress.amount("packages", 31_000_000, 120_000_000)
+    assert lines == ["  00:10  packages  31 MB of 120 MB", "  00:20  packages  31 MB of 120 MB"]
+
+
+def test_amounts_read_as_people_say_them():
+    assert amount_text(3, 31, "wheels") == "3 of 31 wheels"
+    assert amount_text(3, None, "wheels") == "3 wheels"
+    assert amount_text(1_500_000, None, "B") == "1.5 MB"
+    assert time_text(3661) == "61:01"

@@ -1,0 +1,313 @@
+"""What people see, as whole texts: the tone is part of the promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mlship.cli.views.build import build_text
+from mlship.cli.views.check import check_text
+from mlship.cli.views.deploy import deploy_text, plan_text, rollback_plan_text, rollback_text
+from mlship.cli.views.doctor import doctor_text
+from mlship.cli.views.history import history_text
+from mlship.cli.views.init import init_text
+from mlship.cli.views.status import list_text, status_text
+from mlship.cli.views.text import age, columns, curl
+from mlship.errors import Finding
+from mlship.flows.results import (
+    Built,
+    Checked,
+    Deployed,
+    Diagnosis,
+    HistoryView,
+    Initialised,
+    LayerReport,
+    Listed,
+    ModelReport,
+    PlanView,
+    ReleaseView,
+    Status,
+    Verified,
+)
+from mlship.releases.history import Entry
+from mlship.targets.base import Action, Observed, Replica, ServiceRow
+
+NOW = 1_800_000_000.0
+MODEL = ModelReport(
+    name="churn",
+    framework="sklearn",
+    title="Pipeline",
+    path="models/churn.joblib",
+    size=12_000_000,
+    sha256="7f" * 32,
+    inputs="4 features (2 text, 1 nullable)",
+    sample=20,
+    code=("churn/ (3 files)",),
+    trust=("churn.features.Rare",),
+    versions={"scikit-learn": "1.9.1"},
+)
+OLD = ReleaseView("r11-12bd90", "sha256:" + "ab" * 32, {"churn": "11" * 32}, NOW - 9 * 86400)
+NEW = ReleaseView("r12-7f3a9c", "sha256:" + "cd" * 32, {"churn": "22" * 32}, NOW - 3 * 3600)
+PLAN = PlanView(
+    project="churn",
+    environment="prod",
+    target="docker",
+    service="haproxy",
+    release=NEW,
+    previous=OLD,
+    actions=(Action("stage", "r12-7f3a9c"), Action("shift", "r12-7f3a9c")),
+    create=("release r12-7f3a9c",),
+    update=("service churn: r11-12bd90 -> r12-7f3a9c",),
+    delete=(),
+    steps=("r12-7f3a9c starts at 0 %", "callers reach r12-7f3a9c; a gap of about 1 s"),
+    findings=(),
+    undo="r11-12bd90 stays restorable: mlship rollback",
+    fingerprint="f",
+)
+DEPLOYED = Deployed(
+    plan=PLAN,
+    release=NEW,
+    previous=OLD,
+    endpoint="http://127.0.0.1:8080",
+    verified=Verified("r12-7f3a9c", "http://127.0.0.1:8080", 20, "release id and 20 predictions ok"),
+    generation=12,
+    unchanged=False,
+    seconds=4.21,
+    sample_body={"instances": [{"age": 30, "name": "O'Neill"}]},
+)
+BUILT = Built(
+    project="churn",
+    models=(MODEL,),
+    environment=".venv (Python 3.11.7)",
+    base="debian bookworm",
+    packages=31,
+    reference="churn",
+    content="sha256:c41e07" + "0" * 58,
+    digest="sha256:" + "0" * 64,
+    platform="linux/amd64",
+    size=238_000_000,
+    compressed=68_000_000,
+    layers=(
+        LayerReport("base", "debian", 90_000_000, 30_000_000, False),
+        LayerReport("packages", "packages", 136_000_000, 35_000_000, False),
+        LayerReport("model", "churn", 12_000_000, 3_100_000, True),
+    ),
+    checks=("sample 20/20 equal (rtol 1e-06)", "import ok", "load 210 MB of 2GiB"),
+    findings=(),
+    engine="original",
+    unchanged=False,
+    seconds=1.4,
+)
+
+
+def test_build_says_what_the_image_is_made_of_and_what_is_new():
+    assert build_text(BUILT, "mlship deploy --env prod") == (
+        "churn   scikit-learn 1.9.1 Pipeline, 4 features (2 text, 1 nullable)   models/churn.joblib 12 MB\n"
+        "  own code  churn/ (3 files)\n"
+        "  trusted   churn.features.Rare\n"
+        "  sample    20 rows\n"
+        "  environment  .venv (Python 3.11.7)\n"
+        "  base         debian bookworm\n"
+        "  packages     31 locked\n"
+        "  layer        model churn  12 MB -> 3.1 MB\n"
+        "  reused       debian, packages\n"
+        "  checks       sample 20/20 equal (rtol 1e-06)   import ok   load 210 MB of 2GiB\n"
+        "  engine       original\n"
+        "Built churn  content c41e07000000  238 MB (68 MB compressed), 1 layer new, 1.4 s\n"
+        "Next: mlship deploy --env prod"
+    )
+
+
+def test_a_build_that_had_nothing_to_do_says_so():
+    assert build_text(replace(BUILT, unchanged=True, seconds=0.2), "mlship deploy") == (
+        "Nothing to do: churn is built  content c41e07000000  238 MB (68 MB compressed), 0.2 s\nNext: mlship deploy"
+    )
+
+
+def test_the_plan_shows_steps_changes_and_how_to_undo_them():
+    assert plan_text(PLAN) == (
+        "Plan  churn/prod -> docker haproxy          live r11-12bd90 -> new r12-7f3a9c\n"
+        "  r12-7f3a9c starts at 0 %\n"
+        "  callers reach r12-7f3a9c; a gap of about 1 s\n"
+        "  +  release r12-7f3a9c\n"
+        "  ~  service churn: r11-12bd90 -> r12-7f3a9c\n"
+        "  undo: r11-12bd90 stays restorable: mlship rollback"
+    )
+
+
+def test_a_first_release_is_called_one():
+    assert plan_text(replace(PLAN, previous=None)).splitlines()[0].endswith("first release r12-7f3a9c")
+
+
+def test_an_empty_plan_says_what_is_live():
+    empty = replace(PLAN, actions=(), environment="", service="process")
+    assert plan_text(empty) == "Plan  churn -> docker process: nothing to change, r12-7f3a9c is live"
+
+
+def test_deploy_ends_with_lines_that_can_be_pasted():
+    assert deploy_text(DEPLOYED) == (
+        "Live: r12-7f3a9c  http://127.0.0.1:8080   release id and 20 predictions ok   4.2 s\n"
+        "Try:  curl -H 'Content-Type: application/json' http://127.0.0.1:8080/predict "
+        """-d '{"instances": [{"age": 30, "name": "O'"'"'Neill"}]}'\n"""
+        "Undo: mlship rollback churn --target docker --env prod"
+    )
+
+
+def test_a_first_deploy_is_undone_by_destroying_it():
+    first = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None))
+    assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
+
+
+def test_a_deploy_that_had_nothing_to_do_says_what_is_live():
+    assert deploy_text(replace(DEPLOYED, unchanged=True)).splitlines()[0] == (
+        "Nothing to do: r12-7f3a9c is live at http://127.0.0.1:8080"
+    )
+
+
+def test_rollback_says_which_release_gives_way_to_which():
+    plan = replace(PLAN, release=OLD, previous=NEW)
+    assert rollback_plan_text(plan, NOW).splitlines()[0] == (
+        "Plan  churn/prod docker    r12-7f3a9c (3 h ago) -> r11-12bd90 (9 d ago)"
+    )
+    rolled = replace(DEPLOYED, plan=plan, release=OLD, previous=NEW)
+    assert rollback_text(rolled) == (
+        "Rolled back to r11-12bd90 in 4.2 s.  http://127.0.0.1:8080   release id and 20 predictions ok\n"
+        "  r12-7f3a9c is marked rejected: deploying it again needs --again.\n"
+        "Next: mlship history churn --target docker --env prod"
+    )
+
+
+STATUS = Status(
+    project="churn",
+    environment="prod",
+    target="docker",
+    endpoint="http://127.0.0.1:8080",
+    live=NEW,
+    previous=OLD,
+    serving="r12-7f3a9c",
+    observed=Observed(history=None, replicas=(Replica("churn-1", "r12-7f3a9c", True, NOW - 7200),)),
+)
+
+
+def test_status_says_what_serves_since_when():
+    assert status_text(STATUS, NOW) == (
+        "churn/prod  docker  http://127.0.0.1:8080\n"
+        "  live      r12-7f3a9c  content cdcdcdcdcdcd  models churn 222222  3 h ago\n"
+        "  previous  r11-12bd90  content abababababab  models churn 111111  9 d ago\n"
+        "  replicas  1/1 ready\n"
+        "    churn-1  r12-7f3a9c  ready    2 h ago\n"
+        "Next: mlship verify churn --target docker --env prod"
+    )
+
+
+def test_status_warns_when_records_and_server_disagree():
+    wrong = status_text(replace(STATUS, serving="r11-12bd90"), NOW)
+    assert "warning: the records say r12-7f3a9c is live, but the server says r11-12bd90" in wrong
+    silent = status_text(replace(STATUS, serving=""), NOW)
+    assert "warning: the records say r12-7f3a9c is live, but no server answers" in silent
+    assert silent.endswith("Next: mlship logs churn --target docker --env prod")
+
+
+def test_status_of_nothing_says_how_to_begin():
+    nothing = replace(STATUS, live=None, previous=None, serving="", endpoint="")
+    assert (
+        status_text(nothing, NOW) == "churn/prod  docker  nothing is deployed\nNext: mlship deploy --target docker --env prod"
+    )
+
+
+def test_list_names_what_could_not_be_asked():
+    listed = Listed(
+        (ServiceRow("churn", "prod", "local", "r1-aaaaaa", "http://127.0.0.1:8080", True),), {"docker": "no engine"}
+    )
+    assert list_text(listed) == (
+        "churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\nwarning: docker could not be asked: no engine"
+    )
+
+
+def test_history_is_one_line_an_event_with_what_can_come_back():
+    entries = (
+        Entry(1, "r11-12bd90", "deploy", "anna@laptop pid 12", NOW, git="abcdef0123456"),
+        Entry(2, "r12-7f3a9c", "deploy", "ci@runner pid 3", NOW),
+        Entry(3, "r11-12bd90", "rollback", "anna@laptop pid 13", NOW, why="too many false alarms"),
+    )
+    view = HistoryView(
+        "churn",
+        "",
+        "local",
+        "r11-12bd90",
+        entries,
+        (OLD, NEW),
+        {"r12-7f3a9c": "too many false alarms"},
+        frozenset({OLD.id, NEW.id}),
+    )
+    lines = history_text(view).splitlines()
+    assert lines[0] == "churn  local"
+    assert lines[1].split()[0] == "1"
+    assert lines[1].split()[3:] == ["deploy", "r11-12bd90", "anna@laptop", "abcdef012"]
+    assert lines[3].endswith("too many false alarms")
+    assert lines[4:] == [
+        "  live        r11-12bd90",
+        "  restorable  r12-7f3a9c",
+        "  rejected    r12-7f3a9c: too many false alarms",
+        "Undo: mlship rollback churn --target local",
+    ]
+
+
+def test_check_counts_what_is_wrong():
+    warning = Finding(
+        "scikit-learn is 1.8.0 here, the model was written by 1.9.1", ".venv", "pip install scikit-learn==1.9.1", "warning"
+    )
+    checked = Checked("churn", (MODEL,), ".venv", "3.11.7", (warning,))
+    text = check_text(checked, "mlship build")
+    assert (
+        "  warning  .venv    scikit-learn is 1.8.0 here, the model was written by 1.9.1; pip install scikit-learn==1.9.1"
+        in text
+    )
+    assert text.endswith("churn: 1 warning\nNext: mlship build")
+    assert check_text(replace(checked, findings=()), "mlship build").endswith("churn is ready to be built\nNext: mlship build")
+    assert check_text(replace(checked, findings=(replace(warning, severity="error"),)), "mlship build").endswith(
+        "churn: 1 error"
+    )
+
+
+def test_init_names_what_it_wrote_and_what_it_kept():
+    folder = Path("/shop")
+    result = Initialised(folder / "mlship.yaml", (folder / "mlship.yaml",), (folder / "sample.json",), MODEL, ())
+    assert init_text(result, folder, "mlship check").splitlines()[-3:] == [
+        "  kept as they are: sample.json; --force writes them anew",
+        "Wrote mlship.yaml",
+        "Next: mlship check",
+    ]
+
+
+def test_doctor_gives_each_check_a_line_and_a_remedy():
+    findings = (
+        Finding("uv 0.13.9", "/bin/uv", severity="note", code="uv"),
+        Finding("gpgv is missing", fix="apt-get install gpgv", code="archive"),
+    )
+    assert doctor_text(Diagnosis(findings)) == (
+        "ok       uv       uv 0.13.9   (/bin/uv)\n"
+        "error    archive  gpgv is missing\n"
+        "                  fix: apt-get install gpgv\n"
+        "mlship build cannot work here until the errors above are gone"
+    )
+    assert doctor_text(Diagnosis(findings[:1])).endswith("everything that mlship needs is here")
+    assert doctor_text(Diagnosis((replace(findings[1], severity="warning"),))).endswith("the warnings say what else would not")
+
+
+def test_ages_read_as_people_say_them():
+    assert [age(seconds) for seconds in (2, 59, 60, 3 * 3600, 9 * 86400)] == [
+        "just now",
+        "59 s ago",
+        "1 min ago",
+        "3 h ago",
+        "9 d ago",
+    ]
+
+
+def test_a_sample_too_long_to_paste_gives_the_schema_instead():
+    assert curl("http://h", {"instances": ["x" * 3000]}) == "curl http://h/schema"
+
+
+def test_columns_take_rows_of_different_lengths():
+    assert columns([["a", "bb"], ["ccc"], []], indent=0) == "a  bb\nccc"
