@@ -1,0 +1,1 @@
+"""One Docker engine: releases as containers, records on a volume beside them."""

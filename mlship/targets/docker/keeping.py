@@ -1,0 +1,89 @@
+"""The keeper at work: one one-off container for the whole command, that ends with its connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlship.errors import Exit, MlshipError
+from mlship.keeper import wire
+from mlship.targets.docker.engine import Engine, EngineImage
+from mlship.targets.docker.spec import Scope, keeper_body
+from mlship.targets.docker.stream import Conversation
+
+ANSWER_TIMEOUT_S = 30.0
+
+
+class KeeperFailed(MlshipError):
+    """The keeper ended or did not answer."""
+
+    def __init__(self, volume: str, why: str) -> None:
+        super().__init__(
+            f"the records cannot be reached: {why}",
+            where=f"volume {volume}",
+            fix="run the same command again",
+            exit=Exit.UNREACHABLE,
+            code="keeper-failed",
+        )
+
+
+class Keeper:
+    """Answers requests about one project's volume. Safe for several threads.
+
+    image: gives an image of ours at the engine to run the keeper from; asked only when one is needed.
+    """
+
+    def __init__(self, engine: Callable[[], Engine], scope: Scope, image: Callable[[], EngineImage]) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._image = image
+        self._lock = threading.Lock()
+        self._talk: Conversation | None = None
+        self._container = ""
+        self.image = ""
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The keeper's answer. Asked once more of a new keeper when the first one is lost: every request can be repeated."""
+        with self._lock:
+            if self._talk is not None:
+                try:
+                    return self._once(request)
+                except KeeperFailed:
+                    self._end()
+            return self._once(request)
+
+    def close(self) -> None:
+        """Ends the container and waits until it is gone; a later `ask` starts another one."""
+        with self._lock:
+            container, self._container = self._container, ""
+            self._end()
+            if container:
+                self._engine().remove(container)
+
+    def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        talk = self._talk or self._begin()
+        try:
+            talk.write(wire.pack(request))
+            answer = wire.read(talk)
+        except (OSError, wire.WireError) as error:
+            raise KeeperFailed(self._scope.volume, talk.complaint or str(error) or "no answer in time") from None
+        if not isinstance(answer, dict):
+            raise KeeperFailed(self._scope.volume, talk.complaint.rpartition("\n")[2] or "the keeper ended")
+        return answer
+
+    def _begin(self) -> Conversation:
+        engine, image = self._engine(), self._image()
+        self.image = image.id
+        self._container = engine.create("", keeper_body(self._scope, image.id, image.python))
+        try:
+            self._talk = engine.converse(self._container, ANSWER_TIMEOUT_S)
+        except MlshipError:
+            engine.remove(self._container)
+            raise
+        return self._talk
+
+    def _end(self) -> None:
+        if self._talk is not None:
+            self._talk.close()
+            self._talk = None

@@ -1,0 +1,144 @@
+"""Everything that would make a deployment fail at this engine and can be known before. Pure, over gathered facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlship.errors import Finding
+from mlship.releases.history import History
+from mlship.targets.base import Deployment
+from mlship.targets.docker.engine import EngineFacts
+from mlship.targets.docker.spec import Address
+from mlship.units import Cpu, Memory
+
+OLDEST = (20, 10)
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What was seen. platform: of the release's image where it is known, `linux/amd64`. ours: names of our own containers.
+
+    listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
+    unknown. contents: what could be served. serving: id of the release whose container runs.
+    """
+
+    engine: EngineFacts
+    published: Address
+    ours: frozenset[str]
+    listening: str
+    free: int
+    platform: str
+    contents: frozenset[str]
+    history: History | None
+    sequences: tuple[int, ...]
+    serving: str
+
+
+def findings(deployment: Deployment, seen: Surroundings) -> tuple[Finding, ...]:
+    return tuple(_findings(deployment, seen))
+
+
+def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    yield from _engine(seen.engine)
+    yield from _image(deployment, seen)
+    yield from _port(deployment, seen)
+    yield from _resources(deployment, seen)
+    yield from _records(deployment, seen)
+
+
+def _engine(engine: EngineFacts) -> Iterator[Finding]:
+    if engine.system != "linux":
+        yield Finding(f"the engine runs {engine.system} containers", fix="switch it to Linux containers", code="engine-system")
+    version = tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit())
+    if len(version) == 2 and version < OLDEST:
+        yield Finding(f"the engine is version {engine.version}", fix="20.10 is the oldest that works", code="engine-version")
+
+
+def _image(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    content = deployment.release.served.content
+    if content not in seen.contents:
+        yield Finding(
+            f"the image of {deployment.release.id} is neither at the engine nor on this machine",
+            fix="mlship build",
+            code="no-image",
+        )
+    architecture = ARCHITECTURES.get(seen.engine.architecture, seen.engine.architecture)
+    if seen.platform and seen.platform != f"linux/{architecture}":
+        yield Finding(
+            f"the image is for {seen.platform}, the engine's machine is linux/{architecture}",
+            deployment.places.get("build.platforms", ""),
+            f"build.platforms: [linux/{architecture}], then mlship build",
+            code="architecture",
+        )
+
+
+def _port(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    place = deployment.places.get("targets.docker.port", "")
+    holder = seen.engine.taken.get(seen.published.port, "")
+    fix = "stop it, or choose another targets.docker.port"
+    if holder and holder not in seen.ours:
+        yield Finding(f"port {seen.published.port} is taken by the container {holder}", place, fix, code="port-taken")
+    elif not holder and seen.listening:
+        yield Finding(f"{seen.published} cannot be published: {seen.listening}", place, fix, code="port-taken")
+    if seen.serving and deployment.release.id != seen.serving:
+        yield Finding(
+            f"port {seen.published.port} is unanswered while {deployment.release.id} takes it over from {seen.serving}: "
+            "about 1-2 s, or as long as the model loads",
+            place,
+            "replicas and a front without a gap come with a later version",
+            "note",
+            "gap",
+        )
+
+
+def _resources(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    wanted = deployment.release.served.resources
+    cpu, memory = wanted.get("cpu", 1000), wanted.get("memory", 0)
+    if cpu > seen.engine.cpus * 1000:
+        yield Finding(
+            f"resources.cpu is {Cpu(cpu)}, the engine's machine has {seen.engine.cpus}",
+            deployment.places.get("resources.cpu", ""),
+            f"at most {seen.engine.cpus}",
+            code="too-much-cpu",
+        )
+    place = deployment.places.get("resources.memory", "")
+    if memory > seen.engine.memory:
+        yield Finding(
+            f"resources.memory is {Memory(memory)}, the engine's machine has {_mib(seen.engine.memory)}",
+            place,
+            "write less",
+            code="too-much-memory",
+        )
+    elif seen.free and memory > seen.free:
+        yield Finding(
+            f"resources.memory is {Memory(memory)}, {_mib(seen.free)} are free: the new copy starts beside the old one",
+            place,
+            "write less, or free memory first",
+            "warning",
+            "little-memory",
+        )
+
+
+def _records(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    if seen.history is None:
+        if any(sequence > 1 for sequence in seen.sequences):
+            yield Finding(
+                f"there are containers of {deployment.project} at the engine, but their records are gone",
+                fix=f"restore the volume from a backup, or mlship destroy {deployment.project} --target docker",
+                code="records-gone",
+            )
+        return
+    live = seen.history.live_release
+    if live is not None and live.id != deployment.release.id and live.served.content not in seen.contents:
+        yield Finding(
+            f"{live.id} could not be restored: its image is gone",
+            fix="build it again before you deploy, if you may need it",
+            severity="warning",
+            code="not-restorable",
+        )
+
+
+def _mib(count: int) -> str:
+    return f"{count // 2**20}MiB"

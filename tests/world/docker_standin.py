@@ -1,0 +1,138 @@
+"""A small image that behaves as a model image does, made in seconds from this machine's own interpreter.
+
+It carries the real keeper and a stand-in for the server; how it behaves is told by the environment that its image sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from mlship.releases.release import Proof, Release, Served, ServedModel
+from mlship.targets.base import Deployment
+
+LIBRARY = "opt/mlship/lib"
+BASE = "mlship-standin-base:1"
+SKIPPED = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages", "config-3")
+
+SERVER = b"""
+import json, os, signal, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+RELEASE = os.environ["MLSHIP_RELEASE"]; VERSION = int(os.environ["STANDIN_VERSION"]); BROKEN = os.environ["STANDIN_BROKEN"]
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def say(self, status, document):
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("X-Mlship-Release", "r0-000000" if BROKEN == "lies" else RELEASE)
+        self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def do_GET(self):
+        if self.path == "/mlship/release": return self.say(200, {"release": "r0-000000" if BROKEN == "lies" else RELEASE})
+        if self.path == "/readyz" and BROKEN == "never": return self.say(503, {"error": "still loading"})
+        self.say(200, {})
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.say(200, {"predictions": [VERSION + (1 if BROKEN == "answers" else 0)]})
+    def log_message(self, *args): pass
+print("loading model version", VERSION, flush=True)
+if BROKEN == "crash": sys.exit("no module named churn")
+if BROKEN == "memory": hog = [bytearray(2**20) for _ in range(4096)]
+server = ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print("ready", flush=True)
+server.serve_forever()
+print("drained", flush=True)
+"""
+
+
+def content_of(version: int, broken: str) -> str:
+    return "sha256:" + hashlib.sha256(f"stand-in {version} {broken}".encode()).hexdigest()
+
+
+def standin_image(client: Any, project: str, version: int, broken: str = "") -> str:
+    """Makes the image unless it is there; gives its content id."""
+    content = content_of(version, broken)
+    tag = content.removeprefix("sha256:")[:12]
+    if client.images.list(filters={"label": [f"mlship.content={content}", f"mlship.project={project}"]}):
+        return content
+    _base(client)
+    container = client.api.create_container(BASE)["Id"]
+    changes = [
+        f"ENV STANDIN_VERSION={version}",
+        f'ENV STANDIN_BROKEN="{broken}"',
+        f"LABEL mlship.content={content}",
+        f"LABEL mlship.project={project}",
+    ]
+    client.api.commit(container, f"mlship/{project}", tag, changes=changes)
+    client.api.remove_container(container)
+    return content
+
+
+def standin_deployment(
+    project: str, content: str, version: int, port: int, environment: str = "", **changes: Any
+) -> Deployment:
+    served = Served(content, (ServedModel(project, f"{version:064x}"),), resources={"cpu": 500, "memory": 256 * 2**20})
+    proof = Proof(({"age": 30},), {"predictions": [version]}, {"rtol": 1e-6, "atol": 1e-9})
+    release = Release(0, served, 0.0, proofs={project: proof})
+    settings = {"port": port, "host": "127.0.0.1"}
+    fixed: dict[str, Any] = {"startup_timeout_s": 20.0, "operating": {"labels": {}}, **changes}
+    return Deployment(project, environment, "docker", "container", release, settings, **fixed)
+
+
+def _base(client: Any) -> None:
+    if client.images.list(BASE):
+        return
+    repository, tag = BASE.split(":")
+    changes = [
+        f'ENTRYPOINT ["{_interpreter()}", "-s", "-P", "-m", "mlship.server"]',
+        f"ENV PYTHONPATH=/{LIBRARY}",
+        "ENV PYTHONDONTWRITEBYTECODE=1",
+        "ENV PYTHONUNBUFFERED=1",
+    ]
+    client.api.import_image_from_data(_rootfs(), repository=repository, tag=tag, changes=changes)
+
+
+def _interpreter() -> Path:
+    return Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}").resolve()
+
+
+def _rootfs() -> bytes:
+    files: dict[Path, Path] = {_interpreter(): _interpreter()}
+    for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}:
+        for path in sorted(Path(folder).rglob("*")):
+            parts = path.relative_to(folder).parts
+            if path.is_file() and not any(part.startswith(SKIPPED) for part in parts):
+                files[path] = path
+    for binary in [path for path in files if path.suffix == ".so" or path == _interpreter()]:
+        files.update(_libraries(binary))
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
+        for target, source in sorted(files.items()):
+            _add(tar, str(target).lstrip("/"), source.read_bytes(), 0o755, int(source.stat().st_mtime))
+        keeper = Path(__file__).parents[2] / "mlship" / "keeper"
+        for source in sorted(keeper.glob("*.py")):
+            _add(tar, f"{LIBRARY}/mlship/keeper/{source.name}", source.read_bytes())
+        _add(tar, f"{LIBRARY}/mlship/__init__.py", b"")
+        _add(tar, f"{LIBRARY}/mlship/server/__init__.py", b"")
+        _add(tar, f"{LIBRARY}/mlship/server/__main__.py", SERVER)
+    return memory.getvalue()
+
+
+def _libraries(binary: Path) -> dict[Path, Path]:
+    said = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
+    named = [Path(found) for found in re.findall(r"(/\S+) \(0x", said)]
+    return {path: path.resolve() for path in named}
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644, when: int = 0) -> None:
+    """when: a library's own time, which its compiled files were made for."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), mode, when
+    tar.addfile(entry, io.BytesIO(content))
