@@ -35,7 +35,7 @@ def main() -> None:
 
     model = NearestCentre()
     model.load("centres.json")
-    right = np.mean(np.array(model.predict(data.data[test])) == data.target_names[data.target[test]])
+    right = np.mean(np.array(model.predict(data.data[test])["predictions"]) == data.target_names[data.target[test]])
     print(f"version {arguments.version}: {right:.3f} of {len(test)} unseen flowers right -> centres.json")
 
 
