@@ -1,7 +1,6 @@
-"""What `deploy` would start, and the same service for systemd without mlship. Pure.
+"""What `deploy` starts, and the same service for systemd without mlship. Pure.
 
-Paths on the machine are not known to a pure function: `apply/` says them relative to MLSHIP_HOME, and `eject/` keeps the whole
-service below its own folder, where `install.sh` puts the image's files.
+Where MLSHIP_HOME is, only the machine knows: it stands in the texts as a variable of the shell.
 """
 
 from __future__ import annotations
@@ -11,22 +10,25 @@ import re
 from collections.abc import Mapping
 
 from mlship.errors import MlshipError
-from mlship.image.plan import MANIFEST
 from mlship.targets.base import Deployment
 from mlship.targets.local import launching
-from mlship.targets.local.listening import FIRST_PORT
+from mlship.targets.local.listening import BACKLOG, FIRST_PORT
 
-_SAFE = re.compile(r"[^\x00-\x1f\x7f]*")
+# Inside every image; image/plan.py lays it out, and a test holds both together.
+LAID_OUT = "/opt/mlship"
+PYTHONPATH = ("lib", "env", "code")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
     """Raises MlshipError for text that no unit file can hold."""
     name = unit_name(deployment)
     return {
-        "apply/service.json": _json(service(deployment)),
-        f"eject/{name}.socket": socket_unit(deployment).encode(),
-        f"eject/{name}.service": service_unit(deployment).encode(),
-        "eject/README": readme(deployment).encode(),
+        "apply/service.json": json.dumps(service(deployment), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n",
+        f"eject/{name}.socket": _text(socket_unit(deployment)),
+        f"eject/{name}.service": _text(service_unit(deployment)),
+        "eject/serve": _text(serve_script(deployment)),
+        "eject/README": _text(readme(deployment)),
     }
 
 
@@ -34,11 +36,9 @@ def unit_name(deployment: Deployment) -> str:
     return "-".join(("mlship", deployment.project, *filter(None, [deployment.environment])))
 
 
-def service(deployment: Deployment) -> dict[str, object]:
-    """The service as the holder runs it; what only the machine knows stands as ${MLSHIP_HOME} and ${PORT}."""
+def service(deployment: Deployment) -> Mapping[str, object]:
+    """The service as the holder runs it."""
     release = deployment.release
-    content = release.served.content.removeprefix("sha256:")
-    host = deployment.settings.get("host") or launching.HOST
     return {
         "schema": 1,
         "project": deployment.project,
@@ -46,84 +46,127 @@ def service(deployment: Deployment) -> dict[str, object]:
         "release": release.id,
         "content": release.served.content,
         "labels": dict(deployment.labels),
-        "rootfs": f"${{MLSHIP_HOME}}/local/rootfs/{content}/root",
-        "entrypoint": "the image's own, through the image's own dynamic loader",
+        "root": _root_folder(deployment),
+        "command": "the image's entry point, through the image's own dynamic loader",
         "environ": launching.server_environ(deployment),
-        "sockets": {"public": f"{host}:{launching.port(deployment.settings) or '${PORT}'}", "probe": "127.0.0.1:0"},
-        "limits": {
-            "cores": launching.cores(release.served.resources),
-            "data_bytes_per_process": release.served.resources.get("memory", 0),
-        },
+        "sockets": {"public": f"{_host(deployment)}:{_port(deployment) or 'first free from ' + str(FIRST_PORT)}"},
+        "limits": _limits(deployment),
         "startup_timeout_s": deployment.startup_timeout_s,
         "drain_timeout_s": launching.drain_timeout_s(deployment),
     }
 
 
-def socket_unit(deployment: Deployment) -> str:
-    host = deployment.settings.get("host") or launching.HOST
-    port = launching.port(deployment.settings) or FIRST_PORT
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return "\n".join(
-        (
-            "[Unit]",
-            f"Description=Callers of {deployment.project}",
-            "",
-            "[Socket]",
-            f"ListenStream={_line(address)}",
-            "FileDescriptorName=public",
-            "Backlog=4096",
-            "",
-            "[Install]",
-            "WantedBy=sockets.target",
-            "",
-        )
+def socket_unit(deployment: Deployment) -> tuple[str, ...]:
+    """systemd owns the listening socket, as the holder does: callers wait while the service starts again."""
+    host = _host(deployment)
+    address = f"{f'[{host}]' if ':' in host else host}:{_port(deployment) or FIRST_PORT}"
+    return (
+        "[Unit]",
+        f"Description=Callers of {deployment.project}",
+        "",
+        "[Socket]",
+        f"ListenStream={_plain(address)}",
+        "FileDescriptorName=public",
+        f"Backlog={BACKLOG}",
+        "",
+        "[Install]",
+        "WantedBy=sockets.target",
     )
 
 
-def service_unit(deployment: Deployment) -> str:
-    """ExecStart runs run.sh-less: the unpacked image's loader and interpreter, as `deploy` does."""
-    limits = deployment.release.served.resources
+def service_unit(deployment: Deployment) -> tuple[str, ...]:
     name = unit_name(deployment)
-    environ = {**launching.server_environ(deployment), "MLSHIP_MANIFEST": f"%h/{name}/root{MANIFEST}"}
-    lines = [
+    environ = launching.server_environ(deployment)
+    limits = deployment.release.served.resources
+    return (
         "[Unit]",
         f"Description={deployment.project}, release {deployment.release.id}",
         f"Requires={name}.socket",
         f"After={name}.socket",
         "",
         "[Service]",
-        "Type=exec",
         f"ExecStart=/bin/sh %h/{name}/serve",
-        *(f"Environment={_quoted(f'{key}={text}')}" for key, text in sorted(environ.items())),
         f"WorkingDirectory=%h/{name}",
+        *(f"Environment={_quoted(f'{key}={text}')}" for key, text in sorted(environ.items())),
+        *([f"LimitDATA={limits['memory']}"] if limits.get("memory") else []),
+        *([f"CPUQuota={limits['cpu'] / 10:g}%"] if limits.get("cpu") else []),
+        "LimitCORE=0",
         "Restart=always",
         "RestartSec=1",
+        # SIGTERM to the server alone, which drains its workers; SIGKILL to whatever is left.
+        "KillMode=mixed",
         f"TimeoutStopSec={launching.drain_timeout_s(deployment) + launching.DRAIN_SPARE_S:g}",
-    ]
-    if limits.get("memory"):
-        lines.append(f"MemoryMax={limits['memory']}")
-    if limits.get("cpu"):
-        lines.append(f"CPUQuota={limits['cpu'] / 10:g}%")
-    return "\n".join((*lines, "", "[Install]", "WantedBy=default.target", ""))
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    )
 
 
-def readme(deployment: Deployment) -> str:
+def serve_script(deployment: Deployment) -> tuple[str, ...]:
+    """Starts the image's own interpreter from the files beside the script."""
+    path = ":".join(f"$root{LAID_OUT}/{folder}" for folder in PYTHONPATH)
+    return (
+        "#!/bin/sh",
+        f"# Serves {deployment.project} {deployment.release.id} from ./root, the unpacked image; systemd hands the socket over.",
+        "set -eu",
+        'root="$(cd "$(dirname "$0")" && pwd)/root"',
+        'export PYTHONHOME="$root/usr" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1',
+        f'export PYTHONPATH="{path}"',
+        f'export MLSHIP_MANIFEST="$root{LAID_OUT}/manifest.json"',
+        'export PYTHONTZPATH="$root/usr/share/zoneinfo" SSL_CERT_FILE="$root/etc/ssl/certs/ca-certificates.crt"',
+        'for python in "$root"/.mlship/python3.*; do',
+        '    exec "$python" -s -P -m mlship.server',
+        "done",
+    )
+
+
+def readme(deployment: Deployment) -> tuple[str, ...]:
     name = unit_name(deployment)
-    return "\n".join((name, ""))
+    return (
+        f"{deployment.project} {deployment.release.id} without mlship, as a systemd service of your own user:",
+        "",
+        f"    mkdir -p ~/{name} ~/.config/systemd/user",
+        f'    cp -a "{_root_folder(deployment)}" serve ~/{name}/',
+        f"    cp {name}.socket {name}.service ~/.config/systemd/user/",
+        "    systemctl --user daemon-reload",
+        f"    systemctl --user enable --now {name}.socket {name}.service",
+        "    loginctl enable-linger        # so that it runs without a login",
+        "",
+        "End the copy that mlship runs first, they want the same port: mlship destroy " + deployment.project,
+        "(copy root before that: destroy removes it).",
+    )
+
+
+def _root_folder(deployment: Deployment) -> str:
+    content = deployment.release.served.content.removeprefix("sha256:")
+    return f"${{MLSHIP_HOME:-$HOME/.mlship}}/local/rootfs/{content}/root"
+
+
+def _limits(deployment: Deployment) -> Mapping[str, int]:
+    limits = deployment.release.served.resources
+    return {"cores": launching.cores(limits), "data_bytes_per_process": limits.get("memory", 0)}
+
+
+def _host(deployment: Deployment) -> str:
+    return str(deployment.settings.get("host") or launching.HOST)
+
+
+def _port(deployment: Deployment) -> int:
+    return launching.port(deployment.settings)
 
 
 def _quoted(text: str) -> str:
-    """A word for a unit file: in double quotes, with backslash, quote, percent and dollar doubled or escaped."""
-    return '"' + _line(text).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'
+    """One word in a unit file: escapes as in C, and a percent sign is a specifier unless doubled."""
+    return '"' + _plain(text).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
-def _line(text: str) -> str:
-    if not _SAFE.fullmatch(text):
+def _plain(text: str) -> str:
+    if not _PLAIN.fullmatch(text):
         raise MlshipError(
             f"{text[:60]!r} has control characters, which a unit file cannot hold", fix="take them out of mlship.yaml"
         )
     return text
 
 
-def _json(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+def _text(lines: tuple[str, ...]) -> bytes:
+    return "\n".join((*lines, "")).encode()
