@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import shlex
 import shutil
 import subprocess
 import sys
@@ -201,12 +202,12 @@ def clean_up(stage: Stage, name: str) -> None:
 
 
 def ending(stage: Stage, started: float) -> None:
-    python = Path(sys.executable).parent
+    write_activate(stage)
     print(f"\n=== {len(stage.kept)} promises kept in {seconds_since(started)}")
     print(
         f"""
 Try next, with the penguins that the demo left in .demo/penguins:
-  export MLSHIP_HOME={stage.folder / "home"} PATH={python}:$PATH; cd {stage.folder / "penguins"}
+  . {stage.folder}/activate; cd {stage.folder / "penguins"}
   mlship deploy                        in service again, in a second
   mlship predict                       ask it; or open /docs at its address
   mlship plan --json                   what a deploy would do
@@ -215,6 +216,14 @@ Your own model:
   mlship init --model path/to/model.joblib --data some-rows.csv
   mlship build && mlship deploy"""
     )
+
+
+def write_activate(stage: Stage) -> None:
+    """What the demo's commands ran with, for the person's own shell."""
+    words = {name: stage.environ[name] for name in ("MLSHIP_HOME", "VIRTUAL_ENV")}
+    path = f"{Path(sys.executable).parent}:$PATH"
+    lines = [*(f"export {name}={shlex.quote(value)}" for name, value in words.items()), f'export PATH="{path}"']
+    (stage.folder / "activate").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

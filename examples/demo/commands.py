@@ -73,9 +73,9 @@ print(json.dumps({"predictions": model.predict(frame).tolist(), "probabilities":
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The machine's own settings, with mlship's files inside the demo's folder and no virtual environment named."""
-    environ = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "CONDA_PREFIX")}
-    return {**environ, "MLSHIP_HOME": str(folder / "home")}
+    """The machine's own settings, with mlship's files inside the demo's folder, and the training environment activated."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "CONDA_PREFIX")}
+    return {**environ, "MLSHIP_HOME": str(folder / "home"), "VIRTUAL_ENV": str(folder / "training")}
 
 
 def seconds_since(start: float) -> str:
