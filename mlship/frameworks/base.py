@@ -66,6 +66,7 @@ class Loaded:
 
     title: for people, such as `Pipeline`. answers: the body that `/predict` gives for the sample, or None without a sample.
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
+    protections: what the child gave up before it loaded (mlship/server/lockdown.py).
     """
 
     signature: Signature
@@ -74,3 +75,4 @@ class Loaded:
     load_s: float
     peak_memory: int
     versions: Mapping[str, str] = field(default_factory=dict)
+    protections: tuple[str, ...] = ()

@@ -1,0 +1,56 @@
+"""`python -m mlship.server.inspect`: loads a model in a locked-down process and tells what it is.
+
+stdin: one JSON object {"root", "manifest": text of a manifest with one model, "sample": [...] | null, "memory", "cpu_s",
+"writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples. stdout: one JSON object, an error as
+{"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from mlship.server.failures import failure
+
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    """The whole program. Returns 0 when an answer was written, also when the answer is an error."""
+    report = _take_stdout()
+    request = json.load(sys.stdin)
+    answer = _too_old() or _answer(request)
+    with os.fdopen(report, "w", encoding="utf-8") as stream:
+        json.dump(answer, stream)
+    return 0
+
+
+def _take_stdout() -> int:
+    """Keeps stdout for the report and points it at stderr for everything else."""
+    report = os.dup(1)
+    os.dup2(2, 1)
+    return report
+
+
+def _too_old() -> dict[str, Any] | None:
+    if sys.version_info[:2] >= OLDEST:
+        return None
+    version = ".".join(map(str, sys.version_info[:3]))
+    return failure("python", f"the environment's Python is {version}; mlship serves with 3.11 or newer", "train with Python 3.11 or newer")
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    from pathlib import Path
+
+    from mlship.server.inspection import inspect_model, read_rows
+    from mlship.server.lockdown import Limits, lock_down
+
+    took = lock_down(Limits(memory=request["memory"], cpu_s=request["cpu_s"]), Path(request["writable"]))
+    answer = read_rows(request["rows"]) if "rows" in request else inspect_model(request)
+    return {**answer, "protections": took}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""What the locked-down process does: load, learn the signature, answer the sample; every failure in words."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mlship.server import manifest
+from mlship.server.core import ServedModel
+from mlship.server.failures import failure
+from mlship.server.pickle_open import Refused
+from mlship.server.problems import InputError, ModelFailed
+from mlship.server.runtimes import runtime_for
+from mlship.server.runtimes.base import LoadedModel, LoadError
+
+# import name -> what to install, where they differ
+PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
+
+
+def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
+    """The report on one model. request: see mlship.server.inspect."""
+    entry = manifest.from_json(request["manifest"].encode()).model()
+    root = Path(request["root"])
+    sample = request["sample"]
+    started = time.perf_counter()
+    loaded = _attempt(lambda: runtime_for(entry.framework).load(entry, root), "load")
+    if isinstance(loaded, dict):
+        return loaded
+    load_s = time.perf_counter() - started
+    peak = _peak_memory()
+    found = _attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
+    if isinstance(found, dict):
+        return found
+    answers = _answers(replace(entry, signature=found), loaded, sample) if sample else {"answers": None}
+    if "error" in answers:
+        return answers
+    return {
+        "signature": asdict(found),
+        "title": loaded.title,
+        "answers": answers["answers"],
+        "load_s": load_s,
+        "peak_memory": peak,
+        "versions": installed_versions(),
+    }
+
+
+def _answers(entry: manifest.Model, loaded: LoadedModel, sample: list[Any]) -> dict[str, Any]:
+    try:
+        return {"answers": ServedModel(entry, loaded).answer(sample)}
+    except InputError as error:
+        return failure("sample", f"the sample does not fit the model: {error.message}", "correct the rows in model.sample")
+    except ModelFailed as error:
+        return failure("predict", f"the model fails on the sample: {error}", "correct the rows in model.sample, or the model's code")
+    except ImportError as error:
+        return failed_import(error)
+
+
+def _attempt(step: Callable[[], Any], doing: str) -> Any:
+    """What the step gives, or the failure as a dict."""
+    try:
+        return step()
+    except LoadError as error:
+        return _not_loaded(error)
+    except Refused as refused:
+        return failure(refused.kind, refused.what, refused.fix)
+    except ModuleNotFoundError as error:
+        return failed_import(error)
+    except (ImportError, AttributeError) as error:
+        return failure("version", f"the environment does not fit the model: {type(error).__name__}: {error}", _VERSION_FIX)
+    except MemoryError:
+        return failure("memory", "the model needs more memory than resources.memory allows", "raise resources.memory")
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        message = f"{type(error).__name__}: {error} ({where})"
+        return failure("crash", f"the model fails to {doing}: {message}", _VERSION_FIX if doing == "load" else "")
+
+
+_VERSION_FIX = "build with the versions that trained the model, or train and save it again with these"
+
+
+def _not_loaded(error: LoadError) -> dict[str, Any]:
+    refused = error.__cause__
+    if isinstance(refused, Refused):
+        return failure(refused.kind, refused.what, refused.fix)
+    return failure("load", str(error))
+
+
+def failed_import(error: ImportError) -> dict[str, Any]:
+    """A missing module, with the package to install."""
+    module = (error.name or str(error)).split(".")[0]
+    package = PACKAGES.get(module, module)
+    return failure(
+        "missing-module",
+        f"the model needs the module {error.name or module}, which its environment does not have",
+        f"pip install {package} in the training environment; if {module} is your own code, write model.code: [{module}/]",
+        module=module,
+    )
+
+
+def _peak_memory() -> int:
+    """Bytes; Linux counts in KiB, macOS in bytes (getrusage(2))."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of every distribution that was imported."""
+    imported = {name.split(".")[0] for name in sys.modules}
+    versions = {"python": platform.python_version()}
+    for module, distributions in importlib.metadata.packages_distributions().items():
+        if module in imported:
+            for name in distributions:
+                versions[name.lower()] = importlib.metadata.version(name)
+    return versions
+
+
+def read_rows(request: dict[str, Any]) -> dict[str, Any]:
+    """Up to `limit` rows of a parquet file as JSON values, spread over the file; only `columns` where they are given."""
+    try:
+        import pandas
+
+        columns = request["columns"] or None
+        frame = pandas.read_parquet(request["path"], columns=columns)
+    except ImportError as error:
+        return failure("missing-module", f"parquet needs pandas and pyarrow in the training environment ({error})", "pip install pyarrow")
+    except (ValueError, OSError, KeyError) as error:
+        return failure("table", f"the table cannot be read: {error}", "write it as CSV")
+    step = max(1, len(frame) // request["limit"])
+    chosen = frame.iloc[::step].head(request["limit"])
+    rows = json.loads(chosen.to_json(orient="values", date_format="iso", double_precision=15))
+    return {"columns": [str(name) for name in chosen.columns], "rows": rows}
