@@ -30,7 +30,12 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
 CLOSED = ("server", "keeper")
 SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client"}
 MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
-MODEL_PLACES = ("server.runtimes", "server.container", "server.pickle_load")  # where the model's own packages are met
+MODEL_PLACES = (
+    "server.runtimes",
+    "server.container",
+    "server.inspection",
+    "server.pickle_load",
+)  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them
 OPEN_SERVER_FILES = ("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan")
 OPEN_KEEPER_FILES = ("wire",)  # the words between the docker target and its keeper
