@@ -218,7 +218,7 @@ def _build(
     argv = (docker, "build", "--progress", "plain", "--platform", platform, "--iidfile", str(image_id), *secrets, *proxies,
             "--file", str(folder / "context/Dockerfile"), str(folder / "context"))  # fmt: skip
     command = Command(argv, extra_environ={"DOCKER_BUILDKIT": "1"})
-    result = runner.stream(command, lambda line: progress.step("docker", line))
+    result = runner.stream(command, lambda line: progress.step("docker", line) if line else None)
     if not result.ok:
         raise MlshipError(
             f"docker build failed (exit {result.code})",

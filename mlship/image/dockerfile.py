@@ -94,7 +94,9 @@ def dockerfile(plan: DockerPlan) -> bytes:
         suite=plan.suite,
         install=_install(plan.python),
         packages=(PACKAGES, PACKAGES),
-        layers=tuple(_Copied(_title(layer), (f"{_folder(n, layer)}/", "/")) for n, layer in enumerate(plan.layers)),
+        layers=tuple(
+            _Copied(_title(layer), (f"{_folder(n, layer)}/", "/")) for n, layer in enumerate(plan.layers) if layer.files
+        ),
         env=_pairs(config.env),
         labels=_pairs(config.labels),
         port=config.port,
