@@ -46,7 +46,7 @@ def extract(deb: Path, root: Path, wanted: Wanted = lambda path: True) -> int:
     with _member(deb, "data.tar") as stream, _tar(deb, stream) as archive:
         for member in archive:
             path = merged(member.name)
-            if path and wanted(path):
+            if path and not _is_merge_link(member) and wanted(path):
                 written += _place(deb, archive, member, path, root)
     return written
 
@@ -65,6 +65,11 @@ def merged(name: str) -> str:
     if parts and parts[0] in _MERGED:
         parts.insert(0, "usr")
     return "/".join(parts)
+
+
+def _is_merge_link(member: tarfile.TarInfo) -> bool:
+    """`lib -> usr/lib`, which packages of a merged system bring along; the base makes these links itself."""
+    return member.issym() and PurePosixPath("/", member.name).relative_to("/").as_posix() in _MERGED
 
 
 def relative_link(path: str, target: str) -> str:
@@ -86,6 +91,8 @@ def _place(deb: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, path: s
         return 0
     if target.is_symlink() or target.is_file():
         target.unlink()
+    elif target.exists():
+        raise _broken(deb, f"/{path} is a folder of another package")
     if member.issym():
         target.symlink_to(relative_link(member.name, member.linkname))
         return 0

@@ -79,9 +79,10 @@ def write_layer(
 def tar(entries: Iterable[Entry]) -> Iterator[bytes]:
     """The layer's tar in pieces of at most CHUNK bytes: sorted, every parent folder named before what it holds."""
     for entry in complete(entries):
-        yield from _header(entry)
+        size = _size(entry)
+        yield from _header(entry, size)
         if entry.source is not None:
-            yield from _body(entry.source)
+            yield from _body(entry.source, size)
         elif entry.content:
             yield from _padded(entry.content)
     yield _END
@@ -192,12 +193,7 @@ def _deflate() -> tuple[Any, Any]:
     return isal_zlib.compressobj(level=1, wbits=-15), isal_zlib.crc32
 
 
-def _header(entry: Entry) -> Iterator[bytes]:
-    size = 0
-    if entry.source is not None:
-        size = _size_of(entry.source)
-    elif not entry.folder and not entry.link:
-        size = len(entry.content)
+def _header(entry: Entry, size: int) -> Iterator[bytes]:
     name = entry.path.encode() + (b"/" if entry.folder else b"")
     link = entry.link.encode()
     records = [
@@ -246,15 +242,17 @@ def _ustar(name: bytes, mode: int, size: int, kind: bytes, link: bytes) -> bytes
     return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
-def _size_of(source: Path) -> int:
+def _size(entry: Entry) -> int:
+    if entry.source is None:
+        return len(entry.content)
     try:
-        return source.stat().st_size
+        return entry.source.stat().st_size
     except OSError as error:
-        raise MlshipError(f"{source} cannot be read: {error.strerror}", exit=Exit.BUILD_FAILED) from None
+        raise MlshipError(f"{entry.source} cannot be read: {error.strerror}", exit=Exit.BUILD_FAILED) from None
 
 
-def _body(source: Path) -> Iterator[bytes]:
-    expected, read = _size_of(source), 0
+def _body(source: Path, expected: int) -> Iterator[bytes]:
+    read = 0
     try:
         with source.open("rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
