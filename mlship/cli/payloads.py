@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlship.errors import Finding
-from mlship.flows import results
-from mlship.targets.base import LogLine, ServiceRow
+if TYPE_CHECKING:  # the flow that made a result has paid for its types already
+    from mlship.errors import Finding
+    from mlship.flows import results
+    from mlship.targets.base import LogLine, ServiceRow
 
 
 def finding_payload(finding: Finding) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.options import ProjectName
 from mlship.errors import MlshipError
+
+if TYPE_CHECKING:
+    from mlship.targets.base import LogLine
 
 
 def command(
@@ -30,8 +34,16 @@ def command(
     said = logs.logs(call.context, call.where(name), release=release, lines=lines, follow=follow)
     if call.common.json:
         return Answer(payload={"lines": [payloads.log_payload(line) for line in said]})
+    try:
+        _print(call, said)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    return Answer()
+
+
+def _print(call: Call, said: Iterator[LogLine]) -> None:
     for line in said:
         call.terminal.say("  ".join(part for part in (line.when, line.replica, line.text) if part))
         if call.terminal.reader_is_gone:
-            break
-    return Answer()
+            return
