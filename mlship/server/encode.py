@@ -52,7 +52,7 @@ def _from_array(value: Any, depth: int) -> Any:
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if hasattr(value, "mask") and hasattr(value, "filled"):
-        return plain(value.astype(object).filled(None), depth + 1)
+        return plain(value.tolist(), depth + 1)
     kind = value.dtype.kind
     if kind in "biuUT":
         return value.tolist()

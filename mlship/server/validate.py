@@ -1,4 +1,4 @@
-"""Rows as they came, checked against the signature: a table of columns, or every problem that was found."""
+"""Rows as they came, judged by the signature: a table of checked columns, or every problem by name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from mlship.server.diagnose import Diagnosis
 from mlship.server.manifest import Feature, Signature
-from mlship.server.problems import LIMIT, InputError, Problem, described, shown
-from mlship.server.values import Check, Refused, check_for, near
+from mlship.server.problems import InputError, described
+from mlship.server.values import Check, Refused, check_for
 
 NUMBERS = frozenset((float, int))
 FLOATS = frozenset(("float64", "float32", "float16"))
@@ -29,14 +30,18 @@ class Table:
 
 
 class Validator:
-    """Judges rows by a signature. Built once; `table` is called for each request."""
+    """Judges rows by a signature. Built once; `table` is called for each request.
+
+    Good rows are judged a column at a time; only what is wrong somewhere is looked at row by row, to name all of it.
+    """
 
     def __init__(self, signature: Signature) -> None:
-        self._features = signature.inputs
         self._names = [feature.name for feature in signature.inputs]
         self._known = frozenset(self._names)
         self._checks: list[Check] = [check_for(feature) for feature in signature.inputs]
-        self._all_numbers = bool(signature.inputs) and all(_is_free_float(feature) for feature in signature.inputs)
+        # arrays and frames judge plain numbers in one step of numpy; lists are built of nothing
+        self._all_numbers = signature.container != "list" and all(_is_free_float(feature) for feature in signature.inputs)
+        self._diagnosis = Diagnosis(signature.inputs, self._checks)
 
     def table(self, instances: Any) -> Table:
         """instances: the rows: lists in the signature's order, objects by feature name, or bare values for one feature.
@@ -49,14 +54,14 @@ class Validator:
         return self.exact_table(instances)
 
     def exact_table(self, instances: list[Any]) -> Table:
-        """As `table`, but each value is looked at. Raises InputError with status 422."""
-        problems: list[Problem] = []
-        columns = self._columns(instances, problems)
-        if problems:
-            raise InputError(422, problems)
-        checked = [self._checked(index, column, problems) for index, column in enumerate(columns)]
-        if problems:
-            raise InputError(422, sorted(problems, key=lambda problem: problem.row or 0)[:LIMIT])
+        """As `table`, but every value is looked at. Raises InputError with status 422."""
+        columns = self._columns(instances)
+        if columns is None:
+            raise InputError(422, self._diagnosis.problems(instances))
+        try:
+            checked = [_checked(check, column) for check, column in zip(self._checks, columns, strict=True)]
+        except Refused:
+            raise InputError(422, self._diagnosis.problems(instances)) from None
         return Table(len(instances), None, checked)
 
     @staticmethod
@@ -77,88 +82,26 @@ class Validator:
             kinds.update(map(type, row))
         return kinds <= NUMBERS
 
-    def _columns(self, instances: list[Any], problems: list[Problem]) -> list[Sequence[Any]]:
+    def _columns(self, instances: list[Any]) -> list[Sequence[Any]] | None:
+        """The rows turned into columns; None when a row has the wrong form, length or names."""
         first = type(instances[0])
-        if first is list:
-            self._check_lists(instances, problems)
-            return [] if problems else list(zip(*instances, strict=True))
-        if first is dict:
-            self._check_objects(instances, problems)
-            return [] if problems else [[row[name] for row in instances] for name in self._names]
-        self._check_bare(instances, problems)
-        return [] if problems else [instances]
-
-    def _check_lists(self, instances: list[Any], problems: list[Problem]) -> None:
         width = len(self._names)
-        for index, row in enumerate(instances):
-            if type(row) is not list:
-                problems.append(_mixed(index, row, "a list, as in row 0"))
-            elif len(row) != width:
-                order = ", ".join(self._names[:20]) + (", ..." if width > 20 else "")
-                message = f"row {index} has {len(row)} values; the model takes {width}: {order}"
-                problems.append(Problem(index, None, len(row), f"{width} values", message))
-            if len(problems) >= LIMIT:
-                return
+        if first is list:
+            fits = all(type(row) is list and len(row) == width for row in instances)
+            return list(zip(*instances, strict=True)) if fits else None
+        if first is dict:
+            fits = all(type(row) is dict and row.keys() == self._known for row in instances)
+            return [[row[name] for row in instances] for name in self._names] if fits else None
+        fits = width == 1 and not any(type(row) in (list, dict) for row in instances)
+        return [instances] if fits else None
 
-    def _check_objects(self, instances: list[Any], problems: list[Problem]) -> None:
-        for index, row in enumerate(instances):
-            if type(row) is not dict:
-                problems.append(_mixed(index, row, "an object, as in row 0"))
-            elif row.keys() != self._known:
-                problems.extend(self._wrong_names(index, row)[: LIMIT - len(problems)])
-            if len(problems) >= LIMIT:
-                return
 
-    def _wrong_names(self, index: int, row: dict[str, Any]) -> list[Problem]:
-        extra = [name for name in row if name not in self._known][:LIMIT]
-        missing = [
-            (feature, check) for feature, check in zip(self._features, self._checks, strict=True) if feature.name not in row
-        ]
-        found = [
-            Problem(
-                index,
-                shown(name),
-                shown(row[name]),
-                "no such feature",
-                f'row {index} has a feature "{shown(name)}" that the model does not know{near(name, self._names)}',
-            )
-            for name in extra
-        ]
-        for feature, check in missing[:LIMIT]:
-            hint = "; send null for a missing value" if feature.nullable else ""
-            message = f'row {index} lacks the feature "{feature.name}": expected {check.expected}{hint}'
-            found.append(Problem(index, feature.name, None, check.expected, message))
-        return found
-
-    def _check_bare(self, instances: list[Any], problems: list[Problem]) -> None:
-        if len(self._names) != 1:
-            form = f"a list of {len(self._names)} values or an object by feature name"
-            for index, row in enumerate(instances[:LIMIT]):
-                problems.append(Problem(index, None, shown(row), form, f"row {index}: expected {form}, got {described(row)}"))
-            return
-        for index, row in enumerate(instances):
-            if type(row) in (list, dict):
-                problems.append(_mixed(index, row, "a bare value, as in row 0"))
-            if len(problems) >= LIMIT:
-                return
-
-    def _checked(self, index: int, column: Sequence[Any], problems: list[Problem]) -> Sequence[Any]:
-        """The column as the model takes it; what does not fit is added to problems, until there are enough."""
-        check = self._checks[index]
-        kinds = set(map(type, column))
-        if kinds <= check.plain and not (float in kinds and not _all_finite(column)):
-            return column
-        taken: list[Any] = []
-        found = 0
-        for row, value in enumerate(column):
-            try:
-                taken.append(check.accept(value))
-            except Refused as refused:
-                problems.append(_misfit(row, self._features[index], value, check, refused))
-                found += 1
-                if found >= LIMIT:
-                    break
-        return taken
+def _checked(check: Check, column: Sequence[Any]) -> Sequence[Any]:
+    """The column as the model takes it. Raises Refused at the first value that does not fit."""
+    kinds = set(map(type, column))
+    if kinds <= check.plain and (kinds.isdisjoint(NUMBERS) or _all_finite(column)):
+        return column
+    return list(map(check.accept, column))
 
 
 def _is_free_float(feature: Feature) -> bool:
@@ -166,13 +109,7 @@ def _is_free_float(feature: Feature) -> bool:
 
 
 def _all_finite(column: Sequence[Any]) -> bool:
-    return all(isfinite(value) for value in column if type(value) is float)
-
-
-def _mixed(index: int, row: Any, expected: str) -> Problem:
-    return Problem(index, None, shown(row), expected, f"row {index}: expected {expected}, got {described(row)}")
-
-
-def _misfit(row: int, feature: Feature, value: Any, check: Check, refused: Refused) -> Problem:
-    message = f'row {row}, feature "{feature.name}": expected {check.expected}, {refused}'
-    return Problem(row, feature.name, shown(value), check.expected, message)
+    try:
+        return all(isfinite(value) for value in column if type(value) in NUMBERS)
+    except OverflowError:  # an integer that no double can hold
+        return False
