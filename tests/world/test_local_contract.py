@@ -10,10 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
-from contract import *  # noqa: E402, F403
-from local_service import LocalService  # noqa: E402
+from contract import *  # noqa: F403
+from local_service import LocalService
 
-from mlship.targets.base import Action  # noqa: E402
+from mlship.targets.base import Action
 
 pytestmark = pytest.mark.world
 

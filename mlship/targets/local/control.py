@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,14 +83,19 @@ class Control:
     def quit(self) -> None:
         """Ends the holder and every server of this service; whoever does not listen is ended anyway."""
         with suppress(MlshipError):
-            self._say(Question("quit"), ANSWER_TIMEOUT_S)
-            self._wait_until_gone(CHANGE_TIMEOUT_S if self.last_state() else ANSWER_TIMEOUT_S)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            left = self._processes()
-            if not left:
-                return
-            processes.send(left, number)
-            self._wait_until_gone(ANSWER_TIMEOUT_S)
+            if self._say(Question("quit"), ANSWER_TIMEOUT_S) is not None:
+                self._wait_until_gone(CHANGE_TIMEOUT_S)
+        for number, whom in self._by_force():
+            processes.send(whom, number)
+            if whom:
+                self._wait_until_gone(ANSWER_TIMEOUT_S)
+
+    def _by_force(self) -> Iterator[tuple[signal.Signals, dict[int, int]]]:
+        """The holder first, or it would start its servers again; then servers by their leaders; then all that is left."""
+        holder = processes.marked(str(self.folder), (processes.HOLDER_MARK,))
+        yield signal.SIGKILL, {pid: processes.start_ticks(pid) for pid in holder}
+        yield signal.SIGTERM, processes.leaders(self._processes())
+        yield signal.SIGKILL, self._processes()
 
     def strangers(self) -> list[int]:
         """Servers of this service that run, whether a holder knows them or not."""

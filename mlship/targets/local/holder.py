@@ -36,7 +36,17 @@ if __name__ == "__main__":  # started with -I: the package is not on the path un
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from mlship.targets.local.listening import Refused, ask, is_accepting, listen, listen_from, take_over
-from mlship.targets.local.processes import SERVER_MARK, alive, cores_for, marked, oom_kills, send, spawn, start_ticks
+from mlship.targets.local.processes import (
+    SERVER_MARK,
+    alive,
+    cores_for,
+    leaders,
+    marked,
+    oom_kills,
+    send,
+    spawn,
+    start_ticks,
+)
 from mlship.targets.local.protocol import (
     LOCK,
     SOCKET,
@@ -259,7 +269,7 @@ class Holder:
 
     def _has_ended(self, server: Server, code: int) -> None:
         server.pid, server.ticks, server.code = 0, 0, code
-        server.out_of_memory = code == -signal.SIGKILL and server.state != "draining" and oom_kills() > server.oom_before
+        server.out_of_memory = code != 0 and server.state != "draining" and oom_kills() > server.oom_before
         server.ended.set()
         if server is self.live:
             server.quick_ends = 0 if time.time() - server.since > STEADY_S else server.quick_ends + 1
@@ -410,10 +420,13 @@ class Holder:
 
 
 async def _end(pids: list[int]) -> None:
-    """Ends processes that are not our children: politely, then for good."""
+    """Ends processes that are not our children: politely by their leaders, then all for good."""
     known = {pid: start_ticks(pid) for pid in pids}
-    for number, patience_s in ((signal.SIGTERM, STRANGERS_DRAIN_S), (signal.SIGKILL, 5.0)):
-        send(known, number)
+    for whom, number, patience_s in (
+        (leaders(known), signal.SIGTERM, STRANGERS_DRAIN_S),
+        (known, signal.SIGKILL, 5.0),
+    ):
+        send(whom, number)
         deadline = time.monotonic() + patience_s
         while alive(known) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -93,6 +93,16 @@ def alive(known: Mapping[int, int]) -> list[int]:
     return [pid for pid, ticks in known.items() if ticks and start_ticks(pid) == ticks]
 
 
+def leaders(known: Mapping[int, int]) -> dict[int, int]:
+    """Those that lead their session: a server that is told to stop tells its workers, and must not be told twice."""
+    found = {}
+    for pid, ticks in known.items():
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == pid:
+                found[pid] = ticks
+    return found
+
+
 def send(known: Mapping[int, int], number: signal.Signals) -> None:
     """Sends the signal to those that still run."""
     for pid in alive(known):
