@@ -23,10 +23,10 @@ def command(
     Builds first where that is needed. The new copy is asked for its release id and its predictions before callers reach it.
     Where it fails, what served before still serves, and the exit code is 6.
     """
+    call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text
     from mlship.flows import deploy, plan
 
-    call.need_consent()
     prepared = plan.prepare(call.context, call.where(), image=image, again=again, python=python)
     if not prepared.view.is_empty:
         call.show(plan_text(prepared.view))

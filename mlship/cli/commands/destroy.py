@@ -9,10 +9,10 @@ from mlship.cli.options import ProjectName
 
 def command(call: Call, name: ProjectName = "") -> Answer:
     """Remove everything that mlship made for this project: replicas, records, stored images."""
+    call.need_consent()
     from mlship.cli.views.text import lines
     from mlship.flows import destroy
 
-    call.need_consent()
     where = call.where(name)
     going = destroy.prepare(call.context, where)
     if going:

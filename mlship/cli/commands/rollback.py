@@ -25,10 +25,10 @@ def command(
 
     Needs no checkout, no build and no mlship.yaml. The release that gives way is marked rejected.
     """
+    call.need_consent()
     from mlship.cli.views.deploy import rollback_plan_text, rollback_text
     from mlship.flows import rollback
 
-    call.need_consent()
     prepared = rollback.prepare(call.context, call.where(name), to=to, with_operations=with_operations, reason=reason)
     if not prepared.view.is_empty:
         call.show(rollback_plan_text(prepared.view, call.now))
