@@ -21,7 +21,7 @@ def expanded(node: Node, shape: Shape) -> Node:
     if isinstance(shape, Table):
         if isinstance(node, Map):
             return replace(node, entries={name: expanded(entry, shape.value) for name, entry in node.entries.items()})
-        return _empty_map(node)
+        return empty_when_nothing(node)
     if isinstance(shape, Listing):
         if isinstance(node, List):
             return replace(node, items=tuple(expanded(item, shape.item) for item in node.items))
@@ -38,7 +38,7 @@ def _expanded_section(node: Node, shape: Section) -> Node:
     if not isinstance(node, Scalar):
         return node
     if node.is_nothing:
-        return node if any(key.is_required for key in shape.keys.values()) else _empty_map(node)
+        return node if any(key.is_required for key in shape.keys.values()) else empty_when_nothing(node)
     if shape.short == "min..max":
         return _expanded_range(node)
     if shape.short:
@@ -63,7 +63,8 @@ def _expanded_range(node: Scalar) -> Node:
     )
 
 
-def _empty_map(node: Node) -> Node:
+def empty_when_nothing(node: Node) -> Node:
+    """`serve:` with nothing below it, as it is when everything below is commented out."""
     if isinstance(node, Scalar) and node.is_nothing:
         return Map(node.key, node.place, node.key_place, {})
     return node

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
 from mlship.config import not_yet, rules
-from mlship.config.expand import expanded, merged, places
+from mlship.config.expand import empty_when_nothing, expanded, merged, places
 from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
 from mlship.config.report import Report
 from mlship.config.schema import SAME_EVERYWHERE, Document, Model, TargetName
 from mlship.config.validate import DOCUMENT, Validator, document
-from mlship.config.words import clipped, either, nearest
+from mlship.config.words import clipped, either, nearest, shown_path
 from mlship.errors import MlshipError
 
 FILE_NAME = "mlship.yaml"
@@ -38,7 +40,7 @@ def find_file(folder: Path) -> Path:
             return file
     misnamed = start / "mlship.yml"
     fix = f"mv mlship.yml {FILE_NAME}" if misnamed.exists() else "mlship init --model FILE"
-    raise MlshipError(f"there is no {FILE_NAME} in this folder or above it", clipped(str(start)), fix, code="no-file")
+    raise MlshipError(f"there is no {FILE_NAME} in this folder or above it", shown_path(start), fix, code="no-file")
 
 
 def _refuse_foreign(file: Path, start: Path) -> None:
@@ -46,8 +48,8 @@ def _refuse_foreign(file: Path, start: Path) -> None:
     if owner not in (0, os.getuid(), start.stat().st_uid):
         raise MlshipError(
             f"{FILE_NAME} was found in a parent folder, and belongs to another user (uid {owner})",
-            clipped(str(file)),
-            f"if you trust it: -f {clipped(str(file))}",
+            shown_path(file),
+            f"if you trust it: -f {shown_path(file)}",
             code="foreign-file",
         )
 
@@ -71,7 +73,9 @@ def load_project(file: Path, environment: str = "", target: str = "") -> Project
     if environment and environment not in environments:
         _report_unknown(environment, whole, report)
     Validator(report, is_whole=False).fields(base, DOCUMENT)
-    projects = {name: _project(node, file, name, report) for name, node in _variants(base, environments, environment)}
+    home = file.absolute().parent
+    resolve = cache(lambda path: (home / path).resolve())
+    projects = {name: _project(node, file, name, resolve, report) for name, node in _variants(base, environments, environment)}
     if len(report):
         raise report.error()
     project = projects[environment]
@@ -101,7 +105,7 @@ def _environments(whole: Map, report: Report) -> Mapping[str, Map]:
         what = f"there are {len(section.entries)} environments, more than {MAX_ENVIRONMENTS}"
         report.add(section.key_place, section.key, what, "keep other projects in files of their own", "too-many-environments")
         return {}
-    environments = {name: expanded(node, DOCUMENT) for name, node in section.entries.items()}
+    environments = {name: expanded(empty_when_nothing(node), DOCUMENT) for name, node in section.entries.items()}
     for node in environments.values():
         _report_same_everywhere(node, report)
     return {name: node for name, node in environments.items() if isinstance(node, Map)}
@@ -140,11 +144,13 @@ def _without_fixed(over: Map) -> Mapping[str, Node]:
     return {name: node for name, node in over.entries.items() if name not in SAME_EVERYWHERE}
 
 
-def _project(root: Map, file: Path, environment: str, report: Report) -> Project:
+def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], Path], report: Report) -> Project:
     """One variant, judged by the schema, by the rules across keys, and by what is built already."""
     said = document(root, report)
-    facts = rules.Facts(said, root, file.absolute().parent)
-    for problem in (*rules.problems(facts), *not_yet.problems(facts)):
+    facts = rules.Facts(said, root, resolve)
+    for problem in chain(rules.problems(facts), not_yet.problems(facts)):
+        if report.is_full:
+            break
         place, key = _spot(root, problem.path)
         report.add(place, key, problem.what, problem.fix, problem.code)
     return Project(

@@ -6,6 +6,7 @@ Size, depth, number of values, anchors and tags are judged on the parser's event
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,16 @@ import yaml
 
 from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.report import Report
-from mlship.config.words import clipped, named, unseen_in_file
+from mlship.config.words import clipped, named, shown_path, unseen_in_file
 from mlship.errors import MlshipError
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 32
-MAX_VALUES = 10_000  # the annotated example, which has every key, has about 250
+MAX_VALUES = 5_000  # keys counted; the annotated example, which has every key, has about 250
+
+# Thousands of %TAG lines keep libyaml busy for seconds.
+_DIRECTIVE = re.compile("^%", re.MULTILINE)
+_EMPTY = ("the file is empty", "two lines are enough: name: NAME and model: FILE")
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -30,7 +35,7 @@ def read_text(file: Path) -> str:
     raw = _read_bytes(file)
     if len(raw) > MAX_BYTES:
         raise MlshipError(
-            "the file is larger than 1 MiB", clipped(str(file)), "keep data out of it: name files instead", code="too-large"
+            "the file is larger than 1 MiB", shown_path(file), "keep data out of it: name files instead", code="too-large"
         )
     try:
         return raw.decode("utf-8").removeprefix("\ufeff")
@@ -45,7 +50,7 @@ def read_text(file: Path) -> str:
 
 
 def _read_bytes(file: Path) -> bytes:
-    place = clipped(str(file))
+    place = shown_path(file)
     try:
         # Looked at before it is opened: opening some devices acts. Looked at again after: it may have been exchanged.
         _refuse_special(file.stat(), place)
@@ -74,11 +79,12 @@ def compose(text: str, report: Report) -> Map | None:
     """
     offset = unseen_in_file(text)
     if offset >= 0:
-        line = text.count("\n", 0, offset) + 1
-        column = offset - (text.rfind("\n", 0, offset) + 1) + 1
-        report.add(
-            Place(line, column), "", f"the character {named(text[offset])} is not allowed", "delete it", "control-character"
-        )
+        what = f"the character {named(text[offset])} is not allowed"
+        report.add(_place_of(text, offset), "", what, "delete it", "control-character")
+        return None
+    if directive := _DIRECTIVE.search(text):
+        what = "lines that start with % are not read: this is YAML 1.2, without tags"
+        report.add(_place_of(text, directive.start()), "", what, "delete the line", "directive")
         return None
     try:
         return _Composer(text, report).document()
@@ -93,6 +99,11 @@ def compose(text: str, report: Report) -> Map | None:
     except yaml.YAMLError as error:
         report.add(Place(1, 1), "", f"this is not YAML: {clipped(str(error))}", "", "syntax")
     return None
+
+
+def _place_of(text: str, offset: int) -> Place:
+    line_start = text.rfind("\n", 0, offset) + 1
+    return Place(text.count("\n", 0, offset) + 1, offset - line_start + 1)
 
 
 class _Refused(Exception):
@@ -110,11 +121,9 @@ class _Composer:
 
     def document(self) -> Map | None:
         next(self._events)  # the stream's start
-        start = next(self._events)
-        if isinstance(start, yaml.StreamEndEvent):
-            self._stop(start, "", "the file is empty", "two lines are enough: name: NAME and model: FILE", "empty")
-        if start.version not in (None, (1, 2)):
-            self._stop(start, "", "the file asks for another YAML than 1.2", "delete the line %YAML", "yaml-version")
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            self._report.add(Place(1, 1), "", *_EMPTY, "empty")
+            return None
         root = self._node(next(self._events), "", None, 1)
         next(self._events)  # the document's end
         following = next(self._events)
@@ -125,8 +134,7 @@ class _Composer:
         if isinstance(root, Map):
             return root
         if isinstance(root, Scalar) and root.is_nothing:
-            what, fix = "the file is empty", "two lines are enough: name: NAME and model: FILE"
-            self._report.add(root.place, "", what, fix, "empty")
+            self._report.add(Place(1, 1), "", *_EMPTY, "empty")
         else:
             self._report.add(
                 root.place, "", f"the file is {_kind(root)}, not a map of keys", "start with name: NAME", "not-a-map"

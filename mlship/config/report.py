@@ -6,17 +6,19 @@ from mlship.config.nodes import Place
 from mlship.config.words import clipped
 from mlship.errors import Finding, FindingsError
 
-_TOLD = 50  # more than anyone mends before running it again
+_MOST = 50  # more than anyone mends before running it again
 
 
 class Report:
-    """Findings by place; the same finding, seen in several environments, counts once."""
+    """Findings by place; the same finding, seen in several environments, counts once. After 50 it takes no more."""
 
     def __init__(self, file_name: str) -> None:
         self._file = clipped(file_name)
         self._found: dict[tuple[Place, str, str], Finding] = {}
 
     def add(self, place: Place, key: str, what: str, fix: str = "", code: str = "configuration") -> None:
+        if self.is_full:
+            return
         where = f"{self._file}:{place.line}:{place.column} {key}".rstrip()
         self._found.setdefault((place, key, what), Finding(what, where, fix, code=code))
 
@@ -25,18 +27,12 @@ class Report:
 
     @property
     def is_full(self) -> bool:
-        """More than are told: near matches are not worth looking for any more."""
-        return len(self._found) > _TOLD
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """In the order of the file; at most 50, the last one then says how many more."""
-        ordered = [self._found[key] for key in sorted(self._found, key=lambda key: (key[0].line, key[0].column))]
-        if len(ordered) <= _TOLD:
-            return tuple(ordered)
-        return (*ordered[:_TOLD], Finding(f"{len(ordered) - _TOLD} more problems are not shown", self._file, code="more"))
+        """Nothing more needs to be looked for."""
+        return len(self._found) >= _MOST
 
     def error(self) -> FindingsError:
-        """All of it, as what the command ends with."""
-        count = len(self._found)
-        return FindingsError(f"{self._file} has {count} problem{'s' if count > 1 else ''}", self.findings, code="configuration")
+        """All of it in the order of the file, as what the command ends with."""
+        ordered = [self._found[key] for key in sorted(self._found, key=lambda key: (key[0].line, key[0].column))]
+        count = f"{len(ordered)} problem{'s' if len(ordered) > 1 else ''}"
+        title = f"{self._file} has {f'at least {count}; these are some' if self.is_full else count}"
+        return FindingsError(title, ordered, code="configuration")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,14 @@ from mlship.config.words import clipped
 
 @dataclass(frozen=True)
 class Facts:
-    """One variant of the file. root: as it is written, with short forms expanded. folder: where mlship.yaml lies."""
+    """One variant of the file. root: as it is written, with short forms expanded.
+
+    resolve: a path of the file -> where it really leads, links followed; `resolve("")` is the folder of mlship.yaml.
+    """
 
     document: Document
     root: Map
-    folder: Path
+    resolve: Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,10 @@ def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def code_stays_inside(facts: Facts) -> Iterator[Problem]:
     """Code goes into the image: a path or a link that leads out of the project's folder would carry other people's files."""
-    home = facts.folder.resolve()
+    home = facts.resolve("")
     for path, model in models_of(facts):
         for text in model.code:
-            real = (home / text).resolve()
+            real = facts.resolve(text)
             spot = (*path, "code", text)
             if real == home:
                 fix = "name the packages and modules that the model needs"
@@ -156,7 +160,7 @@ def _url_problem(text: str, schemes: tuple[str, ...], with_user: bool = False) -
 
 
 def _without_user(text: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    return re.sub(r"//[^/]*@", "//***@", text)
 
 
 def addresses_are_addresses(facts: Facts) -> Iterator[Problem]:
@@ -191,8 +195,8 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
     for path, items in lists:
-        for item in dict.fromkeys(items):
-            if items.count(item) > 1:
+        for item, count in Counter(items).items():
+            if count > 1:
                 yield Problem((*path, item), f"{clipped(item)} stands twice", "keep one of them")
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 # Unicode's Bidi_Control property and the invisible joiners that hide text: what is read is then not what is applied
 # (CVE-2021-42574, "Trojan Source").
-_HIDING = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+_HIDING = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff"
 _UNSEEN = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_HIDING}\ud800-\udfff]")
-_UNSEEN_IN_A_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029{_HIDING}\ud800-\udfff]")
+_UNSEEN_IN_A_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029{_HIDING}]|\r(?!\n)")
 
 
 def clipped(text: str, longest: int = 60) -> str:
     """The text on one line, without anything that a terminal would act on, cut off after `longest` characters."""
     short = text if len(text) <= longest else f"{text[:longest]}..."
     return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", short)
+
+
+def shown_path(path: Path) -> str:
+    """The whole path on one line, safe to show."""
+    return clipped(str(path), longest=4096)
 
 
 def unseen(text: str) -> str:
