@@ -62,8 +62,12 @@ class Runner(Protocol):
     def stream(self, command: Command, line: Callable[[str], None]) -> Result:
         """Like run; each line of standard error goes to `line` as it comes."""
 
-    def start(self, command: Command, *, log: Path | None = None, detached: bool = False) -> Process:
-        """Starts and does not wait. detached: its own session, survives this process. log: takes stdout and stderr."""
+    def start(self, command: Command, *, log: Path | None = None, detached: bool = False, attached: bool = False) -> Process:
+        """Starts and does not wait.
+
+        log: takes stdout and stderr; without it they are thrown away, or with `attached` go where this process's standard
+        error goes. detached: its own session, survives this process.
+        """
 
 
 class Process(Protocol):
@@ -121,8 +125,8 @@ class LocalRunner:
             line(raw.decode(errors="replace").rstrip())
         return Result(process.wait(), b"".join(said), b"")
 
-    def start(self, command: Command, *, log: Path | None = None, detached: bool = False) -> Process:
-        output: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
+    def start(self, command: Command, *, log: Path | None = None, detached: bool = False, attached: bool = False) -> Process:
+        output: int | IO[bytes] = log.open("ab") if log else 2 if attached else subprocess.DEVNULL
         try:
             return subprocess.Popen(
                 command.argv,

@@ -50,6 +50,11 @@ def server_sources() -> Iterator[Entry]:
         yield from without_bytecode(entries_of_folder(package / part, f"{SERVER}/mlship/{part}"))
 
 
+def server_digest() -> str:
+    """Hex sha256 over the files of the closed parts: an image changes when they do."""
+    return _digest(tuple(server_sources()))
+
+
 def _digest(sources: tuple[Entry, ...]) -> str:
     lines = [
         f"{hashlib.sha256(entry.source.read_bytes()).hexdigest()}  {entry.path}"

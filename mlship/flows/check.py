@@ -1,0 +1,64 @@
+"""check: everything that can be known without building. Writes nothing."""
+
+from __future__ import annotations
+
+from mlship.errors import Finding, MlshipError
+from mlship.flows.context import Context, Where
+from mlship.flows.gather import Gathered, gather
+from mlship.flows.opening import project_of
+from mlship.flows.reports import inputs_line
+from mlship.flows.results import Checked, ModelReport
+from mlship.flows.training import load_in_training
+from mlship.frameworks.base import Loaded, ModelSpec
+
+
+def check(context: Context, where: Where, *, python: str = "") -> Checked:
+    """Reads the configuration, the model files and the training environment, and loads each model there in a closed child.
+
+    What is wrong stands in `findings`; the command's exit code follows from them.
+    """
+    gathered = gather(context, project_of(context, where), python)
+    loaded, findings = _load_all(context, gathered)
+    return Checked(
+        project=gathered.project.name,
+        models=tuple(_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
+        environment=gathered.environment.source,
+        python=gathered.environment.version,
+        findings=(*gathered.findings, *findings),
+    )
+
+
+def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], tuple[Finding, ...]]:
+    python = gathered.environment.python
+    if python is None:
+        source = gathered.environment.source
+        note = f"models are loaded for the first time at build: {source} names packages, not an interpreter"
+        return {}, (Finding(note, severity="note", code="not-loaded"),)
+    if any(finding.severity == "error" for finding in gathered.findings):
+        return {}, ()
+    loaded: dict[str, Loaded] = {}
+    findings: list[Finding] = []
+    for spec in gathered.specs:
+        context.progress.step("check", f"{spec.name} loads in {gathered.environment.source}")
+        try:
+            loaded[spec.name] = load_in_training(context, python, spec)
+        except MlshipError as error:
+            where = error.where or gathered.project.at("model.uri")
+            findings.append(Finding(error.what, where, error.fix, code=error.code))
+    return loaded, tuple(findings)
+
+
+def _report(spec: ModelSpec, loaded: Loaded | None) -> ModelReport:
+    return ModelReport(
+        name=spec.name,
+        framework=spec.framework,
+        title=loaded.title if loaded else "",
+        path=spec.uri,
+        size=spec.size,
+        sha256=spec.sha256,
+        inputs=inputs_line(loaded.signature) if loaded else "",
+        sample=len(spec.sample),
+        code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
+        trust=spec.trust,
+        versions=dict(loaded.versions if loaded else spec.versions),
+    )

@@ -1,0 +1,114 @@
+"""Everything that a build starts from, read once: models, own code, training environment, requirements. Changes nothing."""
+
+from __future__ import annotations
+
+import platform as machine
+from dataclasses import dataclass
+
+from mlship.config.project import Project
+from mlship.errors import Finding, FindingsError
+from mlship.flows.context import Context
+from mlship.frameworks.base import ModelSpec
+from mlship.frameworks.specs import model_spec
+from mlship.image.closure import version_findings
+from mlship.image.environment import TrainingEnvironment
+from mlship.image.find_environment import find_environment
+from mlship.image.indexes import Indexes, find_indexes
+from mlship.image.requirements_files import Requirements, requirements_of
+
+_MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """minor: of the image's Python, `3.11`. findings: warnings and notes only, once `refuse_errors` let it pass."""
+
+    project: Project
+    specs: tuple[ModelSpec, ...]
+    environment: TrainingEnvironment
+    requirements: Requirements
+    indexes: Indexes
+    platform: str
+    minor: str
+    findings: tuple[Finding, ...]
+
+
+def gather(context: Context, project: Project, python: str = "") -> Gathered:
+    """python: what `--python` says. Raises MlshipError where there is nothing to start from; mistakes stand in findings."""
+    specs, findings = specs_of(project)
+    modules = tuple(sorted({module for spec in specs for module in spec.modules}))
+    environment = find_environment(
+        project.root,
+        python=python,
+        requirements=project.build.requirements,
+        environ=context.environ,
+        runner=context.runner,
+        modules=modules,
+        python_version=project.build.python or "",
+    )
+    platform = wanted_platform(project)
+    requirements = requirements_of(environment, modules, project_root=project.root, own=own_modules(specs), platform=platform)
+    return Gathered(
+        project=project,
+        specs=specs,
+        environment=environment,
+        requirements=requirements,
+        indexes=find_indexes(project.root, environ=context.environ, python=environment.python),
+        platform=platform,
+        minor=project.build.python or environment.minor,
+        findings=(
+            *findings,
+            *recorded_findings(specs, environment),
+            *minor_findings(project, environment),
+            *requirements.findings,
+        ),
+    )
+
+
+def refuse_errors(gathered: Gathered) -> Gathered:
+    """Raises FindingsError with every finding when one of them is an error."""
+    errors = [finding for finding in gathered.findings if finding.severity == "error"]
+    if errors:
+        count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise FindingsError(f"{gathered.project.name} has {count}", gathered.findings)
+    return gathered
+
+
+def specs_of(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
+    """Reads every model's files; loads none."""
+    pairs = [model_spec(project, name, model) for name, model in project.models]
+    return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
+
+
+def wanted_platform(project: Project) -> str:
+    """What the file says, else this machine's."""
+    return project.build.platforms[0] if project.build.platforms else _MACHINES.get(machine.machine().lower(), "linux/amd64")
+
+
+def own_modules(specs: tuple[ModelSpec, ...]) -> tuple[str, ...]:
+    """Import names of the user's own code: the first part of each file's path, without `.py`."""
+    return tuple(sorted({file.name.partition("/")[0].removesuffix(".py") for spec in specs for file in spec.code}))
+
+
+def recorded_findings(specs: tuple[ModelSpec, ...], environment: TrainingEnvironment) -> tuple[Finding, ...]:
+    """What the models recorded of their packages against the environment; a file of requirements is judged after locking."""
+    if environment.file is not None:
+        return ()
+    found = {name: distribution.version for name, distribution in environment.distributions.items()}
+    return tuple(finding for spec in specs for finding in version_findings(spec.versions, found, environment.source))
+
+
+def minor_findings(project: Project, environment: TrainingEnvironment) -> tuple[Finding, ...]:
+    """`build.python` against the interpreter that trained the model."""
+    wanted = project.build.python
+    if wanted is None or environment.python is None or wanted == environment.minor:
+        return ()
+    return (
+        Finding(
+            f"build.python is {wanted}, but {environment.source} is Python {environment.version}",
+            project.at("build.python"),
+            f'leave it out, or write python: "{environment.minor}"',
+            "warning",
+            "other-python",
+        ),
+    )

@@ -1,0 +1,167 @@
+"""init: a model file, and perhaps its data -> mlship.yaml and sample.json. Writes nothing until everything is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlship.config.project import Project
+from mlship.config.schema import Model
+from mlship.config.starter import project_name, starter_text
+from mlship.disk import write_atomic
+from mlship.errors import Finding, MlshipError
+from mlship.flows.context import Context
+from mlship.flows.gather import Gathered, gather
+from mlship.flows.reports import inputs_line
+from mlship.flows.results import Initialised, ModelReport
+from mlship.flows.training import load_in_training
+from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.propose import Proposal, propose
+from mlship.frameworks.sample import sample_from_data
+
+FILE = "mlship.yaml"
+SAMPLE = "sample.json"
+# File names that say nothing about the project: then its folder names it.
+_COMMON_STEMS = frozenset({"model", "pipeline", "estimator", "clf", "classifier", "regressor", "best", "final", "trained"})
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the training environment told; loaded is None when it could not be asked, and findings say why."""
+
+    gathered: Gathered | None
+    loaded: Loaded | None
+    rows: tuple[Any, ...]
+    findings: tuple[Finding, ...]
+
+
+def init(
+    context: Context,
+    model: Path,
+    *,
+    name: str = "",
+    data: Path | None = None,
+    python: str = "",
+    force: bool = False,
+    target: str = "",
+) -> Initialised:
+    """Writes both files into the current folder. An existing file that differs is kept unless `force`.
+
+    Raises MlshipError for a model that cannot be read or is not safe to load, naming what to do; nothing is written then.
+    """
+    proposal = propose(model, context.cwd)
+    project = _project(context, model, name, proposal, target or _default_target(context))
+    learned = _learn(context, project, data, python)
+    files = _files(project, learned.rows)
+    _refuse_overwriting(context.cwd, files, force)
+    for path, content in files.items():
+        write_atomic(path, content)
+    return Initialised(
+        file=context.cwd / FILE,
+        written=tuple(files),
+        kept=(),
+        model=_report(project, learned),
+        findings=learned.findings,
+    )
+
+
+def _project(context: Context, model: Path, name: str, proposal: Proposal, target: str) -> Project:
+    uri = _relative(model, context.cwd)
+    chosen = name or (context.cwd.name if model.stem.lower() in _COMMON_STEMS else model.name)
+    described = Model(
+        uri=uri,
+        framework=proposal.framework if proposal.framework == "python" else None,
+        code=proposal.code,
+        trust=proposal.trust,
+        loader=proposal.loader or None,
+    )
+    final = name if name else project_name(chosen)
+    return Project(file=context.cwd / FILE, name=final, environment="", target=target, models=((final, described),))
+
+
+def _learn(context: Context, project: Project, data: Path | None, python: str) -> Learned:
+    """Loads the model where it was trained: its features choose the columns of the data."""
+    try:
+        gathered = gather(context, project, python)
+    except MlshipError as error:
+        if data is not None or python:
+            raise
+        return Learned(None, None, (), (Finding(error.what, error.where, error.fix, "warning", error.code),))
+    errors = tuple(replace(finding, severity="warning") for finding in gathered.findings if finding.severity == "error")
+    notes = tuple(finding for finding in gathered.findings if finding.severity != "error")
+    interpreter = gathered.environment.python
+    if interpreter is None:
+        return Learned(gathered, None, (), (*errors, *notes))
+    context.progress.step("check", f"{project.name} loads in {gathered.environment.source}")
+    loaded = load_in_training(context, interpreter, gathered.specs[0])
+    rows = sample_from_data(data, loaded.signature, context.runner, interpreter, context.home) if data else ()
+    return Learned(gathered, loaded, rows, (*errors, *notes))
+
+
+def _files(project: Project, rows: tuple[Any, ...]) -> dict[Path, bytes]:
+    """The sample first: a killed init leaves no configuration that names a missing file."""
+    model = project.models[0][1]
+    text = starter_text(
+        project.name,
+        model.uri,
+        code=model.code,
+        trust=model.trust,
+        sample=SAMPLE if rows else "",
+        framework=model.framework or "",
+        loader=model.loader or "",
+        target="" if project.target == "local" else project.target,
+    )
+    files = {project.root / SAMPLE: _sample_text(rows)} if rows else {}
+    return {**files, project.file: text.encode()}
+
+
+def _sample_text(rows: tuple[Any, ...]) -> bytes:
+    lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
+    return f'{{"instances": [\n{lines}\n]}}\n'.encode()
+
+
+def _refuse_overwriting(folder: Path, files: dict[Path, bytes], force: bool) -> None:
+    changed = [path.name for path, content in files.items() if path.exists() and path.read_bytes() != content]
+    if changed and not force:
+        raise MlshipError(
+            f"{' and '.join(changed)} exist{'s' if len(changed) == 1 else ''} here already and would change",
+            str(folder),
+            "mlship init --force replaces them, or work in another folder with -C",
+            code="exists",
+        )
+
+
+def _default_target(context: Context) -> str:
+    """docker where an engine answers, else this machine itself."""
+    from mlship.targets.docker.engine import answers
+
+    return "docker" if answers(context.environ) else "local"
+
+
+def _relative(model: Path, folder: Path) -> str:
+    absolute = model if model.is_absolute() else folder / model
+    try:
+        return absolute.relative_to(folder).as_posix()
+    except ValueError:
+        return str(model)
+
+
+def _report(project: Project, learned: Learned) -> ModelReport:
+    spec: ModelSpec | None = learned.gathered.specs[0] if learned.gathered else None
+    model = project.models[0][1]
+    loaded = learned.loaded
+    return ModelReport(
+        name=project.name,
+        framework=spec.framework if spec else model.framework or "",
+        title=loaded.title if loaded else "",
+        path=model.uri,
+        size=spec.size if spec else 0,
+        sha256=spec.sha256 if spec else "",
+        inputs=inputs_line(loaded.signature) if loaded else "",
+        sample=len(learned.rows),
+        code=model.code,
+        trust=model.trust,
+        versions=dict(spec.versions) if spec else {},
+    )

@@ -1,0 +1,159 @@
+"""Gathered facts and a lock -> the layers of an image, bottom to top, and the model loaded in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlship
+from mlship.flows.gather import Gathered
+from mlship.flows.locking import base_of
+from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.child import ChildPython, load_in_child
+from mlship.image.apt import Archive
+from mlship.image.base import glibc
+from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, folder_layer, scratch
+from mlship.image.lock import Lock
+from mlship.image.manifest import manifest, model_entry, model_path
+from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
+from mlship.image.server_layer import server_layer
+from mlship.image.wheels import install, server_packages, server_wheels, wheels_key
+from mlship.image.workplace import Workplace
+from mlship.oci.image import Layer
+from mlship.oci.rootfs import assemble, command
+from mlship.server.manifest import Manifest, to_json
+
+# A model that needs longer than this to load at build is not served by anything that waits for it.
+LOAD_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The finished layers with what was learned on the way. loaded: by model name."""
+
+    layers: tuple[Layer, ...]
+    manifest: Manifest
+    loaded: Mapping[str, Loaded]
+    packages: Path
+
+
+def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Layers:
+    """Makes what is not there yet, then loads every model with the image's own interpreter.
+
+    Raises MlshipError with exit 5 when a model does not load or predict there.
+    """
+    lower, packages = _lower_layers(workplace, gathered, lock, archive)
+    models = tuple(_model_layer(workplace, spec) for spec in gathered.specs)
+    code = _code_layers(workplace, gathered)
+    with _rootfs(workplace, (*lower, *models, *code)) as root:
+        loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
+    signatures = {name: found.signature for name, found in loaded.items()}
+    described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
+    return Layers((*lower, *models, *code, _configuration(workplace, described)), described, loaded, packages)
+
+
+def image_config(gathered: Gathered, python: str) -> ImageConfig:
+    """Pure. python: minor version, `3.11`."""
+    start = entrypoint(f"/usr/bin/python{python}")
+    models = ",".join(spec.name for spec in gathered.specs)
+    labels = {
+        "mlship.project": gathered.project.name,
+        "org.opencontainers.image.title": gathered.project.name,
+        "org.opencontainers.image.description": f"model server for {models}",
+    }
+    return ImageConfig(entrypoint=start.argv, cmd=("serve",), env=start.environ, labels=labels)
+
+
+def _lower_layers(
+    workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None
+) -> tuple[tuple[Layer, ...], Path]:
+    """Base, packages, server: what stays the same while only the model changes."""
+    base_plan = base_of(lock, gathered.project.build.packages)
+    base = base_layer(workplace, base_plan, archive)
+    compiled = compiler(base_plan, base)
+    c_library = glibc(base_plan)
+    packages = install(
+        lock.wheels,
+        python_minor=lock.python,
+        platform=lock.platform,
+        glibc=c_library,
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        project_root=gathered.project.root,
+        python=gathered.environment.python,
+    )
+    imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
+    packages_layer = folder_layer(
+        workplace,
+        "packages",
+        "packages",
+        packages,
+        PACKAGES,
+        inputs=wheels_key(lock.wheels, lock.python, lock.platform),
+        bytecode=Bytecode(compiled, modules=imported) if compiled else None,
+    )
+    own = server_wheels(
+        workplace.home,
+        python_minor=lock.python,
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        progress=workplace.progress,
+        project_root=gathered.project.root,
+        platform=lock.platform,
+        glibc=c_library,
+    )
+    server = server_layer(workplace, own, inputs=server_packages(), compiler=compiled)
+    return (base, packages_layer, server), packages
+
+
+def _model_layer(workplace: Workplace, spec: ModelSpec) -> Layer:
+    workplace.progress.step("model", spec.name)
+    path = model_path(spec)
+    single = len(spec.files) == 1 and not path.endswith(f"/{spec.name}")
+    targets = {file.name: f"{ROOT}/{path}" if single else f"{ROOT}/{path}/{file.name}" for file in spec.files}
+    files = tuple(LayerFile(targets[file.name], file.path) for file in spec.files)
+    key = files_key((targets[file.name], file.sha256) for file in spec.files)
+    return files_layer(workplace, LayerPlan("model", spec.name, files, key))
+
+
+def _code_layers(workplace: Workplace, gathered: Gathered) -> tuple[Layer, ...]:
+    """One layer for the code of all models; none when there is none."""
+    files = {file.name: file for spec in gathered.specs for file in spec.code}
+    if not files:
+        return ()
+    planned = tuple(LayerFile(f"{CODE}/{name}", file.path) for name, file in sorted(files.items()))
+    key = files_key((f"{CODE}/{name}", file.sha256) for name, file in files.items())
+    return (files_layer(workplace, LayerPlan("code", "code", planned, key)),)
+
+
+def _configuration(workplace: Workplace, described: Manifest) -> Layer:
+    content = to_json(described)
+    key = files_key([(MANIFEST, content.decode())])
+    return files_layer(workplace, LayerPlan("configuration", "manifest", (LayerFile(MANIFEST, content=content),), key))
+
+
+@contextmanager
+def _rootfs(workplace: Workplace, layers: tuple[Layer, ...]) -> Iterator[Path]:
+    """The layers as a root file system that is gone afterwards."""
+
+    with scratch(workplace) as folder:
+        yield assemble(workplace.layout, layers, folder / "rootfs", workplace.home)
+
+
+def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loaded:
+    workplace.progress.step("check", f"{spec.name} loads in the image")
+    start = entrypoint(f"/usr/bin/python{python}")
+    run = command(root, (*start.argv[:3],), start.environ)
+    child = ChildPython(run.argv, dict(run.environ or {}))
+    return load_in_child(
+        workplace.runner,
+        child,
+        model_entry(spec),
+        root / ROOT.lstrip("/"),
+        spec.sample or None,
+        timeout_s=LOAD_TIMEOUT_S,
+    )

@@ -1,0 +1,97 @@
+"""mlship.lock: used as it is while nothing that it depends on has changed, else resolved anew and written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mlship.errors import Exit, FindingsError, MlshipError
+from mlship.flows.gather import Gathered
+from mlship.image.apt import Archive
+from mlship.image.base import base_plan, glibc
+from mlship.image.closure import version_findings
+from mlship.image.lock import Lock
+from mlship.image.lock_file import NAME, locked_for, read_lock, with_lock, write_lock
+from mlship.image.plan import BasePlan
+from mlship.image.resolve import lock as resolve
+from mlship.image.workplace import Workplace
+
+
+def lock_inputs(gathered: Gathered) -> str:
+    """sha256 hex over everything that the lock depends on and that is known before asking an archive or an index. Pure."""
+    facts = {
+        "requirements": gathered.requirements.digest,
+        "python": gathered.minor,
+        "platform": gathered.platform,
+        "packages": sorted(gathered.project.build.packages),
+        "base": gathered.project.build.base,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def lock_path(gathered: Gathered) -> Path:
+    return gathered.project.root / NAME
+
+
+def current_lock(gathered: Gathered) -> Lock | None:
+    """The lock on disk when it still fits, else None. Starts no program and asks nobody."""
+    return locked_for(read_lock(lock_path(gathered)), gathered.platform, lock_inputs(gathered))
+
+
+def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool) -> Lock:
+    """The lock to build from. frozen: raises MlshipError (exit 5) instead of resolving anew."""
+    lock = current_lock(gathered)
+    if lock is not None:
+        return lock
+    if frozen:
+        raise MlshipError(
+            f"{NAME} does not fit {gathered.environment.source} and mlship.yaml any more",
+            str(lock_path(gathered)),
+            "mlship build without --locked resolves anew; commit the changed lock",
+            exit=Exit.BUILD_FAILED,
+            code="lock-drift",
+        )
+    new = _resolved(workplace, gathered, archive)
+    _refuse_other_versions(gathered, new)
+    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new))
+    return new
+
+
+def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
+    """The base as it is locked. requested: build.packages."""
+    return BasePlan(lock.suite, lock.platform, f"/usr/bin/python{lock.python}", lock.system, tuple(sorted(set(requested))))
+
+
+def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> Lock:
+    if archive is None:
+        raise MlshipError(
+            "there is no package archive to take the base from",
+            fix="set build.mirror in mlship.yaml; mlship doctor says more",
+            code="no-archive",
+        )
+    base = base_plan(workplace, archive, gathered.minor, platform=gathered.platform, packages=gathered.project.build.packages)
+    resolution = resolve(
+        gathered.requirements,
+        python_minor=gathered.minor,
+        platform=gathered.platform,
+        glibc=glibc(base),
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        python=gathered.environment.python,
+    )
+    return Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
+
+
+def _refuse_other_versions(gathered: Gathered, lock: Lock) -> None:
+    """With a file of requirements the versions are only known now."""
+    if gathered.environment.file is None:
+        return
+    found = {wheel.name: wheel.version for wheel in lock.wheels}
+    findings = [
+        finding for spec in gathered.specs for finding in version_findings(spec.versions, found, gathered.environment.source)
+    ]
+    if any(finding.severity == "error" for finding in findings):
+        raise FindingsError(f"{gathered.environment.source} does not fit the model", findings)

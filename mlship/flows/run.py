@@ -1,0 +1,89 @@
+"""run: serves in the foreground until it is interrupted, from the image's own files or from the user's environment."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlship
+from mlship.errors import MlshipError
+from mlship.flows.build import built_record, workplace_of
+from mlship.flows.context import Context, Where
+from mlship.flows.gather import Gathered, gather, refuse_errors
+from mlship.flows.opening import project_of
+from mlship.flows.training import load_in_training, staged
+from mlship.frameworks.child import child_python
+from mlship.image.manifest import manifest
+from mlship.image.plan import entrypoint
+from mlship.image.wheels import server_wheels
+from mlship.oci.rootfs import assemble, command
+from mlship.runner import Command, Process
+from mlship.server.manifest import to_json
+
+DRAIN_S = 30.0  # how long requests under way may take after an interrupt
+
+
+def run(context: Context, where: Where, *, source: bool = False, port: int | None = None, python: str = "") -> int:
+    """The server's exit code. port: 8080 when left out. source: the training environment's Python runs the server (macOS too)."""
+    project = project_of(context, where)
+    settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": "r0-source" if source else "r0-image", **dict(project.env)}
+    settings["PORT"] = str(port or 8080)
+    if source:
+        with _from_source(context, refuse_errors(gather(context, project, python)), settings) as started:
+            return _serve(context, started)
+    record = built_record(context, project, python)
+    workplace = workplace_of(context)
+    image = workplace.layout.find(record.content)
+    with tempfile.TemporaryDirectory(prefix="mlship-run-") as folder:
+        root = assemble(workplace.layout, image, Path(folder) / "rootfs", context.home)
+        config = image.config["config"]
+        environ = {**dict(line.split("=", 1) for line in config["Env"]), **settings}
+        return _serve(context, command(root, (*config["Entrypoint"], "serve"), environ))
+
+
+@contextmanager
+def _from_source(context: Context, gathered: Gathered, settings: dict[str, str]) -> Iterator[Command]:
+    """The training environment's interpreter with the server beside the user's own packages."""
+    python = gathered.environment.python
+    if python is None:
+        raise MlshipError(
+            f"{gathered.environment.source} names packages, not an interpreter",
+            fix="mlship run --source --python PATH, or mlship run without --source",
+            code="no-interpreter",
+        )
+    spec = gathered.specs[0]
+    loaded = load_in_training(context, python, spec)
+    own = server_wheels(
+        context.home,
+        python_minor=gathered.environment.minor,
+        indexes=gathered.indexes,
+        runner=context.runner,
+        progress=context.progress,
+        project_root=gathered.project.root,
+        python=python,
+    )
+    with staged(spec) as root:
+        described = manifest(gathered.project, gathered.specs, {spec.name: loaded.signature}, mlship.__version__)
+        (root / "manifest.json").write_bytes(to_json(described))
+        child = child_python(python, context.home, context.environ, (own, root / "code"))
+        environ = {**child.environ, **settings, "MLSHIP_MANIFEST": str(root / "manifest.json")}
+        start = entrypoint(str(python)).argv
+        yield Command((*child.argv, *start[1:], "serve"), environ=environ)
+
+
+def _serve(context: Context, start: Command) -> int:
+    """Hands an interrupt on and waits for requests under way."""
+    process = context.runner.start(start, attached=True)
+    context.progress.step("serve", f"http://127.0.0.1:{start.whole_environ()['PORT']}  (docs at /docs, Ctrl-C ends it)")
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return _drain(process)
+
+
+def _drain(process: Process) -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(DRAIN_S)

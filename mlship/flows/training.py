@@ -1,0 +1,81 @@
+"""Loading a model in the environment that trained it: what init and check learn from, and what a build is compared with."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlship.errors import Exit, MlshipError
+from mlship.flows.context import Context
+from mlship.flows.gather import Gathered
+from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.child import child_python, load_in_child
+from mlship.image.manifest import model_entry, model_path
+from mlship.releases.release import Proof
+from mlship.targets.base import Answer
+from mlship.targets.verify import difference
+
+LOAD_TIMEOUT_S = 300.0
+
+
+def load_in_training(context: Context, python: Path, spec: ModelSpec) -> Loaded:
+    """Loads the model in a locked-down child of the training environment's interpreter.
+
+    Raises MlshipError with exit 5 and the cause when it does not load there.
+    """
+    with staged(spec) as root:
+        child = child_python(python, context.home, context.environ, (root / "code",))
+        return load_in_child(context.runner, child, model_entry(spec), root, spec.sample or None, timeout_s=LOAD_TIMEOUT_S)
+
+
+def compared_with_training(context: Context, gathered: Gathered, loaded: Mapping[str, Loaded]) -> tuple[str, ...]:
+    """`sample 20/20 equal to .venv` for each model with a sample; nothing where only a file of requirements is known.
+
+    Raises MlshipError with exit 5 when the image answers otherwise than the environment that trained the model.
+    """
+    python = gathered.environment.python
+    checks = []
+    for spec in gathered.specs if python is not None else ():
+        in_image = loaded[spec.name].answers
+        if not spec.sample or in_image is None or python is None:
+            continue
+        context.progress.step("check", f"{spec.name} answers as in {gathered.environment.source}")
+        checks.append(_compared(spec, in_image, load_in_training(context, python, spec), gathered.environment.source))
+    return tuple(checks)
+
+
+def _compared(spec: ModelSpec, in_image: Mapping[str, object], trained: Loaded, source: str) -> str:
+    import json
+
+    tolerance = {"rtol": spec.tolerance.rtol, "atol": spec.tolerance.atol}
+    answer = Answer(200, json.dumps(dict(in_image)).encode())
+    wrong = difference(answer, Proof(spec.sample, trained.answers or {}, tolerance))
+    if wrong:
+        raise MlshipError(
+            f"{spec.name} answers otherwise in the image than in {source}: {wrong}",
+            fix="the packages differ; delete mlship.lock and build again, or widen model.tolerance",
+            exit=Exit.BUILD_FAILED,
+            code="other-answers",
+        )
+    return f"sample {len(spec.sample)}/{len(spec.sample)} equal to {source} (rtol {spec.tolerance.rtol:g})"
+
+
+@contextmanager
+def staged(spec: ModelSpec) -> Iterator[Path]:
+    """The model and its code laid out as in an image, in a folder that is gone afterwards: links, or copies of small files."""
+    with tempfile.TemporaryDirectory(prefix="mlship-") as folder:
+        root = Path(folder)
+        single = len(spec.files) == 1 and not model_path(spec).endswith(f"/{spec.name}")
+        for file in spec.files:
+            place = root / model_path(spec) if single else root / model_path(spec) / file.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file.path.absolute())
+        (root / "code").mkdir()
+        for source in spec.code:
+            place = root / "code" / source.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.path, place)
+        yield root
