@@ -36,12 +36,12 @@ tools:
 # A stamp is newer than pyproject.toml when the environment holds what the file asks for.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo "mlship: installing into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	@echo "mlship: installing what the tests need into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:
