@@ -1,4 +1,4 @@
-"""Load on one loopback port until standard input closes; then one line of JSON with what happened.
+"""Load on one loopback port until standard input closes: `going` when it has begun, in the end one line of JSON with what happened.
 
 python local_load.py PORT CONNECTIONS_PER_SECOND KEPT: open loop, each request on a new connection; and KEPT connections that are
 kept alive, one request every 5 ms each, opened anew only after the server said `Connection: close`.
@@ -21,6 +21,7 @@ class Load:
         self.failures: list[str] = []
         self.releases: collections.Counter[str] = collections.Counter()
         self.slowest = 0.0
+        self.new = 0
         self.over = asyncio.Event()
 
     async def new_connections(self, rate: int) -> None:
@@ -40,6 +41,7 @@ class Load:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             try:
                 await asyncio.wait_for(self.request(reader, writer, "close"), 10)
+                self.new += 1
             finally:
                 writer.close()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
@@ -75,6 +77,9 @@ async def main(port: int, rate: int, kept: int) -> None:
     work = [asyncio.create_task(load.kept()) for _ in range(kept)]
     work.append(asyncio.create_task(load.new_connections(rate)))
     start = time.monotonic()
+    while not load.new and not load.failures:
+        await asyncio.sleep(0.01)
+    print("going", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     load.over.set()
     await asyncio.gather(*work)
@@ -82,7 +87,7 @@ async def main(port: int, rate: int, kept: int) -> None:
     done = sum(load.releases.values())
     print(json.dumps({
         "seconds": seconds, "done": done, "failures": load.failures[:20], "failed": len(load.failures),
-        "releases": load.releases, "slowest_s": load.slowest, "rate": done / seconds,
+        "releases": load.releases, "slowest_s": load.slowest, "new_per_s": load.new / seconds,
     }))  # fmt: skip
 
 
