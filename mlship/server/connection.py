@@ -190,6 +190,8 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         headers = self._headers
         version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise Refusal(400, f"HTTP/{version} is not spoken here; send HTTP/1.1")
         if "host" not in headers and version == "1.1":
             raise Refusal(400, "the header host is missing")
         length = headers.get("content-length")
