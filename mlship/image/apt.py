@@ -195,7 +195,7 @@ def _siblings(suites: list[Suite]) -> Iterator[Suite]:
 def _mirror_suites(mirror: str, codename: str, root: Path) -> tuple[Suite, ...]:
     """A whole source line names one suite; a bare URL stands for every release that it carries."""
     lines = [_with_keys(suite, root) for suite in one_line_sources(f"deb {mirror}")]
-    if not lines:
+    if not lines or not all(_is_sound(suite) for suite in lines):
         address = _mirror_address(mirror)
         stems = sorted((name for family in FAMILIES for name in family), key=lambda name: name != codename)
         lines = [
@@ -206,6 +206,11 @@ def _mirror_suites(mirror: str, codename: str, root: Path) -> tuple[Suite, ...]:
         ]
         return tuple(lines)
     return (*lines, *_siblings(lines))
+
+
+def _is_sound(suite: Suite) -> bool:
+    words = (suite.name, *suite.components)
+    return _scheme(suite) in _SCHEMES and all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+~/-]*", word) for word in words)
 
 
 def _mirror_address(mirror: str) -> str:

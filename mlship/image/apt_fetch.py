@@ -143,7 +143,7 @@ class Fetcher:
                 return None
             answer.raise_for_status()
             with part.open("ab" if answer.status_code == 206 else "wb") as file:
-                for chunk in answer.iter_raw(1 << 18):
+                for chunk in answer.iter_raw():
                     file.write(chunk)
                     count.add(len(chunk))
                     if file.tell() > wanted.size:

@@ -82,10 +82,11 @@ class Packages:
     def _provided(self) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {}
         for found in _PROVIDES.finditer(self._text):
-            start = self._text.rfind(b"\n\n", 0, found.start()) + 2 if found.start() else 0
+            end_before = self._text.rfind(b"\n\n", 0, found.start())
+            start = end_before + 2 if end_before >= 0 else 0
             for alternative in found[1].decode(errors="replace").split(","):
                 name = alternative.partition("(")[0].partition(":")[0].strip()
-                places.setdefault(name, []).append(max(start, 0))
+                places.setdefault(name, []).append(start)
         return places
 
     def named(self, name: str) -> list[Package]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
-from mlship.image.apt import Archive, AptSettings, Suite
+
+from mlship.image.apt import AptSettings, Archive, Suite
 from mlship.runner import Command, Result
 
 SIGNATURE = b"signed by the archive\n"

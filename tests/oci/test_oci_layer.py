@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from mlship.errors import MlshipError
 from mlship.oci.layer import CHUNK, Entry, entries_of_folder, tar, without_bytecode, write_layer
 from mlship.oci.layout import Layout

@@ -3,6 +3,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from mlship.errors import MlshipError
 from mlship.oci.image import CONTENT_LABEL
 from mlship.oci.layer import Entry, write_layer
@@ -124,7 +125,7 @@ def test_a_changed_or_missing_document_is_noticed(tmp_path):
 
 def test_a_damaged_index_is_named(tmp_path):
     (tmp_path / "index.json").write_text("[")
-    with pytest.raises(MlshipError, match="index.json is not an image index"):
+    with pytest.raises(MlshipError, match=r"index.json is not an image index"):
         Layout(tmp_path).images()
 
 
