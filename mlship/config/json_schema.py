@@ -61,6 +61,7 @@ def json_schema() -> Schema:
 def _environment() -> Schema:
     """The same keys again: those that are the same in every environment are left out, and nothing is required."""
     part = _section(DOCUMENT, (), is_whole=False)
+    part["type"] = ["object", "null"]
     part["properties"] = {name: key for name, key in part["properties"].items() if name not in SAME_EVERYWHERE}
     return part
 
@@ -87,8 +88,14 @@ def _key(key: Key, path: tuple[str, ...], is_whole: bool) -> Schema:
     if description:
         written = {"description": description, **{name: value for name, value in written.items() if name != "description"}}
     if key.default not in (msgspec.NODEFAULT, None, (), {}) and not isinstance(key.shape, Section):
-        written["default"] = str(key.default) if isinstance(key.shape, Amount) else key.default
+        written["default"] = _default(key)
     return written
+
+
+def _default(key: Key) -> Any:
+    if isinstance(key.shape, Amount):
+        return str(key.default)
+    return list(key.default) if isinstance(key.default, tuple) else key.default
 
 
 def _shape(shape: Shape, path: tuple[str, ...], is_whole: bool) -> Schema:

@@ -1,0 +1,55 @@
+"""Every key of the schema is either built or refused; nothing is ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlship.config.load import load_project
+from mlship.config.not_yet import BUILT, INSTEAD, TARGETS, VALUES, is_built
+from mlship.config.shapes import Section
+from mlship.config.validate import DOCUMENT
+from mlship.errors import FindingsError
+
+
+def schema_keys(shape: Section, path: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, key in shape.keys.items():
+        yield ".".join((*path, name))
+        if isinstance(key.shape, Section):
+            yield from schema_keys(key.shape, (*path, name))
+
+
+@pytest.mark.parametrize("table", [BUILT, VALUES, INSTEAD])
+def test_every_name_in_the_tables_is_a_key_of_the_schema(table: object) -> None:
+    assert set(table) <= set(schema_keys(DOCUMENT))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "key", ["serve.auth", "serve.auth.jwt", "cost", "targets.aws.region", "models.churn.golden", "slo.p99"]
+)
+def test_later_keys_are_not_built(key: str) -> None:
+    assert not is_built(tuple(key.split(".")))
+
+
+@pytest.mark.parametrize(
+    "key", ["name", "serve", "serve.workers", "models.churn.uri", "targets.local.port", "scale.replicas.min"]
+)
+def test_built_keys_are_built(key: str) -> None:
+    assert is_built(tuple(key.split(".")))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_built_target_loads(target: str, tmp_path: Path) -> None:
+    file = tmp_path / "mlship.yaml"
+    file.write_text(f"name: churn\nmodel: a.joblib\ntarget: {target}\n")
+    assert load_project(file).target == target
+
+
+@pytest.mark.parametrize("uri", ["s3://b/k", "gs://b/k", "models:/churn@champion", "https://example.test/m", "file:///m"])
+def test_models_from_elsewhere_are_not_yet_built(uri: str, tmp_path: Path) -> None:
+    file = tmp_path / "mlship.yaml"
+    file.write_text(f"name: churn\nmodel: {uri}\n")
+    with pytest.raises(FindingsError, match="are not yet built; download the file and write its path"):
+        load_project(file)
