@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+_HIDDEN = "***"
 
 
 def has_credentials(url: str) -> bool:
-    return _split(url) is not None
+    return masked(url) != url
 
 
 def without_credentials(url: str) -> str:
     """The address as it may be recorded: user, password and query removed; the user of an ssh address is no secret."""
-    parts = urlsplit(url)
+    parts = _parts(url)
+    if parts is None:
+        return _HIDDEN
     if not parts.netloc:
         return url
     user, at, host = parts.netloc.rpartition("@")
-    if at and "ssh" in parts.scheme and user.partition(":")[0]:
-        host = f"{user.partition(':')[0]}@{host}"
-    return urlunsplit((parts.scheme, host, parts.path, "", parts.fragment))
+    login = user.partition(":")[0]
+    kept = f"{login}@{host}" if at and login and "ssh" in parts.scheme else host
+    return urlunsplit((parts.scheme, kept, parts.path, "", parts.fragment))
 
 
 def masked(url: str) -> str:
     """The address as people may see it: `https://***@host/simple` tells that credentials are set."""
-    if _split(url) is None:
-        return url
-    parts = urlsplit(url)
-    query = "***" if parts.query else ""
-    _, at, host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"***@{host}" if at else host, parts.path, query, parts.fragment))
-
-
-def _split(url: str) -> str | None:
-    """What of the address is secret."""
-    parts = urlsplit(url)
+    parts = _parts(url)
+    if parts is None:
+        return _HIDDEN
     if not parts.netloc:
+        return url
+    _, at, host = parts.netloc.rpartition("@")
+    shown = f"{_HIDDEN}@{host}" if at else host
+    return urlunsplit((parts.scheme, shown, parts.path, _HIDDEN if parts.query else "", parts.fragment))
+
+
+def _parts(url: str) -> SplitResult | None:
+    """None for what is no address; nobody can say then which part of it is secret."""
+    try:
+        return urlsplit(url)
+    except ValueError:
         return None
-    user, at, _ = parts.netloc.rpartition("@")
-    return user if at else (parts.query or None)

@@ -13,6 +13,7 @@ from mlship.image.pip_settings import Told, pip_settings
 from mlship.image.uv_settings import uv_settings
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+_PLACES = ("extra index", "find-links")  # kinds whose values may be folders
 # What other clients of this machine trust; uv and pip look at their own variables only.
 _OTHER_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -180,7 +181,7 @@ def _several(kind: str, uv: Iterable[Told], pip: Told | None) -> tuple[Source, .
     found: dict[str, Source] = {}
     for told in [*uv, *([pip] if pip else [])]:
         for value in told.values:
-            path = None if told.by_uv else local_path(_address(value))
+            path = None if told.by_uv or kind not in _PLACES else local_path(_address(value))
             address = str(path) if path and "://" not in value else value
             found.setdefault(value.rstrip("/"), Source(kind, address, told.where, told.by_uv))
     return tuple(found.values())

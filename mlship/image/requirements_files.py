@@ -138,10 +138,10 @@ def _from_conda(path: Path) -> Requirements:
 
 def _from_poetry_lock(path: Path) -> Requirements:
     """The project's own dependencies as requirements, all that is locked as constraints."""
-    packages = [package for package in read_toml(path).get("package", []) if isinstance(package, dict)]
-    by_name = {normalised(str(package.get("name"))): package for package in packages}
+    packages = _poetry_packages(path)
+    by_name = {normalised(package["name"]): package for package in packages}
     pyproject = path.parent / "pyproject.toml"
-    wanted = _poetry_main(read_toml(pyproject)) if pyproject.is_file() else dict.fromkeys(by_name, "")
+    wanted = _poetry_main(pyproject) if pyproject.is_file() else dict.fromkeys(by_name, "")
     unindexed = tuple(found for found in (_poetry_unindexed(package, path.parent) for package in packages) if found)
     indexes = {str(table(p, "source").get("url")) for p in packages if table(p, "source").get("type") == "legacy"}
     return Requirements(
@@ -154,12 +154,30 @@ def _from_poetry_lock(path: Path) -> Requirements:
     )
 
 
-def _poetry_main(document: dict[str, Any]) -> dict[str, str]:
+def _poetry_packages(path: Path) -> list[dict[str, Any]]:
+    packages = read_toml(path).get("package", [])
+    entries = packages if isinstance(packages, list) else [packages]
+    for entry in entries:
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("name", "version")):
+            raise MlshipError(
+                f"{path.name} is damaged: {str(entry)[:80]} is not a package with a version",
+                where=str(path),
+                fix="poetry lock, then mlship build",
+                code="damaged-lock",
+            )
+    return entries
+
+
+def _poetry_main(path: Path) -> dict[str, str]:
     """Names of the main group with their extras, `[standard]` or ""."""
-    requirement = need("packaging.requirements").Requirement
+    requirements = need("packaging.requirements")
+    document = read_toml(path)
     found = {}
     for line in table(document, "project").get("dependencies", []):
-        parsed = requirement(line)
+        try:
+            parsed = requirements.Requirement(line)
+        except (requirements.InvalidRequirement, TypeError):
+            raise MlshipError(f"{path.name}: {line!r} is not a requirement", where=str(path), fix="correct it") from None
         found[normalised(parsed.name)] = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
     for name, wanted in table(document, "tool", "poetry", "dependencies").items():
         detail = wanted if isinstance(wanted, dict) else {}

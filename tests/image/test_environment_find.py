@@ -86,7 +86,7 @@ def test_a_folder_outside_the_repository_is_not_taken(project):
     python_in(project / ".venv")
     inner = project / "services"
     (inner / ".git").mkdir(parents=True)
-    with raises(MlshipError, match="no training environment was found.*--python PATH"):
+    with raises(MlshipError, match=r"no training environment was found.*--python PATH"):
         find(inner, NoRunner())
 
 
