@@ -22,7 +22,18 @@ from mlship.server import manifest
 from mlship.units import size_text
 
 # what an interpreter may need of the user's environment; nothing with a secret in it
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+)
 _THREADS = 4  # of OpenBLAS and OpenMP: each takes memory, and the figures should not depend on this machine's size
 _SLACK = 256 * 2**20  # what an interpreter with numpy takes before the model
 
@@ -107,7 +118,9 @@ def ask(
         except MlshipError as error:
             if error.exit is not Exit.TIMED_OUT:
                 raise
-            raise _failed("timeout", f"the model did not load within {timeout_s:g} s", where, "raise serve.startup_timeout") from None
+            raise _failed(
+                "timeout", f"the model did not load within {timeout_s:g} s", where, "raise serve.startup_timeout"
+            ) from None
     return _read(result, where, memory)
 
 

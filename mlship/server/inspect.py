@@ -38,7 +38,9 @@ def _too_old() -> dict[str, Any] | None:
     if sys.version_info[:2] >= OLDEST:
         return None
     version = ".".join(map(str, sys.version_info[:3]))
-    return failure("python", f"the environment's Python is {version}; mlship serves with 3.11 or newer", "train with Python 3.11 or newer")
+    return failure(
+        "python", f"the environment's Python is {version}; mlship serves with 3.11 or newer", "train with Python 3.11 or newer"
+    )
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,13 @@ from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadedModel, LoadError
 
 # import name -> what to install, where they differ
-PACKAGES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
+PACKAGES = {
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "skimage": "scikit-image",
+}
 
 
 def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +65,9 @@ def _answers(entry: manifest.Model, loaded: LoadedModel, sample: list[Any]) -> d
     except InputError as error:
         return failure("sample", f"the sample does not fit the model: {error.message}", "correct the rows in model.sample")
     except ModelFailed as error:
-        return failure("predict", f"the model fails on the sample: {error}", "correct the rows in model.sample, or the model's code")
+        return failure(
+            "predict", f"the model fails on the sample: {error}", "correct the rows in model.sample, or the model's code"
+        )
     except ImportError as error:
         return failed_import(error)
 
@@ -132,7 +140,9 @@ def read_rows(request: dict[str, Any]) -> dict[str, Any]:
         columns = request["columns"] or None
         frame = pandas.read_parquet(request["path"], columns=columns)
     except ImportError as error:
-        return failure("missing-module", f"parquet needs pandas and pyarrow in the training environment ({error})", "pip install pyarrow")
+        return failure(
+            "missing-module", f"parquet needs pandas and pyarrow in the training environment ({error})", "pip install pyarrow"
+        )
     except (ValueError, OSError, KeyError) as error:
         return failure("table", f"the table cannot be read: {error}", "write it as CSV")
     step = max(1, len(frame) // request["limit"])

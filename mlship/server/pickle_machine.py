@@ -87,6 +87,7 @@ class Found:
     versions: dict[str, str] = field(default_factory=dict)
     protocol: int = 0
     arrays: int = 0
+    has_feature_names: bool = False
 
 
 class Machine:
@@ -354,9 +355,11 @@ class Machine:
         elif target.made_by == _DTYPE:
             element(target)
         elif isinstance(state, Mapping):
-            self.note_version(state)
+            self.note(state)
 
-    def note_version(self, state: Mapping) -> None:
+    def note(self, state: Mapping) -> None:
+        """What scikit-learn's estimators record of their training."""
+        self.found.has_feature_names |= "feature_names_in_" in state.items
         version = state.items.get("_sklearn_version")
         if isinstance(version, str) and len(version) < 40:
             self.found.versions.setdefault("scikit-learn", version)

@@ -20,6 +20,7 @@ class Scan:
 
     names: every (module, name) pair, sorted. root: the name of the outermost object's class, or `builtins.dict` and the like.
     keys: of an outermost dict, its text keys. objects: how many pickles follow each other in the file; the first is the model.
+    has_feature_names: some part was fitted on columns with names.
     """
 
     format: str
@@ -30,6 +31,7 @@ class Scan:
     root: names.Name = ("builtins", "object")
     keys: tuple[str, ...] = ()
     objects: int = 1
+    has_feature_names: bool = False
 
 
 def scan(path: Path) -> Scan:
@@ -63,6 +65,7 @@ def _scan_skops(path: Path) -> Scan:
         names=tuple(sorted(skops_scan.referred(document))),
         versions={"scikit-learn": version} if version else {},
         root=skops_scan.name_of(document) or ("builtins", "object"),
+        has_feature_names=skops_scan.has_feature_names(document),
     )
 
 
@@ -86,6 +89,7 @@ def _scan_pickles(path: Path) -> Scan:
         root=_class_of(root),
         keys=tuple(root.items) if isinstance(root, Mapping) else (),
         objects=objects,
+        has_feature_names=found.has_feature_names,
     )
 
 

@@ -97,6 +97,12 @@ def sklearn_version(document: dict[str, Any]) -> str:
     return ""
 
 
+def has_feature_names(document: dict[str, Any]) -> bool:
+    """True when some part was fitted on columns with names."""
+    contents = (node.get("content") for node in nodes(document))
+    return any(isinstance(content, dict) and "feature_names_in_" in content for content in contents)
+
+
 def _bit_generator(node: dict[str, Any]) -> str:
     try:
         return str(json.loads(node["content"]["bit_generator"]["content"]["bit_generator"]["content"]))

@@ -1,0 +1,162 @@
+"""The user's own packages: which files they are, what they import, and which of them a model needs."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mlship.errors import Finding
+from mlship.frameworks.base import CodeFile
+from mlship.frameworks.digest import file_digest
+
+_LEFT_OUT = {"__pycache__", "node_modules", "site-packages", "mlship.yaml", "mlship.lock"}
+_LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info", ".ipynb")
+MAX_FILES = 20_000
+
+
+def code_files(
+    root: Path, listed: Iterable[str], where: str, leave_out: Iterable[Path] = ()
+) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:
+    """The files of the packages and modules that `model.code` lists, sorted by name, and what is wrong with the list.
+
+    root: the project's folder. leave_out: files that travel otherwise, such as the model itself.
+    """
+    found: dict[str, CodeFile] = {}
+    findings: list[Finding] = []
+    skipped = {path.resolve() for path in leave_out}
+    for text in listed:
+        top = root / text
+        problem = _problem(root, top, text, where)
+        if problem is not None:
+            findings.append(problem)
+            continue
+        base = import_base(top)
+        for file in (*_parents(top, base), *_walk(top)):
+            if not file.resolve().is_relative_to(root.resolve()):
+                findings.append(_leads_out(file.relative_to(root).as_posix(), where))
+            elif file.resolve() not in skipped:
+                name = file.relative_to(base).as_posix()
+                found[name] = CodeFile(file, name, *file_digest(file))
+    return tuple(found[name] for name in sorted(found)), tuple(findings)
+
+
+def import_base(path: Path) -> Path:
+    """The folder that goes on sys.path so that the package or module is found under its own name."""
+    base = path.parent
+    while (base / "__init__.py").is_file():
+        base = base.parent
+    return base
+
+
+def imported_modules(files: Iterable[Path]) -> set[str]:
+    """Top-level names that the files import, the standard library's left out. Files that do not parse tell nothing."""
+    found: set[str] = set()
+    for file in files:
+        if file.suffix == ".py":
+            found |= {name.partition(".")[0] for name in _imports(file)}
+    return found - sys.stdlib_module_names - {"__future__"}
+
+
+def own_modules(files: Iterable[CodeFile]) -> set[str]:
+    """Import names of the user's own code."""
+    return {file.name.partition("/")[0].removesuffix(".py") for file in files}
+
+
+def find_own(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
+    """What `model.code` has to list for these dotted modules: those that are files of the folder, and what they import of it.
+
+    Looks in the folder itself and in its `src`. Paths are relative to the folder; packages end with `/`.
+    """
+    waiting = sorted({name.partition(".")[0] for name in modules})
+    found: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        path = _place(folder, name)
+        if path is None or name in found:
+            continue
+        found[name] = path.relative_to(folder).as_posix() + ("/" if path.is_dir() else "")
+        waiting += sorted(imported_modules(_walk(path)))
+    return tuple(sorted(found.values()))
+
+
+def has_module(folder: Path, dotted: str) -> bool:
+    """True when the dotted module is a file of the folder or its `src`."""
+    parts = dotted.split(".")
+    for base in (folder, folder / "src"):
+        path = base.joinpath(*parts)
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return True
+    return False
+
+
+def _place(folder: Path, name: str) -> Path | None:
+    if not name.isidentifier():
+        return None
+    for base in (folder, folder / "src"):
+        if (base / f"{name}.py").is_file():
+            return base / f"{name}.py"
+        if (base / name).is_dir() and any((base / name).glob("*.py")):
+            return base / name
+    return None
+
+
+def _problem(root: Path, top: Path, text: str, where: str) -> Finding | None:
+    if not top.exists():
+        return Finding(
+            f"there is no {text} in {root.name or root}", where, "name a package folder or a .py file", code="missing-code"
+        )
+    if not top.resolve().is_relative_to(root.resolve()):
+        return _leads_out(text, where)
+    if top.is_file() and top.suffix != ".py":
+        return Finding(f"{text} is no Python module", where, "name a package folder or a .py file", code="no-module")
+    if top.is_dir() and not any(file.suffix == ".py" for file in _walk(top)):
+        return Finding(f"there is no Python module in {text}", where, "name a package folder or a .py file", code="no-module")
+    return None
+
+
+def _leads_out(text: str, where: str) -> Finding:
+    return Finding(
+        f"{text} leads out of the project's folder", where, "copy what it points to into the project", code="leads-out"
+    )
+
+
+def _parents(top: Path, base: Path) -> Iterator[Path]:
+    """The `__init__.py` of the packages above, without which a part of a package is not found."""
+    folder = top.parent
+    while folder != base:
+        yield folder / "__init__.py"
+        folder = folder.parent
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    count = 0
+    waiting = [path]
+    while waiting:
+        for entry in sorted(waiting.pop().iterdir()):
+            if entry.name.startswith(".") or entry.name in _LEFT_OUT or entry.name.endswith(_LEFT_OUT_SUFFIXES):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                if not (entry / "pyvenv.cfg").exists():
+                    waiting.append(entry)
+            elif entry.is_symlink() or entry.is_file():
+                count += 1
+                yield entry
+            if count > MAX_FILES:
+                return
+
+
+def _imports(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, OSError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module

@@ -1,0 +1,104 @@
+"""Project and model files -> ModelSpec: everything that the files tell, and everything that is wrong, at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlship.config import schema
+from mlship.config.project import Project
+from mlship.errors import Finding, MlshipError
+from mlship.frameworks.base import CodeFile, ModelSpec
+from mlship.frameworks.code import code_files, find_own, imported_modules, own_modules
+from mlship.frameworks.detect import detect
+from mlship.frameworks.digest import model_digest, model_files
+from mlship.frameworks.sample import read_sample
+from mlship.frameworks.sklearn import Read, read_sklearn
+from mlship.server.manifest import Tolerance
+
+# A model gives the same numbers on the same machine; another processor's vector units differ in the last digits.
+TOLERANCES = {"sklearn": Tolerance(rtol=1e-6, atol=1e-9), "python": Tolerance(rtol=1e-6, atol=1e-9)}
+
+
+def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelSpec, tuple[Finding, ...]]:
+    """Reads the model's files, own code and sample; loads nothing.
+
+    Findings are all that is wrong with them. Raises MlshipError when there is no file that could be a model.
+    """
+    prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
+    where = project.at(f"{prefix}.uri")
+    path = project.root / model.uri
+    framework = model.framework or ("python" if model.loader else None)
+    read, framework = _read(path, framework, model, where)
+    code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), leave_out=(path,))
+    sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
+    own = own_modules(code)
+    files = model_files(path)
+    if not files:
+        raise MlshipError(
+            f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
+        )
+    spec = ModelSpec(
+        name=name,
+        uri=model.uri,
+        files=files,
+        framework=framework,
+        format=read.format,
+        sha256=model_digest(files),
+        names=read.names,
+        versions=dict(read.versions or {}),
+        modules=_modules(read, code, model, own),
+        code=code,
+        trust=tuple(sorted(set(model.trust))),
+        loader=model.loader or "",
+        method=project.serve.method or "",
+        sample=sample,
+        tolerance=_tolerance(model, framework),
+    )
+    lacking = _lacking_code(project, spec, own, project.at(f"{prefix}.code"))
+    return spec, (*read.findings, *code_findings, *lacking, *sample_findings)
+
+
+def _read(path: Path, framework: str | None, model: schema.Model, where: str) -> tuple[Read, str]:
+    if framework == "python":
+        if not path.exists():
+            raise MlshipError(
+                f"there is no {path.name} in {path.parent}",
+                where,
+                "train and save the model, or correct the path",
+                code="missing-model",
+            )
+        return Read("none"), framework
+    detected = detect(path, where)
+    return read_sklearn(path, detected.format, model.trust, where), detected.framework
+
+
+def _modules(read: Read, code: tuple[CodeFile, ...], model: schema.Model, own: set[str]) -> tuple[str, ...]:
+    """What has to be installed: of the file's names, of the imports of own code, and of a loader that is somebody else's."""
+    loader = {(model.loader or "").partition(":")[0].partition(".")[0]} - {""}
+    needed = set(read.modules) | imported_modules(file.path for file in code) | loader
+    return tuple(sorted(needed - own - {"mlship"}))
+
+
+def _lacking_code(project: Project, spec: ModelSpec, own: set[str], where: str) -> tuple[Finding, ...]:
+    """Modules of the project's folder that the model refers to and `model.code` does not list."""
+    wanted = {name.partition(".")[0] for name in (*spec.trust, spec.loader.partition(":")[0]) if name}
+    missing = find_own(project.root, wanted - own)
+    if not missing:
+        return ()
+    listed = ", ".join(missing)
+    return (
+        Finding(
+            f"the model needs {listed}, which model.code does not list", where, f"write code: [{listed}]", code="missing-code"
+        ),
+    )
+
+
+def _sample(project: Project, model: schema.Model, where: str) -> tuple[tuple[Any, ...], tuple[Finding, ...]]:
+    return read_sample(project.root / model.sample, where) if model.sample else ((), ())
+
+
+def _tolerance(model: schema.Model, framework: str) -> Tolerance:
+    if model.tolerance is None:
+        return TOLERANCES[framework]
+    return Tolerance(rtol=model.tolerance.rtol, atol=model.tolerance.atol)
