@@ -51,13 +51,16 @@ def read_text(path: Path) -> str | None:
     except OSError as error:
         why = "is a symbolic link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
         raise Damaged(f"{path.name} {why}") from None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise Damaged(f"{path.name} is not a regular file")
         if not 0 < found.st_size <= LARGEST:
             raise Damaged(f"{path.name} has {found.st_size} bytes")
-        raw = file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            raw = file.read()
+    finally:
+        os.close(handle)
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -7,7 +7,6 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +56,7 @@ def harness(engine: Any, tmp_path: Path) -> Iterator[DockerHarness]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     made = DockerHarness(engine, tmp_path, port)
+    made.deployment(1)  # the keeper is run from an image
     yield made
     for target in made.opened:
         target.close()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import http.client
-from typing import Any
 
-from mlship.keeper import wire
 from mlship.targets.base import Answer, Request
 from mlship.targets.docker.engine import Container, Engine, EngineRefused
 from mlship.targets.docker.spec import INNER_PORT, LIBRARY, Address
+from mlship.targets.docker.stream import Broken
 
 READY = Request("GET", "/readyz", timeout_s=2.0)
 # What an exec itself may take beside the request, on a busy machine.
@@ -46,23 +45,16 @@ def ask_inside(engine: Engine, container: Container, request: Request, wait_s: f
         "timeout_s": request.timeout_s,
         "wait_s": wait_s,
     }
-    timeout_s = request.timeout_s + wait_s + EXEC_MARGIN_S
     try:
-        talk = engine.execute(container.id, argv, {"PYTHONPATH": LIBRARY}, wire.pack(question), timeout_s)
+        talk = engine.execute(container.id, argv, {"PYTHONPATH": LIBRARY}, request.timeout_s + wait_s + EXEC_MARGIN_S)
     except EngineRefused as refused:
         return Answer(0, f"{container.name}: {refused.what}".encode())
     try:
-        said = wire.read(talk)
-    except (OSError, wire.WireError) as error:
-        return Answer(0, f"{container.name}: {talk.complaint or error or 'no answer in time'}".encode())
+        said = talk.ask(question)
+    except Broken as broken:
+        return Answer(0, f"{container.name}: {broken}".encode())
     finally:
         talk.close()
-    return _answer(said, container, talk.complaint)
-
-
-def _answer(said: Any, container: Container, complaint: str) -> Answer:
-    if not isinstance(said, dict):
-        return Answer(0, f"{container.name}: {complaint.rpartition(chr(10))[2] or 'the probe ended'}".encode())
     if not said["status"]:
         return Answer(0, str(said["error"]).encode())
     return Answer(said["status"], base64.b64decode(said["body"]), said["headers"])

@@ -234,15 +234,11 @@ class Engine:
             if pending:
                 yield _log_line(pending)
 
-    def execute(
-        self, container: str, argv: Sequence[str], environ: Mapping[str, str], stdin: bytes, timeout_s: float
-    ) -> Conversation:
-        """Starts a program in a running container and hands it its input. environ: added to the container's."""
+    def execute(self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Conversation:
+        """Starts a program in a running container. environ: added to the container's."""
         with self._spoken():
             made = self._api.exec_create(container, list(argv), stdin=True, stdout=True, stderr=True, environment=dict(environ))
-            conversation = Conversation(self._api.exec_start(made["Id"], socket=True), timeout_s)
-            conversation.write(stdin)
-            return conversation
+            return Conversation(self._api.exec_start(made["Id"], socket=True), timeout_s)
 
     def converse(self, container: str, timeout_s: float) -> Conversation:
         """Attaches to a container that was created and not started yet, and starts it."""
@@ -319,7 +315,7 @@ class Engine:
     @contextmanager
     def _spoken(self) -> Iterator[None]:
         """Turns the client library's failures into ours, by type and status."""
-        docker, requests = need("docker"), need("requests")
+        docker, urllib3 = need("docker"), need("urllib3")
         try:
             yield
         except docker.errors.NotFound as error:
@@ -327,9 +323,7 @@ class Engine:
         except docker.errors.APIError as error:
             status = int(error.response.status_code) if error.response is not None else 0
             raise EngineRefused(f"the engine refused: {_explanation(error)}", status) from None
-        except requests.exceptions.RequestException as error:
-            raise _no_connection(self.address, error) from None
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _no_connection(self.address, error) from None
 
 

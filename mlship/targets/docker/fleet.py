@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mlship.errors import MlshipError
@@ -62,8 +62,7 @@ class Fleet:
         The container that gets the port exists before the other one is stopped: the gap is one stop, one start and the
         time that the model takes to load.
         """
-        live = self.live()
-        published = spec.address(deployment.settings, live.published if live else None)
+        published = self._address(deployment)
         body = spec.replica_body(deployment, published)
         wanted = self._replica(deployment, body)
         began = time.monotonic()
@@ -85,7 +84,7 @@ class Fleet:
         for staged in self.staged():
             self.engine.remove(staged.id)
         known = {release.id for release in history.releases} if history else set()
-        wanted = spec.spec_of(spec.replica_body(deployment, spec.address(deployment.settings)))
+        wanted = spec.spec_of(spec.replica_body(deployment, self._address(deployment)))
         for entry in self.replicas():
             if entry.labels[spec.RELEASE] == failed and (failed != before or entry.labels[spec.SPEC] == wanted):
                 self._put_away(entry, keep=failed in known and failed != before)
@@ -106,28 +105,18 @@ class Fleet:
         for entry in self.containers():
             displaced = live is not None and entry.labels[spec.RELEASE] == live.labels[spec.RELEASE] and entry.id != live.id
             unknown = entry.labels[spec.RELEASE] not in known
-            if entry is not live and entry != live and (displaced or unknown or _is_staged(entry)):
+            if entry != live and (displaced or unknown or _is_staged(entry)):
                 self.engine.remove(entry.id)
 
-    def remove_all(self, ids: Iterable[str]) -> None:
-        for container in ids:
-            self.engine.remove(container)
-
-    def cause(self, container: Container, last: Answer | None, timeout_s: float) -> str:
-        """Why a copy did not become ready, in one line."""
-        if container.out_of_memory:
-            return f"out of memory (exit {container.exit_code}, limit {Memory(container.memory)})"
-        if container.complaint:
-            return container.complaint
-        if container.state in ("exited", "dead", "restarting") or container.restarts:
-            return f"it ended with exit code {container.exit_code} before it was ready"
-        said = f"GET {READY.path} -> {_said(last)}" if last else "it was never asked"
-        return f"not ready in {timeout_s:g} s: {said}"
-
     def evidence(self, container: Container, last: Answer | None) -> tuple[str, ...]:
-        probe = (f"GET {READY.path} -> {_said(last)}",) if last and last.status != 200 else ()
+        probe = (unready(last),) if last and last.status != 200 else ()
         lines = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
         return probe + lines
+
+    def _address(self, deployment: Deployment) -> spec.Address:
+        """As the settings say; without a YAML, where the service is now, or was last."""
+        present = self.live() or next(iter(self.replicas()), None)
+        return spec.address(deployment.settings, present.published if present else None)
 
     def _replica(self, deployment: Deployment, body: dict[str, object]) -> str:
         """The id of the container that gets the port; made now unless it is there already."""
@@ -150,12 +139,13 @@ class Fleet:
 
     def _bring_back(self, before: str, deployment: Deployment, history: History | None) -> Outcome:
         kept = next((entry for entry in self.replicas() if entry.labels[spec.RELEASE] == before), None)
-        former = history.find(before) if history else deployment.release
-        past = replace(deployment, release=former)
+        former = next((entry for entry in history.releases if entry.id == before), None) if history else None
+        past = replace(deployment, release=former) if former else deployment
+        if kept is None and former is None:
+            return Outcome(False, f"the container of {before} is gone, and the records do not tell how to make it again")
         if kept is None:
-            published = spec.address(deployment.settings)
-            name = self.scope.container(before)
-            container = self._create(name, spec.replica_body(past, published), past)
+            body = spec.replica_body(past, self._address(past))
+            container = self._create(self.scope.container(before), body, past)
         else:
             container = kept.id
         self.engine.start(container)
@@ -168,24 +158,25 @@ class Fleet:
             self.engine.stop(container.id)
 
     def _until_ready(self, name: str, deployment: Deployment, ask: Callable[[Container, float], Answer]) -> Outcome:
-        """Asks until the copy is ready, has ended, or its time is over."""
+        """Asks until the copy is ready, has ended or was started again, or its time is over."""
         deadline = time.monotonic() + deployment.startup_timeout_s
         last: Answer | None = None
+        restarts: int | None = None
         while True:
             container = self.engine.container(name)
             if container is None:
                 return Outcome(False, f"the container {name} was removed by somebody else")
-            if container.is_running and not container.restarts:
-                last = ask(container, min(WAIT_INSIDE_S, max(deadline - time.monotonic(), 0.0)))
-                if last.status == 200:
-                    return Outcome()
-            elif container.state != "created":
+            restarts = container.restarts if restarts is None else restarts
+            if not container.is_running or container.restarts > restarts:
                 return self._failed(container, last, deployment)
+            last = ask(container, min(WAIT_INSIDE_S, max(deadline - time.monotonic(), 0.0)))
+            if last.status == 200:
+                return Outcome()
             if time.monotonic() >= deadline:
-                return self._failed(container, last, deployment)
+                return self._failed(self.engine.container(name) or container, last, deployment)
 
     def _failed(self, container: Container, last: Answer | None, deployment: Deployment) -> Outcome:
-        cause = self.cause(container, last, deployment.startup_timeout_s)
+        cause = ended(container) or f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
         return Outcome(False, cause, self.evidence(container, last))
 
     def _ask_inside(self, container: Container, wait_s: float) -> Answer:
@@ -208,6 +199,22 @@ def _is_staged(container: Container) -> bool:
 def _said(answer: Answer) -> str:
     text = answer.body.decode(errors="replace").strip()
     return f"{answer.status} {text[:200]}".strip() if answer.status else text[:200] or "nothing"
+
+
+def ended(container: Container) -> str:
+    """Why a copy does not run, in one line; empty when it does."""
+    if container.out_of_memory:
+        return f"out of memory (exit {container.exit_code}, limit {Memory(container.memory)})"
+    if container.complaint:
+        return container.complaint
+    if container.state in ("exited", "dead", "restarting"):
+        return f"it ended with exit code {container.exit_code}"
+    return "" if container.is_running else f"it is {container.state}"
+
+
+def unready(answer: Answer | None) -> str:
+    """What the readiness probe got."""
+    return f"GET {READY.path} -> {_said(answer)}" if answer else "it was never asked"
 
 
 def as_outcome(error: MlshipError) -> Outcome:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
-from mlship.keeper import wire
 from mlship.targets.docker.engine import Engine, EngineImage
 from mlship.targets.docker.spec import Scope, keeper_body
-from mlship.targets.docker.stream import Conversation
+from mlship.targets.docker.stream import Broken, Conversation
 
 ANSWER_TIMEOUT_S = 30.0
 
@@ -50,7 +49,7 @@ class Keeper:
                 try:
                     return self._once(request)
                 except KeeperFailed:
-                    self._end()
+                    pass  # its container may have ended: a new one is asked below
             return self._once(request)
 
     def close(self) -> None:
@@ -62,15 +61,11 @@ class Keeper:
                 self._engine().remove(container)
 
     def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        talk = self._talk or self._begin()
         try:
-            talk.write(wire.pack(request))
-            answer = wire.read(talk)
-        except (OSError, wire.WireError) as error:
-            raise KeeperFailed(self._scope.volume, talk.complaint or str(error) or "no answer in time") from None
-        if not isinstance(answer, dict):
-            raise KeeperFailed(self._scope.volume, talk.complaint.rpartition("\n")[2] or "the keeper ended")
-        return answer
+            return (self._talk or self._begin()).ask(request)
+        except Broken as broken:
+            self._end()
+            raise KeeperFailed(self._scope.volume, str(broken)) from None
 
     def _begin(self) -> Conversation:
         engine, image = self._engine(), self._image()

@@ -1,18 +1,34 @@
-"""A conversation with a process in a container: bytes in, multiplexed bytes out."""
+"""A conversation with the keeper in a container: messages in, messages out, over the engine's multiplexed bytes.
+
+The messages are those of `mlship/keeper/wire.py`: a line with the length, then that many bytes of JSON. The code stands here
+a second time because the keeper in an image may be of another version than this one; the form is the contract.
+"""
 
 from __future__ import annotations
 
+import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 STDOUT, STDERR = 1, 2
 KEPT_COMPLAINT = 4000
+LONGEST = 256 * 2**20
+
+
+class Broken(Exception):
+    """The conversation ended, or was none; says why, with what the process complained of."""
+
+
+def packed(message: Mapping[str, Any]) -> bytes:
+    raw = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%d\n%s" % (len(raw), raw)
 
 
 class Conversation:
-    """Reads the process's standard output as a stream, keeps the end of its standard error, writes its standard input.
+    """One process: its standard input and output carry messages, the end of its standard error is kept.
 
-    Implements keeper.wire.Stream. Raises OSError, TimeoutError among them, as sockets do.
+    connection: what docker-py gives for an attached or executed process. timeout_s: how long one answer may take.
     """
 
     def __init__(self, connection: Any, timeout_s: float) -> None:
@@ -22,30 +38,43 @@ class Conversation:
         self._pending = bytearray()
         self._complaint = bytearray()
 
-    @property
-    def complaint(self) -> str:
-        """The end of what the process said on its standard error."""
-        return self._complaint.decode(errors="replace").strip()
+    def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one message. Raises Broken."""
+        try:
+            self._socket.sendall(packed(message))
+            return self._message()
+        except OSError as error:
+            raise Broken(self._complaint_or(f"no answer: {error}")) from None
 
-    def write(self, content: bytes) -> None:
-        self._socket.sendall(content)
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes; empty at the end."""
-        while not self._pending and self._receive():
-            pass
-        part = bytes(self._pending[:size])
+    def _message(self) -> dict[str, Any]:
+        line = self._line()
+        if not line.isdigit() or int(line) > LONGEST:
+            raise Broken(self._complaint_or("the process ended" if not line else f"it said {line[:40]!r}"))
+        size = int(line)
+        while len(self._pending) < size:
+            if not self._receive():
+                raise Broken(self._complaint_or("the process ended in the middle of its answer"))
+        raw = bytes(self._pending[:size])
         del self._pending[:size]
-        return part
+        try:
+            answer = json.loads(raw)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Broken("its answer is not a JSON object")
+        return answer
 
-    def readline(self, size: int = -1, /) -> bytes:
-        while b"\n" not in self._pending and len(self._pending) < size and self._receive():
+    def _line(self) -> bytes:
+        while b"\n" not in self._pending and self._receive():
             pass
-        found = self._pending.find(b"\n")
-        length = min(size, found + 1 if found >= 0 else len(self._pending))
-        part = bytes(self._pending[:length])
-        del self._pending[:length]
-        return part
+        line, _, rest = bytes(self._pending).partition(b"\n")
+        self._pending = bytearray(rest)
+        return line
+
+    def _complaint_or(self, otherwise: str) -> str:
+        """The last line of the process's standard error says more than a broken pipe does."""
+        lines = self._complaint.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else otherwise
 
     def close(self) -> None:
         self._socket.close()

@@ -43,7 +43,7 @@ from mlship.targets.docker.engine import (
     as_document,
     connect,
 )
-from mlship.targets.docker.fleet import Fleet, as_outcome
+from mlship.targets.docker.fleet import Fleet, as_outcome, ended, unready
 from mlship.targets.docker.keeping import Keeper
 from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
@@ -140,10 +140,14 @@ class DockerTarget:
             return as_outcome(error)
 
     def ask(self, request: Request) -> Answer:
-        if request.of == "live":
-            return self._ask_live(self._fleet().live(), request)
-        staged = next((entry for entry in self._fleet().staged() if entry.is_running), None)
-        return ask_inside(self._engine(), staged, request) if staged else Answer(0, b"no staged copy runs")
+        """An engine that does not answer is no answer, so that the rollout can take the step back."""
+        try:
+            if request.of == "live":
+                return self._ask_live(self._fleet().live(), request)
+            staged = next((entry for entry in self._fleet().staged() if entry.is_running), None)
+            return ask_inside(self._engine(), staged, request) if staged else Answer(0, b"no staged copy runs")
+        except (EngineRefused, Unreachable) as error:
+            return Answer(0, error.what.encode())
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         container = self._logged(release)
@@ -175,7 +179,12 @@ class DockerTarget:
         deliver(self._engine(), self._layout, deployment.project, deployment.release.served.content)
 
     def _restore(self, action: Action, deployment: Deployment | None) -> Outcome:
-        return self._fleet().restore(action.release, action.before, _needed(deployment), self._records.read())
+        """Also without the records: what served before is still there as a stopped container."""
+        try:
+            history = self._records.read()
+        except MlshipError:
+            history = None
+        return self._fleet().restore(action.release, action.before, _needed(deployment), history)
 
     def _discard(self, action: Action, deployment: Deployment | None) -> Outcome:
         history = self._records.read()
@@ -269,7 +278,7 @@ class DockerTarget:
             ready=answer.status == 200,
             since=container.started,
             staged=staged,
-            detail="" if answer.status == 200 else self._fleet().cause(container, answer, 0.0),
+            detail="" if answer.status == 200 else ended(container) or unready(answer),
         )
 
     def _ready(self, container: Container, ask: Request) -> Answer:
