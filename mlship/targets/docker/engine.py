@@ -129,21 +129,29 @@ def _context(docker: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _no_connection(address: str, error: BaseException) -> MlshipError:
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in causes:
-        causes.append(cause)
-        causes.extend(part for part in cause.args if isinstance(part, BaseException))
-        cause = cause.__cause__ or cause.__context__
-    if any(isinstance(part, PermissionError) for part in causes):
+    causes = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    if any(isinstance(cause, PermissionError) for cause in causes):
         return MlshipError(
             f"this user may not open {address}",
             fix="sudo usermod -aG docker $USER, then log in again",
             exit=Exit.DENIED,
             code="engine-denied",
         )
-    roots = [part for part in causes if isinstance(part, OSError) and part.strerror]
-    return Unreachable(address, (roots[-1].strerror or "") if roots else str(error))
+    return Unreachable(address, (causes[-1].strerror or "") if causes else str(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all that led to it: client libraries keep the first one as cause, context or argument."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            waiting += [cause.__cause__, cause.__context__, *cause.args]
+        elif isinstance(cause, tuple):
+            waiting += cause
+    return found
 
 
 class Engine:

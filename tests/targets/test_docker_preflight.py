@@ -1,0 +1,121 @@
+"""What would make a deployment fail at the engine is found before anything is changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from mlship.releases.history import History
+from mlship.releases.release import Release, Served
+from mlship.targets.base import Deployment
+from mlship.targets.docker.engine import EngineFacts
+from mlship.targets.docker.preflight import Surroundings, findings
+from mlship.targets.docker.spec import Address
+
+OLD = Release(1, Served("sha256:old", ()), 0.0)
+NEW = Release(2, Served("sha256:new", (), resources={"cpu": 1000, "memory": 2**30}), 0.0)
+PLACES = {
+    "targets.docker.port": "mlship.yaml:9:3 targets.docker.port",
+    "resources.cpu": "mlship.yaml:4:3 resources.cpu",
+    "resources.memory": "mlship.yaml:5:3 resources.memory",
+}
+DEPLOYMENT = Deployment("churn", "", "docker", "container", NEW, {}, {}, places=PLACES)
+CALM = Surroundings(
+    engine=EngineFacts("20.10.24+dfsg1", "linux", "x86_64", 2, 8 * 2**30),
+    published=Address("127.0.0.1", 8080),
+    ours=frozenset(),
+    listening="",
+    free=4 * 2**30,
+    platform="linux/amd64",
+    contents=frozenset({"sha256:new", "sha256:old"}),
+    history=None,
+    sequences=(),
+    serving="",
+)
+
+
+def found(**changes: Any) -> list[str]:
+    return [str(finding) for finding in findings(DEPLOYMENT, replace(CALM, **changes))]
+
+
+def engine(**changes: Any) -> EngineFacts:
+    return replace(CALM.engine, **changes)
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    assert found() == []
+
+
+def test_an_engine_that_cannot_run_it_is_named() -> None:
+    assert found(engine=engine(system="windows")) == ["the engine runs windows containers; switch it to Linux containers"]
+    assert found(engine=engine(version="19.3.1")) == ["the engine is version 19.3.1; 20.10 is the oldest that works"]
+    assert found(engine=engine(version="dev")) == []
+
+
+def test_a_port_of_another_container_is_named_with_its_place() -> None:
+    assert found(engine=engine(taken={8080: "grafana"})) == [
+        "mlship.yaml:9:3 targets.docker.port  port 8080 is taken by the container grafana; "
+        "stop it, or choose another targets.docker.port"
+    ]
+    assert found(engine=engine(taken={8080: "mlship-churn-r1"}), ours=frozenset({"mlship-churn-r1"})) == []
+
+
+def test_a_port_of_another_program_is_named() -> None:
+    assert found(listening="address already in use") == [
+        "mlship.yaml:9:3 targets.docker.port  127.0.0.1:8080 cannot be published: address already in use; "
+        "stop it, or choose another targets.docker.port"
+    ]
+
+
+def test_an_image_for_another_machine_is_refused() -> None:
+    assert found(platform="linux/arm64") == [
+        "the image is for linux/arm64, the engine's machine is linux/amd64; build.platforms: [linux/amd64], then mlship build"
+    ]
+
+
+def test_an_image_that_nobody_has_is_refused() -> None:
+    assert found(contents=frozenset()) == [f"the image of {NEW.id} is neither at the engine nor on this machine; mlship build"]
+
+
+def test_more_than_the_machine_has_is_refused() -> None:
+    assert found(engine=engine(cpus=0)) == [
+        "mlship.yaml:4:3 resources.cpu  resources.cpu is 1, the engine's machine has 0; at most 0"
+    ]
+    assert found(engine=engine(memory=2**29)) == [
+        "mlship.yaml:5:3 resources.memory  resources.memory is 1GiB, the engine's machine has 512MiB; write less"
+    ]
+
+
+def test_little_free_memory_is_a_warning() -> None:
+    (only,) = findings(DEPLOYMENT, replace(CALM, free=2**29))
+    assert only.severity == "warning"
+    assert str(only).endswith(
+        "resources.memory is 1GiB, 512MiB are free: the new copy starts beside the old one; write less, or free memory first"
+    )
+
+
+def test_the_gap_is_stated_before_it_happens() -> None:
+    (only,) = findings(DEPLOYMENT, replace(CALM, serving=OLD.id))
+    assert only.severity == "note"
+    assert only.what == (
+        f"port 8080 is unanswered while {NEW.id} takes it over from {OLD.id}: about 1-2 s, or as long as the model loads"
+    )
+    assert only.fix == "replicas and a front without a gap come with a later version"
+    assert found(serving=NEW.id) == []
+
+
+def test_a_live_release_that_could_not_be_restored_is_a_warning() -> None:
+    history = History("churn", "", "docker", 1, OLD.id, (OLD,))
+    (only,) = findings(DEPLOYMENT, replace(CALM, history=history, contents=frozenset({"sha256:new"})))
+    assert only.severity == "warning"
+    assert (
+        str(only) == f"{OLD.id} could not be restored: its image is gone; build it again before you deploy, if you may need it"
+    )
+
+
+def test_containers_without_records_are_not_deployed_over() -> None:
+    assert found(sequences=(3,)) == [
+        "there are containers of churn at the engine, but their records are gone; "
+        "restore the volume from a backup, or mlship destroy churn --target docker"
+    ]
+    assert found(sequences=(1,)) == [], "a first deploy that was killed is no loss"
