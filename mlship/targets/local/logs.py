@@ -10,9 +10,9 @@ from pathlib import Path
 PAUSE_S = 0.25
 
 
-def tail(log: Path, count: int) -> list[str]:
-    """The last lines, taken from the older file too where the newer is short."""
-    return _last(_older(log) + _read_from(log, 0), count)
+def tail(log: Path, count: int, since: int = 0) -> list[str]:
+    """The last lines, taken from the older file too where the newer is short. since: only what stands behind that byte."""
+    return _last(_read_from(log, since) if since else _older(log) + _read_from(log, 0), count)
 
 
 def follow(log: Path, count: int, is_over: Callable[[], bool], pause: Callable[[float], None] = time.sleep) -> Iterator[str]:
@@ -23,7 +23,7 @@ def follow(log: Path, count: int, is_over: Callable[[], bool], pause: Callable[[
     yield from _last(_older(log) + whole, count)
     while True:
         over = is_over()
-        if _size(log) < place:
+        if size(log) < place:
             place, rest = 0, b""
         added = _read_from(log, place)
         place += len(added)
@@ -44,7 +44,7 @@ def _older(log: Path) -> bytes:
     return _read_from(log.with_name(f"{log.name}.1"), 0)
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -60,17 +60,22 @@ def _image(deployment: Deployment, rootfs: Rootfs, folder: Path) -> Iterator[Fin
 
 
 def _port(deployment: Deployment, view: HolderView | None) -> Iterator[Finding]:
-    port = launching.port(deployment.settings)
     host = deployment.settings.get("host") or launching.HOST
-    if not port or (view and any(copy.port == port and copy.host == host for copy in view.servers)):
+    port = launching.port(deployment.settings) or (view.kept_port if view else 0)
+    where = deployment.places.get("targets.local.port", "") or deployment.places.get("targets.local.host", "")
+    ours = [copy.host for copy in view.servers if copy.port == port] if view else []
+    if not port or host in ours:
+        return
+    if ours:
+        what = f"the service listens on {ours[0]} port {port} now, and {host} would need the same port at the same time"
+        yield Finding(what, where, "choose another targets.local.port too, or mlship destroy first", code="port-taken")
         return
     try:
         listen(host, port).close()
     except Refused as refused:
-        where = deployment.places.get("targets.local.port", "") or deployment.places.get("targets.local.host", "")
         if refused.code == "port-taken":
             what = f"port {port} on {host} is taken by {_who(port) or 'another program'}"
-            yield Finding(what, where, "choose another targets.local.port, or leave it out", code="port-taken")
+            yield Finding(what, where, "end that program, or choose another targets.local.port", code="port-taken")
         else:
             yield Finding(str(refused), where, "change targets.local.host or targets.local.port", code="cannot-listen")
 

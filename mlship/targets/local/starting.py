@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlship.targets.base import Answer, Outcome
@@ -18,24 +19,30 @@ LOG_LINES = 8
 OUT_OF_MEMORY = 137  # 128 + SIGKILL, as containers and our own server say it
 
 
-def wait_until_ready(look: Callable[[], HolderView | None], release: str, timeout_s: float, log: Path) -> Outcome:
-    """Ok when the newest copy of the release answers ready on its probe. Ends early when the copy ended."""
+def wait_until_ready(
+    look: Callable[[], HolderView | None], release: str, timeout_s: float, log: Path, since: int = 0
+) -> Outcome:
+    """Ok when the newest copy of the release answers ready on its probe. Ends early when the copy ended.
+
+    since: where this attempt's lines begin in the log.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         view = look()
         copies = view.copies(release) if view else ()
-        if view is None:
-            return Outcome(False, "the supervisor of the service went away", _log_evidence(log))
         if not copies:
-            return Outcome(False, "the copy was stopped by somebody else", _log_evidence(log))
+            gone = "the copy was stopped by somebody else" if view else "the supervisor of the service went away"
+            return Outcome(False, gone, tuple(_said(log, since)))
         copy = copies[-1]
         if not copy.pid and copy.state != "live":
-            return Outcome(False, end_in_words(copy), _log_evidence(log))
-        said = is_ready(copy.probe, PROBE_S)
-        if said.status == 200:
+            said = _said(log, since)
+            return Outcome(False, own_reason(said) or end_in_words(copy), tuple(said))
+        answer = is_ready(copy.probe, PROBE_S)
+        if answer.status == 200:
             return Outcome()
         if time.monotonic() > deadline:
-            return Outcome(False, f"never became ready in {timeout_s:g} s", (probe_evidence(said), *_log_evidence(log)))
+            evidence = (probe_evidence(answer), *_said(log, since))
+            return Outcome(False, f"it never became ready in {timeout_s:g} s", evidence)
         time.sleep(PAUSE_S)
 
 
@@ -49,10 +56,23 @@ def end_in_words(copy: ServerView) -> str:
     return f"the server ended by itself (exit {code})"
 
 
+def own_reason(lines: Sequence[str]) -> str:
+    """What the server itself said last about why it does not start: its event `start_failed` (server/log.py)."""
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "start_failed":
+            return str(event.get("message", ""))
+    return ""
+
+
 def probe_evidence(said: Answer) -> str:
     text = said.body.decode(errors="replace").strip()[:200]
     return f"GET /readyz -> {f'{said.status} ' if said.status else ''}{text}"
 
 
-def _log_evidence(log: Path) -> tuple[str, ...]:
-    return tuple(tail(log, LOG_LINES))
+def _said(log: Path, since: int) -> list[str]:
+    """The last lines of this attempt; of whatever there is when it said nothing, or when the log was cut meanwhile."""
+    return tail(log, LOG_LINES, since) or tail(log, LOG_LINES)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from mlship.targets.local.asking import ask, is_ready, release_at
 from mlship.targets.local.control import Control
 from mlship.targets.local.folder import ReleaseFolder, ServiceFolder
 from mlship.targets.local.launching import HOST, launch, server_environ
-from mlship.targets.local.logs import follow, tail
+from mlship.targets.local.logs import follow, size, tail
 from mlship.targets.local.preflight import findings
 from mlship.targets.local.processes import start_ticks
 from mlship.targets.local.protocol import HolderView, Launch, ServerView
@@ -156,7 +156,7 @@ class LocalTarget:
         if folder is None:
             return
         replica = f"{self._project}-0"
-        for text in _log_lines(folder, lines, follow, self._is_gone):
+        for text in _log_lines(folder, lines, follow, lambda: self._has_ended(folder.release)):
             yield LogLine(replica, folder.release, text)
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
@@ -203,8 +203,10 @@ class LocalTarget:
     def _start(self, wanted: Launch) -> Outcome:
         self._prepare_folder()
         self._control.ensure()
+        log = Path(wanted.log)
+        since = size(log)
         self._control.start(wanted)
-        return wait_until_ready(self._control.status, wanted.release, wanted.startup_s, Path(wanted.log))
+        return wait_until_ready(self._control.status, wanted.release, wanted.startup_s, log, since)
 
     def _shift(self, release: str) -> Outcome:
         self._control.ensure()
@@ -222,12 +224,14 @@ class LocalTarget:
         return self._discard(release) if before != release else Outcome()
 
     def _discard(self, release: str) -> Outcome:
+        history = self._records.read()
         if self._control.status() is not None or self._control.strangers():
             self._control.ensure()
-            view = self._control.stop(release)
+            # A failed attempt to start the recorded release anew does not end the holder's own attempts.
+            is_recorded = history is not None and history.live == release
+            view = self._control.unstage(release) if is_recorded else self._control.stop(release)
             if not view.servers:
                 self._control.quit()
-        history = self._records.read()
         if history is None or all(known.id != release for known in history.releases):
             self._forget(self._run(release), keep_log=True)
         return Outcome()
@@ -335,13 +339,14 @@ class LocalTarget:
         kept = self._folder.kept_runs()
         return kept[-1] if kept else None
 
-    def _is_gone(self) -> bool:
-        return self._control.status() is None
+    def _has_ended(self, release: str) -> bool:
+        view = self._control.status()
+        return view is None or not view.copies(release)
 
 
-def _log_lines(folder: ReleaseFolder, lines: int, following: bool, is_gone: Any) -> Iterator[str]:
+def _log_lines(folder: ReleaseFolder, lines: int, following: bool, is_over: Callable[[], bool]) -> Iterator[str]:
     if following:
-        yield from follow(folder.log, lines, is_gone)
+        yield from follow(folder.log, lines, is_over)
     else:
         yield from tail(folder.log, lines)
 
