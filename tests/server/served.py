@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import select
@@ -219,6 +220,17 @@ def launched(path: Path, *, sockets: dict[str, socket.socket] | None = None, **e
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def release(port: int) -> dict[str, Any]:
+    """What the server at the port says that it is. Raises OSError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/mlship/release")
+        told: dict[str, Any] = json.loads(connection.getresponse().read())
+        return told
+    finally:
+        connection.close()
 
 
 def accepts(port: int) -> bool:
