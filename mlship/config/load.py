@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import get_args
 
 from mlship.config import not_yet, rules
-from mlship.config.expand import empty_when_nothing, expanded, merged, places
+from mlship.config.environments import environments_of, report_unknown, variants
+from mlship.config.expand import expanded, places
 from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
 from mlship.config.report import Report
-from mlship.config.schema import SAME_EVERYWHERE, Document, Model, TargetName
+from mlship.config.schema import Document, Model, TargetName
 from mlship.config.validate import DOCUMENT, Validator, document
 from mlship.config.words import clipped, either, nearest, shown_path
 from mlship.errors import MlshipError
 
 FILE_NAME = "mlship.yaml"
-MAX_ENVIRONMENTS = 20
 
 
 def find_file(folder: Path) -> Path:
@@ -34,13 +34,20 @@ def find_file(folder: Path) -> Path:
     start = folder.absolute()
     for candidate in (start, *start.parents):
         file = candidate / FILE_NAME
-        if file.exists():
+        if _is_there(file):
             if candidate != start:
                 _refuse_foreign(file, start)
             return file
-    misnamed = start / "mlship.yml"
-    fix = f"mv mlship.yml {FILE_NAME}" if misnamed.exists() else "mlship init --model FILE"
+    fix = f"mv mlship.yml {FILE_NAME}" if _is_there(start / "mlship.yml") else "mlship init --model FILE"
     raise MlshipError(f"there is no {FILE_NAME} in this folder or above it", shown_path(start), fix, code="no-file")
+
+
+def _is_there(file: Path) -> bool:
+    """False also where a folder may not be searched: what cannot be read was not meant."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
 
 
 def _refuse_foreign(file: Path, start: Path) -> None:
@@ -69,13 +76,13 @@ def load_project(file: Path, environment: str = "", target: str = "") -> Project
     whole = expanded(root, DOCUMENT)
     assert isinstance(whole, Map)
     base = replace(whole, entries={name: node for name, node in whole.entries.items() if name != "environments"})
-    environments = _environments(whole, report)
+    environments = environments_of(whole, report)
     if environment and environment not in environments:
-        _report_unknown(environment, whole, report)
+        report_unknown(environment, whole, report)
     Validator(report, is_whole=False).fields(base, DOCUMENT)
     home = file.absolute().parent
     resolve = cache(lambda path: (home / path).resolve())
-    projects = {name: _project(node, file, name, resolve, report) for name, node in _variants(base, environments, environment)}
+    projects = {name: _project(node, file, name, resolve, report) for name, node in variants(base, environments, environment)}
     if len(report):
         raise report.error()
     project = projects[environment]
@@ -91,57 +98,6 @@ def _refuse_target(target: str) -> None:
     if target not in not_yet.TARGETS:
         fix = f"use --target {either(not_yet.TARGETS)}"
         raise MlshipError(f"the target {target} is not yet built", "--target", fix, code="not-yet")
-
-
-def _environments(whole: Map, report: Report) -> Mapping[str, Map]:
-    """What each environment lays over the document. What is wrong with a section as a whole is in the report."""
-    section = whole.entries.get("environments")
-    if section is None:
-        return {}
-    Validator(report).value(section, DOCUMENT.keys["environments"].shape)
-    if not isinstance(section, Map):
-        return {}
-    if len(section.entries) > MAX_ENVIRONMENTS:
-        what = f"there are {len(section.entries)} environments, more than {MAX_ENVIRONMENTS}"
-        report.add(section.key_place, section.key, what, "keep other projects in files of their own", "too-many-environments")
-        return {}
-    environments = {name: expanded(empty_when_nothing(node), DOCUMENT) for name, node in section.entries.items()}
-    for node in environments.values():
-        _report_same_everywhere(node, report)
-    return {name: node for name, node in environments.items() if isinstance(node, Map)}
-
-
-def _report_same_everywhere(node: Node, report: Report) -> None:
-    if not isinstance(node, Map):
-        report.add(node.place, node.key, f"{node} stands where a map is wanted", "write the keys that differ below it", "value")
-        return
-    for name in SAME_EVERYWHERE:
-        if name in node.entries:
-            entry = node.entries[name]
-            what = f"{name} is the same in every environment"
-            report.add(entry.key_place, entry.key, what, "keep it at the top of the file only", "environment")
-
-
-def _report_unknown(environment: str, whole: Map, report: Report) -> None:
-    section = whole.entries.get("environments", whole)
-    names = section.entries if isinstance(section, Map) and section is not whole else ()
-    near = nearest(environment, names)
-    fix = f"did you mean {near}?" if near else "add it below environments, or leave --env out"
-    known = f"known: {clipped(', '.join(names), 400)}" if names else "the file has none"
-    what = f"there is no environment {clipped(environment)}; {known}"
-    report.add(section.key_place, "environments", what, fix, "unknown-environment")
-
-
-def _variants(base: Map, environments: Mapping[str, Map], asked: str) -> Iterator[tuple[str, Map]]:
-    """Everything that the file can mean. The bare document is judged as a whole only when it is what was asked for."""
-    if not asked or asked not in environments:
-        yield asked, base
-    for name, over in environments.items():
-        yield name, merged(base, replace(over, entries=_without_fixed(over)))
-
-
-def _without_fixed(over: Map) -> Mapping[str, Node]:
-    return {name: node for name, node in over.entries.items() if name not in SAME_EVERYWHERE}
 
 
 def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], Path], report: Report) -> Project:

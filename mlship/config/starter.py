@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from mlship.config.names import check_project_name
 from mlship.config.nodes import plain_value
 from mlship.config.rules import URL
 from mlship.config.words import clipped, named, unseen
@@ -33,7 +34,8 @@ def starter_text(
 ) -> str:
     """A mlship.yaml: two lines where nothing else is needed. Empty values are left out.
 
-    Raises MlshipError for a value with control or direction characters, which no mlship.yaml may hold.
+    Raises MlshipError for a name that is none, and for a value with control or direction characters, which no mlship.yaml
+    may hold.
     """
     model = {
         "framework": framework and _text(framework),
@@ -42,7 +44,7 @@ def starter_text(
         "trust": _list(map(_text, trust)),
         "sample": sample and _path(sample),
     }
-    lines = [f"name: {_text(name)}"]
+    lines = [f"name: {_text(check_project_name(name))}"]
     if target:
         lines.append(f"target: {_text(target)}")
     if any(model.values()):

@@ -116,7 +116,7 @@ class Validator:
 
     def _scalar(self, node: Scalar, shape: Shape) -> Any:
         value: Any = node.value
-        problem: Problem
+        problem: Complaint
         if isinstance(shape, Text):
             value, problem = node.text, _text_problem(node, shape)
         elif isinstance(shape, Number):
@@ -172,10 +172,10 @@ def _dotted_keys(shape: Section, parent: str = "") -> Iterator[str]:
             yield from _dotted_keys(key.shape, below(parent, name))
 
 
-Problem = tuple[str, str] | None  # what, fix
+Complaint = tuple[str, str] | None  # what is wrong, and what to do
 
 
-def _text_problem(node: Scalar, shape: Text) -> Problem:
+def _text_problem(node: Scalar, shape: Text) -> Complaint:
     if not isinstance(node.value, str):
         return _not_text(node)
     if len(node.text) < shape.shortest:
@@ -189,7 +189,7 @@ def _text_problem(node: Scalar, shape: Text) -> Problem:
     return None
 
 
-def _not_text(node: Scalar) -> Problem:
+def _not_text(node: Scalar) -> Complaint:
     value = node.value
     if isinstance(value, bool):
         return f"{node} without quotes is a switch, not text", f'write it in quotes: "{node}"'
@@ -197,25 +197,25 @@ def _not_text(node: Scalar) -> Problem:
     return f"{node} without quotes is {told}", f'write it in quotes: "{node}"'
 
 
-def _hidden_problem(node: Scalar) -> Problem:
+def _hidden_problem(node: Scalar) -> Complaint:
     hidden = unseen(node.text)
     return (f"the text has the character {named(hidden)}, which is not allowed", "delete it") if hidden else None
 
 
-def _number_problem(node: Scalar, shape: Number) -> Problem:
+def _number_problem(node: Scalar, shape: Number) -> Complaint:
     value, kind = node.value, "a whole number" if shape.whole else "a number"
     if isinstance(value, str) and value in shape.words:
         return None
     if not node.plain and re.fullmatch(r"[0-9]+", node.text, re.ASCII):
         return f'"{node}" in quotes is text, not {kind}', f"write {node} without quotes"
-    if re.fullmatch(r"[-+]?0[0-9]+", node.text, re.ASCII):
+    if re.fullmatch(r"[-+]?0[0-9]{1,38}", node.text, re.ASCII):
         return f"{node} is read as octal by some and as decimal by others", f"write {int(node.text)}"
     if isinstance(value, bool) or not isinstance(value, int if shape.whole else (int, float)):
         return f"{node} is not {either([kind, *shape.words])}", ""
     return _bound_problem(node, float(value), shape)
 
 
-def _bound_problem(node: Scalar, value: float, shape: Number) -> Problem:
+def _bound_problem(node: Scalar, value: float, shape: Number) -> Complaint:
     if not math.isfinite(value):
         return f"{node} is not a finite number", ""
     if shape.minimum is not None and value < shape.minimum:
@@ -227,17 +227,19 @@ def _bound_problem(node: Scalar, value: float, shape: Number) -> Problem:
     return None
 
 
-def _choice_problem(node: Scalar, shape: Choice) -> Problem:
+def _choice_problem(node: Scalar, shape: Choice) -> Complaint:
     if type(node.value) in (str, int) and node.value in shape.values:
         return None
     if shape is DOCUMENT.keys["schema"].shape and isinstance(node.value, int) and node.value > 1:
         return f"schema {node} is of a newer mlship", "upgrade mlship, or write schema: 1"
     words = [str(value) for value in shape.values]
+    if node.text in words:
+        return f'"{node}" in quotes is text, not a number', f"write {node} without quotes"
     near = nearest(node.text, words)
     return f"{node} is not {either(words)}", f"did you mean {near}?" if near else ""
 
 
-def _switch_problem(node: Scalar) -> Problem:
+def _switch_problem(node: Scalar) -> Complaint:
     if isinstance(node.value, bool):
         return None
     meant = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}

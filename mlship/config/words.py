@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -45,8 +46,6 @@ def named(character: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant; empty when none is near."""
-    import difflib
-
     if len(word) > 60:
         return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

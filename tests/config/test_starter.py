@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlship.config.load import load_project
+from mlship.config.names import check_environment_name, check_project_name
 from mlship.config.project import Project
 from mlship.config.starter import project_name, starter_text
 from mlship.errors import MlshipError
@@ -102,6 +103,24 @@ def test_a_file_name_with_control_characters_is_refused_with_what_to_do() -> Non
         starter_text("churn", "a\nb")
 
 
+@pytest.mark.parametrize("name", ["", "Churn", "a b", "../x", "a\n", "x" * 41, "-a", "a-", "\x1b[2J"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(MlshipError, match="is not a name: lower case letters, digits and dashes, at most 40") as raised:
+        starter_text(name, "a.joblib")
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["", "Prod", "a/b", "x" * 21])
+def test_an_environment_that_cannot_be_one_is_refused(name: str) -> None:
+    with pytest.raises(MlshipError, match="is not an environment's name: lower case letters, digits and dashes, at most 20"):
+        check_environment_name(name)
+
+
+def test_good_names_pass() -> None:
+    assert check_environment_name("prod-eu") == "prod-eu"
+    assert check_project_name("churn-2") == "churn-2"
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -123,10 +142,5 @@ def test_a_name_is_made_of_any_file_name(text: str, name: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_every_made_up_name_loads(text: str) -> None:
-    from mlship.config.schema import Name
-    from mlship.config.shapes import Text, shape_of
-
-    shape = shape_of(Name)
-    assert isinstance(shape, Text)
-    assert __import__("re").fullmatch(shape.pattern, project_name(text))
+def test_every_made_name_is_one(text: str) -> None:
+    check_project_name(project_name(text))

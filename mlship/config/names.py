@@ -1,0 +1,29 @@
+"""Names that come from the command line, by the same patterns as those in the file: they end up in paths and labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mlship.config.schema import EnvironmentName, Name
+from mlship.config.shapes import Text, shape_of
+from mlship.config.words import clipped
+from mlship.errors import MlshipError
+
+
+def check_project_name(name: str, where: str = "") -> str:
+    """The name, when it is one. Raises MlshipError."""
+    return _checked(name, Name, where, "project-name")
+
+
+def check_environment_name(name: str, where: str = "--env") -> str:
+    """The name, when it is one. Raises MlshipError."""
+    return _checked(name, EnvironmentName, where, "environment-name")
+
+
+def _checked(name: str, kind: Any, where: str, code: str) -> str:
+    shape = shape_of(kind)
+    assert isinstance(shape, Text)
+    if not re.fullmatch(shape.pattern, name, re.ASCII):
+        raise MlshipError(f"{clipped(name) or 'an empty text'} is not {shape.wanted}", where, code=code)
+    return name
