@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,11 +84,10 @@ class Control:
         """Ends the holder and every server of this service; whoever does not listen is ended anyway."""
         with suppress(MlshipError):
             if self._say(Question("quit"), ANSWER_TIMEOUT_S) is not None:
-                self._wait_until_gone(CHANGE_TIMEOUT_S)
+                _wait_until_gone(self._processes(), CHANGE_TIMEOUT_S)
         for number, whom in self._by_force():
             processes.send(whom, number)
-            if whom:
-                self._wait_until_gone(ANSWER_TIMEOUT_S)
+            _wait_until_gone(whom, ANSWER_TIMEOUT_S)
 
     def _by_force(self) -> Iterator[tuple[signal.Signals, dict[int, int]]]:
         """The holder first, or it would start its servers again; then servers by their leaders; then all that is left."""
@@ -104,11 +103,6 @@ class Control:
     def _processes(self) -> dict[int, int]:
         marks = (processes.SERVER_MARK, processes.HOLDER_MARK)
         return {pid: processes.start_ticks(pid) for pid in processes.marked(str(self.folder), marks)}
-
-    def _wait_until_gone(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while self._processes() and time.monotonic() < deadline:
-            time.sleep(PAUSE_S)
 
     def _change(self, question: Question) -> HolderView:
         reply = self._say(question, CHANGE_TIMEOUT_S)
@@ -151,6 +145,12 @@ class Control:
     def _remedy(self) -> str:
         last = self.last_state()
         return f"kill -9 {last.pid}, then run the same command again" if last and processes.start_ticks(last.pid) else ""
+
+
+def _wait_until_gone(known: Mapping[int, int], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while processes.alive(known) and time.monotonic() < deadline:
+        time.sleep(PAUSE_S)
 
 
 def _read_line(wire: socket.socket) -> bytes:

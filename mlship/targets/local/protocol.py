@@ -108,6 +108,8 @@ class Question:
     def from_line(cls, line: bytes) -> Question:
         """Raises ValueError, TypeError or KeyError for anything else."""
         document = json.loads(line)
+        if not isinstance(document, dict):
+            raise ValueError("a question is an object")
         launch = document.get("launch")
         return cls(**{**document, "launch": Launch.from_dict(launch) if launch else None})
 
