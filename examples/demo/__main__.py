@@ -58,7 +58,7 @@ def story(stage: Stage, name: str, about: str) -> None:
     first_answers = stage.ask_model(project, rows)
 
     title("From the model file to a project")
-    stage.mlship(project, "init --model model.joblib --data data.csv")
+    stage.mlship(project, "init --model model.joblib --data data.csv --target local")
     stage.mlship(project, "check")
 
     title("An image, without any daemon")

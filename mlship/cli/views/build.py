@@ -39,7 +39,7 @@ def _rows(result: Built) -> list[list[str]]:
         ["base", result.base],
         ["packages", f"{result.packages} locked"],
     ]
-    rows += [["layer", f"{layer.role} {layer.name}".rstrip(), _moved(layer.size, layer.compressed)]
+    rows += [["layer", layer.role if layer.name in ("", layer.role) else f"{layer.role} {layer.name}", _moved(layer.size, layer.compressed)]
              for layer in result.layers if layer.is_new]  # fmt: skip
     rows += [["reused", ", ".join(layer.name or layer.role for layer in result.layers if not layer.is_new)]]
     rows += [["checks", "   ".join(result.checks)], ["engine", result.engine]]

@@ -1,0 +1,66 @@
+"""Every example is trained, built, served and asked as its reader would do it, in an environment that is not mlship's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/train.py"))
+
+pytestmark = pytest.mark.world
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One virtual environment with what all examples need to train."""
+    folder = tmp_path_factory.mktemp("training") / "venv"
+    venv.create(folder, with_pip=True, symlinks=True)
+    files = [word for name in NAMES for word in ("-r", str(EXAMPLES / name / "requirements.txt"))]
+    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-qq", *files], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environ(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("home") / "mlship"
+    return {**os.environ, "VIRTUAL_ENV": str(training), "MLSHIP_HOME": str(home)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_is_served_as_it_stands(name: str, training: Path, environ: dict[str, str], tmp_path: Path):
+    project = tmp_path / name
+    shutil.copytree(EXAMPLES / name, project, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    subprocess.run([training / "bin" / "python", "train.py"], cwd=project, check=True)
+    mlship(project, environ, "build")
+    try:
+        deployed = mlship(project, environ, "deploy", "--target", "local", "--yes")
+        assert deployed["verify"]["predictions"] > 0
+        answer = mlship(project, environ, "predict", "--target", "local", "--data", "request.json")["answer"]
+        rows = json.loads((project / "request.json").read_text())["instances"]
+        assert len(answer["predictions"]) == len(rows)
+    finally:
+        mlship(project, environ, "destroy", "--target", "local", "--yes")
+
+
+def test_the_three_examples_are_all_there():
+    assert NAMES == ["numeric", "penguins", "python_class"]
+    for name in NAMES:
+        for file in ("mlship.yaml", "train.py", "request.json", "requirements.txt"):
+            assert (EXAMPLES / name / file).is_file(), (name, file)
+
+
+def mlship(project: Path, environ: dict[str, str], *words: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "mlship", *words, "--json"]
+    done = subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
