@@ -11,6 +11,7 @@ from typing import Any
 
 from mlship.server.problems import ModelFailed
 
+FEW = 32  # numbers that Python looks at faster than a call of numpy takes
 DEPTH = 64  # of nested lists and objects in one answer; deeper is a cycle or a mistake
 
 
@@ -46,13 +47,14 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def _from_array(value: Any, depth: int) -> Any:
-    """numpy arrays and scalars, pandas columns and frames, scipy's sparse matrices."""
-    if hasattr(value, "toarray"):
-        value = value.toarray()
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    if hasattr(value, "mask") and hasattr(value, "filled"):
-        return plain(value.tolist(), depth + 1)
+    """numpy arrays and scalars, pandas columns, scipy's sparse matrices."""
+    if type(value).__module__ != "numpy":
+        if hasattr(value, "toarray"):
+            value = value.toarray()
+        if hasattr(value, "to_numpy"):
+            value = value.to_numpy()
+        if hasattr(value, "mask") and hasattr(value, "filled"):
+            return plain(value.tolist(), depth + 1)
     kind = value.dtype.kind
     if kind in "biuUT":
         return value.tolist()
@@ -73,6 +75,8 @@ def _times(value: Any, depth: int) -> Any:
 
 
 def _all_finite(value: Any) -> bool:
+    if value.size <= FEW:
+        return all(map(math.isfinite, value.ravel().tolist()))
     import numpy
 
     return bool(numpy.isfinite(value).all())
