@@ -93,15 +93,16 @@ def test_a_discarded_first_release_leaves_only_its_log(service: LocalService) ->
     assert not (service.home.local / "rootfs").exists()
 
 
-def test_a_release_that_never_accepts_does_not_take_callers_from_the_old_one(service: LocalService) -> None:
+def test_a_staged_copy_that_died_does_not_take_callers_from_the_old_one(service: LocalService) -> None:
     first = deploy(service, 1).history.live
+    (old,) = service.servers()
     target = service.open()
-    decided = plan("deploy", wanted(service, target, 2, "stubborn"), target.observe())
+    decided = plan("deploy", wanted(service, target, 2), target.observe())
     for action in decided.actions[:2]:
         assert target.apply(action, decided.deployment).ok
-    (server,) = [pid for pid in service.servers() if pid != target.observe().replicas[0].detail][-1:]
-    os.kill(server, signal.SIGKILL)
-    until(lambda: start_ticks(server) == 0)
+    (new,) = set(service.servers()) - {old}
+    os.kill(new, signal.SIGKILL)
+    until(lambda: start_ticks(new) == 0)
     outcome = target.apply(decided.actions[2], decided.deployment)
     assert outcome.cause == f"no copy of {decided.deployment.release.id} is running"
     assert live_id(service) == first

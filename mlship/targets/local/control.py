@@ -48,8 +48,8 @@ class Control:
     def start(self, launch: Launch) -> HolderView:
         return self._change(Question("start", launch.release, launch=launch))
 
-    def shift(self, release: str) -> HolderView:
-        return self._change(Question("shift", release, timeout_s=SHIFT_TIMEOUT_S))
+    def shift(self, release: str, timeout_s: float = SHIFT_TIMEOUT_S) -> HolderView:
+        return self._change(Question("shift", release, timeout_s=timeout_s))
 
     def stop(self, release: str) -> HolderView:
         return self._change(Question("stop", release))
