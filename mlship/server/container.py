@@ -66,7 +66,7 @@ class Arrays:
     def build(self, table: Table, instances: list[Any]) -> Any:
         if table.numbers is not None:
             return finite(self._numpy, table.numbers, self._dtype)
-        array = self._numpy.empty((table.count, len(table.columns)), dtype=self._dtype)
+        array: Any = self._numpy.empty((table.count, len(table.columns)), dtype=self._dtype)
         for index, column in enumerate(table.columns):
             array[:, index] = _with_nan(column) if self._dtype != "object" else column
         return array

@@ -32,9 +32,9 @@ class Diagnosis:
             yield from self._of_bare(index, row)
         elif type(row) is not form:
             yield _mixed(index, row, "a list, as in row 0" if form is list else "an object, as in row 0")
-        elif form is list:
+        elif isinstance(row, list):
             yield from self._of_list(index, row)
-        else:
+        elif isinstance(row, dict):
             yield from self._of_object(index, row)
 
     def _of_list(self, index: int, row: list[Any]) -> Iterator[Problem]:
