@@ -94,6 +94,16 @@ def test_little_free_memory_is_a_warning() -> None:
     )
 
 
+def test_a_variable_that_the_target_sets_itself_is_said() -> None:
+    served = replace(NEW.served, env={"PORT": "9", "MLSHIP_RELEASE": "x", "LOG_LEVEL": "info"})
+    deployment = replace(DEPLOYMENT, release=replace(NEW, served=served), places={"env.PORT": "mlship.yaml:7:3 env.PORT"})
+    assert [str(finding) for finding in findings(deployment, CALM)] == [
+        "env.MLSHIP_RELEASE has no effect: the target docker sets it itself; leave it out",
+        "mlship.yaml:7:3 env.PORT  env.PORT has no effect: the target docker sets it itself; "
+        "leave it out; targets.docker.port chooses the port",
+    ]
+
+
 def test_the_gap_is_stated_before_it_happens() -> None:
     (only,) = findings(DEPLOYMENT, replace(CALM, serving=OLD.id))
     assert only.severity == "note"

@@ -67,6 +67,8 @@ def test_the_target_decides_port_and_release_whatever_env_says() -> None:
     env = spec.replica_body(DEPLOYMENT, HERE)["Env"]
     assert env == [
         "LOG_LEVEL=info",
+        "MLSHIP_DRAIN_DELAY_S=0",
+        "MLSHIP_DRAIN_TIMEOUT_S=7",
         f"MLSHIP_RELEASE={RELEASE.id}",
         'PASSWORD_HINT=a$HOME "b"\n- c: !!python',
         "PORT=8080",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import platform
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from mlship.oci.image import Layer
+from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.targets.base import Deployment
 
@@ -73,6 +76,21 @@ def standin_image(client: Any, project: str, version: int, broken: str = "") -> 
     client.api.commit(container, f"mlship/{project}", tag, changes=changes)
     client.api.remove_container(container)
     return content
+
+
+def standin_layout(layout: Layout, project: str, version: int) -> str:
+    """The same as an image in a layout on this machine, for the way from there to the engine; gives its content id."""
+    with layout.writer() as writer:
+        writer.write(_rootfs())
+        blob = writer.commit("application/vnd.oci.image.layer.v1.tar")
+    config = {
+        "Entrypoint": [str(_interpreter()), "-s", "-P", "-m", "mlship.server"],
+        "Env": [f"PYTHONPATH=/{LIBRARY}", f"STANDIN_VERSION={version}", "STANDIN_BROKEN="],
+        "Labels": {"mlship.project": project},
+    }
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    image = layout.write_image([Layer(blob, blob.digest, blob.size)], config, f"linux/{architecture}")
+    return image.content
 
 
 def standin_deployment(

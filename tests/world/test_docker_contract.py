@@ -7,10 +7,12 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError, NotFound
 from docker_standin import standin_deployment, standin_image
 
 from mlship.home import Home
@@ -52,10 +54,7 @@ class DockerHarness:
 
 @pytest.fixture
 def harness(engine: Any, tmp_path: Path) -> Iterator[DockerHarness]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = DockerHarness(engine, tmp_path, port)
+    made = DockerHarness(engine, tmp_path, free_port())
     made.deployment(1)  # the keeper is run from an image
     yield made
     for target in made.opened:
@@ -63,11 +62,20 @@ def harness(engine: Any, tmp_path: Path) -> Iterator[DockerHarness]:
     clean(engine, PROJECT)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def clean(client: Any, project: str) -> None:
     """Everything of the project goes, whatever the story left behind."""
     label = {"label": f"mlship.project={project}"}
-    for container in client.containers.list(all=True, filters=label):
-        container.remove(force=True)
+    for container in client.containers.list(all=True, filters=label, ignore_removed=True):
+        with suppress(NotFound, APIError):  # a keeper that is going already
+            container.remove(force=True)
+    while client.containers.list(all=True, filters=label, ignore_removed=True):
+        time.sleep(0.05)
     for volume in client.volumes.list(filters=label):
         volume.remove(force=True)
     for image in client.images.list(filters=label):

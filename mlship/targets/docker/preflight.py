@@ -9,7 +9,7 @@ from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
 from mlship.targets.docker.engine import EngineFacts
-from mlship.targets.docker.spec import Address
+from mlship.targets.docker.spec import OWN_VARIABLES, Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
@@ -45,6 +45,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _image(deployment, seen)
     yield from _port(deployment, seen)
     yield from _resources(deployment, seen)
+    yield from _variables(deployment)
     yield from _records(deployment, seen)
 
 
@@ -118,6 +119,17 @@ def _resources(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             "write less, or free memory first",
             "warning",
             "little-memory",
+        )
+
+
+def _variables(deployment: Deployment) -> Iterator[Finding]:
+    for name in sorted(set(OWN_VARIABLES) & set(deployment.release.served.env)):
+        yield Finding(
+            f"env.{name} has no effect: the target docker sets it itself",
+            deployment.places.get(f"env.{name}", ""),
+            "leave it out; targets.docker.port chooses the port" if "PORT" in name else "leave it out",
+            "warning",
+            "own-variable",
         )
 
 

@@ -31,8 +31,13 @@ PIDS_PER_CORE = 256
 TMP_SIZE = "256m"
 STOP_MARGIN_S = 8  # beside the request timeout: what a draining server may take before it is killed
 
+DRAIN_MARGIN_S = 5  # of these, what the server itself may take
+
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise.
-OWN_VARIABLES = ("PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "MLSHIP_RELEASE", "MLSHIP_MANIFEST", "PYTHONPATH")
+OWN_VARIABLES = (
+    "PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PYTHONPATH", "MLSHIP_MANIFEST", "MLSHIP_RELEASE", "MLSHIP_HOST",
+    "MLSHIP_HOLD", "MLSHIP_DRAIN_DELAY_S", "MLSHIP_DRAIN_TIMEOUT_S",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,13 @@ def _release_body(deployment: Deployment, role: Role, published: Address | None)
 
 def _environment(deployment: Deployment) -> list[str]:
     given = {name: text for name, text in deployment.release.served.env.items() if name not in OWN_VARIABLES}
-    own = {"PORT": str(INNER_PORT), "MLSHIP_RELEASE": deployment.release.id}
+    own = {
+        "PORT": str(INNER_PORT),
+        "MLSHIP_RELEASE": deployment.release.id,
+        # Nothing before the container has to learn that it goes: each second of delay would be one of the gap.
+        "MLSHIP_DRAIN_DELAY_S": "0",
+        "MLSHIP_DRAIN_TIMEOUT_S": str(int(deployment.request_timeout_s) + DRAIN_MARGIN_S),
+    }
     return [f"{name}={text}" for name, text in sorted({**given, **own}.items())]
 
 
