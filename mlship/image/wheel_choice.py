@@ -20,14 +20,12 @@ class Resolved:
 
     sha256: of the wheel that fits the platform, "" where there is none. origin: where the wheel is made from then, in
     the words of environment.Distribution, or `<archive>#sha256=<hex>` for a source archive of an index.
-    url: of an archive that is asked for by its address, without credentials.
     """
 
     name: str
     version: str
     sha256: str = ""
     origin: str = ""
-    url: str = ""
 
 
 def resolved_packages(pylock: str, tags: Mapping[str, int], cwd: Path) -> tuple[Resolved, ...]:
@@ -99,13 +97,7 @@ def _archive(name: str, version: str, archive: Mapping[str, Any], cwd: Path) -> 
     if archive.get("path") or address.startswith("file:"):
         path = unquote(urlsplit(address).path) if address else (cwd / archive["path"]).resolve()
         return Resolved(name, version or _version_in(str(path)), sha256=sha256, origin=f"file:{path}")
-    return Resolved(
-        name,
-        version or _version_in(address),
-        sha256=sha256,
-        url=without_credentials(address),
-        origin=without_credentials(address),
-    )
+    return Resolved(name, version or _version_in(address), sha256=sha256, origin=without_credentials(address))
 
 
 def _version_in(address: str) -> str:
