@@ -24,9 +24,8 @@ _INVISIBLE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def templates_folder() -> Path:
+def templates_folder(package: Path = Path(mlship.__file__).parent) -> Path:
     """`mlship/_templates` of an installed wheel, else `templates` of the checkout. Raises MlshipError when neither is there."""
-    package = Path(mlship.__file__).parent
     for folder in (package / "_templates", package.parent / "templates"):
         if folder.is_dir():
             return folder

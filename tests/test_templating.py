@@ -189,3 +189,14 @@ def test_a_template_cannot_leave_its_folder(tmp_path: Path) -> None:
 
 def test_a_checkout_has_its_templates_beside_the_package() -> None:
     assert templates_folder() == Path(__file__).parent.parent / "templates"
+
+
+def test_an_installed_package_has_its_templates_inside(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "mlship" / "_templates").mkdir(parents=True)
+    assert templates_folder(tmp_path / "mlship") == tmp_path / "mlship" / "_templates"
+
+
+def test_an_installation_without_templates_says_how_to_mend_it(tmp_path: Path) -> None:
+    with pytest.raises(MlshipError, match="has no templates; pip install --force-reinstall mlship"):
+        templates_folder(tmp_path / "mlship")
