@@ -15,11 +15,12 @@ from mlship.disk import locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.apt import Archive
 from mlship.image.base import base_entries, base_tree, runs_here
-from mlship.image.bytecode import Compiler, compile_files, compile_imported
+from mlship.image.bytecode import Compiler, compile_imported
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
 from mlship.image.workplace import Workplace
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
+from mlship.oci.layout import disk_errors
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
 BUILDER = 1
@@ -40,18 +41,17 @@ def base_layer(
 
     def make() -> Layer:
         with base_tree(workplace, plan, archive) as tree:
-            return _written(workplace, base_entries(tree), "base", plan.suite, compression)
+            return written(workplace, base_entries(tree), "base", plan.suite, compression)
 
     return cached(workplace, key("base", facts, compression), make)
 
 
 @dataclass(frozen=True)
 class Bytecode:
-    """What of a layer is compiled: these (file, path inside the image), and what importing `modules` loads."""
+    """What of a folder is compiled: whatever importing these modules loads from it. compiler: the base's interpreter."""
 
     compiler: Compiler
-    sources: tuple[tuple[Path, str], ...] = ()
-    modules: tuple[str, ...] = ()
+    modules: tuple[str, ...]
 
 
 def folder_layer(
@@ -71,19 +71,29 @@ def folder_layer(
     is new. bytecode: its modules are imported from the folder, and what that loads is compiled; any other `__pycache__` is
     left out.
     """
-    facts = {"name": name, "inputs": inputs, "target": target}
+    facts = {"name": name, "inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode)}
 
-    def entries() -> Iterator[Entry]:
-        return without_bytecode(entries_of_folder(folder, target))
+    def make() -> Layer:
+        with scratch(workplace) as compiled:
+            if bytecode:
+                compile_modules(workplace, bytecode, folder, target, compiled)
+            entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
+            return written(workplace, entries, role, name, compression)
 
-    def also(into: Path) -> None:
-        if bytecode and bytecode.modules:
-            root = bytecode.compiler.root(workplace)
-            python, modules = bytecode.compiler.python, bytecode.modules
-            for module, reason in compile_imported(workplace, root, python, folder, target, modules, into).items():
-                workplace.progress.step("packages", f"{module} cannot be imported in the image: {reason}")
+    return cached(workplace, key(role, facts, compression), make)
 
-    return made_layer(workplace, role, name, facts, entries, bytecode, compression, also)
+
+def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, target: str, into: Path) -> None:
+    """Compiles what the modules load from the folder; says which could not be imported."""
+    root, python = bytecode.compiler.root(workplace), bytecode.compiler.python
+    failed = compile_imported(workplace, root, python, folder, target, bytecode.modules, into)
+    for module, reason in failed.items():
+        workplace.progress.step("packages", f"{module} cannot be imported in the image: {reason}")
+
+
+def bytecode_facts(bytecode: Bytecode | None) -> Any:
+    """What of it goes into a layer's key."""
+    return bytecode and [bytecode.compiler.base.diff_id, bytecode.compiler.python, bytecode.modules]
 
 
 def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
@@ -95,7 +105,7 @@ def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compressi
     """The layer of single files that the plan names: models, code, configuration. Large files are streamed."""
 
     def make() -> Layer:
-        return _written(workplace, map(_entry, plan.files), plan.role, plan.name, compression)
+        return written(workplace, map(_entry, plan.files), plan.role, plan.name, compression)
 
     return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, compression), make)
 
@@ -105,7 +115,8 @@ def write(workplace: Workplace, layers: Sequence[Layer], config: ImageConfig, pl
 
     config.labels must hold mlship.project.
     """
-    return workplace.layout.write_image(layers, oci_config(config), platform)
+    with disk_errors(workplace.home.root):
+        return workplace.layout.write_image(layers, oci_config(config), platform)
 
 
 def oci_config(config: ImageConfig) -> dict[str, Any]:
@@ -153,35 +164,10 @@ def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> L
     with locked(_record(workplace, layer_key).with_suffix(".lock")):
         layer = known(workplace, layer_key)
         if layer is None:
-            layer = make()
+            with disk_errors(workplace.home.root):
+                layer = make()
             write_atomic(_record(workplace, layer_key), json.dumps(asdict(layer), sort_keys=True).encode())
     return layer
-
-
-def made_layer(
-    workplace: Workplace,
-    role: LayerRole,
-    name: str,
-    facts: Mapping[str, Any],
-    entries: Callable[[], Iterable[Entry]],
-    bytecode: Bytecode | None = None,
-    compression: Compression = "gzip",
-    also: Callable[[Path], None] = lambda into: None,
-) -> Layer:
-    """The layer of these facts from the cache, else of `entries()` and the compiled files beside them.
-
-    also: writes further files into the folder it is given, by their paths inside the image.
-    """
-
-    def make() -> Layer:
-        with scratch(workplace) as into:
-            if bytecode and bytecode.sources:
-                root = bytecode.compiler.root(workplace)
-                compile_files(workplace, root, bytecode.compiler.python, bytecode.sources, into)
-            also(into)
-            return _written(workplace, [*entries(), *entries_of_folder(into, "/")], role, name, compression)
-
-    return cached(workplace, key(role, {**facts, "bytecode": _bytecode_facts(bytecode)}, compression), make)
 
 
 @contextmanager
@@ -193,11 +179,7 @@ def scratch(workplace: Workplace) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _bytecode_facts(bytecode: Bytecode | None) -> Any:
-    return bytecode and [bytecode.compiler.base.diff_id, bytecode.compiler.python, bytecode.modules]
-
-
-def _written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:
+def written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:
     return write_layer(workplace.layout, entries, role=role, name=name, compression=compression, progress=workplace.progress)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlship
-from mlship.image.builder import Bytecode, made_layer
-from mlship.image.bytecode import Compiler
+from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, scratch, written
+from mlship.image.bytecode import Compiler, compile_files
 from mlship.image.plan import SERVER
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Layer
@@ -30,16 +30,24 @@ def server_layer(
     wheels: a folder as `uv pip install --target` leaves it. inputs: a digest over what is in it, such as its lock's.
     """
     sources = tuple(server_sources())
-    facts = {"version": mlship.__version__, "wheels": inputs, "sources": _digest(sources)}
+    bytecode = Bytecode(compiler, _modules(wheels)) if compiler else None
+    facts = {
+        "version": mlship.__version__,
+        "wheels": inputs,
+        "sources": _digest(sources),
+        "bytecode": bytecode_facts(bytecode),
+    }
 
-    def entries() -> Iterator[Entry]:
-        yield from without_bytecode(entries_of_folder(wheels, SERVER))
-        yield from sources
+    def make() -> Layer:
+        with scratch(workplace) as compiled:
+            if bytecode:
+                root = bytecode.compiler.root(workplace)
+                compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
+                compile_modules(workplace, bytecode, wheels, SERVER, compiled)
+            packages = without_bytecode(entries_of_folder(wheels, SERVER))
+            return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server", compression)
 
-    paths = [(entry.source, f"/{entry.path}") for entry in sources if entry.source and entry.source.suffix == ".py"]
-    paths += [(path, f"{SERVER}/{path.relative_to(wheels).as_posix()}") for path in wheels.rglob("*.py")]
-    bytecode = Bytecode(compiler, sources=tuple(paths)) if compiler else None
-    return made_layer(workplace, "server", "server", facts, entries, bytecode, compression)
+    return cached(workplace, key("server", facts, compression), make)
 
 
 def server_sources() -> Iterator[Entry]:
@@ -53,6 +61,15 @@ def server_sources() -> Iterator[Entry]:
 def server_digest() -> str:
     """Hex sha256 over the files of the closed parts: an image changes when they do."""
     return _digest(tuple(server_sources()))
+
+
+def _modules(wheels: Path) -> tuple[str, ...]:
+    """The packages at the top of the folder."""
+    return tuple(sorted(path.parent.name for path in wheels.glob("*/__init__.py")))
+
+
+def _python_files(sources: tuple[Entry, ...]) -> list[tuple[Path, str]]:
+    return [(entry.source, f"/{entry.path}") for entry in sources if entry.source and entry.source.suffix == ".py"]
 
 
 def _digest(sources: tuple[Entry, ...]) -> str:
