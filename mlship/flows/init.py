@@ -11,15 +11,14 @@ from mlship.config.project import Project
 from mlship.config.schema import Model
 from mlship.config.starter import project_name, starter_text
 from mlship.disk import write_atomic
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered, gather
 from mlship.flows.reports import inputs_line
 from mlship.flows.results import Initialised, ModelReport
-from mlship.flows.training import load_in_training
+from mlship.flows.training import introduced
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.propose import Proposal, propose
-from mlship.frameworks.sample import sample_from_data
 
 FILE = "mlship.yaml"
 SAMPLE = "sample.json"
@@ -52,6 +51,7 @@ def init(
     Raises MlshipError for a model that cannot be read or is not safe to load, naming what to do; nothing is written then.
     """
     proposal = propose(model, context.cwd)
+    _refuse_errors(model, proposal)
     project = _project(context, model, name, proposal, target or _default_target(context))
     learned = _learn(context, project, data, python)
     files = _files(project, learned.rows)
@@ -81,6 +81,12 @@ def _project(context: Context, model: Path, name: str, proposal: Proposal, targe
     return Project(file=context.cwd / FILE, name=final, environment="", target=target, models=((final, described),))
 
 
+def _refuse_errors(model: Path, proposal: Proposal) -> None:
+    errors = [finding for finding in proposal.findings if finding.severity == "error"]
+    if errors:
+        raise FindingsError(f"{model.name} cannot be served as it is", proposal.findings)
+
+
 def _learn(context: Context, project: Project, data: Path | None, python: str) -> Learned:
     """Loads the model where it was trained: its features choose the columns of the data."""
     try:
@@ -95,8 +101,7 @@ def _learn(context: Context, project: Project, data: Path | None, python: str) -
     if interpreter is None:
         return Learned(gathered, None, (), (*errors, *notes))
     context.progress.step("check", f"{project.name} loads in {gathered.environment.source}")
-    loaded = load_in_training(context, interpreter, gathered.specs[0])
-    rows = sample_from_data(data, loaded.signature, context.runner, interpreter, context.home) if data else ()
+    loaded, rows = introduced(context, interpreter, gathered.specs[0], data)
     return Learned(gathered, loaded, rows, (*errors, *notes))
 
 
@@ -135,9 +140,13 @@ def _refuse_overwriting(folder: Path, files: dict[Path, bytes], force: bool) -> 
 
 def _default_target(context: Context) -> str:
     """docker where an engine answers, else this machine itself."""
-    from mlship.targets.docker.engine import answers
+    from mlship.targets.docker.engine import connect
 
-    return "docker" if answers(context.environ) else "local"
+    try:
+        connect(context.environ)
+    except MlshipError:
+        return "local"
+    return "docker"
 
 
 def _relative(model: Path, folder: Path) -> str:

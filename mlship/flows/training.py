@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import child_python, load_in_child
+from mlship.frameworks.introduce import introduce
 from mlship.image.manifest import model_entry, model_path
 from mlship.releases.release import Proof
 from mlship.targets.base import Answer
@@ -29,6 +31,13 @@ def load_in_training(context: Context, python: Path, spec: ModelSpec) -> Loaded:
     with staged(spec) as root:
         child = child_python(python, context.home, context.environ, (root / "code",))
         return load_in_child(context.runner, child, model_entry(spec), root, spec.sample or None, timeout_s=LOAD_TIMEOUT_S)
+
+
+def introduced(context: Context, python: Path, spec: ModelSpec, data: Path | None) -> tuple[Loaded, tuple[Any, ...]]:
+    """What the model is, and up to 20 rows of `data` that it answers. Raises MlshipError."""
+    with staged(spec) as root:
+        child = child_python(python, context.home, context.environ, (root / "code",))
+        return introduce(context.runner, child, model_entry(spec), root, data, timeout_s=LOAD_TIMEOUT_S)
 
 
 def compared_with_training(context: Context, gathered: Gathered, loaded: Mapping[str, Loaded]) -> tuple[str, ...]:
