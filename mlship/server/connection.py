@@ -159,6 +159,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stalled = False
+        self.deadline = self._room.loop.time() + IDLE_TIME if self._job is None else NEVER
         self._resume()
         self._settle()
 
@@ -319,15 +320,15 @@ class Connection(asyncio.Protocol):
         if self._out:
             self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
+            if self.is_idle and not self._is_stalled:
+                self.deadline = self._room.loop.time() + IDLE_TIME
         if self._is_closing:
             self._shut()
         elif self._owes_continue and self._serving is None:
             self._owes_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif self.is_idle and not self._is_stalled:
-            self.deadline = self._room.loop.time() + IDLE_TIME
-            if self._is_last:
-                self._close()
+        elif self._is_last and self.is_idle and not self._is_stalled:
+            self._close()
 
     def _shut(self) -> None:
         """Closes our side and waits for the client's: its unread bytes would otherwise make the kernel drop the answer."""

@@ -10,6 +10,8 @@ import orjson
 from mlship.server.messages import Request, Response, Route
 from mlship.server.service import Service
 
+SHOWN = 3  # rows of the sample; more would only make the page heavy
+
 
 def routes(service: Service) -> list[Route]:
     """/schema."""
@@ -33,6 +35,6 @@ def schema(service: Service) -> dict[str, Any]:
         "inputs": [asdict(feature) for feature in entry.signature.inputs],
         "outputs": [asdict(output) for output in entry.signature.outputs],
         "named": entry.signature.named,
-        "sample": list(entry.sample),
+        "sample": list(entry.sample[:SHOWN]),
         "models": list(service.models),
     }

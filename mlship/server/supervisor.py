@@ -139,7 +139,8 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # a terminal sends them to the whole group; the supervisor decides
             signal.pthread_sigmask(signal.SIG_UNBLOCK, set(signal.valid_signals()))
             os.close(self._lifeline_end)
             for other in self.seats:
@@ -200,14 +201,14 @@ class Supervisor:
     def _heed_signals(self) -> None:
         got, self._got = self._got, []
         for number in got:
-            if number in (signal.SIGTERM, signal.SIGINT):
+            if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 self._terms += 1
                 if self._terms == 1:
                     self._begin_drain()
             elif number == signal.SIGUSR1:
-                self.settings_hold_ends()
+                self._end_hold()
 
-    def settings_hold_ends(self) -> None:
+    def _end_hold(self) -> None:
         """SIGUSR1: accept now, or as soon as the start is complete."""
         if self._has_started:
             self._open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -56,6 +57,9 @@ def run(post: Post) -> int:
         return 1
     import uvloop
 
+    # what is loaded stays; the collector need not look at it again, least of all during a request
+    gc.collect()
+    gc.freeze()
     service = Service(post.manifest, post.settings, models, post.board, slot)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Worker(post, service, runner.get_loop()).serve())
@@ -110,6 +114,7 @@ class Worker:
 
     async def serve(self) -> None:
         """Until drained."""
+        self._loop.set_exception_handler(_loop_failed)
         self._loop.add_signal_handler(signal.SIGTERM, self._leaving.set)
         self._loop.add_signal_handler(signal.SIGUSR1, self._open)
         self._loop.add_reader(self._post.lifeline, self._orphaned)
@@ -191,6 +196,15 @@ class Worker:
                 return
             client.setblocking(False)
             await self._loop.connect_accepted_socket(lambda: Connection(self._room), client)
+
+
+def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong outside any request: a socket that cannot be accepted, a callback that raised."""
+    error = context.get("exception")
+    if error is None:
+        log.event("error", "loop_failed", message=context["message"])
+    else:
+        log.failure("loop_failed", error, during=context["message"])
 
 
 def warm_up(service: Service, engine: Engine) -> None:

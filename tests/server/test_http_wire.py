@@ -223,6 +223,14 @@ def test_a_client_that_is_too_slow_is_let_go(sent: bytes, seconds: float, status
         assert wire.answers[0].json["error"]["code"] == "timeout"
 
 
+def test_empty_lines_do_not_keep_a_connection() -> None:
+    wire = Wire()
+    for _ in range(int(HEAD_TIME) + 1):
+        if wire.transport.state == "open":
+            wire.send(b"\r\n").pass_time(1)
+    assert wire.transport.state == "closed"
+
+
 def test_drops_of_a_slow_body_do_not_buy_time() -> None:
     wire = Wire().send(request("POST", "/predict", "Content-Length: 500"))
     for _ in range(int(BODY_TIME) + 2):
@@ -293,7 +301,7 @@ TYPES = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(path=st.sampled_from(["/predict", "/invocations"]), body=BODIES, kind=TYPES, accept=TYPES)
 @example("/predict", b'{"instances": [["\\ud800", null]]}', "application/json", "")
 @example("/predict", b'{"instances": [[NaN, "\\ud800"]]}', "application/json", "")
@@ -309,7 +317,7 @@ def test_no_body_gives_a_trace_or_a_server_error(path: str, body: bytes, kind: s
         assert answer.json["error"]["message"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     parts=st.lists(
         st.one_of(st.binary(max_size=200), st.sampled_from([request(), prediction(1), b"\r\n", *AMBIGUOUS.values()])),

@@ -95,9 +95,12 @@ def test_a_stuck_worker_is_killed_and_replaced(tmp_path: Path) -> None:
         assert until(lambda: asked_again(server))["pid"] != pid
 
 
-def test_sigterm_ends_idle_servers_with_exit_0(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(also, marks=pytest.mark.world) for also in (signal.SIGINT, signal.SIGHUP))]
+)
+def test_a_server_that_is_told_to_stop_ends_with_exit_0(tmp_path: Path, number: signal.Signals) -> None:
     with running(written(tmp_path, workers=2)) as server:
-        server.signal(signal.SIGTERM)
+        server.signal(number)
         assert server.wait(5) == 0
         server.event("stopped")
 
