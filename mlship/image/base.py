@@ -23,6 +23,7 @@ from mlship.image.ld_cache import ld_cache
 from mlship.image.plan import BasePlan, SystemPackage
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import Entry, entries_of_folder
+from mlship.oci.layout import disk_errors
 from mlship.oci.rootfs import machine
 
 ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
@@ -53,7 +54,7 @@ def base_plan(
     Reads the archive's lists anew. Raises MlshipError: exit 13 when it cannot be reached; exit 5 when it is not signed or
     expired; exit 2 when no suite carries the Python (the alternatives are named) or a package does not exist.
     """
-    with _fetcher(workplace, archive) as fetcher:
+    with disk_errors(workplace.home.root), _fetcher(workplace, archive) as fetcher:
         catalogue = Catalogue(
             archive,
             ARCHITECTURES[platform],

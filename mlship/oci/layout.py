@@ -24,7 +24,7 @@ PROJECT_LABEL = "mlship.project"
 ROLE, NAME, SIZE = "mlship.role", "mlship.name", "mlship.size"
 REFERENCE = "org.opencontainers.image.ref.name"
 EPOCH = "1970-01-01T00:00:00Z"  # images carry no time: the same inputs give the same bytes
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -228,7 +228,7 @@ def disk_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in DISK:
             raise
         raise MlshipError(
             f"nothing more can be written below {place}: {error.strerror}",

@@ -25,7 +25,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.oci.image import Image, Layer
 from mlship.oci.layer import CHUNK, MEDIA_TYPES
-from mlship.oci.layout import Layout
+from mlship.oci.layout import DISK, Layout, disk_errors
 from mlship.runner import Command
 
 # (loader, folders of libraries) of each architecture that Debian and Ubuntu lay out so
@@ -48,7 +48,7 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
     with locked(target.with_name(f".{target.name}.lock")):
         if target.is_dir():
             return target
-        with _scratch(target) as folder:
+        with disk_errors(home.root), _scratch(target) as folder:
             _unpack(layout, layer, folder)
             folder.replace(target)
     return target
@@ -66,7 +66,7 @@ def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: H
     with locked(into.with_name(f".{into.name}.lock")):
         if into.is_dir() and any(into.iterdir()):
             return into
-        with _scratch(into) as folder:
+        with disk_errors(into.parent), _scratch(into) as folder:
             for layer in unpacked:
                 _link_tree(layer, folder)
             _write_launchers(folder)
@@ -193,10 +193,8 @@ def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:
     except FileNotFoundError:
         raise _bad(layer, "its blob is missing") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise MlshipError(
-                f"layer {layer.name} cannot be unpacked: {error.strerror}", where=str(folder.parent), fix="free some space"
-            ) from None
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise
         raise _bad(layer, str(error)) from None
     if raw.digest != layer.blob.digest:
         raise _bad(layer, f"its blob has the digest {raw.digest}")
