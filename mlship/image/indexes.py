@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlship.errors import Finding
 from mlship.image.addresses import masked
+from mlship.image.file_indexes import file_settings
 from mlship.image.pip_settings import Told, pip_settings
 from mlship.image.uv_settings import uv_settings
 
@@ -136,14 +137,22 @@ class Indexes:
 
 
 def find_indexes(
-    environ: Mapping[str, str], project_root: Path, *, prefix: Path | None = None, system: Path = Path("/")
+    environ: Mapping[str, str],
+    project_root: Path,
+    *,
+    prefix: Path | None = None,
+    file: Path | None = None,
+    system: Path = Path("/"),
 ) -> Indexes:
     """What uv and pip are told on this machine, joined: uv's word goes first, pip's is added.
 
-    prefix: the training environment, whose own pip.conf counts. Local folders that do not exist are left out: one machine
-    has them, the next has not. netrc and keyring are left to uv. system: the root under which /etc is looked for.
+    prefix: the training environment, whose own pip.conf counts. file: the file of requirements (TrainingEnvironment.file),
+    whose own indexes go first. Local folders that do not exist are left out: one machine has them, the next has not.
+    netrc and keyring are left to uv. system: the root under which /etc is looked for.
     """
-    uv, uv_problems = uv_settings(environ, project_root, system)
+    told, uv_problems = uv_settings(environ, project_root, system)
+    own = file_settings(file, environ) if file else {}
+    uv = {key: (*own.get(key, ()), *told.get(key, ())) for key in {*own, *told}}
     pip, pip_problems = pip_settings(environ, prefix, system)
     index = _single("index", uv.get("index-url", ()), pip.get("index-url"))
     extra, absent_extra = _present(_several("extra index", uv.get("extra-index-url", ()), pip.get("extra-index-url")))
@@ -153,7 +162,7 @@ def find_indexes(
         extra=extra,
         links=links,
         hosts=_several("trusted host", uv.get("trusted-host", ()), pip.get("trusted-host")),
-        strategy=_strategy(uv, pip),
+        strategy=_strategy(uv, is_merged="extra-index-url" in pip or "extra-index-url" in own),
         keyring=_keyring(uv.get("keyring-provider", ()), pip.get("keyring-provider")),
         timeout_s=environ.get("UV_HTTP_TIMEOUT") or (pip["timeout"].value if "timeout" in pip else ""),
         no_index=pip["no-index"].value.lower() in ("1", "true", "yes", "on") if "no-index" in pip else False,
@@ -205,12 +214,12 @@ def _address(value: str) -> str:
     return address if equals and name.replace("-", "").replace("_", "").isalnum() and "://" in address else value
 
 
-def _strategy(uv: Mapping[str, tuple[Told, ...]], pip: Mapping[str, Told]) -> str:
+def _strategy(uv: Mapping[str, tuple[Told, ...]], *, is_merged: bool) -> str:
     """pip takes the best version of all its indexes. uv stops at the first index that knows the name, which would miss
     versions where an extra index holds a part of the packages only."""
     if "index-strategy" in uv:
         return uv["index-strategy"][0].value
-    return "unsafe-best-match" if "extra-index-url" in pip else ""
+    return "unsafe-best-match" if is_merged else ""
 
 
 def _keyring(uv: tuple[Told, ...], pip: Told | None) -> Source | None:

@@ -26,7 +26,7 @@ class Requirements:
     source: for people. lines: requirements (PEP 508). overrides: pins that hold whatever a package demands of another
     (the environment proved that they work together); constraints: pins where the name is needed at all. files: handed to uv
     as they are. exported: a uv.lock, which uv turns into requirements first. unindexed: packages from git or a folder,
-    made into wheels first. extra_indexes: addresses that a lock file names. digest: over all that the answer depends on
+    made into wheels first. digest: over all that the answer depends on
     and that is known here; credentials and machine paths are not in it.
     """
 
@@ -38,7 +38,6 @@ class Requirements:
     files: tuple[Path, ...] = ()
     exported: Path | None = None
     unindexed: tuple[Distribution, ...] = ()
-    extra_indexes: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     digest: str = ""
     findings: tuple[Finding, ...] = ()
@@ -143,14 +142,12 @@ def _from_poetry_lock(path: Path) -> Requirements:
     pyproject = path.parent / "pyproject.toml"
     wanted = _poetry_main(pyproject) if pyproject.is_file() else dict.fromkeys(by_name, "")
     unindexed = tuple(found for found in (_poetry_unindexed(package, path.parent) for package in packages) if found)
-    indexes = {str(table(p, "source").get("url")) for p in packages if table(p, "source").get("type") == "legacy"}
     return Requirements(
         source=path.name,
         root=path.parent,
         lines=tuple(f"{name}{extras}" for name, extras in sorted(wanted.items()) if name in by_name),
         constraints=tuple(sorted(_poetry_pin(package) for package in packages if not _is_unindexed(package))),
         unindexed=unindexed,
-        extra_indexes=tuple(sorted(indexes)),
     )
 
 

@@ -38,6 +38,12 @@ def local_folders(path: Path) -> list[Path]:
     return [place for place in found if place is not None]
 
 
+def option_lines(path: Path) -> list[tuple[str, str]]:
+    """Lines such as `--extra-index-url https://...` as (option, value)."""
+    pairs = (re.fullmatch(r"(-{1,2}[a-z-]+)(?:\s+|=)(\S+)", line) for line in _lines(path))
+    return [(pair[1], pair[2]) for pair in pairs if pair]
+
+
 def _lines(path: Path) -> list[str]:
     joined = read_text(path).replace("\\\n", " ")
     stripped = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())

@@ -45,8 +45,7 @@ class _Question:
                      "--python-version", self.workshop.python_minor,
                      "--python-platform", uv_platform(self.platform, self.glibc), *extra)  # fmt: skip
         python = ("--python", str(self.workshop.python)) if self.workshop.python else ()
-        extra_indexes = self.requirements.extra_indexes
-        return uv_command((*arguments, *python), self.workshop.indexes, self.workshop.root, extra_indexes=extra_indexes)
+        return uv_command((*arguments, *python), self.workshop.indexes, self.workshop.root)
 
     def file(self, name: str, lines: Iterable[str]) -> str:
         path = self.folder / name
@@ -89,7 +88,8 @@ def lock(
         problems = [finding for wheel in wheels if (finding := _misfit(wheel, tags, platform))]
     if problems:
         raise FindingsError(f"{_problems(len(problems))} with packages for {platform}", problems, exit=Exit.BUILD_FAILED)
-    return Resolution(tuple(sorted(wheels, key=lambda wheel: wheel.name)), (*requirements.findings, *findings))
+    found = tuple(sorted(wheels, key=lambda wheel: wheel.name))
+    return Resolution(found, (*requirements.findings, *findings, *_gpu_findings(found, requirements.source)))
 
 
 def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Resolved, ...], tuple[Finding, ...]]:
@@ -176,6 +176,23 @@ def _misfit(wheel: Wheel, tags: Mapping[str, int], platform: str) -> Finding | N
         where=wheel.origin,
         fix=f"publish a wheel of it for {platform}, or build on such a machine",
         code="no-wheel",
+    )
+
+
+def _gpu_findings(wheels: tuple[Wheel, ...], source: str) -> tuple[Finding, ...]:
+    """Builds for graphics cards bring gigabytes of libraries that nothing uses where there is no card."""
+    names = [wheel.name for wheel in wheels if wheel.name.startswith("nvidia-")]
+    if not names:
+        return ()
+    what = f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more packages are"
+    return (
+        Finding(
+            f"{what} needed by a build for graphics cards, and make the image much larger",
+            where=source,
+            fix="to serve on CPUs install the CPU build: xgboost-cpu instead of xgboost, torch from its CPU index",
+            severity="warning",
+            code="gpu-packages",
+        ),
     )
 
 

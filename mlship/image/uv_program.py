@@ -13,14 +13,10 @@ _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
-def uv_command(arguments: tuple[str, ...], indexes: Indexes, cwd: Path, *, extra_indexes: tuple[str, ...] = ()) -> Command:
-    """A command line of uv. cwd: the project's folder, where uv finds its own settings. extra_indexes: of a lock file."""
-    environ = indexes.uv_environ()
-    if extra_indexes:
-        environ["UV_INDEX"] = " ".join([*extra_indexes, *environ.get("UV_INDEX", "").split()])
-        environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+def uv_command(arguments: tuple[str, ...], indexes: Indexes, cwd: Path) -> Command:
+    """A command line of uv. cwd: the project's folder, where uv finds its own settings."""
     quiet = {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
-    return Command((find_uv(), *arguments, *indexes.uv_arguments()), cwd=cwd, extra_environ={**environ, **quiet})
+    return Command((find_uv(), *arguments, *indexes.uv_arguments()), cwd=cwd, extra_environ={**indexes.uv_environ(), **quiet})
 
 
 def find_uv() -> str:

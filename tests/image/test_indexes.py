@@ -131,6 +131,40 @@ def test_credentials_reach_uv_and_nobody_else(machine):
     assert "index https://***@pypi.example.test/simple" in said
 
 
+def test_the_indexes_of_a_requirements_file_count_with_its_variables(machine):
+    machine.write("project/more.txt", "-f ./wheels\n--trusted-host x.example.test\n")
+    (machine.project / "wheels").mkdir()
+    text = "-r more.txt\n--extra-index-url https://u:${TOKEN}@x.example.test/cpu\n-i https://own.example.test/simple\nnumpy\n"
+    file = machine.write("project/requirements.txt", text)
+    machine.write("etc/pip.conf", "[global]\nindex-url = https://pip.example.test/\n")
+    found = find_indexes({"TOKEN": SECRET}, machine.project, file=file, system=machine.root)
+    assert found.uv_environ() == {
+        "UV_DEFAULT_INDEX": "https://own.example.test/simple",
+        "UV_INDEX": f"https://u:{SECRET}@x.example.test/cpu",
+        "UV_FIND_LINKS": f"{machine.project}/wheels",
+        "UV_INSECURE_HOST": "x.example.test",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    assert SECRET not in " ".join(map(str, found.findings()))
+
+
+def test_the_indexes_of_lock_files_count_with_the_names_that_uv_knows_them_by(machine):
+    machine.write(
+        "project/pyproject.toml",
+        "[[tool.uv.index]]\nname='cpu'\nurl='https://cpu.example.test/simple'\nexplicit=true\n"
+        "[[tool.poetry.source]]\nname='acme'\nurl='https://acme.example.test/simple'\n",
+    )
+    uv = machine.write("project/uv.lock", "version = 1\n")
+    poetry = machine.write("project/poetry.lock", "[[package]]\nsource={type='legacy', url='https://p.example.test/simple'}\n")
+
+    def extra(file):
+        return find_indexes({}, machine.project, file=file, system=machine.root).uv_environ()["UV_INDEX"]
+
+    assert extra(uv) == "cpu=https://cpu.example.test/simple"
+    assert extra(poetry) == "https://p.example.test/simple"
+    assert extra(machine.project / "pyproject.toml") == "cpu=https://cpu.example.test/simple https://acme.example.test/simple"
+
+
 def test_pip_without_any_index_means_uv_without_one(machine):
     machine.write("etc/pip.conf", "[global]\nno-index = true\n")
     assert machine.indexes().uv_arguments() == ("--no-index",)

@@ -183,7 +183,6 @@ def test_poetrys_main_group_is_wanted_and_all_that_is_locked_constrains(root):
     assert found.lines == ("acme", "private", "web[fast]", "numpy")
     assert found.constraints == ("numpy==1.26.4 ; python_version < '3.12'", "private==2.0", "pytest==8.0", "web==1.0")
     assert [one.origin for one in found.unindexed] == ["git+https://git.example.test/acme.git@c0ffee"]
-    assert found.extra_indexes == ("https://private.example.test/simple",)
 
 
 def test_poetry_with_a_project_table_works_too(root):

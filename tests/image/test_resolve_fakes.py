@@ -54,12 +54,10 @@ def test_uv_is_asked_for_wheels_of_the_images_platform(requirements, tmp_path):
 def test_no_address_is_ever_an_argument(requirements, tmp_path):
     runner = FakeRunner(lambda command: pylock(NUMPY))
     secret = Indexes(index=Source("index", "https://u:s3cr3t@x.test/simple", "pip.conf"))
-    asked = replace(requirements, extra_indexes=("https://u:s3cr3t@y.test/simple",))
-    resolve(asked, runner, tmp_path, indexes=secret)
+    resolve(requirements, runner, tmp_path, indexes=secret)
     (command,) = runner.commands
     assert "s3cr3t" not in " ".join(command.argv)
     assert command.extra_environ["UV_DEFAULT_INDEX"].startswith("https://u:s3cr3t@x.test")
-    assert command.extra_environ["UV_INDEX"].startswith("https://u:s3cr3t@y.test")
 
 
 def test_the_pins_of_an_environment_hold_whatever_packages_demand(tmp_path):
@@ -110,6 +108,15 @@ def test_a_local_tag_that_no_index_has_is_dropped_with_a_warning(requirements, t
     (finding,) = found.findings
     assert finding.severity == "warning"
     assert "torch==2.13.0+cu128 is on no index that is configured here; torch==2.13.0 is taken" in str(finding)
+
+
+def test_builds_for_graphics_cards_are_named(requirements, tmp_path):
+    files = [entry(name, "12", f"{name.replace('-', '_')}-12-py3-none-any.whl") for name in ("nvidia-a", "nvidia-b")]
+    (finding,) = resolve(requirements, FakeRunner(lambda command: pylock(NUMPY, *files)), tmp_path).findings
+    assert str(finding) == (
+        "requirements.txt  nvidia-a and 1 more packages are needed by a build for graphics cards, and make the image much larger; "
+        "to serve on CPUs install the CPU build: xgboost-cpu instead of xgboost, torch from its CPU index"
+    )
 
 
 def test_without_a_solution_uvs_last_lines_are_shown(requirements, tmp_path):

@@ -113,8 +113,10 @@ class Bench:
         path.write_text(text)
         return path
 
+    file: Path | None = None
+
     def indexes(self):
-        return find_indexes(self.environ, self.root)
+        return find_indexes(self.environ, self.root, file=self.file)
 
     def doors(self, platform: str) -> dict:
         return {"python_minor": "3.11", "platform": platform, "glibc": "2.36", "indexes": self.indexes(),
@@ -126,6 +128,7 @@ class Bench:
         found = find_environment(
             self.root, requirements=requirements, environ=self.environ, runner=LocalRunner(), python_version="3.11"
         )
+        self.file = found.file
         wanted = requirements_of(found, (), project_root=self.root, own=own, platform=platform)
         return lock(wanted, python=python, **self.doors(platform))
 
@@ -159,6 +162,15 @@ def test_a_private_index_with_a_password_is_used_and_its_password_stays_out_of_t
     write_lock(bench.root / "mlship.lock", (Lock("3.11", "linux/amd64", "bookworm", (), found.wheels, "x"),))
     assert PASSWORD not in (bench.root / "mlship.lock").read_text()
     assert not [path for path in folder.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+
+
+def test_an_index_that_only_the_requirements_file_names_is_used_to_install_too(bench, private_index, monkeypatch):
+    bench.environ["ACME_TOKEN"] = PASSWORD
+    monkeypatch.setenv("ACME_TOKEN", PASSWORD)  # uv reads the file itself, too
+    bench.write(
+        "requirements.txt", f"--extra-index-url http://anna:${{ACME_TOKEN}}@{private_index.address}/simple\nacmeprivate\n"
+    )
+    assert missing_from(bench.install(bench.lock()), ("acmeprivate",)) == ()
 
 
 def test_a_wrong_password_is_an_error_that_does_not_show_it(bench, private_index):
@@ -339,6 +351,18 @@ def test_a_uv_lock_is_taken_as_it_is(bench):
     )
     found = bench.lock("uv.lock")
     assert [f"{one.name} {one.version}" for one in found.wheels if one.name != "numpy"] == ["docopt-ng 0.9.0"]
+
+
+def test_a_uv_lock_with_an_explicit_index_is_installed_from_it(bench, private_index, monkeypatch):
+    monkeypatch.setenv("UV_INDEX_ACME_USERNAME", "anna")
+    monkeypatch.setenv("UV_INDEX_ACME_PASSWORD", PASSWORD)
+    bench.write("pyproject.toml", "[project]\nname='mine'\nversion='1'\nrequires-python='>=3.11'\ndependencies=['acmeprivate']\n"
+                f"[[tool.uv.index]]\nname='acme'\nurl='http://{private_index.address}/simple'\nexplicit=true\n"
+                "[tool.uv.sources]\nacmeprivate={index='acme'}\n")  # fmt: skip
+    uv = Path(sys.executable).parent / "uv"
+    subprocess.run([str(uv), "lock", "--quiet"], cwd=bench.root, check=True)
+    assert PASSWORD not in (bench.root / "uv.lock").read_text()
+    assert missing_from(bench.install(bench.lock("uv.lock")), ("acmeprivate",)) == ()
 
 
 def test_poetry_conda_and_pyproject_files_are_resolved(bench):
