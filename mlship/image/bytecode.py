@@ -22,6 +22,10 @@ from mlship.oci.image import Layer
 _GROUPS = 4
 _FAN_OUT_FROM = 40
 
+# Packages that load their parts only when somebody asks: all parts are compiled, so that the layer does not depend on which
+# of them this version of the model uses.
+_WHOLE = ("sklearn",)
+
 _COMPILE = """
 import json, py_compile, sys
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -34,7 +38,7 @@ for source, shown, target in json.load(sys.stdin):
 
 # Compiles what an import loads, while it loads it: each file is compiled once, and only those that are needed.
 _IMPORT = """
-import importlib, importlib._bootstrap_external as external, importlib.machinery, importlib.util, json, os, sys
+import importlib, importlib._bootstrap_external as external, importlib.machinery, importlib.util, json, os, pkgutil, sys
 job = json.load(sys.stdin)
 folder, target, into = job["folder"] + "/", job["target"], job["into"]
 sys.path.insert(0, job["folder"])
@@ -51,11 +55,18 @@ def source_to_code(self, data, path, **options):
     return code
 importlib.machinery.SourceFileLoader.source_to_code = source_to_code
 failed = {}
-for module in job["modules"]:
+def load(module):
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except BaseException as error:
         failed[module] = type(error).__name__ + ": " + str(error)
+for module in job["modules"]:
+    loaded = load(module)
+    if loaded is not None and module in job["whole"]:
+        parts = [part.name for part in pkgutil.iter_modules(loaded.__path__) if part.ispkg]
+        for part in parts:
+            if not part.startswith("_") and part not in ("tests", "experimental", "externals"):
+                load(module + "." + part)
 sys.stdout.flush()
 os.write(2, ("\\n" + json.dumps(failed)).encode())
 os._exit(0)
@@ -93,7 +104,7 @@ def compile_imported(
 
     target: where `folder` will be inside the image. Gives module -> reason for those that could not be imported.
     """
-    job = {"folder": str(folder), "target": target, "into": str(into), "modules": list(modules)}
+    job = {"folder": str(folder), "target": target, "into": str(into), "modules": list(modules), "whole": _WHOLE}
     said = _run(workplace, root, python, _IMPORT, job).rstrip().rpartition(b"\n")[2]
     failed: dict[str, str] = json.loads(said)
     return failed
