@@ -16,6 +16,11 @@ OF_PROTOCOL = {"native": ("/predict",), "sagemaker": ("/ping", "/invocations")}
 NOT_FOUND = 0  # index of the route that stands for unknown paths
 
 
+def unknown_protocols(protocols: tuple[str, ...]) -> list[str]:
+    """Those that this server does not speak."""
+    return [name for name in protocols if name not in PROTOCOLS]
+
+
 def paths(protocols: tuple[str, ...]) -> tuple[str, ...]:
     """Labels of the counted routes; index 0 is everything unknown. Known before the fork, so that the board has room."""
     return (metrics.UNKNOWN, *ALWAYS, *(path for name in protocols for path in OF_PROTOCOL[name]))
@@ -49,7 +54,7 @@ class App:
 
     def _open(self, request: Request) -> Response | Call:
         target = request.target
-        found = self._routes.get(target) or self._routes.get(target.partition("?")[0])
+        found = self._routes.get(target) or self._routes.get(_path(target))
         if found is None:
             known = ", ".join(sorted(self._routes))
             return refused(404, f"there is nothing at this path; there is {known}", request.id)
@@ -60,3 +65,9 @@ class App:
             message = f"{request.method} is not possible at {route.path}; send {allowed}"
             return refused(405, message, request.id, headers=(("allow", allowed),))
         return handler(request)
+
+
+def _path(target: str) -> str:
+    """The path of a target without its query; `http://host/path` is what proxies send (RFC 9112, 3.2.2)."""
+    path = target.partition("?")[0]
+    return "/" + path.split("/", 3)[-1] if path.startswith(("http://", "https://")) and path.count("/") > 2 else path

@@ -57,18 +57,20 @@ class ServedModel:
             result = self.loaded.predict(prepared.rows)
         except self._refusals as error:
             raise self._refusal(prepared, error) from error
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a model that calls exit() must not end the worker
             raise ModelFailed(f"{type(error).__name__}: {error}") from error
         return outputs(result, prepared.count)
 
     def _refusal(self, prepared: Batch, error: Exception) -> InputError:
-        refused = [(0, error)] if prepared.count == 1 else list(self._refused_apart(prepared))
+        refused: list[tuple[int, BaseException]] = [(0, error)] if prepared.count == 1 else list(self._refused_apart(prepared))
         if not refused:
             # each half is taken alone: the model refuses the batch as a whole
             return InputError(422, message=f"the model refuses these {prepared.count} rows together: {_words(error)}")
         return InputError(422, [_refused_row(row, said) for row, said in sorted(refused, key=lambda pair: pair[0])])
 
-    def _refused_apart(self, prepared: Batch) -> Iterator[tuple[int, Exception]]:
+    def _refused_apart(self, prepared: Batch) -> Iterator[tuple[int, BaseException]]:
         """Halves the batch until the refused rows stand alone: some log2(rows) calls for each, not one for every row."""
         spans = [(0, prepared.count)]
         calls = found = 0
@@ -85,10 +87,10 @@ class ServedModel:
                     found += 1
                     yield low, said
 
-    def _said_to(self, rows: Any) -> Exception | None:
+    def _said_to(self, rows: Any) -> BaseException | None:
         try:
             self.loaded.predict(rows)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return error
         return None
 
@@ -98,11 +100,11 @@ def _halves(start: int, stop: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (start, middle), (middle, stop)
 
 
-def _refused_row(row: int, error: Exception) -> Problem:
+def _refused_row(row: int, error: BaseException) -> Problem:
     return Problem(row, None, None, "a row that the model takes", f"the model refuses row {row}: {_words(error)}")
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """The first line of what the model said, never a trace."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     first = text.strip().split("\n", 1)[0]

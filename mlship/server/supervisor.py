@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import orjson
 
 from mlship.server import log
-from mlship.server.app import paths
+from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.cores import set_threads, usable_cores
 from mlship.server.manifest import Manifest, ManifestError, from_json
@@ -38,7 +38,7 @@ def serve(environ: MutableMapping[str, str]) -> int:
     """Runs the server that the environment describes. Returns the exit status."""
     try:
         settings = settings_from(environ)
-        manifest = from_json(settings.manifest.read_bytes())
+        manifest = servable(from_json(settings.manifest.read_bytes()))
         sockets = sockets_from(settings, environ)
     except (SettingsError, ManifestError) as error:
         log.event("error", "start_failed", message=str(error))
@@ -50,6 +50,17 @@ def serve(environ: MutableMapping[str, str]) -> int:
     workers = manifest.serving.workers or cores
     set_threads(cores, workers, environ)
     return Supervisor(settings, manifest, sockets, workers).run()
+
+
+def servable(manifest: Manifest) -> Manifest:
+    """The manifest, when this server can serve all that it asks for. Raises ManifestError."""
+    if not manifest.models:
+        raise ManifestError("manifest.json names no model; build the image again")
+    if unknown := unknown_protocols(manifest.serving.protocols):
+        raise ManifestError(
+            f"manifest.json asks for the protocol {unknown[0]}, which this server does not speak; it speaks {', '.join(PROTOCOLS)}"
+        )
+    return manifest
 
 
 @dataclass

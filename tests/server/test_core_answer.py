@@ -142,7 +142,7 @@ def test_a_batch_that_is_refused_only_as_a_whole_says_so() -> None:
         served(alone, Feature("a")).answer([1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("error", [RuntimeError("boom"), TypeError("x"), SystemExit(3), RecursionError()])
+@pytest.mark.parametrize("error", [RuntimeError("boom"), TypeError("x"), SystemExit(3), GeneratorExit(), RecursionError()])
 def test_any_other_exception_is_the_models_failure(error: BaseException) -> None:
     def failing(rows: Any) -> Any:
         raise error

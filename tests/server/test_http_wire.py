@@ -94,6 +94,11 @@ def test_close_is_heeded_and_http_1_0_closes_unless_it_asks() -> None:
     assert (kept.answers[0].headers["connection"], kept.transport.state) == ("keep-alive", "open")
 
 
+def test_a_target_may_have_the_form_that_proxies_send() -> None:
+    wire = Wire().send(request("GET", "http://test/livez?x=1"), request("GET", "http://test"), request("OPTIONS", "*"))
+    assert wire.statuses == [200, 404, 404]
+
+
 def test_an_upgrade_is_answered_as_if_it_had_not_been_asked_for() -> None:
     wire = Wire().send(request("GET", "/livez", "Connection: Upgrade", "Upgrade: h2c") + b"PRI * HTTP/2.0")
     assert (wire.statuses, wire.transport.state) == ([200], "eof")

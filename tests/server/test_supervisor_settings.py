@@ -15,10 +15,13 @@ from served import listener
 from mlship.server import __main__ as main
 from mlship.server.board import BUCKETS, HISTOGRAM, STATUSES, Board
 from mlship.server.cores import THREADS, quota, thread_settings, usable_cores
+from mlship.server.manifest import Manifest, ManifestError, Model, Serving
 from mlship.server.probe import probe
 from mlship.server.settings import SettingsError, settings_from
 from mlship.server.sockets import bound, inherited
+from mlship.server.supervisor import servable
 
+MODEL = Model("demo", "python", "none", "model", "")
 GIVEN = {"MLSHIP_MANIFEST": "/srv/manifest.json"}
 
 
@@ -71,6 +74,26 @@ def test_a_value_that_cannot_be_used_is_named_with_what_to_write(environ: dict[s
     with pytest.raises(SettingsError) as caught:
         settings_from({**GIVEN, **environ})
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("models", "protocols", "message"),
+    [
+        ((), ("native",), "manifest.json names no model; build the image again"),
+        (
+            (MODEL,),
+            ("native", "v3"),
+            "manifest.json asks for the protocol v3, which this server does not speak; it speaks native, sagemaker",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_served_is_refused(
+    models: tuple[Model, ...], protocols: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ManifestError) as caught:
+        servable(Manifest("demo", models, Serving(protocols)))
+    assert str(caught.value) == message
+    assert servable(Manifest("demo", (MODEL,))).project == "demo"
 
 
 def test_a_taken_port_is_named(capfd: pytest.CaptureFixture[str]) -> None:
