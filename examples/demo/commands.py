@@ -40,7 +40,9 @@ class Stage:
     def train(self, project: Path, version: int) -> None:
         """Runs the example's train.py in the training environment."""
         print(f"\n  $ python train.py --version {version}", flush=True)
-        subprocess.run([self.python, "train.py", "--version", str(version)], cwd=project, env=self.environ, check=True)
+        command = [self.python, "train.py", "--version", str(version)]
+        done = subprocess.run(command, cwd=project, env=self.environ, stdout=subprocess.PIPE, text=True, check=True)
+        print(f"  {done.stdout.strip()}", flush=True)
 
     def ask_model(self, project: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The model file's own answers, without mlship: joblib.load and predict in the training environment."""

@@ -6,11 +6,13 @@ from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.options import ProjectName
 
+NOTHING = "Nothing to do: nothing is there"
+
 
 def command(call: Call, name: ProjectName = "") -> Answer:
     """Remove everything that mlship made for this project: replicas, records, stored images."""
     call.need_consent()
-    from mlship.cli.views.text import lines
+    from mlship.cli.views.text import lines, place
     from mlship.flows import destroy
 
     where = call.where(name)
@@ -19,8 +21,10 @@ def command(call: Call, name: ProjectName = "") -> Answer:
         call.show(lines("Plan  these go for good:", *(f"  - {item}" for item in going)))
         call.agree("Destroy?")
     result = destroy.destroy(call.context, where)
+    told = () if call.common.quiet else going
     text = lines(
-        *(f"  - {item}" for item in result.removed), "Removed" if result.removed else "Nothing to do: nothing is there"
+        *(f"  - {item}" for item in result.removed if item not in told),
+        f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
     )
     payload = {
         "project": result.project,
