@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import mlship
 from mlship.config.project import Project
 from mlship.errors import Exit, Finding, MlshipError
+from mlship.flows.build_docker import image_by_engine
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, gather, refuse_errors
 from mlship.flows.layers import Layers, image_config, make_layers
@@ -51,18 +52,13 @@ def build(context: Context, where: Where, *, python: str = "", builder: str = "m
     """
     started = context.clock()
     project = project_of(context, where)
-    if builder == "docker":
-        from mlship.flows.build_docker import build_with_engine
-
-        done = build_with_engine(context, project, python=python, frozen=locked)
-    else:
-        done = _build(context, project, python, frozen=locked)
+    done = _build(context, project, python, builder=builder, frozen=locked)
     return _report(done, context.clock() - started)
 
 
 def built_record(context: Context, project: Project, python: str = "") -> BuildRecord:
     """The record of the image of this project as it is now; builds it when something changed."""
-    return _build(context, project, python, frozen=False).record
+    return _build(context, project, python, builder="mlship", frozen=False).record
 
 
 def workplace_of(context: Context) -> Workplace:
@@ -88,10 +84,10 @@ def archive_of(context: Context, project: Project) -> Archive:
     return machine_archive(context.runner, project.build.mirror)
 
 
-def _build(context: Context, project: Project, python: str, *, frozen: bool) -> Build:
+def _build(context: Context, project: Project, python: str, *, builder: str, frozen: bool) -> Build:
     gathered = refuse_errors(gather(context, project, python))
     workplace = workplace_of(context)
-    found = _existing(workplace, gathered)
+    found = _existing(workplace, gathered, builder)
     if found is not None:
         return found
     before = _blobs(workplace)
@@ -99,18 +95,22 @@ def _build(context: Context, project: Project, python: str, *, frozen: bool) -> 
     lock = locked_packages(workplace, gathered, archive, frozen=frozen)
     layers = make_layers(workplace, gathered, lock, archive)
     checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
-    image = write(workplace, layers.layers, image_config(gathered, lock.python), lock.platform)
-    record = build_record(gathered, lock, image, layers.loaded, checks, build_inputs(gathered, lock, "mlship"), context.clock())
+    if builder == "docker":
+        image = image_by_engine(context, workplace, gathered, lock, layers)
+    else:
+        image = write(workplace, layers.layers, image_config(gathered, lock.python), lock.platform)
+    inputs = build_inputs(gathered, lock, builder)
+    record = build_record(gathered, lock, image, layers.loaded, checks, inputs, context.clock())
     BuildRecords(workplace.home.images).write(record)
     return Build(project, record, image, gathered.findings, before, unchanged=False)
 
 
-def _existing(workplace: Workplace, gathered: Gathered) -> Build | None:
+def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build | None:
     """The build that had the same inputs, if its image is still whole."""
     lock = current_lock(gathered)
     if lock is None:
         return None
-    record = BuildRecords(workplace.home.images).of_inputs(build_inputs(gathered, lock, "mlship"))
+    record = BuildRecords(workplace.home.images).of_inputs(build_inputs(gathered, lock, builder))
     if record is None or record.project != gathered.project.name:
         return None
     try:

@@ -31,12 +31,14 @@ LOAD_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Layers:
-    """The finished layers with what was learned on the way. loaded: by model name."""
+    """The finished layers, the first of them the base, with what was learned on the way.
+
+    plans: of the layers above the server's, in their order. loaded: by model name.
+    """
 
     layers: tuple[Layer, ...]
-    manifest: Manifest
+    plans: tuple[LayerPlan, ...]
     loaded: Mapping[str, Loaded]
-    packages: Path
 
 
 def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Layers:
@@ -44,14 +46,16 @@ def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: A
 
     Raises MlshipError with exit 5 when a model does not load or predict there.
     """
-    lower, packages = _lower_layers(workplace, gathered, lock, archive)
-    models = tuple(_model_layer(workplace, spec) for spec in gathered.specs)
-    code = _code_layers(workplace, gathered)
-    with _rootfs(workplace, (*lower, *models, *code)) as root:
+    lower = _lower_layers(workplace, gathered, lock, archive)
+    workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
+    plans = (*(model_plan(spec) for spec in gathered.specs), *code_plans(gathered))
+    upper = tuple(files_layer(workplace, plan) for plan in plans)
+    with _rootfs(workplace, (*lower, *upper)) as root:
         loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
-    return Layers((*lower, *models, *code, _configuration(workplace, described)), described, loaded, packages)
+    last = configuration_plan(described)
+    return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded)
 
 
 def image_config(gathered: Gathered, python: str) -> ImageConfig:
@@ -66,9 +70,7 @@ def image_config(gathered: Gathered, python: str) -> ImageConfig:
     return ImageConfig(entrypoint=start.argv, cmd=("serve",), env=start.environ, labels=labels)
 
 
-def _lower_layers(
-    workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None
-) -> tuple[tuple[Layer, ...], Path]:
+def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
     base_plan = base_of(lock, gathered.project.build.packages)
     base = base_layer(workplace, base_plan, archive)
@@ -96,7 +98,13 @@ def _lower_layers(
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
         bytecode=Bytecode(compiled, modules=imported) if compiled else None,
     )
-    own = server_wheels(
+    server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
+    return base, packages_layer, server
+
+
+def server_folder(workplace: Workplace, gathered: Gathered, lock: Lock) -> Path:
+    """The server's own packages, installed."""
+    return server_wheels(
         workplace.home,
         python_minor=lock.python,
         indexes=gathered.indexes,
@@ -104,36 +112,35 @@ def _lower_layers(
         progress=workplace.progress,
         project_root=gathered.project.root,
         platform=lock.platform,
-        glibc=c_library,
+        glibc=glibc(base_of(lock, gathered.project.build.packages)),
     )
-    server = server_layer(workplace, own, inputs=server_packages(), compiler=compiled)
-    return (base, packages_layer, server), packages
 
 
-def _model_layer(workplace: Workplace, spec: ModelSpec) -> Layer:
-    workplace.progress.step("model", spec.name)
+def model_plan(spec: ModelSpec) -> LayerPlan:
+    """The layer of one model's files. Pure."""
     path = model_path(spec)
     single = len(spec.files) == 1 and not path.endswith(f"/{spec.name}")
     targets = {file.name: f"{ROOT}/{path}" if single else f"{ROOT}/{path}/{file.name}" for file in spec.files}
     files = tuple(LayerFile(targets[file.name], file.path) for file in spec.files)
     key = files_key((targets[file.name], file.sha256) for file in spec.files)
-    return files_layer(workplace, LayerPlan("model", spec.name, files, key))
+    return LayerPlan("model", spec.name, files, key)
 
 
-def _code_layers(workplace: Workplace, gathered: Gathered) -> tuple[Layer, ...]:
-    """One layer for the code of all models; none when there is none."""
+def code_plans(gathered: Gathered) -> tuple[LayerPlan, ...]:
+    """One layer for the code of all models; none when there is none. Pure."""
     files = {file.name: file for spec in gathered.specs for file in spec.code}
     if not files:
         return ()
     planned = tuple(LayerFile(f"{CODE}/{name}", file.path) for name, file in sorted(files.items()))
     key = files_key((f"{CODE}/{name}", file.sha256) for name, file in files.items())
-    return (files_layer(workplace, LayerPlan("code", "code", planned, key)),)
+    return (LayerPlan("code", "code", planned, key),)
 
 
-def _configuration(workplace: Workplace, described: Manifest) -> Layer:
+def configuration_plan(described: Manifest) -> LayerPlan:
+    """The manifest's layer: tiny, and on top because it changes most often. Pure."""
     content = to_json(described)
     key = files_key([(MANIFEST, content.decode())])
-    return files_layer(workplace, LayerPlan("configuration", "manifest", (LayerFile(MANIFEST, content=content),), key))
+    return LayerPlan("configuration", "manifest", (LayerFile(MANIFEST, content=content),), key)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.config.load import find_file, load_project
+from mlship.config.names import check_environment_name, check_project_name
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
@@ -47,6 +48,9 @@ def opened(context: Context, where: Where) -> Opened:
     project = _project_if_any(context, where)
     if project is not None:
         return open_project(context, project)
+    check_project_name(where.name)
+    if where.environment:
+        check_environment_name(where.environment)
     return _open(context, where.name, where.environment, where.target or "local", {}, None)
 
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Layer
@@ -61,11 +61,22 @@ def write_layer(
     Streams: the memory taken does not depend on the size of the files. Raises MlshipError when a source cannot be read,
     changes while it is read, or a path is unsafe or given twice.
     """
-    progress = progress or Silent()
+    return _written(layout, tar(entries), role, name, compression, progress or Silent())
+
+
+def layer_of_tar(layout: Layout, stream: IO[bytes], *, role: str, name: str, compression: Compression = "gzip") -> Layer:
+    """The layer of a tar that somebody else made, byte for byte. Streams."""
+    chunks = iter(lambda: stream.read(CHUNK), b"")
+    return _written(layout, chunks, role, name, compression, Silent())
+
+
+def _written(
+    layout: Layout, chunks: Iterable[bytes], role: str, name: str, compression: Compression, progress: Progress
+) -> Layer:
     plain, size = hashlib.sha256(), 0
     squeeze = _compressor(compression)
     with layout.writer() as blob:
-        for chunk in tar(entries):
+        for chunk in chunks:
             plain.update(chunk)
             size += len(chunk)
             blob.write(squeeze.compress(chunk))
