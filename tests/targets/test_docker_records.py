@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from mlship.errors import Exit, MlshipError
+from mlship.home import Home
 from mlship.keeper.__main__ import answer
 from mlship.keeper.records import Records
 from mlship.releases.history import History
 from mlship.releases.records import LeaseHeld, LeaseLost
+from mlship.runner import LocalRunner
+from mlship.targets.base import Opening
 from mlship.targets.docker import holder
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.spec import Scope
+from mlship.targets.docker.target import DockerTarget
 
 SCOPE = Scope("churn")
 
@@ -189,3 +193,21 @@ def test_a_holder_elsewhere_is_never_declared_dead() -> None:
 def test_without_proc_nothing_is_certain(tmp_path: Path) -> None:
     assert holder.origin(tmp_path) is None
     assert not holder.is_dead({"pid": 1}, tmp_path)
+
+
+def test_records_without_any_image_to_read_them_say_what_to_do(volumes: Volumes, tmp_path: Path) -> None:
+    class Bare(Volumes):
+        def containers(self, labels: list[str]) -> list[Any]:
+            return []
+
+        images = containers
+
+    bare: Any = Bare()
+    bare.create_volume({"Name": "mlship-churn", "Labels": SCOPE.labels("keeper")})
+    target = DockerTarget(Opening("churn", "", Home(tmp_path), LocalRunner(), time.time, "test", {}), lambda: bare)
+    with pytest.raises(MlshipError) as failed:
+        target.observe()
+    assert str(failed.value) == (
+        "volume mlship-churn at unix:///test  the records of churn are there, but no image of mlship to read them with; "
+        "mlship build, then run the same command again"
+    )

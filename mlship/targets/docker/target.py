@@ -240,26 +240,32 @@ class DockerTarget:
         return Fleet(self._engine(), self._scope, self._bring, self._sleep)
 
     def _keeper_image(self) -> EngineImage:
-        """Any image of ours will do; that of the live copy first, because it is not about to be removed."""
-        engine = self._engine()
-        running = self._fleet().live()
-        for reference in (running.image if running else "", *(entry.image for entry in self._fleet().containers())):
-            image = engine.image(reference) if reference else None
+        """Any image of ours will do. That of the live copy first, because it is not about to be removed; one of another
+
+        project last, because that project could not be destroyed whole while the keeper runs.
+        """
+        engine, fleet = self._engine(), self._fleet()
+        live = fleet.live()
+        for reference in (*((live.image,) if live else ()), *(entry.image for entry in fleet.containers())):
+            image = engine.image(reference)
             if image is not None:
                 return image
+        here = engine.images([CONTENT_LABEL, f"{spec.PROJECT}={self._scope.project}"])
+        if here:
+            return here[0]
+        wanted = in_layout(self._layout, self._content) if self._content else None
+        newest = wanted or next(iter(self._layout.images(self._scope.project)), None)
+        if newest is not None:
+            return deliver(engine, self._layout, self._scope.project, newest.content)
         others = engine.images([CONTENT_LABEL])
         if others:
             return others[0]
-        wanted = in_layout(self._layout, self._content) if self._content else None
-        newest = wanted or next(iter(self._layout.images(self._scope.project)), None)
-        if newest is None:
-            raise MlshipError(
-                f"the records of {self._scope.name} are there, but no image of mlship to read them with",
-                where=f"volume {self._scope.volume} at {engine.address}",
-                fix="mlship build, then run the same command again",
-                code="no-image",
-            )
-        return deliver(engine, self._layout, self._scope.project, newest.content)
+        raise MlshipError(
+            f"the records of {self._scope.name} are there, but no image of mlship to read them with",
+            where=f"volume {self._scope.volume} at {engine.address}",
+            fix="mlship build, then run the same command again",
+            code="no-image",
+        )
 
     def _ask_live(self, live: Container | None, request: Request) -> Answer:
         if live is None or not live.is_running:
