@@ -44,6 +44,7 @@ def find_environment(
     which goes before every environment but --python. modules: import names that the model needs; an environment without
     them is refused. python_version: `build.python`, for files that do not tell it. Starts at most a few interpreters.
     """
+    project_root = project_root.absolute()
     if python:
         chosen = ask_interpreter(interpreter_of(python, project_root, environ), python, runner)
         return _complete(chosen, modules, project_root, environ)

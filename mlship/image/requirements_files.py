@@ -62,7 +62,7 @@ def requirements_of(
         return _with_digest(_from_closure(needed, environment, project_root, own_names))
     read = _reader(environment.file)
     found = read(environment.file)
-    named = replace(found, source=environment.source, own=own_names, lines=(*found.lines, ALWAYS))
+    named = replace(found, source=environment.source, root=project_root, own=own_names, lines=(*found.lines, ALWAYS))
     return _with_digest(named)
 
 
@@ -212,7 +212,7 @@ def _with_digest(found: Requirements) -> Requirements:
     files = [path for start in found.files for path in included_files(start)]
     if found.exported:
         files.append(found.exported)
-    folders = {folder for path in files for folder in local_folders(path)}
+    folders = {folder for path in files for folder in local_folders(path, found.root)}
     folders |= {Path(package.origin[5:]) for package in found.unindexed if package.origin.startswith("file:")}
     counted = {
         "lines": found.lines,

@@ -28,13 +28,16 @@ def included_files(path: Path) -> list[Path]:
     return found
 
 
-def local_folders(path: Path) -> list[Path]:
-    """The folders and archives on this machine that the file wants installed."""
+def local_folders(path: Path, root: Path) -> list[Path]:
+    """The folders and archives on this machine that the file wants installed.
+
+    root: the project's folder, where pip and uv are started and which relative paths of a requirements file start from.
+    """
     if path.name == "uv.lock":
         return _of_uv_lock(path)
     if path.suffix not in (".txt", ".in"):
         return []
-    found = (_local(line, path.parent) for line in _lines(path))
+    found = (_local(line, root) for line in _lines(path))
     return [place for place in found if place is not None]
 
 

@@ -101,7 +101,7 @@ def test_an_included_file_that_is_not_there_is_named(root):
     ],
 )
 def test_local_folders_are_recognised(root, line, place):
-    found = local_folders(write(root, "requirements.txt", line + "\n"))
+    found = local_folders(write(root, "requirements/prod.txt", line + "\n"), root)
     assert found == ([root / place] if place else [])
 
 
@@ -136,7 +136,7 @@ def test_the_folders_of_a_uv_lock_count(root):
     path = write(
         root, "uv.lock", "[[package]]\nname='a'\nsource={editable='libs/a'}\n[[package]]\nname='me'\nsource={editable='.'}\n"
     )
-    assert local_folders(path) == [root / "libs/a"]
+    assert local_folders(path, root) == [root / "libs/a"]
 
 
 def test_a_file_that_is_not_text_is_refused(root):

@@ -311,8 +311,8 @@ def test_a_lock_of_another_machine_is_built_again_to_the_same_hash(tmp_path):
 def test_a_source_only_package_and_a_folder_are_built_and_the_users_own_project_is_left_out(bench):
     make_project(bench.root, "mine", requires='["docopt==0.6.2"]')
     make_project(bench.root / "libs/acme", "acmelocal")
-    bench.write("requirements.txt", "-e .\n./libs/acme\n")
-    found = bench.lock(own=("mine",))
+    bench.write("requirements/prod.txt", "-e .\n./libs/acme\n")
+    found = bench.lock("requirements/prod.txt", own=("mine",))
     assert [one.name for one in found.wheels] == ["acmelocal", "docopt", "numpy"]
     assert wheel(found, "docopt").origin.startswith("docopt-0.6.2.tar.gz#sha256=")
     assert wheel(found, "acmelocal").origin == "file:libs/acme"
