@@ -187,7 +187,7 @@ class Fetcher:
                     verify=self._certificates(),
                     trust_env=False,
                     follow_redirects=True,
-                    timeout=httpx.Timeout(30.0, connect=15.0),
+                    timeout=httpx.Timeout(30.0, connect=10.0),
                     headers={"Accept-Encoding": "identity", "User-Agent": "mlship"},
                 )
             return self._clients[proxy]

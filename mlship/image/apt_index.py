@@ -287,7 +287,7 @@ def parse_release(suite: Suite, text: bytes) -> Release:
     files: dict[str, tuple[str, int]] = {}
     for line in fields.get("sha256", "").splitlines():
         parts = line.split()
-        if len(parts) == 3 and parts[1].isdigit():
+        if len(parts) == 3 and parts[1].isdigit() and re.fullmatch(r"[0-9a-f]{64}", parts[0]):
             files[parts[2]] = (parts[0], int(parts[1]))
     return Release(suite, fields, files)
 

@@ -89,6 +89,7 @@ def fetch_packages(workplace: Workplace, plan: BasePlan, archive: Archive | None
 
     archive: where else to look (another mirror than when it was locked) and how to log in; None on a machine without apt.
     """
+    _check_lock(plan)
     with _fetcher(workplace, archive) as fetcher:
         files = [Wanted(_urls(package, archive), package.sha256, package.size) for package in plan.packages]
         return fetcher.files(files, workplace.progress, "base packages")
@@ -117,6 +118,18 @@ def base_entries(tree: Path) -> Iterator[Entry]:
     """The tree as a layer's entries, with /tmp open to everyone."""
     yield from entries_of_folder(tree, "/")
     yield Entry("tmp", mode=0o1777, folder=True)
+
+
+def _check_lock(plan: BasePlan) -> None:
+    """Names and digests become file names here, and a lock file is only text that somebody may have edited."""
+    for package in plan.packages:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*", package.name) or not re.fullmatch(r"[0-9a-f]{64}", package.sha256):
+            raise MlshipError(
+                f"{package.name!r} with sha256 {package.sha256!r} is not an operating-system package",
+                where="mlship.lock",
+                fix="delete mlship.lock and run mlship build",
+                code="bad-lock",
+            )
 
 
 def _carrying(catalogue: Catalogue, python: str) -> Distribution:

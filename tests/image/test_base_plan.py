@@ -164,6 +164,15 @@ def test_packages_without_the_interpreter_are_refused(made, workplace):
         base_layer(workplace, wrong, made.archive("bookworm"))
 
 
+@pytest.mark.parametrize(("name", "sha256"), [("../../etc/x", "0" * 64), ("zlib1g", "../../../etc/passwd"), ("", "0" * 64)])
+def test_a_lock_that_was_tampered_with_reaches_no_path(workplace, name, sha256):
+    package = base.SystemPackage(name, "1", sha256, 1, "file:///etc/passwd")
+    plan = base.BasePlan("bookworm", "linux/amd64", "/usr/bin/python3.11", (package,))
+    with pytest.raises(MlshipError, match=r"is not an operating-system package") as raised:
+        base_layer(workplace, plan)
+    assert raised.value.where == "mlship.lock"
+
+
 def test_nothing_is_left_behind_when_a_base_fails(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
     with pytest.raises(MlshipError):
