@@ -50,18 +50,33 @@ def search_path() -> list[str]:
     return folders
 
 
+def fields(dist: metadata.Distribution) -> dict[str, list[str]]:
+    """The header lines of METADATA. `dist.metadata` parses the whole description each time that it is asked: slow for hundreds."""
+    found: dict[str, list[str]] = {}
+    for line in (dist.read_text("METADATA") or "").splitlines():
+        if not line:
+            break
+        name, colon, value = line.partition(":")
+        if colon and name in ("Name", "Version", "Requires-Dist"):
+            found.setdefault(name, []).append(value.strip())
+    if "Name" not in found and dist.metadata["Name"]:  # an egg, or something stranger
+        found = {"Name": [dist.metadata["Name"]], "Version": [dist.version], "Requires-Dist": list(dist.requires or [])}
+    return found
+
+
 def installed() -> list[dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for dist in metadata.distributions(path=search_path()):
-        name = dist.metadata["Name"]
-        key = re.sub(r"[-_.]+", "-", name or "").lower()
-        if not key or key in found:  # the first on the path is the one that is imported
+        told = fields(dist)
+        name, version = told.get("Name", [""])[0], told.get("Version", [""])[0]
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if not key or not version or key in found:  # the first on the path is the one that is imported
             continue
         found[key] = {
             "name": name,
-            "version": dist.version,
+            "version": version,
             "modules": modules(dist),
-            "requires": list(dist.requires or []),
+            "requires": told.get("Requires-Dist", []),
             "installer": (dist.read_text("INSTALLER") or "").strip(),
             "direct_url": direct_url(dist),
         }

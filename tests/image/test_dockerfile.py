@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 from pytest import fixture, mark, raises
 from requirements_fakes import FakeRunner, workplace
 
 from mlship.errors import Exit, MlshipError
-from mlship.image.docker_context import build_with_docker, docker_with_buildkit, local_wheels, uv_toml, write_context
+from mlship.image.docker_context import build_with_docker, docker_with_buildkit, local_wheels, uv_for, uv_toml, write_context
 from mlship.image.dockerfile import DockerPlan, docker_context, dockerfile, file_modes, folder_plan
 from mlship.image.indexes import Indexes, Source
 from mlship.image.plan import ImageConfig, LayerFile, LayerPlan, Wheel
@@ -242,3 +243,25 @@ def test_wheels_that_only_this_machine_has_are_found_by_their_hash(tmp_path):
     found = local_wheels(wheels, sources)
     assert {path.name for path in found.values()} == {"one-1.0+cpu-py3-none-any.whl", "two-2.0-py3-none-any.whl"}
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == sha256 for sha256, path in found.items())
+
+
+def test_uv_for_another_platform_comes_from_its_wheel_once(tmp_path):
+    def answer(command):
+        target = Path(command.argv[command.argv.index("--target") + 1])
+        (target / "bin").mkdir(parents=True)
+        (target / "bin/uv").touch()
+        assert "aarch64-manylinux_2_36" in command.argv or "x86_64-manylinux_2_36" in command.argv
+        return b""
+
+    doors = {key: value for key, value in workplace(tmp_path, FakeRunner(answer)).items() if key != "progress"}
+    other = "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"
+    found = uv_for(other, "2.36", project_root=tmp_path, **doors)
+    assert uv_for(other, "2.36", project_root=tmp_path, **{**doors, "runner": FakeRunner()}) == found
+
+
+def test_uv_that_cannot_be_had_for_a_platform_is_an_error(tmp_path):
+    doors = {key: value for key, value in workplace(tmp_path, FakeRunner(lambda command: Result(1, b"", b"no"))).items()}
+    doors.pop("progress")
+    other = "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"
+    with raises(MlshipError, match=r"uv \S+ for linux/\w+ cannot be had from the indexes; mlship doctor shows the indexes"):
+        uv_for(other, "2.36", project_root=tmp_path, **doors)

@@ -146,6 +146,14 @@ def test_a_file_that_is_not_text_is_refused(root):
         of_file(path)
 
 
+def test_a_file_of_absurd_size_is_refused(root):
+    path = root / "requirements.txt"
+    with path.open("wb") as file:
+        file.truncate(40 * 2**20)
+    with raises(MlshipError, match=r"requirements.txt has 41943040 bytes; no requirements file has more than 33554432"):
+        of_file(path)
+
+
 POETRY = """
 [[package]]
 name = "Web"

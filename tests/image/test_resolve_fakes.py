@@ -190,6 +190,15 @@ def test_a_build_that_fails_shows_its_last_lines(requirements, tmp_path):
     assert caught.value.details == ("gcc: not found",)
 
 
+def test_a_build_that_makes_no_wheel_is_a_failure(requirements, tmp_path):
+    def answer(command):
+        return b"" if "tool" in command.argv else pylock(GIT)
+
+    with raises(MlshipError, match="building one from git failed") as caught:
+        resolve(requirements, FakeRunner(answer), tmp_path)
+    assert caught.value.details == ("its build made 0 wheels",)
+
+
 def test_the_users_own_project_is_left_out(requirements, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/__init__.py").touch()
