@@ -260,7 +260,7 @@ def test_uv_for_another_platform_comes_from_its_wheel_once(tmp_path):
 
 
 def test_uv_that_cannot_be_had_for_a_platform_is_an_error(tmp_path):
-    doors = {key: value for key, value in workplace(tmp_path, FakeRunner(lambda command: Result(1, b"", b"no"))).items()}
+    doors = workplace(tmp_path, FakeRunner(lambda command: Result(1, b"", b"no")))
     doors.pop("progress")
     other = "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"
     with raises(MlshipError, match=r"uv \S+ for linux/\w+ cannot be had from the indexes; mlship doctor shows the indexes"):
