@@ -108,7 +108,7 @@ def test_the_gap_is_stated_before_it_happens() -> None:
     (only,) = findings(DEPLOYMENT, replace(CALM, serving=OLD.id))
     assert only.severity == "note"
     assert only.what == (
-        f"port 8080 is unanswered while {NEW.id} takes it over from {OLD.id}: about 1-2 s, or as long as the model loads"
+        f"port 8080 is unanswered while {NEW.id} takes it over from {OLD.id}: about 1 s, and as long as the model takes to load"
     )
     assert only.fix == "replicas and a front without a gap come with a later version"
     assert found(serving=NEW.id) == []

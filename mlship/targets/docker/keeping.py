@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -70,7 +71,8 @@ class Keeper:
     def _begin(self) -> Conversation:
         engine, image = self._engine(), self._image()
         self.image = image.id
-        self._container = engine.create("", keeper_body(self._scope, image.id, image.python))
+        name = self._scope.container(secrets.token_hex(4), "keeper")  # one a command: several may read at once
+        self._container = engine.create(name, keeper_body(self._scope, image.id, image.python))
         try:
             self._talk = engine.converse(self._container, ANSWER_TIMEOUT_S)
         except MlshipError:

@@ -86,7 +86,7 @@ def _port(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     if seen.serving and deployment.release.id != seen.serving:
         yield Finding(
             f"port {seen.published.port} is unanswered while {deployment.release.id} takes it over from {seen.serving}: "
-            "about 1-2 s, or as long as the model loads",
+            "about 1 s, and as long as the model takes to load",
             place,
             "replicas and a front without a gap come with a later version",
             "note",
