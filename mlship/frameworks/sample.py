@@ -33,7 +33,7 @@ def read_sample(path: Path, where: str) -> tuple[tuple[Any, ...], tuple[Finding,
         return (), (_finding(f"{path.name} is not JSON ({error})", where, _FIX),)
     rows = document.get("instances") if isinstance(document, dict) else document
     problem = _problem(path.name, rows)
-    return ((), (_finding(problem, where, _FIX),)) if problem else (tuple(rows), ())
+    return ((), (_finding(problem, where, _FIX),)) if problem else (tuple(rows or ()), ())
 
 
 def _problem(name: str, rows: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlship.errors import Finding
 from mlship.server import names
+from mlship.server.names import Problem
 from mlship.server.pickle_scan import Refused, Scan, scan
 
 # with column names in it, a model that holds one of these was trained on a DataFrame and needs one again
@@ -29,7 +30,7 @@ class Read:
     versions: Mapping[str, str] | None = None
     modules: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
-    problems: tuple[names.Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def read_sklearn(path: Path, format: str, trust: tuple[str, ...], where: str) -> Read:
@@ -78,9 +79,9 @@ _STANDARD = {
 }
 
 
-def _refusals(path: Path, problems: tuple[names.Problem, ...], where: str) -> tuple[Finding, ...]:
+def _refusals(path: Path, problems: tuple[Problem, ...], where: str) -> tuple[Finding, ...]:
     """One finding for each kind of remedy, so that the whole `trust` line stands in one of them."""
-    kinds: dict[str, list[names.Problem]] = {}
+    kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem)
     return tuple(
@@ -94,7 +95,7 @@ def _refusals(path: Path, problems: tuple[names.Problem, ...], where: str) -> tu
     )
 
 
-def _and_to(more: list[names.Problem]) -> str:
+def _and_to(more: list[Problem]) -> str:
     if not more:
         return ""
     shown = [names.dotted(problem.name) for problem in more[:5]]

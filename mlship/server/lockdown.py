@@ -86,7 +86,7 @@ def _libc() -> Any:
 def _leave_network() -> bool:
     """A network namespace of its own has not even a loopback. Root needs no user namespace, and keeps its file rights so."""
     libc = _libc()
-    return libc.unshare(CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
+    return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
 
 
 def _no_new_privileges() -> bool:

@@ -16,6 +16,11 @@ from mlship.server.names_sklearn import NAMES as SKLEARN
 Name = tuple[str, str]
 Kind = Literal["unknown-name", "main-name", "dangerous-name", "code-name", "local-name"]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 GETATTR: Name = ("builtins", "getattr")
 UFUNC_MAKERS: frozenset[Name] = frozenset({("numpy.core", "_ufunc_reconstruct"), ("numpy._core", "_ufunc_reconstruct")})
 NAME_MAKERS = UFUNC_MAKERS | {GETATTR}
@@ -110,6 +115,8 @@ _COMMON: Mapping[str, str] = {
     "numpy.random.bit_generator": "SeedSequence __pyx_unpickle_SeedSequence",
     "scipy.interpolate._bsplines": "BSpline",
     "scipy.interpolate._cubic": "CubicSpline PchipInterpolator Akima1DInterpolator",
+    # what a spline of scipy 1.17 keeps to make arrays with
+    "scipy._lib.array_api_compat.numpy._aliases": "asarray",
     "scipy.interpolate._interpolate": "interp1d PPoly BPoly",
     "scipy.interpolate.interpolate": "interp1d PPoly",
     "scipy.spatial._ckdtree": "cKDTree cKDTreeNode",
@@ -152,38 +159,36 @@ _COMMON: Mapping[str, str] = {
 }
 
 # Modules whose names run programs, load code or open files when called. Such a name is never trusted.
-_DANGEROUS_MODULES = frozenset(
+_DANGEROUS_MODULES = _words(
     "os posix nt posixpath ntpath genericpath subprocess _posixsubprocess sys shutil socket _socket ssl http urllib ftplib smtplib "
     "telnetlib asyncio signal pty tty fcntl importlib _frozen_importlib _frozen_importlib_external imp runpy pkgutil zipimport "
     "ctypes _ctypes cffi pickle _pickle cPickle pickletools shelve marshal dill cloudpickle code codeop bdb pdb cProfile "
     "profile trace timeit doctest unittest platform webbrowser antigravity multiprocessing _multiprocessing concurrent threading "
     "_thread types inspect ast gc io _io codecs builtins operator _operator tempfile pathlib glob fileinput linecache mmap pip "
     "setuptools distutils site sysconfig venv ensurepip idlelib lib2to3 pydoc sqlite3 logging atexit faulthandler resource "
-    "weakref mlship".split()
+    "weakref mlship"
 )
 _DANGEROUS_PARTS = ("numpy.testing", "numpy.f2py", "numpy.distutils", "numpy.ctypeslib", "numpy.lib", "scipy.io", "pandas.io", "joblib",
                     "sklearn.utils._testing", "sklearn.datasets", "sklearn.externals", "torch.serialization", "torch.hub")  # fmt: skip
-_DANGEROUS = frozenset(
-    {
-        ("numpy", name)
-        for name in "load save savez savez_compressed fromfile fromregex genfromtxt loadtxt savetxt DataSource memmap "
-        "frompyfunc vectorize piecewise apply_along_axis apply_over_axes fromfunction".split()
-    }
-    | {
-        ("_codecs", "decode"),
-        ("functools", "reduce"),
-        ("collections", "namedtuple"),
-        ("pandas", "read_pickle"),
-        ("pandas", "eval"),
-    }
+_DANGEROUS_NUMPY = _words(
+    "load save savez savez_compressed fromfile fromregex genfromtxt loadtxt savetxt DataSource memmap frompyfunc vectorize "
+    "piecewise apply_along_axis apply_over_axes fromfunction"
 )
-_HARMLESS_BUILTINS = frozenset(
+_DANGEROUS: frozenset[Name] = frozenset({("numpy", name) for name in _DANGEROUS_NUMPY}) | {
+    ("_codecs", "decode"),
+    ("functools", "reduce"),
+    ("collections", "namedtuple"),
+    ("pandas", "read_pickle"),
+    ("pandas", "eval"),
+}
+_HARMLESS_BUILTINS = _words(
     "abs all any ascii bin bool bytearray bytes chr complex dict divmod float format frozenset hash hex int len list max min object "
-    "oct ord pow range repr reversed round set slice sorted str sum tuple type zip".split()
+    "oct ord pow range repr reversed round set slice sorted str sum tuple type zip"
 )
 _CODE_SAVERS = ("cloudpickle", "dill", "joblib.externals.cloudpickle")
 
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+# `_loss` is what scikit-learn 1.5 to 1.8 call their compiled losses
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "_loss": "sklearn._loss._loss"}
 _RENAMED_NAMES = {("builtins", "xrange"): "range", ("builtins", "unicode"): "str", ("builtins", "long"): "int"}
 
 

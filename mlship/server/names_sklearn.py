@@ -158,7 +158,10 @@ NAMES = {
     "sklearn._loss._loss": (
         "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss CyHalfPoissonLoss "
         "CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss CyLossFunction CyPinballLoss "
-        "__pyx_unpickle_CyHalfMultinomialLoss"
+        "__pyx_unpickle_CyAbsoluteError __pyx_unpickle_CyExponentialLoss __pyx_unpickle_CyHalfBinomialLoss "
+        "__pyx_unpickle_CyHalfGammaLoss __pyx_unpickle_CyHalfMultinomialLoss __pyx_unpickle_CyHalfPoissonLoss "
+        "__pyx_unpickle_CyHalfSquaredError __pyx_unpickle_CyHalfTweedieLoss __pyx_unpickle_CyHalfTweedieLossIdentity "
+        "__pyx_unpickle_CyHuberLoss __pyx_unpickle_CyLossFunction __pyx_unpickle_CyPinballLoss __pyx_unpickle_Enum"
     ),
     "sklearn._loss.link": ("BaseLink HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit"),
     "sklearn._loss.loss": (
@@ -175,7 +178,10 @@ NAMES = {
     "sklearn.cluster._bisect_k_means": ("BisectingKMeans _BisectingTree"),
     "sklearn.cluster._dbscan": ("DBSCAN"),
     "sklearn.cluster._hdbscan.hdbscan": ("HDBSCAN"),
-    "sklearn.cluster._kmeans": ("KMeans MiniBatchKMeans _BaseKMeans"),
+    "sklearn.cluster._kmeans": (
+        "KMeans MiniBatchKMeans _BaseKMeans _kmeans_single_elkan _kmeans_single_lloyd lloyd_iter_chunked_dense "
+        "lloyd_iter_chunked_sparse"
+    ),
     "sklearn.cluster._mean_shift": ("MeanShift"),
     "sklearn.cluster._optics": ("OPTICS"),
     "sklearn.cluster._spectral": ("SpectralClustering"),
@@ -270,7 +276,8 @@ NAMES = {
     ),
     "sklearn.linear_model._sgd_fast": (
         "Classification EpsilonInsensitive Hinge Huber Log LossFunction ModifiedHuber Regression "
-        "SquaredEpsilonInsensitive SquaredHinge SquaredLoss __pyx_unpickle_Classification __pyx_unpickle_Regression"
+        "SquaredEpsilonInsensitive SquaredHinge SquaredLoss __pyx_unpickle_Classification __pyx_unpickle_Enum "
+        "__pyx_unpickle_LossFunction __pyx_unpickle_Regression"
     ),
     "sklearn.linear_model._stochastic_gradient": (
         "BaseSGD BaseSGDClassifier BaseSGDRegressor SGDClassifier SGDOneClassSVM SGDRegressor"
@@ -297,7 +304,7 @@ NAMES = {
         "MatchingDistance64 MinkowskiDistance32 MinkowskiDistance64 PyFuncDistance32 PyFuncDistance64 "
         "RogersTanimotoDistance32 RogersTanimotoDistance64 RussellRaoDistance32 RussellRaoDistance64 "
         "SEuclideanDistance32 SEuclideanDistance64 SokalMichenerDistance32 SokalMichenerDistance64 "
-        "SokalSneathDistance32 SokalSneathDistance64 newObj"
+        "SokalSneathDistance32 SokalSneathDistance64 __pyx_unpickle_DistanceMetric __pyx_unpickle_Enum newObj"
     ),
     "sklearn.metrics._ranking": (
         "auc average_precision_score confusion_matrix_at_thresholds coverage_error dcg_score det_curve "
@@ -351,14 +358,14 @@ NAMES = {
     "sklearn.naive_bayes": ("BernoulliNB CategoricalNB ComplementNB GaussianNB MultinomialNB _BaseDiscreteNB _BaseNB"),
     "sklearn.neighbors._ball_tree": (
         "BallTree BallTree32 BallTree64 BinaryTree BinaryTree32 BinaryTree64 NeighborsHeap NeighborsHeap32 "
-        "NeighborsHeap64 NodeHeap newObj"
+        "NeighborsHeap64 NodeHeap __pyx_unpickle_Enum newObj"
     ),
     "sklearn.neighbors._base": ("NeighborsBase"),
     "sklearn.neighbors._classification": ("KNeighborsClassifier RadiusNeighborsClassifier"),
     "sklearn.neighbors._graph": ("KNeighborsTransformer RadiusNeighborsTransformer"),
     "sklearn.neighbors._kd_tree": (
         "BinaryTree BinaryTree32 BinaryTree64 KDTree KDTree32 KDTree64 NeighborsHeap NeighborsHeap32 NeighborsHeap64 "
-        "NodeHeap newObj"
+        "NodeHeap __pyx_unpickle_Enum newObj"
     ),
     "sklearn.neighbors._kde": ("KernelDensity"),
     "sklearn.neighbors._lof": ("LocalOutlierFactor"),

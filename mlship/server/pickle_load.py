@@ -7,7 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mlship.server import names
 from mlship.server.pickle_open import RESAVE, Refused, open_model
@@ -129,10 +129,13 @@ class ArrayBlock:
         return array
 
 
-class _ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class _ArrayUnpickler(_PythonUnpickler):  # type: ignore[misc]
     """The unpickler in Python, which alone can stop between two instructions to read an array block."""
 
-    dispatch: dict[int, Callable[[Any], None]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]  # noqa: RUF012
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_PythonUnpickler.dispatch)
 
     def __init__(self, stream: io.BufferedReader, find: _Finder) -> None:
         super().__init__(stream)
@@ -150,7 +153,7 @@ class _ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
 
     def load_build(self) -> None:
         target = self.stack[-2]
-        if isinstance(target, type) or callable(target) and hasattr(target, "__code__"):
+        if isinstance(target, type) or (callable(target) and hasattr(target, "__code__")):
             raise Refused("it changes a class or function: no training library writes such files", kind="hidden-call")
         super().load_build()
         if isinstance(self.stack[-1], ArrayBlock):

@@ -432,7 +432,7 @@ def _parts_have_objects(state: tuple[Any, ...], depth: int) -> bool:
         if not isinstance(fields, Mapping) or not fields.is_whole:
             raise TypeError
         parts += [entry[0] for entry in fields.items.values()]
-    return any([element(part, depth + 1)[1] for part in parts])
+    return any(has_objects for _, has_objects in [element(part, depth + 1) for part in parts])
 
 
 Step = Callable[[Machine], Any]

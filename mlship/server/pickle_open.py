@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 MAX_BYTES = 64 * 2**30  # more than this never comes out of a compressed file
 BOMB_BYTES, BOMB_RATIO = 2**30, 200  # beyond the first gibibyte; zlib's best is 1032, fitted models reach about 20
@@ -69,7 +69,8 @@ def open_model(path: Path) -> Opened:
         raw.seek(0)
         if compression == "none":
             return Opened(raw, compression)
-        stream = io.BufferedReader(_Bounded(_OPENERS[compression](raw), raw, path.stat().st_size), _CHUNK)
+        unpacked = _Bounded(_OPENERS[compression](raw), raw, path.stat().st_size)
+        stream = cast("io.BufferedReader", io.BufferedReader(unpacked, _CHUNK))
         if compression_of(stream.peek(16)[:16]) != "none":
             raise Refused("the file is compressed twice", RESAVE)
         return Opened(stream, compression)
@@ -86,7 +87,7 @@ def _is_zlib(head: bytes) -> bool:
 class _Bounded(io.RawIOBase):
     """Decompressed bytes; damaged data and bombs end in Refused. Closing it closes the file below."""
 
-    def __init__(self, inner: BinaryIO | io.RawIOBase, raw: BinaryIO, compressed: int) -> None:
+    def __init__(self, inner: Any, raw: BinaryIO, compressed: int) -> None:
         self._inner = inner
         self._raw = raw
         self._compressed = max(compressed, 1)
@@ -142,10 +143,10 @@ class _ZlibReader(io.RawIOBase):
         return 0
 
 
-_OPENERS: dict[str, Callable[[BinaryIO], BinaryIO | io.RawIOBase]] = {
+_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "zlib": _ZlibReader,
-    "gzip": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item,return-value]
+    "gzip": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
     "bz2": lambda raw: bz2.BZ2File(raw),
-    "xz": lambda raw: lzma.LZMAFile(raw),
-    "lzma": lambda raw: lzma.LZMAFile(raw, format=lzma.FORMAT_ALONE),
+    "xz": lambda raw: lzma.LZMAFile(raw),  # noqa: SIM115
+    "lzma": lambda raw: lzma.LZMAFile(raw, format=lzma.FORMAT_ALONE),  # noqa: SIM115
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server import names, skops_scan
+from mlship.server.names import Name
 from mlship.server.pickle_machine import Found, Instance, Machine, Mapping, Sequence
 from mlship.server.pickle_open import RESAVE, Refused, open_model
 
@@ -25,10 +26,10 @@ class Scan:
 
     format: str
     compression: str
-    names: tuple[names.Name, ...]
+    names: tuple[Name, ...]
     protocol: int = 0
     versions: MappingType[str, str] = field(default_factory=dict)
-    root: names.Name = ("builtins", "object")
+    root: Name = ("builtins", "object")
     keys: tuple[str, ...] = ()
     objects: int = 1
     has_feature_names: bool = False
@@ -93,7 +94,7 @@ def _scan_pickles(path: Path) -> Scan:
     )
 
 
-def _class_of(root: Any) -> names.Name:
+def _class_of(root: Any) -> Name:
     if isinstance(root, Instance):
         return root.made_by
     kinds = {Mapping: "dict", tuple: "tuple"}

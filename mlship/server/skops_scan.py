@@ -16,11 +16,12 @@ MAX_SCHEMA = 512 * 2**20
 RESAVE = "save it again with skops.io.dump(model, path)"
 
 # Nodes that only build what they name. Left out: MethodNode and OperatorFuncNode, which call methods of any name.
-LOADERS = frozenset(
+_LOADERS = (
     "DictNode DefaultDictNode ListNode SetNode TupleNode BytesNode BytearrayNode SliceNode FunctionNode PartialNode TypeNode "
     "ConstructorFromReduceNode ObjectNode JsonNode CachedNode NdArrayNode MaskedArrayNode DTypeNode RandomStateNode "
-    "RandomGeneratorNode SparseMatrixNode TreeNode LossNode SGDNode".split()
+    "RandomGeneratorNode SparseMatrixNode TreeNode LossNode SGDNode"
 )
+LOADERS = frozenset(_LOADERS.split())
 
 
 def read_schema(path: Path) -> dict[str, Any]:

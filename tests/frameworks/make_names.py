@@ -53,14 +53,13 @@ CLASSES = {
 }
 
 FUNCTIONS = {
-    "sklearn._loss._loss": "__pyx_unpickle_CyHalfMultinomialLoss",
     "sklearn.feature_selection._mutual_info": "mutual_info_regression mutual_info_classif",
     "sklearn.feature_selection._univariate_selection": "f_oneway f_classif chi2 r_regression f_regression",
-    "sklearn.linear_model._sgd_fast": "__pyx_unpickle_Regression __pyx_unpickle_Classification",
     "sklearn.metrics._dist_metrics": "newObj",
     "sklearn.neighbors._ball_tree": "newObj",
     "sklearn.neighbors._kd_tree": "newObj",
     "sklearn.utils.validation": "check_array",
+    "sklearn.cluster._kmeans": "_kmeans_single_lloyd _kmeans_single_elkan lloyd_iter_chunked_dense lloyd_iter_chunked_sparse",
     "sklearn.decomposition._fastica": "_logcosh _exp _cube",
 }
 METRICS = ("_classification", "_ranking", "_regression", "cluster._supervised", "cluster._unsupervised", "pairwise")
@@ -90,8 +89,10 @@ def _estimators(names: dict[str, set[str]]) -> None:
         if ".tests" in info.name or info.name.startswith(SKIPPED) or "setup" in info.name:
             continue
         for name, value in vars(importlib.import_module(info.name)).items():
-            is_own = inspect.isclass(value) and value.__module__ == info.name
-            if is_own and (issubclass(value, BaseEstimator) or info.name in WHOLE_MODULES):
+            # compiled modules of some versions call themselves by their last name alone
+            is_own = inspect.isclass(value) and value.__module__ in (info.name, info.name.rpartition(".")[2])
+            is_unpickler = info.name in WHOLE_MODULES and name.startswith("__pyx_unpickle_")
+            if is_unpickler or (is_own and (issubclass(value, BaseEstimator) or info.name in WHOLE_MODULES)):
                 names[info.name].add(name)
 
 
@@ -129,7 +130,6 @@ def _ufuncs(names: dict[str, set[str]]) -> None:
 
 def _distributions(names: dict[str, set[str]]) -> None:
     """Searches keep the distributions that they drew from. They are replaced by inert stand-ins (see names.py)."""
-    import scipy.stats
     from scipy.stats import _distn_infrastructure as infrastructure
 
     for module_name in ("_continuous_distns", "_discrete_distns", "_distn_infrastructure"):
@@ -144,7 +144,7 @@ def _sparse(names: dict[str, set[str]]) -> None:
     import scipy.sparse
 
     for name, value in vars(scipy.sparse).items():
-        if inspect.isclass(value) and (name.endswith("_matrix") or name.endswith("_array")):
+        if inspect.isclass(value) and name.endswith(("_matrix", "_array")):
             names[value.__module__].add(name)
             names[f"scipy.sparse.{name.split('_')[0]}"].add(name)  # where scipy before 1.8 had it
 

@@ -23,7 +23,7 @@ class PythonRuntime:
                 raise LoadError(
                     f"{model.loader} has no method {method}; a model needs load(self, path) and predict(self, rows)"
                 )
-        container = getattr(cls, "container", "list")
+        container: Any = getattr(cls, "container", "list")
         if container not in get_args(manifest.Container):
             raise LoadError(f"{model.loader} says container = {container!r}; write frame, array or list")
         instance = cls()
@@ -61,7 +61,7 @@ class PythonModel:
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:
         """Features as the class's `inputs` says (name -> dtype, or names), else as the sample shows; unknown without either."""
         inputs = _declared(getattr(self._instance, "inputs", None)) or observed_features(sample)
-        named = bool(sample) and isinstance(sample[0], dict) or bool(getattr(self._instance, "inputs", None))
+        named = isinstance(next(iter(sample), None), dict) or bool(getattr(self._instance, "inputs", None))
         found = manifest.Signature(inputs=inputs if self._checks(sample) else (), container=self._container, named=named)
         outputs = observed_outputs(self, found, sample)
         return manifest.Signature(found.inputs, outputs, self._container, named)

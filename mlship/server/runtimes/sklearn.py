@@ -76,7 +76,8 @@ _METHODS = ("predict", "predict_proba", "decision_function", "transform", "score
 def _no_model(estimator: Any, keys: tuple[str, ...]) -> str:
     kind = type(estimator).__name__
     if keys:
-        return f"the file holds a dict with {', '.join(map(repr, keys[:6]))}, not a model; save the model alone: joblib.dump(d[{keys[0]!r}], path)"
+        shown = ", ".join(map(repr, keys[:6]))
+        return f"the file holds a dict with {shown}, not a model; save the model alone: joblib.dump(d[{keys[0]!r}], path)"
     if hasattr(estimator, "fit"):
         return f"{kind} cannot answer new rows: it has neither predict nor transform"
     return f"the file holds a {kind}, not a model with predict; save the fitted model itself"

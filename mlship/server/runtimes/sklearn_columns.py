@@ -27,7 +27,7 @@ def facts(estimator: Any, names: Sequence[Any]) -> dict[Any, Fact]:
     """Column -> what is known of it; columns that nothing looks at are missing. names: as the model's input has them."""
     kind = kind_of(estimator)
     if kind == "Pipeline":
-        return _of_steps([step for _, step in estimator.steps], names)
+        return facts_of_steps([step for _, step in estimator.steps], names)
     if kind == "ColumnTransformer":
         return _of_columns(estimator, names)
     if kind in _ENCODERS:
@@ -54,7 +54,7 @@ def _keeps_types(kind: str) -> bool:
     )
 
 
-def _of_steps(steps: list[Any], names: Sequence[Any]) -> dict[Any, Fact]:
+def facts_of_steps(steps: list[Any], names: Sequence[Any]) -> dict[Any, Fact]:
     """A filler hands the same columns to the next step; what other steps hand on are not the input's columns any more."""
     known: dict[Any, Fact] = {}
     for step in steps:

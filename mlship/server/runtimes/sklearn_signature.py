@@ -12,6 +12,7 @@ from mlship.server.core import ServedModel
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes import observed
 from mlship.server.runtimes.sklearn_columns import Fact, facts
+from mlship.server.runtimes.sklearn_own_steps import closed, facts_behind
 from mlship.server.runtimes.sklearn_parts import kind_of, parts, takes_dicts, takes_text
 
 MAX_PROBED = 300  # features that are asked one by one whether null may be
@@ -72,7 +73,29 @@ def _of_columns(model: Asked, sample: tuple[Any, ...]) -> manifest.Signature:
     by_name = is_named or (bool(seen) and isinstance(sample[0], dict))
     container: manifest.Container = "frame" if by_name and _needs_frame(estimator, inputs) else "array"
     found = manifest.Signature(inputs=inputs, container=container, named=by_name)
+    found, known = _with_own_steps(model, found, known, sample)
     return replace(found, inputs=_with_nulls(model, found, known, sample))
+
+
+def _with_own_steps(
+    model: Asked, found: manifest.Signature, known: dict[str, Fact], sample: tuple[Any, ...]
+) -> tuple[manifest.Signature, dict[str, Fact]]:
+    """What parts behind the user's own first steps know, where the sample passes those unchanged and the model agrees."""
+    taken = replace(found, inputs=tuple(replace(feature, nullable=True) for feature in found.inputs))
+    behind = facts_behind(model.estimator, taken, sample)
+    row = _first_row(taken, sample)
+    if not behind or row is None:
+        return found, known
+    asked = ServedModel(_entry(taken), model)
+    names = [feature.name for feature in found.inputs]
+    for name in [name for name in names if name in behind]:
+        place = names.index(name)
+        known[name] = closed(behind[name], lambda value, at=place: _answers(asked, [*row[:at], value, *row[at + 1 :]]))  # type: ignore[misc]
+    inputs = tuple(
+        replace(feature, categories=known[feature.name].categories) if feature.name in behind else feature
+        for feature in found.inputs
+    )
+    return replace(found, inputs=inputs), known
 
 
 def _names(estimator: Any, seen: dict[str, list[Any]]) -> list[str]:
