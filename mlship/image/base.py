@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from mlship.image.apt_resolve import resolve
 from mlship.image.bytecode import compile_files
 from mlship.image.ld_cache import ld_cache
 from mlship.image.plan import BasePlan, SystemPackage
-from mlship.image.workplace import Workplace
+from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
 from mlship.oci.layout import disk_errors
 from mlship.oci.rootfs import machine
@@ -99,19 +98,13 @@ def fetch_packages(workplace: Workplace, plan: BasePlan, archive: Archive | None
 def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> Iterator[Path]:
     """The base's files in a folder that is gone afterwards."""
     debs = fetch_packages(workplace, plan, archive)
-    scratch = workplace.home.cache / "work"
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=scratch, prefix="base-"))
-    try:
-        folder.chmod(0o755)
+    with scratch(workplace) as folder:
         for package, path in zip(plan.packages, debs, strict=True):
             keep = base_files.wanted(package.name, package.name in plan.requested, plan.python.lstrip("/"))
             deb.extract(path, folder, keep)
             _write(folder / "var/lib/dpkg/status.d" / package.name, base_files.status(deb.control(path)))
         _finish(workplace, folder, plan)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def base_entries(tree: Path) -> Iterator[Entry]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from mlship.image.base import base_entries, base_tree, runs_here
 from mlship.image.bytecode import Compiler, compile_imported
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
 from mlship.image.workplace import Workplace
+from mlship.image.workplace import scratch as scratch
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
 from mlship.oci.layout import disk_errors
@@ -168,15 +167,6 @@ def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> L
                 layer = make()
             write_atomic(_record(workplace, layer_key), json.dumps(asdict(layer), sort_keys=True).encode())
     return layer
-
-
-@contextmanager
-def scratch(workplace: Workplace) -> Iterator[Path]:
-    """An empty folder in the cache that is gone afterwards."""
-    parent = workplace.home.cache / "work"
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        yield Path(folder)
 
 
 def written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlship
-from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, scratch, written
+from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written
 from mlship.image.bytecode import Compiler, compile_files
 from mlship.image.plan import SERVER
-from mlship.image.workplace import Workplace
+from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
 

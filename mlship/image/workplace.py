@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlship.home import Home
-from mlship.oci.layout import Layout
+from mlship.oci.layout import Layout, remove_leftovers
 from mlship.progress import Progress
 from mlship.runner import Runner
 
@@ -24,3 +27,13 @@ class Workplace:
     def layout(self) -> Layout:
         """The layout that holds every image built here."""
         return Layout(self.home.images)
+
+
+@contextmanager
+def scratch(workplace: Workplace) -> Iterator[Path]:
+    """An empty folder in the cache that is gone afterwards."""
+    parent = workplace.home.cache / "work"
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(parent, "*")
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)

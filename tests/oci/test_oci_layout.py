@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -102,6 +103,16 @@ def test_an_interrupted_blob_leaves_nothing(tmp_path):
         blob.write(b"half")
         raise KeyboardInterrupt
     assert list(layout.blobs.iterdir()) == []
+
+
+def test_what_a_killed_build_left_is_removed_after_a_day(tmp_path):
+    layout = Layout(tmp_path)
+    image_of(layout)
+    for name in (".writing-old", ".writing-new"):
+        (layout.blobs / name).write_text("half")
+    os.utime(layout.blobs / ".writing-old", (1, 1))
+    image_of(layout, "2")
+    assert [path.name for path in layout.blobs.glob(".writing-*")] == [".writing-new"]
 
 
 def test_an_image_without_its_layer_is_not_written(tmp_path):
