@@ -34,7 +34,8 @@ def error_text(error: MlshipError) -> str:
     failed = error.exit in (Exit.BUILD_FAILED, Exit.VERIFY_FAILED, Exit.NOT_RESTORED)
     lines = [f"FAILED  {error.what}" if failed else f"error: {error.what}" if not error.findings else error.what]
     lines += [f"  where  {error.where}"] if error.where else []
-    lines += [f"  {line}" for detail in error.details for line in detail.splitlines()]
+    evidence = [detail for detail in error.details if detail not in error.what]
+    lines += [f"  {line}" for detail in evidence for line in detail.splitlines()]
     lines += [findings_text(error.findings)] if error.findings else []
     lines += [f"  fix    {error.fix}"] if error.fix else []
     return "\n".join([*lines, f"exit {int(error.exit)}"])

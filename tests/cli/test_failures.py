@@ -45,3 +45,7 @@ def test_several_findings_stand_in_columns():
         '  mlship.yaml:12:11  build.python   3.10 without quotes is the number 3.1; write "3.10"\n'
         "exit 2"
     )
+
+
+def test_evidence_that_the_message_tells_already_is_not_repeated():
+    assert error_text(MlshipError("row 0 has 3 values", details=["row 0 has 3 values"])) == "error: row 0 has 3 values\nexit 2"
