@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from mlship.home import Home
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import Command, LocalRunner
 from mlship.targets.base import Deployment
+from mlship.targets.local.preflight import MACHINES
 from mlship.targets.local.processes import HOLDER_MARK, SERVER_MARK, marked
 from mlship.targets.local.rootfs import ImageFacts
 from mlship.targets.local.target import LocalTarget
 
 STANDIN = Path(__file__).with_name("local_standin.py")
-PLATFORM = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 class ScriptRootfs:
@@ -26,15 +27,15 @@ class ScriptRootfs:
     def __init__(self, home: Home, missing: frozenset[str] = frozenset()) -> None:
         self._folder = home.local / "rootfs"
         self.missing = missing
-        self.facts = ImageFacts("", 1000)
+        self.facts = ImageFacts(MACHINES[platform.machine()], 1000)
 
     def has(self, content: str) -> bool:
         return (self._folder / content.removeprefix("sha256:")).is_dir()
 
-    def find(self, content: str, reference: str) -> ImageFacts | None:
-        return self.facts if reference and content not in self.missing else None
+    def find(self, content: str) -> ImageFacts | None:
+        return None if content in self.missing else self.facts
 
-    def prepare(self, content: str, reference: str) -> None:
+    def prepare(self, content: str) -> None:
         if content in self.missing:
             raise MlshipError(f"the image {content[:19]} is not on this machine", fix="mlship build")
         (self._folder / content.removeprefix("sha256:")).mkdir(parents=True, exist_ok=True)
@@ -42,12 +43,12 @@ class ScriptRootfs:
     def command(self, content: str, environ: Mapping[str, str]) -> Command:
         return Command((sys.executable, "-I", "-S", str(STANDIN)), environ=environ)
 
-    def collect(self, used: frozenset[str]) -> tuple[str, ...]:
-        kept = {content.removeprefix("sha256:") for content in used}
+    def collect(self, used: Callable[[], frozenset[str]]) -> tuple[str, ...]:
+        kept = {content.removeprefix("sha256:") for content in used()}
         gone = [path for path in self._folder.iterdir() if path.name not in kept] if self._folder.is_dir() else []
         for path in gone:
             path.rmdir()
-        if not used and self._folder.is_dir():
+        if not kept and self._folder.is_dir():
             self._folder.rmdir()
         return tuple(path.name for path in gone)
 

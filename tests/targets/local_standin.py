@@ -16,7 +16,7 @@ BROKEN = os.environ.get("BROKEN", "")
 VERSION = int(os.environ.get("VERSION", "1"))
 SLOW = float(os.environ.get("SLOW", "0"))
 RELEASE = "r0-000000" if BROKEN == "lies" else os.environ["MLSHIP_RELEASE"]
-DRAIN_S = float(os.environ.get("DRAIN_S", "1.0"))
+DRAIN_S = float(os.environ.get("DRAIN_S", "10"))
 
 
 class Server:
@@ -57,11 +57,11 @@ class Server:
                 connection, _ = listener.accept()
             except BlockingIOError:
                 return
-            self.open[connection.fileno()] = [connection, b"", listener is self.public]
+            self.open[connection.fileno()] = [connection, b""]
             self.poll.register(connection.fileno(), select.EPOLLIN)
 
     def read(self, state):
-        connection, seen, is_public = state
+        connection, seen = state
         try:
             part = connection.recv(65536)
         except OSError:
@@ -74,7 +74,10 @@ class Server:
             return None
         state[1] = b""
         last = bool(self.draining_since) or b"connection: close" in head.lower()
-        connection.sendall(self.answer(head.split(b" ")[1].decode(), last))
+        try:
+            connection.sendall(self.answer(head.split(b" ")[1].decode(), last))
+        except OSError:
+            last = True
         return self.close(connection) if last else None
 
     def close(self, connection):

@@ -41,7 +41,7 @@ def found(service: LocalService, deployment: Deployment, view: HolderView | None
 def unpacked(tmp_path: Path, **settings: object) -> tuple[LocalService, Deployment]:
     service = LocalService(tmp_path, **settings)
     deployment = service.deployment(1)
-    service.rootfs.prepare(deployment.release.served.content, "")
+    service.rootfs.prepare(deployment.release.served.content)
     return service, deployment
 
 
@@ -117,8 +117,9 @@ def test_an_image_for_another_processor_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_full_is_said_before_anything_is_unpacked(tmp_path: Path) -> None:
     service = LocalService(tmp_path)
-    service.rootfs.facts = ImageFacts("", 2 * shutil.disk_usage(tmp_path).total)
-    finding = next(finding for finding in found(service, service.deployment(1)) if finding.code == "disk-full")
+    service.rootfs.facts = ImageFacts(service.rootfs.facts.platform, 2 * shutil.disk_usage(tmp_path).total)
+    (finding,) = found(service, service.deployment(1))
+    assert finding.code == "disk-full"
     assert "are free in" in finding.what and "unpacked" in finding.what
 
 

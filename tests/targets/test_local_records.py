@@ -113,6 +113,8 @@ def test_giving_a_lease_back_after_destroy_makes_no_folder(folder: ServiceFolder
     for path in folder.path.iterdir():
         path.unlink()
     folder.path.rmdir()
+    with pytest.raises(LeaseLost, match="the project was destroyed meanwhile"):
+        records.renew(lease, NOW + 1)
     records.release(lease)
     assert not folder.path.exists()
 

@@ -82,7 +82,8 @@ def load(harness: LocalService, rate: int, kept: int) -> Iterator[dict[str, Any]
     print(json.dumps(seen))
 
 
-def test_20_handovers_under_1000_new_connections_a_second_lose_no_request(harness: LocalService) -> None:
+def test_20_handovers_under_1000_new_connections_a_second_lose_no_request(harness: LocalService, tmp_path: Path) -> None:
+    harness.rootfs = RealServer(harness.home, tmp_path / "images")
     deploy(harness, 1)
     with load(harness, 1000, 5) as seen:
         ids = [deploy(harness, version).history.live for version in range(2, HANDOVERS + 2)]
@@ -90,24 +91,14 @@ def test_20_handovers_under_1000_new_connections_a_second_lose_no_request(harnes
     assert set(ids) <= set(seen["releases"])
     assert seen["new_per_s"] > 900
     assert live_id(harness) == ids[-1]
-    assert len(harness.servers()) == 1
-
-
-def test_the_real_server_hands_over_20_times_under_load_without_a_lost_request(harness: LocalService, tmp_path: Path) -> None:
-    harness.rootfs = RealServer(harness.home, tmp_path / "images")
-    deploy(harness, 1)
-    with load(harness, 1000, 5) as seen:
-        ids = [deploy(harness, version).history.live for version in range(2, HANDOVERS + 2)]
-    assert seen["failures"] == []
-    assert set(ids) <= set(seen["releases"])
-    assert live_id(harness) == ids[-1]
+    assert len(harness.processes()) == 3  # holder, server, worker
 
 
 def test_callers_do_not_notice_that_the_holder_was_killed_and_replaced(harness: LocalService) -> None:
     first = deploy(harness, 1)
     target = harness.open()
     (holder,) = set(harness.processes()) - set(harness.servers())
-    with load(harness, 500, 5) as seen:
+    with load(harness, 200, 5) as seen:
         subprocess.run(["kill", "-9", str(holder)], check=True)
         observed = target.observe()
         assert observed.serving == first.history.live

@@ -127,7 +127,7 @@ def test_an_image_that_is_missing_fails_the_delivery(service: LocalService) -> N
 
 
 def test_a_full_disk_is_an_outcome_not_a_trace(service: LocalService) -> None:
-    def full(content: str, reference: str) -> None:
+    def full(content: str) -> None:
         raise OSError(28, "No space left on device", "/data")
 
     service.rootfs.prepare = full  # type: ignore[method-assign]

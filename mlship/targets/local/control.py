@@ -41,6 +41,11 @@ class Control:
         reply = self._say(Question("status"), ANSWER_TIMEOUT_S)
         return reply.view if reply else None
 
+    def settled(self) -> HolderView | None:
+        """As status, after a change that is still going on, such as one that a killed command began."""
+        reply = self._say(Question("settle"), ANSWER_TIMEOUT_S)
+        return reply.view if reply else None
+
     def last_state(self) -> HolderView | None:
         """What the last holder wrote before it went."""
         return read_state(self.folder)

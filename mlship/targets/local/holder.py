@@ -64,6 +64,7 @@ IDLE_S = 10.0  # a holder with nothing to hold goes away
 STEADY_S = 60.0  # a server that ran so long starts again without a pause
 LONGEST_PAUSE_S = 30.0
 STRANGERS_DRAIN_S = 15.0
+SETTLE_S = 5.0  # how long somebody who only looks waits for a change to be over
 ALREADY_HELD = 75  # exit code; EX_TEMPFAIL
 
 
@@ -167,6 +168,11 @@ class Holder:
         """Raises Refused."""
         if asked.do == "status":
             return
+        if asked.do == "settle":
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_S):
+                    await self._settle()
+            return
         if asked.do == "quit":
             self.leaving.set()
             return
@@ -181,6 +187,10 @@ class Holder:
                 await self._unstage(asked.release)
             else:
                 raise Refused("unknown", f"the supervisor does not know {asked.do!r}; it is of another version of mlship")
+
+    async def _settle(self) -> None:
+        async with self.change:
+            return
 
     async def _start(self, launch: Launch) -> None:
         """A copy on hold; one that runs already in just this way is left alone."""

@@ -38,7 +38,7 @@ def _image(deployment: Deployment, rootfs: Rootfs, folder: Path) -> Iterator[Fin
     content = deployment.release.served.content
     if rootfs.has(content):
         return
-    image = rootfs.find(content, deployment.release.image)
+    image = rootfs.find(content)
     if image is None:
         yield Finding(f"the image {content[:19]} is not on this machine", fix="mlship build", code="missing-image")
         return

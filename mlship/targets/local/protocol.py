@@ -93,8 +93,11 @@ class HolderView:
 
 @dataclass(frozen=True)
 class Question:
-    """One line to the holder. do: status, start (with launch), shift (release, timeout_s), stop and unstage
-    (release), quit."""
+    """One line to the holder.
+
+    do: status; settle, which is status after the change that is going on; start (launch); shift (release, timeout_s); stop and
+    unstage (release); quit.
+    """
 
     do: str
     release: str = ""

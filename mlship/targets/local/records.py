@@ -76,6 +76,8 @@ class LocalRecords:
         return lease
 
     def renew(self, lease: Lease, now: float) -> Lease:
+        if not self._folder.path.is_dir():
+            raise LeaseLost("the project was destroyed meanwhile")
         with locked(self._folder.lock):
             held = self._read_lease()
             if held is None or held[0].token != lease.token:

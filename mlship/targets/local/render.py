@@ -114,6 +114,7 @@ def serve_script(deployment: Deployment) -> tuple[str, ...]:
         f'export PYTHONPATH="{path}"',
         f'export MLSHIP_MANIFEST="$root{LAID_OUT}/manifest.json"',
         'export PYTHONTZPATH="$root/usr/share/zoneinfo" SSL_CERT_FILE="$root/etc/ssl/certs/ca-certificates.crt"',
+        'export OPENSSL_CONF="$root/etc/ssl/openssl.cnf"',
         'for python in "$root"/.mlship/python3.*; do',
         '    exec "$python" -s -P -m mlship.server',
         "done",

@@ -14,8 +14,8 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
     "process": {
         "env": Feature("native"),
         "labels": Feature("emulated", "kept with the records: processes carry no labels"),
-        "resources.cpu": Feature("emulated", "processor affinity: the service runs on so many whole cores"),
-        "resources.memory": Feature("emulated", "RLIMIT_DATA: each process of the service may allocate so much"),
+        "resources.cpu": Feature("emulated", "the service runs on so many whole cores (processor affinity)"),
+        "resources.memory": Feature("emulated", "each process of the service may allocate so much (RLIMIT_DATA)"),
         "resources.gpu": Feature("absent", _NO_GPU, "target docker"),
         "gpu": Feature("absent", _NO_GPU, "target docker"),
         "scale.replicas": Feature("native", "one; preflight refuses more"),

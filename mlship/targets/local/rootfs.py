@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlship.disk import locked, write_atomic
-from mlship.errors import Exit, MlshipError
+from mlship.errors import MlshipError
 from mlship.home import Home
-from mlship.oci.image import Image
 from mlship.oci.layout import Layout
 from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command
@@ -39,17 +38,20 @@ class Rootfs(Protocol):
     def has(self, content: str) -> bool:
         """Whether it is unpacked here."""
 
-    def find(self, content: str, reference: str) -> ImageFacts | None:
+    def find(self, content: str) -> ImageFacts | None:
         """The image that it could be unpacked from, None where it is not on this machine."""
 
-    def prepare(self, content: str, reference: str) -> None:
+    def prepare(self, content: str) -> None:
         """Unpacks it; nothing when it is here already. Raises MlshipError when image or space is missing."""
 
     def command(self, content: str, environ: Mapping[str, str]) -> Command:
         """Starts the image's own entry point with the image's environment and, over it, `environ`."""
 
-    def collect(self, used: frozenset[str]) -> tuple[str, ...]:
-        """Removes what is not among `used`; returns the content ids that went."""
+    def collect(self, used: Callable[[], frozenset[str]]) -> tuple[str, ...]:
+        """Removes what is not among `used`; returns the content ids that went.
+
+        used is called while nobody can unpack, so that what another command claimed just now is not removed.
+        """
 
 
 class UnpackedImages:
@@ -57,32 +59,27 @@ class UnpackedImages:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._images = home.images
         self._folder = home.local / ROOTFS
 
     def has(self, content: str) -> bool:
         return (self._place(content) / CONFIG).is_file()
 
-    def find(self, content: str, reference: str) -> ImageFacts | None:
-        image = self._image(content, reference)
-        return ImageFacts(image.platform, image.size) if image else None
+    def find(self, content: str) -> ImageFacts | None:
+        try:
+            image = Layout(self._home.images).find(content)
+        except MlshipError:
+            return None
+        return ImageFacts(image.platform, image.size)
 
-    def prepare(self, content: str, reference: str) -> None:
+    def prepare(self, content: str) -> None:
         with locked(self._folder / LOCK):
             if self.has(content):
                 return
-            image = self._image(content, reference)
-            if image is None:
-                raise MlshipError(
-                    f"the image {content[:19]} is not on this machine",
-                    str(self._images),
-                    "mlship build",
-                    exit=Exit.BUILD_FAILED,
-                    code="missing-image",
-                )
+            layout = Layout(self._home.images)
+            image = layout.find(content)
             place = self._place(content)
             place.mkdir(parents=True, exist_ok=True)
-            assemble(Layout(self._images), image, place / ROOT, self._home)
+            assemble(layout, image, place / ROOT, self._home)
             # Written last: this file says that the rest is whole.
             write_atomic(place / CONFIG, json.dumps(image.config).encode())
 
@@ -93,12 +90,12 @@ class UnpackedImages:
         own = dict(entry.split("=", 1) for entry in config.get("Env") or ())
         return command(place / ROOT, argv, {**own, **environ})
 
-    def collect(self, used: frozenset[str]) -> tuple[str, ...]:
+    def collect(self, used: Callable[[], frozenset[str]]) -> tuple[str, ...]:
         if not self._folder.is_dir():
             return ()
-        kept = {content.removeprefix("sha256:") for content in used}
         gone = []
         with locked(self._folder / LOCK):
+            kept = {content.removeprefix("sha256:") for content in used()}
             for place in sorted(self._folder.iterdir()):
                 if place.is_dir() and place.name not in kept:
                     _remove(place)
@@ -111,17 +108,6 @@ class UnpackedImages:
 
     def _place(self, content: str) -> Path:
         return self._folder / content.removeprefix("sha256:")
-
-    def _image(self, content: str, reference: str) -> Image | None:
-        for wanted in (reference, content):
-            if wanted:
-                try:
-                    found = Layout(self._images).find(wanted)
-                except MlshipError:
-                    continue
-                if found.content == content:
-                    return found
-        return None
 
 
 def _remove(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import platform
@@ -114,18 +115,19 @@ class LocalTarget:
 
     def observe(self) -> Observed:
         history = self._records.read()
-        running = self._control.status()
+        running = self._control.settled()
         view = running or self._left_behind()
         server = view.live_server if view else None
         serving = release_at(server.host, server.port) if server else ""
         replicas = tuple(_replica(self._project, number, copy) for number, copy in enumerate(view.servers if view else ()))
         known = history.releases if history else ()
-        restorable = frozenset(release.id for release in known if self._is_restorable(release.served.content, release.image))
+        restorable = frozenset(release.id for release in known if self._is_restorable(release.served.content))
         seen = [
             (history.generation, history.live) if history else None,
             running is not None,
             serving,
-            sorted((copy.release, copy.state, is_ready_now) for copy, is_ready_now in _readiness(view, replicas)),
+            # Not those that are on their way out, nor how they answer at this instant: no plan depends on it.
+            sorted((copy.release, copy.state) for copy in (view.servers if view else ()) if copy.state != "draining"),
             view.kept_port if view else 0,
             sorted(restorable),
         ]
@@ -191,7 +193,7 @@ class LocalTarget:
         content = deployment.release.served.content
         # The claim comes first: what is claimed is never collected by another project's clean-up.
         write_atomic(self._run(deployment.release.id).content, f"{content}\n".encode(), 0o600)
-        self._rootfs.prepare(content, deployment.release.image)
+        self._rootfs.prepare(content)
         return Outcome()
 
     def _stage(self, deployment: Deployment) -> Outcome:
@@ -265,8 +267,7 @@ class LocalTarget:
         left = self._control.strangers()
         if left:
             return Outcome(False, f"processes {', '.join(map(str, left))} of {self._project} do not end")
-        if self._folder.path.is_dir():
-            shutil.rmtree(self._folder.path)
+        _remove(self._folder.path)
         self._collect()
         with suppress(OSError):  # another environment, or another project, is still in it
             self._folder.path.parent.rmdir()
@@ -311,8 +312,12 @@ class LocalTarget:
         self._collect()
 
     def _collect(self) -> None:
-        used = {folder.content_id() for service in place.folders(self._home) for folder in service.kept_runs()}
-        self._rootfs.collect(frozenset(used - {""}))
+        self._rootfs.collect(self._used)
+
+    def _used(self) -> frozenset[str]:
+        """Contents that any service on this machine claims."""
+        claimed = {folder.content_id() for service in place.folders(self._home) for folder in service.kept_runs()}
+        return frozenset(claimed - {""})
 
     def _view(self) -> HolderView | None:
         return self._control.status() or self._left_behind()
@@ -325,8 +330,8 @@ class LocalTarget:
         running = tuple(copy for copy in last.servers if copy.pid and start_ticks(copy.pid) == copy.ticks)
         return replace(last, servers=running)
 
-    def _is_restorable(self, content: str, reference: str) -> bool:
-        return self._rootfs.has(content) or self._rootfs.find(content, reference) is not None
+    def _is_restorable(self, content: str) -> bool:
+        return self._rootfs.has(content) or self._rootfs.find(content) is not None
 
     def _log_folder(self, release: str) -> ReleaseFolder | None:
         if release:
@@ -342,6 +347,17 @@ class LocalTarget:
     def _has_ended(self, release: str) -> bool:
         view = self._control.status()
         return view is None or not view.copies(release)
+
+
+def _remove(folder: Path, attempts: int = 3) -> None:
+    """The folder with all that is in it; the lease may be renewed in it meanwhile, hence more than one attempt."""
+    for attempt in range(1, attempts + 1):
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        except OSError as error:
+            if attempt == attempts or error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
 
 
 def _log_lines(folder: ReleaseFolder, lines: int, following: bool, is_over: Callable[[], bool]) -> Iterator[str]:
@@ -365,10 +381,6 @@ def _detail(copy: ServerView) -> str:
     if copy.state == "draining":
         parts.append("finishes what it accepted")
     return "; ".join(parts)
-
-
-def _readiness(view: HolderView | None, replicas: tuple[Replica, ...]) -> list[tuple[ServerView, bool]]:
-    return [(copy, replica.ready) for copy, replica in zip(view.servers if view else (), replicas, strict=True)]
 
 
 def _endpoint(server: ServerView) -> str:
