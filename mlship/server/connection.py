@@ -106,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._is_closing = False  # the last answer is written
         self._is_stalled = False
         self._is_paused = False
+        self._is_warned = False
         self._owes_continue = False
         self._lingered = 0
         self._head_bytes = 0
@@ -132,6 +133,7 @@ class Connection(asyncio.Protocol):
             self._linger(len(data))
             return
         was_in_head = self._is_reading_head
+        self._is_warned = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -251,7 +253,14 @@ class Connection(asyncio.Protocol):
     # from here on our own
 
     def expire(self) -> None:
-        """The deadline has passed: a sender that is too slow is told so, an idle connection closed."""
+        """The deadline has passed: a sender that is too slow is told so, an idle connection closed.
+
+        Only the second call in a row without a byte between counts: after a long turn of the loop, what the client has long
+        sent is still to be read.
+        """
+        if not self._is_warned:
+            self._is_warned = True
+            return
         if self._is_closing or self._is_stalled or self._transport.is_closing():
             self._transport.abort()
         elif self._is_reading_body:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import sys
@@ -29,6 +30,7 @@ from mlship.server.worker import Post, resident_bytes, run, stuck_after_s
 TICK_S = 0.25
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S
 RECOVERED_S = 30.0
+OPEN_FILES = 65_536  # one for each connection; the usual soft limit of 1024 is soon reached
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP)
 
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE, EXIT_FORCED = 0, 1, 2, 143
@@ -46,10 +48,19 @@ def serve(environ: MutableMapping[str, str]) -> int:
     except OSError as error:
         log.event("error", "start_failed", message=f"cannot read {error.filename}: {error.strerror}; set MLSHIP_MANIFEST")
         return EXIT_USAGE
+    allow_connections()
     cores = usable_cores()
     workers = manifest.serving.workers or cores
     set_threads(cores, workers, environ)
     return Supervisor(settings, manifest, sockets, workers).run()
+
+
+def allow_connections() -> None:
+    """Raises this process's own limit of open files as far as it may, for the workers that inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def servable(manifest: Manifest) -> Manifest:
@@ -71,6 +82,7 @@ class Seat:
     pid: int = 0
     report: int = -1
     said: bytes = b""
+    has_said: bool = False
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
@@ -142,6 +154,7 @@ class Supervisor:
         os.close(writer)
         os.set_blocking(report, False)
         seat.pid, seat.report, seat.said, seat.started = pid, report, b"", time.monotonic()
+        seat.has_said = False
 
     def _become_worker(self, seat: Seat, report: int) -> NoReturn:
         """In the child: nothing of the supervisor is left but the sockets, the board and two pipes."""
@@ -288,9 +301,11 @@ class Supervisor:
         self._board.cells[BOSS_RSS] = resident_bytes()
 
     def _wait(self) -> None:
-        reports = [seat.report for seat in self.seats if seat.report >= 0]
+        waiting = select.poll()
+        for descriptor in (self._wake, *(seat.report for seat in self.seats if seat.report >= 0 and not seat.has_said)):
+            waiting.register(descriptor, select.POLLIN)
         with contextlib.suppress(InterruptedError):
-            select.select([self._wake, *reports], [], [], TICK_S)
+            waiting.poll(TICK_S * 1000)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
 
@@ -303,6 +318,7 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while part := os.read(seat.report, 65536):
                 seat.said += part
+            seat.has_said = True  # the worker's end is closed: a poll would return at once for ever
 
     # stopping
 

@@ -105,7 +105,9 @@ class Server:
 
     def _read(self, timeout_s: float) -> bool:
         assert self.process.stderr is not None
-        if not select.select([self.process.stderr], [], [], max(0, timeout_s))[0]:
+        waiting = select.poll()  # a test with many clients has descriptors that select cannot take
+        waiting.register(self.process.stderr, select.POLLIN)
+        if not waiting.poll(max(0, timeout_s) * 1000):
             return False
         part = os.read(self.process.stderr.fileno(), 65536)
         *lines, self.rest = (self.rest + part).split(b"\n")

@@ -228,6 +228,15 @@ def test_a_client_that_is_too_slow_is_let_go(sent: bytes, seconds: float, status
         assert wire.answers[0].json["error"]["code"] == "timeout"
 
 
+def test_what_was_sent_in_time_is_answered_after_a_long_turn_of_the_loop() -> None:
+    wire = Wire()
+    wire.loop.now += 100
+    wire.room.close_overdue()
+    wire.send(request())
+    wire.room.close_overdue()
+    assert (wire.statuses, wire.transport.state) == ([200], "open")
+
+
 def test_empty_lines_do_not_keep_a_connection() -> None:
     wire = Wire()
     for _ in range(int(HEAD_TIME) + 1):

@@ -160,6 +160,7 @@ class Wire:
         self.loop.now += seconds
         self.loop.turn()
         self.room.close_overdue()
+        self.room.close_overdue()
 
     @property
     def answers(self) -> list[Answer]:
