@@ -77,7 +77,10 @@ def asked(estimator: Any, sample: list[Any]) -> tuple[manifest.Signature, dict[s
     return signature, ServedModel(entry(signature), model).answer(sample)
 
 
-def entry(signature: manifest.Signature = manifest.Signature()) -> manifest.Model:
+UNKNOWN = manifest.Signature()
+
+
+def entry(signature: manifest.Signature = UNKNOWN) -> manifest.Model:
     return manifest.Model("m", "sklearn", "joblib", "model.joblib", "", signature=signature)
 
 
@@ -205,7 +208,7 @@ def test_a_method_that_the_model_lacks_is_named_with_those_it_has() -> None:
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
-        ({"model": 1, "columns": 2}, r"a dict with 'model', 'columns', not a model; save the model alone: joblib.dump\(d\['model'\], path\)"),
+        ({"model": 1, "columns": 2}, r"'model', 'columns', not a model; save the model alone: joblib.dump\(d\['model'\], path\)"),
         (DBSCAN().fit(ROWS), "DBSCAN cannot answer new rows: it has neither predict nor transform"),
         ([1, 2], "the file holds a list, not a model with predict; save the fitted model itself"),
     ],
