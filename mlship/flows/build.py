@@ -92,7 +92,8 @@ def _build(context: Context, project: Project, python: str, *, builder: str, fro
         return found
     before = _blobs(workplace)
     archive = archive_of(context, project)
-    lock = locked_packages(workplace, gathered, archive, frozen=frozen)
+    known = locked_packages(workplace, gathered, archive, frozen=frozen)
+    lock = known.lock
     layers = make_layers(workplace, gathered, lock, archive)
     checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
     if builder == "docker":
@@ -102,7 +103,7 @@ def _build(context: Context, project: Project, python: str, *, builder: str, fro
     inputs = build_inputs(gathered, lock, builder)
     record = build_record(gathered, lock, image, layers.loaded, checks, inputs, context.clock())
     BuildRecords(workplace.home.images).write(record)
-    return Build(project, record, image, gathered.findings, before, unchanged=False)
+    return Build(project, record, image, (*gathered.findings, *known.findings), before, unchanged=False)
 
 
 def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build | None:

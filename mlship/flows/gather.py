@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform as machine
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
@@ -54,7 +53,7 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         specs=specs,
         environment=environment,
         requirements=requirements,
-        indexes=find_indexes(context.environ, project.root, prefix=prefix_of(environment)),
+        indexes=find_indexes(context.environ, project.root, prefix=environment.prefix, file=environment.file),
         platform=platform,
         minor=project.build.python or environment.minor,
         findings=(
@@ -64,11 +63,6 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
             *requirements.findings,
         ),
     )
-
-
-def prefix_of(environment: TrainingEnvironment) -> Path | None:
-    """The environment's folder, whose own pip.conf counts: two above bin/python."""
-    return environment.python.parent.parent if environment.python else None
 
 
 def refuse_errors(gathered: Gathered) -> Gathered:

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlship
-from mlship.flows.gather import Gathered
+from mlship.errors import Exit, MlshipError
+from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.locking import base_of
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
 from mlship.image.apt import Archive
 from mlship.image.base import glibc
 from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, folder_layer, scratch
+from mlship.image.closure import package_name, third_party
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
-from mlship.image.wheels import install, server_packages, server_wheels, wheels_key
+from mlship.image.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Layer
 from mlship.oci.rootfs import assemble, command
@@ -88,6 +90,7 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
         project_root=gathered.project.root,
         python=gathered.environment.python,
     )
+    refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
     packages_layer = folder_layer(
         workplace,
@@ -100,6 +103,20 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
     )
     server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
     return base, packages_layer, server
+
+
+def refuse_missing(gathered: Gathered, packages: Path) -> None:
+    """A file of requirements may not name all that the model imports. Raises MlshipError with exit 5."""
+    needed = third_party({module for spec in gathered.specs for module in spec.modules})
+    missing = missing_from(packages, set(needed) - set(own_modules(gathered.specs)))
+    if missing:
+        names = ", ".join(package_name(module) for module in missing)
+        raise MlshipError(
+            f"the model imports {', '.join(missing)}, which {gathered.environment.source} does not bring",
+            fix=f"add {names} to {gathered.environment.source}",
+            exit=Exit.BUILD_FAILED,
+            code="missing-modules",
+        )
 
 
 def server_folder(workplace: Workplace, gathered: Gathered, lock: Lock) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.errors import Exit, FindingsError, MlshipError
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered
 from mlship.image.apt import Archive
 from mlship.image.base import base_plan, glibc
@@ -39,11 +40,19 @@ def current_lock(gathered: Gathered) -> Lock | None:
     return locked_for(read_lock(lock_path(gathered)), gathered.platform, lock_inputs(gathered))
 
 
-def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool) -> Lock:
-    """The lock to build from. frozen: raises MlshipError (exit 5) instead of resolving anew."""
+@dataclass(frozen=True)
+class Locked:
+    """The lock to build from, and what resolving it told; findings are empty when the lock on disk was used."""
+
+    lock: Lock
+    findings: tuple[Finding, ...] = ()
+
+
+def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool) -> Locked:
+    """frozen: raises MlshipError (exit 5) instead of resolving anew."""
     lock = current_lock(gathered)
     if lock is not None:
-        return lock
+        return Locked(lock)
     if frozen:
         raise MlshipError(
             f"{NAME} does not fit {gathered.environment.source} and mlship.yaml any more",
@@ -53,8 +62,8 @@ def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *,
             code="lock-drift",
         )
     new = _resolved(workplace, gathered, archive)
-    _refuse_other_versions(gathered, new)
-    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new))
+    _refuse_other_versions(gathered, new.lock)
+    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new.lock))
     return new
 
 
@@ -63,7 +72,7 @@ def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
     return BasePlan(lock.suite, lock.platform, f"/usr/bin/python{lock.python}", lock.system, tuple(sorted(set(requested))))
 
 
-def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> Lock:
+def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> Locked:
     if archive is None:
         raise MlshipError(
             "there is no package archive to take the base from",
@@ -82,7 +91,10 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
         progress=workplace.progress,
         python=gathered.environment.python,
     )
-    return Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
+    lock = Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
+    # What the requirements say of themselves was told when they were gathered.
+    news = (finding for finding in resolution.findings if finding not in gathered.findings)
+    return Locked(lock, tuple(news))
 
 
 def _refuse_other_versions(gathered: Gathered, lock: Lock) -> None:

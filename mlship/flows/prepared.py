@@ -113,7 +113,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
 
 def _updates(plan: DeployPlan) -> tuple[str, ...]:
     if plan.event == "operate":
-        return ("how the service is operated (no copy is replaced)",)
+        return ("how the service is operated: the release stays",)
     previous = plan.previous
     if plan.is_empty or previous is None:
         return ()

@@ -34,7 +34,8 @@ def plan(event: Literal["deploy", "rollback"], deployment: Deployment, observed:
     history = observed.history or History(deployment.project, deployment.environment, deployment.target)
     release = deployment.release
     previous = history.live_release
-    serves = previous is not None and previous.id == release.id and observed.serving == release.id
+    is_live = previous is not None and previous.id == release.id
+    serves = is_live and observed.serving == release.id and not observed.repair
     if serves and same_operation(history.operating, deployment.operating):
         return DeployPlan(event, deployment, previous, leftovers(observed, keep=release.id), observed.fingerprint)
     if serves:

@@ -88,7 +88,7 @@ class _Rollout:
             if not outcome.ok:
                 self._undo(action.kind, outcome.cause, outcome.evidence)
             self.notes.extend(outcome.notes)
-            if action.kind in ("stage", "shift"):
+            if action.kind in ("stage", "shift", "operate"):
                 verification = self._ask(action)
         if any(action.kind in ("shift", "operate") for action in self.plan.actions):
             self._commit(verification)
@@ -139,7 +139,7 @@ class _Rollout:
     def _undo(self, reached: str, cause: str, evidence: tuple[str, ...]) -> None:
         """Brings back what served before, remembers why, and raises."""
         before = self.plan.previous
-        if reached in ("deliver", "operate"):
+        if reached == "deliver":
             raise self._failed(cause, evidence, Exit.VERIFY_FAILED)
         kind: Any = "discard" if reached in ("stage", "discard") else "restore"
         self.world.progress.step(kind, self.release.id)
@@ -152,7 +152,7 @@ class _Rollout:
         raise self._failed(cause, evidence, Exit.VERIFY_FAILED)
 
     def _previous_serves(self, before: Release | None) -> bool:
-        if before is None or before.id == self.release.id:
+        if before is None:
             return True
         deadline = self.world.clock() + SETTLE_S
         while not (said := verify(self.target.ask, before, "live")).ok:
@@ -163,7 +163,7 @@ class _Rollout:
         return True
 
     def _remember_refusal(self, cause: str) -> None:
-        """A release that was good before (a rollback's aim, a restart) is not marked by one failed attempt."""
+        """A release that was good before (a rollback's aim, a repair) is not marked by one failed attempt."""
         known = any(release.id == self.release.id for release in self.history.releases)
         if self.plan.event == "deploy" and not known:
             entry = self._entry("rejected", None, why=cause)
@@ -177,7 +177,7 @@ class _Rollout:
             fix = f"mlship rollback {self.history.project}"
         else:
             rest = f"{before.id} serves as before" if before else "nothing served before, and nothing is left behind"
-            fix = f"mlship logs {self.history.project} --release {self.release.id}"
+            fix = "mend the cause above and run the same command again"
         return MlshipError(
             f"{self.release.id} is not live: {cause}; {rest}",
             fix=fix,

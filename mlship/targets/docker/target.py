@@ -167,7 +167,7 @@ class DockerTarget:
             "restore": self._restore,
             "discard": self._discard,
             "retire": self._retire,
-            "operate": lambda action, deployment: Outcome(),
+            "operate": lambda action, deployment: self._operate(_needed(deployment)),
             "destroy": self._destroy,
         }
 
@@ -177,6 +177,13 @@ class DockerTarget:
 
     def _bring(self, deployment: Deployment) -> None:
         deliver(self._engine(), self._layout, deployment.project, deployment.release.served.content)
+
+    def _operate(self, deployment: Deployment) -> Outcome:
+        """Another port or address needs another container of the same release; everything else is only recorded."""
+        live = self._fleet().live()
+        if live is None or live.published == spec.address(deployment.settings, live.published):
+            return Outcome()
+        return self._fleet().shift(deployment)
 
     def _restore(self, action: Action, deployment: Deployment | None) -> Outcome:
         """Also without the records: what served before is still there as a stopped container."""
