@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mlship.errors import MlshipError
-from mlship.server.pickle_open import Refused, compression_of, open_model
+from mlship.server.pickle_scan import Refused, compression_of, open_model
 
 HEAD = 4096
 

@@ -70,7 +70,7 @@ _PANDAS_TYPES = (
     "SparseDtype Int64Index Float64Index UInt64Index"
 )
 _PANDAS_ARRAYS = (
-    "BooleanArray Categorical DatetimeArray FloatingArray IntegerArray IntervalArray NumpyExtensionArray PandasArray PeriodArray "
+    "ArrowExtensionArray ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray IntervalArray NumpyExtensionArray PandasArray PeriodArray "
     "SparseArray StringArray TimedeltaArray"
 )
 
@@ -123,6 +123,8 @@ _COMMON: Mapping[str, str] = {
     "scipy.spatial._kdtree": "KDTree",
     "scipy.spatial.distance": "braycurtis canberra chebyshev cityblock correlation cosine dice euclidean hamming jaccard "
     "jensenshannon mahalanobis minkowski rogerstanimoto russellrao seuclidean sokalsneath sqeuclidean yule",
+    # a pandas Index of column names, where pyarrow is installed
+    "pyarrow.lib": "_restore_array chunked_array py_buffer type_for_alias",
     "pandas": _PANDAS_TYPES,
     "pandas.arrays": _PANDAS_ARRAYS,
     "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
@@ -141,7 +143,8 @@ _COMMON: Mapping[str, str] = {
     "pandas.core.arrays.integer": "IntegerArray Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype",
     "pandas.core.arrays.interval": "IntervalArray",
     "pandas.core.arrays.numpy_": "PandasArray NumpyExtensionArray",
-    "pandas.core.arrays.string_": "StringArray StringDtype",
+    "pandas.core.arrays.string_": "StringArray StringArrayNumpySemantics StringDtype",
+    "pandas.core.arrays.string_arrow": "ArrowStringArray ArrowStringArrayNumpySemantics",
     "pandas.core.arrays.timedeltas": "TimedeltaArray",
     "pandas.core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype IntervalDtype PeriodDtype SparseDtype PandasDtype NumpyEADtype",
     "pandas.core.frame": "DataFrame",

@@ -339,7 +339,7 @@ NAMES = {
     "sklearn.mixture._bayesian_mixture": ("BayesianGaussianMixture"),
     "sklearn.mixture._gaussian_mixture": ("GaussianMixture"),
     "sklearn.model_selection._classification_threshold": (
-        "BaseThresholdClassifier FixedThresholdClassifier TunedThresholdClassifierCV"
+        "BaseThresholdClassifier FixedThresholdClassifier TunedThresholdClassifierCV _CurveScorer"
     ),
     "sklearn.model_selection._search": ("BaseSearchCV GridSearchCV ParameterGrid ParameterSampler RandomizedSearchCV"),
     "sklearn.model_selection._search_successive_halving": (

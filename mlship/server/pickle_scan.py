@@ -10,9 +10,10 @@ from typing import Any
 from mlship.server import names, skops_scan
 from mlship.server.names import Name
 from mlship.server.pickle_machine import Found, Instance, Machine, Mapping, Sequence
-from mlship.server.pickle_open import RESAVE, Refused, open_model
+from mlship.server.pickle_open import RESAVE, Refused, compression_of, open_model
 
-__all__ = ["RESAVE", "Refused", "Scan", "allow", "scan"]
+# all that is imported from outside of the server
+__all__ = ["RESAVE", "Refused", "Scan", "allow", "compression_of", "open_model", "scan"]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ CLASSES = {
     "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
     "sklearn.impute._iterative": "_ImputerTriplet",
     "sklearn.linear_model._linear_loss": "LinearModelLoss",
+    "sklearn.model_selection._classification_threshold": "_CurveScorer",
     "sklearn.model_selection._search": "ParameterGrid ParameterSampler",
     "sklearn.model_selection._search_successive_halving": "_SubsampleMetaSplitter",
     "sklearn.neighbors._quad_tree": "_QuadTree",

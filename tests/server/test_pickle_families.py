@@ -61,6 +61,12 @@ def models() -> dict[str, tuple[Any, Any]]:
         "selection": (make_pipeline(SelectKBest(f_classif, k=2), LogisticRegression()).fit(ROWS, LABELS), ROWS),
         "text": (make_pipeline(CountVectorizer(preprocessor=str.lower), LogisticRegression()).fit(words, LABELS), words),
         "frame": (make_pipeline(by_type, LogisticRegression()).fit(frame(), LABELS), frame()),
+        "columns by index": (
+            make_pipeline(
+                ColumnTransformer([("n", SimpleImputer(), frame().select_dtypes("number").columns)]), LogisticRegression()
+            ).fit(frame(), LABELS),
+            frame(),
+        ),
         "search": (GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(ROWS, LABELS), ROWS),
         "random search": (
             RandomizedSearchCV(LogisticRegression(), {"C": loguniform(0.1, 1)}, n_iter=2, cv=2, random_state=0).fit(
