@@ -70,8 +70,8 @@ _PANDAS_TYPES = (
     "SparseDtype Int64Index Float64Index UInt64Index"
 )
 _PANDAS_ARRAYS = (
-    "ArrowExtensionArray ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray IntervalArray NumpyExtensionArray PandasArray PeriodArray "
-    "SparseArray StringArray TimedeltaArray"
+    "ArrowExtensionArray ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray IntervalArray "
+    "NumpyExtensionArray PandasArray PeriodArray SparseArray StringArray TimedeltaArray"
 )
 
 # module -> names separated by spaces
