@@ -31,9 +31,9 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
     Raises MlshipError when the content was rejected before (unless `again`), and FindingsError when the target cannot do it.
     """
     project = project_of(context, where)
-    record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
     opened = open_project(context, project)
-    observed = opened.target.observe()
+    observed = opened.target.observe()  # before a build: a target that cannot be reached is said at once
+    record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
     history = observed.history or History(project.name, project.environment, project.target)
     release = release_from(record, project, history, context.clock())
     if not again:

@@ -114,12 +114,17 @@ class Action:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an action ended. cause: one line for people when not ok; evidence: probe answer, last log lines."""
+    """How an action ended. cause: one line for people when not ok; evidence: probe answer, last log lines.
+
+    fault: whose it was. A release at fault is remembered as rejected; a target at fault (a port taken, an engine that
+    refuses) says nothing about the release, and the same command may be run again.
+    """
 
     ok: bool = True
     cause: str = ""
     evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fault: Literal["release", "target"] = "release"
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class FakeTarget:
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         self._world.done.append(action)
         if self._world.faults.get(action.kind) == "refuses":
-            return Outcome(False, f"{action.kind} was refused")
+            return Outcome(False, f"{action.kind} was refused", fault="target")
         return getattr(self, f"_{action.kind}")(action, deployment)  # type: ignore[no-any-return]
 
     def ask(self, request: Request) -> Answer:

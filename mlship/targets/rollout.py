@@ -86,7 +86,7 @@ class _Rollout:
         for action in self.plan.actions:
             outcome = self._apply(action)
             if not outcome.ok:
-                self._undo(action.kind, outcome.cause, outcome.evidence)
+                self._undo(action.kind, outcome)
             self.notes.extend(outcome.notes)
             if action.kind in ("stage", "shift", "operate"):
                 verification = self._ask(action)
@@ -108,7 +108,7 @@ class _Rollout:
                 break
             self.world.sleep(0.1)
         if not said.ok:
-            self._undo(action.kind, said.cause, said.evidence)
+            self._undo(action.kind, Outcome(False, said.cause, said.evidence))
         self.world.progress.step("verify", f"{of}: {said.text}")
         return said
 
@@ -136,16 +136,17 @@ class _Rollout:
         if not outcome.ok:
             self.notes.append(f"clean-up is left for the next command: {outcome.cause}")
 
-    def _undo(self, reached: str, cause: str, evidence: tuple[str, ...]) -> None:
+    def _undo(self, reached: str, failed: Outcome) -> None:
         """Brings back what served before, remembers why, and raises."""
-        before = self.plan.previous
+        before, cause, evidence = self.plan.previous, failed.cause, failed.evidence
         if reached == "deliver":
             raise self._failed(cause, evidence, Exit.VERIFY_FAILED)
         kind: Any = "discard" if reached in ("stage", "discard") else "restore"
         self.world.progress.step(kind, self.release.id)
         undone = self.target.apply(Action(kind, self.release.id, before.id if before else ""), self.plan.deployment)
         restored = undone.ok and self._previous_serves(before)
-        self._remember_refusal(cause)
+        if failed.fault == "release":
+            self._remember_refusal(cause)
         if not restored:
             why = undone.cause or f"{before.id if before else 'nothing'} does not answer again"
             raise self._failed(cause, (*evidence, f"not restored: {why}", *undone.evidence), Exit.NOT_RESTORED)

@@ -49,6 +49,17 @@ def test_a_release_that_breaks_after_the_shift_is_taken_back(harness: FakeHarnes
     assert live_id(harness) == first
 
 
+def test_a_target_at_fault_does_not_reject_the_release(harness: FakeHarness) -> None:
+    target = harness.open()
+    decided = plan("deploy", wanted_without_faults(harness, 1), target.observe())
+    harness.world.faults = {"shift": "refuses"}
+    with pytest.raises(MlshipError, match="shift was refused"):
+        carry_out(target, decided)
+    harness.world.faults = {}
+    assert harness.open().observe().history is None
+    assert deploy(harness, 1).history.rejected == {}
+
+
 def test_what_cannot_be_restored_is_exit_7(harness: FakeHarness) -> None:
     deploy(harness, 1)
     target = harness.open()

@@ -219,4 +219,4 @@ def unready(answer: Answer | None) -> str:
 
 def as_outcome(error: MlshipError) -> Outcome:
     """A refusal in the middle of a change is an outcome, so that what served before is brought back."""
-    return Outcome(False, error.what, tuple(str(detail) for detail in error.details))
+    return Outcome(False, error.what, tuple(str(detail) for detail in error.details), fault="target")

@@ -32,7 +32,7 @@ def wait_until_ready(
         copies = view.copies(release) if view else ()
         if not copies:
             gone = "the copy was stopped by somebody else" if view else "the supervisor of the service went away"
-            return Outcome(False, gone, tuple(_said(log, since)))
+            return Outcome(False, gone, tuple(_said(log, since)), fault="target")
         copy = copies[-1]
         if not copy.pid and copy.state != "live":
             said = _said(log, since)

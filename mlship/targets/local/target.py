@@ -182,9 +182,9 @@ class LocalTarget:
                 return self._restore(action.release, action.before)
             return self._operate(deployment)
         except MlshipError as error:
-            return Outcome(False, _cause(error), error.details)
+            return Outcome(False, _cause(error), error.details, fault="target")
         except OSError as error:
-            return Outcome(False, f"{error.filename or self._folder.path}: {error.strerror or error}")
+            return Outcome(False, f"{error.filename or self._folder.path}: {error.strerror or error}", fault="target")
 
     # Actions.
 
