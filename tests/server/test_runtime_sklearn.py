@@ -267,7 +267,10 @@ def test_a_users_own_class_is_asked_and_its_inputs_are_checked(own: Path) -> Non
     signature = model.signature(({"a": 2.0, "b": None},))
     served = ServedModel(dataclasses.replace(own_entry("Model"), signature=signature), model)
     assert served.answer([{"a": 3, "b": None}]) == {"predictions": [6.0]}
-    assert [(f.name, f.dtype, f.nullable) for f in signature.inputs] == [("a", "float64", False), ("b", "string", True)]
+    assert [(f.name, f.dtype, f.nullable, f.minimum) for f in signature.inputs] == [
+        ("a", "float64", False, 2.0),
+        ("b", "string", True, None),
+    ]
     with pytest.raises(InputError):
         served.answer([{"a": None, "b": "x"}])
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
-from mlship.server.runtimes.observed import observed_features, observed_outputs
+from mlship.server.runtimes.observed import columns, observed_features, observed_outputs, with_range
 
 
 class PythonRuntime:
@@ -60,7 +60,7 @@ class PythonModel:
 
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:
         """Features as the class's `inputs` says (name -> dtype, or names), else as the sample shows; unknown without either."""
-        inputs = _declared(getattr(self._instance, "inputs", None)) or observed_features(sample)
+        inputs = _ranged(_declared(getattr(self._instance, "inputs", None)), sample) or observed_features(sample)
         named = isinstance(next(iter(sample), None), dict) or bool(getattr(self._instance, "inputs", None))
         found = manifest.Signature(inputs=inputs if self._checks(sample) else (), container=self._container, named=named)
         outputs = observed_outputs(self, found, sample)
@@ -79,6 +79,15 @@ def _named(loader: str) -> Any:
     if not isinstance(getattr(found, name, None), type):
         raise LoadError(f"the module {module} has no class {name}")
     return getattr(found, name)
+
+
+def _ranged(inputs: tuple[manifest.Feature, ...], sample: tuple[Any, ...]) -> tuple[manifest.Feature, ...]:
+    """The declared features with the range that the sample shows, where the sample has as many columns."""
+    seen = columns(sample)
+    if len(seen) != len(inputs):
+        return inputs
+    by_place = list(seen.values())
+    return tuple(with_range(feature, seen.get(feature.name, by_place[place])) for place, feature in enumerate(inputs))
 
 
 def _declared(inputs: Any) -> tuple[manifest.Feature, ...]:
