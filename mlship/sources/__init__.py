@@ -1,1 +1,0 @@
-"""Where a model comes from: each gives files and their sha256."""
