@@ -1,0 +1,146 @@
+"""What a build starts from, and when a lock still fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlship.config.project import Project
+from mlship.config.schema import Build, Model
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
+from mlship.flows.layers import code_plans, image_config, model_plan
+from mlship.flows.locking import current_lock, lock_inputs, locked
+from mlship.flows.plan import used_keys
+from mlship.flows.reports import inputs_line
+from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
+from mlship.home import Home
+from mlship.image.environment import Distribution, TrainingEnvironment
+from mlship.image.indexes import Indexes
+from mlship.image.lock import Lock
+from mlship.image.lock_file import write_lock
+from mlship.image.requirements_files import Requirements
+from mlship.image.workplace import Workplace
+from mlship.progress import Silent
+from mlship.runner import LocalRunner
+from mlship.server.manifest import Feature, Signature
+
+SPEC = ModelSpec(
+    name="churn",
+    uri="model.joblib",
+    files=(ModelFile(Path("model.joblib"), "model.joblib", "aa" * 32, 12),),
+    framework="sklearn",
+    format="joblib",
+    sha256="aa" * 32,
+    versions={"scikit-learn": "1.5.2"},
+    code=(CodeFile(Path("churn/__init__.py"), "churn/__init__.py", "bb" * 32, 0), CodeFile(Path("f.py"), "f.py", "cc" * 32, 3)),
+)
+
+
+def gathered(folder: Path, **build: object) -> Gathered:
+    project = Project(
+        folder / "mlship.yaml", "churn", "", "local", (("churn", Model(uri="model.joblib")),), build=Build(**build)
+    )
+    environment = TrainingEnvironment(
+        ".venv",
+        "3.11.7",
+        Path("python"),
+        distributions={"scikit-learn": Distribution("scikit-learn", "1.9.1")},
+    )
+    requirements = Requirements(".venv", folder, digest="one")
+    return Gathered(project, (SPEC,), environment, requirements, Indexes(), "linux/amd64", "3.11", ())
+
+
+def workplace(folder: Path) -> Workplace:
+    return Workplace(Home(folder / "home"), LocalRunner(), Silent(), {})
+
+
+def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: Path) -> None:
+    facts = gathered(tmp_path)
+    lock = Lock("3.11", "linux/amd64", "bookworm", (), (), lock_inputs(facts))
+    write_lock(tmp_path / "mlship.lock", [lock])
+    assert current_lock(facts) == lock
+    assert locked(workplace(tmp_path), facts, None, frozen=True).lock == lock
+    for changed in (
+        replace(facts, requirements=replace(facts.requirements, digest="two")),
+        replace(facts, minor="3.13"),
+        replace(facts, platform="linux/arm64"),
+        gathered(tmp_path, packages=("libgomp1",)),
+    ):
+        assert current_lock(changed) is None
+
+
+def test_a_frozen_lock_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MlshipError, match=r"mlship.lock does not fit \.venv and mlship.yaml any more") as refused:
+        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=True)
+    assert refused.value.exit is Exit.BUILD_FAILED
+
+
+def test_without_an_archive_nothing_can_be_resolved(tmp_path: Path) -> None:
+    with pytest.raises(MlshipError, match="no package archive to take the base from"):
+        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=False)
+
+
+def test_a_model_of_another_minor_version_is_an_error(tmp_path: Path) -> None:
+    facts = gathered(tmp_path)
+    (finding,) = recorded_findings(facts.specs, facts.environment)
+    assert finding.severity == "error"
+    assert "1.5.2" in finding.what and "1.9.1" in finding.what
+
+
+def test_another_python_than_the_trained_one_is_said(tmp_path: Path) -> None:
+    facts = gathered(tmp_path, python="3.13")
+    (finding,) = minor_findings(facts.project, facts.environment)
+    assert finding.what == "build.python is 3.13, but .venv is Python 3.11.7"
+    assert minor_findings(gathered(tmp_path, python="3.11").project, facts.environment) == ()
+
+
+def test_errors_stop_a_build_and_warnings_do_not(tmp_path: Path) -> None:
+    warned = replace(gathered(tmp_path), findings=(Finding("old", severity="warning"),))
+    assert refuse_errors(warned) == warned
+    with pytest.raises(FindingsError, match="churn has a problem"):
+        refuse_errors(replace(warned, findings=(Finding("bad"),)))
+
+
+def test_own_modules_are_packages_and_single_files() -> None:
+    assert own_modules((SPEC,)) == ("churn", "f")
+
+
+def test_the_platform_is_the_files_or_this_machines(tmp_path: Path) -> None:
+    assert wanted_platform(gathered(tmp_path, platforms=("linux/arm64",)).project) == "linux/arm64"
+    assert wanted_platform(gathered(tmp_path).project) in ("linux/amd64", "linux/arm64")
+
+
+def test_layers_of_models_and_code_depend_on_contents_and_names_only(tmp_path: Path) -> None:
+    assert [file.target for file in model_plan(SPEC).files] == ["/opt/mlship/models/churn/model.joblib"]
+    elsewhere = replace(SPEC, files=(replace(SPEC.files[0], path=Path("/elsewhere/model.joblib")),))
+    assert model_plan(elsewhere).key == model_plan(SPEC).key
+    assert model_plan(replace(SPEC, files=(replace(SPEC.files[0], sha256="dd" * 32),))).key != model_plan(SPEC).key
+    (code,) = code_plans(gathered(tmp_path))
+    assert [file.target for file in code.files] == ["/opt/mlship/code/churn/__init__.py", "/opt/mlship/code/f.py"]
+    assert code_plans(replace(gathered(tmp_path), specs=(replace(SPEC, code=()),))) == ()
+
+
+def test_the_image_says_whose_it_is_and_how_it_starts(tmp_path: Path) -> None:
+    config = image_config(gathered(tmp_path), "3.11")
+    assert config.labels["mlship.project"] == "churn"
+    assert config.entrypoint[0] == "/usr/bin/python3.11"
+    assert config.user == "65532:65532"
+
+
+def test_the_keys_that_a_target_has_to_honour_are_named_with_their_places(tmp_path: Path) -> None:
+    project = gathered(tmp_path).project
+    positions = {"name": (1, 1), "env": (2, 1), "env.LOG": (2, 7), "resources": (3, 1), "resources.memory": (3, 13)}
+    assert used_keys(replace(project, positions=positions)) == {
+        "env": "mlship.yaml:2:1 env",
+        "resources.memory": "mlship.yaml:3:13 resources.memory",
+    }
+
+
+def test_inputs_in_one_line() -> None:
+    features = (Feature("a", "string", nullable=True), Feature("b"), Feature("c", "string"))
+    assert inputs_line(Signature(features)) == "3 features (2 text, 1 nullable)"
+    assert inputs_line(Signature((Feature("a"),))) == "1 feature"
+    assert inputs_line(Signature()) == ""
