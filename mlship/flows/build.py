@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import mlship
 from mlship.config.project import Project
@@ -45,14 +46,26 @@ class Build:
     unchanged: bool
 
 
-def build(context: Context, where: Where, *, python: str = "", builder: str = "mlship", locked: bool = False) -> Built:
+def build(
+    context: Context,
+    where: Where,
+    *,
+    python: str = "",
+    builder: str = "mlship",
+    locked: bool = False,
+    kept: Path | None = None,
+) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
+
+    kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
     started = context.clock()
     project = project_of(context, where)
-    done = _build(context, project, python, builder=builder, frozen=locked)
+    if kept is not None and builder != "docker":
+        raise MlshipError("--context keeps what a Dockerfile is built from", fix="add --builder docker", code="usage")
+    done = _build(context, project, python, builder=builder, frozen=locked, kept=kept)
     return _report(done, context.clock() - started)
 
 
@@ -84,10 +97,10 @@ def archive_of(context: Context, project: Project) -> Archive:
     return machine_archive(context.runner, project.build.mirror)
 
 
-def _build(context: Context, project: Project, python: str, *, builder: str, frozen: bool) -> Build:
+def _build(context: Context, project: Project, python: str, *, builder: str, frozen: bool, kept: Path | None = None) -> Build:
     gathered = refuse_errors(gather(context, project, python))
     workplace = workplace_of(context)
-    found = _existing(workplace, gathered, builder)
+    found = _existing(workplace, gathered, builder) if kept is None else None
     if found is not None:
         return found
     before = _blobs(workplace)
@@ -97,7 +110,7 @@ def _build(context: Context, project: Project, python: str, *, builder: str, fro
     layers = make_layers(workplace, gathered, lock, archive)
     checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
     if builder == "docker":
-        image = image_by_engine(context, workplace, gathered, lock, layers)
+        image = image_by_engine(context, workplace, gathered, lock, layers, kept)
     else:
         image = write(workplace, layers.layers, image_config(gathered, lock.python), lock.platform)
     inputs = build_inputs(gathered, lock, builder)

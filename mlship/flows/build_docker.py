@@ -22,8 +22,16 @@ from mlship.oci.image import Image
 from mlship.runner import Command
 
 
-def image_by_engine(context: Context, workplace: Workplace, gathered: Gathered, lock: Lock, layers: Layers) -> Image:
-    """Builds with BuildKit from the parts that the daemonless builder made and checked. Raises MlshipError, exit 2 or 5."""
+def image_by_engine(
+    context: Context, workplace: Workplace, gathered: Gathered, lock: Lock, layers: Layers, kept: Path | None = None
+) -> Image:
+    """Builds with BuildKit from the parts that the daemonless builder made and checked.
+
+    kept: a folder for the Dockerfile and its files, to be read and built again without mlship; it must be empty or new.
+    Raises MlshipError, exit 2 or 5.
+    """
+    if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
+        raise MlshipError(f"{kept} is not an empty folder", fix="name a new one with --context")
     base = base_of(lock, gathered.project.build.packages)
     plan = DockerPlan(
         project=gathered.project.name,
@@ -44,6 +52,7 @@ def image_by_engine(context: Context, workplace: Workplace, gathered: Gathered, 
         progress=context.progress,
         environ=context.environ,
         project_root=gathered.project.root,
+        kept=kept,
     )
     return _into_store(context, workplace, built, lock.platform, plan)
 

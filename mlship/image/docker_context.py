@@ -41,21 +41,24 @@ def build_with_docker(
     progress: Progress,
     environ: Mapping[str, str],
     project_root: Path,
+    kept: Path | None = None,
 ) -> str:
     """The image's id in the engine, `sha256:<hex>`.
 
-    Works on a copy of the files that plan names. Credentials and certificates are BuildKit secrets. Raises MlshipError:
-    exit 2 where no client with BuildKit is installed, exit 5 where the build fails.
+    Works on a copy of the files that plan names; kept: an empty or new folder that the copy stays in. Credentials and
+    certificates are BuildKit secrets. Raises MlshipError: exit 2 where no client with BuildKit is installed, exit 5 where
+    the build fails.
     """
     docker = docker_with_buildkit(runner, environ)
     uv = uv_for(platform, glibc, indexes, runner, home, project_root)
     context = docker_context(plan, uv=uv, local_wheels=local_wheels(plan.wheels, indexes))
     home.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.cache, prefix=".docker-") as folder:
-        write_context(Path(folder) / "context", context, file_modes(plan))
+        place = kept or Path(folder) / "context"
+        write_context(place, context, file_modes(plan))
         progress.step("docker", f"building {len(plan.layers) + 2} layers")
         with _secrets(Path(folder), indexes, environ) as secrets:
-            return _build(docker, Path(folder), secrets, platform, runner, progress, environ)
+            return _build(docker, place, Path(folder) / "image-id", secrets, platform, runner, progress, environ)
 
 
 def write_context(folder: Path, files: Mapping[str, Path | bytes], modes: Mapping[str, int]) -> None:
@@ -211,12 +214,18 @@ def uv_toml(indexes: Indexes) -> str:
 
 
 def _build(
-    docker: str, folder: Path, secrets: list[str], platform: str, runner: Runner, progress: Progress, environ: Mapping[str, str]
+    docker: str,
+    context: Path,
+    image_id: Path,
+    secrets: list[str],
+    platform: str,
+    runner: Runner,
+    progress: Progress,
+    environ: Mapping[str, str],
 ) -> str:
     proxies = [argument for name in _PROXIES if environ.get(name) for argument in ("--build-arg", name)]
-    image_id = folder / "image-id"
     argv = (docker, "build", "--progress", "plain", "--platform", platform, "--iidfile", str(image_id), *secrets, *proxies,
-            "--file", str(folder / "context/Dockerfile"), str(folder / "context"))  # fmt: skip
+            "--file", str(context / "Dockerfile"), str(context))  # fmt: skip
     command = Command(argv, extra_environ={"DOCKER_BUILDKIT": "1"})
     result = runner.stream(command, lambda line: progress.step("docker", line) if line else None)
     if not result.ok:

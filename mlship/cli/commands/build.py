@@ -26,6 +26,9 @@ def command(
     builder: Annotated[
         Builder, typer.Option("--builder", help="mlship needs no daemon; docker renders a Dockerfile and builds it.")
     ] = Builder.mlship,
+    context: Annotated[
+        str, typer.Option("--context", metavar="DIR", help="Keep the Dockerfile and its files here.", show_default=False)
+    ] = "",
     locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
 ) -> Answer:
     """Make an image: environment, server, code and model.
@@ -35,5 +38,6 @@ def command(
     from mlship.cli.views.build import build_text
     from mlship.flows import build
 
-    result = build.build(call.context, call.where(), python=python, builder=builder.value, locked=locked)
+    kept = call.path(context) if context else None
+    result = build.build(call.context, call.where(), python=python, builder=builder.value, locked=locked, kept=kept)
     return Answer(build_text(result, call.hint("deploy")), payloads.built(result), brief=result.content)
