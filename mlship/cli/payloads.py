@@ -145,6 +145,7 @@ def history(result: results.HistoryView) -> dict[str, Any]:
         "releases": [release_payload(release) for release in result.releases],
         "rejected": dict(result.rejected),
         "restorable": sorted(result.restorable),
+        "undo": result.undo,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mlship.config.schema import EnvironmentName, Name
+from mlship.config.schema import EnvironmentName, LoaderName, Name
 from mlship.config.shapes import Text, shape_of
 from mlship.config.words import clipped
 from mlship.errors import MlshipError
@@ -19,6 +19,11 @@ def check_project_name(name: str, where: str = "") -> str:
 def check_environment_name(name: str, where: str = "--env") -> str:
     """The name, when it is one. Raises MlshipError."""
     return _checked(name, EnvironmentName, where, "environment-name")
+
+
+def check_loader_name(name: str, where: str = "--loader") -> str:
+    """The name, when it is `module:Class`. Raises MlshipError."""
+    return _checked(name, LoaderName, where, "loader-name")
 
 
 def _checked(name: str, kind: Any, where: str, code: str) -> str:

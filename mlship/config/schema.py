@@ -58,6 +58,13 @@ DottedName = Annotated[
         extra={"wanted": "one exact dotted name, such as churn.features.Rare (no wildcards)"},
     ),
 ]
+LoaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$",
+        extra={"wanted": "module:Class, such as churn.model:Churn"},
+    ),
+]
 DebianName = Annotated[
     str,
     Meta(
@@ -100,12 +107,7 @@ class Model(Part, frozen=True, kw_only=True):
         tuple[DottedName, ...], Meta(description="exact names that the safe reader may load besides the framework's")
     ] = ()
     loader: Annotated[
-        str | None,
-        Meta(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$",
-            description="module:Class with load(path) and predict(rows), for framework python",
-            extra={"wanted": "module:Class, such as churn.model:Churn"},
-        ),
+        LoaderName | None, Meta(description="module:Class with load(path) and predict(rows), for framework python")
     ] = None
     sample: Annotated[str | None, Meta(description="JSON file with example inputs; verify, warm-up and /docs use it")] = None
     tolerance: Tolerance | None = None

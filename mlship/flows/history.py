@@ -8,11 +8,12 @@ from mlship.flows.results import HistoryView
 
 
 def history(context: Context, where: Where) -> HistoryView:
-    """Raises MlshipError when the project was never deployed there."""
+    """Raises MlshipError when nothing of the project is there."""
     place = opened(context, where)
     observed = place.target.observe()
     known = history_or_error(place, observed.history)
     views = (release_view(release) for release in known.releases)
+    candidate = known.rollback_candidate()
     return HistoryView(
         project=place.name,
         environment=place.environment,
@@ -22,4 +23,5 @@ def history(context: Context, where: Where) -> HistoryView:
         releases=tuple(view for view in views if view is not None),
         rejected=known.rejected,
         restorable=observed.restorable,
+        undo=candidate.id if candidate is not None and candidate.id in observed.restorable else "",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlship.config.names import check_loader_name
 from mlship.config.project import Project
 from mlship.config.schema import Model
 from mlship.config.starter import project_name, starter_text
@@ -18,7 +19,7 @@ from mlship.flows.reports import inputs_line
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
 from mlship.frameworks.base import Loaded, ModelSpec
-from mlship.frameworks.propose import Proposal, propose
+from mlship.frameworks.propose import Proposal, propose, propose_own_class
 
 FILE = "mlship.yaml"
 SAMPLE = "sample.json"
@@ -42,15 +43,17 @@ def init(
     *,
     name: str = "",
     data: Path | None = None,
+    loader: str = "",
     python: str = "",
     force: bool = False,
     target: str = "",
 ) -> Initialised:
-    """Writes both files into the current folder. An existing file that differs is kept unless `force`.
+    """Writes both files into the current folder. loader: `module:Class` of one's own that loads the model.
 
-    Raises MlshipError for a model that cannot be read or is not safe to load, naming what to do; nothing is written then.
+    Raises MlshipError for a model that cannot be read or is not safe to load, and for a file that is there and would change
+    (unless `force`), naming what to do; nothing is written then.
     """
-    proposal = propose(model, context.cwd)
+    proposal = _proposal(context, model, loader)
     _refuse_errors(model, proposal)
     project = _project(context, model, name, proposal, target or _default_target(context))
     learned = _learn(context, project, data, python)
@@ -67,9 +70,16 @@ def init(
     )
 
 
+def _proposal(context: Context, model: Path, loader: str) -> Proposal:
+    if loader:
+        return propose_own_class(model, context.cwd, check_loader_name(loader))
+    return propose(model, context.cwd)
+
+
 def _project(context: Context, model: Path, name: str, proposal: Proposal, target: str) -> Project:
     uri = _relative(model, context.cwd)
-    chosen = name or (context.cwd.name if model.stem.lower() in _COMMON_STEMS else model.name)
+    file = model.stem if proposal.loader else model.name  # a class's own file may have any ending
+    chosen = context.cwd.name if model.stem.lower() in _COMMON_STEMS else file
     described = Model(
         uri=uri,
         framework=proposal.framework if proposal.framework == "python" else None,
@@ -77,7 +87,7 @@ def _project(context: Context, model: Path, name: str, proposal: Proposal, targe
         trust=proposal.trust,
         loader=proposal.loader or None,
     )
-    final = name if name else project_name(chosen)
+    final = name or project_name(chosen)
     return Project(file=context.cwd / FILE, name=final, environment="", target=target, models=((final, described),))
 
 
@@ -92,7 +102,7 @@ def _learn(context: Context, project: Project, data: Path | None, python: str) -
     try:
         gathered = gather(context, project, python)
     except MlshipError as error:
-        if data is not None or python:
+        if data is not None or python or project.models[0][1].loader:
             raise
         return Learned(None, None, (), (Finding(error.what, error.where, error.fix, "warning", error.code),))
     errors = tuple(replace(finding, severity="warning") for finding in gathered.findings if finding.severity == "error")

@@ -78,11 +78,11 @@ def release_view(release: Release | None) -> ReleaseView | None:
 
 
 def history_or_error(opened: Opened, history: History | None) -> History:
-    """Raises MlshipError when the project was never deployed there."""
+    """Raises MlshipError when nothing of the project is there: never deployed, or destroyed."""
     if history is None:
         place = f"{opened.target_name}, environment {opened.environment}" if opened.environment else opened.target_name
         raise MlshipError(
-            f"{opened.name} was never deployed to {place}",
+            f"{opened.name} is not deployed to {place}",
             fix="mlship list shows what is there; mlship deploy puts it there",
             code="not-deployed",
         )

@@ -104,7 +104,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         create=() if same_release or plan.is_empty else (f"release {deployment.release.id}",),
         update=_updates(plan),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
-        steps=tuple(_step(action) for action in plan.actions),
+        steps=_steps(plan, observed),
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
@@ -118,6 +118,12 @@ def _updates(plan: DeployPlan) -> tuple[str, ...]:
     if plan.is_empty or previous is None:
         return ()
     return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
+
+
+def _steps(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
+    """What the target can serve already is not brought there again."""
+    is_there = plan.deployment.release.id in observed.restorable
+    return tuple(_step(action) for action in plan.actions if not (is_there and action.kind == "deliver"))
 
 
 def _step(action: Action) -> str:

@@ -162,7 +162,7 @@ class Status:
 
 @dataclass(frozen=True)
 class HistoryView:
-    """history: entries oldest first; restorable and rejected by release id."""
+    """history: entries oldest first; restorable and rejected by release id. undo: what a plain rollback would serve, or empty."""
 
     project: str
     environment: str
@@ -172,6 +172,7 @@ class HistoryView:
     releases: tuple[ReleaseView, ...]
     rejected: Mapping[str, str]
     restorable: frozenset[str]
+    undo: str = ""
 
 
 @dataclass(frozen=True)

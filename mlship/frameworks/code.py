@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from mlship.errors import Finding
@@ -89,6 +90,13 @@ def has_module(folder: Path, dotted: str) -> bool:
         if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
             return True
     return False
+
+
+def near_module(folder: Path, name: str) -> str:
+    """A top-level module of the folder or its `src` with nearly this name, or empty."""
+    entries = [entry for base in (folder, folder / "src") if base.is_dir() for entry in base.iterdir()]
+    names = [entry.name.removesuffix(".py") for entry in entries if entry.suffix == ".py" or _place(folder, entry.name)]
+    return next(iter(get_close_matches(name, names, n=1)), "")
 
 
 def _place(folder: Path, name: str) -> Path | None:

@@ -32,7 +32,7 @@ class Other:
     fix: str = ""
 
 
-NOT_YET = "mlship serves scikit-learn files and your own classes; wrap it: framework: python with loader: module:Class"
+NOT_YET = "mlship serves scikit-learn files and your own classes; wrap it: mlship init --loader module:Class"
 
 
 def detect(path: Path, where: str = "") -> Detected:
@@ -72,7 +72,11 @@ def _folder(path: Path) -> Detected | Other:
             inner = next((file for file in ("model.skops", "model.pkl", "model.joblib") if (path / file).is_file()), "")
             fix = f"for a scikit-learn model name the file itself: {path.name}/{inner}" if inner and name == "MLmodel" else ""
             return Other(what, fix=fix)
-    return Other("a folder", is_model=False, fix="name the model file in it, or write framework: python with a loader")
+    return Other(
+        "a folder",
+        is_model=False,
+        fix="name the model file in it, or a class that loads it: --loader module:Class",
+    )
 
 
 def _file(path: Path) -> Detected | Other:
@@ -161,7 +165,7 @@ def _json(path: Path, head: bytes) -> Other | None:
     return Other(
         "a JSON file",
         is_model=False,
-        fix="for data that a class of your own loads, write framework: python and loader: module:Class",
+        fix="for data that a class of your own loads: mlship init --loader module:Class",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.errors import Finding
-from mlship.frameworks.code import find_own, has_module
+from mlship.errors import Finding, MlshipError
+from mlship.frameworks.code import find_own, has_module, near_module
 from mlship.frameworks.detect import detect
 from mlship.frameworks.sklearn import read_sklearn
 from mlship.server import names
@@ -42,3 +42,26 @@ def propose(path: Path, folder: Path) -> Proposal:
         trust=trust,
         findings=settled.findings,
     )
+
+
+def propose_own_class(path: Path, folder: Path, loader: str) -> Proposal:
+    """For framework python: the class's module, and what it imports of the folder, become `model.code`.
+
+    path: the file or folder that the class loads. loader: `module:Class`; a module that the folder knows nothing of has to be
+    installed in the training environment. Starts nothing. Raises MlshipError.
+    """
+    if not path.exists():
+        raise MlshipError(
+            f"there is no {path.name} in {path.parent}", "--model", "train and save the model first", code="missing-model"
+        )
+    module = loader.partition(":")[0]
+    code = find_own(folder, (module,))
+    near = "" if code else near_module(folder, module.partition(".")[0])
+    if near or (code and not has_module(folder, module)):
+        raise MlshipError(
+            f"there is no module {module} in {folder.name if near else code[0]}",
+            "--loader",
+            f"did you mean {near}?" if near else "name the module and the class in it",
+            code="missing-code",
+        )
+    return Proposal(framework="python", format="none", code=code, loader=loader)

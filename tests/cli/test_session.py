@@ -174,3 +174,16 @@ def test_a_reader_that_leaves_changes_neither_exit_code_nor_peace():
     done = subprocess.run([sys.executable, "-m", "mlship", "schema"], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("option", ["--env prod", "-f other.yaml"])
+def test_an_option_that_init_could_only_ignore_is_refused(mlship, option):
+    said = mlship(f"init --model model.joblib {option}")
+    assert said.exit == 2
+    assert f"{option.split()[0]} means nothing to init" in said.stderr
+
+
+def test_a_loader_that_is_none_is_refused_before_anything_is_read(mlship):
+    said = mlship("init --model centres.json --loader iris.model")
+    assert said.exit == 2
+    assert "iris.model is not module:Class, such as churn.model:Churn" in said.stderr

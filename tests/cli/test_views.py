@@ -249,8 +249,9 @@ def test_history_is_one_line_an_event_with_what_can_come_back():
         "  live        r11-12bd90",
         "  restorable  r12-7f3a9c",
         "  rejected    r12-7f3a9c: too many false alarms",
-        "Undo: mlship rollback churn --target local",
     ]
+    undoable = replace(view, live=NEW.id, rejected={}, undo=OLD.id)
+    assert history_text(undoable).splitlines()[-1] == "Undo: mlship rollback churn --target local"
 
 
 def test_check_counts_what_is_wrong():

@@ -93,6 +93,7 @@ def test_the_whole_life_of_a_service(context: Context) -> None:
     told = history.history(context, Where())
     assert [entry.action for entry in told.entries] == ["deploy", "deploy", "rollback"]
     assert told.rejected == {second.release.id: "too slow"}
+    assert told.undo == ""
 
     gone = destroy.destroy(context, Where())
     assert any("endpoint" in line for line in gone.removed)
@@ -148,7 +149,7 @@ def test_rollback_keeps_the_present_operation_unless_asked(context: Context) -> 
 
 
 def test_rollback_without_an_earlier_release_is_refused(context: Context) -> None:
-    with pytest.raises(MlshipError, match="churn was never deployed to fake"):
+    with pytest.raises(MlshipError, match="churn is not deployed to fake"):
         rollback.prepare(context, Where())
     deploy.deploy(context, prepared(context, 1))
     with pytest.raises(MlshipError, match="no earlier good release to go back to"):
@@ -221,3 +222,22 @@ def test_errors_of_preflight_stop_the_deploy(context: Context) -> None:
     observed = ready.opened.target.observe()
     with pytest.raises(FindingsError, match="churn cannot go to fake: a problem"):
         decided(ready.opened, ready.plan, observed, (Finding("port 8080 is taken"),), ready.facts)
+
+
+def test_history_names_what_a_plain_rollback_would_serve(context: Context) -> None:
+    first = deploy.deploy(context, prepared(context, 1))
+    assert history.history(context, Where()).undo == ""
+    deploy.deploy(context, prepared(context, 2))
+    assert history.history(context, Where()).undo == first.release.id
+    fake.WORLD.services[("churn", "")].kept.pop(first.release.id)
+    assert history.history(context, Where()).undo == ""
+
+
+def test_an_image_that_the_target_has_is_not_said_to_go_there_again(context: Context) -> None:
+    first = prepared(context, 1)
+    assert first.view.steps[0] == f"the image of {first.plan.deployment.release.id} goes to the target"
+    deploy.deploy(context, first)
+    deploy.deploy(context, prepared(context, 2))
+    back = rollback.prepare(context, Where())
+    assert [action.kind for action in back.view.actions] == ["deliver", "stage", "shift"]
+    assert not any("goes to the target" in step for step in back.view.steps)

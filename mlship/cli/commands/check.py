@@ -12,7 +12,8 @@ from mlship.errors import Exit
 def command(call: Call, python: Python = "") -> Answer:
     """Find what is wrong before anything is built.
 
-    Reads mlship.yaml, the model file and the training environment; runs nothing of yours. Exit 2 when something is wrong.
+    Reads mlship.yaml, the model file and the training environment, and loads the model there in a locked-down process of its
+    own. Writes nothing. Exit 2 when something is wrong.
     """
     from mlship.cli.views.check import check_text
     from mlship.flows import check

@@ -21,9 +21,8 @@ def command(call: Call, name: ProjectName = "") -> Answer:
         call.show(lines("Plan  these go for good:", *(f"  - {item}" for item in going)))
         call.agree("Destroy?")
     result = destroy.destroy(call.context, where)
-    told = () if call.common.quiet else going
     text = lines(
-        *(f"  - {item}" for item in result.removed if item not in told),
+        *(f"  - {item}" for item in result.removed if item not in going),
         f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
     )
     payload = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from mlship.cli import payloads
 from mlship.cli.answer import Answer
-from mlship.cli.call import Call
+from mlship.cli.call import Call, Common
 from mlship.cli.options import Python
 from mlship.errors import MlshipError
 
@@ -25,17 +26,38 @@ def command(
         ),
     ] = "",
     name: Annotated[
-        str, typer.Option("--name", help="Name of the project; from the folder when left out.", show_default=False)
+        str,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Name of the project; left out: of the model file, or of the folder for names such as model.joblib.",
+            show_default=False,
+        ),
+    ] = "",
+    loader: Annotated[
+        str,
+        typer.Option(
+            "--loader",
+            metavar="MODULE:CLASS",
+            help="A class of your own with load(path) and predict(rows), for files that are no scikit-learn model.",
+            show_default=False,
+        ),
     ] = "",
     python: Python = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> Answer:
     """Write mlship.yaml and a sample for a trained model.
 
-    The model file is read, never unpickled here: framework, own code and the names that it needs are proposed.
+    Framework, own code and the names to trust are proposed; the model file is only loaded in a locked-down process of its
+    own. --target NAME is written into the file; left out: docker where an engine answers, else local.
     """
     if not model:
         raise MlshipError("which model?", fix="mlship init --model model.joblib", code="usage")
+    if call.common.file or call.common.env:
+        said = "-f" if call.common.file else "--env"
+        raise MlshipError(
+            f"{said} means nothing to init: it writes mlship.yaml into one folder", fix="name the folder with -C", code="usage"
+        )
     from mlship.cli.views.init import init_text
     from mlship.flows import init
 
@@ -44,9 +66,11 @@ def command(
         call.path(model),
         name=name,
         data=call.path(data) if data else None,
+        loader=loader,
         python=python,
         force=force,
         target=call.common.target,
     )
-    text = init_text(result, call.context.cwd, call.hint("check"))
+    from_now_on = replace(call, common=Common(directory=call.common.directory))  # the file that was written says the rest
+    text = init_text(result, call.context.cwd, from_now_on.hint("check"))
     return Answer(text, payloads.initialised(result), brief=str(result.file))

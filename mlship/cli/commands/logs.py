@@ -21,7 +21,9 @@ def command(
     call: Call,
     name: ProjectName = "",
     release: Annotated[str, typer.Option("--release", metavar="ID", help="Only this release.", show_default=False)] = "",
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many of the last lines.")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="N", min=1, max=100_000, help="How many of the last lines.")
+    ] = 100,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")] = False,
 ) -> Answer:
     """What the replicas say."""

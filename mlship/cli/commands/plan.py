@@ -20,7 +20,7 @@ def command(
     python: Python = "",
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 3 when there are changes.")] = False,
 ) -> Answer:
-    """What deploy would do. Changes nothing that is live."""
+    """What deploy would do. Builds first where that is needed; changes nothing that is live."""
     from mlship.cli.views.deploy import plan_text
     from mlship.cli.views.text import lines
     from mlship.flows import plan

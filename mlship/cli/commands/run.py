@@ -17,7 +17,10 @@ def command(
         bool, typer.Option("--source", help="From your own environment instead of the image (macOS too).")
     ] = False,
     port: Annotated[
-        int | None, typer.Option("--port", "-p", min=1, max=65535, help="The port to listen on.", show_default=False)
+        int | None,
+        typer.Option(
+            "--port", "-p", metavar="N", min=1, max=65535, help="The port to listen on; 8080 when left out.", show_default=False
+        ),
     ] = None,
     python: Python = "",
 ) -> Answer:

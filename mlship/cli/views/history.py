@@ -32,7 +32,7 @@ def history_text(result: HistoryView) -> str:
                 *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
             ]
         ),
-        f"Undo: {command_for('rollback', result.project, result.target, result.environment)}" if _others(result) else "",
+        f"Undo: {command_for('rollback', result.project, result.target, result.environment)}" if result.undo else "",
     )
 
 
