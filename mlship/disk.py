@@ -1,30 +1,27 @@
-"""Files that are whole or absent, whatever happens in between."""
+"""Files that are whole or absent, whatever happens in between; and what killed commands leave, cleared away."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+SCRATCH = ".mlship-scratch-"
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replaces the file in one step that survives a power cut: temporary file, fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with scratch_file(path.parent) as temporary:
+        with temporary.open("wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+        temporary.replace(path)
     sync_folder(path.parent)
 
 
@@ -44,3 +41,72 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def scratch_file(folder: Path) -> Iterator[Path]:
+    """An empty file in `folder` that is gone afterwards, unless it was renamed. What killed commands left there goes too."""
+    handle, path = _owned(folder, lambda: _new_file(folder))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def scratch_folder(folder: Path | None = None) -> Iterator[Path]:
+    """As scratch_file, but a folder. folder: where it is made; the system's temporary folder when left out."""
+    parent = Path(tempfile.gettempdir()) if folder is None else folder
+    handle, path = _owned(parent, lambda: Path(tempfile.mkdtemp(dir=parent, prefix=SCRATCH)))
+    try:
+        yield path
+    finally:
+        _remove_tree(path)
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what commands that were killed left in `folder`.
+
+    Whoever uses a scratch file or folder holds a lock on it, which the kernel frees with the process: one that can be locked
+    belongs to nobody, however young it is.
+    """
+    for path in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(SCRATCH)]:
+        with suppress(OSError):  # in use, or another user's
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove_tree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _owned(folder: Path, make: Callable[[], Path]) -> tuple[int, Path]:
+    """Makes a file or folder and locks it; again when somebody swept it up in between. The handle keeps the lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    while True:
+        path = make()
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.exists():
+                return handle, path
+            os.close(handle)
+
+
+def _remove_tree(path: Path) -> None:
+    """Also folders that somebody's code made read-only; nothing happens where there is nothing."""
+    shutil.rmtree(path, ignore_errors=True)
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            if not (inner := Path(folder, name)).is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _new_file(folder: Path) -> Path:
+    handle, name = tempfile.mkstemp(dir=folder, prefix=SCRATCH)
+    os.close(handle)
+    return Path(name)

@@ -120,10 +120,15 @@ class LocalRunner:
             raise _missing(command) from None
         said: list[bytes] = []
         assert process.stdout is not None
-        for raw in process.stdout:
-            said.append(raw)
-            line(raw.decode(errors="replace").rstrip())
-        return Result(process.wait(), b"".join(said), b"")
+        try:
+            for raw in process.stdout:
+                said.append(raw)
+                line(raw.decode(errors="replace").rstrip())
+            return Result(process.wait(), b"".join(said), b"")
+        except BaseException:  # an interrupt, or a listener that failed: nothing is left running
+            process.kill()
+            process.wait()
+            raise
 
     def start(self, command: Command, *, log: Path | None = None, detached: bool = False, attached: bool = False) -> Process:
         output: int | IO[bytes] = log.open("ab") if log else 2 if attached else subprocess.DEVNULL

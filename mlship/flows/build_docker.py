@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
@@ -66,9 +66,8 @@ def _server_plan(wheels: Path) -> LayerPlan:
 def _into_store(context: Context, workplace: Workplace, built: str, platform: str, plan: DockerPlan) -> Image:
     """The engine's image as one of this store's, so that everything after the build is the same for both builders."""
     docker = docker_with_buildkit(context.runner, context.environ)
-    workplace.home.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workplace.home.cache, prefix=".saved-") as folder:
-        archive = Path(folder) / "image.tar"
+    with scratch_folder(workplace.home.cache) as folder:
+        archive = folder / "image.tar"
         context.progress.step("docker", "saving the image")
         saved = context.runner.run(Command((docker, "save", "--output", str(archive), built)))
         if not saved.ok:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import mlship
+from mlship.disk import scratch_folder
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record, workplace_of
 from mlship.flows.context import Context, Where
@@ -37,8 +36,8 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     record = built_record(context, project, python)
     workplace = workplace_of(context)
     image = workplace.layout.find(record.content)
-    with tempfile.TemporaryDirectory(prefix="mlship-run-") as folder:
-        root = assemble(workplace.layout, image, Path(folder) / "rootfs", context.home)
+    with scratch_folder(context.home.cache / "work") as folder:
+        root = assemble(workplace.layout, image, folder / "rootfs", context.home)
         config = image.config["config"]
         environ = {**dict(line.split("=", 1) for line in config["Env"]), **settings}
         return _serve(context, command(root, (*config["Entrypoint"], "serve"), environ))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
@@ -75,8 +75,7 @@ def _compared(spec: ModelSpec, in_image: Mapping[str, object], trained: Loaded, 
 @contextmanager
 def staged(spec: ModelSpec) -> Iterator[Path]:
     """The model and its code laid out as in an image, in a folder that is gone afterwards: links, or copies of small files."""
-    with tempfile.TemporaryDirectory(prefix="mlship-") as folder:
-        root = Path(folder)
+    with scratch_folder() as root:
         single = len(spec.files) == 1 and not model_path(spec).endswith(f"/{spec.name}")
         for file in spec.files:
             place = root / model_path(spec) if single else root / model_path(spec) / file.name

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlship
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.frameworks.base import Loaded
 from mlship.home import Home
@@ -104,12 +103,13 @@ def ask(
     runner: Runner, python: ChildPython, asked: Mapping[str, Any], *, where: str, timeout_s: float, memory: int = 0
 ) -> dict[str, Any]:
     """One question to `mlship.server.inspect`, and its answer. Raises MlshipError (exit 5)."""
-    with tempfile.TemporaryDirectory(prefix="mlship-inspect-") as writable:
+    with scratch_folder() as folder:
+        writable = str(folder)
         limits = {"memory": memory + _SLACK if memory else 0, "cpu_s": max(1, int(timeout_s * _THREADS)), "writable": writable}
         command = Command(
             argv=(*python.argv, "-m", "mlship.server.inspect"),
             environ={**python.environ, **_settings(writable)},
-            cwd=Path(writable),
+            cwd=folder,
             stdin=json.dumps({**asked, **limits}).encode(),
             timeout_s=timeout_s,
         )
@@ -168,17 +168,14 @@ def _failed(kind: str, what: str, where: str, fix: str, details: Sequence[str] =
 
 
 def _write_tree(target: Path, names: Sequence[str], contents: Sequence[bytes]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    for name, content in zip(names, contents, strict=True):
-        file = temporary / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    temporary.chmod(0o755)
-    try:
-        temporary.rename(target)
-    except OSError:
-        # another mlship made it in the meantime
-        shutil.rmtree(temporary)
-        if not target.is_dir():
-            raise
+    with scratch_folder(target.parent) as folder:
+        for name, content in zip(names, contents, strict=True):
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        folder.chmod(0o755)
+        try:
+            folder.rename(target)
+        except OSError:
+            if not target.is_dir():  # unless another mlship made it in the meantime
+                raise

@@ -9,7 +9,6 @@ import base64
 import gzip
 import lzma
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.image.apt import Archive, Suite, without_credentials
 from mlship.image.apt_fetch import Fetcher, Wanted
@@ -216,14 +216,13 @@ def verified(suite: Suite, text: bytes, runner: Runner) -> bytes:
 
     Raises MlshipError when no key of the suite's keyrings made a good signature.
     """
-    with tempfile.TemporaryDirectory(prefix="mlship-gpgv-") as folder:
-        here = Path(folder)
+    with scratch_folder() as here:
         (here / "InRelease").write_bytes(text)
         keyrings = [argument for path in _keyrings(suite, here) for argument in ("--keyring", str(path))]
         argv = (
             "gpgv",
             "--homedir",
-            folder,
+            str(here),
             "--status-fd",
             "1",
             *keyrings,

@@ -8,13 +8,13 @@ import os
 import platform as machine
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
 from mlship.image.dockerfile import DockerPlan, docker_context, file_modes
@@ -52,13 +52,12 @@ def build_with_docker(
     docker = docker_with_buildkit(runner, environ)
     uv = uv_for(platform, glibc, indexes, runner, home, project_root)
     context = docker_context(plan, uv=uv, local_wheels=local_wheels(plan.wheels, indexes))
-    home.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.cache, prefix=".docker-") as folder:
-        place = kept or Path(folder) / "context"
+    with scratch_folder(home.cache) as folder:
+        place = kept or folder / "context"
         write_context(place, context, file_modes(plan))
         progress.step("docker", f"building {len(plan.layers) + 2} layers")
-        with _secrets(Path(folder), indexes, environ) as secrets:
-            return _build(docker, place, Path(folder) / "image-id", secrets, platform, runner, progress, environ)
+        with _secrets(folder, indexes, environ) as secrets:
+            return _build(docker, place, folder / "image-id", secrets, platform, runner, progress, environ)
 
 
 def write_context(folder: Path, files: Mapping[str, Path | bytes], modes: Mapping[str, int]) -> None:
@@ -107,8 +106,7 @@ def uv_for(platform: str, glibc: str, indexes: Indexes, runner: Runner, home: Ho
     version = need("importlib.metadata").version("uv")
     target = home.cache / "uv" / f"{version}-{platform.replace('/', '-')}"
     if not (target / "bin/uv").is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        with scratch_folder(target.parent) as folder:
             arguments = ("pip", "install", "--target", f"{folder}/uv", "--no-deps", "--only-binary", ":all:",
                          "--python", sys.executable, "--python-platform", uv_platform(platform, glibc), f"uv=={version}")  # fmt: skip
             result = runner.run(uv_command(arguments, indexes, project_root))
@@ -120,7 +118,7 @@ def uv_for(platform: str, glibc: str, indexes: Indexes, runner: Runner, home: Ho
                     details=result.last_lines(),
                 )
             shutil.rmtree(target, ignore_errors=True)
-            (Path(folder) / "uv").replace(target)
+            (folder / "uv").replace(target)
     return target / "bin/uv"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlship.disk import scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
 from mlship.image.environment import normalised
@@ -76,8 +76,8 @@ def lock(
         raise FindingsError(f"{requirements.source} has {_problems(len(errors))}", errors)
     workshop = Workshop(requirements.root, python, python_minor, indexes, runner, home, progress)
     home.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mlship-lock-") as folder:
-        question = _Question(requirements, platform, Path(folder), workshop, glibc)
+    with scratch_folder() as folder:
+        question = _Question(requirements, platform, folder, workshop, glibc)
         made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}
         progress.step("packages", f"resolving for Python {python_minor} on {platform}")
         resolved, findings = _resolve(question, made)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlship.disk import locked, write_atomic
+from mlship.disk import locked, scratch_folder, write_atomic
 from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
 from mlship.image.environment import normalised
@@ -91,14 +90,13 @@ def restored(wheel: Wheel, workshop: Workshop) -> Wheel:
 
 def _make(name: str, version: str, origin: str, workshop: Workshop) -> Path:
     """Builds into a temporary folder, then keeps the wheel under its own hash."""
-    workshop.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workshop.folder, prefix=".making-") as made:
-        out = Path(made) / "out"
+    with scratch_folder(workshop.folder) as made:
+        out = made / "out"
         if origin.endswith(".whl") and origin.startswith("file:"):
             out.mkdir()
             shutil.copyfile(origin[5:], out / Path(origin[5:]).name)
         else:
-            _pip_wheel(name, version, origin, Path(made), workshop)
+            _pip_wheel(name, version, origin, made, workshop)
         wheels = sorted(out.glob("*.whl"))
         if len(wheels) != 1:
             raise _failed(name, origin, [f"its build made {len(wheels)} wheels"])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from mlship.disk import locked
+from mlship.disk import locked, scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.image.indexes import Indexes
@@ -118,8 +117,8 @@ def _install_once(target: Path, lines: list[str], arguments: tuple[str, ...], wo
     with locked(target.parent / f".{target.name}.lock"):
         if target.is_dir():
             return
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as making:
-            folder = Path(making) / "folder"
+        with scratch_folder(target.parent) as making:
+            folder = making / "folder"
             folder.mkdir()
             if lines:
                 _uv_install(folder, lines, arguments, workshop)

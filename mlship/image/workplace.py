@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlship.disk import scratch_folder
 from mlship.home import Home
-from mlship.oci.layout import Layout, remove_leftovers
+from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.runner import Runner
 
@@ -32,8 +32,5 @@ class Workplace:
 @contextmanager
 def scratch(workplace: Workplace) -> Iterator[Path]:
     """An empty folder in the cache that is gone afterwards."""
-    parent = workplace.home.cache / "work"
-    parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(parent, "*")
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        yield Path(folder)
+    with scratch_folder(workplace.home.cache / "work") as folder:
+        yield folder

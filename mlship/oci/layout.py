@@ -7,15 +7,12 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mlship.disk import locked, sync_folder, write_atomic
+from mlship.disk import locked, scratch_file, sync_folder, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer, content_id
 
@@ -26,7 +23,6 @@ PROJECT_LABEL = "mlship.project"
 ROLE, NAME, SIZE = "mlship.role", "mlship.name", "mlship.size"
 REFERENCE = "org.opencontainers.image.ref.name"
 EPOCH = "1970-01-01T00:00:00Z"  # images carry no time: the same inputs give the same bytes
-_LEFTOVER_S = 86_400
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -78,14 +74,8 @@ class Layout:
     def writer(self) -> Iterator[BlobWriter]:
         """A blob that is written in pieces; without `commit` nothing of it stays."""
         self._prepare()
-        remove_leftovers(self.blobs, ".writing-*")
-        handle, temporary = tempfile.mkstemp(dir=self.blobs, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield BlobWriter(file, Path(temporary), self)
-        finally:
-            with suppress(FileNotFoundError):
-                Path(temporary).unlink()
+        with scratch_file(self.blobs) as temporary, temporary.open("wb") as file:
+            yield BlobWriter(file, temporary, self)
 
     def write_image(self, layers: Sequence[Layer], config: Mapping[str, Any], platform: str) -> Image:
         """Writes configuration and manifest and lists the image in the index under its project's name.
@@ -224,14 +214,6 @@ class BlobWriter:
             self._temporary.replace(self._layout.path(blob.digest))
             sync_folder(self._layout.blobs)
         return blob
-
-
-def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Removes what killed builds left behind: files and folders that nobody has touched for a day."""
-    for path in folder.glob(pattern):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_S:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -13,14 +13,12 @@ import os
 import shlex
 import shutil
 import tarfile
-import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlship.disk import locked
+from mlship.disk import locked, scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.oci.image import Image, Layer
@@ -48,7 +46,8 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
     with locked(target.with_name(f".{target.name}.lock")):
         if target.is_dir():
             return target
-        with disk_errors(home.root), _scratch(target) as folder:
+        with disk_errors(home.root), scratch_folder(target.parent) as folder:
+            folder.chmod(0o755)
             _unpack(layout, layer, folder)
             folder.replace(target)
     return target
@@ -66,7 +65,8 @@ def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: H
     with locked(into.with_name(f".{into.name}.lock")):
         if into.is_dir() and any(into.iterdir()):
             return into
-        with disk_errors(into.parent), _scratch(into) as folder:
+        with disk_errors(into.parent), scratch_folder(into.parent) as folder:
+            folder.chmod(0o755)
             for layer in unpacked:
                 _link_tree(layer, folder)
             _write_launchers(folder)
@@ -166,18 +166,6 @@ def _write_launchers(root: Path) -> None:
             f'--argv0 "$0" "$root"/usr/bin/{shlex.quote(interpreter.name)} "$@"\n'
         )
         launcher.chmod(0o755)
-
-
-@contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the target that is gone afterwards, unless it was renamed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
-PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 4, 38, 22, 2
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 4, 38, 22, 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def lock_down(limits: Limits, writable: Path) -> tuple[str, ...]:
     """Takes the rights away, for good. Called before threads exist and before anything of the model is touched.
 
     writable: the only folder in which files may be made. Returns the protections that took: `limits`, `network-namespace`,
-    `no-new-privileges`, `read-only-files`, `system-calls`, `audit-hook`.
+    `ends-with-parent`, `no-new-privileges`, `read-only-files`, `system-calls`, `audit-hook`.
     """
     sys.dont_write_bytecode = True
     took = ["limits"]
@@ -43,6 +44,7 @@ def lock_down(limits: Limits, writable: Path) -> tuple[str, ...]:
     if sys.platform == "linux":
         walls: tuple[tuple[str, Callable[[], bool]], ...] = (
             ("network-namespace", _leave_network),
+            ("ends-with-parent", _end_with_parent),  # after the namespace: the kernel forgets it when rights change
             ("no-new-privileges", _no_new_privileges),
             ("read-only-files", lambda: _landlock(writable)),
             ("system-calls", _seccomp),
@@ -87,6 +89,11 @@ def _leave_network() -> bool:
     """A network namespace of its own has not even a loopback. Root needs no user namespace, and keeps its file rights so."""
     libc = _libc()
     return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
+def _end_with_parent() -> bool:
+    """A model that is still loading does not outlive the command that asked."""
+    return bool(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0)
 
 
 def _no_new_privileges() -> bool:

@@ -1,0 +1,76 @@
+"""Files are whole or absent, and what a killed command left goes with the next one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlship.disk import SCRATCH, scratch_file, scratch_folder, sweep, write_atomic
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlship.disk import scratch_file, scratch_folder
+folder = Path(sys.argv[1])
+with scratch_folder(folder) as one, scratch_file(folder) as two:
+    (one / "deep").mkdir()
+    (one / "deep" / "half").write_text("half")
+    (one / "deep").chmod(0o500)
+    two.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """A folder in which a command was killed."""
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    return tmp_path
+
+
+def test_what_a_killed_command_left_goes_with_the_next_file(left: Path) -> None:
+    write_atomic(left / "whole", b"whole")
+    assert [path.name for path in left.iterdir()] == ["whole"]
+
+
+def test_what_a_killed_command_left_goes_with_the_next_folder(left: Path) -> None:
+    with scratch_folder(left) as folder:
+        assert list(left.iterdir()) == [folder]
+    assert list(left.iterdir()) == []
+
+
+def test_what_another_command_works_on_stays(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as one, scratch_file(tmp_path) as two:
+        sweep(tmp_path)
+        with scratch_folder(tmp_path):
+            write_atomic(tmp_path / "third", b"")
+        assert one.is_dir() and two.is_file()
+
+
+def test_files_of_others_are_never_swept(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in (".mlship.yaml.swp", ".mlship", ".hidden", "plain")]
+    for path in others:
+        path.write_text("mine")
+    (tmp_path / f"{SCRATCH}link").symlink_to(tmp_path / "plain")
+    sweep(tmp_path)
+    assert all(path.read_text() == "mine" for path in others)
+
+
+def test_a_folder_that_got_its_name_stays(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as folder:
+        (folder / "file").write_text("whole")
+        folder.rename(tmp_path / "named")
+    sweep(tmp_path)
+    assert (tmp_path / "named/file").read_text() == "whole"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "file", b"old", 0o600)
+    with pytest.raises(TypeError):
+        write_atomic(tmp_path / "file", "text")  # type: ignore[arg-type]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
