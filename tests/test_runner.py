@@ -28,7 +28,7 @@ def test_an_interrupt_ends_the_program_that_is_listened_to() -> None:
 
 
 def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MlshipError, match="the program .*/absent is not installed"):
+    with pytest.raises(MlshipError, match=r"the program .*/absent is not installed"):
         LocalRunner().run(Command((str(tmp_path / "absent"),)))
 
 
