@@ -306,3 +306,12 @@ def test_inputs_name_known_types(own: Path) -> None:
 def test_a_dict_without_predictions_is_refused(own: Path) -> None:
     with pytest.raises(LoadError, match="answered a dict without predictions: answer"):
         runtime_for("python").load(own_entry("Bare"), own).predict([1])
+
+
+def test_a_model_that_would_read_files_named_in_requests_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("good bad")
+    model = make_pipeline(TfidfVectorizer(input="filename"), LogisticRegression()).fit([str(text), str(text)], [0, 1])
+    joblib.dump(model, tmp_path / "model.joblib")
+    with pytest.raises(LoadError, match=r"TfidfVectorizer\(input='filename'\) would read files of the server"):
+        runtime_for("sklearn").load(entry(), tmp_path)

@@ -19,7 +19,7 @@ class SklearnRuntime:
     """Loads through the exact-name reader; `trust` of the manifest entry is all that may be loaded besides."""
 
     def load(self, model: manifest.Model, root: Path) -> SklearnModel:
-        """Raises LoadError. ImportError, AttributeError: a package is missing or of another version than the file needs."""
+        """Raises LoadError, also for a model that reads files which a request names. ImportError, AttributeError: a package is missing or of another version than the file needs."""
         try:
             estimator, found = load(root / model.path, model.trust)
         except Refused as refused:
@@ -27,6 +27,11 @@ class SklearnRuntime:
         if not any(hasattr(estimator, method) for method in ("predict", "transform", model.method or "predict")):
             raise LoadError(_no_model(estimator, found.keys))
         for part in parts(estimator):
+            if getattr(part, "input", "content") in ("filename", "file"):
+                raise LoadError(
+                    f"{type(part).__name__}(input={part.input!r}) would read files of the server that callers name; "
+                    "fit it with input='content'"
+                )
             # one request is one batch: threads inside the model only wait for each other
             if getattr(part, "n_jobs", None) not in (None, 1):
                 part.n_jobs = 1
