@@ -69,7 +69,7 @@ class Traffic:
                     self.answers[answer.release] += 1
                 else:
                     self.failures.append(f"status {answer.status}")
-            self._stop.wait(0.01)  # leave the deployment some of the two cores
+            self._stop.wait(0.03)  # leave the deployment some of the two cores
 
 
 def wait_for(condition: Any, timeout_s: float) -> bool:
