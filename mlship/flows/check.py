@@ -29,7 +29,7 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
 
 
 def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], tuple[Finding, ...]]:
-    python = gathered.environment.python
+    python = gathered.environment.trained_by
     if python is None:
         source = gathered.environment.source
         note = f"models are loaded for the first time at build: {source} names packages, not an interpreter"

@@ -107,8 +107,14 @@ def _learn(context: Context, project: Project, data: Path | None, python: str) -
         return Learned(None, None, (), (Finding(error.what, error.where, error.fix, "warning", error.code),))
     errors = tuple(replace(finding, severity="warning") for finding in gathered.findings if finding.severity == "error")
     notes = tuple(finding for finding in gathered.findings if finding.severity != "error")
-    interpreter = gathered.environment.python
+    interpreter = gathered.environment.trained_by
     if interpreter is None:
+        if data is not None:
+            raise MlshipError(
+                f"{gathered.environment.source} names packages, not an interpreter, and the rows of {data.name} are chosen by it",
+                fix="name the Python that trained the model: --python python3; or leave --data out",
+                code="no-interpreter",
+            )
         return Learned(gathered, None, (), (*errors, *notes))
     context.progress.step("check", f"{project.name} loads in {gathered.environment.source}")
     loaded, rows = introduced(context, interpreter, gathered.specs[0], data)

@@ -71,6 +71,7 @@ def _sample(place: Opened) -> bytes:
 
 
 def _answer(raw: bytes) -> dict[str, object]:
+    """JSON, because every request asks for it; what a proxy says instead is kept as it is."""
     try:
         document = json.loads(raw)
     except ValueError:

@@ -46,7 +46,7 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
 @contextmanager
 def _from_source(context: Context, gathered: Gathered, settings: dict[str, str]) -> Iterator[Command]:
     """The training environment's interpreter with the server beside the user's own packages."""
-    python = gathered.environment.python
+    python = gathered.environment.trained_by
     if python is None:
         raise MlshipError(
             f"{gathered.environment.source} names packages, not an interpreter",

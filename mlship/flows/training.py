@@ -45,7 +45,7 @@ def compared_with_training(context: Context, gathered: Gathered, loaded: Mapping
 
     Raises MlshipError with exit 5 when the image answers otherwise than the environment that trained the model.
     """
-    python = gathered.environment.python
+    python = gathered.environment.trained_by
     checks = []
     for spec in gathered.specs if python is not None else ():
         in_image = loaded[spec.name].answers

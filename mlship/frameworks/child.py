@@ -58,7 +58,8 @@ def child_python(python: Path, home: Home, environ: Mapping[str, str], code: Seq
 def server_tree(home: Home) -> Path:
     """A folder that holds `mlship/server` alone, for the path of another environment's Python. Made once for each content."""
     source = Path(mlship.__file__).parent
-    files = [source / "__init__.py", *sorted((source / "server").rglob("*.py"))]
+    own = (path for path in (source / "server").rglob("*") if path.is_file() and path.suffix in (".py", ".html"))
+    files = [source / "__init__.py", *sorted(own)]
     names = [file.relative_to(source.parent).as_posix() for file in files]
     contents = [file.read_bytes() for file in files]
     key = hashlib.sha256()

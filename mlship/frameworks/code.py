@@ -65,6 +65,11 @@ def own_modules(files: Iterable[CodeFile]) -> set[str]:
     return {file.name.partition("/")[0].removesuffix(".py") for file in files}
 
 
+def module_of(listed: str) -> str:
+    """Import name of what `model.code` lists: `src/churn/` -> `churn`."""
+    return listed.rstrip("/").rpartition("/")[2].removesuffix(".py")
+
+
 def find_own(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
     """What `model.code` has to list for these dotted modules: those that are files of the folder, and what they import of it.
 

@@ -9,7 +9,7 @@ from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import CodeFile, ModelSpec
-from mlship.frameworks.code import code_files, find_own, imported_modules, own_modules
+from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import detect
 from mlship.frameworks.digest import model_digest, model_files
 from mlship.frameworks.sample import read_sample
@@ -33,6 +33,7 @@ def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelS
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), leave_out=(path,))
     sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
     own = own_modules(code)
+    unlisted = _unlisted(project.root, read, model, own)
     files = model_files(path)
     if not files:
         raise MlshipError(
@@ -47,7 +48,7 @@ def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelS
         sha256=model_digest(files),
         names=read.names,
         versions=dict(read.versions or {}),
-        modules=_modules(read, code, model, own),
+        modules=_modules(read, code, model, own | {module_of(path) for path in unlisted}),
         code=code,
         trust=tuple(sorted(set(model.trust))),
         loader=model.loader or "",
@@ -55,7 +56,7 @@ def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelS
         sample=sample,
         tolerance=_tolerance(model, framework),
     )
-    lacking = _lacking_code(project, spec, own, project.at(f"{prefix}.code"))
+    lacking = _lacking_code(unlisted, project.at(f"{prefix}.code"))
     return spec, (*read.findings, *code_findings, *lacking, *sample_findings)
 
 
@@ -80,13 +81,17 @@ def _modules(read: Read, code: tuple[CodeFile, ...], model: schema.Model, own: s
     return tuple(sorted(needed - own - {"mlship"}))
 
 
-def _lacking_code(project: Project, spec: ModelSpec, own: set[str], where: str) -> tuple[Finding, ...]:
-    """Modules of the project's folder that the model refers to and `model.code` does not list."""
-    wanted = {name.partition(".")[0] for name in (*spec.trust, spec.loader.partition(":")[0]) if name}
-    missing = find_own(project.root, wanted - own)
-    if not missing:
+def _unlisted(root: Path, read: Read, model: schema.Model, own: set[str]) -> tuple[str, ...]:
+    """What `model.code` lacks: modules of the project's folder that the file, the trusted names or the loader refer to."""
+    in_file = {p.name[0] for p in read.problems if p.kind == "unknown-name" and has_module(root, p.name[0])}
+    wanted = {name.partition(".")[0] for name in (*in_file, *model.trust, (model.loader or "").partition(":")[0]) if name}
+    return find_own(root, wanted - own)
+
+
+def _lacking_code(unlisted: tuple[str, ...], where: str) -> tuple[Finding, ...]:
+    if not unlisted:
         return ()
-    listed = ", ".join(missing)
+    listed = ", ".join(unlisted)
     return (
         Finding(
             f"the model needs {listed}, which model.code does not list", where, f"write code: [{listed}]", code="missing-code"

@@ -47,6 +47,11 @@ class TrainingEnvironment:
     prefix: Path | None = None
 
     @property
+    def trained_by(self) -> Path | None:
+        """The interpreter that has what trained the model. One beside a file only tells its version and builds packages."""
+        return self.python if self.file is None else None
+
+    @property
     def minor(self) -> str:
         """`3.11`."""
         return ".".join(self.version.split(".")[:2])

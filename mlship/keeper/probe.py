@@ -12,7 +12,7 @@ PAUSE_S = 0.05
 
 
 def probe(request: Mapping[str, Any]) -> dict[str, Any]:
-    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type" and "wait_s" where wanted.
+    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type", "accept" and "wait_s" where wanted.
 
     wait_s: ask again until the answer is 200 or this many seconds are over. Gives {"status", "headers", "body" (base64)};
     status 0: nothing answered, and "error" says why.
@@ -28,7 +28,8 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", int(request["port"]), timeout=float(request["timeout_s"]))
     body = base64.b64decode(request.get("body", ""))
-    headers = {"Content-Type": request.get("content_type", "application/json")} if body else {}
+    kind = request.get("content_type", "application/json")
+    headers = {"Accept": request.get("accept", "application/json")} | ({"Content-Type": kind} if body else {})
     try:
         connection.request(request["method"], request["path"], body or None, headers)
         response = connection.getresponse()

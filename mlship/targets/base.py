@@ -136,6 +136,7 @@ class Request:
     body: bytes = b""
     of: Literal["live", "staged"] = "live"
     content_type: str = "application/json"
+    accept: str = "application/json"
     timeout_s: float = 10.0
 
 

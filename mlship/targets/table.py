@@ -34,7 +34,7 @@ def _part(target: str, function: str) -> object:
     module = MODULES.get(target)
     if module is None:
         raise MlshipError(
-            f"the target {target} is not built yet",
+            f"there is no target {target}, or it is not built yet",
             fix=f"use one of: {', '.join(name for name in MODULES if name != 'fake')}",
             code="not-yet",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,11 @@ def test_a_class_that_is_not_in_its_module_leaves_no_file(context: Context) -> N
 def test_a_class_without_an_environment_is_refused(context: Context) -> None:
     with pytest.raises(MlshipError, match="no training environment was found"):
         init.init(context, context.cwd / "least.txt", loader="longest:Longest")
+
+
+def test_rows_of_data_need_the_interpreter_that_trained_the_model(context: Context) -> None:
+    folder = context.cwd
+    (folder / "requirements.txt").write_text("numpy\n")
+    environ = {**context.environ, "PATH": str(Path(sys.executable).parent)}
+    with pytest.raises(MlshipError, match=r"requirements.txt names packages, not an interpreter.*--python python3"):
+        init.init(replace(context, environ=environ), folder / "least.txt", loader="longest:Longest", data=folder / "rows.csv")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows import deploy, destroy, history, listing, plan, predict, render, rollback, status, verify
+from mlship.flows import deploy, destroy, history, listing, logs, plan, predict, render, rollback, status, verify
 from mlship.flows.context import Context, Where
 from mlship.flows.prepared import Prepared
 from mlship.flows.prepared import prepared as decided
@@ -241,3 +241,10 @@ def test_an_image_that_the_target_has_is_not_said_to_go_there_again(context: Con
     back = rollback.prepare(context, Where())
     assert [action.kind for action in back.view.actions] == ["deliver", "stage", "shift"]
     assert not any("goes to the target" in step for step in back.view.steps)
+
+
+def test_logs_of_nothing_are_an_error(context: Context) -> None:
+    with pytest.raises(MlshipError, match="fraud is not deployed to fake"):
+        list(logs.logs(context, Where(name="fraud", target="fake")))
+    deploy.deploy(context, prepared(context, 1))
+    assert [line.text for line in logs.logs(context, Where())] == ["ready"]

@@ -74,6 +74,12 @@ def test_trusted_code_of_the_project_has_to_be_listed(folder: Path) -> None:
     assert "write code: [churn/, common.py]" in findings[0].fix and findings[0].where == "mlship.yaml:4:3 model.code"
 
 
+def test_code_of_the_project_that_is_neither_trusted_nor_listed_is_no_missing_package(folder: Path) -> None:
+    spec, findings = spec_of(folder)
+    assert [finding.code for finding in findings] == ["unknown-name", "missing-code"]
+    assert "churn" not in spec.modules
+
+
 def test_init_proposes_code_and_trust_for_modules_of_the_folder_only(folder: Path) -> None:
     found = propose(folder / "model.pkl", folder)
     assert (found.code, found.trust, found.findings) == (("churn/", "common.py"), ("churn.features.Rare",), ())

@@ -18,7 +18,7 @@ EXEC_MARGIN_S = 20.0
 def ask_published(address: Address, request: Request) -> Answer:
     """From this machine to the published port. Never through a proxy."""
     connection = http.client.HTTPConnection(address.reachable, address.port, timeout=request.timeout_s)
-    headers = {"Content-Type": request.content_type} if request.body else {}
+    headers = {"Accept": request.accept} | ({"Content-Type": request.content_type} if request.body else {})
     try:
         connection.request(request.method, request.path, request.body or None, headers)
         response = connection.getresponse()
@@ -41,6 +41,7 @@ def ask_inside(engine: Engine, container: Container, request: Request, wait_s: f
         "path": request.path,
         "body": base64.b64encode(request.body).decode(),
         "content_type": request.content_type,
+        "accept": request.accept,
         "port": INNER_PORT,
         "timeout_s": request.timeout_s,
         "wait_s": wait_s,
