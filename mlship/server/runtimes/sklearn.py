@@ -19,7 +19,10 @@ class SklearnRuntime:
     """Loads through the exact-name reader; `trust` of the manifest entry is all that may be loaded besides."""
 
     def load(self, model: manifest.Model, root: Path) -> SklearnModel:
-        """Raises LoadError, also for a model that reads files which a request names. ImportError, AttributeError: a package is missing or of another version than the file needs."""
+        """Raises LoadError, also for a model that reads files which a request names.
+
+        ImportError, AttributeError: a package is missing or of another version than the file needs.
+        """
         try:
             estimator, found = load(root / model.path, model.trust)
         except Refused as refused:
