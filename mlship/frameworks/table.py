@@ -148,14 +148,24 @@ def _places(file: Path, table: Table, features: Sequence[Feature]) -> list[int]:
     missing = [name for name in names if name not in table.columns]
     if not missing:
         return [table.columns.index(name) for name in names]
-    if names == [f"x{index}" for index in range(len(names))] and len(table.columns) == len(names):
-        return list(range(len(names)))
+    if names == [f"x{index}" for index in range(len(names))]:
+        return _by_position(file, table, len(names))
     close = get_close_matches(missing[0], table.columns, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
     raise MlshipError(
         f"{file.name} lacks {shown}, which the model was trained with{hint}",
         fix=f"name a file with these columns; it has {', '.join(table.columns[:10])}",
+    )
+
+
+def _by_position(file: Path, table: Table, count: int) -> list[int]:
+    if len(table.columns) == count:
+        return list(range(count))
+    shown = ", ".join(table.columns[:10]) + (", ..." if len(table.columns) > 10 else "")
+    raise MlshipError(
+        f"{file.name} has {len(table.columns)} columns ({shown}); the model was trained on {count}, without their names",
+        fix="write a file with these columns alone, in the order of training: without the target, without an index",
     )
 
 

@@ -71,6 +71,16 @@ def test_a_model_without_names_takes_the_columns_by_position(tmp_path: Path) -> 
     assert sample_from_data(file, (Feature("x0"), Feature("x1"))) == ({"x0": 1.0, "x1": 2.0},)
 
 
+def test_the_target_beside_unnamed_columns_is_named(tmp_path: Path) -> None:
+    file = written(tmp_path, "length,width,label\n1,2,0\n")
+    with pytest.raises(MlshipError) as caught:
+        sample_from_data(file, (Feature("x0"), Feature("x1")))
+    assert caught.value.what == (
+        "data.csv has 3 columns (length, width, label); the model was trained on 2, without their names"
+    ).replace("data.csv", file.name)
+    assert "without the target" in caught.value.fix
+
+
 def test_a_text_model_takes_the_longest_text_as_bare_strings(tmp_path: Path) -> None:
     file = written(tmp_path, 'id,review\n1,"good, really"\n2,bad\n')
     assert sample_from_data(file, (Feature("text", "string"),)) == ("good, really", "bad")

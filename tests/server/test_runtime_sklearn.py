@@ -153,6 +153,17 @@ def test_pandas_categories_reach_a_boosted_model_as_words() -> None:
     assert answer["predictions"] == model.predict(shown).tolist()
 
 
+def test_a_boosted_model_tells_its_categories_without_a_sample() -> None:
+    frame = FRAME[["sex", "fare"]].assign(floor=pd.Categorical([1, 2] * 20)).astype({"sex": "category"})
+    for model in (
+        HistGradientBoostingClassifier(max_iter=2).fit(frame, LABELS),
+        make_pipeline(HistGradientBoostingClassifier(max_iter=2)).fit(frame, LABELS),
+    ):
+        found = SklearnModel(model).signature(())
+        assert [f.dtype for f in found.inputs] == ["string", "float64", "int64"]
+        assert all(f.nullable for f in found.inputs) and found.container == "frame"
+
+
 def test_a_text_model_takes_bare_strings() -> None:
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good day", "bad day"], ["pos", "neg"])
     signature, answer = asked(model, ["good", "bad"])

@@ -37,6 +37,8 @@ def facts(estimator: Any, names: Sequence[Any]) -> dict[Any, Fact]:
         return {name: Fact(dtype, is_filled=True) for name in names}
     if kind in _TEXT:
         return {name: Fact("string", refuses_null=True) for name in names}
+    if kind.startswith("HistGradientBoosting") and getattr(estimator, "_preprocessor", None) is not None:
+        return _of_boosted_categories(estimator, names)
     inner = inside(estimator)
     if inner is not None:
         return facts(inner, names)
@@ -108,6 +110,14 @@ def _of_encoder(encoder: Any, names: Sequence[Any]) -> dict[Any, Fact]:
     return {
         name: _of_categories(categories.tolist(), is_closed)
         for name, categories in zip(names, getattr(encoder, "categories_", ()), strict=False)
+    }
+
+
+def _of_boosted_categories(estimator: Any, names: Sequence[Any]) -> dict[Any, Fact]:
+    """The trees take holes, and what is no known category as a hole: the set is open."""
+    known = facts(estimator._preprocessor, names)
+    return {
+        name: replace(fact, dtype=fact.dtype or "float64", is_filled=True, refuses_null=False) for name, fact in known.items()
     }
 
 
