@@ -1,7 +1,9 @@
 """Which names a model file may refer to: exact (module, name) pairs, never prefixes (`numpy.*` holds functions that run code).
 
-What a file can do with a name: call it with any values, store anything in what that gives, keep it as a value. So a name is
-only here when no call of it, whatever its arguments, runs code, starts programs, reads or writes files. Standard library only.
+What a file can do with a name: keep it as a value that the model calls, with any arguments, when it predicts. So a function is
+only here when no call of it, whatever its arguments, runs code, starts programs, reads or writes files. Classes are only made
+empty and filled, and functions only called while the file is read when real files do so (`may_call`); `pickle_objects` sees to
+both. Standard library only.
 """
 
 from __future__ import annotations
@@ -31,7 +33,50 @@ ARRAY_WRAPPER: Name = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 SUBSTITUTES = NAME_MAKERS | {ENCODE, MEMMAP, ARRAY_WRAPPER}
 
 # Referred to as values, never called by a real file: numpy.ndarray takes a foreign buffer as an array of object pointers.
-NEVER_CALLED: frozenset[Name] = frozenset({("numpy", "ndarray"), ("numpy", "matrix"), MEMMAP})
+NEVER_CALLED: frozenset[Name] = frozenset({("numpy", "ndarray"), ("numpy", "matrix"), ("numpy", "recarray"), MEMMAP})
+
+# What real files call while they are read. Everything else in the tables is made empty and then filled, or kept as a value.
+_CALLED_HERE: Mapping[str, str] = {
+    "_codecs": "encode",
+    "builtins": "bool bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple",
+    "collections": "Counter OrderedDict defaultdict deque",
+    "copyreg": "_reconstructor",
+    "datetime": "date datetime time timedelta timezone",
+    "decimal": "Decimal",
+    "fractions": "Fraction",
+    "functools": "partial",
+    "re": "_compile RegexFlag",
+    "uuid": "UUID SafeUUID",
+    "joblib.numpy_pickle": "NumpyArrayWrapper",
+    "numpy": "dtype",
+    "numpy.core": "_ufunc_reconstruct",
+    "numpy._core": "_ufunc_reconstruct",
+    "numpy.core.multiarray": "_reconstruct scalar",
+    "numpy._core.multiarray": "_reconstruct scalar",
+    "numpy.core.numeric": "_frombuffer",
+    "numpy._core.numeric": "_frombuffer",
+    "numpy.core._internal": "_convert_to_stringdtype_kwargs",
+    "numpy._core._internal": "_convert_to_stringdtype_kwargs",
+    "numpy.ma.core": "_mareconstruct",
+    "numpy.random": "__RandomState_ctor",
+    "numpy.random._pickle": "__randomstate_ctor __generator_ctor __bit_generator_ctor",
+    "scipy.spatial._ckdtree": "cKDTree cKDTreeNode",
+    "pandas": "Interval Period Timedelta Timestamp",
+    "pandas.core.indexes.base": "_new_Index",
+    "pandas.core.indexes.datetimes": "_new_DatetimeIndex",
+    "pandas.core.indexes.interval": "_new_IntervalIndex",
+    "pandas.core.indexes.period": "_new_PeriodIndex",
+    "pandas.core.internals.managers": "BlockManager SingleBlockManager",
+}
+# compiled classes, which make themselves of arguments
+_CALLED_MODULES = _words(
+    "numpy.random.bit_generator pyarrow.lib pandas._libs.arrays pandas._libs.internals pandas._libs.interval pandas._libs.missing "
+    "pandas._libs.sparse pandas._libs.tslibs.nattype pandas._libs.tslibs.offsets pandas._libs.tslibs.period "
+    "pandas._libs.tslibs.timedeltas "
+    "pandas._libs.tslibs.timestamps pandas.core.dtypes.dtypes sklearn._loss._loss sklearn.linear_model._sgd_fast "
+    "sklearn.metrics._dist_metrics sklearn.neighbors._ball_tree sklearn.neighbors._kd_tree sklearn.neighbors._quad_tree "
+    "sklearn.tree._tree sklearn.utils._fast_dict"
+)
 
 # Kept by fitted searches and pipelines, not needed to predict; loaded as inert objects. scipy's distributions run
 # `exec` on text of their own state when they are loaded; joblib's Memory makes folders and unpickles what lies there.
@@ -117,7 +162,9 @@ _COMMON: Mapping[str, str] = {
     "scipy.interpolate._cubic": "CubicSpline PchipInterpolator Akima1DInterpolator",
     # what a spline of scipy 1.17 keeps to make arrays with
     "scipy._lib.array_api_compat.numpy._aliases": "asarray",
-    "scipy.interpolate._interpolate": "interp1d PPoly BPoly",
+    "scipy.interpolate._interpolate": "interp1d PPoly BPoly "
+    "interp1d._call_linear interp1d._call_linear_np interp1d._call_nearest interp1d._call_nearest_overshoot "
+    "interp1d._call_previousnext interp1d._call_spline interp1d._call_nan_spline",
     "scipy.interpolate.interpolate": "interp1d PPoly",
     "scipy.spatial._ckdtree": "cKDTree cKDTreeNode",
     "scipy.spatial._kdtree": "KDTree",
@@ -129,8 +176,9 @@ _COMMON: Mapping[str, str] = {
     "pandas.arrays": _PANDAS_ARRAYS,
     "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
     "pandas._libs.internals": "_unpickle_block",
-    "pandas._libs.interval": "Interval",
+    "pandas._libs.interval": "Interval __pyx_unpickle_IntervalMixin",
     "pandas._libs.missing": "NAType",
+    "pandas._libs.sparse": "BlockIndex IntIndex",
     "pandas._libs.tslibs.nattype": "_nat_unpickle",
     "pandas._libs.tslibs.offsets": "Day Hour Minute Second Week MonthEnd MonthBegin BusinessDay QuarterEnd YearEnd",
     "pandas._libs.tslibs.period": "_unpickle_period Period",
@@ -222,6 +270,22 @@ def known(framework: str = "sklearn") -> frozenset[Name]:
     if framework == "sklearn":
         pairs |= {(module, name) for module, listed in SKLEARN.items() for name in listed.split()}
     return frozenset(pairs)
+
+
+def may_call(name: Name) -> bool:
+    """True for what a real file calls while it is read, rather than making it empty or keeping it."""
+    module, attribute = name
+    is_listed = attribute in _CALLED_HERE.get(module, "").split()
+    is_type = module.startswith("pandas") and attribute.endswith("Dtype")
+    return is_listed or is_type or module in _CALLED_MODULES or name in STAND_INS
+
+
+def is_value(name: Name) -> bool:
+    """True for a type that models keep and call to convert, such as `dtype=numpy.float64`."""
+    module, attribute = name
+    if module == "numpy":
+        return attribute in _NUMPY_SCALARS.split()
+    return module == "numpy.dtypes" or (module == "builtins" and attribute != "getattr")
 
 
 def is_dangerous(name: Name) -> bool:

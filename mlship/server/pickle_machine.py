@@ -81,8 +81,9 @@ class Instance:
 
 @dataclass
 class Found:
-    """What a file told so far. protocol: the highest seen. arrays: how many joblib array blocks."""
+    """What a file told so far. called: the names that it calls. protocol: the highest seen. arrays: joblib's array blocks."""
 
+    called: dict[names.Name, None] = field(default_factory=dict)
     names: dict[names.Name, None] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     protocol: int = 0
@@ -312,6 +313,8 @@ class Machine:
 
     def reduce(self) -> None:
         args, func = self.pop(), self.pop()
+        if isinstance(func, Global):
+            self.found.called.setdefault(func.name)
         self.push(self.call(func, args))
 
     def call(self, func: Any, args: Any) -> Any:

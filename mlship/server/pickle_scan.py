@@ -20,7 +20,8 @@ __all__ = ["RESAVE", "Refused", "Scan", "allow", "compression_of", "open_model",
 class Scan:
     """format: `joblib` (with array blocks), `pickle` or `skops`. compression: `none`, `zlib`, `gzip`, ...
 
-    names: every (module, name) pair, sorted. root: the name of the outermost object's class, or `builtins.dict` and the like.
+    names: every (module, name) pair, sorted. called: those that the file calls with arguments of its own.
+    root: the name of the outermost object's class, or `builtins.dict` and the like.
     keys: of an outermost dict, its text keys. objects: how many pickles follow each other in the file; the first is the model.
     has_feature_names: some part was fitted on columns with names.
     """
@@ -34,6 +35,7 @@ class Scan:
     keys: tuple[str, ...] = ()
     objects: int = 1
     has_feature_names: bool = False
+    called: tuple[Name, ...] = ()
 
 
 def scan(path: Path) -> Scan:
@@ -49,6 +51,7 @@ def allow(found: Scan, trust: tuple[str, ...] = (), framework: str = "sklearn") 
     """Raises Refused for the worst of the names that may not be loaded; its message holds them all."""
     problems = names.problems(found.names, trust, framework)
     if not problems:
+        _allow_calls(found.called, trust)
         return
     order = ("dangerous-name", "code-name", "main-name", "local-name", "unknown-name")
     worst = min(problems, key=lambda problem: order.index(problem.kind))
@@ -56,6 +59,12 @@ def allow(found: Scan, trust: tuple[str, ...] = (), framework: str = "sklearn") 
     others = [names.dotted(problem.name) for problem in same if problem is not worst]
     what = worst.what + (f" (and to {', '.join(others)})" if others else "")
     raise Refused(what, worst.fix, kind=worst.kind)
+
+
+def _allow_calls(called: tuple[Name, ...], trust: tuple[str, ...]) -> None:
+    for name in called:
+        if not names.may_call(name) and names.dotted(name) not in trust:
+            raise Refused(f"it calls {names.dotted(name)}: no training library writes such files", kind="hidden-call")
 
 
 def _scan_skops(path: Path) -> Scan:
@@ -92,6 +101,7 @@ def _scan_pickles(path: Path) -> Scan:
         keys=tuple(root.items) if isinstance(root, Mapping) else (),
         objects=objects,
         has_feature_names=found.has_feature_names,
+        called=tuple(sorted(found.called)),
     )
 
 

@@ -188,3 +188,30 @@ def test_names_that_no_trust_can_help_say_how_to_save_again(tmp_path: Path, cont
     with pytest.raises(Refused) as caught:
         allow(scan(path))
     assert caught.value.kind == kind and words in str(caught.value)
+
+
+def test_values_of_pandas_numpy_and_the_standard_library_are_loaded(tmp_path: Path) -> None:
+    import collections
+    import decimal
+    import functools
+    import re
+
+    import pandas as pd
+    from scipy import sparse
+    from scipy.interpolate import interp1d
+
+    table = frame().assign(c=pd.Categorical(["p", "q", "r"] * 10), d=pd.date_range("2020", periods=30, tz="UTC"))
+    table["e"] = pd.array([1, None, 3] * 10, dtype="Int64")
+    values = [
+        table, table.set_index(["a", "b"]).index, pd.NaT, pd.NA, pd.Timestamp("2020", tz="UTC"), pd.Period("2020", "D"),
+        pd.Interval(0, 1), pd.offsets.Day(2), pd.interval_range(0, 3), np.dtype([("a", "i4"), ("b", "f8", (2, 3))], align=True),
+        np.array([(1, None)], dtype=[("a", "i4"), ("b", "O")]), np.zeros(3, dtype=[("a", [("x", "f4"), ("y", "U3")]), ("t", ">i8")]),
+        np.datetime64("2020", "s"), np.float64, np.matrix([[1]]), np.random.default_rng(0), np.random.SeedSequence(3),
+        collections.defaultdict(list, {1: [2]}), collections.deque([1], 3), decimal.Decimal("1.5"), re.compile("a+"),
+        functools.partial(np.clip, a_min=0), {1, 2}, complex(1, 2), sparse.eye(3).tocsr(), interp1d(ROWS[:, 0], ROWS[:, 1]),
+    ]  # fmt: skip
+    for protocol in (2, 5):
+        (tmp_path / "model.pkl").write_bytes(pickle.dumps(values, protocol))
+        loaded, _ = load(tmp_path / "model.pkl")
+        assert [type(value) for value in loaded] == [type(value) for value in values]
+        assert loaded[0].equals(table) and loaded[9] == values[9] and loaded[-3:-1] != []

@@ -30,11 +30,6 @@ class SklearnRuntime:
         if not any(hasattr(estimator, method) for method in ("predict", "transform", model.method or "predict")):
             raise LoadError(_no_model(estimator, found.keys))
         for part in parts(estimator):
-            if getattr(part, "input", "content") in ("filename", "file"):
-                raise LoadError(
-                    f"{type(part).__name__}(input={part.input!r}) would read files of the server that callers name; "
-                    "fit it with input='content'"
-                )
             # one request is one batch: threads inside the model only wait for each other
             if getattr(part, "n_jobs", None) not in (None, 1):
                 part.n_jobs = 1
