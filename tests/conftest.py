@@ -14,6 +14,11 @@ REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes name no test: gzip writes the time into them, and the workers of xdist must collect the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("engine") is not None:
