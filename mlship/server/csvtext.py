@@ -53,11 +53,16 @@ def _has_header(first: list[str], signature: Signature, header: bool | None) -> 
     if header is not None:
         return header
     known = {feature.name for feature in signature.inputs}
-    return sum(cell.strip() in known for cell in first) * 2 >= len(first) if known else False
+    return sum(title in known for title in _titles_of(first, known)) * 2 >= len(first) if known else False
+
+
+def _titles_of(first: list[str], known: set[str]) -> list[str]:
+    """Blanks around a title are dropped, unless the feature itself has them: pandas keeps those of `a, b`."""
+    return [cell if cell in known else cell.strip() for cell in first]
 
 
 def _with_header(table: list[list[str]], signature: Signature) -> list[Any]:
-    titles = [cell.strip() for cell in table[0]]
+    titles = _titles_of(table[0], {feature.name for feature in signature.inputs})
     if not signature.inputs:
         return [dict(zip(titles, map(_guess, line), strict=False)) for line in table[1:]]
     names = [feature.name for feature in signature.inputs]
