@@ -104,9 +104,10 @@ def _no_new_privileges() -> bool:
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on both machines (asm-generic/unistd.h)
 _RULE_PATH_BENEATH = 1
-# linux/landlock.h, by the version of the interface that brought them; reading stays free
+# linux/landlock.h, by the version of the interface that brought them; reading stays free, whatever is no plain file apart
 _WRITING = ((1, 0b1_1111_1111_0011), (2, 1 << 13), (3, 1 << 14))
 _EXECUTE = 1
+_MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11  # character devices, sockets, pipes, block devices
 
 
 def _landlock(writable: Path) -> bool:
@@ -121,7 +122,7 @@ def _landlock(writable: Path) -> bool:
     if ruleset < 0:
         return False
     try:
-        in_folder = rights & ~_EXECUTE
+        in_folder = rights & ~(_EXECUTE | _MAKE_SPECIAL)
         to_device = in_folder & (1 << 1 | 1 << 14)
         for path, granted in ((writable, in_folder), (Path("/dev/null"), to_device)):
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -141,51 +142,74 @@ class _Machine:
 
     audit: int
     refused: tuple[int, ...]
-    socket: int
+    socketpair: int
     clone: int
     clone3: int
-    signals: tuple[int, int]  # kill, tgkill
+    own: tuple[int, ...]  # kill, tgkill: only of the process itself
+    unnamed: tuple[int, ...]  # prlimit64, sched_setaffinity: only of the caller, by the number 0
+    ioctl: int
 
 
-# refused: fork vfork execve execveat ptrace process_vm_readv process_vm_writev connect bind listen accept accept4 mount
+# refused: socket fork vfork execve execveat ptrace process_vm_readv process_vm_writev connect bind listen accept accept4 mount
 # umount2 pivot_root chroot unshare setns bpf keyctl add_key request_key perf_event_open init_module finit_module
 # delete_module kexec_load io_uring_setup userfaultfd pidfd_open pidfd_getfd pidfd_send_signal open_by_handle_at
-# tkill rt_sigqueueinfo rt_tgsigqueueinfo
+# tkill rt_sigqueueinfo rt_tgsigqueueinfo, and io_uring_enter io_uring_register name_to_handle_at
+# what Landlock leaves open of files: chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat
+# utimensat setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat mknod mknodat
+# open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr fanotify_init quotactl quotactl_fd acct swapon swapoff
+# what reaches other processes: setpriority ioprio_set sched_setparam sched_setscheduler sched_setattr kcmp process_madvise
+# process_mrelease migrate_pages move_pages shmget shmat shmctl semget msgget mq_open vhangup
+# what root could do to the machine: settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname reboot syslog
+# kexec_file_load iopl ioperm modify_ldt
+_COMMON = (425, 426, 427, 424, 434, 438, 428, 429, 430, 431, 432, 433, 440, 442, 443, 448, 452, 463, 466)  # since Linux 5.1
 _MACHINES = {
     "x86_64": _Machine(
         audit=0xC000003E,
         refused=(
-            57, 58, 59, 322, 101, 310, 311, 42, 49, 50, 43, 288, 165, 166, 155, 161, 272, 308, 321, 250, 248, 249, 298, 175, 313,
-            176, 246, 425, 323, 434, 438, 424, 304, 200, 129, 297,
+            *_COMMON, 41, 57, 58, 59, 322, 101, 310, 311, 42, 49, 50, 43, 288, 165, 166, 155, 161, 272, 308, 321, 250, 248, 249, 298,
+            175, 313, 176, 246, 323, 304, 200, 129, 297, 303, 90, 91, 268, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190,
+            197, 198, 199, 133, 259, 300, 179, 163, 167, 168, 141, 251, 142, 144, 314, 312, 256, 279, 29, 30, 31, 64, 68, 240,
+            153, 164, 227, 159, 305, 170, 171, 169, 103, 320, 172, 173, 154,
         ),
-        socket=41,
+        socketpair=53,
         clone=56,
         clone3=435,
-        signals=(62, 234),
+        own=(62, 234),
+        unnamed=(302, 203),
+        ioctl=16,
     ),
     "aarch64": _Machine(
         audit=0xC00000B7,
         refused=(
-            221, 281, 117, 270, 271, 203, 200, 201, 202, 242, 40, 39, 41, 51, 97, 268, 280, 219, 217, 218, 241, 105, 273, 106,
-            104, 425, 282, 434, 438, 424, 265, 130, 138, 240,
+            *_COMMON, 198, 221, 281, 117, 270, 271, 203, 200, 201, 202, 242, 40, 39, 41, 51, 97, 268, 280, 219, 217, 218, 241, 105,
+            273, 106, 104, 282, 265, 130, 138, 240, 264, 52, 53, 55, 54, 88, 5, 6, 7, 14, 15, 16, 33, 262, 60, 89, 224, 225, 140,
+            30, 118, 119, 274, 272, 238, 239, 194, 196, 195, 190, 186, 180, 58, 170, 112, 171, 266, 161, 162, 142, 116, 294,
         ),
-        socket=198,
+        socketpair=199,
         clone=220,
         clone3=435,
-        signals=(129, 131),
+        own=(129, 131),
+        unnamed=(261, 122),
+        ioctl=29,
     ),
 }  # fmt: skip
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38  # SECCOMP_RET_ERRNO with EPERM, ENOSYS
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data, little-endian low halves
-_AF_UNIX, _CLONE_THREAD, _X32 = 1, 0x00010000, 0x40000000
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data, little-endian low halves
+_BEYOND_STREAM, _CLONE_THREAD, _X32 = 0xE, 0x00010000, 0x40000000
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into the user's terminal (asm-generic/ioctls.h)
 
 
 def filter_program(machine: _Machine, pid: int) -> list[tuple[int, int, int, int]]:
     """The classic BPF program as (code, jump if true, jump if false, operand).
 
-    Threads may be made, processes not; local socket pairs may be made, nothing can be connected. clone3 hides its flags in
+    Threads may be made, processes not; a pair of stream sockets may be made, nothing can be connected or sent elsewhere. clone3 hides its flags in
     memory and is answered with "no such call", upon which the C library takes clone.
     """
     program = [
@@ -195,15 +219,20 @@ def filter_program(machine: _Machine, pid: int) -> list[tuple[int, int, int, int
     ]  # fmt: skip
     for number in machine.refused:
         program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
-    for number, test, operand in (
-        (machine.socket, _EQUAL, _AF_UNIX),
-        (machine.clone, _ANY_BIT, _CLONE_THREAD),
-        (machine.signals[0], _EQUAL, pid),
-        (machine.signals[1], _EQUAL, pid),
+    program += [
+        (_EQUAL, 0, 5, machine.ioctl), (_LOAD, 0, 0, _SECOND_ARGUMENT), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX),
+        (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW),
+    ]  # fmt: skip
+    for number, argument, test, operand, then, otherwise in (
+        # the other kinds could send to any local socket, connected or not
+        (machine.socketpair, _SECOND_ARGUMENT, _ANY_BIT, _BEYOND_STREAM, _REFUSE, _ALLOW),
+        (machine.clone, _FIRST_ARGUMENT, _ANY_BIT, _CLONE_THREAD, _ALLOW, _REFUSE),
+        *((number, _FIRST_ARGUMENT, _EQUAL, pid, _ALLOW, _REFUSE) for number in machine.own),
+        *((number, _FIRST_ARGUMENT, _EQUAL, 0, _ALLOW, _REFUSE) for number in machine.unnamed),
     ):
         program += [
-            (_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (test, 1, 0, operand),
-            (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW),
+            (_EQUAL, 0, 4, number), (_LOAD, 0, 0, argument), (test, 0, 1, operand),
+            (_RETURN, 0, 0, then), (_RETURN, 0, 0, otherwise),
         ]  # fmt: skip
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 

@@ -12,7 +12,7 @@ import pytest
 from mlship.server.lockdown import _MACHINES, filter_program
 
 INSIDE = """
-import ctypes, json, os, socket, sys, threading
+import ctypes, fcntl, json, os, resource, socket, sys, threading
 from pathlib import Path
 from mlship.server.lockdown import Limits, lock_down
 folder = Path(sys.argv[1])
@@ -36,6 +36,8 @@ print(json.dumps({
     "took": took,
     "internet socket": tried(lambda: socket.socket().fileno() >= 0),
     "socket below Python": libc.socket(2, 1, 0),
+    "local socket": tried(lambda: socket.socket(socket.AF_UNIX)),
+    "socket pair of datagrams": tried(lambda: socket.socketpair(type=socket.SOCK_DGRAM)),
     "socket pair": tried(lambda: len(socket.socketpair())),
     "program": tried(lambda: os.system("true")),
     "program below Python": libc.system(b"true"),
@@ -47,6 +49,14 @@ print(json.dumps({
     "write inside": tried(lambda: (folder / "x").write_text("1")),
     "memory": tried(lambda: len(bytearray(2**30))),
     "thread": tried(in_thread),
+    "mode outside below Python": libc.chmod(str(folder.parent).encode(), 0o777),
+    "time outside": tried(lambda: os.utime(folder.parent)),
+    "a device": tried(lambda: os.mknod(folder / "disk", 0o60600, os.makedev(8, 0))),
+    "a pipe": tried(lambda: os.mkfifo(folder / "pipe")),
+    "limits of the parent": tried(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (5, 5))),
+    "own limits": tried(lambda: len(resource.getrlimit(resource.RLIMIT_NOFILE))),
+    "typing into a terminal": tried(lambda: fcntl.ioctl(0, 0x5412, b"x")),
+    "asking a terminal": tried(lambda: os.isatty(0)),
     "read": tried(lambda: len(Path("/proc/self/status").read_bytes()) > 0),
 }))
 """
@@ -64,6 +74,8 @@ def test_a_locked_down_process_can_compute_and_nothing_else(tmp_path: Path) -> N
     assert told == {
         "internet socket": "PermissionError",
         "socket below Python": -1,
+        "local socket": "PermissionError",
+        "socket pair of datagrams": "PermissionError",
         "socket pair": "2",
         "program": "PermissionError",
         "program below Python": told["program below Python"],
@@ -75,6 +87,14 @@ def test_a_locked_down_process_can_compute_and_nothing_else(tmp_path: Path) -> N
         "write inside": "1",
         "memory": "MemoryError",
         "thread": "[1]",
+        "mode outside below Python": -1,
+        "time outside": "PermissionError",
+        "a device": "PermissionError",
+        "a pipe": "PermissionError",
+        "limits of the parent": "PermissionError",
+        "own limits": "2",
+        "typing into a terminal": "PermissionError",
+        "asking a terminal": "False",
         "read": "True",
     }
     assert told["program below Python"] != 0
@@ -87,8 +107,8 @@ def test_the_filter_decides_as_it_says(machine: str) -> None:
     numbers = _MACHINES[machine]
     program = filter_program(numbers, pid=77)
 
-    def decided(number: int, argument: int = 0, audit: int = numbers.audit) -> str:
-        data = {0: number, 4: audit, 16: argument}
+    def decided(number: int, argument: int = 0, second: int = 0, audit: int = numbers.audit) -> str:
+        data = {0: number, 4: audit, 16: argument, 24: second}
         value, at = 0, 0
         while True:
             code, yes, no, operand = program[at]
@@ -101,9 +121,15 @@ def test_the_filter_decides_as_it_says(machine: str) -> None:
                 holds = {0x15: value == operand, 0x35: value >= operand, 0x45: bool(value & operand)}[code]
                 at += yes if holds else no
 
-    assert decided(numbers.socket, 1) == "allow" and decided(numbers.socket, 2) == "refuse"
+    assert decided(numbers.socketpair, 1, 0o2000001) == "allow" and decided(numbers.socketpair, 1, 2) == "refuse"
+    assert decided(numbers.socketpair, 1, 5) == "refuse"
     assert decided(numbers.clone, 0x10000) == "allow" and decided(numbers.clone, 17) == "refuse"
-    assert decided(numbers.signals[0], 77) == "allow" and decided(numbers.signals[0], 1) == "refuse"
+    for number in numbers.own:
+        assert decided(number, 77) == "allow" and decided(number, 1) == "refuse"
+    for number in numbers.unnamed:
+        assert decided(number, 0) == "allow" and decided(number, 1) == "refuse"
+    for request, answer in ((0x5412, "refuse"), (0x541C, "refuse"), (0x5401, "allow")):
+        assert decided(numbers.ioctl, second=request) == answer
     assert decided(numbers.clone3) == "no such call"
-    assert {decided(number) for number in numbers.refused} == {"refuse"}
+    assert {decided(number) for number in numbers.refused} == {"refuse"} and len(set(numbers.refused)) == len(numbers.refused)
     assert decided(0) == "allow" and decided(0, audit=0x40000003) == "refuse" and decided(0x40000000) == "refuse"
