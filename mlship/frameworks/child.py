@@ -83,8 +83,8 @@ def load_in_child(
 ) -> Loaded:
     """What the model is, and its answers to the sample.
 
-    root: the folder that `entry.path` is relative to. timeout_s: of wall time. memory: bytes that the model may take, 0 for no
-    limit. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or `missing-module`.
+    root: the folder that `entry.path` is relative to. timeout_s: of wall time. memory: bytes that the model may take, 0 for
+    what the machine has. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or `missing-module`.
     """
     text = manifest.to_json(manifest.Manifest(project="inspect", models=(entry,))).decode()
     asked = {"root": str(root.absolute()), "manifest": text, "sample": list(sample) if sample else None}
@@ -106,7 +106,11 @@ def ask(
     """One question to `mlship.server.inspect`, and its answer. Raises MlshipError (exit 5)."""
     with scratch_folder() as folder:
         writable = str(folder)
-        limits = {"memory": memory + _SLACK if memory else 0, "cpu_s": max(1, int(timeout_s * _THREADS)), "writable": writable}
+        limits = {
+            "memory": memory + _SLACK if memory else _machine_memory(),
+            "cpu_s": max(1, int(timeout_s * _THREADS)),
+            "writable": writable,
+        }
         command = Command(
             argv=(*python.argv, "-m", "mlship.server.inspect"),
             environ={**python.environ, **_settings(writable)},
@@ -123,6 +127,11 @@ def ask(
                 "timeout", f"the model did not load within {timeout_s:g} s", where, "raise serve.startup_timeout"
             ) from None
     return _read(result, where, memory)
+
+
+def _machine_memory() -> int:
+    """Bytes; a file that asks for more than there is would have the system end somebody else's process."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _settings(writable: str) -> dict[str, str]:

@@ -85,7 +85,9 @@ def _attempt(step: Callable[[], Any], doing: str) -> Any:
     except (ImportError, AttributeError) as error:
         return failure("version", f"the environment does not fit the model: {type(error).__name__}: {error}", _VERSION_FIX)
     except MemoryError:
-        return failure("memory", "the model needs more memory than resources.memory allows", "raise resources.memory")
+        return failure(
+            "memory", "the model needs more memory than it may take here", "raise resources.memory, or use a larger machine"
+        )
     except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"

@@ -209,8 +209,8 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into the user's terminal (asm-gene
 def filter_program(machine: _Machine, pid: int) -> list[tuple[int, int, int, int]]:
     """The classic BPF program as (code, jump if true, jump if false, operand).
 
-    Threads may be made, processes not; a pair of stream sockets may be made, nothing can be connected or sent elsewhere. clone3 hides its flags in
-    memory and is answered with "no such call", upon which the C library takes clone.
+    Threads may be made, processes not; a pair of stream sockets may be made, nothing can be connected or sent elsewhere.
+    clone3 hides its flags in memory and is answered with "no such call", upon which the C library takes clone.
     """
     program = [
         (_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, machine.audit), (_RETURN, 0, 0, _REFUSE),

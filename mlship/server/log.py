@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 TRACE = 20_000  # characters of a traceback that are kept
+MESSAGE = 2_000  # characters of an error's own words, which may quote what a caller sent
 
 
 def event(level: str, name: str, **fields: Any) -> None:
@@ -20,7 +21,7 @@ def event(level: str, name: str, **fields: Any) -> None:
 def failure(name: str, error: BaseException, **fields: Any) -> None:
     """Writes an error with its traceback, which no caller ever sees."""
     trace = "".join(traceback.format_exception(error))[-TRACE:]
-    event("error", name, error=type(error).__name__, message=str(error), trace=trace, **fields)
+    event("error", name, error=type(error).__name__, message=str(error)[:MESSAGE], trace=trace, **fields)
 
 
 def access(**fields: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_a_child_that_ends_without_a_word_is_explained(result: Any, memory: int,
     with pytest.raises(MlshipError, match=words) as caught:
         asked(result, memory)
     assert caught.value.code == kind and caught.value.exit is Exit.BUILD_FAILED
+
+
+def test_without_a_limit_of_its_own_a_model_may_take_what_the_machine_has() -> None:
+    runner = Answering(Result(1, b"", b""))
+    with pytest.raises(MlshipError):
+        load_in_child(runner, ChildPython(("python",), {}), ENTRY, Path("/r"), None)
+    question = json.loads(runner.commands[0].stdin or b"")
+    assert question["memory"] == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_a_python_that_is_not_there_stays_what_it_is() -> None:

@@ -70,7 +70,7 @@ def test_a_model_is_described_and_answers_its_sample(tmp_path: Path) -> None:
     [
         ("Missing", None, "missing-module", "the model needs the module mlship_no_such_package"),
         ("Old", None, "version", "the environment does not fit the model: AttributeError"),
-        ("Greedy", None, "memory", "the model needs more memory than resources.memory allows"),
+        ("Greedy", None, "memory", "the model needs more memory than it may take here"),
         ("Crash", None, "crash", "the model fails to load: ZeroDivisionError: division by zero (inspected.py:"),
         ("Leaves", None, "crash", "the model fails to load: SystemExit: 3"),
         ("Fails", [1], "predict", "the model fails on the sample: RuntimeError: no weights"),
