@@ -214,7 +214,10 @@ class Target(Protocol):
     def observe(self) -> Observed: ...
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
-        """Carries out one action. deployment is None only for retire and destroy."""
+        """Carries out one action. deployment is None only for retire and destroy.
+
+        Where this object's records took a lease that somebody else has by now, nothing is done and the outcome says so.
+        """
 
     def ask(self, request: Request) -> Answer: ...
 

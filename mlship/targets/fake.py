@@ -91,10 +91,17 @@ class FakeRecords:
     def __init__(self, world: World, key: tuple[str, str]) -> None:
         self._world = world
         self._key = key
+        self._token = ""
 
     @property
     def _service(self) -> Service:
         return self._world.services.setdefault(self._key, Service())
+
+    def confirm(self) -> None:
+        """Raises LeaseLost when somebody else has the lease that was taken here."""
+        lease = self._service.lease
+        if self._token and (lease is None or lease.token != self._token):
+            raise LeaseLost()
 
     def read(self) -> History | None:
         service = self._world.services.get(self._key)
@@ -112,6 +119,7 @@ class FakeRecords:
             raise LeaseHeld(lease.holder, lease.expires - now)
         taken = Lease(secrets.token_hex(16), holder, now + ttl_s, ttl_s)
         self._service.lease = taken
+        self._token = taken.token
         return taken
 
     def renew(self, lease: Lease, now: float) -> Lease:
@@ -123,6 +131,7 @@ class FakeRecords:
         return renewed
 
     def release(self, lease: Lease) -> None:
+        self._token = ""
         service = self._world.services.get(self._key)
         if service and service.lease and service.lease.token == lease.token:
             service.lease = None
@@ -176,6 +185,10 @@ class FakeTarget:
         )
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        try:
+            self._records.confirm()
+        except LeaseLost as lost:
+            return Outcome(False, lost.what, fault="target")
         self._world.done.append(action)
         if self._world.faults.get(action.kind) == "refuses":
             return Outcome(False, f"{action.kind} was refused", fault="target")

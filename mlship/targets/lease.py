@@ -23,14 +23,14 @@ class HeldLease:
         self._clock = clock
         self._lost: MlshipError | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True, name="lease")
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
 
     def check(self) -> None:
-        """Raises LeaseLost. To be called before anything is changed."""
+        """Asks the records. Raises LeaseLost, however long this process was stopped. To be called before anything is changed."""
+        if self._lost is None:
+            self._renew()
         if self._lost is not None:
             raise self._lost
-        if self._clock() >= self._lease.expires:
-            raise LeaseLost()
 
     def start(self) -> None:
         self._thread.start()
@@ -40,17 +40,18 @@ class HeldLease:
         self._thread.join()
         self._records.release(self._lease)
 
+    def _keep(self) -> None:
+        while self._lost is None and not self._stop.wait(self._lease.ttl_s / 3):
+            self._renew()
+
     def _renew(self) -> None:
-        while not self._stop.wait(self._lease.ttl_s / 3):
-            try:
-                self._lease = self._records.renew(self._lease, self._clock())
-            except LeaseLost as lost:
-                self._lost = lost
-                return
-            except MlshipError as unreachable:
-                if self._clock() >= self._lease.expires:
-                    self._lost = unreachable
-                    return
+        try:
+            self._lease = self._records.renew(self._lease, self._clock())
+        except LeaseLost as lost:
+            self._lost = lost
+        except MlshipError as unreachable:
+            if self._clock() >= self._lease.expires:
+                self._lost = unreachable
 
 
 @contextmanager

@@ -137,7 +137,8 @@ class _Rollout:
             self.notes.append(f"clean-up is left for the next command: {outcome.cause}")
 
     def _undo(self, reached: str, failed: Outcome) -> None:
-        """Brings back what served before, remembers why, and raises."""
+        """Brings back what served before, remembers why, and raises. Whoever took the lease meanwhile has done so already."""
+        self.lease.check()
         before, cause, evidence = self.plan.previous, failed.cause, failed.evidence
         if reached == "deliver":
             raise self._failed(cause, evidence, Exit.VERIFY_FAILED)

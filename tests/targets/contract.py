@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -13,8 +14,8 @@ import pytest
 from mlship.errors import Exit, MlshipError
 from mlship.progress import Silent
 from mlship.releases.history import History
-from mlship.releases.records import LeaseHeld, LeaseLost
-from mlship.targets.base import Action, Deployment, Request, Target
+from mlship.releases.records import Lease, LeaseHeld, LeaseLost
+from mlship.targets.base import Action, Deployment, Outcome, Records, Request, Target
 from mlship.targets.plan import DeployPlan, plan
 from mlship.targets.rollout import Facts, RolledOut, World, roll_out
 from mlship.targets.verify import said_release, verify
@@ -37,6 +38,7 @@ class Harness(Protocol):
 
 
 FACTS = Facts(by="anna@test pid 1")
+PAUSED_TTL_S = 0.05
 ticks = itertools.count()
 
 
@@ -225,6 +227,62 @@ def test_a_lease_that_was_lost_cannot_be_renewed(harness: Harness) -> None:
     with pytest.raises(LeaseLost):
         records.renew(lost, time.time())
     harness.open().records.release(taken)
+
+
+class PausedRecords:
+    """The records of a command that can be stopped: its lease is short, and while it is stopped nothing is renewed."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.running = threading.Event()
+        self.running.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    def acquire(self, holder: str, now: float, ttl_s: float) -> Lease:
+        return self._records.acquire(holder, now, PAUSED_TTL_S)
+
+    def renew(self, lease: Lease, now: float) -> Lease:
+        self.running.wait()
+        return self._records.renew(lease, now)
+
+
+class PausedTarget:
+    """A command that is stopped right before one action, after its last look at the lease, for longer than the lease."""
+
+    def __init__(self, target: Target, before: str, meanwhile: Callable[[], object]) -> None:
+        self._target, self._before, self._meanwhile = target, before, meanwhile
+        self.records = PausedRecords(target.records)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        if action.kind == self._before:
+            self.records.running.clear()
+            time.sleep(PAUSED_TTL_S * 1.5)
+            self._meanwhile()
+            self.records.running.set()
+        return self._target.apply(action, deployment)
+
+
+@pytest.mark.parametrize("before", ["stage", "shift", "retire"])
+def test_a_command_that_was_overtaken_while_it_was_stopped_changes_nothing(harness: Harness, before: str) -> None:
+    deploy(harness, 1)
+    overtaken: list[str] = []
+    paused = PausedTarget(harness.open(), before, lambda: overtaken.append(deploy(harness, 3).history.live))
+    decided = plan("deploy", wanted(harness, paused, 2), paused.observe())
+    if before == "retire":  # it was committed already
+        assert carry_out(paused, decided).notes
+    else:
+        with pytest.raises(LeaseLost):
+            carry_out(paused, decided)
+    observed = harness.open().observe()
+    assert observed.history is not None
+    assert [observed.history.live] == overtaken == [observed.serving]
+    deploy(harness, 4)
+    assert [replica.release for replica in harness.open().observe().replicas] == [live_id(harness)]
 
 
 def test_old_releases_beyond_keep_are_let_go(harness: Harness) -> None:

@@ -71,6 +71,20 @@ class DockerRecords:
         self._ask({"op": "renew", "token": lease.token})
         return replace(lease, expires=now + lease.ttl_s)
 
+    def confirm(self) -> None:
+        """Raises LeaseLost when somebody else has the lease that was taken here; nothing is known while the keeper is silent."""
+        if self._token and self._is_lost():
+            raise LeaseLost()
+
+    def _is_lost(self) -> bool:
+        try:
+            self._ask({"op": "renew", "token": self._token})
+        except LeaseLost:
+            return True
+        except MlshipError:  # what served before is brought back without records too
+            return False
+        return False
+
     def release(self, lease: Lease) -> None:
         self._token = ""
         if self.exist:

@@ -15,6 +15,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.oci.image import CONTENT_LABEL
 from mlship.oci.layout import Layout
 from mlship.releases.history import History
+from mlship.releases.records import LeaseLost
 from mlship.targets.base import (
     Action,
     Answer,
@@ -133,7 +134,10 @@ class DockerTarget:
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """A refusal of the engine is an outcome, so that the rollout can take the step back."""
         try:
+            self._records.confirm()
             return self._steps[action.kind](action, deployment)
+        except LeaseLost as lost:
+            return as_outcome(lost)
         except (EngineRefused, Unreachable) as error:
             if action.kind in ("deliver", "stage") and isinstance(error, Unreachable):
                 raise

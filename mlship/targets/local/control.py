@@ -7,8 +7,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
@@ -30,11 +31,12 @@ class Refused(MlshipError):
 
 
 class Control:
-    """Talks to the holder of one service. folder: the service's, absolute and free of links."""
+    """Talks to the holder of one service. folder: the service's, absolute and free of links. token: of the lease held now."""
 
-    def __init__(self, folder: Path, runner: Runner) -> None:
+    def __init__(self, folder: Path, runner: Runner, token: Callable[[], str] = str) -> None:
         self.folder = folder
         self._runner = runner
+        self._token = token
 
     def status(self) -> HolderView | None:
         """None where no holder answers."""
@@ -88,7 +90,7 @@ class Control:
     def quit(self) -> None:
         """Ends the holder and every server of this service; whoever does not listen is ended anyway."""
         with suppress(MlshipError):
-            if self._say(Question("quit"), ANSWER_TIMEOUT_S) is not None:
+            if self._say(Question("quit", token=self._token()), ANSWER_TIMEOUT_S) is not None:
                 _wait_until_gone(self._processes(), CHANGE_TIMEOUT_S)
         for number, whom in self._by_force():
             processes.send(whom, number)
@@ -110,7 +112,7 @@ class Control:
         return {pid: processes.start_ticks(pid) for pid in processes.marked(str(self.folder), marks)}
 
     def _change(self, question: Question) -> HolderView:
-        reply = self._say(question, CHANGE_TIMEOUT_S)
+        reply = self._say(replace(question, token=self._token()), CHANGE_TIMEOUT_S)
         if reply is None:
             raise Refused("the supervisor of the service went away", str(self.folder / LOG), code="no-supervisor")
         if not reply.ok:

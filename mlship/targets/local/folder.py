@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlship.errors import MlshipError
 from mlship.home import Home
+from mlship.targets.local.protocol import LEASE
 
 DEFAULT = "default"  # stands for: no environment
 ROOTFS = "rootfs"  # beside the projects; no project's name, see _checked
@@ -38,7 +39,7 @@ class ServiceFolder:
 
     @property
     def lease(self) -> Path:
-        return self.path / "lease.json"
+        return self.path / LEASE
 
     @property
     def lock(self) -> Path:

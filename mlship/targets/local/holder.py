@@ -56,6 +56,7 @@ from mlship.targets.local.protocol import (
     Reply,
     ServerView,
     State,
+    lease_token,
     read_state,
 )
 from mlship.targets.local.traces import rotate, write_state
@@ -174,9 +175,11 @@ class Holder:
                     await self._settle()
             return
         if asked.do == "quit":
+            _refuse_overtaken(asked)
             self.leaving.set()
             return
         async with self.change:
+            _refuse_overtaken(asked)
             if asked.do == "start" and asked.launch is not None:
                 await self._start(asked.launch)
             elif asked.do == "shift":
@@ -427,6 +430,12 @@ class Holder:
         except (ValueError, KeyError, TypeError, OSError) as error:
             return Reply(False, self.view(), "failed", f"{type(error).__name__}: {error}")
         return Reply(True, self.view())
+
+
+def _refuse_overtaken(asked: Question) -> None:
+    """A command that was stopped for longer than its lease must not change what another one made meanwhile."""
+    if asked.token and lease_token(Path()) != asked.token:
+        raise Refused("lease-lost", "somebody else took over this project meanwhile")
 
 
 async def _end(pids: list[int]) -> None:

@@ -12,6 +12,7 @@ SCHEMA = 1
 SOCKET = "control.sock"
 STATE = "state.json"
 LOCK = "holder.lock"
+LEASE = "lease.json"
 
 State = Literal["staged", "live", "draining", "ended"]
 
@@ -96,13 +97,15 @@ class Question:
     """One line to the holder.
 
     do: status; settle, which is status after the change that is going on; start (launch); shift (release, timeout_s); stop and
-    unstage (release); quit.
+    unstage (release); quit. token: of the asker's lease; a change is refused when somebody else has the lease by then. Empty:
+    the asker has none.
     """
 
     do: str
     release: str = ""
     timeout_s: float = 0.0
     launch: Launch | None = None
+    token: str = ""
 
     def to_line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -146,6 +149,14 @@ def view_from_dict(document: Mapping[str, Any]) -> HolderView:
             "launch": Launch.from_dict(launch) if launch else None,
         }
     )
+
+
+def lease_token(folder: Path) -> str:
+    """Of the lease that is valid now or was last; empty where there is none."""
+    try:
+        return str(json.loads((folder / LEASE).read_bytes())["token"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_state(folder: Path) -> HolderView | None:

@@ -19,6 +19,9 @@ from mlship.releases.records import SCHEMA, Lease, LeaseHeld, LeaseLost, history
 from mlship.targets.local.folder import ServiceFolder
 from mlship.targets.local.processes import start_ticks
 
+FRESH = 0.9  # a lease with so much of its time left need not be written again
+CLOCK_STEP_S = 5.0  # how far a clock may be set back before a lease counts as ended, as in keeper/records.py
+
 
 @dataclass(frozen=True)
 class HolderProcess:
@@ -50,6 +53,18 @@ class LocalRecords:
 
     def __init__(self, folder: ServiceFolder) -> None:
         self._folder = folder
+        self._token = ""
+
+    @property
+    def token(self) -> str:
+        """Of the lease that was taken here; empty when none was."""
+        return self._token
+
+    def confirm(self) -> None:
+        """Raises LeaseLost when somebody else has the lease that was taken here."""
+        held = self._read_lease() if self._token else None
+        if self._token and (held is None or held[0].token != self._token):
+            raise LeaseLost()
 
     def read(self) -> History | None:
         try:
@@ -69,10 +84,11 @@ class LocalRecords:
         here = HolderProcess.this()
         with locked(self._folder.lock):
             held = self._read_lease()
-            if held is not None and held[0].expires > now and not held[1].is_dead(here):
+            if held is not None and _is_valid(held[0], now) and not held[1].is_dead(here):
                 raise LeaseHeld(held[0].holder, held[0].expires - now)
             lease = Lease(secrets.token_hex(16), holder, now + ttl_s, ttl_s)
             self._write_lease(lease, here)
+        self._token = lease.token
         return lease
 
     def renew(self, lease: Lease, now: float) -> Lease:
@@ -82,11 +98,14 @@ class LocalRecords:
             held = self._read_lease()
             if held is None or held[0].token != lease.token:
                 raise LeaseLost("somebody else took over this project meanwhile")
+            if held[0].expires - now > lease.ttl_s * FRESH:
+                return held[0]
             renewed = replace(lease, expires=now + lease.ttl_s)
             self._write_lease(renewed, held[1])
         return renewed
 
     def release(self, lease: Lease) -> None:
+        self._token = ""
         if not self._folder.path.is_dir():  # destroyed under this very lease
             return
         with locked(self._folder.lock):
@@ -112,6 +131,10 @@ class LocalRecords:
     def _write_lease(self, lease: Lease, process: HolderProcess) -> None:
         document = {**asdict(lease), "mlship": __version__, "process": asdict(process)}
         write_atomic(self._folder.lease, json.dumps(document).encode() + b"\n", 0o600)
+
+
+def _is_valid(lease: Lease, now: float) -> bool:
+    return 0 < lease.expires - now <= lease.ttl_s + CLOCK_STEP_S
 
 
 def _lease_from(document: Mapping[str, Any]) -> tuple[Lease, HolderProcess] | None:

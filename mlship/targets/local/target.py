@@ -93,8 +93,8 @@ class LocalTarget:
         self._settings = settings
         self._rootfs = rootfs
         self._folder = ServiceFolder.of(home, project, environment)
-        self._control = Control(self._folder.path, runner)
         self._records = LocalRecords(self._folder)
+        self._control = Control(self._folder.path, runner, lambda: self._records.token)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -164,6 +164,7 @@ class LocalTarget:
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """Failures that users can cause are outcomes; the records and the old release are as they were."""
         try:
+            self._records.confirm()
             if action.kind == "retire":
                 return self._retire(action.subjects)
             if action.kind == "destroy":
