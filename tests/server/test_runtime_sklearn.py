@@ -56,6 +56,13 @@ class Ratio(TransformerMixin, BaseEstimator):
         return frame.assign(ratio=frame["fare"] / 2)
 
 
+class Month(Ratio):
+    """Needs dates as pandas parses them."""
+
+    def transform(self, frame: Any) -> Any:
+        return frame.assign(when=frame["when"].dt.month)
+
+
 class Lower(Ratio):
     def transform(self, frame: Any) -> Any:
         return frame.assign(ratio=1.0, city=frame["city"].str.lower().str.strip())
@@ -162,6 +169,14 @@ def test_a_boosted_model_tells_its_categories_without_a_sample() -> None:
         found = SklearnModel(model).signature(())
         assert [f.dtype for f in found.inputs] == ["string", "float64", "int64"]
         assert all(f.nullable for f in found.inputs) and found.container == "frame"
+
+
+def test_words_that_are_dates_reach_a_model_as_dates_where_it_needs_them() -> None:
+    frame = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=40, freq="7D"), "fare": FRAME["fare"]})
+    model = make_pipeline(Month(), LinearRegression()).fit(frame, frame["when"].dt.month)
+    signature, answer = asked(model, [{"when": "2024-03-04", "fare": 2.0}, {"when": "2024-05-01 10:00:00", "fare": 3.0}])
+    assert [f.dtype for f in signature.inputs] == ["datetime", "float64"]
+    assert answer["predictions"] == [pytest.approx(3.0), pytest.approx(5.0)]
 
 
 def test_a_text_model_takes_bare_strings() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from mlship.server import manifest
@@ -36,6 +37,15 @@ def dtype_of(values: Sequence[Any]) -> str:
     if kinds and kinds <= {int, float}:
         return "float64"
     return "string" if kinds == {str} else "any"
+
+
+def are_dates(values: Sequence[Any]) -> bool:
+    """True when every value is a date or time in ISO 8601, null aside, and there is one."""
+    present = [value for value in values if value is not None]
+    try:
+        return bool([datetime.fromisoformat(value) for value in present])
+    except (TypeError, ValueError):
+        return False
 
 
 def observed_features(sample: tuple[Any, ...]) -> tuple[manifest.Feature, ...]:

@@ -73,6 +73,7 @@ def _of_columns(model: Asked, sample: tuple[Any, ...]) -> manifest.Signature:
     by_name = is_named or (bool(seen) and isinstance(sample[0], dict))
     container: manifest.Container = "frame" if by_name and _needs_frame(estimator, inputs) else "array"
     found = manifest.Signature(inputs=inputs, container=container, named=by_name)
+    found = _with_dates(model, found, sample)
     found, known = _with_own_steps(model, found, known, sample)
     return replace(found, inputs=_with_nulls(model, found, known, sample))
 
@@ -96,6 +97,25 @@ def _with_own_steps(
         for feature in found.inputs
     )
     return replace(found, inputs=inputs), known
+
+
+def _with_dates(model: Asked, found: manifest.Signature, sample: tuple[Any, ...]) -> manifest.Signature:
+    """Words that are all dates become dates where the model fails on words: it was trained on what pandas parsed."""
+    dated = {name for name, values in observed.columns(sample).items() if observed.are_dates(values)}
+    inputs = tuple(
+        replace(feature, dtype="datetime") if feature.name in dated and feature.dtype == "string" else feature
+        for feature in found.inputs
+    )
+    if inputs == found.inputs or _takes(model, found, sample):
+        return found
+    as_dates = replace(found, inputs=inputs, container="frame")
+    return as_dates if _takes(model, as_dates, sample) else found
+
+
+def _takes(model: Asked, found: manifest.Signature, sample: tuple[Any, ...]) -> bool:
+    taken = replace(found, inputs=tuple(replace(feature, nullable=True) for feature in found.inputs))
+    row = _first_row(taken, sample)
+    return row is not None and _answers(ServedModel(_entry(taken), model), row)
 
 
 def _names(estimator: Any, seen: dict[str, list[Any]]) -> list[str]:
