@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
-PAGES = (README, GUIDE, ROOT / "docs" / "design.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md")
+PYTHON_CLASS = ROOT / "examples" / "python_class" / "README.md"
+PAGES = (README, GUIDE, ROOT / "docs" / "design.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", PYTHON_CLASS)
 
 
 @dataclass(frozen=True)

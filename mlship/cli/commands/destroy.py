@@ -10,7 +10,10 @@ NOTHING = "Nothing to do: nothing is there"
 
 
 def command(call: Call, name: ProjectName = "") -> Answer:
-    """Remove everything that mlship made for this project: replicas, records, stored images."""
+    """Remove everything that mlship made for this project on a target: replicas, records, images.
+
+    Images that were built stay on this machine, and so does what you tagged yourself.
+    """
     call.need_consent()
     from mlship.cli.views.text import lines, place
     from mlship.flows import destroy

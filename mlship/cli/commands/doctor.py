@@ -10,7 +10,7 @@ from mlship.errors import Exit
 
 
 def command(call: Call, python: Python = "") -> Answer:
-    """Can this machine build and deploy? Each check names its remedy; exit 2 when build could not work."""
+    """Can this machine build and deploy? With remedies; exit 2 when build could not work."""
     from mlship.cli.views.doctor import doctor_text
     from mlship.flows import doctor
 

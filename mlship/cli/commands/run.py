@@ -24,7 +24,7 @@ def command(
     ] = None,
     python: Python = "",
 ) -> Answer:
-    """Serve in the foreground until Ctrl-C, from the image or from your environment."""
+    """Serve in the foreground, from the image or from your environment, until Ctrl-C."""
     from mlship.flows import run
 
     return Answer(exit=run.run(call.context, call.where(), source=source, port=port, python=python))
