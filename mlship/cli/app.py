@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `mlship --version` and `mlship --help` cost little more than starting Python.
 """
 
+import os
 import sys
 
 from mlship import __version__
@@ -10,6 +11,8 @@ from mlship import __version__
 
 def main() -> None:
     """The console script."""
+    # what is kept under mlship's home is run later: whatever the user's mask, nobody else may write there
+    os.umask(os.umask(0o022) | 0o022)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -37,6 +37,8 @@ def code_files(
         for file in (*_parents(top, base), *_walk(top)):
             if not file.resolve().is_relative_to(root.resolve()):
                 findings.append(_leads_out(file.relative_to(root).as_posix(), where))
+            elif not file.is_file():
+                findings.append(_no_file(file.relative_to(root).as_posix(), where))
             elif file.resolve() not in skipped:
                 name = file.relative_to(base).as_posix()
                 found[name] = CodeFile(file, name, *file_digest(file))
@@ -133,6 +135,10 @@ def _leads_out(text: str, where: str) -> Finding:
     return Finding(
         f"{text} leads out of the project's folder", where, "copy what it points to into the project", code="leads-out"
     )
+
+
+def _no_file(text: str, where: str) -> Finding:
+    return Finding(f"{text} is a link to what is no file", where, "copy what it points to, or remove it", code="no-file")
 
 
 def _parents(top: Path, base: Path) -> Iterator[Path]:

@@ -40,6 +40,9 @@ def detect(path: Path, where: str = "") -> Detected:
     try:
         if not path.exists():
             raise MlshipError(f"there is no file {path.name} in {path.parent}", where, _near(path), code="missing-model")
+        if not path.is_dir() and not path.is_file():
+            # a pipe would be waited for, a device read without end
+            raise MlshipError(f"{path.name} is not a regular file", where, "name a file on disk", code="not-a-file")
         found = _folder(path) if path.is_dir() else _file(path)
     except PermissionError:
         raise MlshipError(f"{path} may not be read", where, f"chmod u+r {path}", code="unreadable") from None

@@ -24,6 +24,8 @@ def read_sample(path: Path, where: str) -> tuple[tuple[Any, ...], tuple[Finding,
                     f"{path.name} has {size_text(size)}; a sample has at most {size_text(MAX_BYTES)}", where, "keep 20 rows"
                 ),
             )
+        if not path.is_file():
+            return (), (_finding(f"{path.name} is not a regular file", where, "name a JSON file"),)
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         return (), (_finding(f"there is no file {path.name}", where, "mlship init --data FILE writes one from your data"),)

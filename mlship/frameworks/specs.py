@@ -8,7 +8,7 @@ from typing import Any
 from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.frameworks.base import CodeFile, ModelSpec
+from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import detect
 from mlship.frameworks.digest import model_digest, model_files
@@ -39,6 +39,7 @@ def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelS
         raise MlshipError(
             f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
         )
+    _refuse_leading_out(project.root.resolve(), path, files, where)
     spec = ModelSpec(
         name=name,
         uri=model.uri,
@@ -72,6 +73,20 @@ def _read(path: Path, framework: str | None, model: schema.Model, where: str) ->
         return Read("none"), framework
     detected = detect(path, where)
     return read_sklearn(path, detected.format, model.trust, where), detected.framework
+
+
+def _refuse_leading_out(root: Path, path: Path, files: tuple[ModelFile, ...], where: str) -> None:
+    """A folder that came with the project brings nothing into the image that lies elsewhere on this machine."""
+    if not path.is_dir() or not path.resolve().is_relative_to(root):
+        return
+    for file in files:
+        if not file.path.resolve().is_relative_to(root):
+            raise MlshipError(
+                f"{file.name} in {path.name} leads out of the project's folder",
+                where,
+                "copy what it points to into the project",
+                code="leads-out",
+            )
 
 
 def _modules(read: Read, code: tuple[CodeFile, ...], model: schema.Model, own: set[str]) -> tuple[str, ...]:

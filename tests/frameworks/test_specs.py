@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ def test_init_proposes_code_and_trust_for_modules_of_the_folder_only(folder: Pat
     assert (elsewhere.code, elsewhere.trust) == ((), ()) and elsewhere.findings[0].code == "unknown-name"
 
 
+def test_a_class_of_an_installed_package_is_trusted_by_its_name(folder: Path) -> None:
+    elsewhere = propose(folder / "model.pkl", folder / "churn", ("churn.features.Rare",))
+    assert (elsewhere.code, elsewhere.trust, elsewhere.findings) == ((), ("churn.features.Rare",), ())
+
+
 def test_code_in_src_is_found_and_imported_under_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(RARE)
     (tmp_path / "src" / "churn").mkdir(parents=True)
@@ -112,6 +118,7 @@ def test_a_part_of_a_package_brings_the_packages_above_it(folder: Path) -> None:
         ("empty/", "there is no Python module in empty/"),
         ("link.py", "link.py leads out of the project's folder"),
         ("linked/", "linked/out.py leads out of the project's folder"),
+        ("looped/", "looped/loop is a link to what is no file"),
     ],
 )
 def test_code_that_cannot_be_taken_is_named(
@@ -123,6 +130,9 @@ def test_code_that_cannot_be_taken_is_named(
     (folder / "linked").mkdir()
     (folder / "linked" / "a.py").touch()
     (folder / "linked" / "out.py").symlink_to(outside)
+    (folder / "looped").mkdir()
+    (folder / "looped" / "a.py").touch()
+    (folder / "looped" / "loop").symlink_to(folder / "looped")
     (folder / "link.py").symlink_to(outside)
     _, findings = spec_of(folder, code=(listed, "churn/", "common.py"), trust=("churn.features.Rare",))
     assert [words in finding.what for finding in findings] == [True]
@@ -194,6 +204,26 @@ def test_a_sample_that_cannot_be_read_is_a_finding(tmp_path: Path, content: byte
     spec, findings = spec_of(tmp_path, sample="sample.json")
     assert spec.sample == () and [words in finding.what for finding in findings] == [True]
     assert findings[0].where == "mlship.yaml:5:3 model.sample"
+
+
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.pkl")
+    with pytest.raises(MlshipError, match=r"model\.pkl is not a regular file"):
+        spec_of(tmp_path)
+    (tmp_path / "model.pkl").unlink()
+    (tmp_path / "model.pkl").write_bytes(PLAIN)
+    os.mkfifo(tmp_path / "sample.json")
+    _, findings = spec_of(tmp_path, sample="sample.json")
+    assert [finding.what for finding in findings] == ["sample.json is not a regular file"]
+
+
+def test_a_model_folder_of_the_project_holds_no_links_out_of_it(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    secret = tmp_path_factory.mktemp("outside") / "credentials"
+    secret.touch()
+    (folder / "weights").mkdir()
+    (folder / "weights" / "w.bin").symlink_to(secret)
+    with pytest.raises(MlshipError, match=r"w\.bin in weights leads out of the project's folder"):
+        spec_of(folder, uri="weights", framework="python", loader="common:X")
 
 
 def test_a_sample_may_be_a_bare_list(tmp_path: Path) -> None:

@@ -25,15 +25,24 @@ def start_ticks(pid: int) -> int:
 
 
 def marked(folder: str, marks: Iterable[str] = (SERVER_MARK,)) -> list[int]:
-    """Processes of this service, whoever started them: those that carry one of the marks in their environment."""
+    """Processes of this service, whoever started them: this user's own that carry one of the marks in their environment.
+
+    Root can read every environment: a mark in another user's would make it take over that user's socket.
+    """
     wanted = {f"{mark}={folder}".encode() for mark in marks}
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                if wanted & set((entry / "environ").read_bytes().split(b"\0")):
+                if wanted & set((entry / "environ").read_bytes().split(b"\0")) and _user(entry) == os.getuid():
                     found.append(int(entry.name))
     return [pid for pid in sorted(found) if start_ticks(pid)]
+
+
+def _user(process: Path) -> int:
+    """Whose it is; the owner of the folder in /proc is root's for whoever hides from tracing."""
+    status = (process / "status").read_bytes()
+    return int(status.partition(b"\nUid:")[2].split(maxsplit=1)[0])
 
 
 def spawn(
