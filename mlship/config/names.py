@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mlship.config.schema import EnvironmentName, LoaderName, Name
+from mlship.config.schema import DottedName, EnvironmentName, LoaderName, Name
 from mlship.config.shapes import Text, shape_of
 from mlship.config.words import clipped
 from mlship.errors import MlshipError
@@ -24,6 +24,11 @@ def check_environment_name(name: str, where: str = "--env") -> str:
 def check_loader_name(name: str, where: str = "--loader") -> str:
     """The name, when it is `module:Class`. Raises MlshipError."""
     return _checked(name, LoaderName, where, "loader-name")
+
+
+def check_dotted_name(name: str, where: str = "--trust") -> str:
+    """The name, when it is an exact one such as `package.module.Class`. Raises MlshipError."""
+    return _checked(name, DottedName, where, "dotted-name")
 
 
 def _checked(name: str, kind: Any, where: str, code: str) -> str:

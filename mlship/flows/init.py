@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlship.config.names import check_loader_name
+from mlship.config.names import check_dotted_name, check_loader_name
 from mlship.config.project import Project
 from mlship.config.schema import Model
 from mlship.config.starter import project_name, starter_text
@@ -44,6 +44,7 @@ def init(
     name: str = "",
     data: Path | None = None,
     loader: str = "",
+    trust: tuple[str, ...] = (),
     python: str = "",
     force: bool = False,
     target: str = "",
@@ -53,7 +54,7 @@ def init(
     Raises MlshipError for a model that cannot be read or is not safe to load, and for a file that is there and would change
     (unless `force`), naming what to do; nothing is written then.
     """
-    proposal = _proposal(context, model, loader)
+    proposal = _proposal(context, model, loader, trust)
     _refuse_errors(model, proposal)
     project = _project(context, model, name, proposal, target or _default_target(context))
     learned = _learn(context, project, data, python)
@@ -70,10 +71,10 @@ def init(
     )
 
 
-def _proposal(context: Context, model: Path, loader: str) -> Proposal:
+def _proposal(context: Context, model: Path, loader: str, trust: tuple[str, ...]) -> Proposal:
     if loader:
         return propose_own_class(model, context.cwd, check_loader_name(loader))
-    return propose(model, context.cwd)
+    return propose(model, context.cwd, tuple(check_dotted_name(name) for name in trust))
 
 
 def _project(context: Context, model: Path, name: str, proposal: Proposal, target: str) -> Project:
@@ -94,7 +95,15 @@ def _project(context: Context, model: Path, name: str, proposal: Proposal, targe
 def _refuse_errors(model: Path, proposal: Proposal) -> None:
     errors = [finding for finding in proposal.findings if finding.severity == "error"]
     if errors:
-        raise FindingsError(f"{model.name} cannot be served as it is", proposal.findings)
+        findings = tuple(_with_option(finding) for finding in proposal.findings)
+        raise FindingsError(f"{model.name} cannot be served as it is", findings)
+
+
+def _with_option(finding: Finding) -> Finding:
+    """There is no mlship.yaml yet that `model.trust` could be written into."""
+    if finding.code != "unknown-name":
+        return finding
+    return replace(finding, fix=f"{finding.fix}; here: mlship init --trust NAME, once for each")
 
 
 def _learn(context: Context, project: Project, data: Path | None, python: str) -> Learned:
@@ -118,7 +127,22 @@ def _learn(context: Context, project: Project, data: Path | None, python: str) -
         return Learned(gathered, None, (), (*errors, *notes))
     context.progress.step("check", f"{project.name} loads in {gathered.environment.source}")
     loaded, rows = introduced(context, interpreter, gathered.specs[0], data)
-    return Learned(gathered, loaded, rows, (*errors, *notes))
+    return Learned(gathered, loaded, rows, (*errors, *notes, *_left_out(loaded, data)))
+
+
+def _left_out(loaded: Loaded, data: Path | None) -> tuple[Finding, ...]:
+    if data is None or not loaded.needless:
+        return ()
+    shown = ", ".join(loaded.needless[:10]) + (", ..." if len(loaded.needless) > 10 else "")
+    return (
+        Finding(
+            f"left out of the sample: {shown}; the model gives the same answers without",
+            data.name,
+            f"if callers should send them too, add them to each row of {SAMPLE}",
+            "note",
+            "needless",
+        ),
+    )
 
 
 def _files(project: Project, rows: tuple[Any, ...]) -> dict[Path, bytes]:

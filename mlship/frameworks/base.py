@@ -66,7 +66,8 @@ class Loaded:
 
     title: for people, such as `Pipeline`. answers: the body that `/predict` gives for the sample, or None without a sample.
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
-    protections: what the child gave up before it loaded (mlship/server/lockdown.py).
+    protections: what the child gave up before it loaded (mlship/server/lockdown.py). needless: columns of the user's table that
+    the model answers without.
     """
 
     signature: Signature
@@ -76,3 +77,4 @@ class Loaded:
     peak_memory: int
     versions: Mapping[str, str] = field(default_factory=dict)
     protections: tuple[str, ...] = ()
+    needless: tuple[str, ...] = ()

@@ -80,14 +80,21 @@ def load_in_child(
     *,
     timeout_s: float = 120,
     memory: int = 0,
+    whole_table: bool = False,
 ) -> Loaded:
     """What the model is, and its answers to the sample.
 
     root: the folder that `entry.path` is relative to. timeout_s: of wall time. memory: bytes that the model may take, 0 for
-    what the machine has. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or `missing-module`.
+    what the machine has. whole_table: the sample has every column of a table; those that the model answers without are looked
+    for. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or `missing-module`.
     """
     text = manifest.to_json(manifest.Manifest(project="inspect", models=(entry,))).decode()
-    asked = {"root": str(root.absolute()), "manifest": text, "sample": list(sample) if sample else None}
+    asked = {
+        "root": str(root.absolute()),
+        "manifest": text,
+        "sample": list(sample) if sample else None,
+        "whole_table": whole_table,
+    }
     answer = ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, memory=memory)
     return Loaded(
         signature=manifest.signature_from_dict(answer["signature"]),
@@ -97,6 +104,7 @@ def load_in_child(
         peak_memory=answer["peak_memory"],
         versions=answer["versions"],
         protections=tuple(answer["protections"]),
+        needless=tuple(answer["needless"]),
     )
 
 

@@ -24,16 +24,16 @@ class Proposal:
     findings: tuple[Finding, ...] = ()
 
 
-def propose(path: Path, folder: Path) -> Proposal:
+def propose(path: Path, folder: Path, trusted: tuple[str, ...] = ()) -> Proposal:
     """Reads the file, loads nothing.
 
-    folder: the project's. A name is only proposed for trust when its module is a file of that folder. Raises MlshipError when
-    the file is no model that mlship serves.
+    folder: the project's. A name is only proposed for trust when its module is a file of that folder; those of installed
+    packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
     """
     detected = detect(path)
     first = read_sklearn(path, detected.format, (), path.name)
     own = [problem.name for problem in first.problems if problem.kind == "unknown-name" and has_module(folder, problem.name[0])]
-    trust = tuple(sorted(names.dotted(name) for name in own))
+    trust = tuple(sorted({*trusted, *(names.dotted(name) for name in own)}))
     settled = read_sklearn(path, detected.format, trust, path.name) if trust else first
     return Proposal(
         framework=detected.framework,

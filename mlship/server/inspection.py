@@ -17,6 +17,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.core import ServedModel
 from mlship.server.failures import failure
+from mlship.server.needless import needless
 from mlship.server.pickle_open import Refused
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes import runtime_for
@@ -46,13 +47,16 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
     found = _attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
     if isinstance(found, dict):
         return found
-    answers = _answers(replace(entry, signature=found), loaded, sample) if sample else {"answers": None}
+    described = replace(entry, signature=found)
+    answers: dict[str, Any] = _answers(described, loaded, sample) if sample else {"answers": None}
     if "error" in answers:
         return answers
+    looks_for_less = request.get("whole_table", False) and sample
     return {
         "signature": asdict(found),
         "title": loaded.title,
         "answers": answers["answers"],
+        "needless": needless(described, loaded, sample, answers["answers"]) if looks_for_less else (),
         "load_s": load_s,
         "peak_memory": peak,
         "versions": installed_versions(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlship.config.load import load_project
-from mlship.errors import MlshipError
+from mlship.errors import FindingsError, MlshipError
 from mlship.flows import init
 from mlship.flows.context import Context
 from mlship.home import Home
@@ -61,6 +63,58 @@ def test_a_class_of_ones_own_gets_loader_code_and_sample(context: Context) -> No
     )
     assert (folder / "sample.json").read_text() == '{"instances": [\n  {"words": "one two"},\n  {"words": "three four"}\n]}\n'
     assert load_project(folder / "mlship.yaml").models[0][1].loader == "longest:Longest"
+
+
+OWN_STEP = """from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Double(TransformerMixin, BaseEstimator):
+    def fit(self, frame, target=None):
+        return self
+
+    def transform(self, frame):
+        return frame.assign(twice=frame["width"] * 2)
+"""
+
+
+def test_the_target_is_left_out_where_the_model_does_not_know_its_columns(context: Context, trained: Path) -> None:
+    (context.cwd / "rows.csv").write_text("width,kind,bought\n1.5,a,yes\n2.5,b,no\n3.5,a,no\n")
+    made = init.init(context, trained, data=context.cwd / "rows.csv", python=sys.executable)
+    assert json.loads((context.cwd / "sample.json").read_text())["instances"][0] == {"width": 1.5, "kind": "a"}
+    assert made.model.inputs == "2 features (1 text)"
+    assert [finding.what for finding in made.findings if finding.code == "needless"] == [
+        "left out of the sample: bought; the model gives the same answers without"
+    ]
+
+
+def test_a_class_of_a_package_can_be_trusted_from_the_first_command(context: Context, trained: Path) -> None:
+    (context.cwd / "double.py").rename(context.cwd.parent / "double.py")
+    with pytest.raises(FindingsError) as caught:
+        init.init(context, trained, python=sys.executable)
+    assert "mlship init --trust NAME, once for each" in caught.value.findings[0].fix
+    with pytest.raises(MlshipError, match=r"a b is not .*"):
+        init.init(context, trained, trust=("a b",), python=sys.executable)
+
+
+@pytest.fixture
+def trained(context: Context, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline whose first step is a class of the project that keeps no column names."""
+    import joblib
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    (context.cwd / "double.py").write_text(OWN_STEP)
+    monkeypatch.syspath_prepend(context.cwd)
+    sys.modules.pop("double", None)
+    double = importlib.import_module("double")
+    frame = pd.DataFrame({"width": [1.0, 2.0, 3.0], "kind": ["a", "b", "a"]})
+    columns = make_column_transformer(("passthrough", ["twice"]), (OneHotEncoder(), ["kind"]))
+    model = make_pipeline(double.Double(), columns, LogisticRegression()).fit(frame, [1, 0, 0])
+    joblib.dump(model, context.cwd / "clicks.joblib")
+    return context.cwd / "clicks.joblib"
 
 
 def test_a_class_that_is_not_in_its_module_leaves_no_file(context: Context) -> None:

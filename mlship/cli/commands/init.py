@@ -43,6 +43,16 @@ def command(
             show_default=False,
         ),
     ] = "",
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            metavar="NAME",
+            help="A class or function of an installed package that the model file may load, such as package.module.Class; "
+            "once for each. Those of your own folder are found.",
+            show_default=False,
+        ),
+    ] = None,
     python: Python = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> Answer:
@@ -67,6 +77,7 @@ def command(
         name=name,
         data=call.path(data) if data else None,
         loader=loader,
+        trust=tuple(trust or ()),
         python=python,
         force=force,
         target=call.common.target,
