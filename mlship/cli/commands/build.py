@@ -40,4 +40,6 @@ def command(
 
     kept = call.path(context) if context else None
     result = build.build(call.context, call.where(), python=python, builder=builder.value, locked=locked, kept=kept)
-    return Answer(build_text(result, call.hint("deploy")), payloads.built(result), brief=result.content)
+    # deploy by itself takes the image of the builder that needs no engine
+    deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
+    return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)
