@@ -14,7 +14,7 @@ from mlship.config.starter import project_name, starter_text
 from mlship.disk import write_atomic
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
-from mlship.flows.gather import Gathered, gather
+from mlship.flows.gather import Gathered, gather, specs_of
 from mlship.flows.reports import inputs_line
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
@@ -57,6 +57,7 @@ def init(
     proposal = _proposal(context, model, loader, trust)
     _refuse_errors(model, proposal)
     project = _project(context, model, name, proposal, target or _default_target(context))
+    (spec,), _ = specs_of(project)
     learned = _learn(context, project, data, python)
     files = _files(project, learned.rows)
     _refuse_overwriting(context.cwd, files, force)
@@ -66,7 +67,7 @@ def init(
         file=context.cwd / FILE,
         written=tuple(files),
         kept=(),
-        model=_report(project, learned),
+        model=_report(project, spec, learned),
         findings=learned.findings,
     )
 
@@ -197,20 +198,19 @@ def _relative(model: Path, folder: Path) -> str:
         return str(model)
 
 
-def _report(project: Project, learned: Learned) -> ModelReport:
-    spec: ModelSpec | None = learned.gathered.specs[0] if learned.gathered else None
+def _report(project: Project, spec: ModelSpec, learned: Learned) -> ModelReport:
     model = project.models[0][1]
     loaded = learned.loaded
     return ModelReport(
         name=project.name,
-        framework=spec.framework if spec else model.framework or "",
+        framework=spec.framework,
         title=loaded.title if loaded else "",
         path=model.uri,
-        size=spec.size if spec else 0,
-        sha256=spec.sha256 if spec else "",
+        size=spec.size,
+        sha256=spec.sha256,
         inputs=inputs_line(loaded.signature) if loaded else "",
         sample=len(learned.rows),
         code=model.code,
         trust=model.trust,
-        versions=dict(spec.versions) if spec else {},
+        versions=dict(spec.versions),
     )

@@ -1,8 +1,8 @@
 """`python -m mlship.server.inspect`: loads a model in a locked-down process and tells what it is.
 
 stdin: one JSON object {"root", "manifest": text of a manifest with one model, "sample": [...] | null, "whole_table": bool,
-"memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples. stdout: one JSON object, an error as
-{"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
+"memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples. stdout: one JSON
+object, an error as {"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
 """
 
 from __future__ import annotations

@@ -87,6 +87,12 @@ def test_the_target_is_left_out_where_the_model_does_not_know_its_columns(contex
     ]
 
 
+def test_a_model_is_described_where_no_environment_is_found(context: Context, trained: Path) -> None:
+    made = init.init(context, trained)
+    assert made.model.framework == "sklearn" and made.model.size == trained.stat().st_size
+    assert [finding.code for finding in made.findings] == ["no-environment"]
+
+
 def test_a_class_of_a_package_can_be_trusted_from_the_first_command(context: Context, trained: Path) -> None:
     (context.cwd / "double.py").rename(context.cwd.parent / "double.py")
     with pytest.raises(FindingsError) as caught:
