@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
@@ -62,9 +62,9 @@ def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *,
             code="lock-drift",
         )
     new = _resolved(workplace, gathered, archive)
-    _refuse_other_versions(gathered, new.lock)
+    warnings = _version_warnings(gathered, new.lock)
     write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new.lock))
-    return new
+    return replace(new, findings=(*new.findings, *warnings))
 
 
 def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
@@ -97,13 +97,15 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
     return Locked(lock, tuple(news))
 
 
-def _refuse_other_versions(gathered: Gathered, lock: Lock) -> None:
-    """With a file of requirements the versions are only known now."""
+def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:
+    """With a file of requirements the versions are only known now. Raises FindingsError when one does not fit."""
     if gathered.environment.file is None:
-        return
+        return ()
     found = {wheel.name: wheel.version for wheel in lock.wheels}
-    findings = [
-        finding for spec in gathered.specs for finding in version_findings(spec.versions, found, gathered.environment.source)
-    ]
+    source = gathered.environment.source
+    findings = tuple(
+        finding for spec in gathered.specs for finding in version_findings(spec.versions, found, source, is_file=True)
+    )
     if any(finding.severity == "error" for finding in findings):
-        raise FindingsError(f"{gathered.environment.source} does not fit the model", findings)
+        raise FindingsError(f"{source} does not fit the model", findings)
+    return findings

@@ -98,23 +98,29 @@ def markers(python_version: str, platform: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def version_findings(recorded: Mapping[str, str], found: Mapping[str, str], source: str) -> tuple[Finding, ...]:
+def version_findings(
+    recorded: Mapping[str, str], found: Mapping[str, str], source: str, *, is_file: bool = False
+) -> tuple[Finding, ...]:
     """Where the versions that the model recorded differ from those that the image will have.
 
     recorded: distribution name -> version, as the model wrote them. found: normalised name -> version. source: where the
-    found ones come from, `.venv`. Another major or minor version is an error (formats of models change there), another
-    patch a warning; local tags such as `+cpu` do not count.
+    found ones come from, `.venv`; is_file: a file of requirements. Another major or minor version is an error (formats of
+    models change there), another patch a warning; local tags such as `+cpu` do not count.
     """
-    findings = (_version_finding(name, version, found.get(normalised(name)), source) for name, version in recorded.items())
+    findings = []
+    for name, version in recorded.items():
+        wish = f"{name}=={version}"
+        remedy = f"require {wish} there" if is_file else f"pip install {wish} there"
+        findings.append(_version_finding(name, version, found.get(normalised(name)), source, remedy))
     return tuple(finding for finding in findings if finding)
 
 
-def _version_finding(name: str, recorded: str, found: str | None, source: str) -> Finding | None:
+def _version_finding(name: str, recorded: str, found: str | None, source: str, remedy: str) -> Finding | None:
     if found is None:
         return Finding(
             f"the model was saved with {name} {recorded}; {source} has none",
             where=source,
-            fix=f"pip install {name}=={recorded}, or name the environment that trained the model with --python",
+            fix=f"{remedy}, or name the environment that trained the model with --python",
             code="missing-package",
         )
     versions = need("packaging.version")
@@ -123,17 +129,18 @@ def _version_finding(name: str, recorded: str, found: str | None, source: str) -
     except versions.InvalidVersion:
         before, now = None, None
     if before is None or now is None:
-        return None if recorded == found else _differs(name, recorded, found, source, is_patch=False)
+        return None if recorded == found else _differs(name, recorded, found, source, remedy, is_patch=False)
     if before.public == now.public:
         return None
-    return _differs(name, recorded, found, source, is_patch=(before.major, before.minor) == (now.major, now.minor))
+    is_patch = (before.major, before.minor) == (now.major, now.minor)
+    return _differs(name, recorded, found, source, remedy, is_patch=is_patch)
 
 
-def _differs(name: str, recorded: str, found: str, source: str, *, is_patch: bool) -> Finding:
+def _differs(name: str, recorded: str, found: str, source: str, remedy: str, *, is_patch: bool) -> Finding:
     return Finding(
         f"the model was saved with {name} {recorded}; {source} has {found}",
         where=source,
-        fix=f"pip install {name}=={recorded} there, or save the model again with {found}",
+        fix=f"{remedy}, or save the model again with {found}",
         severity="warning" if is_patch else "error",
         code="version-differs",
     )

@@ -115,6 +115,11 @@ def test_a_version_that_differs_says_both_and_what_to_do():
     )
 
 
+def test_a_file_of_requirements_is_corrected_and_not_installed_into():
+    (finding,) = version_findings({"scikit-learn": "1.5.2"}, {"scikit-learn": "1.9.1"}, "requirements.txt", is_file=True)
+    assert finding.fix == "require scikit-learn==1.5.2 there, or save the model again with 1.9.1"
+
+
 def test_a_recorded_package_that_is_absent_is_an_error():
     (finding,) = version_findings({"scikit_learn": "1.5.2"}, {}, ".venv")
     assert "the model was saved with scikit_learn 1.5.2; .venv has none" in str(finding)
