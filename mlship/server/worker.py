@@ -93,7 +93,8 @@ def _loaded(entry: Model, root: Path) -> ServedModel:
         import traceback
 
         trace = "".join(traceback.format_exception(error))[-log.TRACE :]
-        message = f"the model {entry.name} cannot be loaded: {type(error).__name__}: {error}"
+        reason = ": ".join(filter(None, (type(error).__name__, str(error))))
+        message = f"the model {entry.name} cannot be loaded: {reason}"
         raise LoadFailed({"model": entry.name, "error": type(error).__name__, "message": message, "trace": trace}) from None
 
 

@@ -7,6 +7,7 @@ command again converges, because every action can be repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from mlship.targets.verify import Verification, verify
 
 # A new release may take a moment to be the one that answers on the callers' path, after the platform said so.
 SETTLE_S = 15.0
+LOG_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,15 @@ class _Rollout:
                 break
             self.world.sleep(0.1)
         if not said.ok:
-            self._undo(action.kind, Outcome(False, said.cause, said.evidence))
+            self._undo(action.kind, Outcome(False, said.cause, (*said.evidence, *self._last_lines())))
         self.world.progress.step("verify", f"{of}: {said.text}")
         return said
+
+    def _last_lines(self) -> tuple[str, ...]:
+        """What the copy said last; nothing where its log cannot be read."""
+        with suppress(MlshipError):
+            return tuple(line.text for line in self.target.logs(self.release.id, LOG_LINES))
+        return ()
 
     def _commit(self, verification: Verification | None) -> None:
         deployment = self.plan.deployment
