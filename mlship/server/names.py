@@ -16,6 +16,7 @@ from typing import Literal
 from mlship.server.names_sklearn import NAMES as SKLEARN
 
 Name = tuple[str, str]
+MAX_NAME = 400  # characters
 Kind = Literal["unknown-name", "main-name", "dangerous-name", "code-name", "local-name"]
 
 
@@ -257,6 +258,11 @@ def normal(module: str, name: str) -> Name:
     """The name as Python 3 knows it; protocols 0 to 2 write Python 2's names of built-in modules."""
     module = _RENAMED.get(module, module)
     return module, _RENAMED_NAMES.get((module, name), name)
+
+
+def is_name(text: str) -> bool:
+    """True for what Python could have written: anything else is made to be read, or pasted, by whoever sees the refusal."""
+    return len(text) <= MAX_NAME and all(part.isidentifier() or part in ("<locals>", "<lambda>") for part in text.split("."))
 
 
 def dotted(name: Name) -> str:

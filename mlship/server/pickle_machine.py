@@ -296,6 +296,10 @@ class Machine:
 
     def refer(self, module: str, name: str) -> Global:
         pair = names.normal(module, name)
+        if not names.is_name(pair[0]) or not names.is_name(pair[1]):
+            raise Refused(
+                "it refers to what can be no name in Python: no training library writes such files", kind="hidden-name"
+            )
         self.found.names.setdefault(pair)
         return Global(pair)
 

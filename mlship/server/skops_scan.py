@@ -85,6 +85,8 @@ def referred(document: dict[str, Any]) -> set[names.Name]:
             found.add((str(content.get("module_path")), str(content.get("function"))))
         if node.get("__loader__") == "RandomGeneratorNode":
             found.add(("numpy.random", _bit_generator(node)))
+    if not all(names.is_name(part) for pair in found for part in pair):
+        raise Refused("it refers to what can be no name in Python", RESAVE, kind="hidden-name")
     return found
 
 
