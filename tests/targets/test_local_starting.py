@@ -7,7 +7,8 @@ import json
 import pytest
 
 from mlship.targets.local.protocol import ServerView
-from mlship.targets.local.starting import end_in_words, own_reason
+from mlship.targets.local.starting import end_in_words
+from mlship.targets.reason import own_reason
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from mlship.targets.base import Answer, Deployment, Outcome
 from mlship.targets.docker import spec
 from mlship.targets.docker.asking import READY, ask_inside, ask_published
 from mlship.targets.docker.engine import Container, Engine, NotThere
+from mlship.targets.reason import own_reason
 from mlship.units import Memory
 
 LOG_LINES = 8
@@ -108,11 +109,6 @@ class Fleet:
             if entry != live and (displaced or unknown or _is_staged(entry)):
                 self.engine.remove(entry.id)
 
-    def evidence(self, container: Container, last: Answer | None) -> tuple[str, ...]:
-        probe = (unready(last),) if last and last.status != 200 else ()
-        lines = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
-        return probe + lines
-
     def _address(self, deployment: Deployment) -> spec.Address:
         """As the settings say; without a YAML, where the service is now, or was last."""
         present = self.live() or next(iter(self.replicas()), None)
@@ -176,8 +172,12 @@ class Fleet:
                 return self._failed(self.engine.container(name) or container, last, deployment)
 
     def _failed(self, container: Container, last: Answer | None, deployment: Deployment) -> Outcome:
-        cause = ended(container) or f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
-        return Outcome(False, cause, self.evidence(container, last))
+        """The server's own reason first; the engine alone knows of memory. What a probe met in a dead copy tells nothing."""
+        said = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
+        killed = ended(container) if container.out_of_memory else ""
+        late = f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
+        probe = (unready(last),) if container.is_running and last else ()
+        return Outcome(False, killed or own_reason(said) or ended(container) or late, (*probe, *said))
 
     def _ask_inside(self, container: Container, wait_s: float) -> Answer:
         return ask_inside(self.engine, container, READY, wait_s)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from mlship.targets.base import Answer, Outcome
 from mlship.targets.local.asking import is_ready
 from mlship.targets.local.logs import tail
 from mlship.targets.local.protocol import HolderView, ServerView
+from mlship.targets.reason import own_reason
 
 PAUSE_S = 0.02
 PROBE_S = 0.5  # then the copy is looked at again: one that ended leaves its probe without an answer
@@ -54,18 +54,6 @@ def end_in_words(copy: ServerView) -> str:
     if code is not None and code < 0:
         return f"the server was killed by {signal.Signals(-code).name} (exit {128 - code})"
     return f"the server ended by itself (exit {code})"
-
-
-def own_reason(lines: Sequence[str]) -> str:
-    """What the server itself said last about why it does not start: its event `start_failed` (server/log.py)."""
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("event") == "start_failed":
-            return str(event.get("message", ""))
-    return ""
 
 
 def probe_evidence(said: Answer) -> str:
