@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import opened
+from mlship.flows.opening import Opened, opened
 from mlship.flows.results import Destroyed
 from mlship.targets.base import Action, Observed
 from mlship.targets.lease import held
@@ -12,7 +12,7 @@ from mlship.targets.lease import held
 
 def prepare(context: Context, where: Where) -> tuple[str, ...]:
     """What will go, one line each; empty when there is nothing."""
-    return what_goes(opened(context, where).target.observe())
+    return _what_goes(opened(context, where))
 
 
 def destroy(context: Context, where: Where) -> Destroyed:
@@ -20,7 +20,7 @@ def destroy(context: Context, where: Where) -> Destroyed:
     import time
 
     place = opened(context, where)
-    lines = what_goes(place.target.observe())
+    lines = _what_goes(place)
     with held(place.target.records, context.who, context.clock, time.sleep, context.progress) as lease:
         lease.check()
         outcome = place.target.apply(Action("destroy"), None)
@@ -33,6 +33,16 @@ def destroy(context: Context, where: Where) -> Destroyed:
             details=outcome.evidence,
         )
     return Destroyed(place.name, place.environment, place.target_name, (*lines, *outcome.notes))
+
+
+def _what_goes(place: Opened) -> tuple[str, ...]:
+    """Damaged records are no reason to stay: whoever destroys needs no history."""
+    try:
+        return what_goes(place.target.observe())
+    except MlshipError as error:
+        if error.code != "damaged-records":
+            raise
+        return (f"everything of {place.name}; its records cannot be read ({error.where})",)
 
 
 def what_goes(observed: Observed) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:
             plain.drain()
             raw.drain()
     except FileNotFoundError:
-        raise _bad(layer, "its blob is missing") from None
+        raise _bad(layer, "its blob is missing", fix="mlship build") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno in DISK:
             raise
@@ -301,11 +301,11 @@ class _Hashed(io.RawIOBase):
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def _bad(layer: Layer, why: str) -> MlshipError:
+def _bad(layer: Layer, why: str, fix: str = "delete the blob, then run mlship build again") -> MlshipError:
     return MlshipError(
         f"layer {layer.name or layer.diff_id} cannot be used: {why}",
         where=layer.blob.digest,
-        fix="delete the blob, then run mlship build again",
+        fix=fix,
         exit=Exit.BUILD_FAILED,
         code="bad-layer",
     )

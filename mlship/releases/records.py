@@ -65,7 +65,7 @@ def history_from_json(raw: bytes, where: str) -> History:
     try:
         document = json.loads(raw)
         schema = document["schema"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged(where) from None
     if not isinstance(schema, int) or schema > SCHEMA:
         raise MlshipError(
@@ -110,6 +110,6 @@ def damaged(where: str) -> MlshipError:
     return MlshipError(
         "the records cannot be read",
         where,
-        "restore the file from a backup; mlship does not guess what was live",
+        "restore them from a backup, or take everything away with mlship destroy; mlship does not guess what was live",
         code="damaged-records",
     )

@@ -248,3 +248,14 @@ def test_logs_of_nothing_are_an_error(context: Context) -> None:
         list(logs.logs(context, Where(name="fraud", target="fake")))
     deploy.deploy(context, prepared(context, 1))
     assert [line.text for line in logs.logs(context, Where())] == ["ready"]
+
+
+def test_destroy_needs_no_records_that_can_be_read(context: Context) -> None:
+    built(context, 1)
+    deploy.deploy(context, plan.prepare(context, Where(), image="churn"))
+    fake.WORLD.services[("churn", "")].documents.append(b"{")
+    with pytest.raises(MlshipError, match="take everything away with mlship destroy"):
+        status.status(context, Where())
+    assert destroy.prepare(context, Where()) == ("everything of churn; its records cannot be read (memory)",)
+    assert destroy.destroy(context, Where()).removed
+    assert fake.WORLD.services == {}

@@ -289,3 +289,16 @@ def test_a_plan_is_carried_out_although_a_killed_command_left_a_copy(service: Lo
     decided = plan("deploy", wanted(service, target, 2), target.observe())
     assert carry_out(target, decided).history.live == live_id(service)
     assert len(service.servers()) == 1
+
+
+def test_a_server_that_is_busy_for_a_while_is_no_change_of_the_world(service: LocalService) -> None:
+    deploy(service, 1)
+    target = service.open()
+    seen = target.observe()
+    for pid in service.servers():
+        os.kill(pid, signal.SIGSTOP)
+    busy = target.observe()
+    for pid in service.servers():
+        os.kill(pid, signal.SIGCONT)
+    assert (seen.serving, busy.serving) == (live_id(service), "")
+    assert seen.fingerprint == busy.fingerprint

@@ -117,7 +117,8 @@ class DockerTarget:
         replicas = tuple(self._replica(entry, history) for entry in containers if _counts(entry, history))
         seen = [
             history.generation if history else 0,
-            serving,
+            # Not whether it answers at this instant: a busy model is no change of the world.
+            serving or (live.labels[spec.RELEASE] if live else ""),
             sorted((entry.id, entry.is_running) for entry in containers),
             sorted(restorable),
         ]

@@ -164,5 +164,5 @@ def read_state(folder: Path) -> HolderView | None:
     try:
         document = json.loads((folder / STATE).read_bytes())
         return view_from_dict(document) if document["schema"] == SCHEMA else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

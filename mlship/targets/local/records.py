@@ -117,7 +117,7 @@ class LocalRecords:
         """None where there is none. A file that cannot be read counts as none: leases are only ever written whole."""
         try:
             document = json.loads(self._folder.lease.read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         if isinstance(document, dict) and document.get("schema", 0) > SCHEMA:
             raise MlshipError(

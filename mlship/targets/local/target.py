@@ -125,7 +125,8 @@ class LocalTarget:
         seen = [
             (history.generation, history.live) if history else None,
             running is not None,
-            serving,
+            # Not whether it answers at this instant: a busy model is no change of the world.
+            serving or (server.release if server else ""),
             # Not those that are on their way out, nor how they answer at this instant: no plan depends on it.
             sorted((copy.release, copy.state) for copy in (view.servers if view else ()) if copy.state != "draining"),
             view.kept_port if view else 0,
