@@ -22,12 +22,12 @@ from mlship.flows.reports import inputs_line, model_report
 from mlship.flows.results import Built, LayerReport
 from mlship.flows.training import compared_with_training
 from mlship.frameworks.base import Loaded, ModelSpec
-from mlship.image.apt import Archive, machine_archive
 from mlship.image.builder import BUILDER, write
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, serving_as_data
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.server_layer import server_digest
+from mlship.image.system.apt import Archive, machine_archive
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image
 from mlship.server.manifest import Signature, to_json

@@ -10,11 +10,11 @@ from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.frameworks.base import ModelSpec
 from mlship.frameworks.specs import model_spec
-from mlship.image.closure import version_findings
-from mlship.image.environment import TrainingEnvironment
-from mlship.image.find_environment import find_environment
-from mlship.image.indexes import Indexes, find_indexes
-from mlship.image.requirements_files import Requirements, requirements_of
+from mlship.image.packages.closure import version_findings
+from mlship.image.packages.environment import TrainingEnvironment
+from mlship.image.packages.find_environment import find_environment
+from mlship.image.packages.indexes import Indexes, find_indexes
+from mlship.image.packages.requirements_files import Requirements, requirements_of
 
 _MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 

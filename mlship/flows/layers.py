@@ -13,15 +13,15 @@ from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.locking import base_of
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
-from mlship.image.apt import Archive
-from mlship.image.base import glibc
 from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, folder_layer, scratch
-from mlship.image.closure import package_name, third_party
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
+from mlship.image.packages.closure import package_name, third_party
+from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
-from mlship.image.wheels import install, missing_from, server_packages, server_wheels, wheels_key
+from mlship.image.system.apt import Archive
+from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Layer
 from mlship.oci.rootfs import assemble, command

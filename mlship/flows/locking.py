@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered
-from mlship.image.apt import Archive
-from mlship.image.base import base_plan, glibc
-from mlship.image.closure import version_findings
 from mlship.image.lock import Lock
 from mlship.image.lock_file import NAME, locked_for, read_lock, with_lock, write_lock
+from mlship.image.packages.closure import version_findings
+from mlship.image.packages.resolve import lock as resolve
 from mlship.image.plan import BasePlan
-from mlship.image.resolve import lock as resolve
+from mlship.image.system.apt import Archive
+from mlship.image.system.base import base_plan, glibc
 from mlship.image.workplace import Workplace
 
 

@@ -16,8 +16,8 @@ from mlship.flows.opening import project_of
 from mlship.flows.training import load_in_training, staged
 from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
+from mlship.image.packages.wheels import server_wheels
 from mlship.image.plan import entrypoint
-from mlship.image.wheels import server_wheels
 from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command, Process
 from mlship.server.manifest import to_json

@@ -11,10 +11,10 @@ from typing import Any
 
 from mlship.disk import locked, write_atomic
 from mlship.errors import Exit, MlshipError
-from mlship.image.apt import Archive
-from mlship.image.base import base_entries, base_tree, runs_here
 from mlship.image.bytecode import Compiler, compile_imported
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
+from mlship.image.system.apt import Archive
+from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer

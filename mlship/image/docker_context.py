@@ -18,10 +18,10 @@ from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
 from mlship.image.dockerfile import DockerPlan, docker_context, file_modes
-from mlship.image.environment import normalised
-from mlship.image.indexes import Indexes, local_path
+from mlship.image.packages.environment import normalised
+from mlship.image.packages.indexes import Indexes, local_path
+from mlship.image.packages.uv_program import find_uv, uv_command, uv_platform
 from mlship.image.plan import Wheel
-from mlship.image.uv_program import find_uv, uv_command, uv_platform
 from mlship.progress import Progress
 from mlship.runner import Command, Runner
 

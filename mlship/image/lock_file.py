@@ -11,8 +11,8 @@ from typing import Any
 
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
-from mlship.image.addresses import without_credentials
 from mlship.image.lock import SCHEMA, Lock
+from mlship.image.packages.addresses import without_credentials
 from mlship.image.plan import SystemPackage, Wheel
 
 NAME = "mlship.lock"

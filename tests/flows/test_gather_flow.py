@@ -17,11 +17,11 @@ from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
 from mlship.home import Home
-from mlship.image.environment import Distribution, TrainingEnvironment
-from mlship.image.indexes import Indexes
 from mlship.image.lock import Lock
 from mlship.image.lock_file import write_lock
-from mlship.image.requirements_files import Requirements
+from mlship.image.packages.environment import Distribution, TrainingEnvironment
+from mlship.image.packages.indexes import Indexes
+from mlship.image.packages.requirements_files import Requirements
 from mlship.image.workplace import Workplace
 from mlship.progress import Silent
 from mlship.runner import LocalRunner

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zstandard
 
-from mlship.image.apt import AptSettings, Archive, Suite
+from mlship.image.system.apt import AptSettings, Archive, Suite
 from mlship.runner import Command, Result
 
 SIGNATURE = b"signed by the archive\n"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlship.home import Home
-from mlship.image.environment import Distribution, TrainingEnvironment, normalised
-from mlship.image.indexes import Indexes
+from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.indexes import Indexes
 from mlship.progress import Silent
 from mlship.runner import Command, Process, Result
 
@@ -22,7 +22,9 @@ def environment(*distributions: Distribution, source: str = ".venv", version: st
     )
 
 
-def dist(name: str, version: str = "1.0", *, modules: str | None = None, requires: tuple[str, ...] = (), **more) -> Distribution:
+def dist(
+    name: str, version: str = "1.0", *, modules: str | None = None, requires: tuple[str, ...] = (), **more
+) -> Distribution:
     names = tuple((modules if modules is not None else name.replace("-", "_")).split())
     return Distribution(name, version, names, requires, **more)
 

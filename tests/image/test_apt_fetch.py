@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mlship.errors import Exit, MlshipError
-from mlship.image.apt import AptSettings
-from mlship.image.apt_fetch import TRIES, Fetcher, Wanted
+from mlship.image.system.apt import AptSettings
+from mlship.image.system.apt_fetch import TRIES, Fetcher, Wanted
 from mlship.progress import Silent
 
 CONTENT = bytes(range(256)) * 400

@@ -7,9 +7,9 @@ import pytest
 from made_archive import SIGNATURE, Gpgv, MadeArchive
 
 from mlship.errors import Exit, MlshipError
-from mlship.image.apt import AptSettings, Suite
-from mlship.image.apt_fetch import Fetcher
-from mlship.image.apt_index import Catalogue, Packages, verified
+from mlship.image.system.apt import AptSettings, Suite
+from mlship.image.system.apt_fetch import Fetcher
+from mlship.image.system.apt_index import Catalogue, Packages, verified
 from mlship.progress import Silent
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -1,8 +1,8 @@
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.image.apt_index import Distribution, Packages
-from mlship.image.apt_resolve import relations, resolve
+from mlship.image.system.apt_index import Distribution, Packages
+from mlship.image.system.apt_resolve import relations, resolve
 
 
 def distribution(*stanzas: str) -> Distribution:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.image.apt import (
+from mlship.image.system.apt import (
     AptSettings,
     apt_settings,
     deb822_sources,

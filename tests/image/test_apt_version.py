@@ -1,6 +1,6 @@
 import pytest
 
-from mlship.image.apt_version import Version
+from mlship.image.system.apt_version import Version
 
 # From dpkg's own tests (lib/dpkg/t/t-version.c) and versions that Debian really had.
 ASCENDING = [

@@ -1,6 +1,6 @@
 import pytest
 
-from mlship.image import base_files
+from mlship.image.system import base_files
 
 PYTHON = "usr/bin/python3.11"
 

@@ -8,8 +8,8 @@ from made_archive import Gpgv, Link, MadeArchive
 
 from mlship.errors import MlshipError
 from mlship.home import Home
-from mlship.image import base
 from mlship.image.builder import base_layer
+from mlship.image.system import base
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import tar
 from mlship.progress import Silent
@@ -181,7 +181,7 @@ def test_nothing_is_left_behind_when_a_base_fails(made, workplace):
 
 
 def base_suite(uri: str):
-    from mlship.image.apt import Suite
+    from mlship.image.system.apt import Suite
 
     return Suite(uri, "bookworm", ("main",))
 

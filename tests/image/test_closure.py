@@ -3,7 +3,7 @@ from __future__ import annotations
 from pytest import mark
 from requirements_fakes import dist, environment
 
-from mlship.image.closure import closure, owners, package_name, third_party, version_findings
+from mlship.image.packages.closure import closure, owners, package_name, third_party, version_findings
 
 JOBLIB = dist("joblib", "1.4.2")
 NUMPY = dist("numpy", "2.1.0")

@@ -2,7 +2,7 @@ import pytest
 from made_archive import Link, make_deb
 
 from mlship.errors import MlshipError
-from mlship.image import deb
+from mlship.image.system import deb
 
 CONTROL = {"Package": "zlib1g", "Version": "1:1.2.13", "Description": "library"}
 

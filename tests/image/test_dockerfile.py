@@ -10,7 +10,7 @@ from requirements_fakes import FakeRunner, workplace
 from mlship.errors import Exit, MlshipError
 from mlship.image.docker_context import build_with_docker, docker_with_buildkit, local_wheels, uv_for, uv_toml, write_context
 from mlship.image.dockerfile import DockerPlan, docker_context, dockerfile, file_modes, folder_plan
-from mlship.image.indexes import Indexes, Source
+from mlship.image.packages.indexes import Indexes, Source
 from mlship.image.plan import ImageConfig, LayerFile, LayerPlan, Wheel
 from mlship.runner import Result
 

@@ -8,8 +8,8 @@ from pytest import fixture, mark, raises
 from requirements_fakes import FakeRunner, NoRunner, probe_answer
 
 from mlship.errors import MlshipError
-from mlship.image.find_environment import find_environment
-from mlship.image.interpreter import ask_interpreter, folder_modules
+from mlship.image.packages.find_environment import find_environment
+from mlship.image.packages.interpreter import ask_interpreter, folder_modules
 from mlship.runner import LocalRunner, Result
 
 SKLEARN = {"name": "scikit-learn", "version": "1.5.2", "modules": ["sklearn"]}
@@ -283,6 +283,6 @@ def test_a_real_interpreter_tells_its_packages():
                                        ("a-1.dist-info/RECORD", None), ("../../bin/x", None), ("a.libs/z.so", None),
                                        ("__pycache__/six.pyc", None), ("my-data/x.py", None), ("x.pth", None)])  # fmt: skip
 def test_paths_of_a_record_tell_the_import_name(path, module):
-    from mlship.image.probe import top_level
+    from mlship.image.packages.probe import top_level
 
     assert top_level(path) == module

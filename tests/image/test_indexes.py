@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pytest import fixture, mark
 
-from mlship.image.addresses import has_credentials, masked, without_credentials
-from mlship.image.indexes import find_indexes
+from mlship.image.packages.addresses import has_credentials, masked, without_credentials
+from mlship.image.packages.indexes import find_indexes
 
 SECRET = "s3cr3t"
 

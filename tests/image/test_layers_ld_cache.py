@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlship.image import elf
-from mlship.image.ld_cache import ld_cache
+from mlship.image.system import elf
+from mlship.image.system.ld_cache import ld_cache
 
 TRIPLET = "usr/lib/x86_64-linux-gnu"
 

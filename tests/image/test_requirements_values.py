@@ -7,9 +7,9 @@ from pytest import fixture, mark, raises
 from requirements_fakes import dist, environment
 
 from mlship.errors import MlshipError
-from mlship.image.environment import TrainingEnvironment
-from mlship.image.requirements_files import requirements_of, tree_digest
-from mlship.image.requirements_lines import included_files, local_folders
+from mlship.image.packages.environment import TrainingEnvironment
+from mlship.image.packages.requirements_files import requirements_of, tree_digest
+from mlship.image.packages.requirements_lines import included_files, local_folders
 
 NUMPY = dist("numpy", "2.1.0")
 SKLEARN = dist("scikit-learn", "1.5.2", modules="sklearn", requires=("numpy",))

@@ -7,11 +7,11 @@ from pytest import fixture, mark, raises
 from requirements_fakes import FakeRunner, NoRunner, dist, environment, workplace
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.image.indexes import Indexes, Source
-from mlship.image.requirements_files import Requirements, requirements_of
-from mlship.image.resolve import lock
-from mlship.image.uv_program import uv_platform, wheel_tags
-from mlship.image.wheel_choice import best_wheel, resolved_packages
+from mlship.image.packages.indexes import Indexes, Source
+from mlship.image.packages.requirements_files import Requirements, requirements_of
+from mlship.image.packages.resolve import lock
+from mlship.image.packages.uv_program import uv_platform, wheel_tags
+from mlship.image.packages.wheel_choice import best_wheel, resolved_packages
 from mlship.runner import Result
 
 TAGS = wheel_tags("3.11", "linux/amd64", "2.36")

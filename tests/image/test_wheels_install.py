@@ -8,9 +8,9 @@ from pytest import fixture, mark, raises
 from requirements_fakes import FakeRunner, NoRunner, workplace
 
 from mlship.errors import Exit, MlshipError
-from mlship.image.installed_tree import normalise
+from mlship.image.packages.installed_tree import normalise
+from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.plan import Wheel
-from mlship.image.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.runner import Result
 
 HASH = "c" * 64

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.home import Home
-from mlship.image import apt, base, builder, installed_tree
+from mlship.image import builder
+from mlship.image.packages import installed_tree
 from mlship.image.plan import PACKAGES, BasePlan, ImageConfig, entrypoint
+from mlship.image.system import apt, base
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image, Layer
 from mlship.progress import Silent

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlship.image.indexes import find_indexes
-from mlship.image.uv_program import uv_command
+from mlship.image.packages.indexes import find_indexes
+from mlship.image.packages.uv_program import uv_command
 from mlship.runner import LocalRunner
 
 ROOT = Path(__file__).parent.parent.parent

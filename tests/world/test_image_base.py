@@ -16,9 +16,10 @@ import pytest
 from made_base import made_base, workplace
 
 from mlship.errors import MlshipError
-from mlship.image import apt, base, builder, deb
-from mlship.image.apt_index import verified
-from mlship.image.apt_version import Version
+from mlship.image import builder
+from mlship.image.system import apt, base, deb
+from mlship.image.system.apt_index import verified
+from mlship.image.system.apt_version import Version
 from mlship.oci import rootfs
 from mlship.runner import LocalRunner
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from pytest import fixture, mark
 
 from mlship.home import Home
-from mlship.image.apt import machine_archive
-from mlship.image.base import base_plan, base_tree, glibc
 from mlship.image.docker_context import build_with_docker
 from mlship.image.dockerfile import DockerPlan
-from mlship.image.environment import TrainingEnvironment
-from mlship.image.indexes import find_indexes
+from mlship.image.packages.environment import TrainingEnvironment
+from mlship.image.packages.indexes import find_indexes
+from mlship.image.packages.requirements_files import requirements_of
+from mlship.image.packages.resolve import lock
 from mlship.image.plan import CODE, ImageConfig, LayerFile, LayerPlan, entrypoint
-from mlship.image.requirements_files import requirements_of
-from mlship.image.resolve import lock
+from mlship.image.system.apt import machine_archive
+from mlship.image.system.base import base_plan, base_tree, glibc
 from mlship.image.workplace import Workplace
 from mlship.progress import Silent
 from mlship.runner import LocalRunner

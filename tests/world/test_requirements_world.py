@@ -17,13 +17,13 @@ from pytest import fixture, mark, raises
 
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
-from mlship.image.find_environment import find_environment
-from mlship.image.indexes import find_indexes
 from mlship.image.lock import Lock
 from mlship.image.lock_file import read_lock, write_lock
-from mlship.image.requirements_files import requirements_of
-from mlship.image.resolve import lock
-from mlship.image.wheels import install, missing_from, server_wheels
+from mlship.image.packages.find_environment import find_environment
+from mlship.image.packages.indexes import find_indexes
+from mlship.image.packages.requirements_files import requirements_of
+from mlship.image.packages.resolve import lock
+from mlship.image.packages.wheels import install, missing_from, server_wheels
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from mlship.errors import Finding, MlshipError
 from mlship.flows.doctor.ground import Ground
-from mlship.image.apt import Archive, Suite, machine_archive, without_credentials
-from mlship.image.apt_fetch import Fetcher
-from mlship.image.apt_index import verified
+from mlship.image.system.apt import Archive, Suite, machine_archive, without_credentials
+from mlship.image.system.apt_fetch import Fetcher
+from mlship.image.system.apt_index import verified
 
 WITHOUT_APT = (
     "install gpgv and debian-archive-keyring, and set build.mirror in mlship.yaml to a Debian mirror that you may use, "

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from mlship.errors import Finding, MlshipError
 from mlship.flows.doctor.ground import Ground
-from mlship.image.indexes import Indexes, find_indexes
-from mlship.image.uv_program import uv_command
+from mlship.image.packages.indexes import Indexes, find_indexes
+from mlship.image.packages.uv_program import uv_command
 
 # A small package that every image contains.
 ASKED_FOR = b"orjson\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlship.errors import Finding, MlshipError, Severity
 from mlship.flows.doctor.ground import Ground
-from mlship.image.find_environment import find_environment
+from mlship.image.packages.find_environment import find_environment
 
 
 def check(ground: Ground) -> Iterator[Finding]:

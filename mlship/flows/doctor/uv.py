@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlship.errors import Finding, MlshipError
 from mlship.flows.doctor.ground import Ground
-from mlship.image.uv_program import find_uv
+from mlship.image.packages.uv_program import find_uv
 from mlship.runner import Command
 
 

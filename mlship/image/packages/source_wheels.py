@@ -11,11 +11,11 @@ from pathlib import Path
 from mlship.disk import locked, scratch_folder, write_atomic
 from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
-from mlship.image.environment import normalised
-from mlship.image.indexes import Indexes
+from mlship.image.packages.environment import normalised
+from mlship.image.packages.indexes import Indexes
+from mlship.image.packages.requirements_files import tree_digest
+from mlship.image.packages.uv_program import uv_command
 from mlship.image.plan import Wheel
-from mlship.image.requirements_files import tree_digest
-from mlship.image.uv_program import uv_command
 from mlship.progress import Progress
 from mlship.runner import Runner
 

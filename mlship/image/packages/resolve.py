@@ -10,14 +10,14 @@ from pathlib import Path
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
-from mlship.image.environment import normalised
-from mlship.image.indexes import Indexes
-from mlship.image.interpreter import folder_modules
+from mlship.image.packages.environment import normalised
+from mlship.image.packages.indexes import Indexes
+from mlship.image.packages.interpreter import folder_modules
+from mlship.image.packages.requirements_files import Requirements
+from mlship.image.packages.source_wheels import Workshop, wheel_from_source
+from mlship.image.packages.uv_program import uv_command, uv_platform, wheel_tags
+from mlship.image.packages.wheel_choice import Resolved, fits, resolved_packages
 from mlship.image.plan import Wheel
-from mlship.image.requirements_files import Requirements
-from mlship.image.source_wheels import Workshop, wheel_from_source
-from mlship.image.uv_program import uv_command, uv_platform, wheel_tags
-from mlship.image.wheel_choice import Resolved, fits, resolved_packages
 from mlship.progress import Progress
 from mlship.runner import Command, Result, Runner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlship.errors import MlshipError, need
-from mlship.image.indexes import Indexes
+from mlship.image.packages.indexes import Indexes
 from mlship.runner import Command
 
 # glibc versions (minor of 2.x) that uv knows as `x86_64-manylinux_2_36` and the like (uv 0.9, --python-platform)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.errors import MlshipError
-from mlship.image.closure import owners, package_name, third_party
-from mlship.image.environment import TrainingEnvironment
-from mlship.image.interpreter import ask_interpreter
-from mlship.image.python_version import python_of_file
+from mlship.image.packages.closure import owners, package_name, third_party
+from mlship.image.packages.environment import TrainingEnvironment
+from mlship.image.packages.interpreter import ask_interpreter
+from mlship.image.packages.python_version import python_of_file
 from mlship.runner import Runner
 
 # In the order of how exactly they say what was installed.

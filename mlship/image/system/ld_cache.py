@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cmp_to_key
 from pathlib import Path
 
-from mlship.image import elf
+from mlship.image.system import elf
 
 # _DL_CACHE_DEFAULT_ID: FLAG_ELF_LIBC6 with FLAG_X8664_LIB64 or FLAG_AARCH64_LIB64
 _FLAGS = {elf.X86_64: 0x0303, elf.AARCH64: 0x0A03}

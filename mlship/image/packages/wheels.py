@@ -12,11 +12,11 @@ from pathlib import Path
 from mlship.disk import locked, scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
-from mlship.image.indexes import Indexes
-from mlship.image.installed_tree import normalise
+from mlship.image.packages.indexes import Indexes
+from mlship.image.packages.installed_tree import normalise
+from mlship.image.packages.source_wheels import Workshop, restored
+from mlship.image.packages.uv_program import uv_command, uv_platform
 from mlship.image.plan import Wheel
-from mlship.image.source_wheels import Workshop, restored
-from mlship.image.uv_program import uv_command, uv_platform
 from mlship.progress import Progress
 from mlship.runner import Runner
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.errors import Finding
-from mlship.image.pip_settings import Told
+from mlship.image.packages.pip_settings import Told
 
 # variable -> the setting that it stands for, and how a list is written in it
 VARIABLES = {

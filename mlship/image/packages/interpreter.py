@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mlship.errors import MlshipError
-from mlship.image.addresses import without_credentials
-from mlship.image.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.addresses import without_credentials
+from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
 from mlship.runner import Command, Result, Runner
 
 OLDEST = (3, 8)
@@ -26,7 +26,7 @@ def ask_interpreter(python: Path, source: str, runner: Runner) -> TrainingEnviro
 
     Raises MlshipError where it does not start, is older than 3.8, or is not CPython.
     """
-    program = resources.files("mlship.image").joinpath("probe.py").read_text(encoding="utf-8")
+    program = resources.files("mlship.image.packages").joinpath("probe.py").read_text(encoding="utf-8")
     result = _run(python, ("-I", "-c", program), source, runner)
     answer = _answer(result) if result.ok else None
     if answer is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mlship.errors import Finding, need
-from mlship.image.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
 
 # Import names whose package is called otherwise, for the hints in errors: the ones that models use most.
 _PACKAGE_NAMES = {

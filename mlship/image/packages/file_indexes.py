@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mlship.image.pip_settings import Told
-from mlship.image.python_version import read_toml, table
-from mlship.image.requirements_lines import included_files, option_lines
+from mlship.image.packages.pip_settings import Told
+from mlship.image.packages.python_version import read_toml, table
+from mlship.image.packages.requirements_lines import included_files, option_lines
 
 _OPTIONS = {"-i": "index-url", "--index-url": "index-url", "--extra-index-url": "extra-index-url", "-f": "find-links",
             "--find-links": "find-links", "--trusted-host": "trusted-host"}  # fmt: skip

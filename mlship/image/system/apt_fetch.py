@@ -18,7 +18,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from mlship.disk import sync_folder, write_atomic
 from mlship.errors import Exit, MlshipError, need
-from mlship.image.apt import AptSettings, without_credentials
+from mlship.image.system.apt import AptSettings, without_credentials
 from mlship.progress import Progress
 
 TRIES = 4

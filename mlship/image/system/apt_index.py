@@ -19,9 +19,9 @@ from pathlib import Path
 
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
-from mlship.image.apt import Archive, Suite, without_credentials
-from mlship.image.apt_fetch import Fetcher, Wanted
-from mlship.image.apt_version import Version
+from mlship.image.system.apt import Archive, Suite, without_credentials
+from mlship.image.system.apt_fetch import Fetcher, Wanted
+from mlship.image.system.apt_version import Version
 from mlship.progress import Progress
 from mlship.runner import Command, Runner
 

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
-from mlship.image import base_files, deb
-from mlship.image.apt import AptSettings, Archive, without_credentials
-from mlship.image.apt_fetch import Fetcher, Wanted
-from mlship.image.apt_index import Catalogue, Distribution, Package
-from mlship.image.apt_resolve import resolve
 from mlship.image.bytecode import compile_files
-from mlship.image.ld_cache import ld_cache
 from mlship.image.plan import BasePlan, SystemPackage
+from mlship.image.system import base_files, deb
+from mlship.image.system.apt import AptSettings, Archive, without_credentials
+from mlship.image.system.apt_fetch import Fetcher, Wanted
+from mlship.image.system.apt_index import Catalogue, Distribution, Package
+from mlship.image.system.apt_resolve import resolve
+from mlship.image.system.ld_cache import ld_cache
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
 from mlship.oci.layout import disk_errors

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlship.errors import Finding
-from mlship.image.addresses import masked
-from mlship.image.file_indexes import file_settings
-from mlship.image.pip_settings import Told, pip_settings
-from mlship.image.uv_settings import uv_settings
+from mlship.image.packages.addresses import masked
+from mlship.image.packages.file_indexes import file_settings
+from mlship.image.packages.pip_settings import Told, pip_settings
+from mlship.image.packages.uv_settings import uv_settings
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _PLACES = ("extra index", "find-links")  # kinds whose values may be folders

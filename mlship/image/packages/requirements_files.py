@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mlship.errors import Finding, MlshipError, need
-from mlship.image.addresses import without_credentials
-from mlship.image.closure import ALWAYS, Closure, closure
-from mlship.image.conda_file import conda_requirements
-from mlship.image.environment import Distribution, TrainingEnvironment, normalised
-from mlship.image.python_version import read_text, read_toml, table
-from mlship.image.requirements_lines import included_files, local_folders
+from mlship.image.packages.addresses import without_credentials
+from mlship.image.packages.closure import ALWAYS, Closure, closure
+from mlship.image.packages.conda_file import conda_requirements
+from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.python_version import read_text, read_toml, table
+from mlship.image.packages.requirements_lines import included_files, local_folders
 
 
 @dataclass(frozen=True)

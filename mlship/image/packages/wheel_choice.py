@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mlship.errors import need
-from mlship.image.addresses import without_credentials
-from mlship.image.environment import normalised
+from mlship.image.packages.addresses import without_credentials
+from mlship.image.packages.environment import normalised
 
 
 @dataclass(frozen=True)

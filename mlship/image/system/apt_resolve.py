@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mlship.errors import MlshipError
-from mlship.image.apt_index import Distribution, Package
-from mlship.image.apt_version import Version
+from mlship.image.system.apt_index import Distribution, Package
+from mlship.image.system.apt_version import Version
 
 # Needed by maintainer scripts and by people at a shell, neither of which an image has.
 SCRIPT_ONLY = frozenset({

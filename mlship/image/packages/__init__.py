@@ -1,0 +1,1 @@
+"""The Python half of an image: training environment, indexes, resolution, wheels."""
