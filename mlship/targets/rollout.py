@@ -18,6 +18,7 @@ from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release
 from mlship.targets.base import Action, Outcome, Target
 from mlship.targets.lease import HeldLease, held
+from mlship.targets.log_text import readable
 from mlship.targets.plan import DeployPlan
 from mlship.targets.verify import Verification, verify
 
@@ -193,7 +194,7 @@ class _Rollout:
             fix=fix,
             exit=exit,
             code="not-restored" if exit is Exit.NOT_RESTORED else "verify-failed",
-            details=evidence,
+            details=readable(evidence),
         )
 
     def _entry(self, action: EntryAction, verification: Verification | None, why: str = "") -> Entry:
