@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import venv
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from story import Story
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,28 @@ def engine() -> Iterator[Any]:
         pytest.skip(reason)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The virtual environment of a data scientist: it knows nothing of mlship."""
+    folder = tmp_path_factory.mktemp("laboratory") / "venv"
+    venv.create(folder, with_pip=True, symlinks=True)
+    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-qq", "scikit-learn", "pandas", "skops"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def story_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all stories: base and packages are made once."""
+    return tmp_path_factory.mktemp("stories") / "mlship"
+
+
+@pytest.fixture
+def story(laboratory: Path, story_home: Path, tmp_path: Path) -> Story:
+    """An empty project folder, with the laboratory's environment active."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return Story(
+        folder, laboratory / "bin" / "python", {**os.environ, "VIRTUAL_ENV": str(laboratory), "MLSHIP_HOME": str(story_home)}
+    )
