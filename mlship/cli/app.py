@@ -13,7 +13,11 @@ def main() -> None:
     """The console script."""
     # what is kept under mlship's home is run later: whatever the user's mask, nobody else may write there
     os.umask(os.umask(0o022) | 0o022)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while the command was being loaded, or after its end
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
 
 
 def run(argv: list[str]) -> int:

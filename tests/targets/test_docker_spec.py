@@ -115,6 +115,13 @@ def test_the_keeper_reaches_the_volume_and_nothing_else() -> None:
     assert body["StdinOnce"] is True
 
 
+@pytest.mark.parametrize("origin", [None, {"boot": "b", "pid": 7}])
+def test_a_keeper_tells_whose_it_is(origin: dict[str, Any] | None) -> None:
+    body = spec.keeper_body(spec.Scope("churn"), "sha256:1", "/usr/bin/python3.11", origin)
+    assert spec.origin_of(body["Labels"]) == origin
+    assert spec.origin_of({spec.ORIGIN: "no JSON"}) is None
+
+
 @pytest.mark.parametrize(
     ("host", "reachable", "url"),
     [

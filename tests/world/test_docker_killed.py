@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from typing import Any
 import pytest
 from docker_standin import standin_image
 from test_docker_contract import clean, free_port
+
+from mlship.targets.docker.engine import connect
+from mlship.targets.docker.holder import origin
+from mlship.targets.docker.spec import Scope, keeper_body
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
@@ -93,5 +98,24 @@ def test_a_killed_deploy_run_again_converges_without_orphans(engine: Any, tmp_pa
         print(dict(caller.got), f"deploy {whole_s:.2f} s")
         assert set(caller.got) == {'{"predictions": [1]}', '{"predictions": [2]}', "nothing"}
         assert len(engine.volumes.list(filters=label)) == 1
+    finally:
+        clean(engine, PROJECT)
+
+
+def test_a_keeper_that_was_never_started_goes_with_the_next_deploy(engine: Any, tmp_path: Path) -> None:
+    """Its command was killed between making it and starting it; the engine would keep it for ever."""
+    scope = Scope(PROJECT)
+    try:
+        content = standin_image(engine, PROJECT, 1)
+        image = engine.images.list(filters={"label": f"mlship.content={content}"})[0].id
+        here = origin()
+        assert here is not None
+        made = connect(os.environ)
+        for name, made_by in (("dead", {**here, "started": "1"}), ("alive", here)):
+            made.create(scope.container(name, "keeper"), keeper_body(scope, image, "/usr/bin/python3", made_by))
+        finished(deploy(tmp_path, free_port(), 1, content))
+        label = {"label": [f"mlship.project={PROJECT}", "mlship.role=keeper"], "status": "created"}
+        left = [entry.name for entry in engine.containers.list(all=True, filters=label, ignore_removed=True)]
+        assert left == [scope.container("alive", "keeper")]
     finally:
         clean(engine, PROJECT)

@@ -12,6 +12,7 @@ from mlship.targets.base import Answer, Deployment, Outcome
 from mlship.targets.docker import spec
 from mlship.targets.docker.asking import READY, ask_inside, ask_published
 from mlship.targets.docker.engine import Container, Engine, NotThere
+from mlship.targets.docker.holder import is_dead
 from mlship.targets.reason import own_reason
 from mlship.units import Memory
 
@@ -108,6 +109,17 @@ class Fleet:
             unknown = entry.labels[spec.RELEASE] not in known
             if entry != live and (displaced or unknown or _is_staged(entry)):
                 self.engine.remove(entry.id)
+        for keeper in self._abandoned_keepers():
+            self.engine.remove(keeper.id)
+
+    def _abandoned_keepers(self) -> list[Container]:
+        """Those of commands that were killed before they could start them; any other ends with its command."""
+        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=keeper"])
+        return [
+            entry
+            for entry in found
+            if self.scope.owns(entry.labels) and entry.state == "created" and is_dead(spec.origin_of(entry.labels))
+        ]
 
     def _address(self, deployment: Deployment) -> spec.Address:
         """As the settings say; without a YAML, where the service is now, or was last."""

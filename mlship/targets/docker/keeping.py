@@ -9,6 +9,7 @@ from typing import Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.docker.engine import Engine, EngineImage
+from mlship.targets.docker.holder import origin
 from mlship.targets.docker.spec import Scope, keeper_body
 from mlship.targets.docker.stream import Broken, Conversation
 
@@ -72,7 +73,7 @@ class Keeper:
         engine, image = self._engine(), self._image()
         self.image = image.id
         name = self._scope.container(secrets.token_hex(4), "keeper")  # one a command: several may read at once
-        self._container = engine.create(name, keeper_body(self._scope, image.id, image.python))
+        self._container = engine.create(name, keeper_body(self._scope, image.id, image.python, origin()))
         try:
             self._talk = engine.converse(self._container, ANSWER_TIMEOUT_S)
         except MlshipError:

@@ -16,6 +16,7 @@ from mlship.oci.layout import short
 from mlship.targets.base import Deployment
 
 PROJECT, ENVIRONMENT, RELEASE, ROLE, SPEC = "mlship.project", "mlship.env", "mlship.release", "mlship.role", "mlship.spec"
+ORIGIN = "mlship.origin"
 Role = Literal["replica", "staged", "keeper"]
 
 USER = "65532:65532"
@@ -120,9 +121,10 @@ def spec_of(body: Mapping[str, Any]) -> str:
     return str(body["Labels"][SPEC])
 
 
-def keeper_body(scope: Scope, image: str, python: str) -> dict[str, Any]:
+def keeper_body(scope: Scope, image: str, python: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The one-off container that owns the records. image: any image of ours on the engine; python: its interpreter.
 
+    origin: the process that it works for (holder.py); one that was never started because that process was killed is told by it.
     Root inside, because the volume's files are root's, with no capability and no network. It ends with the connection.
     """
     return {
@@ -132,7 +134,7 @@ def keeper_body(scope: Scope, image: str, python: str) -> dict[str, Any]:
         "Cmd": ["serve", STATE],
         "User": "0:0",
         "Env": [f"PYTHONPATH={LIBRARY}", "PYTHONDONTWRITEBYTECODE=1"],
-        "Labels": scope.labels("keeper"),
+        "Labels": {**scope.labels("keeper"), **({ORIGIN: json.dumps(origin, sort_keys=True)} if origin else {})},
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdin": True,
         "AttachStdout": True,
@@ -200,6 +202,14 @@ def _environment(deployment: Deployment) -> list[str]:
         "MLSHIP_DRAIN_TIMEOUT_S": str(int(deployment.request_timeout_s) + DRAIN_MARGIN_S),
     }
     return [f"{name}={text}" for name, text in sorted({**given, **own}.items())]
+
+
+def origin_of(labels: Mapping[str, str]) -> Any:
+    """The process that a keeper was made by, as holder.py tells it; None where the label is missing or nonsense."""
+    try:
+        return json.loads(labels.get(ORIGIN, ""))
+    except ValueError:
+        return None
 
 
 def _confinement(memory: int, pids: int) -> dict[str, Any]:
