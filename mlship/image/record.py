@@ -66,7 +66,7 @@ class BuildRecords:
 
     def write(self, record: BuildRecord) -> None:
         """The record first, then the pointer from its inputs: a killed build leaves no pointer to nothing."""
-        raw = json.dumps(asdict(record), sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+        raw = json.dumps(asdict(record), indent=1, ensure_ascii=False).encode() + b"\n"
         write_atomic(self._record(record.content), raw)
         write_atomic(self._pointer(record.inputs), record.content.encode())
 

@@ -57,7 +57,7 @@ class LeaseLost(MlshipError):
 def history_to_json(history: History, mlship: str) -> bytes:
     """mlship: the version that writes, so that an older reader can name it."""
     document = {"schema": SCHEMA, "mlship": mlship, **asdict(history)}
-    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def history_from_json(raw: bytes, where: str) -> History:
