@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,12 +11,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mlship.errors import Exit, MlshipError
+
 SCRATCH = ".mlship-scratch-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """What the disk refuses becomes a message; any other error stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
+        raise MlshipError(
+            f"nothing more can be written below {place}: {error.strerror}",
+            where=str(error.filename or place),
+            fix=f"{remedy}, or set MLSHIP_HOME to another disk; nothing half-written is kept",
+            exit=Exit.BUILD_FAILED,
+            code="disk",
+        ) from None
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replaces the file in one step that survives a power cut: temporary file, fsync, rename, fsync of the folder."""
-    with scratch_file(path.parent) as temporary:
+    """Replaces the file in one step that survives a power cut: temporary file, fsync, rename, fsync of the folder.
+
+    Raises MlshipError when the disk refuses; what was there before is there still.
+    """
+    with disk_errors(path.parent), scratch_file(path.parent) as temporary:
         with temporary.open("wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
@@ -37,8 +63,10 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on the file; waits for whoever has it. The kernel frees it when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -84,10 +112,12 @@ def sweep(folder: Path) -> None:
 
 def _owned(folder: Path, make: Callable[[], Path]) -> tuple[int, Path]:
     """Makes a file or folder and locks it; again when somebody swept it up in between. The handle keeps the lock."""
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
     while True:
-        path = make()
+        with disk_errors(folder):
+            path = make()
         with suppress(FileNotFoundError):
             handle = os.open(path, os.O_RDONLY)
             fcntl.flock(handle, fcntl.LOCK_EX)

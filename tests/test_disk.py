@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mlship.disk import SCRATCH, scratch_file, scratch_folder, sweep, write_atomic
+from mlship.disk import SCRATCH, disk_errors, locked, scratch_file, scratch_folder, sweep, write_atomic
+from mlship.errors import MlshipError
 
 KILLED = """
 import os, signal, sys
@@ -74,3 +76,21 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_atomic(tmp_path / "file", "text")  # type: ignore[arg-type]
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("act", [lambda path: write_atomic(path, b""), lambda path: locked(path).__enter__()])
+def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path, act: Callable[[Path], object]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(MlshipError, match="nothing more can be written below") as failed:
+        act(tmp_path / "file" / "deeper")
+    assert failed.value.fix.startswith("make it a folder that you may write, or set MLSHIP_HOME")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_old_file_stays() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    with pytest.raises(MlshipError, match="No space left on device") as failed, disk_errors(full), full.open("wb") as file:
+        file.write(b"x")
+        file.flush()
+    assert failed.value.fix.startswith("free some space there")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import locked, write_atomic
+from mlship.disk import disk_errors, locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_imported
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
@@ -19,7 +19,6 @@ from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
-from mlship.oci.layout import disk_errors
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
 BUILDER = 1

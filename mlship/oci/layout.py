@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -23,7 +22,6 @@ PROJECT_LABEL = "mlship.project"
 ROLE, NAME, SIZE = "mlship.role", "mlship.name", "mlship.size"
 REFERENCE = "org.opencontainers.image.ref.name"
 EPOCH = "1970-01-01T00:00:00Z"  # images carry no time: the same inputs give the same bytes
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -214,23 +212,6 @@ class BlobWriter:
             self._temporary.replace(self._layout.path(blob.digest))
             sync_folder(self._layout.blobs)
         return blob
-
-
-@contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
-    """What the disk refuses becomes a message; any other error stays what it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        raise MlshipError(
-            f"nothing more can be written below {place}: {error.strerror}",
-            where=str(error.filename or place),
-            fix="free some space there, or set MLSHIP_HOME to another disk; nothing half-written is kept",
-            exit=Exit.BUILD_FAILED,
-            code="disk",
-        ) from None
 
 
 def short(content: str) -> str:

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlship.disk import locked, scratch_folder
+from mlship.disk import DISK, disk_errors, locked, scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.oci.image import Image, Layer
 from mlship.oci.layer import CHUNK, MEDIA_TYPES
-from mlship.oci.layout import DISK, Layout, disk_errors
+from mlship.oci.layout import Layout
 from mlship.runner import Command
 
 # (loader, folders of libraries) of each architecture that Debian and Ubuntu lay out so

@@ -131,8 +131,17 @@ class _Rollout:
         else:
             changed = self.history.deployed(self.release, entry, deployment.operating)
         kept, dropped = changed.pruned(deployment.keep)
-        self._write(kept)
+        self._record(kept)
         self._retire(dropped)
+
+    def _record(self, changed: History) -> None:
+        """What cannot be recorded is not served: no other command would know of it."""
+        try:
+            self._write(changed)
+        except LeaseLost:
+            raise
+        except MlshipError as error:
+            self._undo("shift", Outcome(False, f"it cannot be recorded: {error.what}", error.details, fault="target"))
 
     def _write(self, changed: History) -> None:
         self.lease.check()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from contract import *  # noqa: F403
 from contract import Harness, carry_out, deploy, live_id, roll_back, wanted
 
 from mlship.errors import Exit, MlshipError
+from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Records
 from mlship.targets.fake import FakeTarget, World
 from mlship.targets.plan import plan
 
@@ -88,3 +90,27 @@ def test_a_rejected_release_keeps_its_reason(harness: FakeHarness) -> None:
 
 def wanted_without_faults(harness: Harness, version: int) -> Deployment:
     return wanted(harness, harness.open(), version)
+
+
+def test_a_release_that_cannot_be_recorded_is_taken_back(harness: FakeHarness) -> None:
+    class FullRecords:
+        def __init__(self, records: Records) -> None:
+            self._records = records
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._records, name)
+
+        def commit(self, history: History, expected: int) -> None:
+            raise MlshipError("nothing more can be written")
+
+    class FullTarget(FakeTarget):
+        @property
+        def records(self) -> Any:
+            return FullRecords(super().records)
+
+    first = deploy(harness, 1).history.live
+    target = FullTarget("churn", "", harness.world)
+    with pytest.raises(MlshipError, match="it cannot be recorded: nothing more can be written") as failed:
+        carry_out(target, plan("deploy", wanted(harness, target, 2), target.observe()))
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert live_id(harness) == first

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlship.disk import disk_errors
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import compile_files
 from mlship.image.plan import BasePlan, SystemPackage
@@ -22,7 +23,6 @@ from mlship.image.system.apt_resolve import resolve
 from mlship.image.system.ld_cache import ld_cache
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
-from mlship.oci.layout import disk_errors
 from mlship.oci.rootfs import machine
 
 ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}

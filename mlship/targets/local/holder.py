@@ -50,6 +50,7 @@ from mlship.targets.local.processes import (
 from mlship.targets.local.protocol import (
     LOCK,
     SOCKET,
+    STATE,
     HolderView,
     Launch,
     Question,
@@ -215,9 +216,12 @@ class Holder:
             raise Refused("not-running", f"no copy of {release} is running")
         if server is not self.live:
             await self._let_accept(server, timeout_s)
-            server.state, self.live, self.trouble = "live", server, ""
-            self.kept_port = server.listener.port
-            self._save(durable=True)
+            server.state, self.trouble = "live", ""
+            try:
+                self._set_live(server)
+            except Refused:
+                await self._drain(server)
+                raise
         others = [other for other in self.servers if other.state == "live" and other is not server]
         going = [self._background(self._drain(other)) for other in others]
         going.append(self._background(self._end_strangers()))
@@ -235,8 +239,7 @@ class Holder:
         """All copies of the release go, wherever they stand."""
         going = [server for server in self.servers if server.launch.release == release]
         if self.live in going:
-            self.live = None
-            self._save(durable=True)
+            self._set_live(None)
         await asyncio.gather(*(self._drain(server) for server in going))
         self._save()
 
@@ -244,6 +247,16 @@ class Holder:
         """Only copies that callers do not reach go."""
         staged = [one for one in self.servers if one.launch.release == release and one.state in ("staged", "ended")]
         await asyncio.gather(*(self._drain(server) for server in staged))
+
+    def _set_live(self, server: Server | None) -> None:
+        """Who is live is written down before anything relies on it. Raises Refused when the disk does not take it."""
+        before, port = self.live, self.kept_port
+        self.live, self.kept_port = server, server.listener.port if server else port
+        try:
+            write_state(self.view(), durable=True)
+        except OSError as error:
+            self.live, self.kept_port = before, port
+            raise Refused("cannot-write", f"{Path(self.folder, STATE)} cannot be written: {error.strerror}") from None
 
     # Servers.
 
@@ -393,8 +406,12 @@ class Holder:
 
     # The rest of the house.
 
-    def _save(self, *, durable: bool = False) -> None:
-        write_state(self.view(), durable)
+    def _save(self) -> None:
+        """For whoever comes after this holder; on a full disk the service goes on, and says so."""
+        try:
+            write_state(self.view(), durable=False)
+        except OSError as error:
+            self.trouble = f"{Path(self.folder, STATE)} cannot be written: {error.strerror}"
 
     async def _keep_house(self) -> None:
         while True:

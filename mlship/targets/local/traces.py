@@ -15,14 +15,18 @@ LOG_LIMIT = 10_000_000  # bytes; one older file of the same size is kept
 
 
 def write_state(view: HolderView, durable: bool) -> None:
-    """state.json in the current folder, whole or as before. durable: must survive a power cut."""
+    """state.json in the current folder, whole or as before. durable: must survive a power cut. Raises OSError when the disk refuses."""
     temporary = Path(f".{STATE}.new")  # one writer only: whoever has the lock
-    with temporary.open("wb") as file:
-        file.write(json.dumps(asdict(view)).encode())
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    temporary.replace(STATE)
+    try:
+        with temporary.open("wb") as file:
+            file.write(json.dumps(asdict(view)).encode())
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(STATE)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def rotate(log: Path, limit: int = LOG_LIMIT) -> None:
