@@ -22,7 +22,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from mlship.server import manifest
 from mlship.server.core import ServedModel
@@ -177,6 +177,16 @@ def test_words_that_are_dates_reach_a_model_as_dates_where_it_needs_them() -> No
     signature, answer = asked(model, [{"when": "2024-03-04", "fare": 2.0}, {"when": "2024-05-01 10:00:00", "fare": 3.0}])
     assert [f.dtype for f in signature.inputs] == ["datetime", "float64"]
     assert answer["predictions"] == [pytest.approx(3.0), pytest.approx(5.0)]
+
+
+@pytest.mark.parametrize("function", [np.log1p, np.log, np.abs])
+def test_a_function_of_arrays_takes_numbers_without_a_sample(function: Any) -> None:
+    rows = np.abs(ROWS) + 1
+    model = make_pipeline(FunctionTransformer(function), LogisticRegression()).fit(rows, LABELS)
+    found = SklearnModel(model).signature(())
+    assert [feature.dtype for feature in found.inputs] == ["float64"] * 3
+    asked_model = ServedModel(manifest.Model("m", "sklearn", "joblib", "m", "", signature=found), SklearnModel(model))
+    assert asked_model.answer(rows[:3].tolist())["predictions"] == model.predict(rows[:3]).tolist()
 
 
 def test_a_text_model_takes_bare_strings() -> None:

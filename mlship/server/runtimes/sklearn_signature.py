@@ -73,7 +73,7 @@ def _of_columns(model: Asked, sample: tuple[Any, ...]) -> manifest.Signature:
     by_name = is_named or (bool(seen) and isinstance(sample[0], dict))
     container: manifest.Container = "frame" if by_name and _needs_frame(estimator, inputs) else "array"
     found = manifest.Signature(inputs=inputs, container=container, named=by_name)
-    found = _with_dates(model, found, sample)
+    found = _with_dates(model, found, sample) if sample else _with_numbers(model, found)
     found, known = _with_own_steps(model, found, known, sample)
     return replace(found, inputs=_with_nulls(model, found, known, sample))
 
@@ -110,6 +110,15 @@ def _with_dates(model: Asked, found: manifest.Signature, sample: tuple[Any, ...]
         return found
     as_dates = replace(found, inputs=inputs, container="frame")
     return as_dates if _takes(model, as_dates, sample) else found
+
+
+def _with_numbers(model: Asked, found: manifest.Signature) -> manifest.Signature:
+    """Columns that nothing tells of become numbers where the model fails on words and answers numbers: a function was first."""
+    inputs = tuple(replace(feature, dtype="float64") if feature.dtype == "any" else feature for feature in found.inputs)
+    if inputs == found.inputs or _takes(model, found, ()):
+        return found
+    as_numbers = replace(found, inputs=inputs)
+    return as_numbers if _takes(model, as_numbers, ()) else found
 
 
 def _takes(model: Asked, found: manifest.Signature, sample: tuple[Any, ...]) -> bool:
@@ -200,7 +209,7 @@ def _entry(found: manifest.Signature) -> manifest.Model:
 
 
 def _first_row(found: manifest.Signature, sample: tuple[Any, ...]) -> Any:
-    """A whole row in the signature's order: from the sample, else made of known categories and zeros."""
+    """A whole row in the signature's order: from the sample, else made of known categories and ones."""
     if not found.inputs:
         return sample[0] if sample else None
     if found.inputs[0].name == "text" and len(found.inputs) == 1:
@@ -224,4 +233,6 @@ def _row_of_objects(found: manifest.Signature, sample: tuple[Any, ...]) -> list[
 def _made_up(feature: manifest.Feature) -> Any:
     if feature.categories:
         return feature.categories[0]
-    return {"string": "", "bool": False, "any": "", "datetime": "2000-01-01"}.get(feature.dtype, 0)
+    return {"string": "", "bool": False, "any": "", "datetime": "2000-01-01"}.get(
+        feature.dtype, 1
+    )  # a logarithm of 0 is no answer
