@@ -69,22 +69,27 @@ def finished(process: subprocess.Popen[bytes]) -> None:
 
 def test_a_killed_deploy_run_again_converges_without_orphans(engine: Any, tmp_path: Path) -> None:
     port = free_port()
-    contents = [standin_image(engine, PROJECT, version) for version in (1, 2)]
     label = {"label": f"mlship.project={PROJECT}"}
+
+    def image(version: int) -> str:
+        """As a build would leave it: a deploy removes what no release needs, so it is made again for each."""
+        return standin_image(engine, PROJECT, version)
+
     try:
-        finished(deploy(tmp_path, port, 1, contents[0]))
+        finished(deploy(tmp_path, port, 1, image(1)))
+        content = image(2)
         began = time.monotonic()
-        finished(deploy(tmp_path, port, 2, contents[1]))
+        finished(deploy(tmp_path, port, 2, content))
         whole_s = time.monotonic() - began
         caller = Caller(port)
         caller.thread.start()
         for turn in range(INSTANTS):
             version = 1 + turn % 2
-            killed = deploy(tmp_path, port, version, contents[version - 1])
+            killed = deploy(tmp_path, port, version, image(version))
             time.sleep(whole_s * (turn + 1) / (INSTANTS + 1))
             killed.send_signal(signal.SIGKILL)
             killed.wait()
-            finished(deploy(tmp_path, port, version, contents[version - 1]))
+            finished(deploy(tmp_path, port, version, image(version)))
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/mlship/release", timeout=5) as answer:
                 serving = answer.headers["X-Mlship-Release"]
             containers = settled(engine, label)
