@@ -8,16 +8,24 @@ import sys
 
 from mlship import __version__
 
+INTERRUPTED = 130  # errors.Exit.INTERRUPTED, without loading it
+
 
 def main() -> None:
     """The console script."""
     # what is kept under mlship's home is run later: whatever the user's mask, nobody else may write there
     os.umask(os.umask(0o022) | 0o022)
     try:
-        sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:  # while the command was being loaded, or after its end
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        sys.stderr.write("interrupted; run the same command again: it converges\n")
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        # sys.exit would end by SIGINT where the interrupt met an exec, as in the making of a dataclass, though it was caught
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop import Shop
 from story import Story
 
 
@@ -56,3 +57,25 @@ def story(laboratory: Path, story_home: Path, tmp_path: Path) -> Story:
     return Story(
         folder, laboratory / "bin" / "python", {**os.environ, "VIRTUAL_ENV": str(laboratory), "MLSHIP_HOME": str(story_home)}
     )
+
+
+@pytest.fixture(scope="session")
+def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing in it: the shop's model needs no packages."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    venv.create(folder, with_pip=False, symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def shop(bare_environment: Path, story_home: Path, tmp_path: Path) -> Iterator[Shop]:
+    """A project whose model fails as asked; it is destroyed in the end, and nothing of it may be left."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    environ = {**os.environ, "VIRTUAL_ENV": str(bare_environment), "MLSHIP_HOME": str(story_home)}
+    made = Shop(Story(folder, bare_environment / "bin" / "python", environ))
+    yield made
+    made.configure()
+    made.run("destroy", "--yes")
+    assert made.processes() == []
+    assert made.left() == []
