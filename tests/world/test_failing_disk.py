@@ -10,7 +10,7 @@ from shop import Caller, Shop
 pytestmark = pytest.mark.world
 
 
-@pytest.mark.parametrize("largest", [0, 1_000, 4_000])
+@pytest.mark.parametrize("largest", [0, 1_000])  # with 4,000 everything that this build writes has room
 def test_a_disk_that_takes_no_more_is_told_in_one_error(shop: Shop, largest: int) -> None:
     """No file may grow beyond so many bytes: as a full disk, but of this command alone."""
     shop.run("deploy", "--yes")
