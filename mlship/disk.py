@@ -26,14 +26,26 @@ def disk_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK:
             raise
-        remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
-        raise MlshipError(
-            f"nothing more can be written below {place}: {error.strerror}",
-            where=str(error.filename or place),
-            fix=f"{remedy}, or set MLSHIP_HOME to another disk; nothing half-written is kept",
-            exit=Exit.BUILD_FAILED,
-            code="disk",
-        ) from None
+        raise _disk_error(place, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """With its parents; nothing happens where it is. Raises MlshipError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _disk_error(folder, error) from None
+
+
+def _disk_error(place: Path, error: OSError) -> MlshipError:
+    remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
+    return MlshipError(
+        f"nothing more can be written below {place}: {error.strerror}",
+        where=str(error.filename or place),
+        fix=f"{remedy}, or set MLSHIP_HOME to another disk; nothing half-written is kept",
+        exit=Exit.BUILD_FAILED,
+        code="disk",
+    )
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -63,8 +75,8 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on the file; waits for whoever has it. The kernel frees it when the process dies."""
+    make_folder(path.parent)
     with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -112,8 +124,8 @@ def sweep(folder: Path) -> None:
 
 def _owned(folder: Path, make: Callable[[], Path]) -> tuple[int, Path]:
     """Makes a file or folder and locks it; again when somebody swept it up in between. The handle keeps the lock."""
+    make_folder(folder)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
     while True:
         with disk_errors(folder):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlship.disk import SCRATCH, disk_errors, locked, scratch_file, scratch_folder, sweep, write_atomic
+from mlship.disk import SCRATCH, disk_errors, locked, make_folder, scratch_file, scratch_folder, sweep, write_atomic
 from mlship.errors import MlshipError
 
 KILLED = """
@@ -84,6 +84,13 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path, act: 
     with pytest.raises(MlshipError, match="nothing more can be written below") as failed:
         act(tmp_path / "file" / "deeper")
     assert failed.value.fix.startswith("make it a folder that you may write, or set MLSHIP_HOME")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
+def test_a_folder_where_there_can_be_none_is_one_clear_error() -> None:
+    with pytest.raises(MlshipError, match="nothing more can be written below /proc/mlship/work") as failed:
+        make_folder(Path("/proc/mlship/work"))
+    assert failed.value.where == "/proc/mlship"
 
 
 def test_a_full_disk_is_one_clear_error_and_the_old_file_stays() -> None:

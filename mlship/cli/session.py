@@ -26,7 +26,9 @@ from mlship.runner import LocalRunner
 def run_command(invocation: Invocation) -> int:
     """Runs it and prints what came of it. Returns the exit code; raises nothing."""
     terminal = Terminal.of_this_process(json=invocation.wants_json)
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for it
+            signal.signal(number, _interrupted)
     try:
         return _run(invocation, terminal)
     except KeyboardInterrupt:

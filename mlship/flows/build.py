@@ -28,7 +28,7 @@ from mlship.image.manifest import manifest, serving_as_data
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.server_layer import server_digest
 from mlship.image.system.apt import Archive, machine_archive
-from mlship.image.workplace import Workplace
+from mlship.image.workplace import Workplace, clear_leftovers
 from mlship.oci.image import Image
 from mlship.server.manifest import Signature, to_json
 from mlship.units import Memory, size_text
@@ -100,6 +100,7 @@ def archive_of(context: Context, project: Project) -> Archive:
 def _build(context: Context, project: Project, python: str, *, builder: str, frozen: bool, kept: Path | None = None) -> Build:
     gathered = refuse_errors(gather(context, project, python))
     workplace = workplace_of(context)
+    clear_leftovers(workplace)
     found = _existing(workplace, gathered, builder) if kept is None else None
     if found is not None:
         return found

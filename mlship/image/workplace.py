@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.disk import scratch_folder
+from mlship.disk import scratch_folder, sweep
 from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
@@ -27,6 +28,13 @@ class Workplace:
     def layout(self) -> Layout:
         """The layout that holds every image built here."""
         return Layout(self.home.images)
+
+
+def clear_leftovers(workplace: Workplace) -> None:
+    """Removes what builds that were killed left behind."""
+    for folder in (workplace.home.cache / "work", Path(tempfile.gettempdir())):
+        if folder.is_dir():
+            sweep(folder)
 
 
 @contextmanager

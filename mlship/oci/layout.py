@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mlship.disk import locked, scratch_file, sync_folder, write_atomic
+from mlship.disk import locked, make_folder, scratch_file, sync_folder, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer, content_id
 
@@ -178,7 +178,7 @@ class Layout:
             write_atomic(self.root / "index.json", _json(index))
 
     def _prepare(self) -> None:
-        self.blobs.mkdir(parents=True, exist_ok=True)
+        make_folder(self.blobs)
         marker = self.root / "oci-layout"
         if not marker.exists():
             write_atomic(marker, _json({"imageLayoutVersion": "1.0.0"}))

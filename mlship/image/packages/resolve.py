@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlship.disk import scratch_folder
+from mlship.disk import make_folder, scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
 from mlship.image.packages.environment import normalised
@@ -75,7 +75,7 @@ def lock(
     if errors:
         raise FindingsError(f"{requirements.source} has {_problems(len(errors))}", errors)
     workshop = Workshop(requirements.root, python, python_minor, indexes, runner, home, progress)
-    home.cache.mkdir(parents=True, exist_ok=True)
+    make_folder(home.cache)
     with scratch_folder() as folder:
         question = _Question(requirements, platform, folder, workshop, glibc)
         made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}

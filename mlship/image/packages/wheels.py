@@ -113,7 +113,6 @@ def _line(wheel: Wheel) -> str:
 
 def _install_once(target: Path, lines: list[str], arguments: tuple[str, ...], workshop: Workshop) -> None:
     """Into a temporary folder beside the target, which gets its name when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent / f".{target.name}.lock"):
         if target.is_dir():
             return

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from mlship.disk import sync_folder, write_atomic
+from mlship.disk import make_folder, sync_folder, write_atomic
 from mlship.errors import Exit, MlshipError, need
 from mlship.image.system.apt import AptSettings, without_credentials
 from mlship.progress import Progress
@@ -93,7 +93,7 @@ class Fetcher:
         if target.is_file() and target.stat().st_size == wanted.size:
             count.add(wanted.size)
             return target
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         missing: list[str] = []
         for url in wanted.urls:
             if self._fetched(url, wanted, target, count):

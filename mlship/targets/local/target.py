@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import write_atomic
+from mlship.disk import make_folder, write_atomic
 from mlship.errors import Finding, MlshipError
 from mlship.home import Home
 from mlship.runner import Runner
@@ -288,7 +288,7 @@ class LocalTarget:
         return view.launch.host if view and view.launch else HOST
 
     def _prepare_folder(self) -> None:
-        self._folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder.path)
         self._folder.path.chmod(0o700)  # the control socket and the environment are in it
 
     def _run(self, release: str) -> ReleaseFolder:
