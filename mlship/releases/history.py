@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mlship.errors import MlshipError
 from mlship.releases.release import Release, Served
 
-EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy"]
+EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy", "begin", "step", "pause", "abort"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,27 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Underway:
+    """A rollout that has begun and is not committed: callers may reach both releases until it ends or is taken back.
+
+    release: the whole new one, so that any machine can go on. before: id of what is live, empty when nothing is. event: what
+    the history will say when it is committed. step: index of the last step that was reached, -1 while the new copies get no
+    callers. share: of the callers, in [0, 1]. paused: why it waits for a person, empty while a command attends to it.
+    measured: release id -> counts as plain data at the beginning of this step.
+    """
+
+    release: Release
+    before: str
+    event: Literal["deploy", "rollback"]
+    step: int
+    share: float
+    since: float
+    operating: Mapping[str, Any] = field(default_factory=dict)
+    paused: str = ""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class History:
     """The records of one project in one environment on one target.
 
@@ -50,6 +71,7 @@ class History:
     entries: tuple[Entry, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     operating: Mapping[str, Any] = field(default_factory=dict)
+    underway: Underway | None = None
 
     @property
     def next_sequence(self) -> int:

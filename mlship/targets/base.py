@@ -38,12 +38,31 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class Strategy:
+    """How a release takes over. name: empty for the target's own default.
+
+    steps: shares of the callers in (0, 1], rising; used by canary only, the last one is 1. bake_s: how long each step is
+    watched (blue-green: how long the old copies stay warm beside the new ones). gates: as in mlship.yaml, `p95_ms < 40`;
+    below min_requests the measured ones are inconclusive, which pauses. approve: `manual` pauses before all callers move.
+    """
+
+    name: Literal["", "recreate", "rolling", "blue-green", "canary"] = ""
+    steps: tuple[float, ...] = ()
+    bake_s: float = 0.0
+    min_requests: int = 200
+    gates: tuple[str, ...] = ()
+    on_fail: Literal["rollback", "pause"] = "rollback"
+    approve: Literal["auto", "manual"] = "auto"
+
+
+@dataclass(frozen=True)
 class Deployment:
     """What the world should look like: one release, and how it is operated.
 
     environment: empty when the project has none. settings: the target's own section of mlship.yaml, as plain data with its
-    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. image: the image layout's reference,
-    needed only when the target does not hold the image yet.
+    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. replicas: at least and at most how many
+    copies; a target with autoscaling moves between them. secrets: name -> value, only those that the target does not hold yet;
+    never printed, never recorded.
     """
 
     project: str
@@ -57,6 +76,9 @@ class Deployment:
     startup_timeout_s: float = 60.0
     request_timeout_s: float = 2.0
     keep: int = 5
+    replicas: tuple[int, int] = (1, 1)
+    strategy: Strategy = Strategy()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     places: Mapping[str, str] = field(default_factory=dict)
     """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
 
@@ -74,6 +96,38 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Why:
+    """What is known of a copy that is not well, or was not. exit_code: of its last end, None when it never ended.
+
+    probe: what its readiness answered. log: its last lines. restarts: how often it was started again.
+    """
+
+    replica: str
+    release: str
+    state: str
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    restarts: int = 0
+    probe: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What one release's copies have counted since they started; two of them are subtracted to measure a time between.
+
+    requests, errors: answered to callers, errors those with a status of 500 and above or with no answer at all.
+    buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. rps: over the last
+    seconds where the target knows it, else 0.
+    """
+
+    requests: float = 0.0
+    errors: float = 0.0
+    buckets: Mapping[float, float] = field(default_factory=dict)
+    rps: float = 0.0
+
+
+@dataclass(frozen=True)
 class Observed:
     """What is there. history: the records, None where nothing was ever committed.
 
@@ -81,6 +135,7 @@ class Observed:
     replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
     restorable: ids of releases that this target could serve again now.
     repair: why the live release has to be put in service again although it answers; empty when all is well.
+    weights: release id -> share of the callers in [0, 1], as the target really has it; empty where it cannot tell.
     """
 
     history: History | None
@@ -91,16 +146,18 @@ class Observed:
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     repair: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
-ActionKind = Literal["deliver", "stage", "shift", "restore", "discard", "retire", "operate", "destroy"]
+ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
 
 
 @dataclass(frozen=True)
 class Action:
     """One step that changes the world; every kind can be repeated without harm.
 
-    deliver: the target holds the image. stage: a new copy runs at 0 %, ready to be asked. shift: callers reach the release.
+    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. weigh: `share` of the callers reach
+    the release, the others `before`. shift: all callers reach the release.
     restore: callers reach `before` again after a failed shift (nothing, when `before` is empty) and the failed copy goes.
     discard: running copies of the release go, wherever they stand. retire: releases in `subjects` are no longer restorable and
     their remains go. operate: only the operating part. destroy: everything of the project goes.
@@ -110,6 +167,7 @@ class Action:
     release: str = ""
     before: str = ""
     subjects: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,12 +187,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Request:
-    """A call to the served model. of: `live` goes the way that callers go; `staged` asks the copy at 0 %."""
+    """A call to the served model. of: `live` goes the way that callers go; `staged` asks a copy at 0 %.
+
+    replica: asks this very copy, whatever its share; `of` does not matter then.
+    """
 
     method: Literal["GET", "POST"]
     path: str
     body: bytes = b""
     of: Literal["live", "staged"] = "live"
+    replica: str = ""
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout_s: float = 10.0
@@ -221,10 +283,27 @@ class Target(Protocol):
 
     def ask(self, request: Request) -> Answer: ...
 
+    def measure(self) -> Mapping[str, Measures]:
+        """release id -> what its copies have counted; asked before and after each step of a canary, and by status."""
+
+    def why(self) -> tuple[Why, ...]:
+        """One entry a copy that is here, running or not: what `status --why` shows."""
+
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]: ...
 
     @property
     def records(self) -> Records: ...
+
+
+@dataclass(frozen=True)
+class FrontImage:
+    """The image of the docker target's front, made on this machine. key: the value of its label `mlship.front`.
+
+    make: builds it unless this machine's layout has it, and gives its content id. Raises MlshipError when it cannot be made.
+    """
+
+    key: str
+    make: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -243,6 +322,7 @@ class Opening:
     who: str
     environ: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    front: FrontImage | None = None
 
 
 class Place(Protocol):

@@ -21,6 +21,7 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
@@ -28,6 +29,7 @@ from mlship.targets.base import (
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
@@ -207,6 +209,12 @@ class FakeTarget:
             answers = dict(proof.answers) if proof else {}
             return Answer(200, json.dumps({} if copy.broken == "answers" else answers).encode(), headers)
         return Answer(200, b"{}", headers)
+
+    def measure(self) -> Mapping[str, Measures]:
+        return {}
+
+    def why(self) -> tuple[Why, ...]:
+        return ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         for name in sorted(self._service.copies):

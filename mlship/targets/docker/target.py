@@ -22,6 +22,7 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
@@ -29,6 +30,7 @@ from mlship.targets.base import (
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
 from mlship.targets.docker import place, spec
 from mlship.targets.docker.asking import READY, ask_inside, ask_published
@@ -153,6 +155,12 @@ class DockerTarget:
             return ask_inside(self._engine(), staged, request) if staged else Answer(0, b"no staged copy runs")
         except (EngineRefused, Unreachable) as error:
             return Answer(0, error.what.encode())
+
+    def measure(self) -> Mapping[str, Measures]:
+        return {}
+
+    def why(self) -> tuple[Why, ...]:
+        return ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         container = self._logged(release)

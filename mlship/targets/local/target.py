@@ -23,6 +23,7 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
@@ -30,6 +31,7 @@ from mlship.targets.base import (
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
 from mlship.targets.local import place
 from mlship.targets.local.asking import ask, is_ready, release_at
@@ -153,6 +155,12 @@ class LocalTarget:
         if live is None:
             return Answer(0, b"nothing is running")
         return ask(live.host, live.port, request)
+
+    def measure(self) -> Mapping[str, Measures]:
+        return {}
+
+    def why(self) -> tuple[Why, ...]:
+        return ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         folder = self._log_folder(release)
