@@ -46,6 +46,7 @@ class Container:
 
     state: created, running, restarting, paused, exited, dead. started: seconds since the epoch, 0 when never.
     published: where callers reach it, as configured, also while it is stopped. python: the interpreter of its image.
+    addresses: network -> its fixed address there, as configured, also while it is stopped. pid: on the engine's machine.
     """
 
     id: str
@@ -62,6 +63,8 @@ class Container:
     memory: int = 0
     published: Address | None = None
     python: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    pid: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -81,6 +84,17 @@ class EngineImage:
     @property
     def content(self) -> str:
         return self.labels.get(CONTENT_LABEL, "")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network at the engine. taken: addresses of the containers that run on it now, whoever they are."""
+
+    name: str
+    labels: Mapping[str, str]
+    subnet: str
+    internal: bool
+    taken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,10 +256,13 @@ class Engine:
             if pending:
                 yield _log_line(pending)
 
-    def execute(self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Conversation:
-        """Starts a program in a running container. environ: added to the container's."""
+    def execute(
+        self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float, user: str = ""
+    ) -> Conversation:
+        """Starts a program in a running container. environ: added to the container's. user: empty for the container's own."""
+        channels = {"stdin": True, "stdout": True, "stderr": True}
         with self._spoken():
-            made = self._api.exec_create(container, list(argv), stdin=True, stdout=True, stderr=True, environment=dict(environ))
+            made = self._api.exec_create(container, list(argv), **channels, environment=dict(environ), user=user)
             return Conversation(self._api.exec_start(made["Id"], socket=True), timeout_s)
 
     def converse(self, container: str, timeout_s: float) -> Conversation:
@@ -320,6 +337,38 @@ class Engine:
         except NotThere:
             return
 
+    def network(self, name: str) -> Network | None:
+        try:
+            with self._spoken():
+                return _network(self._api.inspect_network(name))
+        except NotThere:
+            return None
+
+    def create_network(self, body: Mapping[str, Any]) -> None:
+        """body: of POST /networks/create; a network of that name is refused, never made twice."""
+        with self._spoken():
+            self._api.create_network(
+                body["Name"],
+                driver=body["Driver"],
+                internal=body["Internal"],
+                labels=dict(body["Labels"]),
+                ipam=body.get("IPAM"),
+                options=body.get("Options"),
+                check_duplicate=True,
+            )
+
+    def remove_network(self, name: str) -> None:
+        try:
+            with self._spoken():
+                self._api.remove_network(name)
+        except NotThere:
+            return
+
+    def connect(self, network: str, container: str, address: str) -> None:
+        """Adds the container to the network under a fixed address."""
+        with self._spoken():
+            self._api.connect_container_to_network(container, network, ipv4_address=address)
+
     @contextmanager
     def _spoken(self) -> Iterator[None]:
         """Turns the client library's failures into ours, by type and status."""
@@ -363,6 +412,26 @@ def _container(inspected: Mapping[str, Any]) -> Container:
         memory=int(host.get("Memory") or 0),
         published=_published(host.get("PortBindings") or {}),
         python=_interpreter(config.get("Entrypoint")),
+        addresses=_addresses((inspected.get("NetworkSettings") or {}).get("Networks") or {}),
+        pid=int(state.get("Pid", 0)),
+    )
+
+
+def _addresses(networks: Mapping[str, Any]) -> dict[str, str]:
+    """What is configured first: an engine forgets the other one while the container is stopped."""
+    found = {name: ((end.get("IPAMConfig") or {}).get("IPv4Address") or end.get("IPAddress")) for name, end in networks.items()}
+    return {name: address for name, address in found.items() if address}
+
+
+def _network(inspected: Mapping[str, Any]) -> Network:
+    ranges = (inspected.get("IPAM") or {}).get("Config") or [{}]
+    running = (inspected.get("Containers") or {}).values()
+    return Network(
+        name=inspected["Name"],
+        labels=inspected.get("Labels") or {},
+        subnet=ranges[0].get("Subnet", ""),
+        internal=bool(inspected.get("Internal")),
+        taken=tuple(str(entry.get("IPv4Address", "")).partition("/")[0] for entry in running),
     )
 
 
