@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ import pytest
 
 REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
+
+
+def pytest_configure() -> None:
+    """Programs honour signals that are ignored when they start, as SIGINT is in the background and SIGHUP under nohup."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

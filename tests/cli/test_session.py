@@ -137,10 +137,10 @@ sys.exit(run(["list"]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_with_130_and_says_what_to_do(number: int, tmp_path: Path):
     program = [sys.executable, "-c", INTERRUPTED.format(signal=int(number))]
-    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again: it converges\n")
 
 
