@@ -23,9 +23,10 @@ BUILT = frozenset(
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
-        *("serve.workers", "resources.cpu", "resources.memory", "scale.replicas", "rollout.keep"),
+        *("serve.workers", "resources.cpu", "resources.memory", "rollout"),
+        *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
-        *("build.compression", "targets.local", "targets.docker.port", "targets.docker.host"),
+        *("build.compression", "targets.local", "targets.docker"),
     )
 )
 
@@ -39,6 +40,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "serve.protocols": ("native", "sagemaker"),
     "build.base": ("debian",),
     "build.compression": ("gzip",),
+    "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
 
 # What to do instead, where deleting the key is not the whole answer.
@@ -48,9 +50,7 @@ INSTEAD: Mapping[str, str] = {
     "serve.auth": "delete it and put a proxy that authenticates in front",
     "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
     "resources.gpu": "delete it to serve on CPUs",
-    "rollout.strategy": "delete it to use the target's own strategy",
-    "targets.docker.hosts": "delete it to use the engine that DOCKER_HOST names",
-    "targets.docker.tls": "delete it and put a proxy that speaks TLS in front",
+    "scale.schedule": "delete it, and let a range of scale.replicas follow the load",
 }
 
 
@@ -112,10 +112,9 @@ def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     if len(said.models) > 1:
         yield Problem(("models",), "more than one model is not yet built", "keep one, or make a project of each", "not-yet")
-    replicas = said.scale.replicas
-    if (replicas.min, replicas.max) != (1, 1) and replicas.min <= replicas.max:
-        yield Problem(
-            ("scale", "replicas"), "any number of replicas but 1 is not yet built", "write 1, or delete the line", "not-yet"
-        )
+    if said.scale.replicas.min == 0:
+        most = max(said.scale.replicas.max, 1)
+        fix = f"write {f'1..{most}' if most > 1 else 1}; mlship destroy ends a service that is not needed"
+        yield Problem(("scale", "replicas"), "scaling to zero is not yet built", fix, "not-yet")
     if len(said.build.platforms or ()) > 1:
         yield Problem(("build", "platforms"), "more than one platform is not yet built", "keep one", "not-yet")

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -185,12 +186,30 @@ def ranges_are_ordered(facts: Facts) -> Iterator[Problem]:
         yield Problem(("scale", "replicas"), what, f"write {replicas.max}..{replicas.min}, or raise the maximum")
 
 
+def steps_rise_to_everyone(facts: Facts) -> Iterator[Problem]:
+    rollout = facts.document.rollout
+    shares = [int(step.removesuffix("%")) for step in rollout.steps]
+    if not shares:
+        return
+    path = ("rollout", "steps")
+    if rollout.strategy != "canary":
+        said = f"strategy is {rollout.strategy}" if rollout.strategy else "there is no strategy"
+        yield Problem(path, f"steps belong to a canary, and {said}", "write strategy: canary, or delete the steps")
+    for before, after in pairwise(shares):
+        if after <= before:
+            yield Problem((*path, f"{after}%"), f"{after}% follows {before}%: steps rise", "write each share once, rising")
+    if shares[-1] != 100:
+        yield Problem(path, f"the last step is {shares[-1]}%", "add 100%: it ends with all callers")
+
+
 def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         (("serve", "protocols"), said.serve.protocols),
         (("build", "packages"), said.build.packages),
         (("build", "platforms"), said.build.platforms or ()),
+        (("rollout", "gates"), said.rollout.gates),
+        (("targets", "docker", "hosts"), said.targets.docker.hosts),
     ]
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
@@ -216,6 +235,7 @@ RULES: tuple[Rule, ...] = (
     urls_are_safe,
     addresses_are_addresses,
     ranges_are_ordered,
+    steps_rise_to_everyone,
     lists_say_things_once,
     something_is_served,
 )

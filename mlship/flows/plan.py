@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import open_project, project_of, settings_of
+from mlship.flows.opening import open_project, project_of
+from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import Deployment
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
-from mlship.targets.table import SERVICES
 
 # A proof travels with the records of the release: enough rows to notice a wrong model, few enough to read them every time.
 MAX_PROOF_ROWS = 100
@@ -66,7 +62,7 @@ def recorded_image(context: Context, project: Project, image: str) -> BuildRecor
 
 
 def release_from(record: BuildRecord, project: Project, history: History, now: float) -> Release:
-    """The live release when it is the same served part, else the next in the sequence. Pure."""
+    """What is under way or live when it is the same served part, else the next in the sequence. Pure."""
     served = Served(
         content=record.content,
         models=tuple(ServedModel(model.name, model.sha256) for model in record.models),
@@ -74,9 +70,10 @@ def release_from(record: BuildRecord, project: Project, history: History, now: f
         env=dict(project.env),
         resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
     )
-    live = history.live_release
-    if live is not None and live.served.digest() == served.digest():
-        return live
+    underway = history.underway.release if history.underway else None
+    for known in (underway, history.live_release):
+        if known is not None and known.served.digest() == served.digest():
+            return known
     proofs = {model.name: proof_from(model) for model in record.models}
     return Release(history.next_sequence, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
 
@@ -91,45 +88,6 @@ def proof_from(model: RecordedModel) -> Proof:
         for name, values in model.answers.items()
     }
     return Proof(rows, answers, model.tolerance)
-
-
-def deployment_from(project: Project, release: Release) -> Deployment:
-    """Project and release as the target wants them. Pure."""
-    operating = operating_part(project)
-    return deployment_from_operating(project.name, project.environment, project.target, release, operating, project)
-
-
-def deployment_from_operating(
-    name: str, environment: str, target: str, release: Release, operating: Mapping[str, Any], project: Project | None
-) -> Deployment:
-    """A deployment as the records describe it: what a rollback without a YAML starts from. Pure."""
-    return Deployment(
-        project=name,
-        environment=environment,
-        target=target,
-        service=operating.get("service", SERVICES.get(target, "")),
-        release=release,
-        settings=operating.get("settings", {}),
-        operating=operating,
-        labels=operating.get("labels", {}),
-        startup_timeout_s=operating.get("startup_timeout_s", 60.0),
-        request_timeout_s=operating.get("request_timeout_s", 2.0),
-        keep=operating.get("keep", 5),
-        places={key: project.at(key) for key in project.positions} if project else {},
-    )
-
-
-def operating_part(project: Project) -> dict[str, Any]:
-    """What is not in a release's hash, as plain data. Pure."""
-    return {
-        "service": SERVICES.get(project.target, ""),
-        "settings": settings_of(project),
-        "labels": dict(project.labels),
-        "replicas": {"min": project.scale.replicas.min, "max": project.scale.replicas.max},
-        "startup_timeout_s": project.serve.startup_timeout.seconds,
-        "request_timeout_s": project.serve.request_timeout.seconds,
-        "keep": project.rollout.keep,
-    }
 
 
 def used_keys(project: Project) -> dict[str, str]:

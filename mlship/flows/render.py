@@ -10,7 +10,8 @@ from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import open_project, project_of
-from mlship.flows.plan import deployment_from, recorded_image, release_from
+from mlship.flows.operating import deployment_from
+from mlship.flows.plan import recorded_image, release_from
 from mlship.flows.results import Rendered
 from mlship.releases.history import History
 

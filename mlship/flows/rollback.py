@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import Opened, history_or_error, opened
-from mlship.flows.plan import deployment_from_operating
+from mlship.flows.operating import deployment_from_operating
 from mlship.flows.prepared import Prepared, carry_out, prepared
 from mlship.flows.results import Deployed
 from mlship.releases.history import History
