@@ -16,6 +16,7 @@ from typing import IO, Any
 from mlship.keeper import wire
 from mlship.keeper.probe import probe
 from mlship.keeper.records import Records, Refused
+from mlship.keeper.secrets import Secrets
 from mlship.keeper.state import Damaged, Newer
 
 IDLE_S = 120.0
@@ -33,12 +34,20 @@ def serve(source: IO[bytes], sink: IO[bytes], records: Records, wait: Callable[[
 
 def answer(request: Any, records: Records) -> dict[str, Any]:
     """{"ok": true, ...} or {"ok": false, "code", "message", ...}. A bug is a bug: it raises."""
+    secrets = Secrets(records.folder, records)
     operations: Mapping[str, Callable[..., dict[str, Any]]] = {
         "read": records.read,
         "commit": records.commit,
         "acquire": records.acquire,
         "renew": records.renew,
         "release": records.release,
+        "secret_versions": secrets.versions,
+        "secret_sets": secrets.sets,
+        "secrets_write": secrets.write,
+        "secrets_forget": secrets.forget,
+        "certificate_write": secrets.write_certificate,
+        "certificate_read": secrets.read_certificate,
+        "certificates_sweep": secrets.sweep_certificates,
     }
     if not isinstance(request, dict) or request.get("op") not in operations:
         return {"ok": False, "code": "unknown", "message": "this keeper does not know that request"}

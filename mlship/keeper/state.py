@@ -116,5 +116,5 @@ def sync(folder: Path) -> None:
 def sweep_temporary(folder: Path) -> None:
     """What a killed keeper left half-written; to be called under the lock."""
     for left in folder.glob(".*.*"):
-        if left.name.startswith((".history.json.", ".lease.json.")):
+        if left.name.startswith((".history.json.", ".lease.json.", ".secrets.json.")):
             left.unlink(missing_ok=True)
