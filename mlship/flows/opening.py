@@ -15,7 +15,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.results import ReleaseView
 from mlship.releases.history import History
 from mlship.releases.release import Release
-from mlship.targets.base import Opening, Target
+from mlship.targets.base import FrontImage, Opening, Target
 from mlship.targets.table import SERVICES, open_target
 
 
@@ -123,5 +123,21 @@ def _open(
         who=context.who,
         environ=context.environ,
         settings=settings,
+        front=_front(context, project) if target == "docker" else None,
     )
     return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project)
+
+
+def _front(context: Context, project: Project | None) -> FrontImage:
+    """The builder is only imported for the target that has a front, and an archive is only read when the front is made."""
+    from mlship.image.front import front_image, front_key
+    from mlship.image.system.apt import machine_archive
+    from mlship.image.workplace import Workplace
+
+    workplace = Workplace(context.home, context.runner, context.progress, context.environ)
+    mirror = project.build.mirror if project else None
+
+    def make(platform: str) -> str:
+        return front_image(workplace, lambda: machine_archive(context.runner, mirror), platform).content
+
+    return FrontImage(front_key(), make)

@@ -299,11 +299,12 @@ class Target(Protocol):
 class FrontImage:
     """The image of the docker target's front, made on this machine. key: the value of its label `mlship.front`.
 
-    make: builds it unless this machine's layout has it, and gives its content id. Raises MlshipError when it cannot be made.
+    make: builds it for a platform (`linux/amd64`: the engine's) unless this machine's layout has it, and gives its content id.
+    Raises MlshipError when it cannot be made.
     """
 
     key: str
-    make: Callable[[], str]
+    make: Callable[[str], str]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mlship.targets.docker.spec import INNER_PORT, Address
 from mlship.targets.docker.stream import Conversation
 
 CALL_TIMEOUT_S = 60.0
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 
 
 class EngineRefused(MlshipError):
@@ -107,6 +108,11 @@ class EngineFacts:
     cpus: int
     memory: int
     taken: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def platform(self) -> str:
+        """`linux/amd64`, as images name it."""
+        return f"{self.system}/{ARCHITECTURES.get(self.architecture, self.architecture)}"
 
 
 def connect(environ: Mapping[str, str]) -> Engine:
