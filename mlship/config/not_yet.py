@@ -7,11 +7,12 @@ other than its default; so a new key is refused until somebody builds it and add
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
 from mlship.config.rules import URL, Facts, Problem, models_of
+from mlship.config.schema import TargetName
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
 from mlship.config.words import clipped, either
@@ -19,7 +20,7 @@ from mlship.config.words import clipped, either
 # A section here means all of its keys. `models` stands for the keys of `model`.
 BUILT = frozenset(
     (
-        *("schema", "name", "target", "labels", "environments", "env"),
+        *("schema", "name", "target", "labels", "environments", "env", "secrets"),
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
@@ -45,7 +46,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 
 # What to do instead, where deleting the key is not the whole answer.
 INSTEAD: Mapping[str, str] = {
-    "secrets": "delete it, and keep secrets out of env as well",
     "public": "delete it and put a proxy of your own in front",
     "serve.auth": "delete it and put a proxy that authenticates in front",
     "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
@@ -63,6 +63,7 @@ def problems(facts: Facts) -> Iterator[Problem]:
             scheme = model.uri.partition(":")[0]
             fix = "download the file and write its path"
             yield Problem((*path, "uri"), f"models from {scheme}: are not yet built", fix, "not-yet")
+    yield from _unbuilt_sources(facts)
     yield from _unbuilt_counts(facts)
 
 
@@ -106,6 +107,15 @@ def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -
             spot = (*path, item) if isinstance(value, tuple) else path
             kind = path[-1].removesuffix("s")
             yield Problem(spot, f"{kind} {clipped(str(item))} is not yet built", f"write {either(built)}", "not-yet")
+
+
+def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
+    """Sources for another target are read when that target is; until then nobody would notice a mistake in them."""
+    for name, sources in facts.document.secrets.items():
+        for target in sources:
+            if target in get_args(TargetName) and target != "docker":
+                what = f"secrets for the target {target} are not yet built"
+                yield Problem(("secrets", name, target), what, "delete it, and write docker: env", "not-yet")
 
 
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:

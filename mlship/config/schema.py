@@ -332,8 +332,8 @@ class LocalTarget(Part, frozen=True, kw_only=True):
 class Tls(Part, frozen=True, kw_only=True):
     """Certificate and key."""
 
-    cert: Annotated[str, Meta(description="PEM file")]
-    key: Annotated[str, Meta(description="secret:NAME")]
+    cert: Annotated[str, Meta(description="PEM file: the server's certificate first, then those that sign it")]
+    key: Annotated[str, Meta(description="secret:NAME, with NAME a key of secrets; the model does not get that one")]
 
 
 class Limits(Part, frozen=True, kw_only=True):
@@ -435,9 +435,9 @@ class Document(Part, frozen=True, kw_only=True):
     env: Annotated[dict[VariableName, VariableValue], Meta(description="the server's environment; no secrets")] = field(
         default_factory=dict
     )
-    secrets: Annotated[dict[VariableName, dict[str, str]], Meta(description="where each target keeps them")] = field(
-        default_factory=dict
-    )
+    secrets: Annotated[
+        dict[VariableName, dict[str, str]], Meta(description="by target, where they are: env, env:OTHER, file:PATH")
+    ] = field(default_factory=dict)
     build: Build = Build()
     resources: Resources = Resources()
     scale: Scale = Scale()
