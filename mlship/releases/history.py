@@ -155,9 +155,10 @@ class History:
         """What is under way is being taken back, and will be even when this command is killed meanwhile."""
         return replace(self._with(entry), underway=replace(self._begun, failed=cause, paused=""))
 
-    def aborted(self, reason: str, entry: Entry) -> History:
-        """What was under way is taken back and rejected; what was live all the time goes on."""
-        return replace(self.refused(self._begun.release, entry, reason), underway=None)
+    def aborted(self, reason: str, entry: Entry, *, rejects: bool = True) -> History:
+        """What was under way is taken back; what was live all the time goes on. rejects: the release was at fault."""
+        ended = self.refused(self._begun.release, entry, reason) if rejects else self._with(entry)
+        return replace(ended, underway=None)
 
     def deployed(self, release: Release, entry: Entry, operating: Mapping[str, Any]) -> History:
         """The release is live; deploying content again that was rejected clears its rejection."""

@@ -117,14 +117,15 @@ class Measures:
     """What one release's copies have counted since they started; two of them are subtracted to measure a time between.
 
     requests, errors: answered to callers, errors those with a status of 500 and above or with no answer at all.
-    buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. rps: over the last
-    seconds where the target knows it, else 0.
+    buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. seconds: of all those
+    latencies together. rps: over the last seconds where the target knows it, else 0.
     """
 
     requests: float = 0.0
     errors: float = 0.0
     buckets: Mapping[float, float] = field(default_factory=dict)
     rps: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
