@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -25,8 +26,17 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
         time.sleep(PAUSE_S)
 
 
+def ask(address: str, **request: Any) -> dict[str, Any]:
+    """The same of the server at an IPv4 address."""
+    if str(ipaddress.IPv4Address(address)) != address:
+        raise ValueError(address)
+    return probe({**request, "address": address})
+
+
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", int(request["port"]), timeout=float(request["timeout_s"]))
+    connection = http.client.HTTPConnection(
+        request.get("address", "127.0.0.1"), int(request["port"]), timeout=float(request["timeout_s"])
+    )
     body = base64.b64decode(request.get("body", ""))
     kind = request.get("content_type", "application/json")
     headers = {"Accept": request.get("accept", "application/json")} | ({"Content-Type": kind} if body else {})

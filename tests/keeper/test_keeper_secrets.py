@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlship.keeper.__main__ import answer
+from mlship.keeper.__main__ import answer, operations
 from mlship.keeper.records import Records, Refused
 from mlship.keeper.secrets import LONGEST, Secrets
 from mlship.keeper.state import Damaged, Newer
@@ -274,14 +274,14 @@ def test_a_link_in_the_place_of_the_certificates_is_refused(secrets: Secrets, st
 
 
 def test_the_program_answers_for_secrets(state: Path) -> None:
-    records = Records(state)
-    said = answer({"op": "secret_versions", "values": {"KEY": VALUE}}, records)
+    known = operations(state)
+    said = answer({"op": "secret_versions", "values": {"KEY": VALUE}}, known)
     assert said == {"ok": True, "versions": {"KEY": "1"}}
     for request in (
         {"op": "secret_versions", "values": {"KEY": VALUE, "é": VALUE}},
         {"op": "secret_versions", "values": {"KEY": VALUE}, "more": VALUE},
         {"op": "secrets_write", "values": {"KEY": VALUE}, "versions": {"KEY": VALUE}, "set_id": VALUE},
     ):
-        said = answer(request, records)
+        said = answer(request, known)
         assert not said["ok"]
         assert VALUE not in json.dumps(said)
