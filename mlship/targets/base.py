@@ -197,10 +197,10 @@ class Request:
     path: str
     body: bytes = b""
     of: Literal["live", "staged"] = "live"
-    replica: str = ""
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout_s: float = 10.0
+    replica: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def verify(
 def sample_request(proof: Proof, of: Literal["live", "staged"], timeout_s: float = 10.0, replica: str = "") -> Request:
     """The build's sample, asked of one copy."""
     body = json.dumps({"instances": list(proof.instances)}, ensure_ascii=False).encode()
-    return Request("POST", "/predict", body, of, replica, timeout_s=timeout_s)
+    return Request("POST", "/predict", body, of, timeout_s=timeout_s, replica=replica)
 
 
 def said_release(answer: Answer) -> str:
