@@ -27,7 +27,7 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
     Raises MlshipError when the content was rejected before (unless `again`), and FindingsError when the target cannot do it.
     """
     project = project_of(context, where)
-    opened = open_project(context, project)
+    opened = open_project(context, project, where.host)
     observed = opened.target.observe()  # before a build: a target that cannot be reached is said at once
     record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
     history = observed.history or History(project.name, project.environment, project.target)
@@ -42,6 +42,15 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
     decided = plan("deploy", deployment, observed)
     facts = Facts(by=context.who, git=git_commit(context, project.root))
     return prepared(opened, decided, observed, findings, facts)
+
+
+def prepare_each(
+    context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
+) -> tuple[Prepared, ...]:
+    """The same image for every place: what the first one's plan builds, the others take."""
+    first = prepare(context, places[0], image=image, again=again, python=python)
+    content = first.plan.deployment.release.served.content
+    return (first, *(prepare(context, place, image=content, again=again) for place in places[1:]))
 
 
 def recorded_image(context: Context, project: Project, image: str) -> BuildRecord:

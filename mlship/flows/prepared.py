@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
+from mlship.flows.takeover import takeover
 from mlship.targets.base import Action, Observed
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, RolledOut, World, roll_out
@@ -48,7 +50,7 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
     release = prepared.plan.deployment.release
     view = release_view(release)
     assert view is not None
-    endpoint = prepared.opened.target.observe().endpoint
+    endpoint = endpoint_of(prepared.opened, prepared.opened.target.observe())
     said = rolled.verification
     return Deployed(
         plan=prepared.view,
@@ -72,7 +74,7 @@ def _unchanged(prepared: Prepared) -> Deployed:
         plan=prepared.view,
         release=view,
         previous=release_view(prepared.plan.previous),
-        endpoint=observed.endpoint,
+        endpoint=endpoint_of(prepared.opened, observed),
         verified=None,
         generation=observed.history.generation if observed.history else 0,
         unchanged=True,
@@ -108,7 +110,19 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
+        takeover=_takeover(opened, plan),
+        host=opened.host,
     )
+
+
+def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
+    """Said of services with several replicas, and of a release that goes further than it is."""
+    features = opened.target.features.get(opened.service, {})
+    if "rolling" not in features or features["rolling"].support == "absent" or plan.event not in ("deploy", "operate"):
+        return ()
+    previous = plan.previous
+    replaces = previous is not None and previous.id != plan.deployment.release.id
+    return takeover(plan.deployment, replaces=replaces) if plan.actions else ()
 
 
 def _updates(plan: DeployPlan) -> tuple[str, ...]:
@@ -130,7 +144,9 @@ def _step(action: Action) -> str:
     sentences = {
         "deliver": f"the image of {action.release} goes to the target",
         "stage": f"{action.release} starts at 0 % and is asked its release id and the sample",
+        "weigh": f"{action.share * 100:g} % of the callers reach {action.release}",
         "shift": f"callers reach {action.release}; it is asked again on their path",
+        "restore": f"callers reach {action.before or 'nothing'} as before; the copies of {action.release} go",
         "discard": f"a copy of {action.release} that nobody committed goes",
         "operate": "the operating part changes in place",
     }
@@ -140,7 +156,7 @@ def _step(action: Action) -> str:
 def _undo(plan: DeployPlan, observed: Observed) -> str:
     """The rollback warranty: said before anything is changed."""
     previous = plan.previous
-    if plan.is_empty or plan.event == "operate":
+    if plan.is_empty or plan.event in ("operate", "abort"):
         return ""
     if previous is None or previous.id == plan.deployment.release.id:
         return "nothing served before; mlship destroy takes it away"

@@ -9,12 +9,15 @@ from mlship.flows.results import Deployed, PlanView
 
 def plan_text(view: PlanView) -> str:
     """The plan, as it is shown before the question."""
-    where = f"{place(view.project, view.environment)} -> {view.target}{' ' + view.service if view.service else ''}"
+    where = " ".join(
+        part for part in (place(view.project, view.environment), "->", view.target, view.service, view.host) if part
+    )
     if view.is_empty:
         live = view.release.id if view.release else "nothing"
         return lines(f"Plan  {where}: nothing to change, {live} is live", findings_text(view.findings))
     return lines(
         f"Plan  {where}          {_from_to(view)}",
+        *(f"  {line}" for line in view.takeover),
         *(f"  {step}" for step in view.steps),
         columns(
             [["+", item] for item in view.create]

@@ -54,6 +54,16 @@ def day_and_time(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
+def time_of_day(when: float) -> str:
+    """`22:10`, in this machine's time zone."""
+    return time.strftime("%H:%M", time.localtime(when))
+
+
+def percent(share: float) -> str:
+    """0.05 -> `5 %`, 0.002 -> `0.2 %`."""
+    return f"{share * 100:.3g} %"
+
+
 def place(project: str, environment: str) -> str:
     """`churn/prod`."""
     return f"{project}/{environment}" if environment else project
