@@ -1,6 +1,6 @@
 """A client of one loopback port that counts everything: each answer, each connection that was dropped, each wrong body.
 
-    python front_load.py PORT [--kept 7] [--fresh 1] [--rate 200] [--path /predict]
+    python front_load.py PORT [--kept 7] [--fresh 1] [--rate 200] [--path /predict] [--body JSON]
 
 `going` when the first answer came; each line on standard input is answered by one line of JSON with the counts so far; when
 standard input closes the last requests are waited for, and the last line holds everything. It behaves as HTTP libraries do: a
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-ROW = b'{"instances": [{"age": 30}]}'
+ROW = '{"instances": [{"age": 30}]}'
 LARGE = 24 * 2**10  # every LARGE_EVERYth request is padded to it: more than one segment, and well within the front's buffer
 LARGE_EVERY = 10
 PATIENCE_S = 10.0
@@ -101,9 +101,10 @@ def _rank(ordered: list[float], share: float) -> float:
 class Connection:
     """One connection after the other, one request at a time."""
 
-    def __init__(self, port: int, path: str, number: int, counts: Counts) -> None:
+    def __init__(self, port: int, path: str, body: bytes, number: int, counts: Counts) -> None:
         self._address = ("127.0.0.1", port)
         self._path = path
+        self._body = body
         self._number = number
         self._counts = counts
         self._socket: socket.socket | None = None
@@ -155,7 +156,7 @@ class Connection:
         return made
 
     def _request(self, name: str, keep: bool) -> bytes:
-        body = ROW.ljust(LARGE) if self._asked % LARGE_EVERY == 0 else ROW
+        body = self._body.ljust(LARGE) if self._asked % LARGE_EVERY == 0 else self._body
         lines = [
             f"POST {self._path} HTTP/1.1",
             "Host: 127.0.0.1",
@@ -208,13 +209,13 @@ def _is_answer(body: bytes) -> bool:
         return False
 
 
-def run(port: int, kept: int, fresh: int, rate: float, path: str, source: IO[str], sink: IO[str]) -> None:
+def run(port: int, kept: int, fresh: int, rate: float, path: str, body: bytes, source: IO[str], sink: IO[str]) -> None:
     """Paced: who is late does not hurry afterwards, so that a slow server is not flooded."""
     counts, over = Counts(), threading.Event()
     step_s = (kept + fresh) / rate
 
     def work(number: int) -> None:
-        connection, due = Connection(port, path, number, counts), time.monotonic() + step_s * number / (kept + fresh)
+        connection, due = Connection(port, path, body, number, counts), time.monotonic() + step_s * number / (kept + fresh)
         while not over.wait(max(due - time.monotonic(), 0.0)):
             connection.ask(keep=number < kept)
             due = max(due + step_s, time.monotonic())
@@ -267,8 +268,10 @@ class Report:
 class Load:
     """The client in a process of its own, so that nothing that the story does delays it."""
 
-    def __init__(self, port: int, kept: int = 7, fresh: int = 1, rate: float = 200.0, path: str = "/predict") -> None:
-        wish = [str(port), "--kept", str(kept), "--fresh", str(fresh), "--rate", str(rate), "--path", path]
+    def __init__(
+        self, port: int, kept: int = 7, fresh: int = 1, rate: float = 200.0, path: str = "/predict", body: str = ROW
+    ) -> None:
+        wish = [str(port), "--kept", str(kept), "--fresh", str(fresh), "--rate", str(rate), "--path", path, "--body", body]
         self._process = subprocess.Popen(
             [sys.executable, Path(__file__), *wish], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -323,8 +326,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--fresh", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--path", default="/predict")
+    parser.add_argument("--body", default=ROW)
     wish = parser.parse_args(argv)
-    run(wish.port, wish.kept, wish.fresh, wish.rate, wish.path, sys.stdin, sys.stdout)
+    run(wish.port, wish.kept, wish.fresh, wish.rate, wish.path, wish.body.encode(), sys.stdin, sys.stdout)
 
 
 if __name__ == "__main__":
