@@ -1,5 +1,5 @@
 """`python -m mlship.keeper serve FOLDER`: answers requests on standard input until it ends. `front FOLDER`: becomes HAProxy.
-`probe`: one request to the server in the same container.
+`scale FOLDER`: the autoscaler. `probe`: one request to a server, by default to that in the same container.
 
 `serve` ends with its caller (standard input is closed when the caller's connection to the engine is), and after IDLE_S
 without a request, for connections that were cut without a word.
@@ -8,6 +8,7 @@ without a request, for connections that were cut without a word.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import select
 import sys
@@ -19,6 +20,7 @@ from mlship.keeper import wire
 from mlship.keeper.front import Front
 from mlship.keeper.probe import ask, probe
 from mlship.keeper.records import Records, Refused
+from mlship.keeper.scale_document import ScaleDocument
 from mlship.keeper.secrets import Secrets
 from mlship.keeper.state import Damaged, Newer
 
@@ -58,6 +60,7 @@ def operations(folder: Path) -> Operations:
         "certificate_write": secrets.write_certificate,
         "certificate_read": secrets.read_certificate,
         "certificates_sweep": secrets.sweep_certificates,
+        "scale_set": ScaleDocument(folder, records).set,
     }
 
 
@@ -97,12 +100,19 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["probe"] and len(argv) == 1:
         sys.stdout.buffer.write(wire.pack(probe(wire.read(source))))
         return 0
+    if argv[:1] == ["probe"] and len(argv) == 2:
+        sys.stdout.buffer.write(wire.pack(probe(json.loads(argv[1]))))
+        return 0
     if argv[:1] == ["serve"] and len(argv) == 2:
         serve(source, sys.stdout.buffer, Path(argv[1]), lambda: bool(select.select([source], [], [], IDLE_S)[0]))
         return 0
     if argv[:1] == ["front"] and len(argv) == 2:
         run_front(Path(argv[1]))
-    sys.stderr.write("usage: python -m mlship.keeper serve FOLDER | front FOLDER | probe\n")
+    if argv[:1] == ["scale"] and len(argv) == 2:
+        from mlship.keeper.scale_loop import scale  # no request of a command needs it
+
+        return scale(Path(argv[1]))
+    sys.stderr.write("usage: python -m mlship.keeper serve FOLDER | front FOLDER | scale FOLDER | probe [REQUEST]\n")
     return 2
 
 

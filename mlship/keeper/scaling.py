@@ -57,10 +57,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Decision:
-    """count: how many replicas there should be now. reason: in words, for the log."""
+    """count: how many replicas there should be now. reason: in words, for the log. short: memory is too little for more."""
 
     count: int
     reason: str
+    short: bool = False
 
 
 def needed(load: float, policy: Policy) -> int:
@@ -121,7 +122,7 @@ def _grown(wanted: int, current: int, room: int, reason: str, doubling: bool = T
     step = min(wanted, 2 * current) if doubling else wanted
     allowed = max(current, min(step, current + room))
     if allowed < step:
-        return Decision(allowed, f"{reason}; {step} wanted, free memory is enough for {allowed}")
+        return Decision(allowed, f"{reason}; {step} wanted, free memory is enough for {allowed}", short=True)
     return Decision(allowed, reason)
 
 

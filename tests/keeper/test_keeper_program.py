@@ -113,7 +113,8 @@ def test_the_program_runs_alone_with_the_standard_library_only(tmp_path: Path) -
 
 def test_the_program_says_how_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-m", "mlship.keeper", "dance"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "usage: python -m mlship.keeper serve FOLDER | front FOLDER | probe\n")
+    usage = "usage: python -m mlship.keeper serve FOLDER | front FOLDER | scale FOLDER | probe [REQUEST]\n"
+    assert (done.returncode, done.stderr) == (2, usage)
 
 
 def test_it_imports_nothing_but_the_standard_library_and_itself() -> None:
