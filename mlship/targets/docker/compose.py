@@ -1,4 +1,4 @@
-"""The same container for `docker compose up`, for those who go on without mlship. Built as data; pure.
+"""The same service for `docker compose up`, for those who go on without mlship. Built as data; pure.
 
 Every scalar is written as JSON, which YAML reads as the same text, with `$` doubled because compose expands it.
 """
@@ -9,31 +9,55 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlship.targets.base import Deployment
+from mlship.targets.docker.spec import INNER_PORT, Scope, address
+
 HEAD = """# The same service without mlship: docker compose up -d
-# The image is at the engine; docker save takes it along: docker save {image} | gzip > image.tar.gz
+# The model's image is at the engine; docker save takes it along: docker save {image} | gzip > image.tar.gz
+# HAProxy's own image (any of 2.4 or newer) reads haproxy.cfg beside this file.
 """
+FRONT_IMAGE = "haproxy:2.8"
 
 
-def compose_document(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """name: of the container. body: a create body of spec.replica_body; every field of it has its place here."""
+def compose_files(deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+    """replicas: server's name -> create body of bodies.replica_body; every field of it has its place here."""
+    document = compose_document(deployment, scope, replicas)
+    image = next(iter(replicas.values()))["Image"]
+    text = HEAD.format(image=image) + "\n".join(_block(document, "")) + "\n"
+    return {"eject/compose.yaml": text.encode(), "eject/haproxy.cfg": haproxy_text(deployment, tuple(replicas)).encode()}
+
+
+def compose_document(deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    egress = bool(deployment.settings.get("egress", False))
+    published = address(deployment.settings)
+    front = {
+        "image": FRONT_IMAGE,
+        "user": "65532:65532",
+        "ports": [{"host_ip": published.host, "published": str(published.port), "target": INNER_PORT, "protocol": "tcp"}],
+        "volumes": ["./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        "networks": ["outside", "replicas"],
+        "depends_on": list(replicas),
+    }
+    services = {name: _replica(body) for name, body in replicas.items()}
+    return {
+        "name": f"mlship-{scope.name}".replace(".", "-"),
+        "services": {"front": front, **services},
+        "networks": {"outside": {}, "replicas": {"internal": not egress}},
+    }
+
+
+def _replica(body: Mapping[str, Any]) -> dict[str, Any]:
     host = body["HostConfig"]
-    inner, bound = next(iter(host["PortBindings"].items()))
-    service = {
+    return {
         "image": body["Image"],
         "pull_policy": "never",
-        "container_name": name,
         "user": body["User"],
         "environment": dict(entry.split("=", 1) for entry in body["Env"]),
-        "labels": body["Labels"],
-        "ports": [
-            {
-                "host_ip": bound[0]["HostIp"],
-                "published": bound[0]["HostPort"],
-                "target": int(inner.partition("/")[0]),
-                "protocol": inner.partition("/")[2],
-            }
-        ],
-        "expose": [port.partition("/")[0] for port in body["ExposedPorts"]],
+        "labels": {name: text for name, text in body["Labels"].items() if not name.startswith("mlship.")},
         "healthcheck": {"test": body["Healthcheck"]["Test"]},
         "stop_signal": body["StopSignal"],
         "stop_grace_period": f"{body['StopTimeout']}s",
@@ -45,16 +69,50 @@ def compose_document(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         "cpus": host["NanoCpus"] / 1e9,
         "pids_limit": host["PidsLimit"],
         "tmpfs": [f"{path}:{options}" for path, options in host["Tmpfs"].items()],
-        "network_mode": host["NetworkMode"],
+        "networks": ["replicas"],
         "restart": host["RestartPolicy"]["Name"],
         "logging": {"driver": host["LogConfig"]["Type"], "options": host["LogConfig"]["Config"]},
     }
-    return {"services": {"model": service}}
 
 
-def compose_text(name: str, body: Mapping[str, Any]) -> bytes:
-    lines = _block(compose_document(name, body), "")
-    return (HEAD.format(image=body["Image"]) + "\n".join(lines) + "\n").encode()
+def haproxy_text(deployment: Deployment, names: Sequence[str]) -> str:
+    """By names that compose's own resolver knows, asked again when a replica comes back elsewhere."""
+    answer_s = deployment.request_timeout_s + 2
+    servers = "\n".join(f"    server {name} {name}:{INNER_PORT}" for name in names)
+    return f"""global
+    log stdout format raw daemon notice
+    tune.bufsize 65536
+
+defaults
+    mode http
+    log global
+    timeout connect 1s
+    timeout client 30s
+    timeout server {answer_s:g}s
+    timeout http-request 10s
+    timeout http-keep-alive 5s
+    timeout queue {answer_s:g}s
+    option redispatch 1
+    option idle-close-on-response
+    retries 1
+    retry-on conn-failure empty-response
+
+resolvers engine
+    nameserver dns 127.0.0.11:53
+    hold valid 1s
+
+frontend callers
+    bind :{INNER_PORT}
+    option forwardfor
+    default_backend model
+
+backend model
+    balance roundrobin
+    option httpchk GET /readyz
+    default-server check inter 1s fall 3 rise 1 resolvers engine init-addr last,libc,none
+    timeout check 2s
+{servers}
+"""
 
 
 def _block(value: Mapping[str, Any], indent: str) -> Iterator[str]:

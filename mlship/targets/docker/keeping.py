@@ -1,4 +1,4 @@
-"""The keeper at work: one one-off container for the whole command, that ends with its connection."""
+"""The keeper at work: run in the front, or where that does not run in a one-off container; both end with the connection."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.docker.engine import Engine, EngineImage
+from mlship.targets.docker.bodies import keeper_body, keeper_command
+from mlship.targets.docker.engine import Engine, EngineImage, EngineRefused
 from mlship.targets.docker.holder import origin
-from mlship.targets.docker.spec import Scope, keeper_body
+from mlship.targets.docker.spec import LIBRARY, STATE, Scope
 from mlship.targets.docker.stream import Broken, Conversation
 
 ANSWER_TIMEOUT_S = 30.0
@@ -30,19 +31,25 @@ class KeeperFailed(MlshipError):
 
 
 class Keeper:
-    """Answers requests about one project's volume. Safe for several threads.
+    """Answers requests about one project's volume, and from its network. Safe for several threads, one request at a time.
 
-    image: gives an image of ours at the engine to run the keeper from; asked only when one is needed.
+    image: gives an image of a front at the engine; asked only where no front runs. timeout_s: how long one answer may take.
     """
 
-    def __init__(self, engine: Callable[[], Engine], scope: Scope, image: Callable[[], EngineImage]) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        scope: Scope,
+        image: Callable[[], EngineImage],
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
         self._engine = engine
         self._scope = scope
         self._image = image
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._talk: Conversation | None = None
         self._container = ""
-        self.image = ""
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The keeper's answer. Asked once more of a new keeper when the first one is lost: every request can be repeated."""
@@ -55,7 +62,7 @@ class Keeper:
             return self._once(request)
 
     def close(self) -> None:
-        """Ends the container and waits until it is gone; a later `ask` starts another one."""
+        """Ends the keeper; waits until a container that was made for it is gone. A later `ask` starts another one."""
         with self._lock:
             container, self._container = self._container, ""
             self._end()
@@ -70,16 +77,30 @@ class Keeper:
             raise KeeperFailed(self._scope.volume, str(broken)) from None
 
     def _begin(self) -> Conversation:
+        self._talk = self._in_front() or self._beside()
+        return self._talk
+
+    def _in_front(self) -> Conversation | None:
+        """As root, whose files the volume has; the front itself can change none of them."""
+        engine = self._engine()
+        front = engine.container(self._scope.front)
+        if front is None or not front.is_running:
+            return None
+        argv = [*keeper_command(front.python), "serve", STATE]
+        try:
+            return engine.execute(front.id, argv, {"PYTHONPATH": LIBRARY}, self._timeout_s, user="0:0")
+        except EngineRefused:  # it ended in between
+            return None
+
+    def _beside(self) -> Conversation:
         engine, image = self._engine(), self._image()
-        self.image = image.id
-        name = self._scope.container(secrets.token_hex(4), "keeper")  # one a command: several may read at once
+        name = self._scope.keeper(secrets.token_hex(4))  # one a command: several may read at once
         self._container = engine.create(name, keeper_body(self._scope, image.id, image.python, origin()))
         try:
-            self._talk = engine.converse(self._container, ANSWER_TIMEOUT_S)
+            return engine.converse(self._container, self._timeout_s)
         except MlshipError:
             engine.remove(self._container)
             raise
-        return self._talk
 
     def _end(self) -> None:
         if self._talk is not None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
+from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
 from mlship.targets.docker.engine import EngineFacts
-from mlship.targets.docker.spec import OWN_VARIABLES, Address
+from mlship.targets.docker.spec import Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
@@ -21,7 +22,8 @@ class Surroundings:
     """What was seen. platform: of the release's image where it is known, `linux/amd64`. ours: names of our own containers.
 
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
-    unknown. contents: what could be served. serving: id of the release whose container runs.
+    unknown. contents: what could be served. serving: id of the release that callers reach. running: replicas of the wanted
+    release that run already. used: bytes that all running replicas may take.
     """
 
     engine: EngineFacts
@@ -34,6 +36,8 @@ class Surroundings:
     history: History | None
     sequences: tuple[int, ...]
     serving: str
+    running: int = 0
+    used: int = 0
 
 
 def findings(deployment: Deployment, seen: Surroundings) -> tuple[Finding, ...]:
@@ -47,6 +51,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _resources(deployment, seen)
     yield from _variables(deployment)
     yield from _records(deployment, seen)
+    yield from _gap(deployment, seen)
 
 
 def _engine(engine: EngineFacts) -> Iterator[Finding]:
@@ -83,13 +88,15 @@ def _port(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
         yield Finding(f"port {seen.published.port} is taken by the container {holder}", place, fix, code="port-taken")
     elif not holder and seen.listening:
         yield Finding(f"{seen.published} cannot be published: {seen.listening}", place, fix, code="port-taken")
-    if seen.serving and deployment.release.id != seen.serving:
+
+
+def _gap(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    if deployment.strategy.name == "recreate" and seen.serving and deployment.release.id != seen.serving:
         yield Finding(
-            f"port {seen.published.port} is unanswered while {deployment.release.id} takes it over from {seen.serving}: "
-            "about 1 s, and as long as the model takes to load",
-            place,
-            "replicas and a front without a gap come with a later version",
-            "note",
+            f"rollout.strategy is recreate: callers get 503 from the end of {seen.serving} until {deployment.release.id} is ready",
+            deployment.places.get("rollout.strategy", ""),
+            "rollout.strategy: rolling has no gap, where the memory for both is there",
+            "warning",
             "gap",
         )
 
@@ -105,16 +112,25 @@ def _resources(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             code="too-much-cpu",
         )
     place = deployment.places.get("resources.memory", "")
-    if memory > seen.engine.memory:
+    count = deployment.replicas[0]
+    fresh = memory * max(count - seen.running, 0)
+    if memory * count + FRONT_MEMORY > seen.engine.memory > memory and count > 1:
+        yield Finding(
+            f"{count} replicas of {Memory(memory)} are {_mib(memory * count)}, the engine's machine has {_mib(seen.engine.memory)}",
+            deployment.places.get("scale.replicas", place),
+            "write fewer replicas, or less resources.memory",
+            code="too-much-memory",
+        )
+    elif memory > seen.engine.memory:
         yield Finding(
             f"resources.memory is {Memory(memory)}, the engine's machine has {_mib(seen.engine.memory)}",
             place,
             "write less",
             code="too-much-memory",
         )
-    elif seen.free and memory > seen.free:
+    elif seen.free and fresh > seen.free:
         yield Finding(
-            f"resources.memory is {Memory(memory)}, {_mib(seen.free)} are free: the new copy starts beside the old one",
+            f"{_replicas(count)} of {Memory(memory)} start beside what runs, and {_mib(seen.free)} are free",
             place,
             "write less, or free memory first",
             "warning",
@@ -150,6 +166,10 @@ def _records(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             severity="warning",
             code="not-restorable",
         )
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"
 
 
 def _mib(count: int) -> str:

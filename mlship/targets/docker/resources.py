@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mlship.targets.base import Deployment, Feature, Resource
 from mlship.targets.docker.spec import Scope
 
-SERVICE = "container"
+SERVICE = "haproxy"
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
     SERVICE: {

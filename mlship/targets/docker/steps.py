@@ -1,0 +1,208 @@
+"""The steps of a rollout at one engine, in terms of replicas and of the front's document. Every step can be repeated.
+
+Order is everything: replicas run and are ready before the front names them, and nothing is stopped before the front's old
+worker is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mlship.releases.history import History
+from mlship.releases.release import Release
+from mlship.targets.base import Deployment, Outcome
+from mlship.targets.docker import spec, traffic
+from mlship.targets.docker.engine import Container, Network
+from mlship.targets.docker.fleet import UP, Fleet, numbers_for
+from mlship.targets.docker.front import Front
+from mlship.targets.docker.network import ensure_network
+from mlship.targets.docker.reconcile import committed_document
+from mlship.targets.docker.traffic import Server
+
+
+@dataclass(frozen=True)
+class Steps:
+    fleet: Fleet
+    front: Front
+    history: History | None
+
+    def stage(self, deployment: Deployment, before: str) -> Outcome:
+        """All new replicas run and are ready; no caller reaches them. With `recreate` those of before end first."""
+        self.reconcile(deployment)
+        document = self.front.read().document
+        if deployment.strategy.name == "recreate" and before != deployment.release.id and document is not None:
+            self.front.tell(traffic.with_servers(document, ()))
+            self._put_away([entry for entry in self.fleet.replicas() if _is(entry, before)], deployment)
+        return self._made_ready(deployment, document)[1]
+
+    def weigh(self, deployment: Deployment, before: str, share: float) -> Outcome:
+        self.reconcile(deployment)
+        document = self._document(deployment)
+        new, outcome = self._made_ready(deployment, document)
+        if outcome.ok:
+            old = traffic.of_release(document, before)
+            self.front.tell(traffic.with_servers(document, traffic.at_share(new, old, share)))
+        return outcome
+
+    def shift(self, deployment: Deployment) -> Outcome:
+        """The front names the release's replicas only. Those of before run on: their last answers are on their way."""
+        document = self._document(deployment)
+        new, outcome = self._made_ready(deployment, document)
+        if not outcome.ok:
+            return outcome
+        self.front.ensure(self._published(deployment), self._network(deployment))
+        self.front.tell(traffic.with_servers(document, new))
+        return Outcome()
+
+    def restore(self, failed: str, before: str, deployment: Deployment) -> Outcome:
+        """Callers reach `before` again, then the failed replicas go."""
+        release = self._known(before)
+        if not before:
+            return self.discard(failed)
+        if release is None and before != deployment.release.id:
+            return Outcome(False, f"the records do not tell how {before} was made")
+        past = replace(deployment, release=release) if release else deployment
+        outcome = self._back(past)
+        if outcome.ok and failed != before:
+            self._put_away([entry for entry in self.fleet.replicas() if entry.labels[spec.RELEASE] == failed], deployment)
+        return outcome
+
+    def discard(self, release: str, before: str = "", deployment: Deployment | None = None) -> Outcome:
+        """Running copies of the release go, wherever they stand; what was stopped for them comes back first."""
+        document = self.front.read().document
+        if before and before != release and deployment is not None and not traffic.of_release(document, before):
+            return self.restore(release, before, deployment)
+        others = [server for server in traffic.servers_of(document) if server.release != release]
+        live = self.history.live if self.history else ""
+        if document is not None and release != live and len(others) < len(traffic.servers_of(document)):
+            self.front.tell(traffic.with_servers(document, others))
+        serving = {self.fleet.scope.container(server.name) for server in traffic.servers_of(self.front.read().document)}
+        gone = [entry for entry in self.fleet.replicas() if entry.labels[spec.RELEASE] == release and entry.name not in serving]
+        self._put_away(gone, deployment)
+        if not live and not others:
+            self._leave()
+        return Outcome()
+
+    def retire(self) -> None:
+        """What the front does not name is stopped; what the records do not know is removed."""
+        document = self.front.read().document
+        serving = {self.fleet.scope.container(server.name) for server in traffic.servers_of(document)}
+        wanted = {self.history.underway.release.id} if self.history and self.history.underway else set()
+        idle = [
+            entry for entry in self.fleet.replicas() if entry.name not in serving and entry.labels[spec.RELEASE] not in wanted
+        ]
+        self._put_away(idle, None)
+
+    def operate(self, deployment: Deployment) -> Outcome:
+        """The number of replicas, and what the front does with its callers, in place."""
+        self.reconcile(deployment)
+        document = self._document(deployment)
+        before = traffic.of_release(document, deployment.release.id)
+        new, outcome = self._made_ready(deployment, document)
+        if not outcome.ok:
+            return outcome
+        self.front.ensure(self._published(deployment), self._network(deployment))
+        self.front.tell(traffic.with_servers(document, new))
+        left = {self.fleet.scope.container(server.name) for server in before} - {
+            self.fleet.scope.container(server.name) for server in new
+        }
+        self._put_away([entry for entry in self.fleet.replicas() if entry.name in left], deployment, keep=False)
+        return Outcome()
+
+    def reconcile(self, deployment: Deployment) -> None:
+        """The world as it was committed: network, front, and the replicas that the front names."""
+        network = self._network(deployment)
+        present = self.front.container()
+        self.front.ensure(present.published or spec.Address() if present else self._published(deployment), network)
+        document = self.front.read().document
+        wanted = committed_document(document, self.history)
+        live = self.history.live_release if self.history else None
+        if wanted is None and live is not None:
+            self._back(replace(deployment, release=live))
+        elif wanted is not None:
+            self._revive(deployment, wanted, network)
+
+    def destroy(self) -> None:
+        self.fleet.remove(self.fleet.replicas())
+        self._leave()
+
+    def _leave(self) -> None:
+        """No front and no network where nothing serves."""
+        self.front.remove()
+        self.fleet.confirm()
+        self.fleet.engine.remove_network(self.fleet.scope.network)
+
+    def _revive(self, deployment: Deployment, document: traffic.Document, network: Network) -> None:
+        """Replicas that the front names, and that somebody stopped or removed, run again under the same addresses."""
+        up = {self.fleet.server_name(entry) for entry in self.fleet.replicas() if entry.state in UP}
+        for release in traffic.shares(document):
+            named = traffic.of_release(document, release)
+            known = self._known(release)
+            if known is not None and any(server.name not in up for server in named):
+                numbers = [spec.number_of(server.name) for server in named]
+                self.fleet.run(replace(deployment, release=known), numbers, network, named)
+        if document != self.front.read().document:
+            self.front.tell(document)
+
+    def _back(self, past: Deployment) -> Outcome:
+        """Callers reach this release, by as many replicas as the service has."""
+        document = self._document(past)
+        servers, outcome = self._made_ready(past, document)
+        if outcome.ok:
+            self.front.tell(traffic.with_servers(document, servers))
+        return outcome
+
+    def _made_ready(self, deployment: Deployment, document: traffic.Document | None) -> tuple[tuple[Server, ...], Outcome]:
+        """The release's replicas, as many as the service has now within what is wanted."""
+        release = deployment.release.id
+        named = traffic.of_release(document, release)
+        count = self._count(deployment, document)
+        present = [spec.number_of(server.name) for server in named]
+        running = self.fleet.run(deployment, numbers_for(count, present), self._network(deployment), named)
+        outcome = self.fleet.until_ready(running, deployment)
+        return tuple(self.fleet.server(entry, traffic.FULL) for entry in running), outcome
+
+    def _count(self, deployment: Deployment, document: traffic.Document | None) -> int:
+        """What another command, or the autoscaler, made of the number stays, within the range."""
+        low, high = deployment.replicas
+        live = self.history.live if self.history else ""
+        present = len(traffic.of_release(document, live)) or len(traffic.servers_of(document))
+        return min(max(present, low), high) if present else low
+
+    def _document(self, deployment: Deployment) -> traffic.Document:
+        present = self.front.read().document
+        servers = traffic.servers_of(present)
+        if not deployment.settings and present is not None:
+            return present
+        return traffic.document(deployment.settings, deployment.request_timeout_s, servers, present and present.get("tls"))
+
+    def _put_away(self, containers: Sequence[Container], deployment: Deployment | None, keep: bool = True) -> None:
+        """Once nobody's request can be on its way to them: kept where the records know their release, else removed."""
+        running = [entry for entry in containers if entry.state in UP]
+        if running:
+            self.front.settle(deployment.request_timeout_s if deployment else 60.0)
+        live = self.history.live if self.history else ""
+        kept = [entry for entry in containers if keep and self._known(entry.labels[spec.RELEASE]) and not _is(entry, live)]
+        self.fleet.stop(kept)
+        self.fleet.remove([entry for entry in containers if entry not in kept])
+
+    def _known(self, release: str) -> Release | None:
+        if self.history is None:
+            return None
+        found = [entry for entry in self.history.releases if entry.id == release]
+        underway = self.history.underway
+        if underway is not None and underway.release.id == release:
+            found.append(underway.release)
+        return found[0] if found else None
+
+    def _published(self, deployment: Deployment) -> spec.Address:
+        present = self.front.container()
+        return spec.address(deployment.settings, present.published if present else None)
+
+    def _network(self, deployment: Deployment) -> Network:
+        return ensure_network(self.fleet.engine, self.fleet.scope, bool(deployment.settings.get("egress", False)))
+
+
+def _is(container: Container, release: str) -> bool:
+    return container.labels[spec.RELEASE] == release
