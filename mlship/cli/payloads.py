@@ -94,6 +94,7 @@ def plan_payload(view: results.PlanView) -> dict[str, Any]:
     return {
         "create": list(view.create),
         "update": list(view.update),
+        "takeover": list(view.takeover),
         "delete": list(view.delete),
         "actions": [asdict(action) for action in view.actions],
         "steps": list(view.steps),
@@ -116,6 +117,21 @@ def deployed(result: results.Deployed) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "notes": list(result.notes),
         "findings": findings_payload(result.plan.findings),
+    }
+
+
+def aborted(result: results.Aborted) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "environment": result.environment,
+        "target": result.target,
+        "aborted": release_payload(result.release),
+        "release": release_payload(result.live),
+        "endpoint": result.endpoint,
+        "reason": result.reason,
+        "generation": result.generation,
+        "seconds": round(result.seconds, 3),
+        "notes": list(result.notes),
     }
 
 

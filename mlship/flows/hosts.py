@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import Opened, project_if_any
+from mlship.flows.opening import Opened, opened, project_if_any
 from mlship.targets.base import Observed
 
 Result = TypeVar("Result")
@@ -23,6 +23,20 @@ def places(context: Context, where: Where) -> tuple[Where, ...]:
     project = project_if_any(context, where)
     hosts = project.targets.docker.hosts if project is not None and project.target == "docker" else ()
     return tuple(replace(where, host=host) for host in hosts) or (where,)
+
+
+def under_way(context: Context, where: Where) -> tuple[Where, ...]:
+    """The places where a rollout waits; the first one of all where none does, which then says so."""
+    found = places(context, where)
+    if len(found) == 1:
+        return found
+    waiting = tuple(place for place in found if _is_under_way(opened(context, place)))
+    return waiting or found[:1]
+
+
+def _is_under_way(place: Opened) -> bool:
+    history = place.target.records.read()
+    return history is not None and history.underway is not None
 
 
 def in_turn(hosts: tuple[str, ...], act: Callable[[int], Result]) -> tuple[Result, ...]:

@@ -11,6 +11,7 @@ from mlship.config.load import find_file, load_project
 from mlship.config.names import check_environment_name, check_project_name
 from mlship.config.project import Project
 from mlship.errors import MlshipError
+from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.results import ReleaseView
 from mlship.releases.history import History
@@ -35,6 +36,10 @@ class Opened:
     project: Project | None
     host: str = ""
     engine: str = ""
+
+    def command(self, verb: str) -> str:
+        """A command line for this service that works from any folder."""
+        return command_for(verb, self.name, self.target_name, self.environment)
 
 
 def project_of(context: Context, where: Where) -> Project:

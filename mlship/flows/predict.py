@@ -22,7 +22,7 @@ def predict(context: Context, where: Where, *, data: Path | None = None, body: b
     """
     place = opened(context, where)
     content, content_type = _body(place, data, body)
-    answer = place.target.ask(Request("POST", "/predict", content, "live", content_type, timeout_s=60.0))
+    answer = place.target.ask(Request("POST", "/predict", content, "live", content_type=content_type, timeout_s=60.0))
     if answer.status == 0:
         raise MlshipError(
             f"{place.name} does not answer: {answer.body.decode(errors='replace')}",

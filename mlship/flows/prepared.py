@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlship.errors import Finding, FindingsError
@@ -12,7 +13,7 @@ from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
 from mlship.targets.base import Action, Observed
 from mlship.targets.plan import DeployPlan
-from mlship.targets.rollout import Facts, RolledOut, World, roll_out
+from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,27 @@ def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tup
 
 def carry_out(context: Context, prepared: Prepared) -> Deployed:
     """Raises what roll_out raises."""
+    if prepared.plan.is_empty:
+        return _unchanged(prepared)
+    return concluded(context, prepared, lambda world: roll_out(prepared.opened.target, prepared.plan, prepared.facts, world))
+
+
+def concluded(context: Context, prepared: Prepared, roll: Callable[[World], RolledOut]) -> Deployed:
+    """roll: the change itself. A pause is raised with the commands that go on, which any machine may run."""
+    started = context.clock()
+    try:
+        rolled = roll(world_of(context))
+    except Paused as paused:
+        promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
+        paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
+        raise
+    return _deployed(prepared, rolled, context.clock() - started)
+
+
+def world_of(context: Context) -> World:
     import time
 
-    started = context.clock()
-    plan = prepared.plan
-    if plan.is_empty:
-        return _unchanged(prepared)
-    rolled = roll_out(prepared.opened.target, plan, prepared.facts, World(context.clock, time.sleep, context.progress))
-    return _deployed(prepared, rolled, context.clock() - started)
+    return World(context.clock, time.sleep, context.progress)
 
 
 def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed:

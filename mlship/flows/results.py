@@ -151,6 +151,22 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class Aborted:
+    """abort. release: what was taken back; live: what serves all callers again, None when nothing did before."""
+
+    project: str
+    environment: str
+    target: str
+    release: ReleaseView
+    live: ReleaseView | None
+    endpoint: str
+    reason: str
+    generation: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class UnderwayView:
     """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
 

@@ -39,11 +39,11 @@ def rollback(context: Context, prepared: Prepared) -> Deployed:
 
 
 def wanted_release(history: History, observed: Observed, to: str) -> Release:
-    """`to`, else the committed release when something uncommitted serves, else the last good one. Pure."""
+    """`to`, else the committed release when something uncommitted serves or is under way, else the last good one. Pure."""
     if to:
         return history.find(to)
     live = history.live_release
-    if live is not None and observed.serving not in ("", live.id):
+    if live is not None and (history.underway is not None or observed.serving not in ("", live.id)):
         return live
     candidate = history.rollback_candidate()
     if candidate is None:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from mlship.cli.views.text import (
     age,
     columns,
-    command_for,
     day_and_time,
-    deploy_command,
     lines,
     percent,
     place,
@@ -17,6 +15,7 @@ from mlship.cli.views.text import (
     time_of_day,
 )
 from mlship.cli.views.why import why_text
+from mlship.flows.command_line import command_for, deploy_command
 from mlship.flows.results import Listed, ReleaseView, Status, Traffic, UnderwayView
 
 

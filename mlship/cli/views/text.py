@@ -69,17 +69,6 @@ def place(project: str, environment: str) -> str:
     return f"{project}/{environment}" if environment else project
 
 
-def command_for(verb: str, project: str, target: str, environment: str) -> str:
-    """A command line that works from any folder: `mlship rollback churn --target docker --env prod`."""
-    words = ["mlship", *verb.split(), project, "--target", target]
-    return shlex.join(words + (["--env", environment] if environment else []))
-
-
-def deploy_command(target: str, environment: str) -> str:
-    """`deploy` needs the project's folder, so it names none."""
-    return shlex.join(["mlship", "deploy", "--target", target, *(["--env", environment] if environment else [])])
-
-
 def curl(endpoint: str, body: Mapping[str, Any] | None) -> str:
     """A request that can be pasted: the first row of the sample, or the schema where there is no short sample."""
     if body and body.get("instances"):
