@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.keeper import haproxy_config, ledger, state
+from mlship.keeper.counters import Counters
 from mlship.keeper.haproxy import Master, Processes, Silent
 from mlship.keeper.haproxy_config import CHECKED, PANIC, Unfit
 from mlship.keeper.records import Records, Refused, Reply
@@ -28,6 +29,7 @@ CHECK_S = 10.0
 # A reload takes 0.1 s on a quiet machine; a busy one needs more, and a port that is still taken is tried again for a second.
 RELOAD_S = 15.0
 POLL_S = 0.03
+EXIT_S = 0.5
 # A front that fell over is back within this; one that was never started has left no socket and is not waited for.
 RESTART_S = 2.0
 
@@ -47,6 +49,7 @@ class Front:
         self._program = program
         self._clock = clock
         self._master = Master(self._run / "master.sock")
+        self._counters = Counters(self._folder, self._master, clock)
 
     def set(self, front: Mapping[str, Any], token: str = "") -> Reply:
         """Makes this the traffic; the same again changes nothing. Answers when the running HAProxy has exactly this.
@@ -59,7 +62,7 @@ class Front:
         with state.locked(self._folder):
             state.sweep_temporary(self._folder)
             before = self._read()
-            self._fold(wanted={server["name"]: server["release"] for server in front["servers"]})
+            self._counters.read({server["name"]: server["release"] for server in front["servers"]})
             with self._records.alone(token):
                 self._write(front, text)
             try:
@@ -76,7 +79,7 @@ class Front:
         front = self._read()
         try:
             found = self._master.processes()
-            document = self._fold()
+            counted = self._counters.read()
             rows = self._master.rows(found.worker) if found else []
             shape = self._master.about(found.worker).get("description", "") if found else ""
         except Silent as silent:
@@ -88,7 +91,7 @@ class Front:
             "old_workers": len(found.old) if found else 0,
             "since": self._clock() - found.uptime_s if found else 0.0,
             "servers": _servers(rows),
-            "totals": ledger.totals(document),
+            "totals": ledger.totals(counted),
             "rate": sum(ledger.number(row, "req_rate") for row in rows if row["svname"] == "FRONTEND"),
         }
 
@@ -182,8 +185,25 @@ class Front:
             raise Refused("front-refused", "the running HAProxy does not show the new weights")
 
     def _reload(self, before: Processes, front: Mapping[str, Any]) -> Processes:
+        """Its last counters are read through a witness, taken while the worker still is the present one."""
+        witness = self._counters.witness(before.worker)
+        try:
+            self._master.reload()
+            found = self._await_reload(before, front)
+        finally:
+            drained = witness is None or self._counters.drain(witness)
+        return self._without_old(found, before.worker) if drained else found
+
+    def _without_old(self, found: Processes, worker: int) -> Processes:
+        """When a worker with no more to do is gone."""
+        deadline = time.monotonic() + EXIT_S
+        while worker in found.old and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            found = self._master.processes() or found
+        return found
+
+    def _await_reload(self, before: Processes, front: Mapping[str, Any]) -> Processes:
         wanted = haproxy_config.shape(front)
-        self._master.reload()
         deadline = time.monotonic() + RELOAD_S
         while time.monotonic() < deadline:
             found = self._master.processes(RESTART_S)
@@ -203,37 +223,6 @@ class Front:
             self._write_configuration(haproxy_config.render(EMPTY, self._folder))
         else:
             self._write(before, haproxy_config.render(before, self._folder))
-
-    def _fold(self, wanted: Mapping[str, str] | None = None) -> ledger.Document:
-        """Adds what the workers have counted to the ledger. Raises Silent, Newer."""
-        path = self._folder / "counters.json"
-        if not self._folder.is_dir():
-            return ledger.empty()
-        with state.locked(self._folder, "counters.lock"):
-            before = self._ledger(path)
-            found = self._master.processes()
-            seen: dict[str, Any] = {}
-            for pid in (found.worker, *found.old) if found else ():
-                start = self._master.about(pid).get("Start_time_sec")
-                rows = self._master.rows(pid)
-                if start and rows:
-                    seen[f"{start}:{pid}"] = ledger.counted(rows)
-            after = ledger.folded(before, seen, seen)
-            if wanted is not None:
-                after = ledger.wanted(after, wanted, self._clock())
-            if after != before:
-                state.write_text(path, json.dumps(after, sort_keys=True) + "\n")
-        return after
-
-    def _ledger(self, path: Path) -> ledger.Document:
-        """Counters that cannot be believed begin again at zero: they stop no traffic."""
-        try:
-            text = state.read_text(path, LARGEST)
-            document = ledger.empty() if text is None else state.parse(path.name, text)
-        except Damaged:
-            return ledger.empty()
-        state.refuse_newer(path.name, document, ledger.SCHEMA)
-        return document
 
 
 def _has_exactly(rows: list[dict[str, str]], front: Mapping[str, Any]) -> bool:

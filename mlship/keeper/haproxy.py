@@ -93,6 +93,40 @@ class Master:
                 return "" if said.startswith("Can't find the target") else said
 
 
+class Witness:
+    """A conversation with one worker, which ends no sooner than this: after a reload its last counters can be read."""
+
+    def __init__(self, path: Path) -> None:
+        """path: of the socket that the present worker listens on. Raises OSError, Silent."""
+        self._connection = _connect(path)
+        self._said("prompt")
+
+    def rows(self) -> list[dict[str, str]]:
+        """Raises OSError, Silent."""
+        return rows(self._said("show stat"))
+
+    def about(self) -> dict[str, str]:
+        """Raises OSError, Silent."""
+        return about(self._said("show info"))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _said(self, command: str) -> str:
+        raw = b""
+        try:
+            self._connection.sendall(f"{command}\n".encode())
+            while not raw.endswith(b"\n> "):
+                part = self._connection.recv(2**16)
+                if not part:
+                    raise ConnectionResetError("the worker is gone")
+                raw = _bounded(raw + part)
+        except BaseException:
+            self._connection.close()
+            raise
+        return _text(raw[:-3])
+
+
 def processes(said: str) -> Processes:
     """From `show proc`. Raises Silent."""
     master: tuple[int, int, int] | None = None

@@ -156,7 +156,7 @@ def _text(front: Mapping[str, Any], folder: Path, description: str) -> str:
         "    nbthread 2",
         f"    hard-stop-after {_ms(hard_stop_s)}",
         f"    tune.bufsize {front['bufsize']}",
-        f"    stats socket {folder}/run/worker.sock mode 666 level admin",
+        f"    stats socket {folder}/run/worker.sock mode 666 level operator",
         "    stats timeout 60s",
         "",
         "defaults",

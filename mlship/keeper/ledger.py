@@ -14,6 +14,7 @@ from mlship.keeper.haproxy_config import CALLERS, CHECKED, PANIC
 
 SCHEMA = 1
 KEPT_RELEASES = 5
+MOST_NAMES = 2000
 
 Counts = dict[str, int]
 Document = dict[str, Any]
@@ -30,6 +31,32 @@ FRONT_COLUMNS = {"requests": ("req_tot",), "errors": ("hrsp_5xx",), "denied": ("
 
 def empty() -> Document:
     return {"schema": SCHEMA, "workers": {}, "servers": {}, "front": dict.fromkeys(FRONT_COLUMNS, 0), "seen": {}}
+
+
+def is_document(document: Mapping[str, Any]) -> bool:
+    """Whether everything in it is what the functions below count on."""
+    workers, servers, front, seen = (document.get(name) for name in ("workers", "servers", "front", "seen"))
+    if not isinstance(workers, dict) or not isinstance(servers, dict) or not isinstance(seen, dict):
+        return False
+    return (
+        all(map(_is_counts, [front, *servers.values()]))
+        and all(map(_is_worker, workers.values()))
+        and all(isinstance(entry, dict) and _is_entry(entry) for entry in seen.values())
+    )
+
+
+def _is_worker(worker: Any) -> bool:
+    if not isinstance(worker, dict) or not isinstance(worker.get("servers"), dict):
+        return False
+    return all(map(_is_counts, [worker.get("front"), *worker["servers"].values()]))
+
+
+def _is_counts(counts: Any) -> bool:
+    return isinstance(counts, dict) and all(type(value) is int and value >= 0 for value in counts.values())
+
+
+def _is_entry(entry: Mapping[str, Any]) -> bool:
+    return isinstance(entry.get("release"), str) and type(entry.get("at")) in (int, float)
 
 
 def counted(rows: Iterable[Row]) -> dict[str, Any]:
@@ -64,7 +91,8 @@ def wanted(document: Document, servers: Mapping[str, str], now: float) -> Docume
     for entry in seen.values():
         last[entry["release"]] = max(entry["at"], last.get(entry["release"], 0.0))
     kept = {*sorted(last, key=lambda release: last[release])[-KEPT_RELEASES:], *servers.values()}
-    seen = {name: entry for name, entry in seen.items() if entry["release"] in kept}
+    known = sorted((name for name in seen if seen[name]["release"] in kept), key=lambda name: seen[name]["at"])
+    seen = {name: seen[name] for name in known[-max(MOST_NAMES, len(servers)) :]}
     totals = {name: document["servers"].get(name, dict.fromkeys(SERVER_COLUMNS, 0)) for name in seen}
     return {**document, "seen": seen, "servers": totals}
 
