@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mlship.errors import Finding
 from mlship.home import Home
@@ -12,6 +13,7 @@ from mlship.releases.history import History
 from mlship.releases.records import Lease
 from mlship.releases.release import Release
 from mlship.runner import Runner
+from mlship.units import Secret
 
 Support = Literal["native", "emulated", "absent"]
 
@@ -56,13 +58,31 @@ class Strategy:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a service proves itself with. chain: PEM, its own certificate first; key: PEM of its private key."""
+
+    chain: str
+    key: Secret
+
+    @property
+    def pem(self) -> Secret:
+        """Both, as a front reads them."""
+        return Secret(self.chain + self.key.reveal())
+
+    @property
+    def name(self) -> str:
+        """sha256 of both: tells certificates apart and gives nothing away."""
+        return hashlib.sha256(self.pem.reveal().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Deployment:
     """What the world should look like: one release, and how it is operated.
 
     environment: empty when the project has none. settings: the target's own section of mlship.yaml, as plain data with its
     defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. replicas: at least and at most how many
-    copies; a target with autoscaling moves between them. secrets: name -> value, only those that the target does not hold yet;
-    never printed, never recorded.
+    copies; a target with autoscaling moves between them. secrets: name -> value, where the command read them; certificate: as
+    read, for a service that speaks TLS, `settings["tls"]["certificate"]` is its name; both never printed, never recorded.
     """
 
     project: str
@@ -79,6 +99,7 @@ class Deployment:
     replicas: tuple[int, int] = (1, 1)
     strategy: Strategy = Strategy()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: Certificate | None = None
     places: Mapping[str, str] = field(default_factory=dict)
     """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
 
@@ -325,6 +346,14 @@ class Opening:
     environ: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     front: FrontImage | None = None
+
+
+@runtime_checkable
+class KeepsSecrets(Protocol):
+    """A target that has a place for secrets: it alone knows which version a value is."""
+
+    def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
+        """name -> version: the one whose value this is, else the next one. Changes nothing."""
 
 
 class Place(Protocol):
