@@ -175,9 +175,9 @@ def test_where_nothing_is_under_way_nothing_is_changed(canary: Rehearsal, act: s
 def test_a_gate_that_fails_may_pause_instead() -> None:
     canary = with_strategy(on_fail="pause")
     canary.callers.latency_s = {2: 0.09}
-    with pytest.raises(Paused, match="p95_ms is 97.5 ms"):
+    with pytest.raises(Paused, match=r"p95_ms is 97\.5 ms"):
         canary.deploy(2)
-    with pytest.raises(Paused, match="p95_ms is 97.5 ms"):
+    with pytest.raises(Paused, match=r"p95_ms is 97\.5 ms"):
         canary.deploy(2)
     canary.is_well()
     canary.is_settled(canary.promote(full=True).history.live)
@@ -268,7 +268,7 @@ def test_a_promotion_from_an_earlier_step_does_not_approve_the_last_one() -> Non
     canary.callers.rps = 3.0
     with pytest.raises(Paused, match="paused at 5 %"):
         canary.deploy(2)
-    with pytest.raises(Paused, match="paused at 25 %.*approval"):
+    with pytest.raises(Paused, match=r"paused at 25 %.*approval"):
         canary.promote()
     canary.is_settled(canary.promote().history.live)
 
@@ -276,7 +276,7 @@ def test_a_promotion_from_an_earlier_step_does_not_approve_the_last_one() -> Non
 @pytest.mark.parametrize("name", ["", "rolling", "recreate", "blue-green"])
 def test_approval_is_asked_for_whatever_the_strategy_and_for_a_first_release_too(name: Any) -> None:
     plain = Rehearsal(Strategy(name, approve="manual"))
-    with pytest.raises(Paused, match="r1-.* is paused at 0 % of the callers"):
+    with pytest.raises(Paused, match=r"r1-.* is paused at 0 % of the callers"):
         plain.deploy(1)
     assert plain.service.serving == ""
     plain.is_settled(plain.promote().history.live)
@@ -325,7 +325,7 @@ def test_what_cannot_be_brought_back_stays_under_way_and_the_next_command_tries_
     assert failed.value.exit is Exit.NOT_RESTORED
     assert canary.underway.failed
     canary.world.faults = {}
-    with pytest.raises(MlshipError, match=f"p95_ms is 97.5 ms.*{first} serves as before"):
+    with pytest.raises(MlshipError, match=rf"p95_ms is 97\.5 ms.*{first} serves as before"):
         canary.promote()
     canary.is_settled(first)
 
