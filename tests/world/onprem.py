@@ -29,8 +29,9 @@ from mlship.releases.history import History
 from mlship.runner import LocalRunner
 from mlship.targets.base import Deployment, FrontImage, Observed, Opening
 from mlship.targets.docker.target import DockerTarget, open_target
+from mlship.targets.facts import Facts, RolledOut, World
 from mlship.targets.plan import DeployPlan, plan
-from mlship.targets.rollout import Facts, RolledOut, World, roll_out
+from mlship.targets.rollout import abort, promote, roll_out
 
 DRIVER = Path(__file__).with_name("onprem_driver.py")
 REPLICAS = 4
@@ -53,10 +54,11 @@ class Wish:
 class Service:
     """One project at the engine. home: of the machine that commands it; any number of them may."""
 
-    def __init__(self, client: Any, home: Path, project: str, port: int) -> None:
+    def __init__(self, client: Any, home: Path, project: str, port: int, environment: str = "") -> None:
         self.client = client
         self.home = home
         self.project = project
+        self.environment = environment
         self.port = port
         self.opened: list[DockerTarget] = []
 
@@ -72,29 +74,27 @@ class Service:
         release = observed.history.rollback_candidate()
         assert release is not None and release.id in observed.restorable
         history = observed.history
-        wanted = deployment_from_operating(self.project, "", "docker", release, history.operating, None)
+        wanted = deployment_from_operating(self.project, self.environment, "docker", release, history.operating, None)
         return self.carry_out((target, plan("rollback", wanted, observed)))
 
     def promote(self, full: bool = False) -> RolledOut:
-        from mlship.targets.rollout import promote
-
         return promote(self.open(), FACTS, WORLD, full=full)
 
     def abort(self, reason: str = "the story says so") -> RolledOut:
-        from mlship.targets.rollout import abort
-
         return abort(self.open(), FACTS, WORLD, reason)
 
     def planned(self, wish: Wish) -> tuple[DockerTarget, DeployPlan]:
         target = self.open()
-        observed = target.observe()
-        return target, plan("deploy", self.wanted(wish, observed), observed)
+        return target, self.plan(target, self.wanted(wish, target.observe()))
+
+    def plan(self, target: DockerTarget, wanted: Deployment) -> DeployPlan:
+        return plan("deploy", wanted, target.observe())
 
     def carry_out(self, planned: tuple[DockerTarget, DeployPlan], progress: Progress | None = None) -> RolledOut:
         target, decided = planned
         if decided.is_empty:
             assert target.observe().history is not None
-            return RolledOut(target.observe().history or History(self.project, "", "docker"), None)
+            return RolledOut(target.observe().history or History(self.project, self.environment, "docker"), None)
         return roll_out(target, decided, FACTS, World(time.time, time.sleep, progress or Silent()))
 
     def wanted(self, wish: Wish, observed: Observed) -> Deployment:
@@ -112,20 +112,28 @@ class Service:
             **({"rollout": dict(wish.rollout)} if wish.rollout else {}),
             **({"scale": dict(wish.scale)} if wish.scale else {}),
         }
-        history = observed.history or History(self.project, "", "docker")
+        history = observed.history or History(self.project, self.environment, "docker")
         underway = history.underway.release if history.underway else None
         release = replace(first.release, sequence=history.next_sequence, created=time.time())
         for known in (underway, history.live_release):
             if known is not None and known.served.digest() == release.served.digest():
                 release = known
-        return deployment_from_operating(self.project, "", "docker", release, operating, None)
+        return deployment_from_operating(self.project, self.environment, "docker", release, operating, None)
 
     def open(self, home: Path | None = None) -> DockerTarget:
         """A new object, as another command on this or another machine would have."""
         settings = {"port": self.port, "host": "127.0.0.1"}
         at = Home(home or self.home)
         opening = Opening(
-            self.project, "", at, LocalRunner(), time.time, FACTS.by, os.environ, settings, front=front_of(self.home)
+            self.project,
+            self.environment,
+            at,
+            LocalRunner(),
+            time.time,
+            FACTS.by,
+            os.environ,
+            settings,
+            front=front_of(self.home),
         )
         self.opened.append(open_target(opening))
         return self.opened[-1]
