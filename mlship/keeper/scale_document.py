@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from mlship.keeper import state
 from mlship.keeper.records import Records, Refused
-from mlship.keeper.scaling import METRICS, Metric, Policy
+from mlship.keeper.scaling import METRICS, PER_REPLICA, Metric, Policy
 from mlship.keeper.state import Damaged
 
 NAME = "scale.json"
@@ -115,7 +115,7 @@ def _scale(document: Mapping[str, Any]) -> Scale:
         low=low,
         high=high,
         metric=cast(Metric, document["metric"]),
-        per_replica=_number("per_replica", document["per_replica"], above=0.0),
+        per_replica=_number("per_replica", _or_usual(document["per_replica"], document["metric"]), above=0.0),
         down_after_s=_number("down_after_s", document["down_after_s"], above=-1.0),
         cores=_number("body.HostConfig.NanoCpus", host["NanoCpus"], above=0.0) / 1e9,
     )
@@ -130,6 +130,10 @@ def _scale(document: Mapping[str, Any]) -> Scale:
         port=int(_number("port", document["port"], above=0.0)),
         body={**body, "Labels": {ENVIRONMENT: "", **body["Labels"]}},
     )
+
+
+def _or_usual(per_replica: Any, metric: Metric) -> Any:
+    return PER_REPLICA[metric] if per_replica is None else per_replica
 
 
 def _number(name: str, value: Any, above: float) -> float:

@@ -44,7 +44,7 @@ FRONT_FORM = 1
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise.
 OWN_VARIABLES = (
     "PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PYTHONPATH", "MLSHIP_MANIFEST", "MLSHIP_RELEASE", "MLSHIP_HOST",
-    "MLSHIP_HOLD", "MLSHIP_DRAIN_DELAY_S", "MLSHIP_DRAIN_TIMEOUT_S",
+    "MLSHIP_HOLD", "MLSHIP_DRAIN_DELAY_S", "MLSHIP_DRAIN_TIMEOUT_S", "MLSHIP_SECRETS",
 )  # fmt: skip
 
 SECRETS = "/run/secrets"
@@ -59,26 +59,26 @@ def replica_body(deployment: Deployment, address: str = "", secrets: str = "") -
     scope = Scope(deployment.project, deployment.environment)
     served = deployment.release.served
     cpu, memory = int(served.resources.get("cpu", 1000)), int(served.resources.get("memory", 2 * 2**30))
-    mounts = [{"Type": "volume", "Source": secrets, "Target": SECRETS, "ReadOnly": True}] if secrets else []
+    mount = {"Type": "volume", "Source": secrets, "Target": SECRETS, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}
     body: dict[str, Any] = {
         "Image": image_tag(deployment.project, served.content),
         "User": USER,
-        "Env": _environment(deployment),
+        "Env": _environment(deployment, secrets),
         "Healthcheck": {"Test": ["NONE"]},
         "StopSignal": "SIGTERM",
         "StopTimeout": int(deployment.request_timeout_s) + STOP_MARGIN_S,
         "HostConfig": {
-            **_confinement(memory, PIDS + PIDS_PER_CORE * -(-cpu // 1000)),
+            **confinement(memory, PIDS + PIDS_PER_CORE * -(-cpu // 1000)),
             "NanoCpus": cpu * 1_000_000,
-            "Tmpfs": _tmpfs(TMP_SIZE),
+            "Tmpfs": tmpfs(TMP_SIZE),
             "NetworkMode": scope.network,
             "RestartPolicy": {"Name": "unless-stopped"},
             "LogConfig": LOGGING,
-            "Mounts": mounts,
+            "Mounts": [mount] if secrets else [],
         },
     }
     own = {**scope.labels("replica"), RELEASE: deployment.release.id, CONTENT_LABEL: served.content}
-    labels = {**deployment.labels, **own, SPEC: _fingerprint([body, own])}
+    labels = {**deployment.labels, **own, SPEC: fingerprint([body, own])}
     networking = {"EndpointsConfig": {scope.network: {"IPAMConfig": {"IPv4Address": address}}}} if address else {}
     return {**body, "Labels": dict(sorted(labels.items())), "NetworkingConfig": networking}
 
@@ -93,15 +93,15 @@ def front_body(scope: Scope, published: Address, image: str, python: str) -> dic
     body: dict[str, Any] = {
         "Cmd": ["front", STATE],
         "User": USER,
-        "Env": _keeper_environment(),
+        "Env": keeper_environment(),
         "ExposedPorts": {inner: {}},
         "Healthcheck": {"Test": ["NONE"]},
         "StopSignal": "SIGUSR1",  # HAProxy's soft stop: what is being answered is answered
         "StopTimeout": FRONT_STOP_S,
         "HostConfig": {
-            **_confinement(FRONT_MEMORY, FRONT_PIDS),
+            **confinement(FRONT_MEMORY, FRONT_PIDS),
             "NanoCpus": FRONT_CPU,
-            "Tmpfs": _tmpfs("64m"),
+            "Tmpfs": tmpfs("64m"),
             "NetworkMode": "bridge",
             "RestartPolicy": {"Name": "unless-stopped"},
             "LogConfig": LOGGING,
@@ -109,7 +109,7 @@ def front_body(scope: Scope, published: Address, image: str, python: str) -> dic
             "Mounts": [state_mount(scope)],
         },
     }
-    labels = {**scope.labels("front"), SPEC: _fingerprint([FRONT_FORM, body])}
+    labels = {**scope.labels("front"), SPEC: fingerprint([FRONT_FORM, body])}
     return {**body, "Image": image, "Entrypoint": keeper_command(python), "Labels": labels}
 
 
@@ -124,7 +124,7 @@ def keeper_body(scope: Scope, image: str, python: str, origin: Mapping[str, Any]
         "Entrypoint": keeper_command(python),
         "Cmd": ["serve", STATE],
         "User": "0:0",
-        "Env": _keeper_environment(),
+        "Env": keeper_environment(),
         "Labels": {**scope.labels("keeper"), **({ORIGIN: json.dumps(origin, sort_keys=True)} if origin else {})},
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdin": True,
@@ -134,10 +134,10 @@ def keeper_body(scope: Scope, image: str, python: str, origin: Mapping[str, Any]
         "StdinOnce": True,
         "Tty": False,
         "HostConfig": {
-            **_confinement(KEEPER_MEMORY, KEEPER_PIDS),
+            **confinement(KEEPER_MEMORY, KEEPER_PIDS),
             "AutoRemove": True,
             "NetworkMode": "none",
-            "Tmpfs": _tmpfs("64m"),
+            "Tmpfs": tmpfs("64m"),
             "LogConfig": {"Type": "none", "Config": {}},
             "Mounts": [state_mount(scope)],
         },
@@ -171,7 +171,7 @@ def state_mount(scope: Scope) -> dict[str, Any]:
     }
 
 
-def _environment(deployment: Deployment) -> list[str]:
+def _environment(deployment: Deployment, secrets: str) -> list[str]:
     given = {name: text for name, text in deployment.release.served.env.items() if name not in OWN_VARIABLES}
     own = {
         "PORT": str(INNER_PORT),
@@ -179,23 +179,24 @@ def _environment(deployment: Deployment) -> list[str]:
         # The front has let go of a replica before that is stopped: nobody has to learn that it goes.
         "MLSHIP_DRAIN_DELAY_S": "0",
         "MLSHIP_DRAIN_TIMEOUT_S": str(int(deployment.request_timeout_s) + DRAIN_MARGIN_S),
+        **({"MLSHIP_SECRETS": SECRETS} if secrets else {}),
     }
     return [f"{name}={text}" for name, text in sorted({**given, **own}.items())]
 
 
-def _keeper_environment() -> list[str]:
+def keeper_environment() -> list[str]:
     return [f"PYTHONPATH={LIBRARY}", "PYTHONDONTWRITEBYTECODE=1"]
 
 
-def _tmpfs(size: str) -> dict[str, str]:
+def tmpfs(size: str) -> dict[str, str]:
     return {"/tmp": f"rw,noexec,nosuid,nodev,size={size},mode=1777"}  # noqa: S108 -- inside the container
 
 
-def _fingerprint(value: Any) -> str:
+def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _confinement(memory: int, pids: int) -> dict[str, Any]:
+def confinement(memory: int, pids: int) -> dict[str, Any]:
     """memory: bytes; as much again of swap is not given."""
     return {
         "ReadonlyRootfs": True,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
+from mlship.targets.docker import autoscaler
 from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
 from mlship.targets.docker.engine import EngineFacts
 from mlship.targets.docker.spec import Address
@@ -52,6 +53,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _variables(deployment)
     yield from _records(deployment, seen)
     yield from _gap(deployment, seen)
+    yield from autoscaler.notes(deployment, seen.engine.memory)
 
 
 def _engine(engine: EngineFacts) -> Iterator[Finding]:

@@ -6,26 +6,35 @@ worker is gone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mlship.releases.history import History
 from mlship.releases.release import Release
 from mlship.targets.base import Deployment, Outcome
 from mlship.targets.docker import spec, traffic
-from mlship.targets.docker.engine import Container, Network
+from mlship.targets.docker.autoscaler import Autoscaling
+from mlship.targets.docker.engine import Container, EngineRefused, Network
 from mlship.targets.docker.fleet import UP, Fleet, numbers_for
 from mlship.targets.docker.front import Front
 from mlship.targets.docker.network import ensure_network
 from mlship.targets.docker.reconcile import committed_document
 from mlship.targets.docker.traffic import Server
 
+Tls = Mapping[str, Any] | None  # as the front's document has it
+
 
 @dataclass(frozen=True)
 class Steps:
+    """tls: brings a deployment's certificate to the front's volume, and says what its document names."""
+
     fleet: Fleet
     front: Front
+    scaling: Autoscaling
     history: History | None
+    tls: Callable[[Deployment, Tls], Tls] = lambda deployment, present: present
 
     def stage(self, deployment: Deployment, before: str) -> Outcome:
         """All new replicas run and are ready; no caller reaches them. With `recreate` those of before end first."""
@@ -52,6 +61,7 @@ class Steps:
         if not outcome.ok:
             return outcome
         self.front.ensure(self._published(deployment), self._network(deployment))
+        self.scaling.follow(deployment, self.fleet.secrets(deployment))
         self.front.tell(traffic.with_servers(document, new))
         return Outcome()
 
@@ -103,6 +113,7 @@ class Steps:
         if not outcome.ok:
             return outcome
         self.front.ensure(self._published(deployment), self._network(deployment))
+        self.scaling.follow(deployment, self.fleet.secrets(deployment))
         self.front.tell(traffic.with_servers(document, new))
         left = {self.fleet.scope.container(server.name) for server in before} - {
             self.fleet.scope.container(server.name) for server in new
@@ -129,6 +140,7 @@ class Steps:
 
     def _leave(self) -> None:
         """No front and no network where nothing serves."""
+        self.scaling.leave()
         self.front.remove()
         self.fleet.confirm()
         self.fleet.engine.remove_network(self.fleet.scope.network)
@@ -151,6 +163,8 @@ class Steps:
         servers, outcome = self._made_ready(past, document)
         if outcome.ok:
             self.front.tell(traffic.with_servers(document, servers))
+            with suppress(EngineRefused):  # callers are served again, whatever becomes of their number
+                self.scaling.follow(past, self.fleet.secrets(past))
         return outcome
 
     def _made_ready(self, deployment: Deployment, document: traffic.Document | None) -> tuple[tuple[Server, ...], Outcome]:
@@ -175,7 +189,8 @@ class Steps:
         servers = traffic.servers_of(present)
         if not deployment.settings and present is not None:
             return present
-        return traffic.document(deployment.settings, deployment.request_timeout_s, servers, present and present.get("tls"))
+        tls = self.tls(deployment, present["tls"] if present else None)
+        return traffic.document(deployment.settings, deployment.request_timeout_s, servers, tls)
 
     def _put_away(self, containers: Sequence[Container], deployment: Deployment | None, keep: bool = True) -> None:
         """Once nobody's request can be on its way to them: kept where the records know their release, else removed."""

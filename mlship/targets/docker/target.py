@@ -27,6 +27,7 @@ from mlship.targets.base import (
 )
 from mlship.targets.docker import place, spec, traffic
 from mlship.targets.docker.asking import LOOPBACK, ask_inside, ask_published
+from mlship.targets.docker.autoscaler import Autoscaling
 from mlship.targets.docker.delivery import (
     contents_here,
     deliver,
@@ -48,6 +49,7 @@ from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.resources import FEATURES, resources_of
+from mlship.targets.docker.secrets import SecretStore
 from mlship.targets.docker.steps import Steps
 from mlship.targets.docker.whys import whys
 from mlship.targets.verify import said_release
@@ -83,6 +85,7 @@ class DockerTarget:
         # A conversation of its own: a renewal of the lease never waits behind a long probe.
         self._prober = Keeper(self._engine, self._scope, self._keeper_image, PROBE_TIMEOUT_S)
         self._records = DockerRecords(self._engine, self._scope, self._keeper)
+        self._secrets = SecretStore(self._engine, self._scope, self._records, self._keeper_image)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -143,6 +146,9 @@ class DockerTarget:
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         yield from merged_logs(self._engine(), self._fleet(), release, lines, follow, self._sleep)
 
+    def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
+        return self._secrets.versions(values, history)
+
     def close(self) -> None:
         """Ends the keepers now; they end by themselves when this process does."""
         self._prober.close()
@@ -186,6 +192,7 @@ class DockerTarget:
         for keeper in self._abandoned_keepers():
             self._records.confirm()
             self._engine().remove(keeper.id)
+        self._secrets.retire(walk.history)
         self._remove_images(walk.history)
         return Outcome()
 
@@ -197,7 +204,7 @@ class DockerTarget:
             for entry in engine.containers([f"{spec.PROJECT}={self._scope.project}", spec.ROLE]):
                 if self._scope.owns(entry.labels):
                     engine.remove(entry.id)
-            if self._removed_volume(last=attempt == VOLUME_TRIES - 1):
+            if self._secrets.destroy() and self._removed_volume(last=attempt == VOLUME_TRIES - 1):
                 break
             self._sleep(0.1)
         network = engine.network(self._scope.network)
@@ -238,13 +245,15 @@ class DockerTarget:
         return self._engine_once
 
     def _fleet(self) -> Fleet:
-        return Fleet(self._engine(), self._scope, self._prober.ask, self._records.confirm, self._bring)
+        ask, confirm = self._prober.ask, self._records.confirm
+        return Fleet(self._engine(), self._scope, ask, confirm, self._bring, self._secrets.volume)
 
     def _front(self) -> Front:
         return Front(self._engine(), self._scope, self._records, self._deliver_front, self._sleep)
 
     def _walk(self) -> Steps:
-        return Steps(self._fleet(), self._front(), self._readable_history())
+        scaling = Autoscaling(self._engine(), self._scope, self._records, self._deliver_front)
+        return Steps(self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls)
 
     def _readable_history(self) -> History | None:
         """Nothing where it is damaged: what served before is brought back without records too."""
@@ -282,8 +291,13 @@ class DockerTarget:
         if front is None or not front.is_running or front.published is None:
             return Answer(0, b"no front of this project runs")
         if self._engine().is_local:
-            return ask_published(front.published, request, _scheme(self._front().read().document) == "https")
-        return ask_inside(self._prober.ask, LOOPBACK, request)
+            return ask_published(front.published, request, self._pinned())
+        return ask_inside(self._prober.ask, LOOPBACK, request, tls=self._pinned() is not None)
+
+    def _pinned(self) -> str | None:
+        """The certificates that the front answers with; None for one that speaks plain HTTP."""
+        tls = (self._front().read().document or {}).get("tls")
+        return self._secrets.chain(tls["certificate"]) if tls else None
 
     def _ask_replica(self, request: Request) -> Answer:
         fleet = self._fleet()
@@ -302,7 +316,8 @@ class DockerTarget:
         if history is None:
             return frozenset()
         contents = contents_here(self._engine(), self._layout, self._scope.project)
-        return frozenset(release.id for release in history.releases if release.served.content in contents)
+        here = [release for release in history.releases if release.served.content in contents]
+        return self._secrets.restorable(here)
 
     def _notes(self, seen: Seen) -> Iterator[str]:
         published = seen.front.published if seen.front is not None else None
