@@ -45,7 +45,7 @@ def together(hosts: Sequence[str], answers: Sequence[Answer]) -> Answer:
     if len(answers) == 1 and not hosts[0]:
         return answers[0]
     return Answer(
-        text="\n".join(_below(host, answer.text) for host, answer in zip(hosts, answers, strict=True)),
+        text="\n".join(_below(host, answer.text) for host, answer in zip(hosts, answers, strict=True) if answer.text),
         payload={"hosts": [_payload(host, answer) for host, answer in zip(hosts, answers, strict=True)]},
         brief="\n".join(answer.brief for answer in answers if answer.brief),
         exit=next((answer.exit for answer in answers if answer.exit), 0),

@@ -11,6 +11,7 @@ from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
+from mlship.releases.release import Release
 from mlship.targets.base import Action, Observed
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
@@ -61,15 +62,15 @@ def world_of(context: Context) -> World:
 
 
 def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed:
-    release = prepared.plan.deployment.release
+    release, previous = _to_and_from(prepared.plan)
     view = release_view(release)
-    assert view is not None
+    assert release is not None and view is not None
     endpoint = endpoint_of(prepared.opened, prepared.opened.target.observe())
     said = rolled.verification
     return Deployed(
         plan=prepared.view,
         release=view,
-        previous=release_view(prepared.plan.previous),
+        previous=release_view(previous),
         endpoint=endpoint,
         verified=Verified(release.id, endpoint, said.predictions, said.text) if said else None,
         generation=rolled.history.generation,
@@ -107,17 +108,17 @@ def _sample_body(prepared: Prepared) -> dict[str, object] | None:
 
 def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...]) -> PlanView:
     deployment = plan.deployment
-    previous = plan.previous
-    same_release = previous is not None and previous.id == deployment.release.id
+    release, previous = _to_and_from(plan)
+    same_release = previous is not None and release is not None and previous.id == release.id
     return PlanView(
         project=opened.name,
         environment=opened.environment,
         target=opened.target_name,
         service=opened.service,
-        release=release_view(deployment.release),
+        release=release_view(release),
         previous=release_view(previous),
         actions=plan.actions,
-        create=() if same_release or plan.is_empty else (f"release {deployment.release.id}",),
+        create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
         update=_updates(plan),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
         steps=_steps(plan, observed),
@@ -127,6 +128,13 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         takeover=_takeover(opened, plan),
         host=opened.host,
     )
+
+
+def _to_and_from(plan: DeployPlan) -> tuple[Release | None, Release | None]:
+    """Which release serves afterwards, and which one gives way. To take one back is to go from it to what is live."""
+    if plan.event == "abort":
+        return plan.previous, plan.deployment.release
+    return plan.deployment.release, plan.previous
 
 
 def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
@@ -143,7 +151,7 @@ def _updates(plan: DeployPlan) -> tuple[str, ...]:
     if plan.event == "operate":
         return ("how the service is operated: the release stays",)
     previous = plan.previous
-    if plan.is_empty or previous is None:
+    if plan.is_empty or previous is None or plan.event == "abort":
         return ()
     return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
 

@@ -23,13 +23,13 @@ def command(
     Needs no checkout, no build and no mlship.yaml. The release that is taken back is marked rejected.
     """
     call.need_consent()
-    from mlship.cli.views.deploy import abort_text, plan_text
+    from mlship.cli.views.deploy import abort_text, rollback_plan_text
     from mlship.flows import abort
     from mlship.flows.hosts import in_turn, under_way
 
     found = under_way(call.context, call.where(name))
     prepared = [abort.prepare(call.context, place, reason=reason) for place in found]
-    call.show("\n".join(plan_text(one.view) for one in prepared))
+    call.show("\n".join(rollback_plan_text(one.view, call.now) for one in prepared))
     call.agree("Take it back?")
 
     def act(position: int) -> Answer:
