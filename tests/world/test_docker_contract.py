@@ -25,7 +25,7 @@ from contract import *  # noqa: F403
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
-PROJECT = "contract"
+PROJECT = f"contract-{os.getpid()}"  # several sessions may run at one engine
 
 
 class DockerHarness:
