@@ -97,13 +97,21 @@ def scratch_file(folder: Path) -> Iterator[Path]:
 @contextmanager
 def scratch_folder(folder: Path | None = None) -> Iterator[Path]:
     """As scratch_file, but a folder. folder: where it is made; the system's temporary folder when left out."""
-    parent = Path(tempfile.gettempdir()) if folder is None else folder
+    parent = temporary_folder() if folder is None else folder
     handle, path = _owned(parent, lambda: Path(tempfile.mkdtemp(dir=parent, prefix=SCRATCH)))
     try:
         yield path
     finally:
         _remove_tree(path)
         os.close(handle)
+
+
+def temporary_folder() -> Path:
+    """The system's. Raises MlshipError where none can be written."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise _disk_error(Path("/tmp"), error) from None  # noqa: S108 -- named, not used
 
 
 def sweep(folder: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.disk import scratch_folder, sweep
+from mlship.disk import scratch_folder, sweep, temporary_folder
 from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
@@ -32,7 +31,7 @@ class Workplace:
 
 def clear_leftovers(workplace: Workplace) -> None:
     """Removes what builds that were killed left behind."""
-    for folder in (workplace.home.cache / "work", Path(tempfile.gettempdir())):
+    for folder in (workplace.home.cache / "work", temporary_folder()):
         if folder.is_dir():
             sweep(folder)
 

@@ -27,7 +27,7 @@ def test_a_disk_that_takes_no_more_is_told_in_one_error(shop: Shop, largest: int
             said = process.communicate(timeout=60)[0]
             assert process.returncode in (5, 6), said
             assert "Traceback (most recent call last)" not in said
-            assert "File too large" in said
+            assert "File too large" in said or "No usable temporary directory found" in said
             assert shop.left() == []
         assert shop.serves_alone() == live
         assert shop.wrong_blobs() == []
