@@ -72,7 +72,7 @@ def test_a_deploy_that_is_killed_anywhere_converges_when_it_is_run_again(strateg
     killed = 0
     for at in range(TOUCHES):
         rehearsal = started(strategy)
-        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):  # type: ignore[misc]
+        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):
             break
         killed += 1
         live = carried_through(rehearsal)
@@ -85,7 +85,7 @@ def test_a_deploy_that_is_killed_anywhere_converges_when_it_is_run_again(strateg
 def test_whoever_finds_a_killed_canary_may_promote_it(after: bool) -> None:
     for at in range(TOUCHES):
         rehearsal = started(CANARY)
-        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):  # type: ignore[misc]
+        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):
             break
         if rehearsal.history.underway is not None:
             rehearsal.is_settled(rehearsal.promote().history.live)
@@ -97,11 +97,11 @@ def test_whoever_finds_a_killed_canary_may_abort_it_and_that_may_be_killed_too(a
     for at in range(TOUCHES):
         rehearsal = started(CANARY)
         first = rehearsal.history.live
-        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):  # type: ignore[misc]
+        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):
             break
         if rehearsal.history.underway is None:
             continue
-        kill(rehearsal, at % 8, after, lambda killer, on=rehearsal: on.abort("no", killer))  # type: ignore[misc]
+        kill(rehearsal, at % 8, after, lambda killer, on=rehearsal: on.abort("no", killer))
         rehearsal.sleep(31)
         if rehearsal.history.underway is not None:
             rehearsal.abort("no")
@@ -116,7 +116,7 @@ def test_a_failing_canary_that_is_killed_anywhere_is_taken_back_in_the_end(after
         rehearsal = started(CANARY)
         first = rehearsal.history.live
         rehearsal.callers.latency_s = {2: 0.09}
-        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):  # type: ignore[misc]
+        if not kill(rehearsal, at, after, lambda killer, on=rehearsal: on.deploy(2, killer)):
             break
         if rehearsal.history.underway is not None and rehearsal.history.underway.failed:
             rehearsal.callers.latency_s = {}
