@@ -65,7 +65,8 @@ def remove_unused(engine: Engine, project: str, keep: Iterable[str]) -> list[str
 
 
 def _loaded(engine: Engine, layout: Layout, content: str) -> EngineImage:
-    engine.load(docker_archive(layout, layout.find(content)))
+    image_here = layout.find(content)
+    engine.load(lambda: docker_archive(layout, image_here))
     image = present(engine, content)
     if image is None:
         raise MlshipError(
