@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 PAUSE_S = 0.05
+LOOPBACK = "127.0.0.1"
 
 
 def probe(request: Mapping[str, Any]) -> dict[str, Any]:
-    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type", "accept" and "wait_s" where wanted.
+    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type", "accept", "wait_s", "tls" where wanted.
 
     wait_s: ask again until the answer is 200 or this many seconds are over. Gives {"status", "headers", "body" (base64)};
     status 0: nothing answered, and "error" says why.
@@ -34,9 +35,7 @@ def ask(address: str, **request: Any) -> dict[str, Any]:
 
 
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(
-        request.get("address", "127.0.0.1"), int(request["port"]), timeout=float(request["timeout_s"])
-    )
+    connection = _connection(request)
     body = base64.b64decode(request.get("body", ""))
     kind = request.get("content_type", "application/json")
     headers = {"Accept": request.get("accept", "application/json")} | ({"Content-Type": kind} if body else {})
@@ -53,6 +52,21 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
         "headers": {name.lower(): value for name, value in response.getheaders()},
         "body": base64.b64encode(said).decode(),
     }
+
+
+def _connection(request: Mapping[str, Any]) -> http.client.HTTPConnection:
+    """With `tls` whoever answers is believed: it is asked for on the loopback, where only our own front listens."""
+    address, port, timeout_s = request.get("address", LOOPBACK), int(request["port"]), float(request["timeout_s"])
+    if not request.get("tls"):
+        return http.client.HTTPConnection(address, port, timeout=timeout_s)
+    if address != LOOPBACK:
+        raise ValueError(address)
+    import ssl  # it takes longer to import than all else here, and few fronts have certificates
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(address, port, timeout=timeout_s, context=context)
 
 
 def _reason(error: Exception) -> str:

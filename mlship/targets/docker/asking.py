@@ -10,6 +10,7 @@ from typing import Any
 
 from mlship.errors import MlshipError
 from mlship.targets.base import Answer, Request
+from mlship.targets.docker.certificate import is_pinned, pinned
 from mlship.targets.docker.spec import INNER_PORT, Address
 
 READY = Request("GET", "/readyz", timeout_s=2.0)
@@ -19,15 +20,20 @@ LOOPBACK = "127.0.0.1"  # of the front, for a keeper that runs in it
 AskKeeper = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def ask_published(address: Address, request: Request, tls: bool = False) -> Answer:
+def ask_published(address: Address, request: Request, chain: str | None = None) -> Answer:
     """From this machine to the published port. Never through a proxy.
 
-    tls: the certificate is not judged: it is made out to the name that callers use, and what answers proves itself by its
-    release and its predictions.
+    chain: of the front's certificate, where it has one. It is made out to the name that callers use, which this command does
+    not know; so this very certificate is taken, and no other one.
     """
-    connection = _connection(address, request.timeout_s, tls)
+    if chain == "":
+        return Answer(0, b"the front's certificate is not on its volume: nobody could tell who answers")
+    connection = _connection(address, request.timeout_s, chain)
     headers = {"Accept": request.accept} | ({"Content-Type": request.content_type} if request.body else {})
     try:
+        connection.connect()
+        if isinstance(connection.sock, ssl.SSLSocket) and not is_pinned(chain or "", connection.sock.getpeercert(True)):
+            return Answer(0, b"another certificate than the front's answers")
         connection.request(request.method, request.path, request.body or None, headers)
         response = connection.getresponse()
         body = response.read()
@@ -38,8 +44,11 @@ def ask_published(address: Address, request: Request, tls: bool = False) -> Answ
     return Answer(response.status, body, {name.lower(): value for name, value in response.getheaders()})
 
 
-def ask_inside(keeper: AskKeeper, address: str, request: Request, wait_s: float = 0.0) -> Answer:
-    """By the keeper on the project's network. wait_s: asked again until the answer is 200 or this many seconds are over."""
+def ask_inside(keeper: AskKeeper, address: str, request: Request, wait_s: float = 0.0, tls: bool = False) -> Answer:
+    """By the keeper on the project's network. wait_s: asked again until the answer is 200 or this many seconds are over.
+
+    tls: for the front's own loopback, where nobody else can answer.
+    """
     question = {
         "op": "ask",
         "address": address,
@@ -51,6 +60,7 @@ def ask_inside(keeper: AskKeeper, address: str, request: Request, wait_s: float 
         "accept": request.accept,
         "timeout_s": request.timeout_s,
         "wait_s": wait_s,
+        **({"tls": True} if tls else {}),
     }
     try:
         said = keeper(question)
@@ -63,8 +73,7 @@ def ask_inside(keeper: AskKeeper, address: str, request: Request, wait_s: float 
     return Answer(said["status"], base64.b64decode(said["body"]), said["headers"])
 
 
-def _connection(address: Address, timeout_s: float, tls: bool) -> http.client.HTTPConnection:
-    if not tls:
+def _connection(address: Address, timeout_s: float, chain: str | None) -> http.client.HTTPConnection:
+    if chain is None:
         return http.client.HTTPConnection(address.reachable, address.port, timeout=timeout_s)
-    context = ssl._create_unverified_context()  # noqa: S323 -- see ask_published
-    return http.client.HTTPSConnection(address.reachable, address.port, timeout=timeout_s, context=context)
+    return http.client.HTTPSConnection(address.reachable, address.port, timeout=timeout_s, context=pinned(chain))

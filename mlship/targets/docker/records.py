@@ -17,6 +17,8 @@ from mlship.targets.docker.holder import is_dead, origin
 from mlship.targets.docker.keeping import Keeper
 from mlship.targets.docker.spec import PROJECT, Scope
 
+AskKeeper = Callable[[Mapping[str, Any]], dict[str, Any]]
+
 
 class DockerRecords:
     """History and lease of one project in one environment.
@@ -91,10 +93,15 @@ class DockerRecords:
         if self.exist:
             self.ask({"op": "release", "token": lease.token})
 
-    def change(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One operation of the keeper that is refused while somebody else has the lease. Raises LeaseLost and MlshipError."""
+    def change(self, request: Mapping[str, Any], ask: AskKeeper | None = None) -> dict[str, Any]:
+        """One operation of the keeper that is refused while somebody else has the lease. Raises LeaseLost and MlshipError.
+
+        ask: another keeper than this command's own.
+        """
         self._make()
-        return self.ask({**request, "token": self._token})
+        answer = (ask or self._keeper.ask)({**request, "token": self._token})
+        self._judge(answer)
+        return answer
 
     def moved(self) -> None:
         """The front was started or is gone: the keeper is run elsewhere from now on."""
