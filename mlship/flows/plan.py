@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import open_project, project_of
+from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
+from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
+from mlship.targets.base import KeepsSecrets
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
@@ -28,14 +32,17 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
     """
     project = project_of(context, where)
     opened = open_project(context, project, where.host)
+    given = read_secrets(context, project)
+    refuse_missing(project, given)
     observed = opened.target.observe()  # before a build: a target that cannot be reached is said at once
     record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
     history = observed.history or History(project.name, project.environment, project.target)
-    release = release_from(record, project, history, context.clock())
+    release = release_from(record, project, history, context.clock(), secret_versions(opened, given, history))
     if not again:
         refuse_rejected(history, release.served)
-    deployment = deployment_from(project, release)
+    deployment = with_secrets(deployment_from(project, release), given)
     findings = (
+        *given.findings,
         *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
         *opened.target.preflight(deployment),
     )
@@ -70,13 +77,24 @@ def recorded_image(context: Context, project: Project, image: str) -> BuildRecor
     return record
 
 
-def release_from(record: BuildRecord, project: Project, history: History, now: float) -> Release:
+def secret_versions(opened: Opened, given: Given, history: History) -> Mapping[str, str]:
+    """name -> version, as the target knows them: it alone can tell whether a value is one that it has."""
+    if not given.values:
+        return {}
+    assert isinstance(opened.target, KeepsSecrets), "read_secrets reads none for another target"
+    return opened.target.secret_versions(given.values, history)
+
+
+def release_from(
+    record: BuildRecord, project: Project, history: History, now: float, secrets: Mapping[str, str] | None = None
+) -> Release:
     """What is under way or live when it is the same served part, else the next in the sequence. Pure."""
     served = Served(
         content=record.content,
         models=tuple(ServedModel(model.name, model.sha256) for model in record.models),
         serving=record.serving,
         env=dict(project.env),
+        secrets=dict(secrets or {}),
         resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
     )
     underway = history.underway.release if history.underway else None

@@ -184,4 +184,5 @@ def _undo(plan: DeployPlan, observed: Observed) -> str:
         return "nothing served before; mlship destroy takes it away"
     if previous.id in observed.restorable:
         return f"{previous.id} stays restorable: mlship rollback"
-    return f"{previous.id} could NOT be restored: its image is not on the target any more"
+    why = observed.lost.get(previous.id, "its image is not on the target any more")
+    return f"{previous.id} could NOT be restored: {why}"

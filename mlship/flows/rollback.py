@@ -58,8 +58,9 @@ def wanted_release(history: History, observed: Observed, to: str) -> Release:
 def refuse_lost(place: Opened, observed: Observed, release: Release) -> None:
     if release.id not in observed.restorable:
         others = ", ".join(sorted(observed.restorable - {release.id})) or "none"
+        why = observed.lost.get(release.id, f"its image is not on {place.target_name} any more")
         raise MlshipError(
-            f"{release.id} cannot be restored: its image is not on {place.target_name} any more; restorable: {others}",
+            f"{release.id} cannot be restored: {why}; restorable: {others}",
             fix="choose one with --to, or build and deploy that model again",
             code="not-restorable",
         )
