@@ -61,4 +61,4 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _share_that_differs(old: list[Any], new: list[Any]) -> float:
-    return sum(one != other for one, other in zip(old, new, strict=True)) / len(old)
+    return sum(1 for one, other in zip(old, new, strict=True) if one != other) / len(old)

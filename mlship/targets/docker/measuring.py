@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from mlship.targets.base import Measures
 from mlship.targets.docker import spec, traffic
 from mlship.targets.docker.asking import METRICS, ask_inside
 from mlship.targets.docker.fleet import Fleet
 from mlship.targets.docker.observing import Seen
-
-HISTOGRAM = "mlship_request_seconds"
-_LINE = re.compile(r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+\d+)?")
-_LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
+from mlship.targets.scraped import counted
 
 
 def measures(seen: Seen, fleet: Fleet) -> dict[str, Measures]:
@@ -28,9 +23,9 @@ def measures(seen: Seen, fleet: Fleet) -> dict[str, Measures]:
             continue
         answer = ask_inside(fleet.ask, container.addresses.get(fleet.scope.network, ""), METRICS)
         if answer.status == 200:
-            found, took = latencies(answer.body.decode(errors="replace"))
-            buckets[release] = added(buckets[release], found)
-            seconds[release] += took
+            found = counted(answer.body.decode(errors="replace"))
+            buckets[release] = added(buckets[release], found.buckets)
+            seconds[release] += found.seconds
     totals = seen.state.totals.get("servers", {})
     return {
         release: Measures(
@@ -42,35 +37,6 @@ def measures(seen: Seen, fleet: Fleet) -> dict[str, Measures]:
         )
         for release in sorted(releases)
     }
-
-
-def latencies(text: str) -> tuple[dict[float, float], float]:
-    """Bound in seconds -> requests within it, over all labels, and the sum of all latencies: of one replica's /metrics.
-
-    The text format of Prometheus, version 0.0.4. Lines of anything else are passed over.
-    """
-    buckets: dict[float, float] = {}
-    seconds = 0.0
-    for name, labels, value in samples(text):
-        if name == f"{HISTOGRAM}_bucket" and "le" in labels:
-            bound = float(labels["le"])
-            buckets[bound] = buckets.get(bound, 0.0) + value
-        elif name == f"{HISTOGRAM}_sum":
-            seconds += value
-    return buckets, seconds
-
-
-def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    for line in text.splitlines():
-        found = _LINE.fullmatch(line.strip()) if not line.startswith("#") else None
-        if found is None:
-            continue
-        try:
-            value = float(found["value"])
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            yield found["name"], dict(_LABEL.findall(found["labels"] or "")), value
 
 
 def added(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float, float]:
