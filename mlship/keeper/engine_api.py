@@ -65,9 +65,6 @@ class Engine:
     def network(self, name: str) -> Mapping[str, Any] | Failure:
         return self._document("GET", f"/networks/{quote(name)}")
 
-    def info(self) -> Mapping[str, Any] | Failure:
-        return self._document("GET", "/info")
-
     def create(self, name: str, body: Mapping[str, Any]) -> str | Failure:
         made = self._document("POST", "/containers/create", {"name": name}, body)
         return made if isinstance(made, Failure) else str(made.get("Id", ""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,7 @@ pytestmark = [pytest.mark.world, pytest.mark.engine]
 # 8 callers that wait 60 ms for each answer: about 7 requests are in flight, 2 a replica are wanted.
 SCALE = {"metric": "concurrency", "per_replica": 2.0, "down_after_s": 6.0}
 RANGE = {"broken": "slow", "replicas": 1, "most": 3, "scale": SCALE}
+INSTANTS = (0.3, 2.2, 2.9, 0.7, 3.4, 1.6)  # a round takes 2 s and its steps some tenths
 HEAVY = {"kept": 7, "fresh": 1, "rate": 200.0}
 LIGHT = {"kept": 1, "fresh": 1, "rate": 5.0}
 
@@ -60,3 +63,74 @@ def test_replicas_follow_the_load_and_no_request_is_lost(onprem: Service) -> Non
         until(lambda: is_settled(onprem, 1), onprem)
         no_loss(client.end(), requests=40)
     print(log(onprem))
+
+
+def test_killed_at_any_instant_it_comes_back_and_finishes_what_it_began(onprem: Service) -> None:
+    """By SIGKILL from the engine's machine, while replicas come and while they go; callers notice nothing."""
+    onprem.deploy(1, **RANGE)
+    with onprem.under_load(**HEAVY) as client:
+        for instant in INSTANTS:
+            time.sleep(instant)
+            kill(onprem)
+        until(lambda: is_settled(onprem, 3), onprem)
+        no_loss(client.end())
+    with onprem.under_load(**LIGHT) as client:
+        until(lambda: "take out" in log(onprem), onprem)
+        for instant in INSTANTS:
+            time.sleep(instant)
+            kill(onprem)
+        until(lambda: is_settled(onprem, 1), onprem)
+        no_loss(client.end(), requests=40)
+
+
+def test_without_it_callers_are_served_and_a_deploy_brings_it_back(onprem: Service) -> None:
+    live = onprem.deploy(1, **RANGE).history.live
+    autoscaler(onprem).remove(force=True)
+    with onprem.under_load(**HEAVY) as client:
+        client.reach(300)
+        onprem.deploy(2, **RANGE)
+        until(lambda: is_settled(onprem, 3), onprem)
+        no_loss(client.end(), releases=2)
+    assert onprem.history.live != live
+
+
+def test_a_deploy_comes_first_and_its_release_is_scaled_from_then_on(onprem: Service) -> None:
+    first = onprem.deploy(1, **RANGE).history.live
+    with onprem.under_load(**HEAVY) as client:
+        until(lambda: "bring" in log(onprem), onprem)
+        second = onprem.deploy(2, **RANGE).history.live
+        until(lambda: is_settled(onprem, 3), onprem)
+        assert {name.rpartition("-")[0] for name in serving(onprem)} == {second} != {first}
+        fixed = onprem.deploy(2, broken="slow", replicas=2)
+        assert fixed.history.live == second
+        assert (len(serving(onprem)), onprem.containers("autoscaler")) == (2, [])
+        no_loss(client.end(), releases=2)
+    onprem.exactly(second, 2)
+
+
+def test_it_has_the_engines_socket_and_nothing_else(onprem: Service) -> None:
+    onprem.deploy(1, **RANGE)
+    inside = autoscaler(onprem).attrs
+    assert inside["HostConfig"]["CapDrop"] == ["ALL"]
+    assert inside["HostConfig"]["ReadonlyRootfs"] and not inside["HostConfig"]["Privileged"]
+    assert list(inside["NetworkSettings"]["Networks"]) == ["none"]
+    assert not inside["NetworkSettings"]["Ports"]
+    for entry in onprem.containers():
+        has_socket = "docker.sock" in json.dumps(entry.attrs["Mounts"])
+        assert has_socket == (entry.labels["mlship.role"] == "autoscaler"), entry.name
+    began = time.monotonic()
+    autoscaler(onprem).stop()
+    assert time.monotonic() - began < 5
+    assert autoscaler(onprem).attrs["State"]["ExitCode"] == 0
+    assert log(onprem).endswith("ended as asked\n")
+
+
+def kill(service: Service) -> None:
+    """Not through the engine, which would take it for a wish that it stays away."""
+    for _ in range(100):
+        process = autoscaler(service).attrs["State"]["Pid"]
+        if process:
+            os.kill(process, signal.SIGKILL)
+            return
+        time.sleep(0.1)
+    raise AssertionError(log(service))
