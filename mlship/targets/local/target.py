@@ -47,6 +47,7 @@ from mlship.targets.local.render import render
 from mlship.targets.local.resources import FEATURES, resources
 from mlship.targets.local.rootfs import Rootfs, UnpackedImages
 from mlship.targets.local.starting import end_in_words, wait_until_ready
+from mlship.targets.local.wellness import measures, whys
 
 
 def open_target(opening: Opening) -> LocalTarget:
@@ -157,10 +158,13 @@ class LocalTarget:
         return ask(live.host, live.port, request)
 
     def measure(self) -> Mapping[str, Measures]:
-        return {}
+        view = self._view()
+        return measures(view) if view else {}
 
     def why(self) -> tuple[Why, ...]:
-        return ()
+        """Where no holder answers, what the last one wrote: also of copies that ended with it."""
+        view = self._control.status() or self._control.last_state()
+        return whys(self._project, view, self._folder) if view else ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         folder = self._log_folder(release)
