@@ -8,6 +8,7 @@ from mlship.flows.gather import Gathered, gather
 from mlship.flows.opening import project_of
 from mlship.flows.reports import spec_report
 from mlship.flows.results import Checked
+from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training
 from mlship.frameworks.base import Loaded
 
@@ -17,14 +18,15 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
 
     What is wrong stands in `findings`; the command's exit code follows from them.
     """
-    gathered = gather(context, project_of(context, where), python)
+    project = project_of(context, where)
+    gathered = gather(context, project, python)
     loaded, findings = _load_all(context, gathered)
     return Checked(
         project=gathered.project.name,
         models=tuple(spec_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
         environment=gathered.environment.source,
         python=gathered.environment.version,
-        findings=(*gathered.findings, *findings),
+        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings),
     )
 
 

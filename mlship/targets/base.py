@@ -155,7 +155,8 @@ class Observed:
 
     serving: id of the release that really answers at the endpoint, as it says itself; empty when nothing answers.
     replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
-    restorable: ids of releases that this target could serve again now.
+    restorable: ids of releases that this target could serve again now. lost: id of every other one -> why not, as the end of
+    a sentence.
     repair: why the live release has to be put in service again although it answers; empty when all is well.
     weights: release id -> share of the callers in [0, 1], as the target really has it; empty where it cannot tell.
     """
@@ -165,6 +166,7 @@ class Observed:
     serving: str = ""
     replicas: tuple[Replica, ...] = ()
     restorable: frozenset[str] = frozenset()
+    lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     repair: str = ""

@@ -116,10 +116,11 @@ def test_the_gap_is_stated_before_it_happens() -> None:
 
 def test_a_live_release_that_could_not_be_restored_is_a_warning() -> None:
     history = History("churn", "", "docker", 1, OLD.id, (OLD,))
-    (only,) = findings(DEPLOYMENT, replace(CALM, history=history, contents=frozenset({"sha256:new"})))
+    (only,) = findings(DEPLOYMENT, replace(CALM, history=history, lost={OLD.id: "its secrets are not on docker any more"}))
     assert only.severity == "warning"
-    assert (
-        str(only) == f"{OLD.id} could not be restored: its image is gone; build it again before you deploy, if you may need it"
+    assert str(only) == (
+        f"{OLD.id} could not be restored: its secrets are not on docker any more; "
+        "deploy it as it was before you deploy this, if you may need it"
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mlship.errors import Finding
 from mlship.releases.history import History
@@ -23,8 +23,9 @@ class Surroundings:
     """What was seen. platform: of the release's image where it is known, `linux/amd64`. ours: names of our own containers.
 
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
-    unknown. contents: what could be served. serving: id of the release that callers reach. running: replicas of the wanted
-    release that run already. used: bytes that all running replicas may take.
+    unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
+    not be served again. running: replicas of the wanted release that run already. used: bytes that all running replicas may
+    take.
     """
 
     engine: EngineFacts
@@ -37,6 +38,7 @@ class Surroundings:
     history: History | None
     sequences: tuple[int, ...]
     serving: str
+    lost: Mapping[str, str] = field(default_factory=dict)
     running: int = 0
     used: int = 0
 
@@ -161,10 +163,10 @@ def _records(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             )
         return
     live = seen.history.live_release
-    if live is not None and live.id != deployment.release.id and live.served.content not in seen.contents:
+    if live is not None and live.id != deployment.release.id and live.id in seen.lost:
         yield Finding(
-            f"{live.id} could not be restored: its image is gone",
-            fix="build it again before you deploy, if you may need it",
+            f"{live.id} could not be restored: {seen.lost[live.id]}",
+            fix="deploy it as it was before you deploy this, if you may need it",
             severity="warning",
             code="not-restorable",
         )

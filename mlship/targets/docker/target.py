@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.oci.image import FRONT_LABEL
@@ -110,7 +111,10 @@ class DockerTarget:
         serving = (answer.headers.get("x-mlship-release") or said_release(answer)) if answer.status == 200 else ""
         published = seen.front.published if seen.front is not None else None
         endpoint = published.url_of(_scheme(seen.document)) if published else ""
-        return observed(seen, self._fleet(), serving, endpoint, self._restorable(seen.history), self._notes(seen))
+        lost = self._lost(seen.history)
+        found = {release.id for release in seen.history.releases} if seen.history else set()
+        said = observed(seen, self._fleet(), serving, endpoint, found - lost.keys(), self._notes(seen))
+        return replace(said, lost=lost)
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """A refusal of the engine is an outcome, so that the rollout can take the step back."""
@@ -312,12 +316,15 @@ class DockerTarget:
             return Answer(0, f"{request.replica or 'no staged copy'} does not run".encode())
         return ask_inside(self._prober.ask, chosen[0].addresses.get(self._scope.network, ""), request)
 
-    def _restorable(self, history: History | None) -> frozenset[str]:
+    def _lost(self, history: History | None) -> dict[str, str]:
+        """Releases of the records that could not be served again, and why."""
         if history is None:
-            return frozenset()
+            return {}
         contents = contents_here(self._engine(), self._layout, self._scope.project)
-        here = [release for release in history.releases if release.served.content in contents]
-        return self._secrets.restorable(here)
+        whole = self._secrets.restorable(history.releases)
+        gone = {release.id: "its secrets are not on docker any more" for release in history.releases if release.id not in whole}
+        imageless = [release.id for release in history.releases if release.served.content not in contents]
+        return gone | dict.fromkeys(imageless, "its image is not on docker any more")
 
     def _notes(self, seen: Seen) -> Iterator[str]:
         published = seen.front.published if seen.front is not None else None
@@ -344,6 +351,7 @@ class DockerTarget:
             platform=image.platform if image else "",
             contents=contents_here(engine, self._layout, deployment.project),
             history=seen.history,
+            lost=self._lost(seen.history),
             sequences=tuple(_sequence(entry) for entry in seen.replicas),
             serving=next(iter(traffic.shares(seen.document)), ""),
             running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
