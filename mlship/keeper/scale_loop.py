@@ -51,6 +51,7 @@ class Autoscaler:
         engine: Engine,
         say: Callable[[str], None],
         front: Front | None = None,
+        readings: FrontReadings | None = None,
         clock: Callable[[], float] = time.monotonic,
         meminfo: Callable[[], str] = MEMINFO.read_text,
         stop: threading.Event | None = None,
@@ -62,7 +63,7 @@ class Autoscaler:
         self._records = Records(folder)
         self._document = ScaleDocument(folder, self._records)
         self._front = front or Front(folder, self._records)
-        self._readings = FrontReadings(folder)
+        self._readings = readings or FrontReadings(folder)
         self._cpu = CpuReadings(engine, clock)
         # The same after a restart of the container, so that it gives back what it was killed with.
         self._token = f"autoscaler-{os.uname().nodename}"
@@ -80,6 +81,7 @@ class Autoscaler:
         """Until it is asked to end (0), or the engine was away for too long (1)."""
         with suppress(Refused, Damaged, Newer, OSError):
             self._records.release(self._token)
+        self._say("begun")
         while not self._stop.is_set():
             for _ in range(READINGS):
                 self._readings.look()
