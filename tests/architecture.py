@@ -45,7 +45,17 @@ HEAVY = {
     "azure", "boto3", "botocore", "docker", "google", "httpx", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
     "requests", "rich", "scipy", "skops", "sklearn",
 }  # fmt: skip
-PURE = ("config", "targets.plan", "image.plan", "releases.release", "releases.history", "flows.plan")
+PURE = (
+    "config",
+    "targets.plan",
+    "targets.gates",
+    "targets.comparing",
+    "targets.scraped",
+    "image.plan",
+    "releases.release",
+    "releases.history",
+    "flows.plan",
+)
 IMPURE_MODULES = {"http", "random", "secrets", "socket", "subprocess", "time", "uuid"}
 IMPURE_NAMES = {"os.environ", "os.getenv", "datetime.now", "datetime.utcnow", "date.today", "datetime.datetime.now"}
 

@@ -33,12 +33,13 @@ def copies_of(replicas: Sequence[Replica], release: str) -> list[str]:
 def change_of_sample(change: Change) -> float | None:
     """How far the sample's predictions moved from the release before: the most of all models. None without a sample."""
     replicas = change.target.observe().replicas
-    new, old = copies_of(replicas, change.release.id), copies_of(replicas, change.before)
+    new = next(iter(copies_of(replicas, change.release.id)), "")
+    old = next((replica.name for replica in replicas if replica.release == change.before and replica.ready), "")
     moved: list[float | None] = []
     for proof in change.release.proofs.values():
         if proof.instances:
-            before = change.target.ask(sample_request(proof, "live", replica=next(iter(old), "")))
-            after = change.target.ask(sample_request(proof, "staged", replica=next(iter(new), "")))
+            before = change.target.ask(sample_request(proof, "live", replica=old))
+            after = change.target.ask(sample_request(proof, "staged", replica=new))
             moved.append(prediction_change(before, after))
     known = [value for value in moved if value is not None]
     return max(known) if known and len(known) == len(moved) else None

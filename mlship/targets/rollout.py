@@ -111,7 +111,9 @@ class _Rollout:
         if action.kind == "shift" and change.plan.by_steps:
             approve(change)
         outcome = change.apply(action)
-        if not outcome.ok:
+        if not outcome.ok and action.kind == "discard" and self.verification is not None:
+            change.notes.append(f"a copy of {action.release} is left for the next command: {outcome.cause}")
+        elif not outcome.ok:
             take_back(change, action.kind, outcome)
         change.notes.extend(outcome.notes)
         if action.kind == "stage":

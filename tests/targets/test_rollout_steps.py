@@ -353,3 +353,16 @@ def test_counters_that_cannot_be_read_are_no_verdict(canary: Rehearsal) -> None:
     decided = plan("deploy", canary.deployment(2, canary.history), target.observe())
     with pytest.raises(Paused, match="it cannot be measured: the engine does not answer"):
         roll_out(target, decided, Facts("anna"), canary.clock)
+
+
+def test_remains_that_cannot_go_after_the_shift_do_not_take_a_good_release_back() -> None:
+    plain = Rehearsal(Strategy("rolling"))
+    plain.deploy(1)
+    target = plain.open()
+    uncommitted = plan("deploy", plain.deployment(2, plain.history), target.observe())
+    for action in uncommitted.actions:
+        assert target.apply(action, uncommitted.deployment).ok
+    plain.world.faults = {"discard": "refuses"}
+    done = plain.deploy(3)
+    assert done.history.live.startswith("r2-")
+    assert done.notes == (f"a copy of {uncommitted.deployment.release.id} is left for the next command: discard was refused",)
