@@ -76,6 +76,12 @@ def is_scaled(deployment: Deployment) -> bool:
     return low < high
 
 
+def is_range(operating: Mapping[str, Any]) -> bool:
+    """Whether the records say that the number of replicas follows the load."""
+    replicas = operating.get("replicas") or {}
+    return bool(replicas.get("min", 1) < replicas.get("max", 1))
+
+
 def scale_document(deployment: Deployment, secrets: str = "") -> dict[str, Any]:
     """/state/scale.json, as mlship/keeper/scale_document.py reads it. secrets: the volume of the release's secrets."""
     scope = spec.Scope(deployment.project, deployment.environment)

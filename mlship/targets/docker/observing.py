@@ -11,6 +11,7 @@ from typing import Any
 from mlship.releases.history import History
 from mlship.targets.base import Observed, Replica
 from mlship.targets.docker import spec, traffic
+from mlship.targets.docker.autoscaler import is_range
 from mlship.targets.docker.engine import Container
 from mlship.targets.docker.fleet import UP, Fleet, ended, unready
 from mlship.targets.docker.front import FrontState
@@ -25,6 +26,7 @@ class Seen:
     state: FrontState
     front: Container | None
     replicas: tuple[Container, ...]
+    autoscaler: Container | None = None
 
     @property
     def document(self) -> traffic.Document | None:
@@ -65,6 +67,8 @@ def repair(seen: Seen, fleet: Fleet) -> str:
     missing = [name for name in named if name not in up]
     if not named:
         return "the front names no replica"
+    if not missing and is_range(history.operating) and (seen.autoscaler is None or seen.autoscaler.state not in UP):
+        return "the autoscaler does not run"
     return f"{len(missing)} of {len(named)} replicas do not run: {', '.join(missing)}" if missing else ""
 
 

@@ -268,7 +268,8 @@ class DockerTarget:
 
     def _seen(self) -> Seen:
         history = self._records.read()
-        return Seen(history, self._front().read(), self._front().container(), tuple(self._fleet().replicas()))
+        front, scaler = self._front(), self._engine().container(self._scope.autoscaler)
+        return Seen(history, front.read(), front.container(), tuple(self._fleet().replicas()), scaler)
 
     def _deliver_front(self) -> EngineImage:
         """The front of this version; where none can be made, any that the engine has."""
