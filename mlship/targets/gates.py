@@ -38,7 +38,7 @@ class Judgement:
     @property
     def why(self) -> str:
         """What made the verdict, for people."""
-        return "; ".join(part.why for part in self.parts if part.verdict == self.verdict and part.why)
+        return "; ".join(dict.fromkeys(part.why for part in self.parts if part.verdict == self.verdict and part.why))
 
     @property
     def text(self) -> str:

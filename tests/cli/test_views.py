@@ -234,8 +234,8 @@ def test_status_of_a_canary_says_who_gets_how_much_and_how_to_go_on():
         "  replicas  1/2 ready",
         "    churn-r12-7f3a9c-1  r12-7f3a9c  ready        2 h ago",
         "    churn-r13-0a1b2c-1  r13-0a1b2c  not ready    1 min ago  restarting",
-        "  traffic  r12-7f3a9c  95 %  41 rps  p50 8.1 ms p95 22 ms  errors 2/40812 (0.0049 %)",
-        "  traffic  r13-0a1b2c  5 %   0 rps   no requests yet       errors 0/0",
+        "  traffic   r12-7f3a9c  95 %  41 rps  p50 8.1 ms p95 22 ms  errors 2/40812 (0.0049 %)",
+        "  traffic   r13-0a1b2c  5 %   0 rps   no requests yet       errors 0/0",
         f"  rollout   canary r13-0a1b2c at 5 %, unattended since {time_of_day(NOW - 600)} (10 min ago): "
         "its command ended; callers stay where they are",
         "  why  churn-r13-0a1b2c-1  r13-0a1b2c  restarting",

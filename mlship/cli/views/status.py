@@ -51,7 +51,7 @@ def status_text(result: Status, now: float) -> str:
             ],
             indent=4,
         ),
-        columns([["traffic", *row] for row in _traffic_rows(result)]),
+        columns([["traffic".ljust(8), *row] for row in _traffic_rows(result)]),
         _rollout(result.underway, now),
         *_notes(result),
         _disagreement(result),
@@ -97,7 +97,7 @@ def _traffic_rows(result: Status) -> Iterator[list[str]]:
 
 
 def _counts(row: Traffic) -> list[str]:
-    latency = [f"{name} {value:g} ms" for name, value in (("p50", row.p50_ms), ("p95", row.p95_ms)) if value is not None]
+    latency = [f"{name} {value:.3g} ms" for name, value in (("p50", row.p50_ms), ("p95", row.p95_ms)) if value is not None]
     errors = f"errors {row.errors}/{row.requests}" + (f" ({percent(row.errors / row.requests)})" if row.errors else "")
     return [f"{row.rps:g} rps", " ".join(latency) or "no requests yet", errors]
 
