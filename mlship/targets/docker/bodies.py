@@ -48,6 +48,8 @@ OWN_VARIABLES = (
 )  # fmt: skip
 
 SECRETS = "/run/secrets"
+# An internal network still leads to every port of the engine's own host, through the address that its bridge has there.
+NO_WAY_TO_THE_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 LOGGING = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 
 
@@ -155,7 +157,9 @@ def volume_body(scope: Scope) -> dict[str, Any]:
 
 def network_body(scope: Scope, egress: bool, subnet: str = "") -> dict[str, Any]:
     """egress: whether replicas reach anything beside the front. subnet: fixed addresses need an explicit one."""
-    body = {"Name": scope.network, "Driver": "bridge", "Internal": not egress, "Labels": scope.object_labels}
+    body: dict[str, Any] = {"Name": scope.network, "Driver": "bridge", "Internal": not egress, "Labels": scope.object_labels}
+    if not egress:
+        body["Options"] = NO_WAY_TO_THE_HOST
     if not subnet:
         return body
     ipam = {"Driver": "default", "Config": [{"Subnet": subnet}]}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlship.targets.base import Deployment
+from mlship.targets.docker.bodies import NO_WAY_TO_THE_HOST
 from mlship.targets.docker.spec import INNER_PORT, Scope, address
 
 HEAD = """# The same service without mlship: docker compose up -d
@@ -46,7 +47,7 @@ def compose_document(deployment: Deployment, scope: Scope, replicas: Mapping[str
     return {
         "name": f"mlship-{scope.name}".replace(".", "-"),
         "services": {"front": front, **services},
-        "networks": {"outside": {}, "replicas": {"internal": not egress}},
+        "networks": {"outside": {}, "replicas": {} if egress else {"internal": True, "driver_opts": NO_WAY_TO_THE_HOST}},
     }
 
 

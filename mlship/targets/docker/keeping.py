@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
@@ -52,14 +53,15 @@ class Keeper:
         self._container = ""
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The keeper's answer. Asked once more of a new keeper when the first one is lost: every request can be repeated."""
+        """The keeper's answer. Asked once more of a new keeper when the first one is lost: every request can be repeated.
+
+        A front that is about to end is still told as running, and nothing can be run in it: then the third one is beside it.
+        """
         with self._lock:
-            if self._talk is not None:
-                try:
-                    return self._once(request)
-                except KeeperFailed:
-                    pass  # its container may have ended: a new one is asked below
-            return self._once(request)
+            for begin in (self._begin, self._begin):
+                with suppress(KeeperFailed):
+                    return self._once(request, begin)
+            return self._once(request, self._beside)
 
     def close(self) -> None:
         """Ends the keeper; waits until a container that was made for it is gone. A later `ask` starts another one."""
@@ -69,16 +71,16 @@ class Keeper:
             if container:
                 self._engine().remove(container)
 
-    def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _once(self, request: Mapping[str, Any], begin: Callable[[], Conversation]) -> dict[str, Any]:
+        self._talk = self._talk or begin()
         try:
-            return (self._talk or self._begin()).ask(request)
+            return self._talk.ask(request)
         except Broken as broken:
             self._end()
             raise KeeperFailed(self._scope.volume, str(broken)) from None
 
     def _begin(self) -> Conversation:
-        self._talk = self._in_front() or self._beside()
-        return self._talk
+        return self._in_front() or self._beside()
 
     def _in_front(self) -> Conversation | None:
         """As root, whose files the volume has; the front itself can change none of them."""
