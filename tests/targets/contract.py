@@ -18,6 +18,7 @@ from mlship.releases.records import Lease, LeaseHeld, LeaseLost
 from mlship.targets.base import Action, Deployment, Outcome, Records, Request, Strategy, Target
 from mlship.targets.plan import DeployPlan, plan
 from mlship.targets.rollout import Facts, Paused, RolledOut, World, abort, promote, roll_out
+from mlship.targets.table import SERVICES
 from mlship.targets.verify import said_release, verify
 
 
@@ -92,8 +93,8 @@ def paused_canary(harness: Harness, version: int = 2, strategy: Strategy = CANAR
 
 def needs_canary(harness: Harness) -> None:
     """Skips, with the target's own reason, where callers cannot be shared."""
-    service, target = harness.deployment(1).service, harness.open()
-    feature = target.features[service]["canary"]
+    target = harness.open()
+    feature = target.features[SERVICES[target.name]]["canary"]
     if feature.support != "native":
         pytest.skip(f"{target.name}: canary is {feature.support}: {feature.reason}")
 
