@@ -19,7 +19,7 @@ class DeployPlan:
 
     event: what the history will say. previous: the release that serves until the shift, None when none does. by_steps: it is
     recorded while it is under way, because callers may meet both releases or a person is asked. promoted: a person said that
-    it goes on; the first move needs no approval then, and with `full` none does.
+    it goes on; the first move needs no approval then. full: that first move is to all callers.
     """
 
     event: Literal["deploy", "rollback", "operate", "abort"]

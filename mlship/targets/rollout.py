@@ -15,7 +15,7 @@ from mlship.targets.facts import Facts, Paused, RolledOut, World
 from mlship.targets.lease import HeldLease, held
 from mlship.targets.plan import DeployPlan, promotion, taking_back
 from mlship.targets.proving import prove_copies
-from mlship.targets.steps import approve, begin, weigh
+from mlship.targets.steps import begin, pass_all, weigh
 from mlship.targets.undo import bring_back, take_back
 from mlship.targets.verify import Verification
 
@@ -109,7 +109,7 @@ class _Rollout:
             weigh(change, action)
             return
         if action.kind == "shift" and change.plan.by_steps:
-            approve(change)
+            pass_all(change)
         outcome = change.apply(action)
         if not outcome.ok and action.kind == "discard" and self.verification is not None:
             change.notes.append(f"a copy of {action.release} is left for the next command: {outcome.cause}")

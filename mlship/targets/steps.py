@@ -51,6 +51,8 @@ def begin(change: Change) -> None:
 
 def weigh(change: Change, action: Action) -> None:
     """Moves so many callers, and watches them until the gates are judged. A step that was reached before is only finished."""
+    if action.share == 1:
+        _wait_for_approval(change)
     outcome = change.apply(action)
     if not outcome.ok:
         take_back(change, "weigh", outcome)
@@ -62,15 +64,12 @@ def weigh(change: Change, action: Action) -> None:
     _obey(change, "weigh", _watch(change))
 
 
-def approve(change: Change) -> None:
-    """Before all callers move: a person may have to say so. Records that nothing else is left."""
+def pass_all(change: Change) -> None:
+    """Records that nothing is left but to move all callers for good, which a person may have to approve."""
     underway = _underway(change)
-    if underway.passed:
-        return
-    if change.deployment.strategy.approve == "manual" and not _is_approved(change):
-        pause(change, "it waits for approval (rollout.approve: manual)")
-    passed = change.history.stepped(underway.step + 1, 1.0, underway.measured, change.entry("step"), passed=True)
-    change.write(passed)
+    if not underway.passed:
+        _wait_for_approval(change)
+        change.write(change.history.stepped(underway.step + 1, 1.0, underway.measured, change.entry("step"), passed=True))
 
 
 def pause(change: Change, why: str, details: tuple[str, ...] = ()) -> NoReturn:
@@ -94,10 +93,17 @@ def _beginning(change: Change, moved: float | None) -> Underway:
     )
 
 
+def _wait_for_approval(change: Change) -> None:
+    """Before all callers move. Where they moved already, such as to copies that are watched, it was given."""
+    moved_already = _underway(change).share == 1
+    if change.deployment.strategy.approve == "manual" and not moved_already and not _is_approved(change):
+        pause(change, "it waits for approval (rollout.approve: manual)")
+
+
 def _is_approved(change: Change) -> bool:
-    """A promotion approves its first move, and with `full` all of them."""
-    first_move_is_the_last = all(action.kind != "weigh" for action in change.plan.actions)
-    return change.plan.promoted and (change.plan.full or first_move_is_the_last)
+    """A promotion approves its first move, and with `full` it has only that one."""
+    moves = (action for action in change.plan.actions if action.kind in ("weigh", "shift"))
+    return change.plan.promoted and next(moves).share == 1
 
 
 def _watch(change: Change) -> Judgement:

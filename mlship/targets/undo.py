@@ -51,6 +51,9 @@ def decide(change: Change, cause: str) -> None:
 
     Callers come first: where it cannot be recorded, they are brought back all the same. Raises LeaseLost.
     """
+    underway = change.history.underway
+    if underway is not None and underway.failed == cause:
+        return
     try:
         change.write(change.history.failing(cause, change.entry("pause", why=f"is being taken back: {cause}")))
     except LeaseLost:

@@ -20,6 +20,7 @@ STRATEGIES = {
     "canary": CANARY,
     "approved": replace(CANARY, approve="manual"),
     "blue-green": replace(CANARY, name="blue-green", steps=()),
+    "approved blue-green": replace(CANARY, name="blue-green", steps=(), approve="manual"),
     "compared": Strategy("rolling", gates=("prediction_change < 50%",)),
     "rolling": Strategy("rolling"),
 }

@@ -366,3 +366,23 @@ def test_remains_that_cannot_go_after_the_shift_do_not_take_a_good_release_back(
     done = plain.deploy(3)
     assert done.history.live.startswith("r2-")
     assert done.notes == (f"a copy of {uncommitted.deployment.release.id} is left for the next command: discard was refused",)
+
+
+def test_blue_green_waits_for_approval_before_its_callers_move_and_not_again_afterwards() -> None:
+    blue = with_strategy(name="blue-green", steps=(), approve="manual")
+    with pytest.raises(Paused, match="paused at 0 % of the callers: it waits for approval"):
+        blue.deploy(2)
+    assert blue.weighed == []
+    done = blue.promote()
+    assert blue.weighed == [1.0]
+    blue.is_settled(done.history.live)
+
+
+def test_blue_green_with_too_few_requests_is_promoted_once() -> None:
+    blue = with_strategy(name="blue-green", steps=(), approve="manual")
+    blue.callers.rps = 0.1
+    with pytest.raises(Paused, match="approval"):
+        blue.deploy(2)
+    with pytest.raises(Paused, match=r"paused at 100 % of the callers: 30 of the 200 requests that it takes to judge; mlship"):
+        blue.promote()
+    blue.is_settled(blue.promote().history.live)
