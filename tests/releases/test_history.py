@@ -13,6 +13,7 @@ from mlship.releases.records import history_from_json, history_to_json
 from mlship.releases.release import Proof, Release, Served, ServedModel, release_id
 
 GOLDEN = Path(__file__).parent / "records-v1.json"
+GOLDEN_UNDERWAY = Path(__file__).parent / "records-v1-underway.json"
 
 
 def release(sequence: int, content: str = "") -> Release:
@@ -198,3 +199,17 @@ def test_what_is_under_way_survives_the_trip_through_json() -> None:
     history = underway(with_releases(1), release(2))
     history = history.stepped(0, 0.05, {"r1": {"requests": 1.0}}, entry(history, release(2), "step"))
     assert history_from_json(history_to_json(history, "0.1.0"), "here") == history
+
+
+def half_way() -> History:
+    history = with_releases(1)
+    begun = Underway(
+        release(2), history.live, "deploy", -1, 0.0, 1_760_000_100.0, {"labels": {}}, deployment={"keep": 5}, change=0.04
+    )
+    history = history.begun(begun, entry(history, release(2), "begin"))
+    history = history.stepped(0, 0.05, {release(2).id: {"requests": 0.0}}, entry(history, release(2), "step"))
+    return history.paused("30 of the 200 requests that it takes to judge", entry(history, release(2), "pause"))
+
+
+def test_records_of_a_rollout_that_was_left_half_way_are_read_for_ever() -> None:
+    assert history_from_json(GOLDEN_UNDERWAY.read_bytes(), "here") == half_way()
