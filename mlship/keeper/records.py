@@ -111,13 +111,15 @@ class Records:
     def alone(self, token: str) -> Iterator[None]:
         """One change of another document in the folder. Raises Refused while somebody else has the lease.
 
-        token: of the lease under which this is done.
+        token: of the lease under which this is done; refused as well when somebody had the lease since, and gave it back.
         """
         with state.locked(self.folder):
             state.sweep_temporary(self.folder)
             holder = self._valid_lease()
             if holder is not None and token != holder["token"]:
                 raise Refused("lease-lost", f"{holder['holder']} has the lease")
+            if token and (self._read_lease() or {}).get("token") != token:
+                raise Refused("lease-lost", "somebody else had the lease meanwhile")
             yield
 
     def _generation(self, text: str) -> int:

@@ -127,6 +127,20 @@ def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(records: Records, 
     assert records.renew("b") == {"seconds_left": 30}
 
 
+def test_a_holder_that_was_asleep_changes_nothing_after_somebody_had_the_lease(records: Records, clock: Clock) -> None:
+    """Its own time is over without harm as long as nobody came; nor does it help that the other one has gone again."""
+    records.acquire("a", "anna", 30)
+    clock.now += 31
+    with records.alone("a"):
+        pass
+    records.acquire("b", "ben", 30)
+    records.release("b")
+    with pytest.raises(Refused, match="somebody else had the lease meanwhile"), records.alone("a"):
+        pass
+    with records.alone(""):
+        pass
+
+
 def test_the_lease_of_a_dead_holder_can_be_taken_over_by_its_id(records: Records) -> None:
     records.acquire("a", "anna", 30)
     with pytest.raises(Refused):
