@@ -66,4 +66,4 @@ def _memory(deployment: Deployment) -> str:
     each, count = deployment.release.served.resources.get("memory", 0), deployment.replicas[0]
     if deployment.strategy.name == "recreate":
         return f"memory: {Memory(each * count)}, as before: never both releases at once"
-    return f"memory: {Memory(each * count)} more while both releases run; in batches where that is short"
+    return f"memory: {Memory(each * count)} more while both releases run"

@@ -90,7 +90,7 @@ def test_the_plan_says_how_it_takes_over_and_what_that_costs(context: Context) -
         "2 replicas of 2GiB",
         "canary: 5 % -> 50 % -> 100 % of the callers; no request is lost",
         "gates: error_rate < 1 %; a failed one takes it back (exit 6); it pauses below 100 requests (exit 12)",
-        "memory: 4GiB more while both releases run; in batches where that is short",
+        "memory: 4GiB more while both releases run",
     )
     assert [step for step in view.steps if "%" in step] == [
         "r2-cec715 starts at 0 % and is asked its release id and the sample",
