@@ -74,7 +74,7 @@ def everything_told(service: Kept) -> str:
 
 def test_a_secret_is_in_one_place_that_only_its_reader_reads(kept: Kept) -> None:
     key = value()
-    release = kept.with_values(KEY=key, OTHER="ä\n").deploy(1, replicas=2).history.live_release
+    release = kept.with_values(KEY=key, OTHER="ä\n").deploy(81, replicas=2).history.live_release
     assert release is not None and release.served.secrets == {"KEY": "1", "OTHER": "1"}
     assert inside(kept, READS, "KEY") == key
     assert inside(kept, READS, "OTHER") == "ä\n"
@@ -83,7 +83,7 @@ def test_a_secret_is_in_one_place_that_only_its_reader_reads(kept: Kept) -> None
     assert "MLSHIP_SECRETS=/run/secrets" in looked
     assert key not in looked
     assert key not in everything_told(kept)
-    assert key not in repr(kept.planned(Wish(1, replicas=2))[1])
+    assert key not in repr(kept.planned(Wish(81, replicas=2))[1])
     status = kept.mlship("status", "--json")
     assert status.returncode == 0
     assert key not in status.stdout + status.stderr + kept.mlship("history", "--json").stdout
@@ -92,9 +92,9 @@ def test_a_secret_is_in_one_place_that_only_its_reader_reads(kept: Kept) -> None
 
 def test_the_same_values_change_nothing_and_a_new_one_makes_a_release(kept: Kept) -> None:
     old, new = value("old"), value("new")
-    first = kept.with_values(KEY=old).deploy(1, replicas=1).history.live
-    assert kept.planned(Wish(1, replicas=1))[1].is_empty
-    second = kept.with_values(KEY=new).deploy(1, replicas=1).history
+    first = kept.with_values(KEY=old).deploy(81, replicas=1).history.live
+    assert kept.planned(Wish(81, replicas=1))[1].is_empty
+    second = kept.with_values(KEY=new).deploy(81, replicas=1).history
     assert second.live != first
     assert second.live_release is not None and second.live_release.served.secrets == {"KEY": "2"}
     assert inside(kept, READS, "KEY") == new
@@ -105,24 +105,24 @@ def test_the_same_values_change_nothing_and_a_new_one_makes_a_release(kept: Kept
 
 def test_secrets_go_with_the_last_release_that_needs_them_and_with_destroy(kept: Kept) -> None:
     kept.keep = 1
-    kept.with_values(KEY=value()).deploy(1, replicas=1)
-    kept.with_values(KEY=value()).deploy(1, replicas=1)
-    live = kept.with_values(KEY=value()).deploy(1, replicas=1).history.live_release
+    kept.with_values(KEY=value()).deploy(81, replicas=1)
+    kept.with_values(KEY=value()).deploy(81, replicas=1)
+    live = kept.with_values(KEY=value()).deploy(81, replicas=1).history.live_release
     assert live is not None
-    assert volumes(kept) == [volume_name(kept.open()._scope, live.served.secrets)]  # noqa: SLF001
+    assert volumes(kept) == [volume_name(kept.open()._scope, live.served.secrets)]
     assert kept.mlship("destroy", "--yes").returncode == 0
     assert [name for name in kept.left() if kept.project in name] == []
 
 
 def test_a_release_whose_secrets_are_gone_is_refused_and_told_before(kept: Kept) -> None:
-    first = kept.with_values(KEY=value()).deploy(1, replicas=1).history.live
-    kept.with_values(KEY=value()).deploy(1, replicas=1)
+    first = kept.with_values(KEY=value()).deploy(81, replicas=1).history.live
+    kept.with_values(KEY=value()).deploy(81, replicas=1)
     lost = kept.history.find(first)
     for container in kept.containers("replica"):
         if container.labels["mlship.release"] == first:
             container.remove(force=True)
     target = kept.open()
-    kept.client.volumes.get(volume_name(target._scope, lost.served.secrets)).remove()  # noqa: SLF001
+    kept.client.volumes.get(volume_name(target._scope, lost.served.secrets)).remove()
     observed = target.observe()
     assert first not in observed.restorable
     with pytest.raises(
@@ -139,18 +139,18 @@ def written_in_a_child(home: Path, project: str, port: int, version: int, key: s
 
     service = Kept(docker.from_env(), home, project, port).with_values(KEY=key)
     target, decided = service.planned(Wish(version, replicas=1))
-    target._secrets.volume(decided.deployment)  # noqa: SLF001
+    target._secrets.volume(decided.deployment)
     os._exit(0)
 
 
 def test_killed_while_writing_a_set_is_whole_or_does_not_count(kept: Kept) -> None:
     """The command is killed; its keeper ends with the connection, in the middle of whatever it did."""
-    kept.with_values(KEY=value()).deploy(1, replicas=1)
+    kept.with_values(KEY=value()).deploy(81, replicas=1)
     spawning = multiprocessing.get_context("spawn")
     cut = 0
     for turn in range(4):
         key = value(str(turn))
-        child = spawning.Process(target=written_in_a_child, args=(kept.home, kept.project, kept.port, 1, key))
+        child = spawning.Process(target=written_in_a_child, args=(kept.home, kept.project, kept.port, 81, key))
         child.start()
         before, deadline = set(volumes(kept)), time.monotonic() + 30
         while child.is_alive() and set(volumes(kept)) == before and time.monotonic() < deadline:
@@ -159,7 +159,7 @@ def test_killed_while_writing_a_set_is_whole_or_does_not_count(kept: Kept) -> No
         os.kill(child.pid or 0, signal.SIGKILL)
         child.join()
         cut += child.exitcode != 0
-        kept.with_values(KEY=key).deploy(1, replicas=1)
+        kept.with_values(KEY=key).deploy(81, replicas=1)
         assert inside(kept, READS, "KEY") == key
     assert cut >= 2
     assert len(volumes(kept)) <= 5
