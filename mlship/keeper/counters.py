@@ -33,8 +33,6 @@ class Counters:
 
         wanted: server -> release, those that callers shall reach from now on. Raises Silent, Newer.
         """
-        if not self._folder.is_dir():
-            return ledger.empty()
         with state.locked(self._folder, "counters.lock"):
             before = self._ledger()
             workers = self._workers()

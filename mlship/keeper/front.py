@@ -25,9 +25,10 @@ from mlship.keeper.state import Damaged
 
 PROGRAM = "/usr/sbin/haproxy"
 LARGEST = 2**20
-CHECK_S = 10.0
+CHECK_S = 5.0
 # A reload takes 0.1 s on a quiet machine; a busy one needs more, and a port that is still taken is tried again for a second.
-RELOAD_S = 15.0
+# Twice this (one back to what was before) fits into the time that a keeper's answer may take.
+RELOAD_S = 8.0
 POLL_S = 0.03
 EXIT_S = 0.5
 # A front that fell over is back within this; one that was never started has left no socket and is not waited for.
@@ -75,7 +76,23 @@ class Front:
                 raise Refused("front-refused", str(failed), **getattr(failed, "more", {})) from None
 
     def read(self) -> Reply:
-        """What is wanted, what runs and what was counted. Raises Damaged, Newer, Refused."""
+        """What is wanted, what runs and what was counted, never from the middle of a `set`. Raises Damaged, Newer, Refused."""
+        self._lay_out()
+        with state.locked(self._folder):
+            return self._report()
+
+    def configuration(self) -> Path:
+        """The file that HAProxy is started with, made from the document; callers get 503 where there is none."""
+        front = self._read() or EMPTY
+        self._write_configuration(haproxy_config.render(front, self._folder))
+        return self._run / "haproxy.cfg"
+
+    def argv(self) -> list[str]:
+        """HAProxy as master and worker."""
+        socket = f"{self._run / 'master.sock'},mode,666"
+        return [self._program, "-W", "-S", socket, "-f", str(self._run / "haproxy.cfg")]
+
+    def _report(self) -> Reply:
         front = self._read()
         try:
             found = self._master.processes()
@@ -94,17 +111,6 @@ class Front:
             "totals": ledger.totals(counted),
             "rate": sum(ledger.number(row, "req_rate") for row in rows if row["svname"] == "FRONTEND"),
         }
-
-    def configuration(self) -> Path:
-        """The file that HAProxy is started with, made from the document; callers get 503 where there is none."""
-        front = self._read() or EMPTY
-        self._write_configuration(haproxy_config.render(front, self._folder))
-        return self._run / "haproxy.cfg"
-
-    def argv(self) -> list[str]:
-        """HAProxy as master and worker."""
-        socket = f"{self._run / 'master.sock'},mode,666"
-        return [self._program, "-W", "-S", socket, "-f", str(self._run / "haproxy.cfg")]
 
     def _judged(self, front: Mapping[str, Any]) -> str:
         """The configuration, which HAProxy itself has read. Raises Refused."""
@@ -206,9 +212,9 @@ class Front:
         wanted = haproxy_config.shape(front)
         deadline = time.monotonic() + RELOAD_S
         while time.monotonic() < deadline:
-            found = self._master.processes(RESTART_S)
+            found = self._master.processes(POLL_S)
             if found is None:
-                raise Refused("front-refused", "HAProxy ended during the reload")
+                continue  # the master listens again in a moment; one that fell over is started again with this configuration
             if found.failed and found.reloads != before.reloads:
                 raise Refused("front-refused", "HAProxy could not load the configuration; its log says why")
             is_new = found.worker != before.worker and self._master.about(found.worker).get("description") == wanted
