@@ -12,7 +12,7 @@ from mlship.config.gates import Gate, parse
 from mlship.errors import MlshipError
 from mlship.releases.history import Underway
 from mlship.releases.records import LeaseLost
-from mlship.targets.base import Action, Measures, Outcome
+from mlship.targets.base import Action, ActionKind, Measures, Outcome
 from mlship.targets.changing import Change
 from mlship.targets.facts import Paused
 from mlship.targets.gates import (
@@ -61,7 +61,9 @@ def weigh(change: Change, action: Action) -> None:
     if underway.step < 0 or underway.share != action.share:
         counted = measures_to_plain(change.target.measure())
         change.write(change.history.stepped(underway.step + 1, action.share, counted, change.entry("step")))
-    _obey(change, "weigh", _watch(change))
+    judged, news = _watch(change)
+    _obey(change, "weigh", judged)
+    change.notes.append(news)
 
 
 def pass_all(change: Change) -> None:
@@ -106,19 +108,20 @@ def _is_approved(change: Change) -> bool:
     return change.plan.promoted and next(moves).share == 1
 
 
-def _watch(change: Change) -> Judgement:
-    """Looks at the gates until the step has baked; one that fails ends it at once."""
-    underway, strategy = _underway(change), change.deployment.strategy
+def _watch(change: Change) -> tuple[Judgement, str]:
+    """Looks at the gates until the step has baked; one that fails ends it at once. Gives the last look and its news."""
+    underway, strategy, clock = _underway(change), change.deployment.strategy, change.world.clock
     began = measures_from_plain(underway.measured, change.release.id)
-    left_s = min(underway.since + strategy.bake_s - change.world.clock(), strategy.bake_s)
+    ends = min(underway.since, clock()) + strategy.bake_s
     look_s = min(LOOK_S, max(strategy.bake_s / LOOKS, 1.0))
     while True:
         judged = _judged(change, began)
-        change.world.progress.step("bake", _news(underway.share, strategy.bake_s, left_s, judged))
+        left_s = ends - clock()
+        news = _news(underway.share, strategy.bake_s, left_s, judged)
+        change.world.progress.step("bake", news)
         if judged.verdict == "fail" or left_s <= 0:
-            return judged
+            return judged, news
         change.rest(min(left_s, look_s))
-        left_s -= look_s
 
 
 def _judged(change: Change, began: Measures) -> Judgement:
@@ -135,13 +138,13 @@ def _judged(change: Change, began: Measures) -> Judgement:
     return judge(gates, between(began, counted), strategy.min_requests)
 
 
-def _obey(change: Change, reached: str, judged: Judgement) -> None:
+def _obey(change: Change, reached: ActionKind, judged: Judgement) -> None:
     """What a judgement means: go on, wait for a person, or take it back."""
     if judged.verdict == "pass":
         return
     details = tuple(part.text for part in judged.parts)
     if judged.verdict == "fail" and change.deployment.strategy.on_fail == "rollback":
-        take_back(change, "stage" if reached == "stage" else "weigh", Outcome(False, judged.why, details))
+        take_back(change, reached, Outcome(False, judged.why, (*details, *change.last_lines())))
     pause(change, judged.why, details)
 
 

@@ -47,10 +47,11 @@ def test_a_good_canary_walks_all_steps_and_is_committed(canary: Rehearsal) -> No
 
 
 def test_each_step_says_what_was_measured(canary: Rehearsal) -> None:
-    canary.deploy(2)
+    done = canary.deploy(2)
     assert canary.bakes[0] == "5 %  bake 0:00 of 5:00  p95 of 0 requests   errors 0/0 < 0.5 %"
     assert "5 %  bake 5:00  p95 19.5 ms < 40   errors 0/1500 < 0.5 %  pass" in canary.bakes
     assert canary.bakes[-1] == "25 %  bake 5:00  p95 19.5 ms < 40   errors 0/7500 < 0.5 %  pass"
+    assert done.notes == tuple(line for line in canary.bakes if line.endswith("pass"))
 
 
 def test_a_slow_canary_is_taken_back_as_soon_as_it_is_known(canary: Rehearsal) -> None:
@@ -62,7 +63,9 @@ def test_a_slow_canary_is_taken_back_as_soon_as_it_is_known(canary: Rehearsal) -
     assert failed.value.exit is Exit.VERIFY_FAILED
     assert "is not live: p95_ms is 97.5 ms, wanted < 40" in failed.value.what
     assert f"{first} serves as before" in failed.value.what
-    assert failed.value.details == ("p95 97.5 ms < 40", "errors 0/300 < 0.5 %")
+    assert failed.value.details == ("p95 97.5 ms < 40", "errors 0/300 < 0.5 %", "ready", "ready"), (
+        "and what the copies said last"
+    )
     assert canary.now - began == 60
     assert canary.entries == ["deploy", "begin", "step", "pause", "abort"]
     assert list(canary.history.rejected.values()) == ["p95_ms is 97.5 ms, wanted < 40"]
