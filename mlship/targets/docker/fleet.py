@@ -22,6 +22,9 @@ from mlship.units import Memory
 LOG_LINES = 8
 # One probe waits inside for readiness this long, then the containers' states are looked at.
 WAIT_INSIDE_S = 1.0
+# An engine starts a container again after 0.1 s, then after twice as long each time.
+BETWEEN_STARTS_S = 3.0
+POLL_S = 0.05
 # An engine does several at once; more than these only wait for each other there.
 AT_ONCE = 8
 UP = ("running", "restarting", "paused")
@@ -41,6 +44,7 @@ class Fleet:
     confirm: Callable[[], None]
     deliver: Callable[[Deployment], None]
     secrets: Callable[[Deployment], str] = lambda deployment: ""
+    sleep: Callable[[float], None] = time.sleep
 
     def replicas(self) -> list[Container]:
         """Every one, stopped ones too, by release and number."""
@@ -145,16 +149,28 @@ class Fleet:
             found = self.engine.container(container.name)
             if found is None:
                 return Outcome(False, f"the container {container.name} was removed by somebody else")
-            if not found.is_running or found.restarts > restarts or time.monotonic() >= deadline:
+            if not found.is_running or found.restarts > restarts:
+                return self._failed(self._at_its_end(found), last, deployment)
+            if time.monotonic() >= deadline:
                 return self._failed(found, last, deployment)
+
+    def _at_its_end(self, container: Container) -> Container:
+        """One that the engine starts again and again tells its exit code only between two starts."""
+        until = time.monotonic() + BETWEEN_STARTS_S
+        found: Container | None = container
+        while found is not None and found.is_running and time.monotonic() < until:
+            self.sleep(POLL_S)
+            found = self.engine.container(container.name)
+        return found or container
 
     def _failed(self, container: Container, last: Answer | None, deployment: Deployment) -> Outcome:
         """The server's own reason first; the engine alone knows of memory. What a probe met in a dead copy tells nothing."""
         said = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
         killed = ended(container) if container.out_of_memory else ""
+        again = f"it ended {_times(container.restarts)} and was started again" if container.restarts else ""
         late = f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
-        probe = (unready(last),) if container.is_running and last else ()
-        return Outcome(False, killed or own_reason(said) or ended(container) or late, (*probe, *said))
+        probe = (unready(last),) if container.is_running and last and not again else ()
+        return Outcome(False, killed or own_reason(said) or ended(container) or again or late, (*probe, *said))
 
     def _each(self, entries: Iterable[Any], act: Callable[[Any], None]) -> None:
         """At the same time; every one is tried, then the first failure is raised."""
@@ -175,6 +191,10 @@ def numbers_for(count: int, present: Sequence[int]) -> list[int]:
 
 def _is_up(container: Container) -> bool:
     return container.state in UP
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _said(answer: Answer) -> str:

@@ -18,6 +18,6 @@ def committed_document(document: traffic.Document | None, history: History | Non
     named = {history.live, *((underway.release.id, underway.before) if underway else ())}
     servers = traffic.servers_of(document)
     kept = tuple(server for server in servers if server.release in named)
-    if kept == servers:
-        return document
-    return traffic.with_servers(document, kept) if any(server.weight for server in kept) else None
+    if not any(server.weight for server in kept):
+        return None
+    return document if kept == servers else traffic.with_servers(document, kept)

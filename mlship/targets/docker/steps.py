@@ -67,12 +67,13 @@ class Steps:
 
     def restore(self, failed: str, before: str, deployment: Deployment) -> Outcome:
         """Callers reach `before` again, then the failed replicas go."""
-        release = self._known(before)
         if not before:
             return self.discard(failed)
+        release = self._known(before)
         if release is None and before != deployment.release.id:
             return Outcome(False, f"the records do not tell how {before} was made")
         past = replace(deployment, release=release) if release else deployment
+        self._stand(deployment)
         outcome = self._back(past)
         if outcome.ok and failed != before:
             self._put_away([entry for entry in self.fleet.replicas() if entry.labels[spec.RELEASE] == failed], deployment)
@@ -90,7 +91,7 @@ class Steps:
         serving = {self.fleet.scope.container(server.name) for server in traffic.servers_of(self.front.read().document)}
         gone = [entry for entry in self.fleet.replicas() if entry.labels[spec.RELEASE] == release and entry.name not in serving]
         self._put_away(gone, deployment)
-        if not live and not others:
+        if not live and not self.fleet.replicas():
             self._leave()
         return Outcome()
 
@@ -123,20 +124,20 @@ class Steps:
 
     def reconcile(self, deployment: Deployment) -> None:
         """The world as it was committed: network, front, and the replicas that the front names."""
+        network = self._stand(deployment)
+        wanted = committed_document(self.front.read().document, self.history)
+        live = self.history.live_release if self.history else None
+        if wanted is not None:
+            self._revive(deployment, wanted, network)
+        elif live is not None and deployment.strategy.name != "recreate":
+            self._back(replace(deployment, release=live))
+
+    def _stand(self, deployment: Deployment) -> Network:
+        """Network and front are there; a front that is there already stays where it publishes."""
         network = self._network(deployment)
         present = self.front.container()
-        self.front.ensure(present.published or spec.Address() if present else self._published(deployment), network)
-        document = self.front.read().document
-        wanted = committed_document(document, self.history)
-        live = self.history.live_release if self.history else None
-        if wanted is None and live is not None:
-            self._back(replace(deployment, release=live))
-        elif wanted is not None:
-            self._revive(deployment, wanted, network)
-
-    def destroy(self) -> None:
-        self.fleet.remove(self.fleet.replicas())
-        self._leave()
+        self.front.ensure((present.published if present else None) or self._published(deployment), network)
+        return network
 
     def _leave(self) -> None:
         """No front and no network where nothing serves."""
@@ -181,7 +182,9 @@ class Steps:
         """What another command, or the autoscaler, made of the number stays, within the range."""
         low, high = deployment.replicas
         live = self.history.live if self.history else ""
-        present = len(traffic.of_release(document, live)) or len(traffic.servers_of(document))
+        wanted = deployment.release.id
+        up = sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, wanted))
+        present = len(traffic.of_release(document, live)) or len(traffic.servers_of(document)) or up
         return min(max(present, low), high) if present else low
 
     def _document(self, deployment: Deployment) -> traffic.Document:
@@ -197,10 +200,16 @@ class Steps:
         running = [entry for entry in containers if entry.state in UP]
         if running:
             self.front.settle(deployment.request_timeout_s if deployment else 60.0)
-        live = self.history.live if self.history else ""
-        kept = [entry for entry in containers if keep and self._known(entry.labels[spec.RELEASE]) and not _is(entry, live)]
+        kept = [entry for entry in containers if keep and self._is_kept(entry.labels[spec.RELEASE])]
         self.fleet.stop(kept)
         self.fleet.remove([entry for entry in containers if entry not in kept])
+
+    def _is_kept(self, release: str) -> bool:
+        """Stopped replicas of releases that once were live wait for a rollback; of any other one nobody asks again."""
+        history = self.history
+        if history is None or release == history.live or all(entry.id != release for entry in history.releases):
+            return False
+        return any(entry.release == release and entry.action in ("deploy", "rollback") for entry in history.entries)
 
     def _known(self, release: str) -> Release | None:
         if self.history is None:
