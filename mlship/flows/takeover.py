@@ -28,14 +28,10 @@ def _replicas(deployment: Deployment) -> str:
 
 
 def _autoscaler(deployment: Deployment) -> str:
-    """It is the one thing of a service that may open the engine's socket, so the plan says that it is there."""
     scale = deployment.operating.get("scale", {})
     each = f" ({scale['per_replica']:g} each)" if scale.get("per_replica") else ""
     quiet = Duration(scale.get("down_after_s", 300.0))
-    return (
-        f"autoscaler: follows {scale.get('metric', 'concurrency')}{each}, fewer after {quiet} of quiet; "
-        "a small container of its own holds the engine's socket for it"
-    )
+    return f"autoscaler: follows {scale.get('metric', 'concurrency')}{each}, fewer after {quiet} of quiet"
 
 
 def _strategy(strategy: Strategy) -> str:

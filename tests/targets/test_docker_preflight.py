@@ -130,3 +130,9 @@ def test_containers_without_records_are_not_deployed_over() -> None:
         "restore the volume from a backup, or mlship destroy churn --target docker"
     ]
     assert found(sequences=(1,)) == [], "a first deploy that was killed is no loss"
+
+
+def test_an_address_that_others_reach_is_a_warning() -> None:
+    (said,) = found(published=Address("0.0.0.0", 8080))
+    assert "published on 0.0.0.0 without authentication: whoever reaches that machine can call it" in said
+    assert found(published=Address("::1", 8080)) == []

@@ -15,6 +15,7 @@ from mlship.targets.docker.spec import Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 
 
@@ -55,6 +56,8 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _variables(deployment)
     yield from _records(deployment, seen)
     yield from _gap(deployment, seen)
+    yield from _limits(deployment, seen)
+    yield from _exposure(deployment, seen.published)
     yield from autoscaler.notes(deployment, seen.engine.memory)
 
 
@@ -102,6 +105,27 @@ def _gap(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             "rollout.strategy: rolling has no gap, where the memory for both is there",
             "warning",
             "gap",
+        )
+
+
+def _exposure(deployment: Deployment, published: Address) -> Iterator[Finding]:
+    if published.host in LOOPBACK or deployment.release.served.serving.get("auth"):
+        return
+    what = f"the service is published on {published.host} without authentication: whoever reaches that machine can call it"
+    place = deployment.places.get("targets.docker.host", "")
+    fix = "targets.docker.host: 127.0.0.1, with a proxy that authenticates before it"
+    yield Finding(what, place, fix, "warning", "open-to-all")
+
+
+def _limits(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    """The engine's own proxy takes what comes over loopback, and hands it on under its bridge's address."""
+    if deployment.settings.get("limits") and seen.published.reachable in ("127.0.0.1", "::1", "localhost"):
+        yield Finding(
+            f"limits count all callers of {seen.published} as one: the engine hands them on under one address",
+            deployment.places.get("targets.docker.limits", ""),
+            "publish on an address that callers reach from elsewhere, or limit in the proxy that stands before it",
+            "warning",
+            "limits-shared",
         )
 
 
