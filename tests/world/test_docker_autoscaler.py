@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -83,15 +84,15 @@ def test_killed_at_any_instant_it_comes_back_and_finishes_what_it_began(onprem: 
         no_loss(client.end(), requests=40)
 
 
-def test_without_it_callers_are_served_and_a_deploy_brings_it_back(onprem: Service) -> None:
+def test_without_it_callers_are_served_and_the_same_deploy_brings_it_back(onprem: Service) -> None:
     live = onprem.deploy(1, **RANGE).history.live
     autoscaler(onprem).remove(force=True)
     with onprem.under_load(**HEAVY) as client:
         client.reach(300)
-        onprem.deploy(2, **RANGE)
+        assert len(serving(onprem)) == 1
+        assert onprem.deploy(1, **RANGE).history.live == live
         until(lambda: is_settled(onprem, 3), onprem)
-        no_loss(client.end(), releases=2)
-    assert onprem.history.live != live
+        no_loss(client.end())
 
 
 def test_a_deploy_comes_first_and_its_release_is_scaled_from_then_on(onprem: Service) -> None:
@@ -106,6 +107,21 @@ def test_a_deploy_comes_first_and_its_release_is_scaled_from_then_on(onprem: Ser
         assert (len(serving(onprem)), onprem.containers("autoscaler")) == (2, [])
         no_loss(client.end(), releases=2)
     onprem.exactly(second, 2)
+
+
+def test_frozen_in_the_middle_and_woken_after_a_deploy_it_takes_nothing_back(onprem: Service) -> None:
+    onprem.deploy(1, **RANGE)
+    with onprem.under_load(**HEAVY) as client:
+        for version, instant in ((2, 4.1), (1, 4.4)):
+            time.sleep(instant)
+            process = running(onprem)
+            os.kill(process, signal.SIGSTOP)
+            live = onprem.deploy(version, **{**RANGE, "most": 2 + version}).history.live
+            with suppress(ProcessLookupError):  # the deploy made another one
+                os.kill(process, signal.SIGCONT)
+            until(lambda: is_settled(onprem, 3), onprem)
+            assert {name.rpartition("-")[0] for name in serving(onprem)} == {live}, log(onprem)
+        no_loss(client.end(), releases=3)
 
 
 def test_it_has_the_engines_socket_and_nothing_else(onprem: Service) -> None:
@@ -127,10 +143,13 @@ def test_it_has_the_engines_socket_and_nothing_else(onprem: Service) -> None:
 
 def kill(service: Service) -> None:
     """Not through the engine, which would take it for a wish that it stays away."""
-    for _ in range(100):
-        process = autoscaler(service).attrs["State"]["Pid"]
-        if process:
-            os.kill(process, signal.SIGKILL)
-            return
+    os.kill(running(service), signal.SIGKILL)
+
+
+def running(service: Service) -> int:
+    """Its process, once it is there: the engine starts a killed one again after a moment."""
+    deadline = time.monotonic() + 20
+    while not (process := autoscaler(service).attrs["State"]["Pid"]):
+        assert time.monotonic() < deadline, log(service)
         time.sleep(0.1)
-    raise AssertionError(log(service))
+    return int(process)
