@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from mlship.runner import Runner
 from mlship.targets.docker import ssh
 from mlship.targets.docker.failures import Unreachable, translated
 
+OLDEST_API = "1.41"  # of engine 20.10
 DEFAULT = "unix:///var/run/docker.sock"
 
 
@@ -21,18 +22,39 @@ def dialled(environ: Mapping[str, str], runner: Runner, timeout_s: int) -> tuple
     """
     need("docker")
     address, tls = _meant(environ)
-    options: dict[str, Any] = {"version": "auto", "timeout": timeout_s, "tls": tls or False}
     try:
         with translated(address):
             if address.startswith("ssh://"):
-                return ssh.client(address, runner, environ, timeout_s), address
-            import docker
-
-            return docker.APIClient(base_url=address, **options), address
-    except Unreachable:
-        if address.startswith("ssh://"):
+                over_ssh = ssh.transport(address, runner, environ, timeout_s)
+                return _client(lambda api: api.mount("http+docker://", over_ssh), ssh.PLACEHOLDER, False, timeout_s), address
+            return _client(lambda api: _without_surroundings(api, address) if tls else None, address, tls, timeout_s), address
+    except MlshipError as error:
+        if address.startswith("ssh://") and (isinstance(error, Unreachable) or error.code == "missing-program"):
             raise ssh.diagnosis(address, runner, environ) from None
         raise
+
+
+def _client(prepare: Callable[[Any], None], address: str, tls: Any, timeout_s: int) -> Any:
+    """docker-py's client, prepared before its first call. The library asks for the version while it makes a client, so one
+
+    of a version that all engines know asks, and another one of theirs is made.
+    """
+    import docker
+
+    asking = docker.APIClient(base_url=address, version=OLDEST_API, timeout=timeout_s, tls=tls or False)
+    prepare(asking)
+    version = asking.version(api_version=False)["ApiVersion"]
+    speaking = docker.APIClient(base_url=address, version=version, timeout=timeout_s, tls=tls or False)
+    prepare(speaking)
+    return speaking
+
+
+def _without_surroundings(api: Any, address: str) -> None:
+    """REQUESTS_CA_BUNDLE would be believed before the engine's own authority; proxies are taken as they are everywhere."""
+    from requests.utils import get_environ_proxies
+
+    api.trust_env = False
+    api.proxies = get_environ_proxies(address.replace("tcp://", "https://"))
 
 
 def _meant(environ: Mapping[str, str]) -> tuple[str, Any]:

@@ -146,7 +146,7 @@ class Engine:
         return usage_seen(stats) if stats and (stats.get("pids_stats") or {}).get("current") else None
 
     def logs(self, container: str, lines: int, follow: bool = False) -> Iterator[tuple[str, str]]:
-        """(time, text) of each line; goes on after the last one when the connection is cut."""
+        """(time, text) of each line; goes on after the last one when the connection is cut, or when it runs again."""
         last, tries = "", 0
         while True:
             known = last
@@ -155,12 +155,15 @@ class Engine:
                     if when > known:
                         yield when, text
                         last, tries = max(last, when), 0
-                return
+                if not follow:
+                    return
+                # A stream that was cut looks like one that ended: what is left is asked for, followed while there is more.
+                follow = self._runs(container)
             except Unreachable as lost:
                 if not lost.was_cut or tries == len(PAUSES_S):
                     raise
-                self._sleep(PAUSES_S[tries])
                 tries += 1
+            self._sleep(PAUSES_S[max(tries - 1, 0)])
 
     def execute(
         self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float, user: str = ""

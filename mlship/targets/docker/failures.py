@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,13 +64,16 @@ def no_connection(address: str, error: BaseException) -> MlshipError:
     if distrust is not None:
         return _no_trust(address, distrust)
     said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    if any(isinstance(cause, json.JSONDecodeError) for cause in causes):
+        said = ["the connection was cut in the middle of an answer"]
     return Unreachable(address, said[-1] if said else str(error), was_cut=_was_cut(causes))
 
 
 def _was_cut(causes: list[BaseException]) -> bool:
     """A refused connection, a missing socket and a silent engine were not cut: they are as they are for a while."""
     urllib3 = need("urllib3")
-    cut = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, urllib3.exceptions.ProtocolError)
+    reset = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+    cut = (*reset, urllib3.exceptions.ProtocolError, json.JSONDecodeError)
     silent = (TimeoutError, urllib3.exceptions.TimeoutError, ConnectionRefusedError, FileNotFoundError)
     return any(isinstance(cause, cut) for cause in causes) and not any(isinstance(cause, silent) for cause in causes)
 

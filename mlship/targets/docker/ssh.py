@@ -23,8 +23,7 @@ CONNECT_S = 10
 # A password cannot be asked for on a connection that carries messages; a dead link ends after 45 s instead of hours.
 OPTIONS = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=15", "-T")
 SSH_FAILED, NO_SUCH_PROGRAM = 255, 127  # ssh(1), EXIT STATUS; POSIX shell, 2.8.2
-PLACEHOLDER = "unix:///over/ssh"
-OLDEST_API = "1.41"
+PLACEHOLDER = "unix:///over/ssh"  # docker-py wants an address of its own forms; it is never opened
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def login(address: str) -> Login:
     is_sound = re.fullmatch(r"[\w.:%-]+", host) and not host.startswith("-") and re.fullmatch(r"[\w.@-]*", user) and port != "?"
     if not is_sound or parts.password or parts.path.strip("/") or parts.query or parts.fragment:
         raise MlshipError(
-            f"{address} is no address of an engine",
+            f"{address.replace(f':{parts.password}@', '@')} is no address of an engine",
             where="DOCKER_HOST, or targets.docker.hosts",
             fix="ssh://user@host or ssh://user@host:port; keys belong into ~/.ssh/config or an agent",
             code="engine-address",
@@ -68,18 +67,10 @@ def login(address: str) -> Login:
     return Login(host, user, port)
 
 
-def client(address: str, runner: Runner, environ: Mapping[str, str], timeout_s: int) -> Any:
-    """docker-py's client whose connections are ssh processes. Raises what docker-py and `login` raise."""
-    import docker
-
+def transport(address: str, runner: Runner, environ: Mapping[str, str], timeout_s: int) -> Any:
+    """For docker-py's client of a Unix socket: connections that are ssh processes. Raises what `login` raises."""
     known = login(address)
-    adapter = _adapter(lambda: _dialled(known, runner, environ, timeout_s), timeout_s)
-    asking = docker.APIClient(base_url=PLACEHOLDER, version=OLDEST_API, timeout=timeout_s)
-    asking.mount("http+docker://", adapter)
-    version = asking.version(api_version=False)["ApiVersion"]
-    speaking = docker.APIClient(base_url=PLACEHOLDER, version=version, timeout=timeout_s)
-    speaking.mount("http+docker://", adapter)
-    return speaking
+    return _adapter(lambda: _dialled(known, runner, environ, timeout_s), timeout_s)
 
 
 def diagnosis(address: str, runner: Runner, environ: Mapping[str, str]) -> MlshipError:
