@@ -176,14 +176,13 @@ def _text(front: Mapping[str, Any], folder: Path, description: str) -> str:
         f"    timeout http-request {_ms(HEAD_S)}",
         f"    timeout http-keep-alive {_ms(front['keep_alive_s'])}",
         "    timeout check 2s",
-        *(
-            f"    http-error status {status} content-type application/json string '{_error(status)}'"
-            for status in _ERRORS
-            if status != 429
-        ),
+        *(f"    http-error status {status} {_error(status)}" for status in _ERRORS if status != 429),
         "",
         f"frontend {CALLERS}",
         f"    bind {bind}",
+        # The caller's own id when it is short and harmless, else a new one, as the replicas' server judges it.
+        "    http-request set-header X-Request-Id %[uuid()] unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._:/+=-]{1,128}$ }",
+        "    http-request set-var(txn.id) req.hdr(x-request-id)",
         *_limits(front["limits"]),
         *(["    http-request set-header X-Forwarded-Proto https"] if front["tls"] is not None else []),
         f"    use_backend {PANIC} if {{ nbsrv({CHECKED}) eq 0 }}",
@@ -209,7 +208,7 @@ def _text(front: Mapping[str, Any], folder: Path, description: str) -> str:
 def _limits(limits: Mapping[str, int]) -> list[str]:
     if not any(limits.values()):
         return []
-    deny = f"    http-request deny deny_status 429 content-type application/json string '{_error(429)}' hdr Retry-After 1"
+    deny = f"    http-request deny deny_status 429 {_error(429)} hdr Retry-After 1"
     return [
         "    stick-table type ip size 100k expire 10s store conn_cur,gpc0_rate(1s)",
         "    tcp-request connection track-sc0 src",
@@ -227,8 +226,16 @@ def _server_lines(servers: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _error(status: int) -> str:
+    """The answer of the replicas' own server in the words of HAProxy. A request that was not understood has no id."""
     code, message = _ERRORS[status]
-    return json.dumps({"error": {"code": code, "message": message, "problems": []}, "request_id": ""})
+    named = status not in (400, 408)
+    said = {"error": {"code": code, "message": message, "problems": []}, "request_id": "%[var(txn.id)]" if named else ""}
+    kind = "content-type application/json"
+    return (
+        f"{kind} lf-string '{json.dumps(said)}' hdr X-Request-Id %[var(txn.id)]"
+        if named
+        else f"{kind} string '{json.dumps(said)}'"
+    )
 
 
 def _ms(seconds: float) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -37,6 +39,12 @@ def post(port: int, body: bytes, context: ssl.SSLContext | None = None) -> tuple
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def exchange(port: int, sent: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def shared(new: int) -> dict[str, int]:
@@ -166,7 +174,11 @@ def test_a_reload_that_fails_leaves_what_was_before() -> None:
 def test_without_replicas_callers_are_told_so_in_json() -> None:
     with world({}) as front:
         status, body = post(front.port, b"1")
-        assert (status, wire.json.loads(body)["error"]["code"]) == (503, "unavailable")
+        said = json.loads(body)
+        assert (status, said["error"]["code"], len(said["request_id"])) == (503, "unavailable", 36)
+        for given, used in ((b"order-7", b"order-7"), (b'a"b', b"")):
+            answer = exchange(front.port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: %s\r\n\r\n" % given)
+            assert b'"request_id": "%s' % used in answer and b'a"b' not in answer
 
 
 def test_a_killed_front_comes_back_with_what_is_wanted_and_its_counts() -> None:
@@ -226,7 +238,7 @@ def test_a_caller_above_its_rate_is_told_to_wait() -> None:
         statuses = [post(front.port, b"1") for _ in range(12)]
         assert [status for status, _ in statuses][:5] == [200] * 5
         assert statuses[-1][0] == 429
-        assert wire.json.loads(statuses[-1][1])["error"]["code"] == "too_many_requests"
+        assert json.loads(statuses[-1][1])["error"]["code"] == "too_many_requests"
         assert front.read()["totals"]["front"]["denied"] == sum(status == 429 for status, _ in statuses)
         front.until(lambda: post(front.port, b"1")[0] == 200)
 
