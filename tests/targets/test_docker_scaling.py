@@ -13,6 +13,7 @@ from mlship.targets.base import Deployment
 from mlship.targets.docker import spec
 from mlship.targets.docker.autoscaler import autoscaler_body, engine_socket, is_range, notes, scale_document
 from mlship.targets.docker.bodies import replica_body
+from mlship.targets.docker.rendering import rendered
 
 SERVED = Served("sha256:" + "c4" * 32, (ServedModel("churn", "0" * 64),), resources={"cpu": 1500, "memory": 2 * 2**30})
 SCALE = {"metric": "rps", "per_replica": 40.0, "down_after_s": 60.0}
@@ -101,3 +102,11 @@ def test_the_records_tell_whether_there_should_be_one() -> None:
     assert is_range({"replicas": {"min": 1, "max": 3}})
     assert not is_range({"replicas": {"min": 2, "max": 2}})
     assert not is_range({})
+
+
+def test_what_is_sent_for_it_can_be_read_before() -> None:
+    files = rendered(DEPLOYMENT)
+    assert list(json.loads(files["apply/autoscaler.json"])) == [SCOPE.autoscaler]
+    assert json.loads(files["apply/scale.json"]) == scale_document(DEPLOYMENT)
+    fixed = rendered(replace(DEPLOYMENT, replicas=(2, 2)))
+    assert not {"apply/autoscaler.json", "apply/scale.json"} & set(fixed)

@@ -141,6 +141,17 @@ def test_it_has_the_engines_socket_and_nothing_else(onprem: Service) -> None:
     assert log(onprem).endswith("ended as asked\n")
 
 
+def test_destroy_under_load_leaves_nothing(onprem: Service) -> None:
+    """Also while replicas are being brought."""
+    onprem.deploy(1, **RANGE)
+    with onprem.under_load(**HEAVY):
+        until(lambda: "bring" in log(onprem), onprem)
+        done = onprem.mlship("destroy", "--yes")
+        assert done.returncode == 0, done.stderr
+        time.sleep(3)  # a round, if there were still one
+    assert onprem.left() == []
+
+
 def kill(service: Service) -> None:
     """Not through the engine, which would take it for a wish that it stays away."""
     os.kill(running(service), signal.SIGKILL)
