@@ -21,7 +21,7 @@ from mlship.keeper.counters import Counters
 from mlship.keeper.haproxy import Master, Processes, Silent
 from mlship.keeper.haproxy_config import CHECKED, PANIC, Unfit
 from mlship.keeper.records import Records, Refused, Reply
-from mlship.keeper.state import Damaged
+from mlship.keeper.state import Damaged, Newer
 
 PROGRAM = "/usr/sbin/haproxy"
 LARGEST = 2**20
@@ -62,7 +62,7 @@ class Front:
         self._lay_out()
         with state.locked(self._folder):
             state.sweep_temporary(self._folder)
-            before = self._read()
+            before, _ = self._believed()
             self._counters.read({server["name"]: server["release"] for server in front["servers"]})
             with self._records.alone(token):
                 self._write(front, text)
@@ -76,16 +76,28 @@ class Front:
                 raise Refused("front-refused", str(failed), **getattr(failed, "more", {})) from None
 
     def read(self) -> Reply:
-        """What is wanted, what runs and what was counted, never from the middle of a `set`. Raises Damaged, Newer, Refused."""
+        """What is wanted, what runs and what was counted, never from the middle of a `set`. Raises Newer, Refused.
+
+        damaged: why the document is not believed; then `front` is None, as where there is none, and the next `set` replaces it.
+        """
         self._lay_out()
         with state.locked(self._folder):
             return self._report()
 
     def configuration(self) -> Path:
-        """The file that HAProxy is started with, made from the document; callers get 503 where there is none."""
-        front = self._read() or EMPTY
+        """The file that HAProxy is started with, made from the document; callers get 503 where there is none.
+
+        Where that is damaged or newer, what was served last is served on.
+        """
+        path = self._run / "haproxy.cfg"
+        try:
+            front = self._read() or EMPTY
+        except (Damaged, Newer):
+            if path.is_file() and not path.is_symlink():
+                return path
+            front = EMPTY
         self._write_configuration(haproxy_config.render(front, self._folder))
-        return self._run / "haproxy.cfg"
+        return path
 
     def argv(self) -> list[str]:
         """HAProxy as master and worker."""
@@ -93,7 +105,7 @@ class Front:
         return [self._program, "-W", "-S", socket, "-f", str(self._run / "haproxy.cfg")]
 
     def _report(self) -> Reply:
-        front = self._read()
+        front, damaged = self._believed()
         try:
             found = self._master.processes()
             counted = self._counters.read()
@@ -103,6 +115,7 @@ class Front:
             raise Refused("front-silent", str(silent)) from None
         return {
             "front": front,
+            "damaged": damaged,
             "running": found is not None,
             "applied": front is not None and shape == haproxy_config.shape(front) and _has_exactly(rows, front),
             "old_workers": len(found.old) if found else 0,
@@ -144,6 +157,13 @@ class Front:
     def _lay_out(self) -> None:
         state.make_folder(self._folder, 0o755)
         state.make_folder(self._run, 0o777)
+
+    def _believed(self) -> tuple[dict[str, Any] | None, str]:
+        """The document, or why it is not believed. It can be made again from the history and the containers' labels."""
+        try:
+            return self._read(), ""
+        except Damaged as damaged:
+            return None, str(damaged)
 
     def _read(self) -> dict[str, Any] | None:
         path = self._folder / "front.json"
@@ -196,8 +216,11 @@ class Front:
         try:
             self._master.reload()
             found = self._await_reload(before, front)
-        finally:
-            drained = witness is None or self._counters.drain(witness)
+        except BaseException:
+            if witness is not None:
+                witness.close()
+            raise
+        drained = witness is None or self._counters.drain(witness)
         return self._without_old(found, before.worker) if drained else found
 
     def _without_old(self, found: Processes, worker: int) -> Processes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,20 @@ def test_nobody_changes_the_traffic_under_the_valid_lease_of_another(front: Fron
         (" " * 2**20 + "{}", r"front\.json has 1048578 bytes"),
     ],
 )  # fmt: skip
-def test_a_damaged_document_is_refused_and_left_as_it_is(front: Front, tmp_path: Path, content: str, why: str) -> None:
+def test_a_damaged_document_is_not_believed_until_it_is_written_anew(
+    front: Front, tmp_path: Path, content: str, why: str
+) -> None:
     front.set(CANARY)
-    path = tmp_path / "front" / "front.json"
+    path, configuration = tmp_path / "front" / "front.json", tmp_path / "front" / "run" / "haproxy.cfg"
+    served = configuration.read_text()
     path.write_text(content)
-    for act in (front.read, front.configuration, lambda: front.set(CANARY)):
-        with pytest.raises(Damaged, match=why):
-            act()
-    assert path.read_text() == content
+    said = front.read()
+    assert said["front"] is None and re.search(why, said["damaged"])
+    assert front.configuration().read_text() == served, "what was served last is served on"
+    configuration.unlink()
+    assert "server r" not in front.configuration().read_text()
+    front.set(CANARY)
+    assert (front.read()["front"], front.read()["damaged"]) == (CANARY, "")
 
 
 def test_a_newer_document_is_refused_by_name(front: Front, tmp_path: Path) -> None:
@@ -108,9 +115,10 @@ def test_no_link_is_followed(front: Front, tmp_path: Path) -> None:
     path, precious = tmp_path / "front" / "front.json", tmp_path / "precious"
     path.rename(precious)
     path.symlink_to(precious)
-    with pytest.raises(Damaged, match=r"front\.json is a symbolic link"):
-        front.read()
+    assert front.read()["damaged"] == "front.json is a symbolic link"
+    front.set(weights(1))
     assert json.loads(precious.read_text()) == CANARY
+    assert front.read()["front"] == weights(1)
 
 
 def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
