@@ -12,8 +12,7 @@ import pytest
 
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
-from mlship.keeper.__main__ import answer
-from mlship.keeper.records import Records
+from mlship.keeper.__main__ import answer, operations
 from mlship.releases.history import History
 from mlship.releases.records import LeaseHeld, LeaseLost
 from mlship.runner import LocalRunner
@@ -46,7 +45,7 @@ class HereKeeper:
         self.folder = folder
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return answer(dict(request), Records(self.folder))
+        return answer(dict(request), operations(self.folder))
 
 
 @pytest.fixture
@@ -195,12 +194,13 @@ def test_without_proc_nothing_is_certain(tmp_path: Path) -> None:
     assert not holder.is_dead({"pid": 1}, tmp_path)
 
 
-def test_records_without_any_image_to_read_them_say_what_to_do(volumes: Volumes, tmp_path: Path) -> None:
+def test_records_without_any_front_to_read_them_say_what_to_do(volumes: Volumes, tmp_path: Path) -> None:
     class Bare(Volumes):
-        def containers(self, labels: list[str]) -> list[Any]:
-            return []
+        def container(self, name: str) -> None:
+            return None
 
-        images = containers
+        def images(self, labels: list[str]) -> list[Any]:
+            return []
 
     bare: Any = Bare()
     bare.create_volume({"Name": "mlship-churn", "Labels": SCOPE.labels("keeper")})
@@ -208,6 +208,5 @@ def test_records_without_any_image_to_read_them_say_what_to_do(volumes: Volumes,
     with pytest.raises(MlshipError) as failed:
         target.observe()
     assert str(failed.value) == (
-        "volume mlship-churn at unix:///test  the records of churn are there, but no image of mlship to read them with; "
-        "mlship build, then run the same command again"
+        "unix:///test  there is no image of a front at the engine, and none can be made here; run the command in a project's folder"
     )

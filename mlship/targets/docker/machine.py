@@ -1,12 +1,26 @@
-"""What this machine says of itself, where the engine runs on it: ports and free memory."""
+"""What this machine says of itself, where the engine runs on it: ports and memory."""
 
 from __future__ import annotations
 
 import platform
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlship.targets.docker.spec import Address
+
+# What the rest of the machine needs meanwhile, and what a replica takes more than one that has run for a while.
+RESERVE = 256 * 2**20
+MARGIN = 1.25
+
+
+def room(free: int, used: Sequence[int], limit: int) -> int:
+    """How many more replicas there is memory for. free: bytes. used: by each replica that runs. limit: of one replica.
+
+    A replica takes what its like take, whatever its limit allows it; of the very first one only the limit is known.
+    """
+    need = min(int(max(used) * MARGIN), limit) if used else limit
+    return max((free - RESERVE) // max(need, 1), 0)
 
 
 def unbindable(address: Address) -> str:

@@ -26,7 +26,7 @@ class Surroundings:
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
     unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
     not be served again. running: replicas of the wanted release that run already. used: bytes that all running replicas may
-    take.
+    take. egress: whether the project's network leads out, None where there is no network yet.
     """
 
     engine: EngineFacts
@@ -42,6 +42,7 @@ class Surroundings:
     lost: Mapping[str, str] = field(default_factory=dict)
     running: int = 0
     used: int = 0
+    egress: bool | None = None
 
 
 def findings(deployment: Deployment, seen: Surroundings) -> tuple[Finding, ...]:
@@ -57,6 +58,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _records(deployment, seen)
     yield from _gap(deployment, seen)
     yield from _limits(deployment, seen)
+    yield from _egress(deployment, seen)
     yield from _exposure(deployment, seen.published)
     yield from autoscaler.notes(deployment, seen.engine.memory)
 
@@ -105,6 +107,19 @@ def _gap(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             "rollout.strategy: rolling has no gap, where the memory for both is there",
             "warning",
             "gap",
+        )
+
+
+def _egress(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    """A network cannot be opened or closed while it is used, and everything of the project is on it."""
+    wanted = bool(deployment.settings.get("egress", False))
+    if seen.egress is not None and seen.egress != wanted:
+        is_made = "leads out of the machine" if seen.egress else "leads nowhere"
+        yield Finding(
+            f"targets.docker.egress is {str(wanted).lower()}, but the network of the running service {is_made}",
+            deployment.places.get("targets.docker.egress", ""),
+            f"leave it as it is, or mlship destroy {deployment.project} and deploy again: callers get no answer in between",
+            code="egress-changed",
         )
 
 
@@ -158,9 +173,10 @@ def _resources(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
         )
     elif seen.free and fresh > seen.free:
         yield Finding(
-            f"{_replicas(count)} of {Memory(memory)} start beside what runs, and {_mib(seen.free)} are free",
+            f"{_replicas(count)} of {Memory(memory)} may take {_mib(fresh)}, and {_mib(seen.free)} are free: "
+            "where it does not suffice for old and new together, they take over in batches",
             place,
-            "write less, or free memory first",
+            "write less resources.memory, or free memory first",
             "warning",
             "little-memory",
         )

@@ -35,7 +35,9 @@ def resources_of(deployment: Deployment) -> tuple[Resource, ...]:
     """Nothing here is billed by a provider; it is listed so that plan and estimate say what there is."""
     scope = Scope(deployment.project, deployment.environment)
     served = dict(deployment.release.served.resources)
+    name = scope.container(deployment.release.id)
     return (
-        Resource("container", scope.container(deployment.release.id), billed="free", settings=served),
+        Resource("container", name, float(deployment.replicas[0]), billed="free", settings=served),
+        Resource("front", scope.front, billed="free"),
         Resource("volume", scope.volume, billed="free"),
     )

@@ -23,47 +23,64 @@ from mlship.targets.docker.network import ensure_network
 from mlship.targets.docker.reconcile import committed_document
 from mlship.targets.docker.traffic import Server
 
+PLENTY = 10_000  # replicas: where nothing is known of memory
 Tls = Mapping[str, Any] | None  # as the front's document has it
 
 
 @dataclass(frozen=True)
 class Steps:
-    """tls: brings a deployment's certificate to the front's volume, and says what its document names."""
+    """tls: brings a deployment's certificate to the front's volume, and says what its document names.
+
+    room: how many more replicas of a deployment the machine has memory for now.
+    """
 
     fleet: Fleet
     front: Front
     scaling: Autoscaling
     history: History | None
     tls: Callable[[Deployment, Tls], Tls] = lambda deployment, present: present
+    room: Callable[[Deployment], int] = lambda deployment: PLENTY
 
     def stage(self, deployment: Deployment, before: str) -> Outcome:
-        """All new replicas run and are ready; no caller reaches them. With `recreate` those of before end first."""
+        """The new replicas run and are ready, as many as there is memory for beside the old ones; no caller reaches them.
+
+        With `recreate` those of before end first.
+        """
         self.reconcile(deployment)
         document = self.front.read().document
         if deployment.strategy.name == "recreate" and before != deployment.release.id and document is not None:
             self.front.tell(traffic.with_servers(document, ()))
             self._put_away([entry for entry in self.fleet.replicas() if _is(entry, before)], deployment)
-        return self._made_ready(deployment, document)[1]
+        return self._made_ready(deployment, document, self._fitting(deployment, document))[1]
 
     def weigh(self, deployment: Deployment, before: str, share: float) -> Outcome:
         self.reconcile(deployment)
         document = self._document(deployment)
-        new, outcome = self._made_ready(deployment, document)
+        new, outcome = self._made_ready(deployment, document, self._fitting(deployment, document))
         if outcome.ok:
             old = traffic.of_release(document, before)
             self.front.tell(traffic.with_servers(document, traffic.at_share(new, old, share)))
         return outcome
 
     def shift(self, deployment: Deployment) -> Outcome:
-        """The front names the release's replicas only. Those of before run on: their last answers are on their way."""
+        """The front names the release's replicas only. Those of before run on: their last answers are on their way.
+
+        Where there is no memory for both, they take over in batches, and those of before end one batch after the other.
+        """
         document = self._document(deployment)
-        new, outcome = self._made_ready(deployment, document)
+        count, fitting = self._count(deployment, document), self._fitting(deployment, document)
+        new, outcome = self._made_ready(deployment, document, min(count, fitting))
+        while outcome.ok and len(new) < count:
+            self._make_room(deployment, new, count - len(new), fitting)
+            new, outcome = self._made_ready(deployment, document, min(count, len(new) + fitting))
         if not outcome.ok:
             return outcome
         self.front.ensure(self._published(deployment), self._network(deployment))
         self.scaling.follow(deployment, self.fleet.secrets(deployment))
         self.front.tell(traffic.with_servers(document, new))
-        return Outcome()
+        batches = -(-count // fitting)
+        note = f"memory for {fitting} of {count} new replicas beside the old ones: they took over in {batches} batches"
+        return Outcome(notes=(note,) if batches > 1 else ())
 
     def restore(self, failed: str, before: str, deployment: Deployment) -> Outcome:
         """Callers reach `before` again, then the failed replicas go."""
@@ -168,11 +185,29 @@ class Steps:
                 self.scaling.follow(past, self.fleet.secrets(past))
         return outcome
 
-    def _made_ready(self, deployment: Deployment, document: traffic.Document | None) -> tuple[tuple[Server, ...], Outcome]:
-        """The release's replicas, as many as the service has now within what is wanted."""
+    def _make_room(self, deployment: Deployment, new: Sequence[Server], missing: int, batch: int) -> None:
+        """One batch of the old replicas ends; the new ones that are ready take its callers."""
+        document = self._document(deployment)
+        old = [server for server in traffic.servers_of(document) if server.release != deployment.release.id]
+        left = old[: max(min(len(old) - batch, missing - batch), 0)]
+        gone = {self.fleet.scope.container(server.name) for server in old if server not in left}
+        full = [replace(server, weight=traffic.FULL) for server in left]
+        self.front.tell(traffic.with_servers(document, (*full, *new)))
+        self._put_away([entry for entry in self.fleet.replicas() if entry.name in gone], deployment)
+
+    def _fitting(self, deployment: Deployment, document: traffic.Document | None) -> int:
+        """How many replicas of the release may run beside what runs, those that run already among them; at least one."""
+        count = self._count(deployment, document)
+        up = sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, deployment.release.id))
+        return count if up >= count else min(max(up + self.room(deployment), 1), count)
+
+    def _made_ready(
+        self, deployment: Deployment, document: traffic.Document | None, count: int | None = None
+    ) -> tuple[tuple[Server, ...], Outcome]:
+        """The release's replicas, as many as the service has now within what is wanted, or so many."""
         release = deployment.release.id
         named = traffic.of_release(document, release)
-        count = self._count(deployment, document)
+        count = self._count(deployment, document) if count is None else count
         present = [spec.number_of(server.name) for server in named]
         running = self.fleet.run(deployment, numbers_for(count, present), self._network(deployment), named)
         outcome = self.fleet.until_ready(running, deployment)

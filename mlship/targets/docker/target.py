@@ -43,7 +43,7 @@ from mlship.targets.docker.front import Front
 from mlship.targets.docker.holder import is_dead
 from mlship.targets.docker.keeping import Keeper
 from mlship.targets.docker.logs import merged_logs
-from mlship.targets.docker.machine import free_memory, unbindable
+from mlship.targets.docker.machine import free_memory, room, unbindable
 from mlship.targets.docker.measuring import measures
 from mlship.targets.docker.observing import Seen, observed
 from mlship.targets.docker.preflight import Surroundings, findings
@@ -51,7 +51,7 @@ from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.resources import FEATURES, resources_of
 from mlship.targets.docker.secrets import SecretStore
-from mlship.targets.docker.steps import Steps
+from mlship.targets.docker.steps import PLENTY, Steps
 from mlship.targets.docker.whys import whys
 from mlship.targets.verify import said_release
 
@@ -70,11 +70,18 @@ def services(opening: Opening) -> tuple[ServiceRow, ...]:
 
 
 class DockerTarget:
-    """Implements targets.base.Target. reach: gives the engine, on first need."""
+    """Implements targets.base.Target. reach: gives the engine, on first need. free: bytes of memory on this machine, 0 unknown."""
 
     name = "docker"
 
-    def __init__(self, opening: Opening, reach: Connect, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        reach: Connect,
+        sleep: Callable[[float], None] = time.sleep,
+        free: Callable[[], int] = free_memory,
+    ) -> None:
+        self._free_memory = free
         self._settings = opening.settings
         self._scope = spec.Scope(opening.project, opening.environment)
         self._layout = Layout(opening.home.images)
@@ -257,7 +264,20 @@ class DockerTarget:
 
     def _walk(self) -> Steps:
         scaling = Autoscaling(self._engine(), self._scope, self._records, self._deliver_front)
-        return Steps(self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls)
+        return Steps(self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls, self._room)
+
+    def _room(self, deployment: Deployment) -> int:
+        """Only this machine's own memory is known; an engine elsewhere is believed to have enough."""
+        free = self._free_memory() if self._engine().is_local else 0
+        limit = int(deployment.release.served.resources.get("memory", 0))
+        if not free or not limit:
+            return PLENTY
+        at_most = room(free, (), limit)
+        if at_most >= deployment.replicas[1]:
+            return at_most
+        running = [entry for entry in self._fleet().replicas() if entry.is_running]
+        used = [usage.memory for entry in running if (usage := self._engine().usage(entry.id)) is not None]
+        return room(free, used, limit)
 
     def _readable_history(self) -> History | None:
         """Nothing where it is damaged: what served before is brought back without records too."""
@@ -328,6 +348,8 @@ class DockerTarget:
         return gone | dict.fromkeys(imageless, "its image is not on docker any more")
 
     def _notes(self, seen: Seen) -> Iterator[str]:
+        if seen.state.damaged:
+            yield f"the front's document cannot be read ({seen.state.damaged}); the next deploy writes it anew"
         published = seen.front.published if seen.front is not None else None
         if published is not None and self._settings:
             wanted = spec.address(self._settings, published)
@@ -343,12 +365,13 @@ class DockerTarget:
         published = spec.address(deployment.settings, present)
         image = in_layout(self._layout, deployment.release.served.content)
         running = [entry for entry in seen.replicas if entry.is_running]
+        network = engine.network(self._scope.network)
         return Surroundings(
             engine=engine.facts(),
             published=published,
             ours=frozenset({self._scope.front}),
             listening=unbindable(published) if engine.is_local and present != published else "",
-            free=free_memory() if engine.is_local else 0,
+            free=self._free_memory() if engine.is_local else 0,
             platform=image.platform if image else "",
             contents=contents_here(engine, self._layout, deployment.project),
             history=seen.history,
@@ -357,6 +380,7 @@ class DockerTarget:
             serving=next(iter(traffic.shares(seen.document)), ""),
             running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
             used=sum(entry.memory for entry in running),
+            egress=None if network is None else not network.internal,
         )
 
 
