@@ -1,4 +1,4 @@
-"""Asks the server in the same container over its loopback, for callers that cannot reach it otherwise."""
+"""Asks a model server, in the same container or in the same network, for callers that cannot reach it otherwise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import ipaddress
 import time
 from collections.abc import Mapping
 from typing import Any
+
+from mlship.keeper.records import Refused, Reply
 
 PAUSE_S = 0.05
 LOOPBACK = "127.0.0.1"
@@ -27,11 +29,35 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
         time.sleep(PAUSE_S)
 
 
-def ask(address: str, **request: Any) -> dict[str, Any]:
-    """The same of the server at an IPv4 address."""
-    if str(ipaddress.IPv4Address(address)) != address:
-        raise ValueError(address)
-    return probe({**request, "address": address})
+def ask(
+    address: str,
+    port: int,
+    method: str,
+    path: str,
+    timeout_s: float,
+    body: str = "",
+    content_type: str = "application/json",
+    accept: str = "application/json",
+    wait_s: float = 0.0,
+    tls: bool = False,
+) -> Reply:
+    """The same of the server at an IPv4 address. Raises Refused.
+
+    tls: of the front itself, whose certificate is not judged on the loopback: nobody else can listen there.
+    """
+    try:
+        if str(ipaddress.IPv4Address(address)) != address:
+            raise ValueError(address)
+    except ValueError:
+        raise Refused("invalid", f"{address!r} is no IPv4 address") from None
+    if tls and address != LOOPBACK:
+        raise Refused("invalid", f"{address} is not the front's loopback")
+    return probe(
+        {
+            "address": address, "port": port, "method": method, "path": path, "timeout_s": timeout_s, "body": body,
+            "content_type": content_type, "accept": accept, "wait_s": wait_s, "tls": tls,
+        }
+    )  # fmt: skip
 
 
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,12 +81,9 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _connection(request: Mapping[str, Any]) -> http.client.HTTPConnection:
-    """With `tls` whoever answers is believed: it is asked for on the loopback, where only our own front listens."""
     address, port, timeout_s = request.get("address", LOOPBACK), int(request["port"]), float(request["timeout_s"])
     if not request.get("tls"):
         return http.client.HTTPConnection(address, port, timeout=timeout_s)
-    if address != LOOPBACK:
-        raise ValueError(address)
     import ssl  # it takes longer to import than all else here, and few fronts have certificates
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +17,20 @@ from made_certificate import made_certificate
 
 from mlship.errors import MlshipError
 from mlship.keeper.__main__ import answer, operations
-from mlship.keeper.records import Records
+from mlship.keeper.probe import ask
+from mlship.keeper.records import Records, Refused
 from mlship.keeper.secrets import Secrets
 from mlship.releases.history import History, Underway
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release, Served
-from mlship.targets.base import Certificate, Deployment
+from mlship.targets.base import Answer, Certificate, Deployment, Request
+from mlship.targets.docker.asking import ask_published
 from mlship.targets.docker.certificate import certificate_from
 from mlship.targets.docker.engine import EngineImage, EngineRefused
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.secrets import SET, SecretStore, kept_sets, set_id, volume_name, writer_body
-from mlship.targets.docker.spec import Scope
+from mlship.targets.docker.spec import Address, Scope
 from mlship.targets.docker.stream import Broken
 
 SCOPE = Scope("shop", "prod")
@@ -302,3 +307,44 @@ def no_values_on_standard_output(capsys: pytest.CaptureFixture[str]) -> Iterator
     yield
     said = capsys.readouterr()
     assert KEY not in said.out + said.err
+
+
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """A port that speaks TLS, and the certificate that it shows."""
+    cert, key = made_certificate(tmp_path, "front")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with HTTPServer(("127.0.0.1", 0), Hello) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port, cert.read_text()
+        server.shutdown()
+        thread.join()
+
+
+def test_ones_own_calls_take_the_fronts_certificate_and_no_other(front: tuple[int, str], certificate: Certificate) -> None:
+    address, request = Address("127.0.0.1", front[0]), Request("GET", "/readyz")
+    assert ask_published(address, request, front[1]).status == 200
+    other = ask_published(address, request, certificate.chain)
+    assert (other.status, b"CERTIFICATE_VERIFY_FAILED" in other.body) == (0, True)
+    assert ask_published(address, request, "") == Answer(
+        0, b"the front's certificate is not on its volume: nobody could tell who answers"
+    )
+
+
+def test_the_keeper_asks_over_tls_on_its_own_loopback_only(front: tuple[int, str]) -> None:
+    assert ask("127.0.0.1", front[0], "GET", "/readyz", 5, tls=True)["status"] == 200
+    with pytest.raises(Refused, match=r"10\.0\.0\.1 is not the front's loopback"):
+        ask("10.0.0.1", front[0], "GET", "/readyz", 5, tls=True)
