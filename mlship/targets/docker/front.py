@@ -23,9 +23,10 @@ POLL_S = 0.05
 
 @dataclass(frozen=True)
 class FrontState:
-    """What the keeper read. document: None where none was ever written. since: of its start, seconds since the epoch.
+    """What the keeper read. since: of its start, seconds since the epoch.
 
-    servers: name -> what HAProxy says of it; totals: counts since the project began, over every reload and restart.
+    document: None where there is none that can be read; `damaged` says why. servers: name -> what HAProxy says of it; totals:
+    counts since the project began, over every reload and restart.
     """
 
     document: Mapping[str, Any] | None = None
@@ -35,6 +36,7 @@ class FrontState:
     rate: float = 0.0
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     totals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    damaged: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Front:
             float(said.get("rate") or 0.0),
             said.get("servers") or {},
             said.get("totals") or {},
+            str(said.get("damaged") or ""),
         )
 
     def tell(self, document: traffic.Document) -> None:
