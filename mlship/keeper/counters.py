@@ -15,6 +15,7 @@ from mlship.keeper.state import Damaged
 
 LARGEST = 16 * 2**20
 POLL_S = 0.03
+SLOW_POLL_S = 0.2
 # How long a reload waits for the old worker's last requests; what takes longer is counted in the background.
 DRAIN_S = 0.5
 
@@ -58,19 +59,20 @@ class Counters:
 
         A process that ends meanwhile costs the counts of the last moments, and nothing else.
         """
-        if self._drained(witness, DRAIN_S):
+        if self._drained(witness, DRAIN_S, POLL_S):
             return True
-        threading.Thread(target=self._drained, args=(witness,), daemon=True, name="drain").start()
+        patience_s = float("inf")  # until the configuration's hard-stop-after
+        threading.Thread(target=self._drained, args=(witness, patience_s, SLOW_POLL_S), daemon=True, name="drain").start()
         return False
 
-    def _drained(self, witness: Witness, patience_s: float = float("inf")) -> bool:
+    def _drained(self, witness: Witness, patience_s: float, poll_s: float) -> bool:
         """True when there is no more to count; then the witness is closed."""
         deadline = time.monotonic() + patience_s
         try:
             while not self._count_last(witness):
                 if time.monotonic() >= deadline:
                     return False
-                time.sleep(POLL_S)
+                time.sleep(poll_s)
         except (OSError, Silent, Damaged):
             pass  # the worker was ended by force, or the disk is full: its last requests are not known
         witness.close()

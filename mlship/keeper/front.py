@@ -71,8 +71,9 @@ class Front:
             except (Refused, Silent) as failed:
                 with self._records.alone(token):
                     self._put_back(before)
-                with suppress(Refused, Silent):  # when that fails as well, the file is right for HAProxy's next start
-                    self._settle(before or EMPTY)
+                if before is not None:
+                    with suppress(Refused, Silent):  # when that fails as well, the file is right for HAProxy's next start
+                        self._settle(before)
                 raise Refused("front-refused", str(failed), **getattr(failed, "more", {})) from None
 
     def read(self) -> Reply:
@@ -247,9 +248,9 @@ class Front:
         raise Refused("front-refused", f"HAProxy did not show the new servers within {RELOAD_S:.0f} s")
 
     def _put_back(self, before: Mapping[str, Any] | None) -> None:
+        """Where there was no document to believe, HAProxy keeps what it has: nobody knows anything better."""
         if before is None:
             state.remove(self._folder / "front.json")
-            self._write_configuration(haproxy_config.render(EMPTY, self._folder))
         else:
             self._write(before, haproxy_config.render(before, self._folder))
 

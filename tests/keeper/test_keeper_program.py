@@ -177,3 +177,14 @@ def test_the_probe_says_why_nothing_answered(port: int) -> None:
         closed.bind(("127.0.0.1", 0))
         said = probe({"method": "GET", "path": "/", "port": closed.getsockname()[1], "timeout_s": 1})
     assert said == {"status": 0, "headers": {}, "body": "", "error": "connection refused"}
+
+
+def test_it_asks_a_server_at_an_address(port: int, tmp_path: Path) -> None:
+    known = operations(tmp_path)
+    request = {"op": "ask", "address": "127.0.0.1", "port": port, "method": "GET", "path": "/readyz", "timeout_s": 2}
+    said = answer(request, known)
+    assert (said["ok"], said["status"], said["headers"]["x-mlship-release"]) == (True, 200, "r1-abcdef")
+    for address in ("localhost", "127.1", "::1", "127.0.0.1@elsewhere", ""):
+        said = answer({**request, "address": address}, known)
+        assert (said["code"], said["message"]) == ("invalid", f"{address!r} is no IPv4 address")
+    assert answer({"op": "ask", "address": "127.0.0.1"}, known)["code"] == "unknown"

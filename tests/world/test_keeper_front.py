@@ -171,6 +171,16 @@ def test_a_reload_that_fails_leaves_what_was_before() -> None:
         assert report.failed == 0, report
 
 
+def test_callers_are_served_on_when_the_document_is_damaged_and_the_next_one_refused() -> None:
+    with world(OLD) as front:
+        (front.folder / "front" / "front.json").write_text("{")
+        assert front.ask(op="front_set", front=front.document(OLD, port=front.ports[f"{FIRST}-1"]))["code"] == "front-refused"
+        assert post(front.port, b"1")[0] == 200
+        assert front.set(OLD)["running"]
+        assert front.read()["applied"]
+        assert post(front.port, b"1")[0] == 200
+
+
 def test_without_replicas_callers_are_told_so_in_json() -> None:
     with world({}) as front:
         status, body = post(front.port, b"1")
