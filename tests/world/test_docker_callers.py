@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import socket
+import socketserver
 import ssl
 import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,43 @@ def test_a_greedy_caller_is_told_to_wait_and_a_polite_one_notices_nothing(kept: 
     assert set(seen) == {"200", "429"} and seen["429"] > seen["200"]
     assert retry == ["1"]
     assert [json.loads(text)["error"]["code"] for text in body] == ["too_many_requests"]
+
+
+def test_an_engine_that_is_elsewhere_asks_its_front_over_tls_for_us(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reached over TCP, its published port is not this machine's: the keeper in the front asks."""
+    kept.certificate = certificate(tmp_path, "a")
+    with forwarded("/var/run/docker.sock") as port:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
+        live = kept.with_values(KEY="from afar").deploy(71, replicas=1).history.live
+        observed = kept.open().observe()
+    assert (observed.serving, observed.endpoint[:8]) == (live, "https://")
+
+
+@contextmanager
+def forwarded(path: str) -> Iterator[int]:
+    """A loopback port that leads to a socket."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as engine:
+                engine.connect(path)
+                back = threading.Thread(target=poured, args=(engine, self.request), daemon=True)
+                back.start()
+                poured(self.request, engine)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()
+
+
+def poured(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while part := source.recv(65536):
+            sink.sendall(part)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
