@@ -34,7 +34,7 @@ Sleep = Callable[[float], None]
 CALL_TIMEOUT_S = 60
 # Between tries after a cut connection: together longer than a proxy or an engine takes to start again.
 PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
-AT_ONCE = 4  # questions side by side; each may be an ssh login of its own
+AT_ONCE = 8  # questions side by side; each may be an ssh login of its own, of which sshd takes ten at once (MaxStartups)
 
 
 def connect(environ: Mapping[str, str], runner: Runner | None = None) -> Engine:
