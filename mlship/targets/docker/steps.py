@@ -50,7 +50,7 @@ class Steps:
         document = self.front.read().document
         if deployment.strategy.name == "recreate" and before != deployment.release.id and document is not None:
             self.front.tell(traffic.with_servers(document, ()))
-            self._put_away([entry for entry in self.fleet.replicas() if _is(entry, before)], deployment)
+            self._stop([entry for entry in self.fleet.replicas() if _is(entry, before)], deployment)
         return self._made_ready(deployment, document, self._fitting(deployment, document))[1]
 
     def weigh(self, deployment: Deployment, before: str, share: float) -> Outcome:
@@ -71,7 +71,7 @@ class Steps:
         count, fitting = self._count(deployment, document), self._fitting(deployment, document)
         new, outcome = self._made_ready(deployment, document, min(count, fitting))
         while outcome.ok and len(new) < count:
-            self._make_room(deployment, new, count - len(new), fitting)
+            self._make_room(deployment, new, fitting)
             new, outcome = self._made_ready(deployment, document, min(count, len(new) + fitting))
         if not outcome.ok:
             return outcome
@@ -185,15 +185,15 @@ class Steps:
                 self.scaling.follow(past, self.fleet.secrets(past))
         return outcome
 
-    def _make_room(self, deployment: Deployment, new: Sequence[Server], missing: int, batch: int) -> None:
+    def _make_room(self, deployment: Deployment, new: Sequence[Server], batch: int) -> None:
         """One batch of the old replicas ends; the new ones that are ready take its callers."""
         document = self._document(deployment)
         old = [server for server in traffic.servers_of(document) if server.release != deployment.release.id]
-        left = old[: max(min(len(old) - batch, missing - batch), 0)]
+        left = old[: max(len(old) - batch, 0)]
         gone = {self.fleet.scope.container(server.name) for server in old if server not in left}
         full = [replace(server, weight=traffic.FULL) for server in left]
         self.front.tell(traffic.with_servers(document, (*full, *new)))
-        self._put_away([entry for entry in self.fleet.replicas() if entry.name in gone], deployment)
+        self._stop([entry for entry in self.fleet.replicas() if entry.name in gone], deployment)
 
     def _fitting(self, deployment: Deployment, document: traffic.Document | None) -> int:
         """How many replicas of the release may run beside what runs, those that run already among them; at least one."""
@@ -232,12 +232,16 @@ class Steps:
 
     def _put_away(self, containers: Sequence[Container], deployment: Deployment | None, keep: bool = True) -> None:
         """Once nobody's request can be on its way to them: kept where the records know their release, else removed."""
+        self._stop(containers, deployment)
+        gone = [entry for entry in containers if not keep or not self._is_kept(entry.labels[spec.RELEASE])]
+        self.fleet.remove([replace(entry, state="exited") for entry in gone])
+
+    def _stop(self, containers: Sequence[Container], deployment: Deployment | None) -> None:
+        """Once nobody's request can be on its way to them."""
         running = [entry for entry in containers if entry.state in UP]
         if running:
             self.front.settle(deployment.request_timeout_s if deployment else 60.0)
-        kept = [entry for entry in containers if keep and self._is_kept(entry.labels[spec.RELEASE])]
-        self.fleet.stop(kept)
-        self.fleet.remove([entry for entry in containers if entry not in kept])
+            self.fleet.stop(running)
 
     def _is_kept(self, release: str) -> bool:
         """Stopped replicas of releases that once were live wait for a rollback; of any other one nobody asks again."""
