@@ -274,7 +274,7 @@ def _servers(rows: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
     for row in _server_rows(rows, CHECKED):
         servers[row["svname"]] = {
             "status": row.get("status", ""),
-            "check": row.get("check_status", ""),
+            "check": row.get("check_status", "").removeprefix("* "),  # the star: one is under way
             "weight": ledger.number(row, "weight"),
             "sessions": ledger.number(row, "scur"),
             "queue": ledger.number(row, "qcur"),
