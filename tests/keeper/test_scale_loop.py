@@ -18,7 +18,8 @@ from mlship.keeper import wire
 from mlship.keeper.engine_api import Container, Failure
 from mlship.keeper.records import Records
 from mlship.keeper.scale_document import ScaleDocument
-from mlship.keeper.scale_loop import Autoscaler, lowest_free
+from mlship.keeper.scale_hands import lowest_free
+from mlship.keeper.scale_loop import Autoscaler, Surroundings
 from mlship.keeper.scale_measures import CpuReadings, Reading, reading, room_for
 
 PLENTY = "MemTotal: 64000000 kB\nMemAvailable: 60000000 kB\n"
@@ -164,6 +165,7 @@ class Trial:
         self.world = World()
         self.said: list[str] = []
         self.free = PLENTY
+        self.stop = threading.Event()
         self.records = Records(folder)
         self.write({**DOCUMENT, "per_replica": 10.0, "down_after_s": 20.0, **(document or {})})
         self.begin()
@@ -173,7 +175,9 @@ class Trial:
 
     def begin(self) -> None:
         world: Any = self.world
-        self.scaler = Autoscaler(self.folder, world, self.said.append, world, world, lambda: self.world.now, lambda: self.free)
+        around = Surroundings(world, world, world, lambda: self.world.now, lambda: self.free)
+        self.scaler = Autoscaler(self.folder, around, self.said.append, self.stop)
+        self.scaler.give_back()
 
     def rounds(self, count: int) -> None:
         """A front's old worker lives until the end of the next round."""
@@ -184,7 +188,6 @@ class Trial:
                 self.scaler.round()
             except Killed:
                 self.world.dies_at = -1
-                self.records.release(self.scaler._token)  # what a started one does first
                 self.begin()
             if leaving:
                 self.world.old_workers = 0
@@ -254,7 +257,7 @@ def test_one_that_does_not_become_ready_goes_and_the_next_waits_longer(trial: Tr
     assert trial.said[1:] == [
         "bring: 1 -> 2: rps 15.0, 10 a replica, more than 1 should carry",
         "clear away: r1-0a1b2c-2 not ready in 60 s",
-        "r1-0a1b2c-2 was running; /readyz: 503",
+        f"{PREFIX}r1-0a1b2c-2 was running, /readyz said 503",
         "rps 15.0, 10 a replica, more than 1 should carry; no more are brought for a while: 1 did not come",
     ]
     trial.rounds(15)
@@ -375,7 +378,8 @@ def test_it_ends_when_the_engine_stays_away(trial: Trial) -> None:
             return self.is_set()
 
     trial.world.away = True
-    trial.scaler._stop = Hasty()
+    trial.stop = Hasty()
+    trial.begin()
     assert trial.scaler.run() == 1
     assert trial.said[-1].startswith("no engine for 30 s")
 
