@@ -38,7 +38,7 @@ class Records:
     """The documents in one folder. clock: seconds since the epoch."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        self.folder = folder
+        self._folder = folder
         self._clock = clock
         self._history = folder / "history.json"
         self._lease = folder / "lease.json"
@@ -58,8 +58,8 @@ class Records:
         wanted = state.parse("the new history", history)
         if self._generation(history) <= expected:
             raise Refused("invalid", f"the new history has generation {wanted['generation']}, not above {expected}")
-        with state.locked(self.folder):
-            state.sweep_temporary(self.folder)
+        with state.locked(self._folder):
+            state.sweep_temporary(self._folder)
             present = state.read_text(self._history)
             if present == history:
                 return {"generation": wanted["generation"]}
@@ -78,8 +78,8 @@ class Records:
         origin: where the holder runs, kept for others to judge whether it is alive. over: `id` of a lease whose holder is
         known to be dead. Raises Refused with holder, origin, id and seconds left.
         """
-        with state.locked(self.folder):
-            state.sweep_temporary(self.folder)
+        with state.locked(self._folder):
+            state.sweep_temporary(self._folder)
             present = self._valid_lease()
             if present is not None and present["token"] != token and lease_id(present["token"]) != over:
                 raise Refused(
@@ -94,14 +94,14 @@ class Records:
 
     def renew(self, token: str) -> Reply:
         """Raises Refused when the lease is somebody else's or was given back; an expired one that nobody took is renewed."""
-        with state.locked(self.folder):
+        with state.locked(self._folder):
             present = self._read_lease()
             if present is None or present["token"] != token:
                 raise Refused("lease-lost", "somebody else took the lease meanwhile")
             return self._write_lease(token, present["holder"], present["ttl_s"], present.get("origin"))
 
     def release(self, token: str) -> Reply:
-        with state.locked(self.folder):
+        with state.locked(self._folder):
             present = self._read_lease()
             if present is not None and present["token"] == token:
                 state.remove(self._lease)
@@ -113,8 +113,8 @@ class Records:
 
         token: of the lease under which this is done; refused as well when somebody had the lease since, and gave it back.
         """
-        with state.locked(self.folder):
-            state.sweep_temporary(self.folder)
+        with state.locked(self._folder):
+            state.sweep_temporary(self._folder)
             holder = self._valid_lease()
             if holder is not None and token != holder["token"]:
                 raise Refused("lease-lost", f"{holder['holder']} has the lease")
