@@ -1,8 +1,8 @@
 """`python -m mlship.keeper serve FOLDER`: answers requests on standard input until it ends. `front FOLDER`: becomes HAProxy.
 `scale FOLDER`: the autoscaler. `probe`: one request to a server, by default to that in the same container.
 
-`serve` ends with its caller (standard input is closed when the caller's connection to the engine is), and after IDLE_S
-without a request, for connections that were cut without a word.
+`serve` ends when its caller says so or standard input ends, and after IDLE_S without a request: an engine does not always tell
+a process that it executes of a caller that was killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlship.keeper.scale_document import ScaleDocument
 from mlship.keeper.secrets import Secrets
 from mlship.keeper.state import Damaged, Newer
 
-IDLE_S = 120.0
+IDLE_S = 30.0
 
 Operations = Mapping[str, Callable[..., dict[str, Any]]]
 

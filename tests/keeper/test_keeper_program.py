@@ -65,6 +65,14 @@ def test_it_serves_until_its_caller_goes(tmp_path: Path) -> None:
     assert wire.read(sink) == {"ok": True, "history": HISTORY}
 
 
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    source, sink = io.BytesIO(wire.pack({"op": "read"}) + b"0\n" + wire.pack({"op": "read"})), io.BytesIO()
+    serve(source, sink, tmp_path, lambda: True)
+    sink.seek(0)
+    assert wire.read(sink)["ok"]
+    assert not sink.read()
+
+
 def test_it_ends_when_nothing_comes_for_too_long(tmp_path: Path) -> None:
     sink = io.BytesIO()
     serve(io.BytesIO(wire.pack({"op": "read"})), sink, tmp_path, lambda: False)
