@@ -43,7 +43,7 @@ def present(engine: Engine, content: str) -> EngineImage | None:
 
 def contents_here(engine: Engine, layout: Layout, project: str) -> frozenset[str]:
     """The contents of the project that could be served: at the engine, or in this machine's layout."""
-    at_engine = {image.content for image in engine.images([CONTENT_LABEL])}
+    at_engine = {labels[CONTENT_LABEL] for labels in engine.labels_of_images(CONTENT_LABEL)}
     return frozenset(at_engine | {image.content for image in layout.images(project)})
 
 

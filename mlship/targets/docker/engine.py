@@ -197,6 +197,11 @@ class Engine:
         listed = self._told(lambda: self._api.images(filters=filters))
         return sorted(_each(self.image, [entry["Id"] for entry in listed]), key=lambda image: image.created, reverse=True)
 
+    def labels_of_images(self, label: str) -> list[Mapping[str, str]]:
+        """The labels of every image that carries the label: one question, however many there are."""
+        listed = self._told(lambda: self._api.images(filters={"label": [label]}))
+        return [dict(entry.get("Labels") or {}) for entry in listed]
+
     def image(self, reference: str) -> EngineImage | None:
         return _if_there(lambda: self._told(lambda: image_seen(self._api.inspect_image(reference))))
 
