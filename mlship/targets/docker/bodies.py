@@ -115,11 +115,14 @@ def front_body(scope: Scope, published: Address, image: str, python: str) -> dic
     return {**body, "Image": image, "Entrypoint": keeper_command(python), "Labels": labels}
 
 
-def keeper_body(scope: Scope, image: str, python: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The one-off container that owns the records where no front runs. image: of a front; python: its interpreter.
+def keeper_body(
+    scope: Scope, image: str, python: str, origin: Mapping[str, Any] | None = None, network: str = "none"
+) -> dict[str, Any]:
+    """The one-off container that owns the records where no front of this version runs. image: of a front; python: its
 
+    interpreter. network: the project's own, where replicas are there to be asked.
     origin: the process that it works for (holder.py); one that was never started because that process was killed is told by it.
-    Root inside, because the volume's files are root's, with no capability and no network. It ends with the connection.
+    Root inside, because the volume's files are root's, with no capability. It ends with the connection.
     """
     return {
         "Image": image,
@@ -138,7 +141,7 @@ def keeper_body(scope: Scope, image: str, python: str, origin: Mapping[str, Any]
         "HostConfig": {
             **confinement(KEEPER_MEMORY, KEEPER_PIDS),
             "AutoRemove": True,
-            "NetworkMode": "none",
+            "NetworkMode": network,
             "Tmpfs": tmpfs("64m"),
             "LogConfig": {"Type": "none", "Config": {}},
             "Mounts": [state_mount(scope)],

@@ -34,7 +34,9 @@ class KeeperFailed(MlshipError):
 class Keeper:
     """Answers requests about one project's volume, and from its network. Safe for several threads, one request at a time.
 
-    image: gives an image of a front at the engine; asked only where no front runs. timeout_s: how long one answer may take.
+    image: gives an image of a front at the engine; asked only where no front runs. own: gives the image of this version's front:
+    where the running front is of another version and does not know a request, the keeper of this version is asked beside it,
+    and the front serves on. timeout_s: how long one answer may take.
     """
 
     def __init__(
@@ -42,11 +44,14 @@ class Keeper:
         engine: Callable[[], Engine],
         scope: Scope,
         image: Callable[[], EngineImage],
+        own: Callable[[], EngineImage],
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._engine = engine
         self._scope = scope
         self._image = image
+        self._own = own
+        self._is_apart = False
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._talk: Conversation | None = None
@@ -58,10 +63,12 @@ class Keeper:
         A front that is about to end is still told as running, and nothing can be run in it: then the third one is beside it.
         """
         with self._lock:
-            for begin in (self._begin, self._begin):
-                with suppress(KeeperFailed):
-                    return self._once(request, begin)
-            return self._once(request, self._beside)
+            answer = self._tried(request)
+            if answer.get("code") == "unknown" and not self._is_apart:
+                self._is_apart = True
+                self._end()
+                return self._once(request, self._beside)
+            return answer
 
     def close(self) -> None:
         """Ends the keeper; waits until a container that was made for it is gone. A later `ask` starts another one."""
@@ -70,6 +77,12 @@ class Keeper:
             self._end()
             if container:
                 self._engine().remove(container)
+
+    def _tried(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        for begin in (self._begin, self._begin):
+            with suppress(KeeperFailed):
+                return self._once(request, begin)
+        return self._once(request, self._beside)
 
     def _once(self, request: Mapping[str, Any], begin: Callable[[], Conversation]) -> dict[str, Any]:
         self._talk = self._talk or begin()
@@ -86,7 +99,7 @@ class Keeper:
         """As root, whose files the volume has; the front itself can change none of them."""
         engine = self._engine()
         front = engine.container(self._scope.front)
-        if front is None or not front.is_running:
+        if front is None or not front.is_running or self._is_apart:
             return None
         argv = [*keeper_command(front.python), "serve", STATE]
         try:
@@ -95,9 +108,10 @@ class Keeper:
             return None
 
     def _beside(self) -> Conversation:
-        engine, image = self._engine(), self._image()
+        engine, image = self._engine(), self._own() if self._is_apart else self._image()
         name = self._scope.keeper(secrets.token_hex(4))  # one a command: several may read at once
-        self._container = engine.create(name, keeper_body(self._scope, image.id, image.python, origin()))
+        network = "none" if engine.network(self._scope.network) is None else self._scope.network
+        self._container = engine.create(name, keeper_body(self._scope, image.id, image.python, origin(), network))
         try:
             return engine.converse(self._container, self._timeout_s)
         except MlshipError:

@@ -89,9 +89,9 @@ class DockerTarget:
         self._reach = reach
         self._sleep = sleep
         self._engine_once: Engine | None = None
-        self._keeper = Keeper(self._engine, self._scope, self._keeper_image)
+        self._keeper = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front)
         # A conversation of its own: a renewal of the lease never waits behind a long probe.
-        self._prober = Keeper(self._engine, self._scope, self._keeper_image, PROBE_TIMEOUT_S)
+        self._prober = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front, PROBE_TIMEOUT_S)
         self._records = DockerRecords(self._engine, self._scope, self._keeper)
         self._secrets = SecretStore(self._engine, self._scope, self._records, self._keeper_image)
 
@@ -355,8 +355,14 @@ class DockerTarget:
             wanted = spec.address(self._settings, published)
             if wanted != published:
                 yield f"published on {published}; mlship.yaml says {wanted}"
+        if seen.front is not None and self._is_of_another_version(seen.front):
+            yield f"the front was made by another mlship and serves on; docker rm -f {self._scope.front}, then a deploy, renews it"
         if seen.history is None and any(_sequence(entry) > 1 for entry in seen.replicas):
             yield "there are containers of this project, but their records are gone"
+
+    def _is_of_another_version(self, front: Container) -> bool:
+        key = front.labels.get(FRONT_LABEL, "")
+        return self._front_image is not None and key not in ("", self._front_image.key)
 
     def _surroundings(self, deployment: Deployment) -> Surroundings:
         engine = self._engine()
