@@ -97,8 +97,10 @@ def test_a_held_lease_names_its_holder(volumes: Volumes, tmp_path: Path) -> None
 def test_the_lease_of_a_command_that_was_killed_here_is_taken_over_at_once(volumes: Volumes, tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
-        opened(volumes, tmp_path).acquire("killed", time.time(), 30)
-        os._exit(0)
+        try:
+            opened(volumes, tmp_path).acquire("killed", time.time(), 30)
+        finally:  # whatever happens, it does not go on as a second test session
+            os._exit(0)
     os.waitpid(child, 0)
     volumes.create_volume({"Name": "mlship-churn", "Labels": SCOPE.labels("keeper")})
     lease = opened(volumes, tmp_path).acquire("again", time.time(), 30)
