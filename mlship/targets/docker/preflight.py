@@ -25,8 +25,8 @@ class Surroundings:
 
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
     unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
-    not be served again. running: replicas of the wanted release that run already. used: bytes that all running replicas may
-    take. egress: whether the project's network leads out, None where there is no network yet.
+    not be served again. running: replicas of the wanted release that run already. egress: whether the project's network leads
+    out, None where there is no network yet.
     """
 
     engine: EngineFacts
@@ -41,7 +41,6 @@ class Surroundings:
     serving: str
     lost: Mapping[str, str] = field(default_factory=dict)
     running: int = 0
-    used: int = 0
     egress: bool | None = None
 
 

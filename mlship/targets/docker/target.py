@@ -385,7 +385,6 @@ class DockerTarget:
             sequences=tuple(_sequence(entry) for entry in seen.replicas),
             serving=next(iter(traffic.shares(seen.document)), ""),
             running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
-            used=sum(entry.memory for entry in running),
             egress=None if network is None else not network.internal,
         )
 
