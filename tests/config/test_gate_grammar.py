@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mlship.config.gates import METRICS, Gate, parse
@@ -42,9 +44,8 @@ def test_gates_are_read(text: str, gate: Gate) -> None:
     ],
 )
 def test_what_is_no_gate_is_answered_with_what_to_write(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError, match=re.escape(said)):
         parse(text)
-    assert said in str(refused.value)
 
 
 def test_the_limit_itself_holds_only_where_the_operator_says_so() -> None:
