@@ -41,6 +41,8 @@ class Volumes:
 
 
 class HereKeeper:
+    is_open = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -156,6 +158,8 @@ def test_an_old_keeper_and_a_full_disk_say_what_to_do(volumes: Volumes, tmp_path
     class Answers:
         def __init__(self, code: str) -> None:
             self.code = code
+
+        is_open = False
 
         def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
             return {"ok": False, "code": self.code, "message": "why"}

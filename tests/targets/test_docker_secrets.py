@@ -113,6 +113,8 @@ class Talk:
 class Asked:
     """The command's own keeper."""
 
+    is_open = False
+
     def __init__(self, engine: MemoryEngine) -> None:
         self.ask = engine.keeper
 

@@ -70,6 +70,11 @@ class Keeper:
                 return self._once(request, self._beside)
             return answer
 
+    @property
+    def is_open(self) -> bool:
+        """A keeper runs, as far as is known: then the volume is there, because it is mounted."""
+        return self._talk is not None
+
     def close(self) -> None:
         """Ends the keeper; waits until a container that was made for it is gone. A later `ask` starts another one."""
         with self._lock:

@@ -35,6 +35,8 @@ class DockerRecords:
     @property
     def exist(self) -> bool:
         """Whether there is a volume. Raises MlshipError for somebody else's volume of that name."""
+        if self._keeper.is_open:
+            return True
         labels = self._engine().volume_labels(self._scope.volume)
         if labels is not None and not self._scope.owns_object(labels):
             owner = labels.get(PROJECT)

@@ -197,9 +197,11 @@ class Steps:
 
     def _fitting(self, deployment: Deployment, document: traffic.Document | None) -> int:
         """How many replicas of the release may run beside what runs, those that run already among them; at least one."""
-        count = self._count(deployment, document)
-        up = sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, deployment.release.id))
+        count, up = self._count(deployment, document), self._up(deployment)
         return count if up >= count else min(max(up + self.room(deployment), 1), count)
+
+    def _up(self, deployment: Deployment) -> int:
+        return sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, deployment.release.id))
 
     def _made_ready(
         self, deployment: Deployment, document: traffic.Document | None, count: int | None = None
@@ -217,9 +219,7 @@ class Steps:
         """What another command, or the autoscaler, made of the number stays, within the range."""
         low, high = deployment.replicas
         live = self.history.live if self.history else ""
-        wanted = deployment.release.id
-        up = sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, wanted))
-        present = len(traffic.of_release(document, live)) or len(traffic.servers_of(document)) or up
+        present = len(traffic.of_release(document, live)) or len(traffic.servers_of(document)) or self._up(deployment)
         return min(max(present, low), high) if present else low
 
     def _document(self, deployment: Deployment) -> traffic.Document:
