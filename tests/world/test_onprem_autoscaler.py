@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +68,13 @@ def test_replicas_follow_the_load_and_no_request_is_lost(onprem: Service) -> Non
     print(log(onprem))
 
 
+def test_replicas_follow_the_cpu_as_the_engine_counts_it(onprem: Service) -> None:
+    onprem.deploy(1, **{**RANGE, "most": 2, "scale": {"metric": "cpu", "per_replica": 12.0, "down_after_s": 6.0}})
+    with onprem.under_load(**HEAVY) as client:
+        until(lambda: is_settled(onprem, 2), onprem)
+        no_loss(client.end(), requests=100)
+
+
 def test_killed_at_any_instant_it_comes_back_and_finishes_what_it_began(onprem: Service) -> None:
     """By SIGKILL from the engine's machine, while replicas come and while they go; callers notice nothing."""
     onprem.deploy(1, **RANGE)
@@ -114,9 +123,8 @@ def test_frozen_in_the_middle_and_woken_after_a_deploy_it_takes_nothing_back(onp
     with onprem.under_load(**HEAVY) as client:
         for version, instant in ((2, 4.1), (1, 4.4)):
             time.sleep(instant)
-            process = running(onprem)
-            os.kill(process, signal.SIGSTOP)
-            live = onprem.deploy(version, **{**RANGE, "most": 2 + version}).history.live
+            process = frozen(onprem)
+            live = onprem.deploy(version, **RANGE).history.live
             with suppress(ProcessLookupError):  # the deploy made another one
                 os.kill(process, signal.SIGCONT)
             until(lambda: is_settled(onprem, 3), onprem)
@@ -155,6 +163,28 @@ def test_destroy_under_load_leaves_nothing(onprem: Service) -> None:
 def kill(service: Service) -> None:
     """Not through the engine, which would take it for a wish that it stays away."""
     os.kill(running(service), signal.SIGKILL)
+
+
+def frozen(service: Service) -> int:
+    """Its process, stopped outside of the milliseconds of a write: in one it would keep every keeper waiting."""
+    process = running(service)
+    while True:
+        os.kill(process, signal.SIGSTOP)
+        time.sleep(0.05)
+        locks = [service.state / "lock", *(service.state / "front").glob("*lock")]
+        if all(is_free(lock) for lock in locks):
+            return process
+        os.kill(process, signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def running(service: Service) -> int:
