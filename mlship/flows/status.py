@@ -11,12 +11,8 @@ from mlship.flows.opening import Opened, history_or_error, opened, release_view
 from mlship.flows.operating import strategy_of
 from mlship.flows.results import Status, Traffic, UnderwayView
 from mlship.releases.history import History
-from mlship.releases.records import LeaseHeld
 from mlship.targets.base import Measures, Observed, Why
 from mlship.targets.gates import quantile_s
-
-# Long enough to be given back by this very command, short enough to block nobody when it is killed in between.
-ASKING_TTL_S = 2.0
 
 
 def status(context: Context, where: Where, *, why: bool = False) -> Status:
@@ -97,15 +93,5 @@ def _underway(context: Context, place: Opened, history: History) -> UnderwayView
         share=begun.share,
         since=begun.since,
         paused=begun.paused,
-        attended_by="" if begun.paused else _holder(context, place),
+        attended_by="" if begun.paused else place.target.records.holder(context.clock()),
     )
-
-
-def _holder(context: Context, place: Opened) -> str:
-    """Who holds the lease, empty when nobody does: found out by taking it, and giving it back at once."""
-    try:
-        lease = place.target.records.acquire(context.who, context.clock(), ASKING_TTL_S)
-    except LeaseHeld as held:
-        return held.holder
-    place.target.records.release(lease)
-    return ""

@@ -22,7 +22,7 @@ from mlship.keeper.probe import ask, probe
 from mlship.keeper.records import Records, Refused
 from mlship.keeper.scale_document import ScaleDocument
 from mlship.keeper.secrets import Secrets
-from mlship.keeper.state import Damaged, Newer
+from mlship.keeper.state import Busy, Damaged, Newer
 
 IDLE_S = 30.0
 
@@ -50,6 +50,7 @@ def operations(folder: Path) -> Operations:
         "acquire": records.acquire,
         "renew": records.renew,
         "release": records.release,
+        "holder": records.holder,
         "front_set": front.set,
         "front_read": front.read,
         "ask": ask,
@@ -80,6 +81,8 @@ def answer(request: Any, known: Operations) -> dict[str, Any]:
         return {"ok": False, "code": refused.code, "message": str(refused), **refused.more}
     except Damaged as damaged:
         return {"ok": False, "code": "damaged", "message": str(damaged)}
+    except Busy as busy:
+        return {"ok": False, "code": "busy", "message": str(busy)}
     except Newer as newer:
         return {"ok": False, "code": "newer", "message": str(newer)}
     except OSError as error:

@@ -107,6 +107,11 @@ class Records:
                 state.remove(self._lease)
         return {}
 
+    def holder(self) -> Reply:
+        """Who has the lease now: {"holder": text, empty when nobody has it, "origin"}. Changes nothing."""
+        present = self._valid_lease() or {}
+        return {"holder": present.get("holder", ""), "origin": present.get("origin")}
+
     @contextmanager
     def alone(self, token: str) -> Iterator[None]:
         """One change of another document in the folder. Raises Refused while somebody else has the lease.

@@ -25,7 +25,7 @@ from mlship.keeper.scale_hands import Hands, NotBrought, Problem, answered
 from mlship.keeper.scale_measures import MEMINFO, CpuReadings, FrontReadings, load_of, room_for
 from mlship.keeper.scale_plan import RUNNING, Admit, Bring, Clear, Rest, Seen, Settle, Step, TakeOut, next_step
 from mlship.keeper.scaling import Sample, remembered
-from mlship.keeper.state import Damaged, Newer
+from mlship.keeper.state import Busy, Damaged, Newer
 
 SOCKET = Path("/run/mlship/engine.sock")
 PERIOD_S = 2.0
@@ -101,7 +101,7 @@ class Autoscaler:
             if problem.is_silence and self._silent_since is None:
                 self._silent_since = self._clock()
             self._tell_once(str(problem))
-        except (Refused, Damaged, Newer, OSError) as problem:
+        except (Refused, Damaged, Newer, Busy, OSError) as problem:
             self._tell_once(str(problem))
 
     def _round(self) -> None:

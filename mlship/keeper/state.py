@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any
 
 SCHEMA = 1
 LARGEST = 256 * 2**20
+# No change takes so long: whoever holds the lock for longer was frozen by somebody. Callers wait 30 s for an answer.
+LOCK_TIMEOUT_S = 28.0
+LOCK_PAUSE_S = 0.01
 # Prefixes of what `write_text` has not finished.
 TEMPORARIES = tuple(f".{name}.json." for name in ("history", "lease", "secrets", "front", "counters"))
 
@@ -26,22 +30,37 @@ class Damaged(Exception):
     """A document that cannot be believed; says which and why."""
 
 
+class Busy(Exception):
+    """Somebody has held a lock for longer than any change takes; says how long."""
+
+
 class Newer(Exception):
     """A document that a newer version wrote; says which one."""
 
 
 @contextmanager
-def locked(folder: Path, name: str = "lock") -> Iterator[None]:
-    """One change at a time; the kernel frees the lock when the process dies."""
+def locked(folder: Path, name: str = "lock", timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """One change at a time; the kernel frees the lock when the process dies. Raises Busy and Damaged."""
     try:
         handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Damaged(f"{name} cannot be opened: {os.strerror(error.errno or 0)}") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _take(handle, timeout_s)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() >= deadline:
+            raise Busy(f"another program has held the lock of the records for {timeout_s:.0f} s")
+        time.sleep(LOCK_PAUSE_S)
 
 
 def make_folder(folder: Path, mode: int) -> None:

@@ -269,6 +269,9 @@ class Records(Protocol):
     def acquire(self, holder: str, now: float, ttl_s: float) -> Lease:
         """Takes the lease if it is free, expired or its holder is provably dead. Raises LeaseHeld with holder and expiry."""
 
+    def holder(self, now: float) -> str:
+        """Who has the lease, empty when nobody has, or its holder is provably dead. Changes nothing."""
+
     def renew(self, lease: Lease, now: float) -> Lease:
         """Raises LeaseLost when somebody else took it meanwhile."""
 

@@ -152,6 +152,10 @@ class FakeRecords:
         self._token = taken.token
         return taken
 
+    def holder(self, now: float) -> str:
+        lease = self._service.lease
+        return lease.holder if lease is not None and lease.expires > now else ""
+
     def renew(self, lease: Lease, now: float) -> Lease:
         present = self._service.lease
         if present is None or present.token != lease.token:

@@ -1,4 +1,4 @@
-"""The front's document on the volume, while no HAProxy runs; tests/world/test_keeper_front.py has a real one."""
+"""The front's document on the volume, while no HAProxy runs; tests/world/test_front_story.py has a real one."""
 
 from __future__ import annotations
 

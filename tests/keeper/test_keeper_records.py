@@ -40,6 +40,14 @@ def test_before_the_first_commit_there_is_no_history(records: Records) -> None:
     assert records.read() == {"history": None}
 
 
+def test_who_has_the_lease_can_be_seen_without_taking_it(records: Records, clock: Clock) -> None:
+    assert records.holder() == {"holder": "", "origin": None}
+    records.acquire("t1", "anna@laptop pid 1", 60.0, {"pid": 1})
+    assert records.holder() == {"holder": "anna@laptop pid 1", "origin": {"pid": 1}}
+    clock.now += 61
+    assert records.holder()["holder"] == ""
+
+
 def test_a_commit_is_read_back_as_it_was_given(records: Records) -> None:
     assert records.commit(history(1), expected=0) == {"generation": 1}
     assert records.read() == {"history": history(1)}

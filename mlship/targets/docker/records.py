@@ -70,6 +70,12 @@ class DockerRecords:
         self._token = token
         return Lease(token, holder, now + ttl_s, ttl_s)
 
+    def holder(self, now: float) -> str:
+        if not self.exist:
+            return ""
+        answer = self.ask({"op": "holder"})
+        return "" if is_dead(answer["origin"]) else str(answer["holder"])
+
     def renew(self, lease: Lease, now: float) -> Lease:
         if not self.exist:
             raise LeaseLost()
@@ -142,6 +148,14 @@ class DockerRecords:
                 self._where,
                 "the mlship that deployed it, or mlship destroy and mlship deploy, which bring the keeper of this version",
                 code="old-keeper",
+            )
+        if code == "busy":
+            raise MlshipError(
+                f"{message}: a keeper or the autoscaler of {self._scope.name} was paused",
+                self._where,
+                f"docker ps --filter label={PROJECT}={self._scope.project} --filter status=paused; unpause or remove it",
+                exit=Exit.TIMED_OUT,
+                code="keeper-busy",
             )
         if code == "front-refused":
             details = [str(line) for line in answer.get("details", ())]
