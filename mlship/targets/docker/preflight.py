@@ -133,7 +133,11 @@ def _exposure(deployment: Deployment, published: Address) -> Iterator[Finding]:
 
 def _limits(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     """The engine's own proxy takes what comes over loopback, and hands it on under its bridge's address."""
-    if any((deployment.settings.get("limits") or {}).values()) and seen.published.reachable in ("127.0.0.1", "::1", "localhost"):
+    if any((deployment.settings.get("limits") or {}).values()) and seen.published.reachable in (
+        "127.0.0.1",
+        "::1",
+        "localhost",
+    ):
         yield Finding(
             f"limits count all callers of {seen.published} as one: the engine hands them on under one address",
             deployment.places.get("targets.docker.limits", ""),
