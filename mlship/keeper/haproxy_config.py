@@ -59,6 +59,11 @@ def render(front: Mapping[str, Any], folder: Path = FOLDER) -> str:
     return _text(checked(front), folder, shape(front))
 
 
+def ejected(front: Mapping[str, Any], folder: Path) -> str:
+    """The same for somebody's own HAProxy, without the keeper's socket. folder: where it finds tls/. Raises Unfit."""
+    return _text(checked(front), folder, "", keeper=False)
+
+
 def shape(front: Mapping[str, Any]) -> str:
     """Names everything of the document but the weights: those change in a running worker, the rest needs a reload."""
     document = checked(front)
@@ -142,15 +147,16 @@ def _shown(value: Any) -> str:
     return repr(value)[:80]
 
 
-def _text(front: Mapping[str, Any], folder: Path, description: str) -> str:
+def _text(front: Mapping[str, Any], folder: Path, description: str, *, keeper: bool = True) -> str:
     server_s = front["request_timeout_s"] + ANSWER_MARGIN_S
     # Long enough for what runs and for idle callers to come back once; then an old worker ends whatever still hangs.
     hard_stop_s = front["keep_alive_s"] + max(server_s, CLIENT_S)
     bind = f":{front['port']}"
     if front["tls"] is not None:
         bind += f" ssl crt {folder}/tls/{front['tls']['certificate']}.pem ssl-min-ver TLSv1.2 alpn http/1.1"
+    socket = [f"    stats socket {folder}/run/worker.sock mode 666 level operator", "    stats timeout 60s"]
     lines = [
-        "# Written by mlship from front.json; changes are lost.",
+        *(["# Written by mlship from front.json; changes are lost."] if keeper else []),
         "global",
         *([f"    description {description}"] if description else []),
         "    log stdout format raw daemon notice",
@@ -158,8 +164,7 @@ def _text(front: Mapping[str, Any], folder: Path, description: str) -> str:
         "    nbthread 2",
         f"    hard-stop-after {_ms(hard_stop_s)}",
         f"    tune.bufsize {front['bufsize']}",
-        f"    stats socket {folder}/run/worker.sock mode 666 level operator",
-        "    stats timeout 60s",
+        *(socket if keeper else []),
         "",
         "defaults",
         "    mode http",

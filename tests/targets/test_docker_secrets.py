@@ -289,7 +289,7 @@ def test_documents_name_the_set_and_the_certificate_and_show_no_value(certificat
     compose = yaml.safe_load(shown["eject/compose.yaml"])
     assert compose["volumes"] == {name: {"external": True}}
     haproxy = shown["eject/haproxy.cfg"].decode()
-    for line in ("ssl-min-ver TLSv1.2", "{ sc0_conn_cur gt 50 }", "{ sc0_http_req_rate gt 100 }"):
+    for line in ("ssl-min-ver TLSv1.2", "{ sc0_conn_cur gt 50 }", "{ sc0_gpc0_rate ge 100 }"):
         assert line in haproxy
     everything = b"".join(shown.values()).decode()
     assert KEY not in everything

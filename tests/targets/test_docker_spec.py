@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from mlship.home import Home
+from mlship.keeper.haproxy_config import render
 from mlship.releases.release import Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.base import Deployment, Opening
 from mlship.targets.docker import bodies, spec
-from mlship.targets.docker.rendering import replicas
+from mlship.targets.docker.rendering import front_document, replicas
 from mlship.targets.docker.resources import FEATURES, SERVICE
 from mlship.targets.docker.target import DockerTarget
 
@@ -209,8 +210,18 @@ def test_compose_publishes_the_front_alone() -> None:
 def test_the_ejected_haproxy_names_every_replica() -> None:
     text = rendered()["eject/haproxy.cfg"].decode()
     assert [line.split()[1:3] for line in text.splitlines() if line.startswith("    server ")] == [
-        [name, f"{name}:8080"] for name in replicas(DEPLOYMENT)
-    ]
+        [server["name"], f"{server['address']}:8080"] for server in front_document(DEPLOYMENT)["servers"]
+    ] * 2
+
+
+def test_the_ejected_front_serves_as_the_applied_one_does() -> None:
+    document = front_document(DEPLOYMENT)
+    applied, ejected = render(document).splitlines(), rendered()["eject/haproxy.cfg"].decode().splitlines()
+    kept = ("# Written by mlship", "    description ", "    stats ")
+    assert [line for line in applied if not line.startswith(kept)] == ejected
+    services = yaml.safe_load(rendered()["eject/compose.yaml"])["services"]
+    addresses = {server["name"]: server["address"] for server in document["servers"]}
+    assert {name: services[name]["networks"]["replicas"]["ipv4_address"] for name in addresses} == addresses
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on this machine")
@@ -270,7 +281,7 @@ def from_compose(text: bytes) -> dict[str, dict[str, Any]]:
 
 def _body(service: dict[str, Any]) -> dict[str, Any]:
     assert service.pop("pull_policy") == "never"
-    assert service.pop("networks") == ["replicas"]
+    assert list(service.pop("networks")) == ["replicas"]
     body = {
         "Image": service.pop("image"),
         "User": service.pop("user"),

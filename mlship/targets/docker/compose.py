@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mlship.keeper.haproxy_config import ejected
 from mlship.targets.base import Deployment
 from mlship.targets.docker.bodies import NO_WAY_TO_THE_HOST
 from mlship.targets.docker.spec import INNER_PORT, Scope, address
@@ -22,22 +24,30 @@ TLS_HEAD = """# tls.pem beside this file is the certificate and its key in one f
 SECRETS_HEAD = """# The volume with the secrets is the one that mlship wrote; it goes when mlship lets go of the release.
 """
 FRONT_IMAGE = "haproxy:2.8"
-HAPROXY_CFG = "./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"
-TLS = "/usr/local/etc/haproxy/tls.pem"
+FOLDER = Path("/usr/local/etc/haproxy")
+HAPROXY_CFG = f"./haproxy.cfg:{FOLDER}/haproxy.cfg:ro"
 
 
-def compose_files(deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """replicas: server's name -> create body of bodies.replica_body; every field of it has its place here."""
-    document = compose_document(deployment, scope, replicas)
+def compose_files(
+    deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]], front: Mapping[str, Any], subnet: str
+) -> dict[str, bytes]:
+    """replicas: server's name -> create body of bodies.replica_body; every field of it has its place here.
+
+    front: the front's document, whose addresses are in the subnet.
+    """
+    document = compose_document(deployment, scope, replicas, front, subnet)
     image = next(iter(replicas.values()))["Image"]
     head = HEAD.format(image=image)
-    head += TLS_HEAD if deployment.settings.get("tls") else ""
+    head += TLS_HEAD if front["tls"] else ""
     head += SECRETS_HEAD if deployment.release.served.secrets else ""
     text = head + "\n".join(_block(document, "")) + "\n"
-    return {"eject/compose.yaml": text.encode(), "eject/haproxy.cfg": haproxy_text(deployment, tuple(replicas)).encode()}
+    return {"eject/compose.yaml": text.encode(), "eject/haproxy.cfg": ejected(front, FOLDER).encode()}
 
 
-def compose_document(deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def compose_document(
+    deployment: Deployment, scope: Scope, replicas: Mapping[str, Mapping[str, Any]], traffic: Mapping[str, Any], subnet: str
+) -> dict[str, Any]:
+    """As compose_files; traffic: the front's document."""
     egress = bool(deployment.settings.get("egress", False))
     published = address(deployment.settings)
     front = {
@@ -52,19 +62,22 @@ def compose_document(deployment: Deployment, scope: Scope, replicas: Mapping[str
         "networks": ["outside", "replicas"],
         "depends_on": list(replicas),
     }
-    if deployment.settings.get("tls"):
-        front["volumes"] = [HAPROXY_CFG, f"./tls.pem:{TLS}:ro"]
-    services = {name: _replica(body) for name, body in replicas.items()}
+    if traffic["tls"]:
+        front["volumes"] = [HAPROXY_CFG, f"./tls.pem:{FOLDER}/tls/{traffic['tls']['certificate']}.pem:ro"]
+    addresses = {server["name"]: server["address"] for server in traffic["servers"]}
+    services = {name: _replica(body, addresses[name]) for name, body in replicas.items()}
+    inside = {"ipam": {"config": [{"subnet": subnet}]}}
+    closed = {**inside, "internal": True, "driver_opts": NO_WAY_TO_THE_HOST}
     volumes = {mount["Source"]: {"external": True} for body in replicas.values() for mount in body["HostConfig"]["Mounts"]}
     return {
         "name": f"mlship-{scope.name}".replace(".", "-"),
         "services": {"front": front, **services},
-        "networks": {"outside": {}, "replicas": {} if egress else {"internal": True, "driver_opts": NO_WAY_TO_THE_HOST}},
+        "networks": {"outside": {}, "replicas": inside if egress else closed},
         **({"volumes": volumes} if volumes else {}),
     }
 
 
-def _replica(body: Mapping[str, Any]) -> dict[str, Any]:
+def _replica(body: Mapping[str, Any], address: str) -> dict[str, Any]:
     host = body["HostConfig"]
     return {
         "image": body["Image"],
@@ -84,7 +97,7 @@ def _replica(body: Mapping[str, Any]) -> dict[str, Any]:
         "pids_limit": host["PidsLimit"],
         "tmpfs": [f"{path}:{options}" for path, options in host["Tmpfs"].items()],
         **({"volumes": [_mount(mount) for mount in host["Mounts"]]} if host["Mounts"] else {}),
-        "networks": ["replicas"],
+        "networks": {"replicas": {"ipv4_address": address}},
         "restart": host["RestartPolicy"]["Name"],
         "logging": {"driver": host["LogConfig"]["Type"], "options": host["LogConfig"]["Config"]},
     }
@@ -92,60 +105,6 @@ def _replica(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mount(mount: Mapping[str, Any]) -> str:
     return f"{mount['Source']}:{mount['Target']}:{'ro' if mount['ReadOnly'] else 'rw'}"
-
-
-def haproxy_text(deployment: Deployment, names: Sequence[str]) -> str:
-    """By names that compose's own resolver knows, asked again when a replica comes back elsewhere."""
-    answer_s = deployment.request_timeout_s + 2
-    secure = f" ssl crt {TLS} ssl-min-ver TLSv1.2 alpn http/1.1" if deployment.settings.get("tls") else ""
-    limits = "".join(f"    {line}\n" for line in _limits(deployment.settings.get("limits") or {}))
-    servers = "\n".join(f"    server {name} {name}:{INNER_PORT}" for name in names)
-    return f"""global
-    log stdout format raw daemon notice
-    tune.bufsize 65536
-
-defaults
-    mode http
-    log global
-    timeout connect 1s
-    timeout client 30s
-    timeout server {answer_s:g}s
-    timeout http-request 10s
-    timeout http-keep-alive 5s
-    timeout queue {answer_s:g}s
-    option redispatch 1
-    option idle-close-on-response
-    retries 1
-    retry-on conn-failure empty-response
-
-resolvers engine
-    nameserver dns 127.0.0.11:53
-    hold valid 1s
-
-frontend callers
-    bind :{INNER_PORT}{secure}
-    option forwardfor
-{limits}    default_backend model
-
-backend model
-    balance roundrobin
-    option httpchk GET /readyz
-    default-server check inter 1s fall 3 rise 1 resolvers engine init-addr last,libc,none
-    timeout check 2s
-{servers}
-"""
-
-
-def _limits(limits: Mapping[str, Any]) -> Iterator[str]:
-    """Of one caller's address."""
-    if any(limits.values()):
-        yield "stick-table type ip size 100k expire 10s store conn_cur,http_req_rate(1s)"
-        yield "tcp-request connection track-sc0 src"
-    if limits.get("connections"):
-        yield f"http-request deny deny_status 429 hdr Retry-After 1 if {{ sc0_conn_cur gt {limits['connections']} }}"
-    if limits.get("rate"):
-        rate = str(limits["rate"]).removesuffix("/s")
-        yield f"http-request deny deny_status 429 hdr Retry-After 1 if {{ sc0_http_req_rate gt {rate} }}"
 
 
 def _block(value: Mapping[str, Any], indent: str) -> Iterator[str]:

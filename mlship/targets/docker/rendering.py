@@ -31,7 +31,7 @@ def rendered(deployment: Deployment) -> dict[str, bytes]:
         "apply/volume.json": as_document(volume_body(scope)),
         **_scaling(deployment, scope),
         **_secrets(deployment, scope),
-        **compose_files(deployment, scope, replicas(deployment)),
+        **compose_files(deployment, scope, replicas(deployment), front_document(deployment), EXAMPLE_SUBNET),
     }
 
 
