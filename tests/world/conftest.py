@@ -52,8 +52,8 @@ def onprem(engine: Any, front_home: Path, request: pytest.FixtureRequest) -> Ite
     """A service behind a front, with nothing deployed yet; in the end everything of it goes."""
     from onprem import Service, free_port
 
-    made = Service(engine, front_home, f"onprem-{Path(request.node.path).stem.removeprefix('test_onprem_')}", free_port())
-    made.clean()
+    name = f"onprem-{Path(request.node.path).stem.removeprefix('test_onprem_')}-{os.getpid()}"  # others may use the same engine
+    made = Service(engine, front_home, name, free_port())
     yield made
     made.clean()
 

@@ -222,7 +222,10 @@ class Service:
         while found := self.containers():
             for container in found:
                 with suppress(NotFound, APIError):  # one that is going already
-                    container.unpause() if container.status == "paused" else None
+                    if container.status == "paused":
+                        container.unpause()
+                    # An engine that is about to start a container again while it is removed forgets to take it off its network.
+                    container.stop(timeout=0)
                     container.remove(force=True)
         for network in self.client.networks.list(filters=self.labelled):
             network.remove()
