@@ -9,7 +9,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.releases.history import Entry
-from mlship.targets.base import Action, LogLine, Observed, ServiceRow, Why
+from mlship.targets.base import Action, Observed, ServiceRow, Why
 
 
 @dataclass(frozen=True)
@@ -260,13 +260,6 @@ class Destroyed:
     environment: str
     target: str
     removed: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Logs:
-    """logs, when they are not followed."""
-
-    lines: tuple[LogLine, ...]
 
 
 @dataclass(frozen=True)

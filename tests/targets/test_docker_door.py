@@ -14,7 +14,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.runner import Command, Result
 from mlship.targets.docker import failures, ssh
 from mlship.targets.docker.engine import PAUSES_S, Engine, EngineRefused, Unreachable, repeated
-from mlship.targets.docker.seen import Usage, container_seen, usage_seen
+from mlship.targets.docker.seen import Usage, usage_seen
 
 CUT = requests.exceptions.ConnectionError(
     urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))
@@ -137,25 +137,6 @@ def test_stopping_waits_as_long_as_the_container_may_take():
     api.stop = lambda container, timeout: waits.append(timeout)
     door.stop("id1")
     assert waits == [128]
-
-
-def test_killing_what_ended_is_no_error():
-    door, _, _ = engine(kill=[refusal(409)], inspect_container=[inspected(State={"Status": "exited"})])
-    door.kill("id1")
-
-
-def test_a_container_tells_how_it_ended_and_what_is_mounted():
-    seen = container_seen(
-        inspected(
-            State={"Status": "exited", "FinishedAt": "2026-11-21T19:08:43.1Z", "Health": {"Status": "unhealthy"}},
-            Mounts=[
-                {"Type": "volume", "Name": "mlship-churn", "Source": "/var/lib/docker/volumes/x", "Destination": "/state"},
-                {"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/engine.sock"},
-            ],
-        )
-    )
-    assert (seen.finished, seen.health, seen.stop_timeout_s) == (1795288123.0, "unhealthy", 10)
-    assert seen.mounts == {"/state": "mlship-churn", "/engine.sock": "/var/run/docker.sock"}
 
 
 @pytest.mark.parametrize("idle", ["total_inactive_file", "inactive_file"], ids=["control groups 1", "control groups 2"])

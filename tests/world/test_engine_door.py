@@ -89,14 +89,10 @@ def a_day_at(engine: Engine, name: str) -> None:
     assert usage is not None and 2**20 < usage.memory < 64 * 2**20 and usage.cpu_s > 0
     with closing(engine.execute(made, [seen.python, "-S", "-c", ECHO], {"A": "b"}, 20, user="0:0")) as talk:
         assert [talk.ask({"n": number}) for number in range(5)] == [{"n": number} for number in range(5)]
-    engine.rename(made, f"{name}-2")
-    engine.rename(made, f"{name}-2")
     engine.stop(made, 0)
     engine.stop(made, 0)
-    engine.kill(made)
     seen = engine.container(made)
     assert seen is not None and (seen.state, seen.exit_code, seen.is_running) == ("exited", 137, False)
-    assert seen.finished >= seen.started > 0
     assert engine.usage(made) is None
     engine.remove(made)
     engine.remove(made)

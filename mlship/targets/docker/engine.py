@@ -123,13 +123,6 @@ class Engine:
             timeout_s = present.stop_timeout_s if present else 0
         self._told(lambda: self._api.stop(container, timeout=timeout_s))
 
-    def kill(self, container: str, signal: str = "SIGKILL") -> None:
-        """One that does not run is no error."""
-        self._unless_done(lambda: self._api.kill(container, signal), lambda: not self._runs(container))
-
-    def rename(self, container: str, name: str) -> None:
-        self._unless_done(lambda: self._api.rename(container, name), lambda: self._is_named(container, name))
-
     def remove(self, container: str) -> None:
         """Whatever state it is in; one that is gone, or going, is no error."""
         try:
@@ -311,10 +304,6 @@ class Engine:
     def _runs(self, container: str) -> bool:
         present = self.container(container)
         return present is not None and present.state in ("running", "paused", "restarting")
-
-    def _is_named(self, container: str, name: str) -> bool:
-        present = self.container(name)
-        return present is not None and container in (present.id, present.name)
 
     def _has_network(self, body: Mapping[str, Any]) -> bool:
         present = self.network(body["Name"])

@@ -17,11 +17,10 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 class Container:
     """A container as the engine sees it.
 
-    state: created, running, restarting, paused, exited, dead. started, finished: seconds since the epoch, 0 when never.
+    state: created, running, restarting, paused, exited, dead. started: seconds since the epoch, 0 when never.
     published: where callers reach it, as configured, also while it is stopped. python: the interpreter of its image.
     addresses: network -> its fixed address there, as configured, also while it is stopped. pid: on the engine's machine.
-    mounts: path inside -> the volume's name, or the path on the engine's machine. stop_timeout_s: how long `stop` waits before
-    it kills. health: empty where it has no check.
+    stop_timeout_s: how long `stop` waits before it kills.
     """
 
     id: str
@@ -40,10 +39,7 @@ class Container:
     python: str = ""
     addresses: Mapping[str, str] = field(default_factory=dict)
     pid: int = 0
-    finished: float = 0.0
-    mounts: Mapping[str, str] = field(default_factory=dict)
     stop_timeout_s: int = 10
-    health: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -121,10 +117,7 @@ def container_seen(inspected: Mapping[str, Any]) -> Container:
         python=_interpreter(config.get("Entrypoint")),
         addresses=_addresses((inspected.get("NetworkSettings") or {}).get("Networks") or {}),
         pid=int(state.get("Pid", 0)),
-        finished=seconds(state.get("FinishedAt", "")),
-        mounts={mount["Destination"]: mount.get("Name") or mount.get("Source", "") for mount in inspected.get("Mounts") or ()},
         stop_timeout_s=int(config.get("StopTimeout") or 10),
-        health=(state.get("Health") or {}).get("Status", "").removeprefix("none"),
     )
 
 
