@@ -207,6 +207,7 @@ def killed_at(event: int, act: Callable[[], object]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
+@pytest.mark.world  # seconds of work
 def test_killed_at_any_instant_a_set_is_whole_or_does_not_count_and_the_next_try_ends_it(tmp_path: Path) -> None:
     event, values = 0, {"A": "first"}
     while True:
