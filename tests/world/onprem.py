@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ class Wish:
     broken: str = ""
     replicas: int = REPLICAS
     most: int = 0
+    keep: int = 5
     startup_timeout_s: float = 30.0
     rollout: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Service:
             "replicas": {"min": wish.replicas, "max": wish.most or wish.replicas},
             "startup_timeout_s": wish.startup_timeout_s,
             "request_timeout_s": 2.0,
-            "keep": 5,
+            "keep": wish.keep,
             **({"rollout": dict(wish.rollout)} if wish.rollout else {}),
             **({"scale": dict(wish.scale)} if wish.scale else {}),
         }
@@ -140,12 +142,12 @@ class Service:
 
     # -- commands in a process of their own -------------------------------------------------------------------------------
 
-    def command(self, wish: Wish, die_at: int = -1, lease_s: float = 0.0, environ: Mapping[str, str] | None = None) -> Command:
-        """die_at: ends itself by SIGKILL when that many steps were told. lease_s: another length of the lease."""
+    def command(self, wish: Wish, lease_s: float = 0.0, environ: Mapping[str, str] | None = None) -> Command:
+        """lease_s: another length of the lease."""
         standin_image(self.client, self.project, wish.version, wish.broken)
         order = {
             "home": str(self.home), "project": self.project, "port": self.port,
-            "wish": asdict(wish), "die_at": die_at, "lease_s": lease_s, "engine": os.environ.get("DOCKER_HOST", ""),
+            "wish": asdict(wish), "lease_s": lease_s, "engine": os.environ.get("DOCKER_HOST", ""),
         }  # fmt: skip
         return Command([sys.executable, str(DRIVER), json.dumps(order)], {**os.environ, **(environ or {})})
 
@@ -205,9 +207,10 @@ class Service:
         assert history.live == release
         assert history.underway is None
         assert [entry.labels["mlship.release"] for entry in self.replicas()] == [release] * replicas
-        kept = {known.id for known in history.releases if known.id not in history.rejected} | set(history.rejected)
+        kept = {known.id for known in history.releases}
         stopped = [entry for entry in self.containers("replica") if entry.status != "running"]
-        assert {entry.labels["mlship.release"] for entry in stopped} <= kept - {release}
+        unknown = [(entry.name, entry.status) for entry in stopped if entry.labels["mlship.release"] not in kept - {release}]
+        assert unknown == [], f"{unknown}: {release} is live; {sorted(kept)} are known"
         assert len(self.containers("front")) == 1
 
     @contextmanager
@@ -220,19 +223,23 @@ class Service:
         for target in self.opened:
             target.close()
         while found := self.containers():
-            for container in found:
-                with suppress(NotFound, APIError):  # one that is going already
-                    if container.status == "paused":
-                        container.unpause()
-                    # An engine that is about to start a container again while it is removed forgets to take it off its network.
-                    container.stop(timeout=0)
-                    container.remove(force=True)
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(_remove, found))
         for network in self.client.networks.list(filters=self.labelled):
             network.remove()
         for volume in self.client.volumes.list(filters=self.labelled):
             volume.remove(force=True)
         for image in self.client.images.list(filters=self.labelled):
             self.client.images.remove(image.id, force=True)
+
+
+def _remove(container: Any) -> None:
+    """An engine that is about to start a container again while it is removed forgets to take it off its network: it is stopped."""
+    with suppress(NotFound, APIError):  # one that is going already
+        if container.status == "paused":
+            container.unpause()
+        container.stop(timeout=0)
+        container.remove(force=True)
 
 
 class Command:

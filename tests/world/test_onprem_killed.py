@@ -39,6 +39,22 @@ def test_a_deploy_killed_at_twelve_instants_and_run_again_converges_and_loses_no
     assert {body for answers in report.answers.values() for body in answers} == {'{"predictions": [1]}', '{"predictions": [2]}'}
 
 
+def test_stopped_copies_that_the_records_know_no_more_go_with_the_same_deploy(onprem: Service) -> None:
+    """A deploy that is killed after its commit leaves them when it had no time to clear away what it no longer keeps."""
+    wish = Wish(2, replicas=2, keep=1)
+    onprem.deploy(1, replicas=2, keep=1)
+    killed = onprem.command(wish)
+    killed.wait_for("retire")
+    killed.kill()
+    assert len(onprem.containers("replica")) == 4, "it was killed in time"
+    for container in onprem.containers("replica"):
+        if container.labels["mlship.release"] != onprem.history.live:
+            container.stop()
+    onprem.command(wish).succeeds()
+    onprem.exactly(onprem.history.live, 2)
+    assert len(onprem.containers("replica")) == 2
+
+
 @pytest.mark.parametrize("step", ["stage", "shift"])
 def test_a_stopped_command_does_nothing_more_once_another_one_deployed(onprem: Service, step: str) -> None:
     """It holds a lease that ended while it was stopped; when it wakes up it must not touch what the other one made."""

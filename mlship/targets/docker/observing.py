@@ -86,10 +86,18 @@ def _replica(container: Container, seen: Seen, fleet: Fleet) -> Replica:
 
 
 def _counts(container: Container, seen: Seen) -> bool:
-    """Stopped containers are kept releases; one that should be serving counts whatever state it is in."""
-    return container.state in UP or bool(
-        seen.weight_of(spec.server_name(container.labels[spec.RELEASE], spec.number_of(container.name)))
-    )
+    """Stopped containers are kept releases, unless the records know theirs no more; one that should be serving always counts."""
+    release = container.labels[spec.RELEASE]
+    is_named = bool(seen.weight_of(spec.server_name(release, spec.number_of(container.name))))
+    return container.state in UP or is_named or not _is_known(release, seen.history)
+
+
+def _is_known(release: str, history: History | None) -> bool:
+    """Without records nothing is judged."""
+    if history is None:
+        return True
+    underway = history.underway.release.id if history.underway else ""
+    return release in {underway, *(known.id for known in history.releases)}
 
 
 def _fingerprint(seen: Seen, restorable: Collection[str]) -> str:
