@@ -22,5 +22,5 @@ def prepare(context: Context, where: Where, *, full: bool = False) -> Prepared:
 
 def promote(context: Context, prepared: Prepared) -> Deployed:
     """Carries out what `prepare` decided. Raises what `targets.rollout.promote` raises."""
-    target, facts, full = prepared.opened.target, prepared.facts, prepared.plan.full
-    return concluded(context, prepared, lambda world: promote_on(target, facts, world, full=full))
+    target, facts, plan = prepared.opened.target, prepared.facts, prepared.plan
+    return concluded(context, prepared, lambda world: promote_on(target, facts, world, full=plan.full, seen=plan.fingerprint))

@@ -30,30 +30,29 @@ def roll_out(target: Target, plan: DeployPlan, facts: Facts, world: World) -> Ro
     served before could not be brought back.
     """
     with held(target.records, facts.by, world.clock, world.sleep, world.progress) as lease:
-        observed = target.observe()
-        if observed.fingerprint != plan.fingerprint:
-            raise LeaseLost("something changed between the plan and now; nothing was done")
+        observed = _as_seen(target, plan.fingerprint)
         return _carried_out(target, plan, facts, world, lease, observed)
 
 
-def promote(target: Target, facts: Facts, world: World, *, full: bool = False) -> RolledOut:
+def promote(target: Target, facts: Facts, world: World, *, full: bool = False, seen: str = "") -> RolledOut:
     """Goes on with what is under way, past the step that it waits at; with `full` straight to all callers.
 
-    Raises what roll_out raises, and MlshipError when nothing is under way.
+    seen: fingerprint of what was shown to the person who said so. Raises what roll_out raises, and MlshipError when nothing is
+    under way.
     """
     with held(target.records, facts.by, world.clock, world.sleep, world.progress) as lease:
-        observed = target.observe()
+        observed = _as_seen(target, seen)
         underway_or_error(observed, "promote")
         return _carried_out(target, promotion(observed, full=full), facts, world, lease, observed)
 
 
-def abort(target: Target, facts: Facts, world: World, reason: str) -> RolledOut:
+def abort(target: Target, facts: Facts, world: World, reason: str, *, seen: str = "") -> RolledOut:
     """Takes back what is under way: what was live serves alone again, and the release is rejected with the reason.
 
-    Raises MlshipError when nothing is under way, and with exit 7 when what was live could not be brought back.
+    seen: as for promote. Raises MlshipError when nothing is under way, and with exit 7 when what was live could not be brought back.
     """
     with held(target.records, facts.by, world.clock, world.sleep, world.progress) as lease:
-        observed = target.observe()
+        observed = _as_seen(target, seen)
         underway_or_error(observed, "abort")
         return _taken_back(_change(target, taking_back(observed), facts, world, lease, observed), reason)
 
@@ -64,6 +63,14 @@ def underway_or_error(observed: Observed, verb: str) -> Underway:
     if underway is None:
         raise MlshipError(f"nothing is under way that one could {verb}", fix="mlship status", code="nothing-under-way")
     return underway
+
+
+def _as_seen(target: Target, fingerprint: str) -> Observed:
+    """Raises LeaseLost when the world is not as it was seen."""
+    observed = target.observe()
+    if fingerprint and observed.fingerprint != fingerprint:
+        raise LeaseLost("something changed between the plan and now; nothing was done")
+    return observed
 
 
 def _carried_out(

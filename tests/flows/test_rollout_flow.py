@@ -16,6 +16,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.results import Deployed
 from mlship.home import Home
 from mlship.progress import Silent
+from mlship.releases.records import LeaseLost
 from mlship.runner import LocalRunner
 from mlship.targets import fake
 from mlship.targets.base import Measures
@@ -129,6 +130,14 @@ def test_promote_goes_on_from_another_machine_to_the_next_step_and_then_to_the_e
     done = promote.promote(away, promote.prepare(away, SOMEWHERE))
     assert done.release.id.startswith(paused)
     assert status.status(away, SOMEWHERE).underway is None
+
+
+def test_of_two_people_who_promote_what_they_saw_one_passes_one_step(context: Context, paused: str) -> None:
+    anna, ben = promote.prepare(context, Where()), promote.prepare(context, Where())
+    with pytest.raises(Paused, match="paused at 50 %"):
+        promote.promote(context, anna)
+    with pytest.raises(LeaseLost, match="something changed between the plan and now"):
+        promote.promote(context, ben)
 
 
 def test_promote_full_moves_all_callers_at_once(context: Context, paused: str) -> None:
