@@ -36,7 +36,8 @@ class Keeper:
 
     image: gives an image of a front at the engine; asked only where no front runs. own: gives the image of this version's front:
     where the running front is of another version and does not know a request, the keeper of this version is asked beside it,
-    and the front serves on. timeout_s: how long one answer may take.
+    and the front serves on. timeout_s: how long one answer may take. asks: also beside the front it is on the project's network,
+    so that it can ask replicas; the one for records is not, because a network with somebody on it cannot be removed.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Keeper:
         image: Callable[[], EngineImage],
         own: Callable[[], EngineImage],
         timeout_s: float = ANSWER_TIMEOUT_S,
+        asks: bool = False,
     ) -> None:
         self._engine = engine
         self._scope = scope
@@ -53,6 +55,7 @@ class Keeper:
         self._own = own
         self._is_apart = False
         self._timeout_s = timeout_s
+        self._asks = asks
         self._lock = threading.Lock()
         self._talk: Conversation | None = None
         self._container = ""
@@ -115,7 +118,7 @@ class Keeper:
     def _beside(self) -> Conversation:
         engine, image = self._engine(), self._own() if self._is_apart else self._image()
         name = self._scope.keeper(secrets.token_hex(4))  # one a command: several may read at once
-        network = "none" if engine.network(self._scope.network) is None else self._scope.network
+        network = self._scope.network if self._asks and engine.network(self._scope.network) is not None else "none"
         self._container = engine.create(name, keeper_body(self._scope, image.id, image.python, origin(), network))
         try:
             return engine.converse(self._container, self._timeout_s)

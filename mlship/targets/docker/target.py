@@ -91,7 +91,7 @@ class DockerTarget:
         self._engine_once: Engine | None = None
         self._keeper = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front)
         # A conversation of its own: a renewal of the lease never waits behind a long probe.
-        self._prober = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front, PROBE_TIMEOUT_S)
+        self._prober = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front, PROBE_TIMEOUT_S, asks=True)
         self._records = DockerRecords(self._engine, self._scope, self._keeper)
         self._secrets = SecretStore(self._engine, self._scope, self._records, self._keeper_image)
 
