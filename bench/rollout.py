@@ -263,8 +263,10 @@ def real_image(home: Path, project: str, requests: int, repeats: int) -> tuple[C
 
 def table(cases: list[Case]) -> Iterator[str]:
     cores = len(os.sched_getaffinity(0))
-    yield f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores shared with client, engine and copies, load average {os.getloadavg()[2]:.0f},"
-    yield f"{REPLICAS} copies, {RATE:.0f} requests/s on 7 kept connections and 1 that is new each time; written by `python bench/rollout.py --write`.\n"
+    load_average = f"load average {os.getloadavg()[2]:.0f}"
+    yield f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores shared with client, engine and copies, {load_average},"
+    yield f"{REPLICAS} copies, {RATE:.0f} requests/s on 7 kept connections and 1 that is new each time;"
+    yield "written by `python bench/rollout.py --write`.\n"
     yield "| what happens under load | repeats | requests | failed | goal | seconds (median, worst) | p99 ms | slowest ms |"
     yield "|---|---|---|---|---|---|---|---|"
     for case in cases:
