@@ -9,6 +9,7 @@ middle of the answer. While connections are cut none is used twice, so that ever
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import socket
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-ENGINE = "/var/run/docker.sock"
+ENGINE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 CUTS = ("before", "unanswered", "midway")
 PIECE = 2**16
 

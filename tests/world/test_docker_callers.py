@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_proxy import ENGINE
 from kept import Kept
 from made_certificate import made_certificate
 from onprem import free_port
@@ -180,7 +181,7 @@ def test_an_engine_that_is_elsewhere_asks_its_front_over_tls_for_us(
 ) -> None:
     """Reached over TCP, its published port is not this machine's: the keeper in the front asks."""
     kept.certificate = certificate(tmp_path, "a")
-    with forwarded("/var/run/docker.sock") as port:
+    with forwarded(ENGINE) as port:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
         live = kept.with_values(KEY="from afar").deploy(71, replicas=1).history.live
         observed = kept.open().observe()

@@ -115,7 +115,7 @@ def wait_for(ask: Any) -> Any:
 
 
 def test_a_day_at_a_local_engine(image: str, name: str) -> None:
-    engine = connect({})
+    engine = connect(os.environ)
     assert (engine.is_local, engine.host) == (True, "127.0.0.1")
     a_day_at(engine, name)
 
@@ -159,7 +159,7 @@ def test_an_image_arrives_over_a_line_that_is_cut(image: str, tmp_path: Path) ->
 
 
 def test_logs_that_are_followed_go_on_where_the_line_was_cut(image: str, name: str, tmp_path: Path) -> None:
-    engine = connect({})
+    engine = connect(os.environ)
     counting = "import time\nfor n in range(60): print(n, flush=True); time.sleep(0.03)"
     made = engine.create(name, body(counting))
     proxy = EngineProxy(tmp_path / "e.sock")
@@ -177,7 +177,7 @@ def test_logs_that_are_followed_go_on_where_the_line_was_cut(image: str, name: s
 
 
 def test_a_container_of_somebody_else_is_not_taken_for_ours(image: str, name: str) -> None:
-    engine = connect({})
+    engine = connect(os.environ)
     engine.create(name, body(spec="theirs"))
     with pytest.raises(EngineRefused) as refused:
         engine.create(name, body(spec="ours"))
@@ -196,7 +196,7 @@ def test_an_engine_that_is_gone_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_container_tells_its_mounts_its_addresses_and_how_it_ended(image: str, name: str) -> None:
-    engine = connect({})
+    engine = connect(os.environ)
     volume, network = f"{name}-v", name
     engine.create_volume({"Name": volume, "Labels": {LABEL: "1"}})
     engine.create_network({"Name": network, "Driver": "bridge", "Internal": True, "Labels": {LABEL: "1"}})
@@ -382,7 +382,7 @@ class Sshd:
         (folder / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nPidFile none\nAuthorizedKeysFile {folder}/authorized\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n"
-            f"SetEnv PATH={self.programs}:/nonexistent\nPermitRootLogin prohibit-password\n"
+            f"SetEnv PATH={self.programs}:/nonexistent DOCKER_HOST=unix://{ENGINE}\nPermitRootLogin prohibit-password\n"
         )
         Path("/run/sshd").mkdir(exist_ok=True)
         self.log = (folder / "sshd.log").open("wb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -30,17 +31,17 @@ def place():
 
 @pytest.fixture(scope="module")
 def made(place) -> Image:
-    return front.front_image(place, lambda: apt.machine_archive(place.runner), connect({}).facts().platform)
+    return front.front_image(place, lambda: apt.machine_archive(place.runner), connect(os.environ).facts().platform)
 
 
 @pytest.fixture(scope="module")
 def delivered(place, made) -> Iterator[EngineImage]:
     """Under a key of its own: nobody else's front is touched."""
-    image = connect({}).image(f"mlship/front:{made.content[7:19]}")
+    image = connect(os.environ).image(f"mlship/front:{made.content[7:19]}")
     was_there = image is not None
-    yield deliver_front(connect({}), place.layout, FrontImage("none such", lambda platform: made.content))
+    yield deliver_front(connect(os.environ), place.layout, FrontImage("none such", lambda platform: made.content))
     if not was_there:
-        connect({}).remove_image(f"mlship/front:{made.content[7:19]}")
+        connect(os.environ).remove_image(f"mlship/front:{made.content[7:19]}")
 
 
 def run(image: EngineImage, *argv: str, user: str = "65532:65532", entrypoint: str = "") -> subprocess.CompletedProcess[str]:
@@ -89,7 +90,7 @@ def test_the_engine_keeps_it_by_its_key(place, delivered):
     def make(platform: str) -> str:
         raise MlshipError("it was made again")
 
-    assert deliver_front(connect({}), place.layout, FrontImage(front.front_key(), make)).labels == delivered.labels
+    assert deliver_front(connect(os.environ), place.layout, FrontImage(front.front_key(), make)).labels == delivered.labels
 
 
 def test_the_newest_release_of_the_archive_gives_one_that_runs_too(place, made, tmp_path):
@@ -101,7 +102,7 @@ def test_the_newest_release_of_the_archive_gives_one_that_runs_too(place, made, 
     image = front.front_image(other, lambda: turned, made.platform)
     if image.content == made.content:
         pytest.skip("this archive carries one release only")
-    engine = connect({})
+    engine = connect(os.environ)
     newest = deliver_front(engine, other.layout, FrontImage("none such", lambda platform: image.content))
     try:
         assert run(newest, "-vv", entrypoint="/usr/sbin/haproxy").returncode == 0

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from engine_proxy import engine_proxy
+from engine_proxy import ENGINE, engine_proxy
 from onprem import Service, Wish, no_loss
-
-ENGINE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
