@@ -16,6 +16,7 @@ from mlship.targets.rollout import Paused
 
 TOUCHES = 60  # more than any rollout here has
 
+QUICK = ("canary", "compared")  # the others take seconds together
 STRATEGIES = {
     "canary": CANARY,
     "approved": replace(CANARY, approve="manual"),
@@ -68,7 +69,13 @@ def carried_through(rehearsal: Rehearsal) -> str:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=list(STRATEGIES))
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(strategy, id=name, marks=() if name in QUICK else pytest.mark.world)
+        for name, strategy in STRATEGIES.items()
+    ],
+)
 def test_a_deploy_that_is_killed_anywhere_converges_when_it_is_run_again(strategy: Strategy, after: bool) -> None:
     killed = 0
     for at in range(TOUCHES):
@@ -129,7 +136,7 @@ def test_a_failing_canary_that_is_killed_anywhere_is_taken_back_in_the_end(after
         assert list(rehearsal.history.rejected.values()) == ["p95_ms is 97.5 ms, wanted < 40"]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.world) for seed in range(8, 40))])
 def test_any_commands_killed_anywhere_in_any_order_end_well(seed: int) -> None:
     """Callers are answered at every instant; the last command, which nobody kills, leaves one release and no remains."""
     chance = random.Random(seed)
