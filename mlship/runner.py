@@ -62,11 +62,20 @@ class Runner(Protocol):
     def stream(self, command: Command, line: Callable[[str], None]) -> Result:
         """Like run; each line of standard error goes to `line` as it comes."""
 
-    def start(self, command: Command, *, log: Path | None = None, detached: bool = False, attached: bool = False) -> Process:
+    def start(
+        self,
+        command: Command,
+        *,
+        log: Path | None = None,
+        detached: bool = False,
+        attached: bool = False,
+        channel: int | None = None,
+    ) -> Process:
         """Starts and does not wait.
 
         log: takes stdout and stderr; without it they are thrown away, or with `attached` go where this process's standard
-        error goes. detached: its own session, survives this process.
+        error goes. detached: its own session, survives this process. channel: a socket that is its standard input and output;
+        what it says on standard error is thrown away then.
         """
 
 
@@ -130,16 +139,24 @@ class LocalRunner:
             process.wait()
             raise
 
-    def start(self, command: Command, *, log: Path | None = None, detached: bool = False, attached: bool = False) -> Process:
+    def start(
+        self,
+        command: Command,
+        *,
+        log: Path | None = None,
+        detached: bool = False,
+        attached: bool = False,
+        channel: int | None = None,
+    ) -> Process:
         output: int | IO[bytes] = log.open("ab") if log else 2 if attached else subprocess.DEVNULL
         try:
             return subprocess.Popen(
                 command.argv,
                 cwd=command.cwd,
                 env=command.whole_environ(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL if channel is None else channel,
+                stdout=output if channel is None else channel,
+                stderr=subprocess.STDOUT if channel is None else subprocess.DEVNULL,
                 start_new_session=detached,
                 pass_fds=command.pass_fds,
             )

@@ -38,14 +38,24 @@ MODEL_PLACES = (
 )  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them
 OPEN_SERVER_FILES = ("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan")
-OPEN_KEEPER_FILES = ("wire",)  # the words between the docker target and its keeper
+OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
 PROGRAMS = ("server", "keeper", "targets.local.holder")  # run as processes of their own, without the CLI
 FORKS = ("targets.local.processes",)  # the child of a fork ends with os._exit when exec fails
 HEAVY = {
     "azure", "boto3", "botocore", "docker", "google", "httpx", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
     "requests", "rich", "scipy", "skops", "sklearn",
 }  # fmt: skip
-PURE = ("config", "targets.plan", "image.plan", "releases.release", "releases.history", "flows.plan")
+PURE = (
+    "config",
+    "targets.plan",
+    "targets.gates",
+    "targets.comparing",
+    "targets.scraped",
+    "image.plan",
+    "releases.release",
+    "releases.history",
+    "flows.plan",
+)
 IMPURE_MODULES = {"http", "random", "secrets", "socket", "subprocess", "time", "uuid"}
 IMPURE_NAMES = {"os.environ", "os.getenv", "datetime.now", "datetime.utcnow", "date.today", "datetime.datetime.now"}
 

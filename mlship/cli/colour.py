@@ -4,6 +4,7 @@ from __future__ import annotations
 
 STYLES = {
     "FAILED": "bold red",
+    "PAUSED": "bold yellow",
     "error": "bold red",
     "error:": "bold red",
     "warning": "yellow",
@@ -12,6 +13,7 @@ STYLES = {
     "Built": "bold green",
     "Wrote": "bold green",
     "Rolled": "bold green",
+    "Taken": "bold green",
     "Removed": "bold green",
     "ok": "green",
     "Plan": "bold",
@@ -20,6 +22,7 @@ STYLES = {
     "Undo:": "bold cyan",
     "Start:": "bold cyan",
     "fix": "cyan",
+    "next": "cyan",
 }
 
 

@@ -32,12 +32,14 @@ def error_text(error: MlshipError) -> str:
     if error.exit == Exit.INTERRUPTED:
         return f"{error.what}{'; ' if error.fix else ''}{error.fix}"
     failed = error.exit in (Exit.BUILD_FAILED, Exit.VERIFY_FAILED, Exit.NOT_RESTORED)
-    lines = [f"FAILED  {error.what}" if failed else f"error: {error.what}" if not error.findings else error.what]
+    paused = error.exit is Exit.PAUSED
+    word = "FAILED  " if failed else "PAUSED  " if paused else "" if error.findings else "error: "
+    lines = [f"{word}{error.what}"]
     lines += [f"  where  {error.where}"] if error.where else []
     evidence = [detail for detail in error.details if detail not in error.what]
     lines += [f"  {line}" for detail in evidence for line in detail.splitlines()]
     lines += [findings_text(error.findings)] if error.findings else []
-    lines += [f"  fix    {error.fix}"] if error.fix else []
+    lines += [f"  {'next' if paused else 'fix'}    {error.fix}"] if error.fix else []
     return "\n".join([*lines, f"exit {int(error.exit)}"])
 
 

@@ -94,6 +94,7 @@ def plan_payload(view: results.PlanView) -> dict[str, Any]:
     return {
         "create": list(view.create),
         "update": list(view.update),
+        "takeover": list(view.takeover),
         "delete": list(view.delete),
         "actions": [asdict(action) for action in view.actions],
         "steps": list(view.steps),
@@ -119,6 +120,21 @@ def deployed(result: results.Deployed) -> dict[str, Any]:
     }
 
 
+def aborted(result: results.Aborted) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "environment": result.environment,
+        "target": result.target,
+        "aborted": release_payload(result.release),
+        "release": release_payload(result.live),
+        "endpoint": result.endpoint,
+        "reason": result.reason,
+        "generation": result.generation,
+        "seconds": round(result.seconds, 3),
+        "notes": list(result.notes),
+    }
+
+
 def status(result: results.Status) -> dict[str, Any]:
     return {
         "project": result.project,
@@ -129,10 +145,24 @@ def status(result: results.Status) -> dict[str, Any]:
         "previous": release_payload(result.previous),
         "serving": result.serving,
         "replicas": [asdict(replica) for replica in result.observed.replicas],
-        "weights": {result.serving: 100} if result.serving else {},
+        "weights": {release: round(share * 100, 2) for release, share in result.weights.items()},
+        "generation": result.generation,
+        "since": result.since or None,
+        "traffic": {row.release: _traffic_payload(row) for row in result.traffic},
+        "underway": None if result.underway is None else underway_payload(result.underway),
+        "why": [asdict(entry) for entry in result.why],
         "engine": result.engine,
         "notes": list(result.observed.notes),
     }
+
+
+def _traffic_payload(row: results.Traffic) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if name != "release"}
+
+
+def underway_payload(view: results.UnderwayView) -> dict[str, Any]:
+    """percent: of the callers, as in weights."""
+    return {**{name: value for name, value in asdict(view).items() if name != "share"}, "percent": round(view.share * 100, 2)}
 
 
 def history(result: results.HistoryView) -> dict[str, Any]:
@@ -155,6 +185,15 @@ def listed(result: results.Listed) -> dict[str, Any]:
 
 def service_payload(row: ServiceRow) -> dict[str, Any]:
     return asdict(row)
+
+
+def destroyed(result: results.Destroyed) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "environment": result.environment,
+        "target": result.target,
+        "removed": list(result.removed),
+    }
 
 
 def log_payload(line: LogLine) -> dict[str, Any]:

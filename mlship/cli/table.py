@@ -9,6 +9,8 @@ EVERY_DAY = {
     "rollback": "serve the release before, or any older one",
 }
 OTHERS = {
+    "promote": "go on with a rollout that waits, to its next step or to the end",
+    "abort": "take back a rollout that is under way; the release before serves on",
     "run": "serve in the foreground, from the image or from your environment",
     "predict": "ask the live service",
     "verify": "ask the live release its id and the sample again",

@@ -7,11 +7,12 @@ other than its default; so a new key is refused until somebody builds it and add
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
 from mlship.config.rules import URL, Facts, Problem, models_of
+from mlship.config.schema import TargetName
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
 from mlship.config.words import clipped, either
@@ -19,13 +20,14 @@ from mlship.config.words import clipped, either
 # A section here means all of its keys. `models` stands for the keys of `model`.
 BUILT = frozenset(
     (
-        *("schema", "name", "target", "labels", "environments", "env"),
+        *("schema", "name", "target", "labels", "environments", "env", "secrets"),
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
-        *("serve.workers", "resources.cpu", "resources.memory", "scale.replicas", "rollout.keep"),
+        *("serve.workers", "resources.cpu", "resources.memory", "rollout"),
+        *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
-        *("build.compression", "targets.local", "targets.docker.port", "targets.docker.host"),
+        *("build.compression", "targets.local", "targets.docker"),
     )
 )
 
@@ -39,18 +41,16 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "serve.protocols": ("native", "sagemaker"),
     "build.base": ("debian",),
     "build.compression": ("gzip",),
+    "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
 
 # What to do instead, where deleting the key is not the whole answer.
 INSTEAD: Mapping[str, str] = {
-    "secrets": "delete it, and keep secrets out of env as well",
     "public": "delete it and put a proxy of your own in front",
     "serve.auth": "delete it and put a proxy that authenticates in front",
     "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
     "resources.gpu": "delete it to serve on CPUs",
-    "rollout.strategy": "delete it to use the target's own strategy",
-    "targets.docker.hosts": "delete it to use the engine that DOCKER_HOST names",
-    "targets.docker.tls": "delete it and put a proxy that speaks TLS in front",
+    "scale.schedule": "delete it, and let a range of scale.replicas follow the load",
 }
 
 
@@ -63,6 +63,7 @@ def problems(facts: Facts) -> Iterator[Problem]:
             scheme = model.uri.partition(":")[0]
             fix = "download the file and write its path"
             yield Problem((*path, "uri"), f"models from {scheme}: are not yet built", fix, "not-yet")
+    yield from _unbuilt_sources(facts)
     yield from _unbuilt_counts(facts)
 
 
@@ -108,14 +109,22 @@ def _unbuilt_values(path: tuple[str, ...], value: Any, built: tuple[str, ...]) -
             yield Problem(spot, f"{kind} {clipped(str(item))} is not yet built", f"write {either(built)}", "not-yet")
 
 
+def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
+    """Sources for another target are read when that target is; until then nobody would notice a mistake in them."""
+    for name, sources in facts.document.secrets.items():
+        for target in sources:
+            if target in get_args(TargetName) and target != "docker":
+                what = f"secrets for the target {target} are not yet built"
+                yield Problem(("secrets", name, target), what, "delete it, and write docker: env", "not-yet")
+
+
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     if len(said.models) > 1:
         yield Problem(("models",), "more than one model is not yet built", "keep one, or make a project of each", "not-yet")
-    replicas = said.scale.replicas
-    if (replicas.min, replicas.max) != (1, 1) and replicas.min <= replicas.max:
-        yield Problem(
-            ("scale", "replicas"), "any number of replicas but 1 is not yet built", "write 1, or delete the line", "not-yet"
-        )
+    if said.scale.replicas.min == 0:
+        most = max(said.scale.replicas.max, 1)
+        fix = f"write {f'1..{most}' if most > 1 else 1}; mlship destroy ends a service that is not needed"
+        yield Problem(("scale", "replicas"), "scaling to zero is not yet built", fix, "not-yet")
     if len(said.build.platforms or ()) > 1:
         yield Problem(("build", "platforms"), "more than one platform is not yet built", "keep one", "not-yet")

@@ -7,12 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
+from mlship.config.gates import parse
 from mlship.config.nodes import Map
-from mlship.config.schema import Document, Model
-from mlship.config.words import clipped
+from mlship.config.schema import Document, Model, TargetName
+from mlship.config.secrets import REFERENCE, named_by, source_of
+from mlship.config.words import clipped, nearest
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,12 @@ def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
     ):
         if text:
             yield path, text
+    if said.targets.docker.tls:
+        yield ("targets", "docker", "tls", "cert"), said.targets.docker.tls.cert
+    for name, sources in said.secrets.items():
+        for target, text in sources.items():
+            if text.startswith("file:"):
+                yield ("secrets", name, target), text.removeprefix("file:")
 
 
 def code_stays_inside(facts: Facts) -> Iterator[Problem]:
@@ -124,12 +134,50 @@ RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT"
 
 
 def reserved_names_stay_free(facts: Facts) -> Iterator[Problem]:
-    for name in facts.document.env:
-        if RESERVED.fullmatch(name):
-            yield Problem(("env", name), f"{name} is set by mlship or the platform", "choose another name", "reserved")
+    for section in ("env", "secrets"):
+        for name in getattr(facts.document, section):
+            if RESERVED.fullmatch(name):
+                yield Problem((section, name), f"{name} is set by mlship or the platform", "choose another name", "reserved")
     for name in facts.document.labels:
         if name.startswith("mlship"):
             yield Problem(("labels", name), "labels that start with mlship are mlship's own", "choose another name", "reserved")
+
+
+def secrets_have_places(facts: Facts) -> Iterator[Problem]:
+    targets = get_args(TargetName)
+    for name, sources in facts.document.secrets.items():
+        if name in facts.document.env:
+            yield Problem(("secrets", name), f"{name} stands in env too", "keep one of them")
+        if not sources:
+            yield Problem(("secrets", name), "it says no place for any target", f"write {name}: {{docker: env}}")
+        for target, text in sources.items():
+            path = ("secrets", name, target)
+            if target not in targets:
+                near = nearest(target, targets)
+                yield Problem(
+                    path, f"there is no target {clipped(target)}", f"did you mean {near}?" if near else "write docker"
+                )
+            elif target == "docker":
+                yield from _source_problem(path, name, text)
+
+
+def _source_problem(path: tuple[str, ...], name: str, text: str) -> Iterator[Problem]:
+    """What is no place is not repeated: it may be the value itself, written here by mistake."""
+    try:
+        source_of(name, text)
+    except ValueError as error:
+        what, _, fix = str(error).partition("; ")
+        yield Problem(path, what, fix)
+
+
+def keys_of_certificates_are_secrets(facts: Facts) -> Iterator[Problem]:
+    tls = facts.document.targets.docker.tls
+    path = ("targets", "docker", "tls", "key")
+    if tls and not tls.key.startswith(REFERENCE):
+        yield Problem(path, "this names no secret", "write secret:NAME, with NAME a key of secrets")
+    elif tls and named_by(tls.key) not in facts.document.secrets:
+        fix = f'write secrets: {{{clipped(named_by(tls.key))}: {{docker: "file:PATH"}}}}'
+        yield Problem(path, f"there is no secret {clipped(named_by(tls.key))}", fix, "missing-key")
 
 
 def urls_are_safe(facts: Facts) -> Iterator[Problem]:
@@ -185,12 +233,50 @@ def ranges_are_ordered(facts: Facts) -> Iterator[Problem]:
         yield Problem(("scale", "replicas"), what, f"write {replicas.max}..{replicas.min}, or raise the maximum")
 
 
+def steps_rise_to_everyone(facts: Facts) -> Iterator[Problem]:
+    rollout = facts.document.rollout
+    shares = [int(step.removesuffix("%")) for step in rollout.steps]
+    if not shares:
+        return
+    path = ("rollout", "steps")
+    if rollout.strategy != "canary":
+        said = f"strategy is {rollout.strategy}" if rollout.strategy else "there is no strategy"
+        yield Problem(path, f"steps belong to a canary, and {said}", "write strategy: canary, or delete the steps")
+    for before, after in pairwise(shares):
+        if after <= before:
+            yield Problem((*path, f"{after}%"), f"{after}% follows {before}%: steps rise", "write each share once, rising")
+    if shares[-1] != 100:
+        yield Problem(path, f"the last step is {shares[-1]}%", "add 100%: it ends with all callers")
+
+
+def gates_can_be_judged(facts: Facts) -> Iterator[Problem]:
+    """Callers are watched between two steps of a canary, and while blue-green keeps the old copies warm; never otherwise."""
+    rollout = facts.document.rollout
+    watches = rollout.strategy in ("canary", "blue-green")
+    said = f"strategy {rollout.strategy}" if rollout.strategy else "the target's own strategy"
+    for text in rollout.gates:
+        path = ("rollout", "gates", text)
+        try:
+            gate = parse(text)
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            yield Problem(path, what, fix)
+        else:
+            if gate.is_measured and not watches:
+                what = f"{gate.metric} is measured while callers use the release; {said} moves all of them at once"
+                yield Problem(path, what, "write strategy: canary, or blue-green")
+    if rollout.bake and not watches:
+        yield Problem(("rollout", "bake"), f"{said} has nothing to watch", "write strategy: canary, or blue-green")
+
+
 def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         (("serve", "protocols"), said.serve.protocols),
         (("build", "packages"), said.build.packages),
         (("build", "platforms"), said.build.platforms or ()),
+        (("rollout", "gates"), said.rollout.gates),
+        (("targets", "docker", "hosts"), said.targets.docker.hosts),
     ]
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
@@ -213,9 +299,13 @@ RULES: tuple[Rule, ...] = (
     code_stays_inside,
     loader_goes_with_python,
     reserved_names_stay_free,
+    secrets_have_places,
+    keys_of_certificates_are_secrets,
     urls_are_safe,
     addresses_are_addresses,
     ranges_are_ordered,
+    steps_rise_to_everyone,
+    gates_can_be_judged,
     lists_say_things_once,
     something_is_served,
 )

@@ -307,7 +307,10 @@ class Rollout(Part, frozen=True, kw_only=True):
     strategy: Annotated[
         Literal["recreate", "rolling", "blue-green", "canary"] | None, Meta(description="the target's own when left out")
     ] = None
-    steps: tuple[Annotated[str, Meta(pattern=r"^([1-9][0-9]?|100)%$", extra={"wanted": "a share, such as 5%"})], ...] = ()
+    steps: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^([1-9][0-9]?|100)%$", extra={"wanted": "a share, such as 5%"})], ...],
+        Meta(description="of a canary: shares of the callers, rising to 100%; 5%, 25%, 100% when left out"),
+    ] = ()
     bake: Annotated[Duration | None, Meta(description="how long each step is watched", extra=_UP_TO_A_MONTH)] = None
     min_requests: Annotated[int, Meta(ge=0, description="below it a gate is inconclusive, and the rollout pauses")] = 200
     gates: Annotated[tuple[str, ...], Meta(description='what must hold, such as "p95_ms < 40"')] = ()
@@ -329,8 +332,22 @@ class LocalTarget(Part, frozen=True, kw_only=True):
 class Tls(Part, frozen=True, kw_only=True):
     """Certificate and key."""
 
-    cert: Annotated[str, Meta(description="PEM file")]
-    key: Annotated[str, Meta(description="secret:NAME")]
+    cert: Annotated[str, Meta(description="PEM file: the server's certificate first, then those that sign it")]
+    key: Annotated[str, Meta(description="secret:NAME, with NAME a key of secrets; the model does not get that one")]
+
+
+class Limits(Part, frozen=True, kw_only=True):
+    """What one client may do; more is answered with 429."""
+
+    rate: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[1-9][0-9]{0,6}/s$",
+            description="requests a second, such as 100/s",
+            extra={"wanted": "a rate, such as 100/s"},
+        ),
+    ] = None
+    connections: Annotated[int | None, Meta(ge=1, le=1_000_000, description="open at once")] = None
 
 
 class DockerTarget(Part, frozen=True, kw_only=True):
@@ -338,9 +355,13 @@ class DockerTarget(Part, frozen=True, kw_only=True):
 
     port: Annotated[int, Meta(ge=1, le=65535, description="published port")] = 8080
     host: Annotated[str, Meta(description="the address to publish on")] = "127.0.0.1"
-    hosts: Annotated[tuple[str, ...], Meta(description="other engines, such as ssh://deploy@host")] = ()
-    tls: Tls | None = None
-    limits: dict[str, str] = field(default_factory=dict)
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="engines that are served one after the other, such as ssh://deploy@host; DOCKER_HOST when left out"),
+    ] = ()
+    tls: Annotated[Tls | None, Meta(description="the published port speaks HTTPS")] = None
+    limits: Limits = Limits()
+    egress: Annotated[bool, Meta(description="replicas may reach other machines")] = False
 
 
 class AwsTarget(Part, frozen=True, kw_only=True):
@@ -414,9 +435,9 @@ class Document(Part, frozen=True, kw_only=True):
     env: Annotated[dict[VariableName, VariableValue], Meta(description="the server's environment; no secrets")] = field(
         default_factory=dict
     )
-    secrets: Annotated[dict[VariableName, dict[str, str]], Meta(description="where each target keeps them")] = field(
-        default_factory=dict
-    )
+    secrets: Annotated[
+        dict[VariableName, dict[str, str]], Meta(description="by target, where they are: env, env:OTHER, file:PATH")
+    ] = field(default_factory=dict)
     build: Build = Build()
     resources: Resources = Resources()
     scale: Scale = Scale()

@@ -177,7 +177,8 @@ Complaint = tuple[str, str] | None  # what is wrong, and what to do
 
 def _text_problem(node: Scalar, shape: Text) -> Complaint:
     if not isinstance(node.value, str):
-        return _not_text(node)
+        in_quotes = not shape.pattern or re.fullmatch(shape.pattern, node.text, re.ASCII)
+        return _not_text(node) if in_quotes else (f"{node} is not {shape.wanted}", "")
     if len(node.text) < shape.shortest:
         return "the text is empty", "write one, or delete the line"
     if len(node.text) > shape.longest:

@@ -6,10 +6,11 @@ from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, gather
 from mlship.flows.opening import project_of
-from mlship.flows.reports import inputs_line
-from mlship.flows.results import Checked, ModelReport
+from mlship.flows.reports import spec_report
+from mlship.flows.results import Checked
+from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training
-from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.base import Loaded
 
 
 def check(context: Context, where: Where, *, python: str = "") -> Checked:
@@ -17,14 +18,15 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
 
     What is wrong stands in `findings`; the command's exit code follows from them.
     """
-    gathered = gather(context, project_of(context, where), python)
+    project = project_of(context, where)
+    gathered = gather(context, project, python)
     loaded, findings = _load_all(context, gathered)
     return Checked(
         project=gathered.project.name,
-        models=tuple(_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
+        models=tuple(spec_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
         environment=gathered.environment.source,
         python=gathered.environment.version,
-        findings=(*gathered.findings, *findings),
+        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings),
     )
 
 
@@ -46,19 +48,3 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
             where = error.where or gathered.project.at("model.uri")
             findings.append(Finding(error.what, where, error.fix, code=error.code))
     return loaded, tuple(findings)
-
-
-def _report(spec: ModelSpec, loaded: Loaded | None) -> ModelReport:
-    return ModelReport(
-        name=spec.name,
-        framework=spec.framework,
-        title=loaded.title if loaded else "",
-        path=spec.uri,
-        size=spec.size,
-        sha256=spec.sha256,
-        inputs=inputs_line(loaded.signature) if loaded else "",
-        sample=len(spec.sample),
-        code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
-        trust=spec.trust,
-        versions=dict(loaded.versions if loaded else spec.versions),
-    )

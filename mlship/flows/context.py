@@ -28,10 +28,12 @@ class Context:
 class Where:
     """Which project is meant, as the command line says it; empty strings were not said.
 
-    file: mlship.yaml (-f), None: looked for in cwd and its parents. name: a project without a YAML.
+    file: mlship.yaml (-f), None: looked for in cwd and its parents. name: a project without a YAML. host: one of
+    `targets.docker.hosts`, where a command goes to one after the other.
     """
 
     file: Path | None = None
     name: str = ""
     environment: str = ""
     target: str = ""
+    host: str = ""

@@ -15,7 +15,7 @@ from mlship.disk import write_atomic
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered, gather, specs_of
-from mlship.flows.reports import inputs_line
+from mlship.flows.reports import spec_report
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
 from mlship.frameworks.base import Loaded, ModelSpec
@@ -199,18 +199,6 @@ def _relative(model: Path, folder: Path) -> str:
 
 
 def _report(project: Project, spec: ModelSpec, learned: Learned) -> ModelReport:
+    """As the new configuration names things: `churn/` is what its author reads in it."""
     model = project.models[0][1]
-    loaded = learned.loaded
-    return ModelReport(
-        name=project.name,
-        framework=spec.framework,
-        title=loaded.title if loaded else "",
-        path=model.uri,
-        size=spec.size,
-        sha256=spec.sha256,
-        inputs=inputs_line(loaded.signature) if loaded else "",
-        sample=len(learned.rows),
-        code=model.code,
-        trust=model.trust,
-        versions=dict(spec.versions),
-    )
+    return replace(spec_report(spec, learned.loaded), sample=len(learned.rows), code=model.code, trust=model.trust)

@@ -11,17 +11,22 @@ from mlship.config.load import find_file, load_project
 from mlship.config.names import check_environment_name, check_project_name
 from mlship.config.project import Project
 from mlship.errors import MlshipError
+from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.results import ReleaseView
 from mlship.releases.history import History
 from mlship.releases.release import Release
-from mlship.targets.base import Opening, Target
+from mlship.targets.base import FrontImage, Opening, Target
 from mlship.targets.table import SERVICES, open_target
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A target that is opened for one project in one environment. project: None when there is no YAML."""
+    """A target that is opened for one project in one environment.
+
+    project: None when there is no YAML. host: one of `targets.docker.hosts`, else empty. engine: what the docker target talks
+    to, where a host or DOCKER_HOST says so.
+    """
 
     name: str
     environment: str
@@ -29,6 +34,12 @@ class Opened:
     service: str
     target: Target
     project: Project | None
+    host: str = ""
+    engine: str = ""
+
+    def command(self, verb: str) -> str:
+        """A command line for this service that works from any folder."""
+        return command_for(verb, self.name, self.target_name, self.environment)
 
 
 def project_of(context: Context, where: Where) -> Project:
@@ -45,18 +56,19 @@ def project_of(context: Context, where: Where) -> Project:
 
 def opened(context: Context, where: Where) -> Opened:
     """For commands that also work without a YAML: then name and target come from the command line."""
-    project = _project_if_any(context, where)
+    project = project_if_any(context, where)
     if project is not None:
-        return open_project(context, project)
+        return open_project(context, project, where.host)
     check_project_name(where.name)
     if where.environment:
         check_environment_name(where.environment)
     return _open(context, where.name, where.environment, where.target or "local", {}, None)
 
 
-def open_project(context: Context, project: Project) -> Opened:
+def open_project(context: Context, project: Project, host: str = "") -> Opened:
+    """host: one of `targets.docker.hosts`, empty for the engine that DOCKER_HOST or the docker context names."""
     settings = settings_of(project)
-    return _open(context, project.name, project.environment, project.target, settings, project)
+    return _open(context, project.name, project.environment, project.target, settings, project, host)
 
 
 def settings_of(project: Project) -> dict[str, Any]:
@@ -89,7 +101,7 @@ def history_or_error(opened: Opened, history: History | None) -> History:
     return history
 
 
-def _project_if_any(context: Context, where: Where) -> Project | None:
+def project_if_any(context: Context, where: Where) -> Project | None:
     """With a name, only a YAML that is that project counts; without a name there must be one."""
     if where.file is not None or not where.name:
         return project_of(context, where)
@@ -112,8 +124,15 @@ def _found(folder: Path) -> Path | None:
 
 
 def _open(
-    context: Context, name: str, environment: str, target: str, settings: Mapping[str, Any], project: Project | None
+    context: Context,
+    name: str,
+    environment: str,
+    target: str,
+    settings: Mapping[str, Any],
+    project: Project | None,
+    host: str = "",
 ) -> Opened:
+    environ = {**context.environ, "DOCKER_HOST": host} if host else context.environ
     opening = Opening(
         project=name,
         environment=environment,
@@ -121,7 +140,24 @@ def _open(
         runner=context.runner,
         clock=context.clock,
         who=context.who,
-        environ=context.environ,
+        environ=environ,
         settings=settings,
+        front=_front(context, project) if target == "docker" else None,
     )
-    return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project)
+    engine = environ.get("DOCKER_HOST", "") if target == "docker" else ""
+    return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project, host, engine)
+
+
+def _front(context: Context, project: Project | None) -> FrontImage:
+    """The builder is only imported for the target that has a front, and an archive is only read when the front is made."""
+    from mlship.image.front import front_image, front_key
+    from mlship.image.system.apt import machine_archive
+    from mlship.image.workplace import Workplace
+
+    workplace = Workplace(context.home, context.runner, context.progress, context.environ)
+    mirror = project.build.mirror if project else None
+
+    def make(platform: str) -> str:
+        return front_image(workplace, lambda: machine_archive(context.runner, mirror), platform).content
+
+    return FrontImage(front_key(), make)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import open_project, project_of, settings_of
+from mlship.flows.opening import Opened, open_project, project_of
+from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
+from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import Deployment
+from mlship.targets.base import KeepsSecrets
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
-from mlship.targets.table import SERVICES
 
 # A proof travels with the records of the release: enough rows to notice a wrong model, few enough to read them every time.
 MAX_PROOF_ROWS = 100
@@ -31,21 +31,33 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
     Raises MlshipError when the content was rejected before (unless `again`), and FindingsError when the target cannot do it.
     """
     project = project_of(context, where)
-    opened = open_project(context, project)
+    opened = open_project(context, project, where.host)
+    given = read_secrets(context, project)
+    refuse_missing(project, given)
     observed = opened.target.observe()  # before a build: a target that cannot be reached is said at once
     record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
     history = observed.history or History(project.name, project.environment, project.target)
-    release = release_from(record, project, history, context.clock())
+    release = release_from(record, project, history, context.clock(), secret_versions(opened, given, history))
     if not again:
         refuse_rejected(history, release.served)
-    deployment = deployment_from(project, release)
+    deployment = with_secrets(deployment_from(project, release), given)
     findings = (
+        *given.findings,
         *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
         *opened.target.preflight(deployment),
     )
     decided = plan("deploy", deployment, observed)
     facts = Facts(by=context.who, git=git_commit(context, project.root))
     return prepared(opened, decided, observed, findings, facts)
+
+
+def prepare_each(
+    context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
+) -> tuple[Prepared, ...]:
+    """The same image for every place: what the first one's plan builds, the others take."""
+    first = prepare(context, places[0], image=image, again=again, python=python)
+    content = first.plan.deployment.release.served.content
+    return (first, *(prepare(context, place, image=content, again=again) for place in places[1:]))
 
 
 def recorded_image(context: Context, project: Project, image: str) -> BuildRecord:
@@ -65,18 +77,30 @@ def recorded_image(context: Context, project: Project, image: str) -> BuildRecor
     return record
 
 
-def release_from(record: BuildRecord, project: Project, history: History, now: float) -> Release:
-    """The live release when it is the same served part, else the next in the sequence. Pure."""
+def secret_versions(opened: Opened, given: Given, history: History) -> Mapping[str, str]:
+    """name -> version, as the target knows them: it alone can tell whether a value is one that it has."""
+    if not given.values:
+        return {}
+    assert isinstance(opened.target, KeepsSecrets), "read_secrets reads none for another target"
+    return opened.target.secret_versions(given.values, history)
+
+
+def release_from(
+    record: BuildRecord, project: Project, history: History, now: float, secrets: Mapping[str, str] | None = None
+) -> Release:
+    """What is under way or live when it is the same served part, else the next in the sequence. Pure."""
     served = Served(
         content=record.content,
         models=tuple(ServedModel(model.name, model.sha256) for model in record.models),
         serving=record.serving,
         env=dict(project.env),
+        secrets=dict(secrets or {}),
         resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
     )
-    live = history.live_release
-    if live is not None and live.served.digest() == served.digest():
-        return live
+    underway = history.underway.release if history.underway else None
+    for known in (underway, history.live_release):
+        if known is not None and known.served.digest() == served.digest():
+            return known
     proofs = {model.name: proof_from(model) for model in record.models}
     return Release(history.next_sequence, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
 
@@ -91,45 +115,6 @@ def proof_from(model: RecordedModel) -> Proof:
         for name, values in model.answers.items()
     }
     return Proof(rows, answers, model.tolerance)
-
-
-def deployment_from(project: Project, release: Release) -> Deployment:
-    """Project and release as the target wants them. Pure."""
-    operating = operating_part(project)
-    return deployment_from_operating(project.name, project.environment, project.target, release, operating, project)
-
-
-def deployment_from_operating(
-    name: str, environment: str, target: str, release: Release, operating: Mapping[str, Any], project: Project | None
-) -> Deployment:
-    """A deployment as the records describe it: what a rollback without a YAML starts from. Pure."""
-    return Deployment(
-        project=name,
-        environment=environment,
-        target=target,
-        service=operating.get("service", SERVICES.get(target, "")),
-        release=release,
-        settings=operating.get("settings", {}),
-        operating=operating,
-        labels=operating.get("labels", {}),
-        startup_timeout_s=operating.get("startup_timeout_s", 60.0),
-        request_timeout_s=operating.get("request_timeout_s", 2.0),
-        keep=operating.get("keep", 5),
-        places={key: project.at(key) for key in project.positions} if project else {},
-    )
-
-
-def operating_part(project: Project) -> dict[str, Any]:
-    """What is not in a release's hash, as plain data. Pure."""
-    return {
-        "service": SERVICES.get(project.target, ""),
-        "settings": settings_of(project),
-        "labels": dict(project.labels),
-        "replicas": {"min": project.scale.replicas.min, "max": project.scale.replicas.max},
-        "startup_timeout_s": project.serve.startup_timeout.seconds,
-        "request_timeout_s": project.serve.request_timeout.seconds,
-        "keep": project.rollout.keep,
-    }
 
 
 def used_keys(project: Project) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
+from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, history_or_error, opened
 from mlship.flows.results import Predicted
 from mlship.targets.base import Request
@@ -21,7 +22,7 @@ def predict(context: Context, where: Where, *, data: Path | None = None, body: b
     """
     place = opened(context, where)
     content, content_type = _body(place, data, body)
-    answer = place.target.ask(Request("POST", "/predict", content, "live", content_type, timeout_s=60.0))
+    answer = place.target.ask(Request("POST", "/predict", content, "live", content_type=content_type, timeout_s=60.0))
     if answer.status == 0:
         raise MlshipError(
             f"{place.name} does not answer: {answer.body.decode(errors='replace')}",
@@ -31,7 +32,7 @@ def predict(context: Context, where: Where, *, data: Path | None = None, body: b
         )
     if answer.status != 200:
         raise _refused(place, answer.status, answer.body)
-    endpoint = place.target.observe().endpoint
+    endpoint = endpoint_of(place, place.target.observe())
     return Predicted(endpoint, answer.headers.get("x-mlship-release", ""), _answer(answer.body))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
+from mlship.flows.takeover import takeover
+from mlship.releases.release import Release
 from mlship.targets.base import Action, Observed
 from mlship.targets.plan import DeployPlan
-from mlship.targets.rollout import Facts, RolledOut, World, roll_out
+from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
 
 
 @dataclass(frozen=True)
@@ -34,26 +38,39 @@ def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tup
 
 def carry_out(context: Context, prepared: Prepared) -> Deployed:
     """Raises what roll_out raises."""
-    import time
-
-    started = context.clock()
-    plan = prepared.plan
-    if plan.is_empty:
+    if prepared.plan.is_empty:
         return _unchanged(prepared)
-    rolled = roll_out(prepared.opened.target, plan, prepared.facts, World(context.clock, time.sleep, context.progress))
+    return concluded(context, prepared, lambda world: roll_out(prepared.opened.target, prepared.plan, prepared.facts, world))
+
+
+def concluded(context: Context, prepared: Prepared, roll: Callable[[World], RolledOut]) -> Deployed:
+    """roll: the change itself. A pause is raised with the commands that go on, which any machine may run."""
+    started = context.clock()
+    try:
+        rolled = roll(world_of(context))
+    except Paused as paused:
+        promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
+        paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
+        raise
     return _deployed(prepared, rolled, context.clock() - started)
 
 
+def world_of(context: Context) -> World:
+    import time
+
+    return World(context.clock, time.sleep, context.progress)
+
+
 def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed:
-    release = prepared.plan.deployment.release
+    release, previous = _to_and_from(prepared.plan)
     view = release_view(release)
-    assert view is not None
-    endpoint = prepared.opened.target.observe().endpoint
+    assert release is not None and view is not None
+    endpoint = endpoint_of(prepared.opened, prepared.opened.target.observe())
     said = rolled.verification
     return Deployed(
         plan=prepared.view,
         release=view,
-        previous=release_view(prepared.plan.previous),
+        previous=release_view(previous),
         endpoint=endpoint,
         verified=Verified(release.id, endpoint, said.predictions, said.text) if said else None,
         generation=rolled.history.generation,
@@ -72,7 +89,7 @@ def _unchanged(prepared: Prepared) -> Deployed:
         plan=prepared.view,
         release=view,
         previous=release_view(prepared.plan.previous),
-        endpoint=observed.endpoint,
+        endpoint=endpoint_of(prepared.opened, observed),
         verified=None,
         generation=observed.history.generation if observed.history else 0,
         unchanged=True,
@@ -91,31 +108,50 @@ def _sample_body(prepared: Prepared) -> dict[str, object] | None:
 
 def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...]) -> PlanView:
     deployment = plan.deployment
-    previous = plan.previous
-    same_release = previous is not None and previous.id == deployment.release.id
+    release, previous = _to_and_from(plan)
+    same_release = previous is not None and release is not None and previous.id == release.id
     return PlanView(
         project=opened.name,
         environment=opened.environment,
         target=opened.target_name,
         service=opened.service,
-        release=release_view(deployment.release),
+        release=release_view(release),
         previous=release_view(previous),
         actions=plan.actions,
-        create=() if same_release or plan.is_empty else (f"release {deployment.release.id}",),
+        create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
         update=_updates(plan),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
         steps=_steps(plan, observed),
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
+        takeover=_takeover(opened, plan),
+        host=opened.host,
     )
+
+
+def _to_and_from(plan: DeployPlan) -> tuple[Release | None, Release | None]:
+    """Which release serves afterwards, and which one gives way. To take one back is to go from it to what is live."""
+    if plan.event == "abort":
+        return plan.previous, plan.deployment.release
+    return plan.deployment.release, plan.previous
+
+
+def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
+    """Said of services with several replicas, and of a release that goes further than it is."""
+    features = opened.target.features.get(opened.service, {})
+    if "rolling" not in features or features["rolling"].support == "absent" or plan.event not in ("deploy", "operate"):
+        return ()
+    previous = plan.previous
+    replaces = previous is not None and previous.id != plan.deployment.release.id
+    return takeover(plan.deployment, replaces=replaces) if plan.actions else ()
 
 
 def _updates(plan: DeployPlan) -> tuple[str, ...]:
     if plan.event == "operate":
         return ("how the service is operated: the release stays",)
     previous = plan.previous
-    if plan.is_empty or previous is None:
+    if plan.is_empty or previous is None or plan.event == "abort":
         return ()
     return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
 
@@ -130,7 +166,9 @@ def _step(action: Action) -> str:
     sentences = {
         "deliver": f"the image of {action.release} goes to the target",
         "stage": f"{action.release} starts at 0 % and is asked its release id and the sample",
+        "weigh": f"{action.share * 100:g} % of the callers reach {action.release}",
         "shift": f"callers reach {action.release}; it is asked again on their path",
+        "restore": f"callers reach {action.before or 'nothing'} as before; the copies of {action.release} go",
         "discard": f"a copy of {action.release} that nobody committed goes",
         "operate": "the operating part changes in place",
     }
@@ -140,10 +178,11 @@ def _step(action: Action) -> str:
 def _undo(plan: DeployPlan, observed: Observed) -> str:
     """The rollback warranty: said before anything is changed."""
     previous = plan.previous
-    if plan.is_empty or plan.event == "operate":
+    if plan.is_empty or plan.event in ("operate", "abort"):
         return ""
     if previous is None or previous.id == plan.deployment.release.id:
         return "nothing served before; mlship destroy takes it away"
     if previous.id in observed.restorable:
         return f"{previous.id} stays restorable: mlship rollback"
-    return f"{previous.id} could NOT be restored: its image is not on the target any more"
+    why = observed.lost.get(previous.id, "its image is not on the target any more")
+    return f"{previous.id} could NOT be restored: {why}"

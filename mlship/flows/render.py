@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path, PurePosixPath
 
+from mlship.config.project import Project
+from mlship.config.secrets import named_by
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import open_project, project_of
-from mlship.flows.plan import deployment_from, recorded_image, release_from
+from mlship.flows.operating import deployment_from
+from mlship.flows.plan import recorded_image, release_from
 from mlship.flows.results import Rendered
+from mlship.flows.secrets import TARGET
 from mlship.releases.history import History
 
 
@@ -24,12 +28,19 @@ def render(context: Context, where: Where, *, image: str = "", out: Path) -> Ren
     record = recorded_image(context, project, image) if image else built_record(context, project)
     opened = open_project(context, project)
     history = History(project.name, project.environment, project.target)
-    release = release_from(record, project, history, 0.0)
+    release = release_from(record, project, history, 0.0, first_versions(project))
     documents = opened.target.render(deployment_from(project, release))
     _make_room(out)
     for name, content in sorted(documents.items()):
         write_atomic(out / PurePosixPath(name), content)
     return Rendered(out, tuple(sorted(documents)))
+
+
+def first_versions(project: Project) -> dict[str, str]:
+    """Of the secrets that the model gets: no value is read. Pure."""
+    tls = project.targets.docker.tls
+    names = set(project.secrets) - ({named_by(tls.key)} if tls else set())
+    return dict.fromkeys(sorted(names), "1") if project.target == TARGET else {}
 
 
 def _make_room(out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlship.flows.results import ModelReport
+from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.record import RecordedModel
 from mlship.server.manifest import Signature
 
@@ -17,6 +18,23 @@ def inputs_line(signature: Signature) -> str:
     details = [f"{text} text"] * bool(text) + [f"{nullable} nullable"] * bool(nullable)
     count = f"{len(features)} feature{'s' if len(features) > 1 else ''}"
     return f"{count} ({', '.join(details)})" if details else count
+
+
+def spec_report(spec: ModelSpec, loaded: Loaded | None) -> ModelReport:
+    """Of a model that was not built yet. loaded: None where nothing loaded it."""
+    return ModelReport(
+        name=spec.name,
+        framework=spec.framework,
+        title=loaded.title if loaded else "",
+        path=spec.uri,
+        size=spec.size,
+        sha256=spec.sha256,
+        inputs=inputs_line(loaded.signature) if loaded else "",
+        sample=len(spec.sample),
+        code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
+        trust=spec.trust,
+        versions=dict(loaded.versions if loaded else spec.versions),
+    )
 
 
 def model_report(model: RecordedModel) -> ModelReport:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.releases.history import Entry
-from mlship.targets.base import Action, LogLine, Observed, ServiceRow
+from mlship.targets.base import Action, Observed, ServiceRow, Why
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,10 @@ class ReleaseView:
 
 @dataclass(frozen=True)
 class PlanView:
-    """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back."""
+    """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back.
+
+    takeover: how the release takes over and what it costs, for people. host: the engine, where mlship.yaml names several.
+    """
 
     project: str
     environment: str
@@ -113,6 +116,8 @@ class PlanView:
     findings: tuple[Finding, ...]
     undo: str
     fingerprint: str
+    takeover: tuple[str, ...] = ()
+    host: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -146,8 +151,62 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class Aborted:
+    """abort. release: what was taken back; live: what serves all callers again, None when nothing did before."""
+
+    project: str
+    environment: str
+    target: str
+    release: ReleaseView
+    live: ReleaseView | None
+    endpoint: str
+    reason: str
+    generation: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnderwayView:
+    """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
+
+    strategy: its name. paused: why it waits for a person. attended_by: who holds the lease; empty when no command does, or when
+    it is paused.
+    """
+
+    release: str
+    before: str
+    event: str
+    strategy: str
+    step: int
+    share: float
+    since: float
+    paused: str = ""
+    attended_by: str = ""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one release's copies answered since they started. Latencies in milliseconds, None where nothing was counted.
+
+    requests, errors: errors are answers of 500 and above, and requests without one. rps: over the last seconds.
+    """
+
+    release: str
+    requests: int
+    errors: int
+    rps: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True)
 class Status:
-    """status. observed: as the target saw it; live is what the records say, serving what the server says."""
+    """status. observed: as the target saw it; live is what the records say, serving what the server says.
+
+    since: when the live release was committed, seconds since the epoch; 0 when none is. why: only where it was asked for.
+    """
 
     project: str
     environment: str
@@ -158,6 +217,16 @@ class Status:
     serving: str
     observed: Observed
     engine: str = "original"
+    generation: int = 0
+    since: float = 0.0
+    traffic: tuple[Traffic, ...] = ()
+    underway: UnderwayView | None = None
+    why: tuple[Why, ...] = ()
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """release id -> share of the callers in [0, 1]; where the target cannot tell, all reach what answers."""
+        return self.observed.weights or ({self.serving: 1.0} if self.serving else {})
 
 
 @dataclass(frozen=True)
@@ -191,13 +260,6 @@ class Destroyed:
     environment: str
     target: str
     removed: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Logs:
-    """logs, when they are not followed."""
-
-    lines: tuple[LogLine, ...]
 
 
 @dataclass(frozen=True)

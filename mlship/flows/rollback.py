@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import Opened, history_or_error, opened
-from mlship.flows.plan import deployment_from_operating
+from mlship.flows.operating import deployment_from_operating
 from mlship.flows.prepared import Prepared, carry_out, prepared
 from mlship.flows.results import Deployed
 from mlship.releases.history import History
@@ -39,11 +39,11 @@ def rollback(context: Context, prepared: Prepared) -> Deployed:
 
 
 def wanted_release(history: History, observed: Observed, to: str) -> Release:
-    """`to`, else the committed release when something uncommitted serves, else the last good one. Pure."""
+    """`to`, else the committed release when something uncommitted serves or is under way, else the last good one. Pure."""
     if to:
         return history.find(to)
     live = history.live_release
-    if live is not None and observed.serving not in ("", live.id):
+    if live is not None and (history.underway is not None or observed.serving not in ("", live.id)):
         return live
     candidate = history.rollback_candidate()
     if candidate is None:
@@ -58,8 +58,9 @@ def wanted_release(history: History, observed: Observed, to: str) -> Release:
 def refuse_lost(place: Opened, observed: Observed, release: Release) -> None:
     if release.id not in observed.restorable:
         others = ", ".join(sorted(observed.restorable - {release.id})) or "none"
+        why = observed.lost.get(release.id, f"its image is not on {place.target_name} any more")
         raise MlshipError(
-            f"{release.id} cannot be restored: its image is not on {place.target_name} any more; restorable: {others}",
+            f"{release.id} cannot be restored: {why}; restorable: {others}",
             fix="choose one with --to, or build and deploy that model again",
             code="not-restorable",
         )

@@ -13,6 +13,7 @@ from mlship.flows.build import built_record, workplace_of
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, gather, refuse_errors
 from mlship.flows.opening import project_of
+from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training, staged
 from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
@@ -28,7 +29,11 @@ DRAIN_S = 30.0  # how long requests under way may take after an interrupt
 def run(context: Context, where: Where, *, source: bool = False, port: int | None = None, python: str = "") -> int:
     """The server's exit code. port: 8080 when left out. source: the training environment's Python runs the server (macOS too)."""
     project = project_of(context, where)
-    settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": "r0-source" if source else "r0-image", **dict(project.env)}
+    given = read_secrets(context, project)
+    for finding in given.findings:  # a model may do without one; a deployment may not
+        context.progress.step("secrets", str(finding))
+    release = "r0-source" if source else "r0-image"
+    settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": release, **project.env, **given.values}
     settings["PORT"] = str(port or 8080)
     if source:
         with _from_source(context, refuse_errors(gather(context, project, python)), settings) as started:

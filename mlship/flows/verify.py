@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
+from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import history_or_error, opened
 from mlship.flows.results import Verified
 from mlship.targets.verify import verify as ask_release
@@ -25,4 +26,4 @@ def verify(context: Context, where: Where) -> Verified:
             code="verify-failed",
             details=said.evidence,
         )
-    return Verified(live.id, observed.endpoint, said.predictions, said.text)
+    return Verified(live.id, endpoint_of(place, observed), said.predictions, said.text)

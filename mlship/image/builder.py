@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,9 +26,17 @@ BUILDER = 1
 
 
 def base_layer(
-    workplace: Workplace, plan: BasePlan, archive: Archive | None = None, *, compression: Compression = "gzip"
+    workplace: Workplace,
+    plan: BasePlan,
+    archive: Archive | None = None,
+    *,
+    left_out: str = "",
+    compression: Compression = "gzip",
 ) -> Layer:
-    """The operating system and the interpreter. archive: where packages are looked for besides the URLs of the plan."""
+    """The operating system and the interpreter. archive: where packages are looked for besides the URLs of the plan.
+
+    left_out: a regular expression; paths that begin so, without a leading slash, are not in the layer.
+    """
     facts = {
         "suite": plan.suite,
         "platform": plan.platform,
@@ -35,11 +44,13 @@ def base_layer(
         "requested": plan.requested,
         "packages": [(package.name, package.version, package.sha256) for package in plan.packages],
         "compiled": runs_here(plan.platform),
+        **({"left_out": left_out} if left_out else {}),
     }
 
     def make() -> Layer:
         with base_tree(workplace, plan, archive) as tree:
-            return written(workplace, base_entries(tree), "base", plan.suite, compression)
+            kept = (entry for entry in base_entries(tree) if not left_out or not re.match(left_out, entry.path))
+            return written(workplace, kept, "base", plan.suite, compression)
 
     return cached(workplace, key("base", facts, compression), make)
 

@@ -11,7 +11,7 @@ LayerRole = Literal["base", "packages", "server", "model", "code", "configuratio
 
 # Paths inside every image; disjoint by role, so that a layer can be replaced without the ones above it.
 ROOT = "/opt/mlship"
-SERVER = f"{ROOT}/lib"  # mlship/server, mlship/keeper and the server's own packages
+SERVER = f"{ROOT}/lib"  # mlship/server and the server's own packages; in the front's image mlship/keeper
 PACKAGES = f"{ROOT}/env"  # what the model needs, as `uv pip install --target` lays it out
 CODE = f"{ROOT}/code"  # the user's own packages
 MODELS = f"{ROOT}/models"  # models/<name>/...

@@ -14,8 +14,6 @@ from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
 
-_PARTS = ("server", "keeper")  # closed: they import nothing else of mlship
-
 
 def server_layer(
     workplace: Workplace,
@@ -25,7 +23,7 @@ def server_layer(
     compiler: Compiler | None = None,
     compression: Compression = "gzip",
 ) -> Layer:
-    """mlship's server and keeper, and the server's own packages, at /opt/mlship/lib.
+    """mlship's server and the server's own packages, at /opt/mlship/lib.
 
     wheels: a folder as `uv pip install --target` leaves it. inputs: a digest over what is in it, such as its lock's.
     """
@@ -51,15 +49,14 @@ def server_layer(
 
 
 def server_sources() -> Iterator[Entry]:
-    """mlship/__init__.py and the files of the closed parts, at their place below /opt/mlship/lib."""
+    """mlship/__init__.py and the closed part `mlship/server`, at their place below /opt/mlship/lib."""
     package = Path(mlship.__file__).parent
     yield Entry(f"{SERVER[1:]}/mlship/__init__.py", source=package / "__init__.py")
-    for part in _PARTS:
-        yield from without_bytecode(entries_of_folder(package / part, f"{SERVER}/mlship/{part}"))
+    yield from without_bytecode(entries_of_folder(package / "server", f"{SERVER}/mlship/server"))
 
 
 def server_digest() -> str:
-    """Hex sha256 over the files of the closed parts: an image changes when they do."""
+    """Hex sha256 over its files: an image changes when they do."""
     return _digest(tuple(server_sources()))
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,26 @@ class Records:
             if present is not None and present["token"] == token:
                 state.remove(self._lease)
         return {}
+
+    def holder(self) -> Reply:
+        """Who has the lease now: {"holder": text, empty when nobody has it, "origin"}. Changes nothing."""
+        present = self._valid_lease() or {}
+        return {"holder": present.get("holder", ""), "origin": present.get("origin")}
+
+    @contextmanager
+    def alone(self, token: str) -> Iterator[None]:
+        """One change of another document in the folder. Raises Refused while somebody else has the lease.
+
+        token: of the lease under which this is done; refused as well when somebody had the lease since, and gave it back.
+        """
+        with state.locked(self._folder):
+            state.sweep_temporary(self._folder)
+            holder = self._valid_lease()
+            if holder is not None and token != holder["token"]:
+                raise Refused("lease-lost", f"{holder['holder']} has the lease")
+            if token and (self._read_lease() or {}).get("token") != token:
+                raise Refused("lease-lost", "somebody else had the lease meanwhile")
+            yield
 
     def _generation(self, text: str) -> int:
         generation = state.parse("history.json", text).get("generation")

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +19,19 @@ from typing import Any
 
 SCHEMA = 1
 LARGEST = 256 * 2**20
+# No change takes so long: whoever holds the lock for longer was frozen by somebody. Callers wait 30 s for an answer.
+LOCK_TIMEOUT_S = 28.0
+LOCK_PAUSE_S = 0.01
+# Prefixes of what `write_text` has not finished.
+TEMPORARIES = tuple(f".{name}.json." for name in ("history", "lease", "secrets", "front", "counters"))
 
 
 class Damaged(Exception):
     """A document that cannot be believed; says which and why."""
+
+
+class Busy(Exception):
+    """Somebody has held a lock for longer than any change takes; says how long."""
 
 
 class Newer(Exception):
@@ -29,20 +39,41 @@ class Newer(Exception):
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One change at a time; the kernel frees the lock when the process dies."""
+def locked(folder: Path, name: str = "lock", timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """One change at a time; the kernel frees the lock when the process dies. Raises Busy and Damaged."""
     try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Damaged(f"lock cannot be opened: {os.strerror(error.errno or 0)}") from None
+        raise Damaged(f"{name} cannot be opened: {os.strerror(error.errno or 0)}") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _take(handle, timeout_s)
         yield
     finally:
         os.close(handle)
 
 
-def read_text(path: Path) -> str | None:
+def _take(handle: int, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() >= deadline:
+            raise Busy(f"another program has held the lock of the records for {timeout_s:.0f} s")
+        time.sleep(LOCK_PAUSE_S)
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Raises Damaged where something else stands in its place: a link is not followed."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(mode)
+        sync(folder.parent)
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise Damaged(f"{folder.name} is not a folder")
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str | None:
     """The document as it stands, None where there is none. Raises Damaged."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -55,7 +86,7 @@ def read_text(path: Path) -> str | None:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise Damaged(f"{path.name} is not a regular file")
-        if not 0 < found.st_size <= LARGEST:
+        if not 0 < found.st_size <= largest:
             raise Damaged(f"{path.name} has {found.st_size} bytes")
         with os.fdopen(handle, "rb", closefd=False) as file:
             raw = file.read()
@@ -83,12 +114,13 @@ def refuse_newer(name: str, document: Mapping[str, Any], known: int = SCHEMA) ->
         raise Newer(f"{name} was written by mlship {document.get('mlship') or 'of a newer version'}")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o600) -> None:
     """Replaces the document in one step that survives a power cut; a link in its place is replaced, not followed."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
+            os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 -- Path.replace gives the same, this says what it is
@@ -116,5 +148,5 @@ def sync(folder: Path) -> None:
 def sweep_temporary(folder: Path) -> None:
     """What a killed keeper left half-written; to be called under the lock."""
     for left in folder.glob(".*.*"):
-        if left.name.startswith((".history.json.", ".lease.json.")):
+        if left.name.startswith(TEMPORARIES):
             left.unlink(missing_ok=True)

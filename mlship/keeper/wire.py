@@ -1,6 +1,7 @@
 """Messages over a byte stream: a line with the length, then that many bytes of JSON.
 
-The length goes first because not every transport of an engine can close one direction and keep the other.
+The length goes first because not every transport of an engine can close one direction and keep the other; for the same reason the
+length 0 ends the conversation.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ def pack(message: Any) -> bytes:
 
 
 def read(stream: Stream) -> Any:
-    """The next message, or None at the end of the stream. Raises WireError."""
+    """The next message, or None at the end. Raises WireError."""
     line = stream.readline(16)
     if not line:
         return None
     if not line.endswith(b"\n") or not line[:-1].isdigit() or int(line) > LIMIT:
         raise WireError(f"{line[:16]!r} is not the length of a message")
     size = int(line)
+    if not size:
+        return None
     raw = _exactly(stream, size)
     try:
         return json.loads(raw)

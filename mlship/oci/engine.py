@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from mlship.oci.image import Descriptor, Image
+from mlship.oci.image import FRONT_LABEL, Descriptor, Image
 from mlship.oci.layer import Entry, tar
 from mlship.oci.layout import PROJECT_LABEL, REFERENCE, Layout, short
 
 
 def engine_tag(image: Image) -> str:
     """The name that an engine gives the image: `mlship/churn:c41e07a1b2c3`."""
-    return f"mlship/{image.labels.get(PROJECT_LABEL) or 'image'}:{short(image.content)}"
+    otherwise = "front" if FRONT_LABEL in image.labels else "image"
+    return f"mlship/{image.labels.get(PROJECT_LABEL) or otherwise}:{short(image.content)}"
 
 
 def docker_archive(layout: Layout, image: Image) -> Iterator[bytes]:

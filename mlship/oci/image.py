@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CONTENT_LABEL = "mlship.content"
+FRONT_LABEL = "mlship.front"  # on the image of the docker target's front: which keeper and recipe it was made of
 
 
 @dataclass(frozen=True)

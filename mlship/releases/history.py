@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mlship.errors import MlshipError
 from mlship.releases.release import Release, Served
 
-EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy"]
+EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy", "begin", "step", "pause", "abort"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,40 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Underway:
+    """A rollout that has begun and is not committed: callers may reach both releases until it ends or is taken back.
+
+    release: the whole new one, so that any machine can go on. before: id of what is live, empty when nothing is. event: what
+    the history will say when it is committed. step: index of the last step that was reached, -1 while the new copies get no
+    callers. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch. paused: why it waits for
+    a person, empty while a command attends to it. measured: release id -> counts as plain data at the beginning of this step.
+    deployment: what else has to be known to go on without mlship.yaml, as plain data. change: how far the sample's
+    predictions differ from those of `before`; None where they cannot be compared. passed: nothing is left but to move all
+    callers and to commit. failed: why it is being taken back; whoever finds it finishes that.
+    """
+
+    release: Release
+    before: str
+    event: Literal["deploy", "rollback"]
+    step: int
+    share: float
+    since: float
+    operating: Mapping[str, Any] = field(default_factory=dict)
+    paused: str = ""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    deployment: Mapping[str, Any] = field(default_factory=dict)
+    change: float | None = None
+    passed: bool = False
+    failed: str = ""
+
+
+@dataclass(frozen=True)
 class History:
     """The records of one project in one environment on one target.
 
     live: id of the release that is committed as serving, or empty. generation: counts commits; compared inside each commit.
     rejected: release id -> reason. operating: the operating part (scale, cost, rollout, labels) as plain data.
+    underway: a rollout that callers may notice already and that is not committed; None when there is none.
     """
 
     project: str
@@ -50,12 +79,14 @@ class History:
     entries: tuple[Entry, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     operating: Mapping[str, Any] = field(default_factory=dict)
+    underway: Underway | None = None
 
     @property
     def next_sequence(self) -> int:
         """Sequences are never given twice, not even to a release that was rejected or pruned."""
         told = [int(entry.release[1:].split("-")[0]) for entry in self.entries if entry.release]
-        return max([release.sequence for release in self.releases] + told, default=0) + 1
+        begun = [self.underway.release.sequence] if self.underway else []
+        return max([*(release.sequence for release in self.releases), *told, *begun], default=0) + 1
 
     @property
     def live_release(self) -> Release | None:
@@ -77,8 +108,13 @@ class History:
         live = self.live_release
         return live is not None and live.served.digest() == served.digest()
 
+    def is_underway(self, served: Served) -> bool:
+        return self.underway is not None and self.underway.release.served.digest() == served.digest()
+
     def rejection(self, served: Served) -> str:
-        """Why this very content was rejected before, or empty."""
+        """Why this very content was rejected before, or empty; what is under way was let in already."""
+        if self.is_underway(served):
+            return ""
         digest = served.digest()
         for release in reversed(self.releases):
             if release.served.digest() == digest and release.id in self.rejected:
@@ -102,6 +138,28 @@ class History:
                     return release
         return None
 
+    def begun(self, underway: Underway, entry: Entry) -> History:
+        """A rollout by steps begins; what is live stays live until it is committed."""
+        return replace(self._with(entry), underway=underway)
+
+    def stepped(self, step: int, share: float, measured: Mapping[str, Any], entry: Entry, *, passed: bool = False) -> History:
+        """So many callers reach the release under way from now on; `passed`: all of them are about to."""
+        begun = replace(self._begun, step=step, share=share, since=entry.when, measured=measured, passed=passed, paused="")
+        return replace(self._with(entry), underway=begun)
+
+    def paused(self, why: str, entry: Entry) -> History:
+        """Callers stay where they are until a person says how it goes on."""
+        return replace(self._with(entry), underway=replace(self._begun, paused=why))
+
+    def failing(self, cause: str, entry: Entry) -> History:
+        """What is under way is being taken back, and will be even when this command is killed meanwhile."""
+        return replace(self._with(entry), underway=replace(self._begun, failed=cause, paused=""))
+
+    def aborted(self, reason: str, entry: Entry, *, rejects: bool = True) -> History:
+        """What was under way is taken back; what was live all the time goes on. rejects: the release was at fault."""
+        ended = self.refused(self._begun.release, entry, reason) if rejects else self._with(entry)
+        return replace(ended, underway=None)
+
     def deployed(self, release: Release, entry: Entry, operating: Mapping[str, Any]) -> History:
         """The release is live; deploying content again that was rejected clears its rejection."""
         digest = release.served.digest()
@@ -112,6 +170,7 @@ class History:
             releases=self._releases_with(release),
             rejected={name: why for name, why in self.rejected.items() if name not in cleared},
             operating=operating,
+            underway=None,
         )
 
     def rolled_back(self, to: Release, entry: Entry, reason: str, operating: Mapping[str, Any]) -> History:
@@ -119,7 +178,8 @@ class History:
         rejected = {name: why for name, why in self.rejected.items() if name != to.id}
         if self.live and self.live != to.id:
             rejected[self.live] = reason
-        return replace(self._with(replace(entry, operating=operating)), live=to.id, rejected=rejected, operating=operating)
+        back = self._with(replace(entry, operating=operating))
+        return replace(back, live=to.id, rejected=rejected, operating=operating, underway=None)
 
     def refused(self, release: Release, entry: Entry, reason: str) -> History:
         """The release failed verification: it is remembered as rejected, and what was live stays live."""
@@ -146,6 +206,12 @@ class History:
         left = tuple(release for release in self.releases if release.id not in gone)
         rejected = {name: why for name, why in self.rejected.items() if name not in gone}
         return replace(self, releases=left, rejected=rejected), dropped
+
+    @property
+    def _begun(self) -> Underway:
+        if self.underway is None:
+            raise ValueError("nothing is under way")
+        return self.underway
 
     def _releases_with(self, release: Release) -> tuple[Release, ...]:
         return (*(known for known in self.releases if known.id != release.id), release)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
-from mlship.releases.history import Entry, History
+from mlship.releases.history import Entry, History, Underway
 from mlship.releases.release import Proof, Release, Served, ServedModel
 
 SCHEMA = 1
@@ -85,9 +85,17 @@ def history_from_json(raw: bytes, where: str) -> History:
             entries=tuple(Entry(**entry) for entry in document["entries"]),
             rejected=document["rejected"],
             operating=document["operating"],
+            underway=underway_from_dict(document.get("underway")),
         )
     except (KeyError, TypeError, AttributeError):
         raise damaged(where) from None
+
+
+def underway_from_dict(document: Mapping[str, Any] | None) -> Underway | None:
+    """None for records from before there were rollouts by steps, and where nothing is under way."""
+    if document is None:
+        return None
+    return Underway(**{**document, "release": release_from_dict(document["release"])})
 
 
 def release_from_dict(document: Mapping[str, Any]) -> Release:

@@ -1,4 +1,7 @@
-"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs."""
+"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs.
+
+Each file in the folder that MLSHIP_SECRETS names becomes a variable of that name for the model's code (secrets.py).
+"""
 
 from __future__ import annotations
 

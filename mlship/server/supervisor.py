@@ -23,6 +23,7 @@ from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.cores import set_threads, usable_cores
 from mlship.server.manifest import Manifest, ManifestError, from_json
+from mlship.server.secrets import take_secrets
 from mlship.server.settings import Settings, SettingsError, settings_from
 from mlship.server.sockets import Sockets, address, sockets_from
 from mlship.server.worker import Post, resident_bytes, run, stuck_after_s
@@ -37,11 +38,12 @@ EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE, EXIT_FORCED = 0, 1, 2, 143
 
 
 def serve(environ: MutableMapping[str, str]) -> int:
-    """Runs the server that the environment describes. Returns the exit status."""
+    """Runs the server that the environment describes, with the secrets of MLSHIP_SECRETS. Returns the exit status."""
     try:
         settings = settings_from(environ)
         manifest = servable(from_json(settings.manifest.read_bytes()))
         sockets = sockets_from(settings, environ)
+        take_secrets(environ)  # when the server's own variables were read: no secret can be one of them
     except (SettingsError, ManifestError) as error:
         log.event("error", "start_failed", message=str(error))
         return EXIT_USAGE

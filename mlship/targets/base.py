@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mlship.errors import Finding
 from mlship.home import Home
@@ -12,6 +13,7 @@ from mlship.releases.history import History
 from mlship.releases.records import Lease
 from mlship.releases.release import Release
 from mlship.runner import Runner
+from mlship.units import Secret
 
 Support = Literal["native", "emulated", "absent"]
 
@@ -38,12 +40,49 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class Strategy:
+    """How a release takes over. name: empty for the target's own default.
+
+    steps: shares of the callers in (0, 1], rising; used by canary only, the last one is 1. bake_s: how long each step is
+    watched (blue-green: how long the old copies stay warm beside the new ones). gates: as in mlship.yaml, `p95_ms < 40`;
+    below min_requests the measured ones are inconclusive, which pauses. approve: `manual` pauses before all callers move.
+    """
+
+    name: Literal["", "recreate", "rolling", "blue-green", "canary"] = ""
+    steps: tuple[float, ...] = ()
+    bake_s: float = 0.0
+    min_requests: int = 200
+    gates: tuple[str, ...] = ()
+    on_fail: Literal["rollback", "pause"] = "rollback"
+    approve: Literal["auto", "manual"] = "auto"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a service proves itself with. chain: PEM, its own certificate first; key: PEM of its private key."""
+
+    chain: str
+    key: Secret
+
+    @property
+    def pem(self) -> Secret:
+        """Both, as a front reads them."""
+        return Secret(self.chain + self.key.reveal())
+
+    @property
+    def name(self) -> str:
+        """sha256 of both: tells certificates apart and gives nothing away."""
+        return hashlib.sha256(self.pem.reveal().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Deployment:
     """What the world should look like: one release, and how it is operated.
 
     environment: empty when the project has none. settings: the target's own section of mlship.yaml, as plain data with its
-    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. image: the image layout's reference,
-    needed only when the target does not hold the image yet.
+    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. replicas: at least and at most how many
+    copies; a target with autoscaling moves between them. secrets: name -> value, where the command read them; certificate: as
+    read, for a service that speaks TLS, `settings["tls"]["certificate"]` is its name; both never printed, never recorded.
     """
 
     project: str
@@ -57,6 +96,10 @@ class Deployment:
     startup_timeout_s: float = 60.0
     request_timeout_s: float = 2.0
     keep: int = 5
+    replicas: tuple[int, int] = (1, 1)
+    strategy: Strategy = Strategy()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: Certificate | None = None
     places: Mapping[str, str] = field(default_factory=dict)
     """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
 
@@ -74,13 +117,48 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Why:
+    """What is known of a copy that is not well, or was not. exit_code: of its last end, None when it never ended.
+
+    probe: what its readiness answered. log: its last lines. restarts: how often it was started again.
+    """
+
+    replica: str
+    release: str
+    state: str
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    restarts: int = 0
+    probe: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What one release's copies have counted since they started; two of them are subtracted to measure a time between.
+
+    requests, errors: answered to callers, errors those with a status of 500 and above or with no answer at all.
+    buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. seconds: of all those
+    latencies together. rps: over the last seconds where the target knows it, else 0.
+    """
+
+    requests: float = 0.0
+    errors: float = 0.0
+    buckets: Mapping[float, float] = field(default_factory=dict)
+    rps: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Observed:
     """What is there. history: the records, None where nothing was ever committed.
 
     serving: id of the release that really answers at the endpoint, as it says itself; empty when nothing answers.
     replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
-    restorable: ids of releases that this target could serve again now.
+    restorable: ids of releases that this target could serve again now. lost: id of every other one -> why not, as the end of
+    a sentence.
     repair: why the live release has to be put in service again although it answers; empty when all is well.
+    weights: release id -> share of the callers in [0, 1], as the target really has it; empty where it cannot tell.
     """
 
     history: History | None
@@ -88,19 +166,22 @@ class Observed:
     serving: str = ""
     replicas: tuple[Replica, ...] = ()
     restorable: frozenset[str] = frozenset()
+    lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     repair: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
-ActionKind = Literal["deliver", "stage", "shift", "restore", "discard", "retire", "operate", "destroy"]
+ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
 
 
 @dataclass(frozen=True)
 class Action:
     """One step that changes the world; every kind can be repeated without harm.
 
-    deliver: the target holds the image. stage: a new copy runs at 0 %, ready to be asked. shift: callers reach the release.
+    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. weigh: `share` of the callers reach
+    the release, the others `before`. shift: all callers reach the release.
     restore: callers reach `before` again after a failed shift (nothing, when `before` is empty) and the failed copy goes.
     discard: running copies of the release go, wherever they stand. retire: releases in `subjects` are no longer restorable and
     their remains go. operate: only the operating part. destroy: everything of the project goes.
@@ -110,6 +191,7 @@ class Action:
     release: str = ""
     before: str = ""
     subjects: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,7 +211,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Request:
-    """A call to the served model. of: `live` goes the way that callers go; `staged` asks the copy at 0 %."""
+    """A call to the served model. of: `live` goes the way that callers go; `staged` asks a copy at 0 %.
+
+    replica: asks this very copy, whatever its share; `of` does not matter then.
+    """
 
     method: Literal["GET", "POST"]
     path: str
@@ -138,6 +223,7 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout_s: float = 10.0
+    replica: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +269,9 @@ class Records(Protocol):
     def acquire(self, holder: str, now: float, ttl_s: float) -> Lease:
         """Takes the lease if it is free, expired or its holder is provably dead. Raises LeaseHeld with holder and expiry."""
 
+    def holder(self, now: float) -> str:
+        """Who has the lease, empty when nobody has, or its holder is provably dead. Changes nothing."""
+
     def renew(self, lease: Lease, now: float) -> Lease:
         """Raises LeaseLost when somebody else took it meanwhile."""
 
@@ -221,10 +310,28 @@ class Target(Protocol):
 
     def ask(self, request: Request) -> Answer: ...
 
+    def measure(self) -> Mapping[str, Measures]:
+        """release id -> what its copies have counted; asked before and after each step of a canary, and by status."""
+
+    def why(self) -> tuple[Why, ...]:
+        """One entry a copy that is here, running or not: what `status --why` shows."""
+
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]: ...
 
     @property
     def records(self) -> Records: ...
+
+
+@dataclass(frozen=True)
+class FrontImage:
+    """The image of the docker target's front, made on this machine. key: the value of its label `mlship.front`.
+
+    make: builds it for a platform (`linux/amd64`: the engine's) unless this machine's layout has it, and gives its content id.
+    Raises MlshipError when it cannot be made.
+    """
+
+    key: str
+    make: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -243,6 +350,15 @@ class Opening:
     who: str
     environ: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    front: FrontImage | None = None
+
+
+@runtime_checkable
+class KeepsSecrets(Protocol):
+    """A target that has a place for secrets: it alone knows which version a value is."""
+
+    def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
+        """name -> version: the one whose value this is, else the next one. Changes nothing."""
 
 
 class Place(Protocol):

@@ -21,6 +21,7 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
@@ -28,6 +29,7 @@ from mlship.targets.base import (
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
@@ -35,8 +37,13 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "env": Feature("native"),
         "labels": Feature("native"),
         "resources": Feature("emulated", "nothing really runs"),
-        "scale.replicas": Feature("absent", "a rehearsal has one copy", "target docker"),
-        "canary": Feature("absent", "a rehearsal has one copy", "target docker"),
+        "scale.replicas": Feature("native", "so many pretended copies"),
+        "scale": Feature("absent", "a rehearsal has no load to follow", "target docker"),
+        "rollout": Feature("native"),
+        "canary": Feature("native"),
+        "blue-green": Feature("native"),
+        "rolling": Feature("native"),
+        "recreate": Feature("native"),
         "spot": Feature("absent", "memory has no market", "target aws"),
     }
 }
@@ -46,28 +53,51 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
 class Copy:
     """A pretended server. broken: what it does wrong: `crash`, `lies` about its release, `answers` otherwise."""
 
+    name: str
     release: Release
-    staged: bool
     broken: str = ""
 
 
 @dataclass
 class Service:
-    """One project in one environment. kept: releases whose image is there."""
+    """One project in one environment. shares: release id -> share of the callers. kept: releases whose image is there."""
 
     documents: list[bytes] = field(default_factory=list)
-    copies: dict[str, Copy] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
     kept: dict[str, Release] = field(default_factory=dict)
     lease: Lease | None = None
-    live: str = ""
+
+    @property
+    def serving(self) -> str:
+        """The release that most callers reach; empty when no copy of it runs."""
+        most = max(self.shares, key=lambda release: self.shares[release], default="")
+        return most if self.of(most) else ""
+
+    def of(self, release: str) -> list[Copy]:
+        return [copy for copy in self.copies if copy.release.id == release]
+
+    def run(self, release: Release, count: int) -> None:
+        """As many copies of the release as wanted; those that are there stay."""
+        names = [f"copy-{release.id}-{number}" for number in range(1, count + 1)]
+        there = {copy.name for copy in self.copies}
+        self.copies += [Copy(name, release) for name in names if name not in there]
+
+    def end(self, release: str) -> None:
+        self.copies = [copy for copy in self.copies if copy.release.id != release]
+        self.shares.pop(release, None)
 
 
 @dataclass
 class World:
-    """All services. faults: action kind -> how it fails: `refuses`, `crash`, `lies`, `answers`. done: actions, in order."""
+    """All services. done: actions, in order. measures: release id -> what its copies are said to have counted.
+
+    faults: action kind -> how it fails: `refuses`, `crash`, `lies`, `answers`; `stage.2` is for the second copy only.
+    """
 
     services: dict[tuple[str, str], Service] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    measures: dict[str, Measures] = field(default_factory=dict)
     done: list[Action] = field(default_factory=list)
 
 
@@ -81,7 +111,7 @@ def open_target(opening: Opening) -> FakeTarget:
 def services(opening: Opening) -> tuple[ServiceRow, ...]:
     rows = []
     for (project, environment), service in sorted(WORLD.services.items()):
-        rows.append(ServiceRow(project, environment, "fake", service.live, "memory:", bool(service.live)))
+        rows.append(ServiceRow(project, environment, "fake", service.serving, "memory:", bool(service.serving)))
     return tuple(rows)
 
 
@@ -121,6 +151,10 @@ class FakeRecords:
         self._service.lease = taken
         self._token = taken.token
         return taken
+
+    def holder(self, now: float) -> str:
+        lease = self._service.lease
+        return lease.holder if lease is not None and lease.expires > now else ""
 
     def renew(self, lease: Lease, now: float) -> Lease:
         present = self._service.lease
@@ -165,23 +199,33 @@ class FakeTarget:
         return {"apply/service.json": document, "eject/service.json": document}
 
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
-        return (Resource("copy", deployment.project, billed="free"),)
+        return (Resource("copy", deployment.project, deployment.replicas[0], billed="free"),)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         return ()
 
     def observe(self) -> Observed:
         history = self._records.read()
-        service = self._world.services.get(self._key, Service())
+        service = self._seen
         replicas = tuple(
-            Replica(f"copy-{name}", name, copy.broken != "crash", staged=copy.staged)
-            for name, copy in sorted(service.copies.items())
+            Replica(copy.name, copy.release.id, copy.broken != "crash", staged=not service.shares.get(copy.release.id))
+            for copy in sorted(service.copies, key=lambda copy: copy.name)
         )
-        serving = service.live if self._live_copy() else ""
-        seen = [history.generation if history else 0, serving, [asdict(replica) for replica in replicas], sorted(service.kept)]
-        fingerprint = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+        serving = service.serving
+        seen = [
+            history.generation if history else 0,
+            service.shares,
+            [asdict(replica) for replica in replicas],
+            sorted(service.kept),
+        ]
         return Observed(
-            history, "memory:" if serving else "", serving, replicas, frozenset(service.kept), fingerprint=fingerprint
+            history,
+            "memory:" if serving else "",
+            serving,
+            replicas,
+            frozenset(service.kept),
+            fingerprint=hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest(),
+            weights=dict(service.shares),
         )
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
@@ -195,7 +239,7 @@ class FakeTarget:
         return getattr(self, f"_{action.kind}")(action, deployment)  # type: ignore[no-any-return]
 
     def ask(self, request: Request) -> Answer:
-        copy = self._staged_copy() if request.of == "staged" else self._live_copy()
+        copy = self._asked(request)
         if copy is None or copy.broken == "crash":
             return Answer(0, b"connection refused")
         said = "r0-000000" if copy.broken == "lies" else copy.release.id
@@ -208,52 +252,71 @@ class FakeTarget:
             return Answer(200, json.dumps({} if copy.broken == "answers" else answers).encode(), headers)
         return Answer(200, b"{}", headers)
 
+    def measure(self) -> Mapping[str, Measures]:
+        running = {copy.release.id for copy in self._seen.copies}
+        return {release: self._world.measures.get(release, Measures()) for release in sorted(running)}
+
+    def why(self) -> tuple[Why, ...]:
+        return tuple(_why(copy) for copy in self._seen.copies)
+
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        for name in sorted(self._service.copies):
-            if release in ("", name):
-                yield LogLine(f"copy-{name}", name, "ready")
+        for copy in self._seen.copies:
+            if release in ("", copy.release.id):
+                yield LogLine(copy.name, copy.release.id, "ready")
 
-    def _live_copy(self) -> Copy | None:
-        service = self._world.services.get(self._key, Service())
-        return service.copies.get(service.live)
+    @property
+    def _seen(self) -> Service:
+        """The service as it is; looking at it does not make one."""
+        return self._world.services.get(self._key, Service())
 
-    def _staged_copy(self) -> Copy | None:
-        service = self._world.services.get(self._key, Service())
-        staged = [copy for copy in service.copies.values() if copy.staged]
-        return staged[-1] if staged else self._live_copy()
+    def _asked(self, request: Request) -> Copy | None:
+        service = self._seen
+        if request.replica:
+            return next((copy for copy in service.copies if copy.name == request.replica), None)
+        live = next(iter(service.of(service.serving)), None)
+        staged = [copy for copy in service.copies if not service.shares.get(copy.release.id)]
+        return staged[-1] if request.of == "staged" and staged else live
 
     def _deliver(self, action: Action, deployment: Deployment) -> Outcome:
         self._service.kept[action.release] = deployment.release
         return Outcome()
 
     def _stage(self, action: Action, deployment: Deployment) -> Outcome:
-        fault = self._world.faults.get("stage", "")
-        if action.release not in self._service.copies:
-            self._service.copies[action.release] = Copy(deployment.release, True, fault)
+        service, fault = self._service, self._world.faults.get("stage", "")
+        if deployment.strategy.name == "recreate" and action.before != action.release:
+            service.end(action.before)
+        there = {copy.name for copy in service.of(action.release)}
+        service.run(deployment.release, deployment.replicas[0])
+        for number, copy in enumerate(service.of(action.release), 1):
+            if copy.name not in there:
+                copy.broken = fault or self._world.faults.get(f"stage.{number}", "")
         if fault == "crash":
             return Outcome(False, "the copy ended with exit code 1", ("loading model", "killed"))
         return Outcome()
 
+    def _weigh(self, action: Action, deployment: Deployment) -> Outcome:
+        self._service.shares = {action.before: 1 - action.share, action.release: action.share}
+        return Outcome()
+
     def _shift(self, action: Action, deployment: Deployment) -> Outcome:
         service = self._service
-        copy = service.copies[action.release]
-        copy.staged = False
-        copy.broken = copy.broken or self._world.faults.get("shift", "")
-        service.live = action.release
+        service.shares = {action.release: 1.0}
+        for copy in service.of(action.release):
+            copy.broken = copy.broken or self._world.faults.get("shift", "")
         if action.before != action.release:
-            service.copies.pop(action.before, None)
+            service.end(action.before)
         return Outcome()
 
     def _restore(self, action: Action, deployment: Deployment) -> Outcome:
         service = self._service
-        service.copies.pop(action.release, None)
-        service.live = action.before
+        service.end(action.release)
         if action.before:
-            service.copies[action.before] = Copy(service.kept[action.before], False)
+            service.run(service.kept[action.before], deployment.replicas[0])
+            service.shares = {action.before: 1.0}
         return Outcome()
 
     def _discard(self, action: Action, deployment: Deployment) -> Outcome:
-        self._service.copies.pop(action.release, None)
+        self._service.end(action.release)
         history = self._records.read()
         if not history or all(release.id != action.release for release in history.releases):
             self._service.kept.pop(action.release, None)
@@ -265,8 +328,17 @@ class FakeTarget:
         return Outcome()
 
     def _operate(self, action: Action, deployment: Deployment) -> Outcome:
+        self._service.run(deployment.release, deployment.replicas[0])
         return Outcome()
 
     def _destroy(self, action: Action, deployment: Deployment | None) -> Outcome:
         self._world.services.pop(self._key, None)
         return Outcome()
+
+
+def _why(copy: Copy) -> Why:
+    if copy.broken == "crash":
+        return Why(
+            copy.name, copy.release.id, "ended", exit_code=1, probe="connection refused", log=("loading model", "killed")
+        )
+    return Why(copy.name, copy.release.id, "running", probe="200", log=("ready",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mlship.errors import MlshipError
 from mlship.progress import Progress
@@ -12,6 +12,7 @@ from mlship.releases.records import Lease, LeaseHeld, LeaseLost
 from mlship.targets.base import Records
 
 TTL_S = 30.0  # a killed client on another machine blocks a project no longer than this
+POLL_S = 0.5
 
 
 class HeldLease:
@@ -78,5 +79,9 @@ def _acquire(
     except LeaseHeld as other:
         wait_s = min(max(other.seconds_left, 0.0), TTL_S) + 0.5
         progress.step("lease", f"{other.holder} has it; it ends in {wait_s:.0f} s unless it is renewed")
-        sleep(wait_s)
-        return records.acquire(who, clock(), TTL_S)
+    # Asked often: an autoscaler gives its lease back after a moment.
+    for _ in range(int(wait_s / POLL_S)):
+        sleep(POLL_S)
+        with suppress(LeaseHeld):
+            return records.acquire(who, clock(), TTL_S)
+    return records.acquire(who, clock(), TTL_S)

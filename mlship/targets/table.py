@@ -15,7 +15,7 @@ MODULES = {
     "fake": "mlship.targets.fake",
 }
 # The service that a target runs when none is named.
-SERVICES = {"local": "process", "docker": "container", "fake": "memory"}
+SERVICES = {"local": "process", "docker": "haproxy", "fake": "memory"}
 
 
 def open_target(name: str, opening: Opening) -> Target:

@@ -33,20 +33,22 @@ class Verification:
         return f"release id + {self.predictions} prediction{'s' if self.predictions > 1 else ''} ok"
 
 
-def verify(ask: Ask, release: Release, of: Literal["live", "staged"], timeout_s: float = 10.0) -> Verification:
-    """Asks the copy that `of` names which release it is, whether it is ready, and the sample of each model."""
-    said = ask(Request("GET", "/mlship/release", of=of, timeout_s=timeout_s))
+def verify(
+    ask: Ask, release: Release, of: Literal["live", "staged"], timeout_s: float = 10.0, replica: str = ""
+) -> Verification:
+    """Asks the copy that `of` or `replica` names which release it is, whether it is ready, and the sample of each model."""
+    said = ask(Request("GET", "/mlship/release", of=of, replica=replica, timeout_s=timeout_s))
     wrong = _wrong_release(said, release.id)
     if wrong:
         return Verification(False, said_release(said), cause=wrong, evidence=_shown(said))
-    ready = ask(Request("GET", "/readyz", of=of, timeout_s=timeout_s))
+    ready = ask(Request("GET", "/readyz", of=of, replica=replica, timeout_s=timeout_s))
     if ready.status != 200:
         return Verification(False, release.id, cause=f"GET /readyz answers {_status(ready)}", evidence=_shown(ready))
     rows = 0
     for model, proof in sorted(release.proofs.items()):
         if not proof.instances:
             continue
-        answer = ask(_sample_request(proof, of, timeout_s))
+        answer = ask(sample_request(proof, of, timeout_s, replica))
         wrong = difference(answer, proof)
         if wrong:
             return Verification(False, release.id, rows, f"model {model} answers otherwise: {wrong}", _shown(answer))
@@ -55,6 +57,12 @@ def verify(ask: Ask, release: Release, of: Literal["live", "staged"], timeout_s:
             return Verification(False, served_by, rows, f"the prediction came from {served_by}, not from {release.id}")
         rows += len(proof.instances)
     return Verification(True, release.id, rows)
+
+
+def sample_request(proof: Proof, of: Literal["live", "staged"], timeout_s: float = 10.0, replica: str = "") -> Request:
+    """The build's sample, asked of one copy."""
+    body = json.dumps({"instances": list(proof.instances)}, ensure_ascii=False).encode()
+    return Request("POST", "/predict", body, of, timeout_s=timeout_s, replica=replica)
 
 
 def said_release(answer: Answer) -> str:
@@ -97,11 +105,6 @@ def _wrong_release(answer: Answer, wanted: str) -> str:
     if said != wanted:
         return f"the server says it is {said or 'no release'}, not {wanted}"
     return ""
-
-
-def _sample_request(proof: Proof, of: Literal["live", "staged"], timeout_s: float) -> Request:
-    body = json.dumps({"instances": list(proof.instances)}, ensure_ascii=False).encode()
-    return Request("POST", "/predict", body, of, timeout_s=timeout_s)
 
 
 def _differs(got: Any, expected: Any, rtol: float, atol: float, at: str) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from mlship.cli import payloads
+from mlship.cli.failures import error_text
 from mlship.cli.views.build import build_text
 from mlship.cli.views.check import check_text
-from mlship.cli.views.deploy import deploy_text, plan_text, rollback_plan_text, rollback_text
+from mlship.cli.views.deploy import abort_text, deploy_text, plan_text, rollback_plan_text, rollback_text
 from mlship.cli.views.doctor import doctor_text
 from mlship.cli.views.history import history_text
 from mlship.cli.views.init import init_text
 from mlship.cli.views.status import list_text, status_text
-from mlship.cli.views.text import age, columns, curl
-from mlship.errors import Finding
+from mlship.cli.views.text import age, columns, curl, day_and_time, time_of_day
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.flows.results import (
+    Aborted,
     Built,
     Checked,
     Deployed,
@@ -27,10 +30,12 @@ from mlship.flows.results import (
     PlanView,
     ReleaseView,
     Status,
+    Traffic,
+    UnderwayView,
     Verified,
 )
 from mlship.releases.history import Entry
-from mlship.targets.base import Action, Observed, Replica, ServiceRow
+from mlship.targets.base import Action, Observed, Replica, ServiceRow, Why
 
 NOW = 1_800_000_000.0
 MODEL = ModelReport(
@@ -198,6 +203,99 @@ def test_status_says_what_serves_since_when():
         "    churn-1  r12-7f3a9c  ready    2 h ago\n"
         "Next: mlship verify churn --target docker --env prod"
     )
+
+
+CANARY = replace(
+    STATUS,
+    generation=31,
+    since=NOW - 7200,
+    observed=Observed(
+        history=None,
+        replicas=(
+            Replica("churn-r12-7f3a9c-1", "r12-7f3a9c", True, NOW - 7200),
+            Replica("churn-r13-0a1b2c-1", "r13-0a1b2c", False, NOW - 60, detail="restarting"),
+        ),
+        weights={"r12-7f3a9c": 0.95, "r13-0a1b2c": 0.05},
+    ),
+    traffic=(
+        Traffic("r12-7f3a9c", 40_812, 2, 41.0, 8.1, 22.0, 31.5),
+        Traffic("r13-0a1b2c", 0, 0, 0.0, None, None, None),
+    ),
+    underway=UnderwayView("r13-0a1b2c", "r12-7f3a9c", "deploy", "canary", 0, 0.05, NOW - 600),
+    why=(
+        Why("churn-r13-0a1b2c-1", "r13-0a1b2c", "restarting", 137, True, 3, "connection refused", ("loading model", "killed")),
+    ),
+)
+
+
+def test_status_of_a_canary_says_who_gets_how_much_and_how_to_go_on():
+    assert status_text(CANARY, NOW).splitlines()[3:] == [
+        f"  since     {day_and_time(NOW - 7200)} (2 h ago)  generation 31",
+        "  replicas  1/2 ready",
+        "    churn-r12-7f3a9c-1  r12-7f3a9c  ready        2 h ago",
+        "    churn-r13-0a1b2c-1  r13-0a1b2c  not ready    1 min ago  restarting",
+        "  traffic   r12-7f3a9c  95 %  41 rps  p50 8.1 ms p95 22 ms  errors 2/40812 (0.0049 %)",
+        "  traffic   r13-0a1b2c  5 %   0 rps   no requests yet       errors 0/0",
+        f"  rollout   canary r13-0a1b2c at 5 %, unattended since {time_of_day(NOW - 600)} (10 min ago): "
+        "its command ended; callers stay where they are",
+        "  why  churn-r13-0a1b2c-1  r13-0a1b2c  restarting",
+        "       ended  exit 137, out of memory, started again 3 times",
+        "       probe  GET /readyz -> connection refused",
+        "       log    loading model",
+        "              killed",
+        "Next: mlship promote churn --target docker --env prod   # goes on",
+        "  or  mlship abort churn --target docker --env prod   # takes it back",
+    ]
+
+
+def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
+    assert CANARY.underway
+    paused = replace(CANARY, underway=replace(CANARY.underway, paused="0 of the 200 requests"))
+    assert f"paused since {time_of_day(NOW - 600)} (10 min ago): 0 of the 200 requests" in status_text(paused, NOW)
+    attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
+    assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
+    assert "promote" not in attended
+
+
+def test_status_for_machines_has_shares_in_percent():
+    told = payloads.status(CANARY)
+    assert told["weights"] == {"r12-7f3a9c": 95.0, "r13-0a1b2c": 5.0}
+    assert told["traffic"]["r12-7f3a9c"]["p95_ms"] == 22.0
+    assert (told["underway"]["percent"], told["generation"]) == (5.0, 31)
+    assert told["why"][0]["exit_code"] == 137
+    assert payloads.status(STATUS)["weights"] == {"r12-7f3a9c": 100.0}
+
+
+def test_a_pause_is_no_error_and_says_what_is_next():
+    paused = MlshipError(
+        "r13 is paused at 5 % of the callers",
+        fix="mlship promote churn goes on",
+        exit=Exit.PAUSED,
+        details=("p95 of 3 requests",),
+    )
+    assert error_text(paused) == (
+        "PAUSED  r13 is paused at 5 % of the callers\n  p95 of 3 requests\n  next    mlship promote churn goes on\nexit 12"
+    )
+
+
+def test_what_was_aborted_is_said_with_its_reason():
+    taken = Aborted("churn", "prod", "docker", NEW, OLD, "http://127.0.0.1:8080", "too many false alarms", 14, 2.13)
+    assert abort_text(taken) == (
+        "Taken back: r12-7f3a9c in 2.1 s.  r11-12bd90 serves all callers.  http://127.0.0.1:8080\n"
+        "  r12-7f3a9c is marked rejected (too many false alarms): deploying it again needs --again.\n"
+        "Next: mlship history churn --target docker --env prod"
+    )
+    assert "nothing serves, as before." in abort_text(replace(taken, live=None))
+    assert payloads.aborted(taken)["aborted"]["id"] == "r12-7f3a9c"
+
+
+def test_the_plan_says_how_the_release_takes_over_and_where():
+    plan = replace(PLAN, takeover=("2 replicas of 2GiB", "rolling: all callers move at once"), host="ssh://deploy@a")
+    assert plan_text(plan).splitlines()[:3] == [
+        "Plan  churn/prod -> docker haproxy ssh://deploy@a          live r11-12bd90 -> new r12-7f3a9c",
+        "  2 replicas of 2GiB",
+        "  rolling: all callers move at once",
+    ]
 
 
 def test_status_warns_when_records_and_server_disagree():

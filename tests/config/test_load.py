@@ -40,7 +40,7 @@ def flat(value: Any, key: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
 def test_a_good_file_means_what_it_says(file: Path) -> None:
     project = load_project(file, asked_environment(file))
-    said = {name: getattr(project, name) for name in (*SECTIONS, "name", "environment", "target", "labels", "env")}
+    said = {name: getattr(project, name) for name in (*SECTIONS, "name", "environment", "target", "labels", "env", "secrets")}
     said["models"] = dict(project.models)
     expected = json.loads(file.with_suffix(".json").read_text())
     found = flat(said)

@@ -77,6 +77,7 @@ class Double(TransformerMixin, BaseEstimator):
 """
 
 
+@pytest.mark.world  # seconds of work
 def test_the_target_is_left_out_where_the_model_does_not_know_its_columns(context: Context, trained: Path) -> None:
     (context.cwd / "rows.csv").write_text("width,kind,bought\n1.5,a,yes\n2.5,b,no\n3.5,a,no\n")
     made = init.init(context, trained, data=context.cwd / "rows.csv", python=sys.executable)

@@ -150,7 +150,7 @@ def test_the_same_inputs_give_the_same_image_in_another_home(tmp_path):
     assert workplace.layout.find("churn") == images[1]
 
 
-def test_the_server_is_one_blob_for_all_projects_and_holds_only_its_closed_parts(workplace, tmp_path):
+def test_the_server_is_one_blob_for_all_projects_and_holds_only_its_closed_part(workplace, tmp_path):
     layer = server_layer(workplace, wheels(tmp_path / "w"), inputs="1")
     found = names(workplace, layer)
     assert "opt/mlship/lib/mlship/__init__.py" in found
@@ -158,7 +158,7 @@ def test_the_server_is_one_blob_for_all_projects_and_holds_only_its_closed_parts
     assert "opt/mlship/lib/numpy/__init__.py" in found
     assert not [name for name in found if "__pycache__" in name]
     parts = {name.split("/")[4] for name in found if name.startswith("opt/mlship/lib/mlship/")}
-    assert parts == {"__init__.py", "server", "keeper"}
+    assert parts == {"__init__.py", "server"}
     assert server_layer(workplace, wheels(tmp_path / "w2"), inputs="1") == layer
 
 

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from mlship.keeper import wire
-from mlship.keeper.__main__ import answer, serve
+from mlship.keeper.__main__ import answer, operations, serve
 from mlship.keeper.probe import probe
-from mlship.keeper.records import Records
 
 KEEPER = Path(__file__).parents[2] / "mlship" / "keeper"
 HISTORY = json.dumps({"schema": 1, "generation": 1})
@@ -60,38 +59,46 @@ def test_what_is_no_message_is_refused(raw: bytes, why: str) -> None:
 def test_it_serves_until_its_caller_goes(tmp_path: Path) -> None:
     source = io.BytesIO(wire.pack({"op": "commit", "history": HISTORY, "expected": 0}) + wire.pack({"op": "read"}))
     sink = io.BytesIO()
-    serve(source, sink, Records(tmp_path), lambda: True)
+    serve(source, sink, tmp_path, lambda: True)
     sink.seek(0)
     assert wire.read(sink) == {"ok": True, "generation": 1}
     assert wire.read(sink) == {"ok": True, "history": HISTORY}
 
 
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    source, sink = io.BytesIO(wire.pack({"op": "read"}) + b"0\n" + wire.pack({"op": "read"})), io.BytesIO()
+    serve(source, sink, tmp_path, lambda: True)
+    sink.seek(0)
+    assert wire.read(sink)["ok"]
+    assert not sink.read()
+
+
 def test_it_ends_when_nothing_comes_for_too_long(tmp_path: Path) -> None:
     sink = io.BytesIO()
-    serve(io.BytesIO(wire.pack({"op": "read"})), sink, Records(tmp_path), lambda: False)
+    serve(io.BytesIO(wire.pack({"op": "read"})), sink, tmp_path, lambda: False)
     assert sink.getvalue() == b""
 
 
 def test_a_request_of_another_version_is_refused(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    known = operations(tmp_path)
     for request in ({"op": "explode"}, {"op": "read", "more": 1}, {"op": "acquire"}, [], "read", None):
-        said = answer(request, records)
+        said = answer(request, known)
         assert (said["ok"], said["code"]) == (False, "unknown")
 
 
 def test_refusals_and_damage_are_answers(tmp_path: Path) -> None:
-    records = Records(tmp_path)
-    answer({"op": "acquire", "token": "a", "holder": "anna", "ttl_s": 30}, records)
-    held = answer({"op": "acquire", "token": "b", "holder": "ben", "ttl_s": 30}, records)
+    known = operations(tmp_path)
+    answer({"op": "acquire", "token": "a", "holder": "anna", "ttl_s": 30}, known)
+    held = answer({"op": "acquire", "token": "b", "holder": "ben", "ttl_s": 30}, known)
     assert (held["code"], held["holder"]) == ("lease-held", "anna")
     (tmp_path / "history.json").write_text("")
-    assert answer({"op": "read"}, records) == {"ok": False, "code": "damaged", "message": "history.json has 0 bytes"}
+    assert answer({"op": "read"}, known) == {"ok": False, "code": "damaged", "message": "history.json has 0 bytes"}
     (tmp_path / "lease.json").write_text('{"schema": 7}')
-    assert answer({"op": "renew", "token": "a"}, records)["code"] == "newer"
+    assert answer({"op": "renew", "token": "a"}, known)["code"] == "newer"
 
 
 def test_a_full_or_vanished_disk_is_an_answer(tmp_path: Path) -> None:
-    said = answer({"op": "commit", "history": HISTORY, "expected": 0}, Records(tmp_path / "gone"))
+    said = answer({"op": "commit", "history": HISTORY, "expected": 0}, operations(tmp_path / "gone"))
     assert said["code"] in ("storage", "damaged")
 
 
@@ -114,7 +121,8 @@ def test_the_program_runs_alone_with_the_standard_library_only(tmp_path: Path) -
 
 def test_the_program_says_how_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-m", "mlship.keeper", "dance"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "usage: python -m mlship.keeper serve FOLDER | probe\n")
+    usage = "usage: python -m mlship.keeper serve FOLDER | front FOLDER | scale FOLDER | probe [REQUEST]\n"
+    assert (done.returncode, done.stderr) == (2, usage)
 
 
 def test_it_imports_nothing_but_the_standard_library_and_itself() -> None:
@@ -177,3 +185,14 @@ def test_the_probe_says_why_nothing_answered(port: int) -> None:
         closed.bind(("127.0.0.1", 0))
         said = probe({"method": "GET", "path": "/", "port": closed.getsockname()[1], "timeout_s": 1})
     assert said == {"status": 0, "headers": {}, "body": "", "error": "connection refused"}
+
+
+def test_it_asks_a_server_at_an_address(port: int, tmp_path: Path) -> None:
+    known = operations(tmp_path)
+    request = {"op": "ask", "address": "127.0.0.1", "port": port, "method": "GET", "path": "/readyz", "timeout_s": 2}
+    said = answer(request, known)
+    assert (said["ok"], said["status"], said["headers"]["x-mlship-release"]) == (True, 200, "r1-abcdef")
+    for address in ("localhost", "127.1", "::1", "127.0.0.1@elsewhere", ""):
+        said = answer({**request, "address": address}, known)
+        assert (said["code"], said["message"]) == ("invalid", f"{address!r} is no IPv4 address")
+    assert answer({"op": "ask", "address": "127.0.0.1"}, known)["code"] == "unknown"

@@ -40,6 +40,14 @@ def test_before_the_first_commit_there_is_no_history(records: Records) -> None:
     assert records.read() == {"history": None}
 
 
+def test_who_has_the_lease_can_be_seen_without_taking_it(records: Records, clock: Clock) -> None:
+    assert records.holder() == {"holder": "", "origin": None}
+    records.acquire("t1", "anna@laptop pid 1", 60.0, {"pid": 1})
+    assert records.holder() == {"holder": "anna@laptop pid 1", "origin": {"pid": 1}}
+    clock.now += 61
+    assert records.holder()["holder"] == ""
+
+
 def test_a_commit_is_read_back_as_it_was_given(records: Records) -> None:
     assert records.commit(history(1), expected=0) == {"generation": 1}
     assert records.read() == {"history": history(1)}
@@ -125,6 +133,20 @@ def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(records: Records, 
     records.acquire("b", "ben", 30)
     records.release("a")
     assert records.renew("b") == {"seconds_left": 30}
+
+
+def test_a_holder_that_was_asleep_changes_nothing_after_somebody_had_the_lease(records: Records, clock: Clock) -> None:
+    """Its own time is over without harm as long as nobody came; nor does it help that the other one has gone again."""
+    records.acquire("a", "anna", 30)
+    clock.now += 31
+    with records.alone("a"):
+        pass
+    records.acquire("b", "ben", 30)
+    records.release("b")
+    with pytest.raises(Refused, match="somebody else had the lease meanwhile"), records.alone("a"):
+        pass
+    with records.alone(""):
+        pass
 
 
 def test_the_lease_of_a_dead_holder_can_be_taken_over_by_its_id(records: Records) -> None:

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from mlship.keeper import state
-from mlship.keeper.state import Damaged, Newer
+from mlship.keeper.state import Busy, Damaged, Newer, locked
+
+
+def test_a_lock_that_a_frozen_program_holds_is_told_and_not_waited_for_without_end(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(Busy, match="has held the lock of the records for 0 s"),
+        locked(tmp_path, timeout_s=0.0),
+    ):
+        pass
+    with locked(tmp_path):
+        pass
 
 
 def test_a_document_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.releases.history import Entry, History
+from mlship.releases.history import Entry, EntryAction, History, Underway
 from mlship.releases.records import history_from_json, history_to_json
 from mlship.releases.release import Proof, Release, Served, ServedModel, release_id
 
 GOLDEN = Path(__file__).parent / "records-v1.json"
+GOLDEN_UNDERWAY = Path(__file__).parent / "records-v1-underway.json"
 
 
 def release(sequence: int, content: str = "") -> Release:
@@ -138,3 +139,77 @@ def raise_as_text(raw: bytes) -> None:
 def test_damaged_records_are_never_guessed(raw: bytes) -> None:
     with pytest.raises(MlshipError, match="records"):
         history_from_json(raw, "history.json")
+
+
+def underway(history: History, new: Release) -> History:
+    begun = Underway(new, history.live, "deploy", -1, 0.0, 1_760_000_100.0)
+    return history.begun(begun, entry(history, new, "begin"))
+
+
+def entry(history: History, new: Release, action: EntryAction) -> Entry:
+    return Entry(history.generation + 1, new.id, action, "anna@test", 1_760_000_200.0)
+
+
+def test_what_is_under_way_is_not_live_yet_and_its_sequence_is_taken() -> None:
+    history = underway(with_releases(2), release(3))
+    assert history.live == release(2).id
+    assert history.next_sequence == 4
+    assert history.is_underway(release(9, content=release(3).served.content).served)
+
+
+def test_a_step_says_when_it_began_and_ends_a_pause() -> None:
+    history = underway(with_releases(1), release(2))
+    history = history.stepped(0, 0.05, {release(2).id: {"requests": 3}}, entry(history, release(2), "step"))
+    history = history.paused("too few requests", entry(history, release(2), "pause"))
+    assert history.underway is not None and history.underway.paused == "too few requests"
+    history = history.stepped(1, 0.25, {}, entry(history, release(2), "step"))
+    assert history.underway is not None
+    assert (history.underway.step, history.underway.share, history.underway.since) == (1, 0.25, 1_760_000_200.0)
+    assert history.underway.paused == ""
+
+
+def test_what_is_taken_back_is_rejected_and_what_was_live_stays() -> None:
+    history = underway(with_releases(1), release(2))
+    history = history.failing("p95 too high", entry(history, release(2), "pause"))
+    history = history.aborted("p95 too high", entry(history, release(2), "abort"))
+    assert history.underway is None
+    assert history.live == release(1).id
+    assert history.rejection(release(2).served) == f"{release(2).id}: p95 too high"
+    assert [entry.generation for entry in history.entries] == [1, 2, 3, 4]
+
+
+def test_a_commit_ends_what_was_under_way() -> None:
+    assert deployed(underway(with_releases(1), release(2)), release(2)).underway is None
+
+
+def test_rejected_content_that_was_let_in_again_is_not_refused_on_its_way() -> None:
+    rejected = rolled_back(with_releases(2))
+    again = release(3, content=release(2).served.content)
+    assert rejected.rejection(again.served)
+    assert underway(rejected, again).rejection(again.served) == ""
+
+
+def test_nothing_steps_where_nothing_began() -> None:
+    history = with_releases(1)
+    with pytest.raises(ValueError, match="nothing is under way"):
+        history.paused("why", entry(history, release(1), "pause"))
+
+
+def test_what_is_under_way_survives_the_trip_through_json() -> None:
+    history = underway(with_releases(1), release(2))
+    history = history.stepped(0, 0.05, {"r1": {"requests": 1.0}}, entry(history, release(2), "step"))
+    assert history_from_json(history_to_json(history, "0.1.0"), "here") == history
+
+
+def half_way() -> History:
+    history = with_releases(1)
+    begun = Underway(
+        release(2), history.live, "deploy", -1, 0.0, 1_760_000_100.0, {"labels": {}}, deployment={"keep": 5}, change=0.04
+    )
+    history = history.begun(begun, entry(history, release(2), "begin"))
+    history = history.stepped(0, 0.05, {release(2).id: {"requests": 0.0}}, entry(history, release(2), "step"))
+    return history.paused("30 of the 200 requests that it takes to judge", entry(history, release(2), "pause"))
+
+
+def test_records_of_a_rollout_that_was_left_half_way_are_read_for_ever() -> None:
+    assert history_from_json(GOLDEN_UNDERWAY.read_bytes(), "here") == half_way()

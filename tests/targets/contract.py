@@ -15,9 +15,10 @@ from mlship.errors import Exit, MlshipError
 from mlship.progress import Silent
 from mlship.releases.history import History
 from mlship.releases.records import Lease, LeaseHeld, LeaseLost
-from mlship.targets.base import Action, Deployment, Outcome, Records, Request, Target
+from mlship.targets.base import Action, Deployment, Outcome, Records, Request, Strategy, Target
 from mlship.targets.plan import DeployPlan, plan
-from mlship.targets.rollout import Facts, RolledOut, World, roll_out
+from mlship.targets.rollout import Facts, Paused, RolledOut, World, abort, promote, roll_out
+from mlship.targets.table import SERVICES
 from mlship.targets.verify import said_release, verify
 
 
@@ -38,6 +39,7 @@ class Harness(Protocol):
 
 
 FACTS = Facts(by="anna@test pid 1")
+CANARY = Strategy("canary", steps=(0.25, 0.5, 1.0), approve="manual")
 PAUSED_TTL_S = 0.05
 ticks = itertools.count()
 
@@ -70,6 +72,31 @@ def roll_back(harness: Harness, to: str = "") -> RolledOut:
 
 def carry_out(target: Target, decided: DeployPlan) -> RolledOut:
     return roll_out(target, decided, FACTS, World(time.time, time.sleep, Silent()))
+
+
+def go_on(harness: Harness, *, full: bool = False) -> RolledOut:
+    return promote(harness.open(), FACTS, World(time.time, time.sleep, Silent()), full=full)
+
+
+def give_up(harness: Harness, reason: str = "not wanted") -> RolledOut:
+    return abort(harness.open(), FACTS, World(time.time, time.sleep, Silent()), reason)
+
+
+def paused_canary(harness: Harness, version: int = 2, strategy: Strategy = CANARY) -> str:
+    """A canary that waits for a person; gives its id."""
+    with pytest.raises(Paused):
+        deploy(harness, version, strategy=strategy)
+    history = harness.open().observe().history
+    assert history is not None and history.underway is not None
+    return history.underway.release.id
+
+
+def shares_callers(harness: Harness) -> bool:
+    """Whether the target can give a release a part of its callers; one that cannot has to say why."""
+    target = harness.open()
+    feature = target.features[SERVICES[target.name]]["canary"]
+    assert feature.support == "native" or feature.reason
+    return feature.support == "native"
 
 
 def live_id(harness: Harness) -> str:
@@ -292,6 +319,90 @@ def test_old_releases_beyond_keep_are_let_go(harness: Harness) -> None:
     assert observed.history is not None
     assert [release.id for release in observed.history.releases] == ids[1:]
     assert ids[0] not in observed.restorable
+
+
+def test_a_canary_shares_the_callers_and_is_not_live_until_it_is_promoted(harness: Harness) -> None:
+    if not shares_callers(harness):
+        return
+    first = deploy(harness, 1).history.live
+    second = paused_canary(harness)
+    observed = harness.open().observe()
+    assert observed.history is not None and observed.history.live == first
+    assert observed.history.underway is not None and observed.history.underway.share == 0.5
+    assert dict(observed.weights) == pytest.approx({first: 0.5, second: 0.5})
+    assert {replica.release for replica in observed.replicas if replica.ready and not replica.staged} == {first, second}
+    done = go_on(harness)
+    assert done.history.live == second == live_id(harness)
+    assert done.history.underway is None
+    observed = harness.open().observe()
+    assert {replica.release for replica in observed.replicas} == {second}
+    assert {first, second} <= observed.restorable
+
+
+def test_an_aborted_canary_leaves_what_was_live_and_a_reason(harness: Harness) -> None:
+    if not shares_callers(harness):
+        return
+    first = deploy(harness, 1).history.live
+    second = paused_canary(harness)
+    done = give_up(harness, "nobody likes it")
+    assert done.history.live == first == live_id(harness)
+    assert done.history.rejected == {second: "nobody likes it"}
+    observed = harness.open().observe()
+    assert {replica.release for replica in observed.replicas} == {first}
+    assert {release: share for release, share in observed.weights.items() if share} == {first: 1.0}
+    assert deploy(harness, 3).history.live == live_id(harness)
+
+
+def test_a_canary_that_predicts_otherwise_meets_no_caller(harness: Harness) -> None:
+    if not shares_callers(harness):
+        return
+    first = deploy(harness, 1).history.live
+    with pytest.raises(MlshipError, match="prediction_change is 100 %") as failed:
+        deploy(harness, 2, strategy=replace(CANARY, gates=("prediction_change < 10%",)))
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert live_id(harness) == first
+    observed = harness.open().observe()
+    assert {replica.release for replica in observed.replicas} == {first}
+    assert observed.history is not None and observed.history.underway is None
+
+
+def test_a_canary_that_nobody_called_waits_at_its_first_step(harness: Harness) -> None:
+    if not shares_callers(harness):
+        return
+    first = deploy(harness, 1).history.live
+    second = paused_canary(harness, strategy=replace(CANARY, approve="auto", min_requests=10_000, gates=("p95_ms < 1000",)))
+    observed = harness.open().observe()
+    assert observed.history is not None and observed.history.underway is not None
+    assert "of the 10000 requests that it takes to judge" in observed.history.underway.paused
+    assert dict(observed.weights) == pytest.approx({first: 0.75, second: 0.25})
+    assert go_on(harness, full=True).history.live == second == live_id(harness)
+
+
+def test_a_canary_that_is_left_alone_goes_on_with_the_same_deploy_and_refuses_another(harness: Harness) -> None:
+    if not shares_callers(harness):
+        return
+    deploy(harness, 1)
+    second = paused_canary(harness)
+    with pytest.raises(MlshipError, match=f"{second} is under way") as refused:
+        deploy(harness, 3)
+    assert refused.value.exit is Exit.PAUSED
+    assert deploy(harness, 2, strategy=replace(CANARY, approve="auto")).history.live == second == live_id(harness)
+
+
+@pytest.mark.parametrize("kind", ["weigh", "shift"])
+def test_a_canary_that_moved_but_was_not_recorded_converges(harness: Harness, kind: str) -> None:
+    if not shares_callers(harness):
+        return
+    deploy(harness, 1)
+    target = harness.open()
+    decided = plan("deploy", wanted(harness, target, 2, strategy=replace(CANARY, approve="auto")), target.observe())
+    for action in decided.actions:
+        assert target.apply(action, decided.deployment).ok
+        if action.kind == kind:
+            break
+    done = deploy(harness, 2, strategy=replace(CANARY, approve="auto"))
+    assert done.history.live == live_id(harness)
+    assert {replica.release for replica in harness.open().observe().replicas} == {done.history.live}
 
 
 def test_destroy_leaves_nothing(harness: Harness) -> None:

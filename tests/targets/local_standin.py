@@ -24,6 +24,7 @@ class Server:
         self.public, self.probe = public, probe
         self.accepting = "MLSHIP_HOLD" not in os.environ
         self.draining_since = 0.0
+        self.predicted = 0
         self.open = {}
         self.poll = select.epoll()
         self.poll.register(probe.fileno(), select.EPOLLIN)
@@ -93,10 +94,12 @@ class Server:
             document = {"ready": status == 200}
         elif path == "/predict":
             time.sleep(SLOW)
+            self.predicted += 1
             document = {"predictions": [VERSION + (1 if BROKEN == "answers" else 0)]}
         elif path == "/die":
             os._exit(3)
-        body = json.dumps(document).encode()
+        counted = f'mlship_requests_total{{route="/predict",status="200"}} {self.predicted}\n'
+        body = counted.encode() if path == "/metrics" else json.dumps(document).encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Mlship-Release: {RELEASE}\r\n"
         return (head + ("Connection: close\r\n" if last else "") + "\r\n").encode() + body
 

@@ -11,7 +11,8 @@ import pytest
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.base import Answer
-from mlship.targets.docker import engine as door
+from mlship.targets.docker import failures
+from mlship.targets.docker import seen as answers
 from mlship.targets.docker.engine import Container, connect
 from mlship.targets.docker.fleet import ended, unready
 from mlship.targets.docker.spec import Address
@@ -28,7 +29,9 @@ def test_no_engine_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_may_not_be_opened_is_a_question_of_permission() -> None:
-    error = door._no_connection("unix:///var/run/docker.sock", Exception("Error while fetching", PermissionError(13, "denied")))
+    error = failures.no_connection(
+        "unix:///var/run/docker.sock", Exception("Error while fetching", PermissionError(13, "denied"))
+    )
     assert error.exit is Exit.DENIED
     assert str(error) == "this user may not open unix:///var/run/docker.sock; sudo usermod -aG docker $USER, then log in again"
 
@@ -50,7 +53,7 @@ def test_a_container_becomes_a_value() -> None:
         "Config": {"Labels": {"a": "b"}, "Entrypoint": ["/usr/bin/python3.11", "-s"]},
         "HostConfig": {"Memory": 2**30, "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}]}},
     }
-    seen = door._container(inspected)
+    seen = answers.container_seen(inspected)
     assert (seen.name, seen.restarts, seen.started, seen.created) == ("mlship-churn-r1-abcdef", 2, 0.0, 1795288123.0)
     assert (seen.published, seen.python) == (Address("127.0.0.1", 9090), "/usr/bin/python3.11")
     assert ended(seen) == "out of memory (exit 137, limit 1GiB)"
@@ -71,7 +74,7 @@ def test_what_the_probe_got_is_one_line() -> None:
 
 
 def test_a_log_line_is_time_and_text() -> None:
-    assert door._log_line(b"2026-11-21T19:08:43.1Z ready to serve\r") == ("2026-11-21T19:08:43.1Z", "ready to serve")
+    assert answers.log_line(b"2026-11-21T19:08:43.1Z ready to serve\r") == ("2026-11-21T19:08:43.1Z", "ready to serve")
 
 
 def frame(stream: int, content: bytes) -> bytes:

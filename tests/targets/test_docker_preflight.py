@@ -7,8 +7,9 @@ from typing import Any
 
 from mlship.releases.history import History
 from mlship.releases.release import Release, Served
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Strategy
 from mlship.targets.docker.engine import EngineFacts
+from mlship.targets.docker.machine import room
 from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.spec import Address
 
@@ -52,6 +53,13 @@ def test_an_engine_that_cannot_run_it_is_named() -> None:
     assert found(engine=engine(version="dev")) == []
 
 
+def test_a_network_that_is_used_is_neither_opened_nor_closed() -> None:
+    assert found(egress=False) == found(egress=None) == []
+    [said] = found(egress=True)
+    assert said.startswith("targets.docker.egress is false, but the network of the running service leads out of the machine; ")
+    assert "mlship destroy" in said
+
+
 def test_a_port_of_another_container_is_named_with_its_place() -> None:
     assert found(engine=engine(taken={8080: "grafana"})) == [
         "mlship.yaml:9:3 targets.docker.port  port 8080 is taken by the container grafana; "
@@ -86,11 +94,27 @@ def test_more_than_the_machine_has_is_refused() -> None:
     ]
 
 
+def test_more_replicas_than_the_machine_has_memory_for_are_refused() -> None:
+    many = replace(DEPLOYMENT, replicas=(4, 4), places={"scale.replicas": "mlship.yaml:6:3 scale.replicas"})
+    (only,) = findings(many, replace(CALM, engine=engine(memory=4 * 2**30)))
+    assert str(only) == (
+        "mlship.yaml:6:3 scale.replicas  4 replicas of 1GiB are 4096MiB, the engine's machine has 4096MiB; "
+        "write fewer replicas, or less resources.memory"
+    )
+
+
+def test_room_is_measured_by_what_replicas_take_not_by_what_they_may() -> None:
+    assert room(2**30, [100 * 2**20, 160 * 2**20], 2**30) == 3
+    assert room(2**30, (), 2**30) == 0
+    assert room(2**20, [2**20], 2**30) == 0
+
+
 def test_little_free_memory_is_a_warning() -> None:
     (only,) = findings(DEPLOYMENT, replace(CALM, free=2**29))
     assert only.severity == "warning"
     assert str(only).endswith(
-        "resources.memory is 1GiB, 512MiB are free: the new copy starts beside the old one; write less, or free memory first"
+        "1 replica of 1GiB may take 1024MiB, and 512MiB are free: where it does not suffice for old and new together, "
+        "they take over in batches; write less resources.memory, or free memory first"
     )
 
 
@@ -104,22 +128,35 @@ def test_a_variable_that_the_target_sets_itself_is_said() -> None:
     ]
 
 
-def test_the_gap_is_stated_before_it_happens() -> None:
-    (only,) = findings(DEPLOYMENT, replace(CALM, serving=OLD.id))
-    assert only.severity == "note"
-    assert only.what == (
-        f"port 8080 is unanswered while {NEW.id} takes it over from {OLD.id}: about 1 s, and as long as the model takes to load"
+def test_the_gap_of_recreate_is_stated_before_it_happens() -> None:
+    recreate = replace(DEPLOYMENT, strategy=Strategy("recreate"))
+    (only,) = findings(recreate, replace(CALM, serving=OLD.id))
+    assert (only.severity, only.code) == ("warning", "gap")
+    assert str(only) == (
+        f"rollout.strategy is recreate: callers get 503 from the end of {OLD.id} until {NEW.id} is ready; "
+        "rollout.strategy: rolling has no gap, where the memory for both is there"
     )
-    assert only.fix == "replicas and a front without a gap come with a later version"
-    assert found(serving=NEW.id) == []
+    assert findings(recreate, replace(CALM, serving=NEW.id)) == ()
+    assert findings(DEPLOYMENT, replace(CALM, serving=OLD.id)) == ()
+
+
+def test_limits_behind_loopback_are_told_to_count_all_callers_as_one() -> None:
+    limited = replace(DEPLOYMENT, settings={"limits": {"rate": "100/s"}})
+    (only,) = findings(limited, CALM)
+    assert (only.severity, only.code) == ("warning", "limits-shared")
+    assert only.what == "limits count all callers of 127.0.0.1:8080 as one: the engine hands them on under one address"
+    elsewhere = findings(limited, replace(CALM, published=Address("192.0.2.7", 8080)))
+    assert "limits-shared" not in {finding.code for finding in elsewhere}
+    assert findings(replace(DEPLOYMENT, settings={"limits": {}}), CALM) == ()
 
 
 def test_a_live_release_that_could_not_be_restored_is_a_warning() -> None:
     history = History("churn", "", "docker", 1, OLD.id, (OLD,))
-    (only,) = findings(DEPLOYMENT, replace(CALM, history=history, contents=frozenset({"sha256:new"})))
+    (only,) = findings(DEPLOYMENT, replace(CALM, history=history, lost={OLD.id: "its secrets are not on docker any more"}))
     assert only.severity == "warning"
-    assert (
-        str(only) == f"{OLD.id} could not be restored: its image is gone; build it again before you deploy, if you may need it"
+    assert str(only) == (
+        f"{OLD.id} could not be restored: its secrets are not on docker any more; "
+        "deploy it as it was before you deploy this, if you may need it"
     )
 
 
@@ -129,3 +166,9 @@ def test_containers_without_records_are_not_deployed_over() -> None:
         "restore the volume from a backup, or mlship destroy churn --target docker"
     ]
     assert found(sequences=(1,)) == [], "a first deploy that was killed is no loss"
+
+
+def test_an_address_that_others_reach_is_a_warning() -> None:
+    (said,) = found(published=Address("0.0.0.0", 8080))
+    assert "published on 0.0.0.0 without authentication: whoever reaches that machine can call it" in said
+    assert found(published=Address("::1", 8080)) == []

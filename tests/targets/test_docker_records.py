@@ -12,8 +12,7 @@ import pytest
 
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
-from mlship.keeper.__main__ import answer
-from mlship.keeper.records import Records
+from mlship.keeper.__main__ import answer, operations
 from mlship.releases.history import History
 from mlship.releases.records import LeaseHeld, LeaseLost
 from mlship.runner import LocalRunner
@@ -42,11 +41,13 @@ class Volumes:
 
 
 class HereKeeper:
+    is_open = False
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return answer(dict(request), Records(self.folder))
+        return answer(dict(request), operations(self.folder))
 
 
 @pytest.fixture
@@ -98,8 +99,10 @@ def test_a_held_lease_names_its_holder(volumes: Volumes, tmp_path: Path) -> None
 def test_the_lease_of_a_command_that_was_killed_here_is_taken_over_at_once(volumes: Volumes, tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
-        opened(volumes, tmp_path).acquire("killed", time.time(), 30)
-        os._exit(0)
+        try:
+            opened(volumes, tmp_path).acquire("killed", time.time(), 30)
+        finally:  # whatever happens, it does not go on as a second test session
+            os._exit(0)
     os.waitpid(child, 0)
     volumes.create_volume({"Name": "mlship-churn", "Labels": SCOPE.labels("keeper")})
     lease = opened(volumes, tmp_path).acquire("again", time.time(), 30)
@@ -156,6 +159,8 @@ def test_an_old_keeper_and_a_full_disk_say_what_to_do(volumes: Volumes, tmp_path
         def __init__(self, code: str) -> None:
             self.code = code
 
+        is_open = False
+
         def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
             return {"ok": False, "code": self.code, "message": "why"}
 
@@ -195,12 +200,13 @@ def test_without_proc_nothing_is_certain(tmp_path: Path) -> None:
     assert not holder.is_dead({"pid": 1}, tmp_path)
 
 
-def test_records_without_any_image_to_read_them_say_what_to_do(volumes: Volumes, tmp_path: Path) -> None:
+def test_records_without_any_front_to_read_them_say_what_to_do(volumes: Volumes, tmp_path: Path) -> None:
     class Bare(Volumes):
-        def containers(self, labels: list[str]) -> list[Any]:
-            return []
+        def container(self, name: str) -> None:
+            return None
 
-        images = containers
+        def images(self, labels: list[str]) -> list[Any]:
+            return []
 
     bare: Any = Bare()
     bare.create_volume({"Name": "mlship-churn", "Labels": SCOPE.labels("keeper")})
@@ -208,6 +214,5 @@ def test_records_without_any_image_to_read_them_say_what_to_do(volumes: Volumes,
     with pytest.raises(MlshipError) as failed:
         target.observe()
     assert str(failed.value) == (
-        "volume mlship-churn at unix:///test  the records of churn are there, but no image of mlship to read them with; "
-        "mlship build, then run the same command again"
+        "unix:///test  there is no image of a front at the engine, and none can be made here; run the command in a project's folder"
     )

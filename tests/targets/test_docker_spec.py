@@ -1,8 +1,10 @@
-"""What is sent to the engine, and what is handed to those who leave: one specification, two forms."""
+"""What is sent to the engine, and what is handed to those who leave."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ import pytest
 import yaml
 
 from mlship.home import Home
+from mlship.keeper.haproxy_config import render
 from mlship.releases.release import Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.base import Deployment, Opening
-from mlship.targets.docker import spec
-from mlship.targets.docker.compose import compose_text
+from mlship.targets.docker import bodies, spec
+from mlship.targets.docker.rendering import front_document, replicas
 from mlship.targets.docker.resources import FEATURES, SERVICE
 from mlship.targets.docker.target import DockerTarget
 
@@ -27,14 +30,14 @@ SERVED = Served(
     resources={"cpu": 1500, "memory": 2 * 2**30},
 )
 RELEASE = Release(12, SERVED, 0.0)
-DEPLOYMENT = Deployment(
-    "churn", "", "docker", "container", RELEASE, {"port": 9090, "host": "127.0.0.1"}, {}, {"team": "growth"}, keep=3
-)
+SETTINGS = {"port": 9090, "host": "127.0.0.1"}
+DEPLOYMENT = Deployment("churn", "", "docker", "haproxy", RELEASE, SETTINGS, {}, {"team": "growth"}, keep=3, replicas=(2, 2))
+SCOPE = spec.Scope("churn")
 HERE = spec.Address("127.0.0.1", 9090)
 
 
-def test_a_replica_is_locked_down() -> None:
-    body = spec.replica_body(DEPLOYMENT, HERE)
+def test_a_replica_is_locked_down_and_publishes_nothing() -> None:
+    body = bodies.replica_body(DEPLOYMENT, "172.20.0.2")
     host = body["HostConfig"]
     assert body["User"] == "65532:65532"
     assert body["Healthcheck"] == {"Test": ["NONE"]}
@@ -46,12 +49,14 @@ def test_a_replica_is_locked_down() -> None:
     assert host["PidsLimit"] == 1024
     assert host["RestartPolicy"] == {"Name": "unless-stopped"}
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
-    assert host["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}]}
-    assert not {"Privileged", "Binds", "Mounts", "Devices", "PidMode", "IpcMode"} & set(host)
+    assert host["Mounts"] == []
+    assert not {"PortBindings", "Privileged", "Binds", "Devices", "PidMode", "IpcMode"} & set(host)
+    assert host["NetworkMode"] == "mlship-churn"
+    assert body["NetworkingConfig"]["EndpointsConfig"]["mlship-churn"]["IPAMConfig"] == {"IPv4Address": "172.20.0.2"}
 
 
 def test_a_replica_says_what_it_is_on_its_labels() -> None:
-    labels = spec.replica_body(replace(DEPLOYMENT, environment="prod"), HERE)["Labels"]
+    labels = bodies.replica_body(replace(DEPLOYMENT, environment="prod"))["Labels"]
     assert labels.pop(spec.SPEC)
     assert labels == {
         "team": "growth",
@@ -64,7 +69,7 @@ def test_a_replica_says_what_it_is_on_its_labels() -> None:
 
 
 def test_the_target_decides_port_and_release_whatever_env_says() -> None:
-    env = spec.replica_body(DEPLOYMENT, HERE)["Env"]
+    env = bodies.replica_body(DEPLOYMENT)["Env"]
     assert env == [
         "LOG_LEVEL=info",
         "MLSHIP_DRAIN_DELAY_S=0",
@@ -76,38 +81,68 @@ def test_the_target_decides_port_and_release_whatever_env_says() -> None:
 
 
 def test_labels_of_the_user_never_replace_ours() -> None:
-    body = spec.replica_body(replace(DEPLOYMENT, labels={"mlship.project": "other", "mlship.role": "keeper"}), HERE)
+    body = bodies.replica_body(replace(DEPLOYMENT, labels={"mlship.project": "other", "mlship.role": "keeper"}))
     assert (body["Labels"]["mlship.project"], body["Labels"]["mlship.role"]) == ("churn", "replica")
 
 
-def test_a_staged_copy_publishes_nothing_and_stays_down_when_it_crashes() -> None:
-    staged, replica = spec.staged_body(DEPLOYMENT), spec.replica_body(DEPLOYMENT, HERE)
-    assert staged["HostConfig"]["PortBindings"] == {}
-    assert staged["HostConfig"]["RestartPolicy"] == {"Name": "no"}
-    assert staged["Env"] == replica["Env"]
+def test_what_may_change_in_place_keeps_the_replica() -> None:
+    same = spec.spec_of(bodies.replica_body(DEPLOYMENT, "172.20.0.2"))
+    for changed in (
+        replace(DEPLOYMENT, labels={"team": "risk"}),
+        replace(DEPLOYMENT, settings={"port": 1, "host": "::1"}),
+        replace(DEPLOYMENT, replicas=(1, 9)),
+    ):
+        assert spec.spec_of(bodies.replica_body(changed, "172.20.0.9")) == same
+    assert spec.spec_of(bodies.replica_body(DEPLOYMENT, secrets="mlship-churn_secrets_1")) != same
 
 
-def test_a_change_of_labels_keeps_the_container_and_a_change_of_port_does_not() -> None:
-    body = spec.replica_body(DEPLOYMENT, HERE)
-    assert spec.spec_of(spec.replica_body(replace(DEPLOYMENT, labels={"team": "risk"}), HERE)) == spec.spec_of(body)
-    assert spec.spec_of(spec.replica_body(DEPLOYMENT, spec.Address("127.0.0.1", 9091))) != spec.spec_of(body)
+def test_secrets_are_read_only_files_and_stand_in_nothing_else() -> None:
+    body = bodies.replica_body(DEPLOYMENT, secrets="mlship-churn_secrets_1")
+    (mount,) = body["HostConfig"]["Mounts"]
+    assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("mlship-churn_secrets_1", "/run/secrets", True)
+
+
+def test_the_front_is_locked_down_and_alone_publishes() -> None:
+    body = bodies.front_body(SCOPE, HERE, "mlship/front:1", "/usr/bin/python3")
+    host = body["HostConfig"]
+    assert body["User"] == "65532:65532"
+    assert (host["CapDrop"], host["ReadonlyRootfs"]) == (["ALL"], True)
+    assert min(host["Memory"], host["PidsLimit"], host["NanoCpus"]) > 0
+    assert host["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}]}
+    assert [(mount["Type"], mount["Source"]) for mount in host["Mounts"]] == [("volume", "mlship-churn")]
+
+
+def test_another_build_of_the_fronts_image_closes_no_port() -> None:
+    one, other = (bodies.front_body(SCOPE, HERE, image, "/usr/bin/python3") for image in ("mlship/front:1", "mlship/front:2"))
+    assert spec.spec_of(one) == spec.spec_of(other)
+    assert spec.spec_of(one) != spec.spec_of(bodies.front_body(SCOPE, spec.Address("127.0.0.1", 1), "mlship/front:1", "p"))
+
+
+def test_replicas_reach_nobody_unless_asked() -> None:
+    assert bodies.network_body(SCOPE, egress=False)["Internal"] is True
+    assert bodies.network_body(SCOPE, egress=True, subnet="172.20.0.0/16")["Internal"] is False
 
 
 def test_an_environment_is_not_mistaken_for_a_project_with_a_dash() -> None:
-    assert spec.Scope("churn", "prod").container("r1-abcdef") == "mlship-churn.prod-r1-abcdef"
-    assert spec.Scope("churn-prod").container("r1-abcdef") == "mlship-churn-prod-r1-abcdef"
+    assert spec.Scope("churn", "prod").front == "mlship-churn.prod-front"
+    assert spec.Scope("churn-prod").front == "mlship-churn-prod-front"
     assert spec.Scope("churn", "prod").volume != spec.Scope("churn-prod").volume
 
 
 def test_a_container_that_somebody_started_from_our_image_is_not_ours() -> None:
-    scope = spec.Scope("churn")
-    assert scope.owns({"mlship.project": "churn", "mlship.env": "", "mlship.role": "replica"})
-    assert not scope.owns({"mlship.project": "churn", "mlship.content": CONTENT})
-    assert not scope.owns({"mlship.project": "churn", "mlship.env": "prod", "mlship.role": "replica"})
+    assert SCOPE.owns({"mlship.project": "churn", "mlship.env": "", "mlship.role": "replica"})
+    assert not SCOPE.owns({"mlship.project": "churn", "mlship.content": CONTENT})
+    assert not SCOPE.owns({"mlship.project": "churn", "mlship.env": "prod", "mlship.role": "replica"})
+
+
+def test_a_servers_name_tells_release_and_number() -> None:
+    name = spec.server_name("r12-c41e07", 3)
+    assert (name, spec.release_of(name), spec.number_of(SCOPE.container(name))) == ("r12-c41e07-3", "r12-c41e07", 3)
+    assert (spec.sequence_of("r12-c41e07"), spec.sequence_of("nonsense"), spec.number_of("front")) == (12, 0, 0)
 
 
 def test_the_keeper_reaches_the_volume_and_nothing_else() -> None:
-    body = spec.keeper_body(spec.Scope("churn"), "sha256:1", "/usr/bin/python3.11")
+    body = bodies.keeper_body(SCOPE, "sha256:1", "/usr/bin/python3.11")
     host = body["HostConfig"]
     assert body["Entrypoint"][:3] == ["/usr/bin/python3.11", "-s", "-S"]
     assert (host["NetworkMode"], host["CapDrop"], host["ReadonlyRootfs"], host["AutoRemove"]) == ("none", ["ALL"], True, True)
@@ -117,7 +152,7 @@ def test_the_keeper_reaches_the_volume_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("origin", [None, {"boot": "b", "pid": 7}])
 def test_a_keeper_tells_whose_it_is(origin: dict[str, Any] | None) -> None:
-    body = spec.keeper_body(spec.Scope("churn"), "sha256:1", "/usr/bin/python3.11", origin)
+    body = bodies.keeper_body(SCOPE, "sha256:1", "/usr/bin/python3.11", origin)
     assert spec.origin_of(body["Labels"]) == origin
     assert spec.origin_of({spec.ORIGIN: "no JSON"}) is None
 
@@ -142,20 +177,59 @@ def test_without_a_file_the_service_stays_where_it_is() -> None:
     assert spec.address({"port": 1, "host": "::1"}, HERE) == spec.Address("::1", 1)
 
 
-def test_render_shows_the_very_bodies_that_apply_sends() -> None:
-    bodies = json.loads(rendered()["apply/containers.json"])
-    assert bodies == {
-        f"mlship-churn-{RELEASE.id}-staged": spec.staged_body(DEPLOYMENT),
-        f"mlship-churn-{RELEASE.id}": spec.replica_body(DEPLOYMENT, HERE),
-    }
-    assert json.loads(rendered()["apply/volume.json"])["Name"] == "mlship-churn"
+def test_render_shows_front_replicas_network_volume_and_traffic() -> None:
+    files = rendered()
+    shown = json.loads(files["apply/containers.json"])
+    assert list(shown) == ["mlship-churn-front", f"mlship-churn-{RELEASE.id}-1", f"mlship-churn-{RELEASE.id}-2"]
+    for name, body in replicas(DEPLOYMENT).items():
+        assert shown[f"mlship-churn-{name}"] == body
+    servers = json.loads(files["apply/front.json"])["servers"]
+    addresses = [
+        body["NetworkingConfig"]["EndpointsConfig"]["mlship-churn"]["IPAMConfig"] for body in replicas(DEPLOYMENT).values()
+    ]
+    assert [server["address"] for server in servers] == [address["IPv4Address"] for address in addresses]
+    assert json.loads(files["apply/network.json"])["Internal"] is True
+    assert json.loads(files["apply/volume.json"])["Name"] == "mlship-churn"
 
 
-def test_compose_describes_the_same_container_field_by_field() -> None:
-    body = spec.replica_body(DEPLOYMENT, HERE)
-    name, composed = from_compose(rendered()["eject/compose.yaml"])
-    assert name == f"mlship-churn-{RELEASE.id}"
-    assert composed == body
+def test_compose_describes_the_same_replicas_field_by_field() -> None:
+    composed = from_compose(rendered()["eject/compose.yaml"])
+    assert list(composed) == list(replicas(DEPLOYMENT))
+    for name, body in replicas(DEPLOYMENT).items():
+        assert composed[name] == comparable(body)
+
+
+def test_compose_publishes_the_front_alone() -> None:
+    document = undoubled(yaml.safe_load(rendered()["eject/compose.yaml"]))
+    front = document["services"]["front"]
+    assert front["ports"] == [{"host_ip": "127.0.0.1", "published": "9090", "target": 8080, "protocol": "tcp"}]
+    assert document["networks"]["replicas"]["internal"] is True
+    assert [name for name, service in document["services"].items() if "ports" in service] == ["front"]
+
+
+def test_the_ejected_haproxy_names_every_replica() -> None:
+    text = rendered()["eject/haproxy.cfg"].decode()
+    assert [line.split()[1:3] for line in text.splitlines() if line.startswith("    server ")] == [
+        [server["name"], f"{server['address']}:8080"] for server in front_document(DEPLOYMENT)["servers"]
+    ] * 2
+
+
+def test_the_ejected_front_serves_as_the_applied_one_does() -> None:
+    document = front_document(DEPLOYMENT)
+    applied, ejected = render(document).splitlines(), rendered()["eject/haproxy.cfg"].decode().splitlines()
+    kept = ("# Written by mlship", "    description ", "    stats ")
+    assert [line for line in applied if not line.startswith(kept)] == ejected
+    services = yaml.safe_load(rendered()["eject/compose.yaml"])["services"]
+    addresses = {server["name"]: server["address"] for server in document["servers"]}
+    assert {name: services[name]["networks"]["replicas"]["ipv4_address"] for name in addresses} == addresses
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on this machine")
+def test_haproxy_takes_the_ejected_file(tmp_path: Path) -> None:
+    file = tmp_path / "haproxy.cfg"
+    file.write_bytes(rendered()["eject/haproxy.cfg"])
+    done = subprocess.run(["haproxy", "-c", "-f", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_hostile_text_stays_text_in_compose() -> None:
@@ -170,9 +244,9 @@ def test_hostile_text_stays_text_in_compose() -> None:
     }
     served = replace(SERVED, env=hostile)
     deployment = replace(DEPLOYMENT, release=replace(RELEASE, served=served), labels={"a: b\n": "- &x", "n": "no"})
-    body = spec.replica_body(deployment, HERE)
-    _, composed = from_compose(compose_text("x", body))
-    assert composed == body
+    composed = from_compose(target().render(deployment)["eject/compose.yaml"])
+    for name, body in replicas(deployment).items():
+        assert composed[name] == comparable(body)
 
 
 def test_the_features_name_a_reason_and_an_alternative_for_whatever_is_absent() -> None:
@@ -185,24 +259,34 @@ def test_the_features_name_a_reason_and_an_alternative_for_whatever_is_absent() 
 
 def test_the_resources_cost_nothing_and_are_named() -> None:
     found = target().resources(DEPLOYMENT)
-    assert [(entry.kind, entry.name, entry.billed) for entry in found] == [
-        ("container", f"mlship-churn-{RELEASE.id}", "free"),
-        ("volume", "mlship-churn", "free"),
+    assert [(entry.kind, entry.name, entry.quantity, entry.billed) for entry in found] == [
+        ("container", f"mlship-churn-{RELEASE.id}", 2, "free"),
+        ("front", "mlship-churn-front", 1, "free"),
+        ("volume", "mlship-churn", 1, "free"),
     ]
 
 
-def from_compose(text: bytes) -> tuple[str, dict[str, Any]]:
-    """The create body that compose would send: the inverse of the rendering, written from the Compose specification."""
-    service = undoubled(yaml.safe_load(text))["services"]["model"]
+def comparable(body: dict[str, Any]) -> dict[str, Any]:
+    """Without what compose decides itself: networks and addresses, and the labels by which mlship finds its own."""
+    host = {name: value for name, value in body["HostConfig"].items() if name not in ("NetworkMode", "Mounts")}
+    labels = {name: text for name, text in body["Labels"].items() if not name.startswith("mlship.")}
+    return {**{name: value for name, value in body.items() if name != "NetworkingConfig"}, "HostConfig": host, "Labels": labels}
+
+
+def from_compose(text: bytes) -> dict[str, dict[str, Any]]:
+    """The create bodies that compose would send: the inverse of the rendering, written from the Compose specification."""
+    services = undoubled(yaml.safe_load(text))["services"]
+    return {name: _body(service) for name, service in services.items() if name != "front"}
+
+
+def _body(service: dict[str, Any]) -> dict[str, Any]:
     assert service.pop("pull_policy") == "never"
-    (port,) = service.pop("ports")
-    inner = f"{port['target']}/{port['protocol']}"
+    assert list(service.pop("networks")) == ["replicas"]
     body = {
         "Image": service.pop("image"),
         "User": service.pop("user"),
         "Env": [f"{name}={text}" for name, text in service.pop("environment").items()],
         "Labels": service.pop("labels"),
-        "ExposedPorts": {f"{number}/tcp": {} for number in service.pop("expose")},
         "Healthcheck": {"Test": service.pop("healthcheck")["test"]},
         "StopSignal": service.pop("stop_signal"),
         "StopTimeout": int(service.pop("stop_grace_period").removesuffix("s")),
@@ -215,15 +299,12 @@ def from_compose(text: bytes) -> tuple[str, dict[str, Any]]:
             "NanoCpus": round(service.pop("cpus") * 1e9),
             "PidsLimit": service.pop("pids_limit"),
             "Tmpfs": dict(entry.split(":", 1) for entry in service.pop("tmpfs")),
-            "NetworkMode": service.pop("network_mode"),
             "RestartPolicy": {"Name": service.pop("restart")},
             "LogConfig": {"Type": service["logging"]["driver"], "Config": service.pop("logging")["options"]},
-            "PortBindings": {inner: [{"HostIp": port["host_ip"], "HostPort": port["published"]}]},
         },
     }
-    name = service.pop("container_name")
     assert service == {}
-    return name, body
+    return body
 
 
 def undoubled(value: Any) -> Any:

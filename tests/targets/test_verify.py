@@ -96,3 +96,14 @@ def test_numbers_agree_within_tolerance_and_everything_else_exactly(got: Any, ex
 )
 def test_an_answer_that_is_none_is_said(answer: Answer, wrong: str) -> None:
     assert difference(answer, Proof((1,), {"predictions": [1]}, TOLERANCE)) == wrong
+
+
+def test_a_copy_that_is_named_is_asked_by_its_name() -> None:
+    asked: list[str] = []
+
+    def ask(request: Request) -> Answer:
+        asked.append(request.replica)
+        return server()(request)
+
+    assert verify(ask, RELEASE, "staged", replica="copy-2").ok
+    assert asked == ["copy-2"] * 3

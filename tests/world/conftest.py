@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import venv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from shop import Shop
 from story import Story
+
+if TYPE_CHECKING:
+    from onprem import Service
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,26 @@ def engine() -> Iterator[Any]:
         pytest.skip(reason)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def front_home(engine: Any, story_home: Path) -> Path:
+    """A machine that has made the front's image, so that no story waits for it."""
+    from onprem import front_of
+
+    front_of(story_home).make(f"linux/{'arm64' if platform.machine() == 'aarch64' else 'amd64'}")
+    return story_home
+
+
+@pytest.fixture
+def onprem(engine: Any, front_home: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service behind a front, with nothing deployed yet; in the end everything of it goes."""
+    from onprem import Service, free_port
+
+    name = f"onprem-{Path(request.node.path).stem.removeprefix('test_onprem_')}-{os.getpid()}"  # others may use the same engine
+    made = Service(engine, front_home, name, free_port())
+    yield made
+    made.clean()
 
 
 @pytest.fixture(scope="session")

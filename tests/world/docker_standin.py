@@ -22,41 +22,80 @@ from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.targets.base import Deployment
 
 LIBRARY = "opt/mlship/lib"
-BASE = "mlship-standin-base:1"
 SKIPPED = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages", "config-3")
 
-SERVER = b"""
-import json, os, signal, sys, threading, time
+SERVER = rb"""
+import bisect, json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 RELEASE = os.environ["MLSHIP_RELEASE"]; VERSION = int(os.environ["STANDIN_VERSION"]); BROKEN = os.environ["STANDIN_BROKEN"]
+BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]
+lock, buckets, statuses, total, busy = threading.Lock(), [0] * (len(BOUNDS) + 1), {}, [0.0], [0]
+def count(status, seconds):
+    with lock:
+        buckets[bisect.bisect_left(BOUNDS, seconds)] += 1; total[0] += seconds; statuses[status] = statuses.get(status, 0) + 1
+def metrics():
+    lines, label, running = ["# TYPE mlship_requests counter"], 'route="/predict"', 0
+    with lock:
+        lines += ['mlship_requests_total{%s,status="%d"} %d' % (label, status, n) for status, n in statuses.items()]
+        lines.append("# TYPE mlship_request_seconds histogram")
+        for bound, n in zip([*map(str, BOUNDS), "+Inf"], buckets):
+            running += n; lines.append('mlship_request_seconds_bucket{%s,le="%s"} %d' % (label, bound, running))
+        lines += ["mlship_request_seconds_count{%s} %d" % (label, running), "mlship_request_seconds_sum{%s} %f" % (label, total[0])]
+        lines += ["# TYPE mlship_in_flight gauge", "mlship_in_flight %d" % busy[0]]
+    return "\n".join(lines).encode() + b"\n"
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
     def say(self, status, document):
-        body = json.dumps(document).encode()
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         self.send_header("X-Mlship-Release", "r0-000000" if BROKEN == "lies" else RELEASE)
-        self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        if "X-Request-Id" in self.headers: self.send_header("X-Request-Id", self.headers["X-Request-Id"])
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body); self.wfile.flush()
     def do_GET(self):
         if self.path == "/mlship/release": return self.say(200, {"release": "r0-000000" if BROKEN == "lies" else RELEASE})
         if self.path == "/readyz" and BROKEN == "never": return self.say(503, {"error": "still loading"})
+        if self.path == "/metrics": return self.say(200, metrics())
         self.say(200, {})
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.say(200, {"predictions": [VERSION + (1 if BROKEN == "answers" else 0)]})
+        began, body = time.perf_counter(), self.rfile.read(int(self.headers["Content-Length"]))
+        with lock: busy[0] += 1
+        try:
+            status, document = self.predict(body)
+            self.say(status, document)
+        finally:
+            with lock: busy[0] -= 1
+        count(status, time.perf_counter() - began)
+    def predict(self, body):
+        if b'"crash"' in body: print("this row crashes the model", flush=True); os._exit(3)
+        if b'"slow"' in body: time.sleep(float(json.loads(body)["instances"][0]["slow"]))
+        if BROKEN == "slow": time.sleep(0.06)
+        if BROKEN == "500": return 500, {"error": {"code": "model_failed", "message": "division by zero"}}
+        return 200, {"predictions": [VERSION + (1 if BROKEN == "answers" else 0)]}
     def log_message(self, *args): pass
+class Server(ThreadingHTTPServer):
+    request_queue_size = 256
+    def handle_error(self, request, client_address): pass
 print("loading model version", VERSION, flush=True)
 if BROKEN == "crash": sys.exit("no module named churn")
 if BROKEN == "memory": hog = [bytearray(2**20) for _ in range(4096)]
-server = ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler)
+server = Server(("0.0.0.0", int(os.environ["PORT"])), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print("ready", flush=True)
 server.serve_forever()
+until = time.monotonic() + 5
+while busy[0] and time.monotonic() < until: time.sleep(0.01)
 print("drained", flush=True)
 """
 
 
+KEEPER = sorted((Path(__file__).parents[2] / "mlship" / "keeper").glob("*.py"))
+BASE = "mlship-standin-base:" + hashlib.sha256(b"".join([SERVER, *(source.read_bytes() for source in KEEPER)])).hexdigest()[:12]
+
+
 def content_of(version: int, broken: str) -> str:
-    return "sha256:" + hashlib.sha256(f"stand-in {version} {broken}".encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(f"{BASE} {version} {broken}".encode()).hexdigest()
 
 
 def standin_image(client: Any, project: str, version: int, broken: str = "") -> str:
@@ -134,8 +173,7 @@ def _rootfs() -> bytes:
     with tarfile.open(fileobj=memory, mode="w") as tar:
         for target, source in sorted(files.items()):
             _add(tar, str(target).lstrip("/"), source.read_bytes(), 0o755, int(source.stat().st_mtime))
-        keeper = Path(__file__).parents[2] / "mlship" / "keeper"
-        for source in sorted(keeper.glob("*.py")):
+        for source in KEEPER:
             _add(tar, f"{LIBRARY}/mlship/keeper/{source.name}", source.read_bytes())
         _add(tar, f"{LIBRARY}/mlship/__init__.py", b"")
         _add(tar, f"{LIBRARY}/mlship/server/__init__.py", b"")

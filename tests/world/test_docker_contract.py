@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError, NotFound
 from docker_standin import standin_deployment, standin_image
+from onprem import free_port, front_of
 
 from mlship.home import Home
 from mlship.runner import LocalRunner
@@ -25,7 +25,7 @@ from contract import *  # noqa: F403
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
-PROJECT = "contract"
+PROJECT = f"contract-{os.getpid()}"  # several sessions may run at one engine
 
 
 class DockerHarness:
@@ -37,7 +37,8 @@ class DockerHarness:
 
     def open(self) -> DockerTarget:
         settings = {"port": self.port, "host": "127.0.0.1"}
-        opening = Opening(PROJECT, "", Home(self.home), LocalRunner(), time.time, "test", os.environ, settings)
+        front = front_of(self.home)
+        opening = Opening(PROJECT, "", Home(self.home), LocalRunner(), time.time, "test", os.environ, settings, front)
         self.opened.append(open_target(opening))
         return self.opened[-1]
 
@@ -49,23 +50,18 @@ class DockerHarness:
         label = {"label": f"mlship.project={PROJECT}"}
         containers = [entry.name for entry in self.client.containers.list(all=True, filters=label)]
         volumes = [entry.name for entry in self.client.volumes.list(filters=label)]
-        return containers + volumes + [str(entry.tags) for entry in self.client.images.list(filters=label)]
+        networks = [entry.name for entry in self.client.networks.list(filters=label)]
+        return containers + volumes + networks + [str(entry.tags) for entry in self.client.images.list(filters=label)]
 
 
 @pytest.fixture
-def harness(engine: Any, tmp_path: Path) -> Iterator[DockerHarness]:
-    made = DockerHarness(engine, tmp_path, free_port())
-    made.deployment(1)  # the keeper is run from an image
+def harness(engine: Any, story_home: Path) -> Iterator[DockerHarness]:
+    """story_home: the front is made once for all."""
+    made = DockerHarness(engine, story_home, free_port())
     yield made
     for target in made.opened:
         target.close()
     clean(engine, PROJECT)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def clean(client: Any, project: str) -> None:
@@ -76,7 +72,10 @@ def clean(client: Any, project: str) -> None:
             container.remove(force=True)
     while client.containers.list(all=True, filters=label, ignore_removed=True):
         time.sleep(0.05)
+    for network in client.networks.list(filters=label):
+        network.remove()
     for volume in client.volumes.list(filters=label):
         volume.remove(force=True)
     for image in client.images.list(filters=label):
-        client.images.remove(image.id, force=True)
+        with suppress(NotFound, APIError):  # another project runs the same content from it
+            client.images.remove(image.id, force=True)

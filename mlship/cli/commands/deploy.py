@@ -9,6 +9,7 @@ import typer
 from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
+from mlship.cli.hosts import together
 from mlship.cli.options import ImageOption, Python
 
 
@@ -26,10 +27,18 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text
     from mlship.flows import deploy, plan
+    from mlship.flows.hosts import in_turn, places
 
-    prepared = plan.prepare(call.context, call.where(), image=image, again=again, python=python)
-    if not prepared.view.is_empty:
-        call.show(plan_text(prepared.view))
+    found = places(call.context, call.where())
+    prepared = plan.prepare_each(call.context, found, image=image, again=again, python=python)
+    changing = [one.view for one in prepared if not one.view.is_empty]
+    if changing:
+        call.show("\n".join(map(plan_text, changing)))
         call.agree("Apply?")
-    result = deploy.deploy(call.context, prepared)
-    return Answer(deploy_text(result), payloads.deployed(result), brief=result.release.id)
+
+    def act(position: int) -> Answer:
+        result = deploy.deploy(call.context, prepared[position])
+        return Answer(deploy_text(result), payloads.deployed(result), brief=result.release.id)
+
+    hosts = tuple(place.host for place in found)
+    return together(hosts, in_turn(hosts, act))

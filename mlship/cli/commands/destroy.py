@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
+from mlship.cli.hosts import together
 from mlship.cli.options import ProjectName
 
 NOTHING = "Nothing to do: nothing is there"
@@ -17,21 +19,23 @@ def command(call: Call, name: ProjectName = "") -> Answer:
     call.need_consent()
     from mlship.cli.views.text import lines, place
     from mlship.flows import destroy
+    from mlship.flows.hosts import in_turn, places
 
-    where = call.where(name)
-    going = destroy.prepare(call.context, where)
-    if going:
-        call.show(lines("Plan  these go for good:", *(f"  - {item}" for item in going)))
+    found = places(call.context, call.where(name))
+    going = [destroy.prepare(call.context, where) for where in found]
+    if any(going):
+        for where, items in zip(found, going, strict=True):
+            heading = f"Plan  {where.host}{' ' if where.host else ''}these go for good:"
+            call.show(lines(heading, *(f"  - {item}" for item in items)) if items else "")
         call.agree("Destroy?")
-    result = destroy.destroy(call.context, where)
-    text = lines(
-        *(f"  - {item}" for item in result.removed if item not in going),
-        f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
-    )
-    payload = {
-        "project": result.project,
-        "environment": result.environment,
-        "target": result.target,
-        "removed": list(result.removed),
-    }
-    return Answer(text, payload)
+
+    def act(position: int) -> Answer:
+        result = destroy.destroy(call.context, found[position])
+        text = lines(
+            *(f"  - {item}" for item in result.removed if item not in going[position]),
+            f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
+        )
+        return Answer(text, payloads.destroyed(result))
+
+    hosts = tuple(where.host for where in found)
+    return together(hosts, in_turn(hosts, act))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
+from mlship.cli.hosts import on_each_host
 from mlship.cli.options import ProjectName
+from mlship.flows.context import Where
 
 
 def command(call: Call, name: ProjectName = "") -> Answer:
@@ -13,5 +15,8 @@ def command(call: Call, name: ProjectName = "") -> Answer:
     from mlship.cli.views.history import history_text
     from mlship.flows import history
 
-    result = history.history(call.context, call.where(name))
-    return Answer(history_text(result), payloads.history(result), brief=result.live)
+    def act(where: Where) -> Answer:
+        result = history.history(call.context, where)
+        return Answer(history_text(result), payloads.history(result), brief=result.live)
+
+    return on_each_host(call, name, act)

@@ -10,7 +10,9 @@ import typer
 
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
+from mlship.cli.hosts import on_each_host
 from mlship.cli.options import ProjectName
+from mlship.flows.context import Where
 
 
 def command(
@@ -30,10 +32,13 @@ def command(
     """Ask the live service. Prints its answer as JSON."""
     from mlship.flows import predict
 
-    if data == "-":
-        result = predict.predict(call.context, call.where(name), body=sys.stdin.buffer.read())
-    else:
-        result = predict.predict(call.context, call.where(name), data=call.path(data) if data else None)
-    answer = json.dumps(dict(result.answer), ensure_ascii=False)
-    payload = {"endpoint": result.endpoint, "release": result.release, "answer": dict(result.answer)}
-    return Answer(answer, payload, brief=answer)
+    body = sys.stdin.buffer.read() if data == "-" else None
+    file = call.path(data) if data and body is None else None
+
+    def act(where: Where) -> Answer:
+        result = predict.predict(call.context, where, data=file, body=body)
+        answer = json.dumps(dict(result.answer), ensure_ascii=False)
+        payload = {"endpoint": result.endpoint, "release": result.release, "answer": dict(result.answer)}
+        return Answer(answer, payload, brief=answer)
+
+    return on_each_host(call, name, act)

@@ -9,6 +9,7 @@ import typer
 from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
+from mlship.cli.hosts import together
 from mlship.cli.options import ProjectName
 
 
@@ -28,10 +29,18 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import rollback_plan_text, rollback_text
     from mlship.flows import rollback
+    from mlship.flows.hosts import in_turn, places
 
-    prepared = rollback.prepare(call.context, call.where(name), to=to, with_operations=with_operations, reason=reason)
-    if not prepared.view.is_empty:
-        call.show(rollback_plan_text(prepared.view, call.now))
+    found = places(call.context, call.where(name))
+    prepared = [rollback.prepare(call.context, place, to=to, with_operations=with_operations, reason=reason) for place in found]
+    changing = [one.view for one in prepared if not one.view.is_empty]
+    if changing:
+        call.show("\n".join(rollback_plan_text(view, call.now) for view in changing))
         call.agree("Roll back?")
-    result = rollback.rollback(call.context, prepared)
-    return Answer(rollback_text(result), payloads.deployed(result), brief=result.release.id)
+
+    def act(position: int) -> Answer:
+        result = rollback.rollback(call.context, prepared[position])
+        return Answer(rollback_text(result), payloads.deployed(result), brief=result.release.id)
+
+    hosts = tuple(place.host for place in found)
+    return together(hosts, in_turn(hosts, act))

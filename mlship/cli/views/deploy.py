@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from mlship.cli.views.findings import findings_text
-from mlship.cli.views.text import age, columns, command_for, curl, lines, place, seconds_text
-from mlship.flows.results import Deployed, PlanView
+from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text
+from mlship.flows.command_line import command_for
+from mlship.flows.results import Aborted, Deployed, PlanView
 
 
 def plan_text(view: PlanView) -> str:
     """The plan, as it is shown before the question."""
-    where = f"{place(view.project, view.environment)} -> {view.target}{' ' + view.service if view.service else ''}"
+    where = " ".join(
+        part for part in (place(view.project, view.environment), "->", view.target, view.service, view.host) if part
+    )
     if view.is_empty:
         live = view.release.id if view.release else "nothing"
         return lines(f"Plan  {where}: nothing to change, {live} is live", findings_text(view.findings))
     return lines(
         f"Plan  {where}          {_from_to(view)}",
+        *(f"  {line}" for line in view.takeover),
         *(f"  {step}" for step in view.steps),
         columns(
             [["+", item] for item in view.create]
@@ -67,6 +71,17 @@ def rollback_text(result: Deployed) -> str:
         *(f"  {note}" for note in result.notes),
         f"  {rejected}" if rejected else "",
         f"Next: {command_for('history', view.project, view.target, view.environment)}",
+    )
+
+
+def abort_text(result: Aborted) -> str:
+    """What serves again, and what becomes of the release that was taken back."""
+    serves = f"{result.live.id} serves all callers.  {result.endpoint}" if result.live else "nothing serves, as before."
+    return lines(
+        f"Taken back: {result.release.id} in {seconds_text(result.seconds)}.  {serves}",
+        *(f"  {note}" for note in result.notes),
+        f"  {result.release.id} is marked rejected ({result.reason}): deploying it again needs --again.",
+        f"Next: {command_for('history', result.project, result.target, result.environment)}",
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mlship.cli.views.text import columns, command_for, day_and_time, deploy_command, lines, place
+from mlship.cli.views.text import columns, day_and_time, lines, place
+from mlship.flows.command_line import command_for, deploy_command
 from mlship.flows.results import HistoryView
 
 

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from mlship.cli.views.text import age, columns, command_for, deploy_command, lines, place, short_content
-from mlship.flows.results import Listed, ReleaseView, Status
+from collections.abc import Iterator
+
+from mlship.cli.views.text import (
+    age,
+    columns,
+    day_and_time,
+    lines,
+    percent,
+    place,
+    short_content,
+    time_of_day,
+)
+from mlship.cli.views.why import why_text
+from mlship.flows.command_line import command_for, deploy_command
+from mlship.flows.results import Listed, ReleaseView, Status, Traffic, UnderwayView
 
 
 def status_text(result: Status, now: float) -> str:
@@ -20,6 +33,7 @@ def status_text(result: Status, now: float) -> str:
             [
                 _release_row("live", result.live, now),
                 _release_row("previous", result.previous, now),
+                *_since(result, now),
                 ["replicas", f"{ready}/{sum(not replica.staged for replica in replicas)} ready"],
             ]
         ),
@@ -37,8 +51,11 @@ def status_text(result: Status, now: float) -> str:
             ],
             indent=4,
         ),
+        columns([["traffic".ljust(8), *row] for row in _traffic_rows(result)]),
+        _rollout(result.underway, now),
         *_notes(result),
         _disagreement(result),
+        why_text(result.why),
         _next(result),
     )
 
@@ -61,13 +78,51 @@ def _release_row(title: str, release: ReleaseView | None, now: float) -> list[st
     return [title, release.id, f"content {short_content(release.content)}", f"models {models}", age(now - release.created)]
 
 
+def _since(result: Status, now: float) -> list[list[str]]:
+    """Since when the live release is live, and how often anything was committed."""
+    if not result.since:
+        return []
+    return [["since", f"{day_and_time(result.since)} ({age(now - result.since)})  generation {result.generation}"]]
+
+
+def _traffic_rows(result: Status) -> Iterator[list[str]]:
+    """A row a release that gets callers or has had some; none where the target knows no more than what is live."""
+    counted = {row.release: row for row in result.traffic}
+    shares = dict(result.weights)
+    if not counted and len(shares) < 2:
+        return
+    for release in sorted({*counted, *shares}):
+        row = counted.get(release)
+        yield [release, percent(shares.get(release, 0.0)), *(_counts(row) if row else [])]
+
+
+def _counts(row: Traffic) -> list[str]:
+    latency = [f"{name} {value:.3g} ms" for name, value in (("p50", row.p50_ms), ("p95", row.p95_ms)) if value is not None]
+    errors = f"errors {row.errors}/{row.requests}" + (f" ({percent(row.errors / row.requests)})" if row.errors else "")
+    return [f"{row.rps:g} rps", " ".join(latency) or "no requests yet", errors]
+
+
+def _rollout(view: UnderwayView | None, now: float) -> str:
+    if view is None:
+        return ""
+    name = view.strategy or "rollout"
+    spot = f"  rollout   {name} {view.release} at {percent(view.share)}"
+    when = f"{time_of_day(view.since)} ({age(now - view.since)})"
+    if view.attended_by:
+        return f"{spot} since {when}, attended by {view.attended_by.split(' pid ')[0]}"
+    if view.paused:
+        return f"{spot}, paused since {when}: {view.paused}"
+    return f"{spot}, unattended since {when}: its command ended; callers stay where they are"
+
+
 def _notes(result: Status) -> list[str]:
     return [f"  {note}" for note in result.observed.notes]
 
 
 def _disagreement(result: Status) -> str:
+    """While a rollout is under way, either of its releases may be the one that answers."""
     live = result.live.id if result.live else "nothing"
-    if result.serving == live:
+    if result.serving in (live, result.underway.release if result.underway else live):
         return ""
     said = f"the server says {result.serving}" if result.serving else "no server answers"
     return f"warning: the records say {live} is live, but {said}"
@@ -75,5 +130,8 @@ def _disagreement(result: Status) -> str:
 
 def _next(result: Status) -> str:
     live = result.live.id if result.live else ""
+    if result.underway is not None and not result.underway.attended_by:
+        promote, abort = (command_for(verb, result.project, result.target, result.environment) for verb in ("promote", "abort"))
+        return lines(f"Next: {promote}   # goes on", f"  or  {abort}   # takes it back")
     verb = "verify" if result.serving == live else "logs"
     return f"Next: {command_for(verb, result.project, result.target, result.environment)}"

@@ -54,20 +54,19 @@ def day_and_time(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
+def time_of_day(when: float) -> str:
+    """`22:10`, in this machine's time zone."""
+    return time.strftime("%H:%M", time.localtime(when))
+
+
+def percent(share: float) -> str:
+    """0.05 -> `5 %`, 0.002 -> `0.2 %`."""
+    return f"{share * 100:.3g} %"
+
+
 def place(project: str, environment: str) -> str:
     """`churn/prod`."""
     return f"{project}/{environment}" if environment else project
-
-
-def command_for(verb: str, project: str, target: str, environment: str) -> str:
-    """A command line that works from any folder: `mlship rollback churn --target docker --env prod`."""
-    words = ["mlship", *verb.split(), project, "--target", target]
-    return shlex.join(words + (["--env", environment] if environment else []))
-
-
-def deploy_command(target: str, environment: str) -> str:
-    """`deploy` needs the project's folder, so it names none."""
-    return shlex.join(["mlship", "deploy", "--target", target, *(["--env", environment] if environment else [])])
 
 
 def curl(endpoint: str, body: Mapping[str, Any] | None) -> str:

@@ -7,10 +7,6 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 _HIDDEN = "***"
 
 
-def has_credentials(url: str) -> bool:
-    return masked(url) != url
-
-
 def without_credentials(url: str) -> str:
     """The address as it may be recorded: user, password and query removed; the user of an ssh address is no secret."""
     parts = _parts(url)

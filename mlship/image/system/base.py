@@ -46,10 +46,12 @@ def base_plan(
     *,
     platform: str = "linux/amd64",
     packages: Sequence[str] = (),
+    under: Sequence[str] = _UNDER_PYTHON,
     now: datetime | None = None,
 ) -> BasePlan:
-    """The newest signed packages for a base with this Python. python: a minor version, `3.11`. packages: build.packages.
+    """The newest signed packages for a base with this Python. packages: build.packages, whose programs stay.
 
+    python: a minor version, `3.11`; empty for the newest one of the archive's preferred release. under: what else a base has.
     Reads the archive's lists anew. Raises MlshipError: exit 13 when it cannot be reached; exit 5 when it is not signed or
     expired; exit 2 when no suite carries the Python (the alternatives are named) or a package does not exist.
     """
@@ -63,7 +65,8 @@ def base_plan(
             now=now or datetime.now(UTC),
         )
         distribution = _carrying(catalogue, python)
-    wanted = [*_interpreter(python), *_UNDER_PYTHON, *packages]
+    python = python or distribution.pythons()[-1]
+    wanted = [*_interpreter(python), *under, *packages]
     chosen = resolve(distribution, wanted)
     workplace.progress.step("base", f"{distribution.codename}, {len(chosen)} packages")
     return BasePlan(
@@ -129,11 +132,11 @@ def _carrying(catalogue: Catalogue, python: str) -> Distribution:
     seen: list[str] = []
     for distribution in catalogue.distributions():
         carried = distribution.pythons()
-        if python in carried:
+        if python in carried or (carried and not python):
             return distribution
         seen += [f"{minor} ({distribution.codename})" for minor in carried]
     raise MlshipError(
-        f"Python {python} is in no suite of this machine's package archive; it has {', '.join(seen) or 'none'}",
+        f"Python {python or 3} is in no suite of this machine's package archive; it has {', '.join(seen) or 'none'}",
         where="mlship.yaml build.python",
         fix="train with one of these, name an archive that has it in build.mirror, or use mlship build --builder docker "
         "with build.base",

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.engine import docker_archive
-from mlship.oci.image import CONTENT_LABEL, Image
+from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, Image
 from mlship.oci.layout import Layout
+from mlship.targets.base import FrontImage
 from mlship.targets.docker.engine import Engine, EngineImage
 from mlship.targets.docker.spec import PROJECT, image_tag
+
+FRONT = "front"  # `mlship/front:c41e07f2a9b3`
 
 
 def deliver(engine: Engine, layout: Layout, project: str, content: str) -> EngineImage:
@@ -17,22 +20,21 @@ def deliver(engine: Engine, layout: Layout, project: str, content: str) -> Engin
 
     Raises MlshipError when neither has it, and when the engine shows another content than what it was given.
     """
-    image = present(engine, content)
+    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content), image_tag(project, content))
+
+
+def deliver_front(engine: Engine, layout: Layout, front: FrontImage) -> EngineImage:
+    """The front's image under its tag; made on this machine and loaded only when the engine has none with its key."""
+    image = next(iter(engine.images([f"{FRONT_LABEL}={front.key}"])), None)
     if image is None:
-        engine.load(docker_archive(layout, layout.find(content)))
-        image = present(engine, content)
-    if image is None:
-        raise MlshipError(
-            f"the engine took the image but shows none with the content {content}",
-            where=engine.address,
-            fix="mlship build, then run the same command again",
-            exit=Exit.BUILD_FAILED,
-            code="image-changed",
-        )
-    tag = image_tag(project, content)
-    if tag not in image.tags:
-        engine.tag(image.id, tag)
-    return image
+        image = _loaded(engine, layout, front.make(engine.facts().platform))
+    return _tagged(engine, image, image_tag(FRONT, image.content))
+
+
+def remove_unused_fronts(engine: Engine, keep: str) -> list[str]:
+    """Removes the images of fronts that no container uses; names what went. keep: the key of the one that is wanted."""
+    images = [image for image in engine.images([FRONT_LABEL]) if image.labels[FRONT_LABEL] != keep]
+    return [name for image in images for name in _removed(engine, image, FRONT)]
 
 
 def present(engine: Engine, content: str) -> EngineImage | None:
@@ -41,7 +43,7 @@ def present(engine: Engine, content: str) -> EngineImage | None:
 
 def contents_here(engine: Engine, layout: Layout, project: str) -> frozenset[str]:
     """The contents of the project that could be served: at the engine, or in this machine's layout."""
-    at_engine = {image.content for image in engine.images([CONTENT_LABEL])}
+    at_engine = {labels[CONTENT_LABEL] for labels in engine.labels_of_images(CONTENT_LABEL)}
     return frozenset(at_engine | {image.content for image in layout.images(project)})
 
 
@@ -58,12 +60,34 @@ def remove_unused(engine: Engine, project: str, keep: Iterable[str]) -> list[str
     Only our own tags are taken away: an image that somebody tagged otherwise stays under that name.
     """
     kept = set(keep)
-    gone = []
-    for image in engine.images([CONTENT_LABEL, f"{PROJECT}={project}"]):
-        if image.content in kept or engine.users_of(image.id):
-            continue
-        ours = [tag for tag in image.tags if tag.startswith(f"mlship/{project}:")]
-        for reference in ours if image.tags else [image.id]:
-            if engine.remove_image(reference):
-                gone.append(reference)
-    return gone
+    images = [image for image in engine.images([CONTENT_LABEL, f"{PROJECT}={project}"]) if image.content not in kept]
+    return [name for image in images for name in _removed(engine, image, project)]
+
+
+def _loaded(engine: Engine, layout: Layout, content: str) -> EngineImage:
+    image_here = layout.find(content)
+    engine.load(lambda: docker_archive(layout, image_here))
+    image = present(engine, content)
+    if image is None:
+        raise MlshipError(
+            f"the engine took the image but shows none with the content {content}",
+            where=engine.address,
+            fix="mlship build, then run the same command again",
+            exit=Exit.BUILD_FAILED,
+            code="image-changed",
+        )
+    return image
+
+
+def _tagged(engine: Engine, image: EngineImage, tag: str) -> EngineImage:
+    if tag not in image.tags:
+        engine.tag(image.id, tag)
+    return image
+
+
+def _removed(engine: Engine, image: EngineImage, family: str) -> list[str]:
+    """Nothing of an image that a container uses."""
+    if engine.users_of(image.id):
+        return []
+    ours = [tag for tag in image.tags if tag.startswith(f"mlship/{family}:")]
+    return [reference for reference in (ours if image.tags else [image.id]) if engine.remove_image(reference)]

@@ -1,292 +1,221 @@
-"""The door to one Docker engine: its calls, its answers as values, its failures as errors that say what to do."""
+"""The door to one Docker engine: its calls, its answers as values, its failures as errors that say what to do.
+
+Every call that can be repeated is repeated when its connection is cut: nobody knows then whether the engine did it.
+"""
 
 from __future__ import annotations
 
-import datetime
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from mlship.errors import Exit, MlshipError, need
-from mlship.oci.image import CONTENT_LABEL
-from mlship.targets.docker.spec import INNER_PORT, Address
+from mlship.runner import LocalRunner, Runner
+from mlship.targets.docker.connecting import dialled
+from mlship.targets.docker.failures import EngineRefused as EngineRefused
+from mlship.targets.docker.failures import NotThere as NotThere
+from mlship.targets.docker.failures import Unreachable as Unreachable
+from mlship.targets.docker.failures import translated
+from mlship.targets.docker.seen import Container as Container
+from mlship.targets.docker.seen import EngineFacts as EngineFacts
+from mlship.targets.docker.seen import EngineImage as EngineImage
+from mlship.targets.docker.seen import Network as Network
+from mlship.targets.docker.seen import Usage as Usage
+from mlship.targets.docker.seen import container_seen, facts_seen, image_seen, log_line, network_seen, usage_seen
+from mlship.targets.docker.seen import seconds as seconds
 from mlship.targets.docker.stream import Conversation
 
-CALL_TIMEOUT_S = 60.0
+Answered = TypeVar("Answered")
+Seen = TypeVar("Seen")
+Sleep = Callable[[float], None]
+
+CALL_TIMEOUT_S = 60
+# Between tries after a cut connection: together longer than a proxy or an engine takes to start again.
+PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
+AT_ONCE = 8  # questions side by side; each may be an ssh login of its own, of which sshd takes ten at once (MaxStartups)
 
 
-class EngineRefused(MlshipError):
-    """The engine answered, and said no. status: its HTTP status."""
+def connect(environ: Mapping[str, str], runner: Runner | None = None) -> Engine:
+    """The engine that `docker` would talk to: DOCKER_HOST, else the context. Raises Unreachable, and with exit 8 where this
 
-    def __init__(self, what: str, status: int) -> None:
-        super().__init__(what, fix="docker info, docker ps -a", exit=Exit.DENIED, code="engine-refused")
-        self.status = status
-
-
-class NotThere(EngineRefused):
-    """What was asked for does not exist at the engine (any more)."""
-
-
-class Unreachable(MlshipError):
-    """No engine answers; nothing was changed by this call."""
-
-    def __init__(self, address: str, why: str) -> None:
-        super().__init__(
-            f"no Docker engine answers at {address}: {why}",
-            fix="start it (systemctl start docker), or name another one with DOCKER_HOST or docker context use",
-            exit=Exit.UNREACHABLE,
-        )
-
-
-@dataclass(frozen=True)
-class Container:
-    """A container as the engine sees it.
-
-    state: created, running, restarting, paused, exited, dead. started: seconds since the epoch, 0 when never.
-    published: where callers reach it, as configured, also while it is stopped. python: the interpreter of its image.
+    user is not let in. runner: starts ssh.
     """
 
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    state: str
-    exit_code: int = 0
-    out_of_memory: bool = False
-    restarts: int = 0
-    started: float = 0.0
-    created: float = 0.0
-    complaint: str = ""
-    image: str = ""
-    memory: int = 0
-    published: Address | None = None
-    python: str = ""
+    def once() -> Engine:
+        return Engine(*dialled(environ, runner or LocalRunner(), CALL_TIMEOUT_S))
 
-    @property
-    def is_running(self) -> bool:
-        return self.state == "running"
+    return repeated(once)
 
 
-@dataclass(frozen=True)
-class EngineImage:
-    """An image at the engine. python: its interpreter, the first word of its entrypoint."""
-
-    id: str
-    tags: tuple[str, ...]
-    labels: Mapping[str, str]
-    created: float = 0.0
-    python: str = ""
-
-    @property
-    def content(self) -> str:
-        return self.labels.get(CONTENT_LABEL, "")
-
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """What the engine says about itself and its machine. memory: bytes; taken: port -> name of the container that has it."""
-
-    version: str
-    system: str
-    architecture: str
-    cpus: int
-    memory: int
-    taken: Mapping[int, str] = field(default_factory=dict)
-
-
-def connect(environ: Mapping[str, str]) -> Engine:
-    """The engine that `docker` would talk to: DOCKER_HOST, else the context. Raises Unreachable, and with exit 8 when the
-
-    socket may not be opened.
-    """
-    docker = need("docker")
-    host = environ.get("DOCKER_HOST", "")
-    options: dict[str, Any] = {"version": "auto", "timeout": CALL_TIMEOUT_S}
-    address = host or "unix:///var/run/docker.sock"
-    try:
-        if host or not (context := _context(docker, environ)):
-            client = docker.DockerClient.from_env(environment=dict(environ), **options)
-        else:
-            address = context.Host
-            client = docker.DockerClient(base_url=context.Host, tls=context.TLSConfig, **options)
-    except docker.errors.DockerException as error:
-        raise _no_connection(address, error) from None
-    return Engine(client, address)
-
-
-def _context(docker: Any, environ: Mapping[str, str]) -> Any:
-    """The context that DOCKER_CONTEXT or `docker context use` names, None for the default one."""
-    from docker.context import ContextAPI
-
-    named = environ.get("DOCKER_CONTEXT") or docker.context.config.get_current_context_name()
-    if named in ("", "default"):
-        return None
-    context = ContextAPI.get_context(named)
-    if context is None:
-        raise MlshipError(f"there is no docker context {named!r}", fix="docker context ls", code="no-context")
-    return context
-
-
-def _no_connection(address: str, error: BaseException) -> MlshipError:
-    causes = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        return MlshipError(
-            f"this user may not open {address}",
-            fix="sudo usermod -aG docker $USER, then log in again",
-            exit=Exit.DENIED,
-            code="engine-denied",
-        )
-    return Unreachable(address, (causes[-1].strerror or "") if causes else str(error))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and all that led to it: client libraries keep the first one as cause, context or argument."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if isinstance(cause, BaseException) and cause not in found:
-            found.append(cause)
-            waiting += [cause.__cause__, cause.__context__, *cause.args]
-        elif isinstance(cause, tuple):
-            waiting += cause
-    return found
+def repeated(call: Callable[[], Answered], sleep: Sleep = time.sleep) -> Answered:
+    """The answer to a call that does no harm when the engine carries it out twice; asked again while connections are cut."""
+    for pause_s in PAUSES_S:
+        try:
+            return call()
+        except Unreachable as lost:
+            if not lost.was_cut:
+                raise
+        sleep(pause_s)
+    return call()
 
 
 class Engine:
-    """One engine. address: as the user named it. Every method raises Unreachable, EngineRefused or NotThere."""
+    """One engine. api: docker-py's client. address: as the user named it.
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._client = client
-        self._api = client.api
+    Every method raises Unreachable, EngineRefused or NotThere. Safe for several threads.
+    """
+
+    def __init__(self, api: Any, address: str, sleep: Sleep = time.sleep) -> None:
+        self._api = api
         self.address = address
+        self._sleep = sleep
 
     @property
     def is_local(self) -> bool:
         """Whether its published ports are this machine's."""
         return self.address.startswith(("unix://", "npipe://"))
 
+    @property
+    def host(self) -> str:
+        """The name under which its machine's ports are reached from here."""
+        return "127.0.0.1" if self.is_local else urlsplit(self.address).hostname or ""
+
     def facts(self) -> EngineFacts:
-        with self._spoken():
-            info = self._api.info()
-            running = self._api.containers()
-        return EngineFacts(
-            version=str(info.get("ServerVersion", "")),
-            system=str(info.get("OSType", "")),
-            architecture=str(info.get("Architecture", "")),
-            cpus=int(info.get("NCPU", 0)),
-            memory=int(info.get("MemTotal", 0)),
-            taken=dict(_taken(running)),
-        )
+        return self._told(lambda: facts_seen(self._api.info(), self._api.containers()))
 
     def containers(self, labels: Iterable[str]) -> list[Container]:
         """Every container, stopped ones too, that carries the labels (`name` or `name=value`)."""
-        with self._spoken():
-            listed = self._api.containers(all=True, filters={"label": list(labels)})
-        found = (self.container(entry["Id"]) for entry in listed)
-        return [container for container in found if container is not None]
+        filters = {"label": list(labels)}
+        listed = self._told(lambda: self._api.containers(all=True, filters=filters))
+        return _each(self.container, [entry["Id"] for entry in listed])
 
     def container(self, name: str) -> Container | None:
-        try:
-            with self._spoken():
-                return _container(self._api.inspect_container(name))
-        except NotThere:
-            return None
+        return _if_there(lambda: self._told(lambda: container_seen(self._api.inspect_container(name))))
 
     def users_of(self, image: str) -> list[str]:
         """Names of the containers, running or not, that were made from the image."""
-        with self._spoken():
-            listed = self._api.containers(all=True, filters={"ancestor": image})
+        listed = self._told(lambda: self._api.containers(all=True, filters={"ancestor": image}))
         return [entry["Names"][0].lstrip("/") for entry in listed if entry.get("Names")]
 
     def create(self, name: str, body: Mapping[str, Any]) -> str:
-        with self._spoken():
-            return str(self._api.create_container_from_config(dict(body), name or None)["Id"])
+        """A container of that name that carries all the body's labels counts as made: by this call before it was cut, or by
+
+        the same call of somebody else. Any other one in its place is refused by the engine, status 409.
+        """
+        try:
+            return self._told(lambda: str(self._api.create_container_from_config(dict(body), name)["Id"]))
+        except EngineRefused as refused:
+            present = self.container(name) if refused.status == 409 else None
+            if present is None or not _carries(present.labels, body.get("Labels") or {}):
+                raise
+            return present.id
 
     def start(self, container: str) -> None:
-        with self._spoken():
-            self._api.start(container)
+        """One that runs already is no error."""
+        self._told(lambda: self._api.start(container))
 
     def stop(self, container: str, timeout_s: int | None = None) -> None:
-        """Asks it to end and waits; kills it after its own stop timeout, or after timeout_s."""
-        with self._spoken():
-            self._api.stop(container, timeout=timeout_s)
-
-    def rename(self, container: str, name: str) -> None:
-        with self._spoken():
-            self._api.rename(container, name)
+        """Asks it to end and waits; kills it after its own stop timeout, or after timeout_s. One that ended is no error."""
+        if timeout_s is None:
+            present = self.container(container)
+            timeout_s = present.stop_timeout_s if present else 0
+        self._told(lambda: self._api.stop(container, timeout=timeout_s))
 
     def remove(self, container: str) -> None:
         """Whatever state it is in; one that is gone, or going, is no error."""
         try:
-            with self._spoken():
-                self._api.remove_container(container, force=True, v=True)
+            self._told(lambda: self._api.remove_container(container, force=True, v=True))
         except NotThere:
             return
         except EngineRefused as refused:
             if refused.status != 409:  # its removal is in progress
                 raise
 
-    def logs(self, container: str, lines: int, follow: bool = False) -> Iterator[tuple[str, str]]:
-        """(time, text) of each line."""
-        with self._spoken():
-            chunks = self._api.logs(
-                container, stdout=True, stderr=True, stream=True, follow=follow, timestamps=True, tail=lines
-            )
-            pending = b""
-            for chunk in chunks:
-                *whole, pending = (pending + chunk).split(b"\n")
-                for line in whole:
-                    yield _log_line(line)
-            if pending:
-                yield _log_line(pending)
+    def usage(self, container: str) -> Usage | None:
+        """What it takes now; None where it does not run."""
+        stats = _if_there(lambda: self._told(lambda: self._api.stats(container, stream=False, one_shot=True)))
+        return usage_seen(stats) if stats and (stats.get("pids_stats") or {}).get("current") else None
 
-    def execute(self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Conversation:
-        """Starts a program in a running container. environ: added to the container's."""
-        with self._spoken():
-            made = self._api.exec_create(container, list(argv), stdin=True, stdout=True, stderr=True, environment=dict(environ))
+    def logs(self, container: str, lines: int, follow: bool = False) -> Iterator[tuple[str, str]]:
+        """(time, text) of each line; goes on after the last one when the connection is cut, or when it runs again."""
+        last, tries = "", 0
+        while True:
+            known = last
+            try:
+                for when, text in self._log(container, lines, follow, known):
+                    if when > known:
+                        yield when, text
+                        last, tries = max(last, when), 0
+                if not follow:
+                    return
+                # A stream that was cut looks like one that ended: what is left is asked for, followed while there is more.
+                follow = self._runs(container)
+            except Unreachable as lost:
+                if not lost.was_cut or tries == len(PAUSES_S):
+                    raise
+                tries += 1
+            self._sleep(PAUSES_S[max(tries - 1, 0)])
+
+    def execute(
+        self, container: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float, user: str = ""
+    ) -> Conversation:
+        """Starts a program in a running container. environ: added to the container's. user: empty for the container's own.
+
+        Where the connection is cut it is started again: a program that is talked with ends when nobody listens.
+        """
+        channels = {"stdin": True, "stdout": True, "stderr": True}
+
+        def begin() -> Conversation:
+            made = self._api.exec_create(container, list(argv), **channels, environment=dict(environ), user=user)
             return Conversation(self._api.exec_start(made["Id"], socket=True), timeout_s)
+
+        return self._told(begin)
 
     def converse(self, container: str, timeout_s: float) -> Conversation:
         """Attaches to a container that was created and not started yet, and starts it."""
-        with self._spoken():
-            channels = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            conversation = Conversation(self._api.attach_socket(container, channels), timeout_s)
-            self._api.start(container)
-            return conversation
+        channels = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        conversation = self._told(lambda: Conversation(self._api.attach_socket(container, channels), timeout_s))
+        try:
+            self.start(container)
+        except BaseException:
+            conversation.close()
+            raise
+        return conversation
 
     def images(self, labels: Iterable[str]) -> list[EngineImage]:
         """Images that carry the labels, the newest first."""
-        with self._spoken():
-            listed = self._api.images(filters={"label": list(labels)})
-        found = (self.image(entry["Id"]) for entry in listed)
-        return sorted((image for image in found if image is not None), key=lambda image: image.created, reverse=True)
+        filters = {"label": list(labels)}
+        listed = self._told(lambda: self._api.images(filters=filters))
+        return sorted(_each(self.image, [entry["Id"] for entry in listed]), key=lambda image: image.created, reverse=True)
+
+    def labels_of_images(self, label: str) -> list[Mapping[str, str]]:
+        """The labels of every image that carries the label: one question, however many there are."""
+        listed = self._told(lambda: self._api.images(filters={"label": [label]}))
+        return [dict(entry.get("Labels") or {}) for entry in listed]
 
     def image(self, reference: str) -> EngineImage | None:
-        try:
-            with self._spoken():
-                return _image(self._api.inspect_image(reference))
-        except NotThere:
-            return None
+        return _if_there(lambda: self._told(lambda: image_seen(self._api.inspect_image(reference))))
 
-    def load(self, archive: Iterator[bytes]) -> None:
-        """An archive as `docker save` writes it."""
-        with self._spoken():
-            for line in self._api.load_image(archive):
+    def load(self, archive: Callable[[], Iterator[bytes]]) -> None:
+        """archive: gives the bytes as `docker save` writes them, again where the connection is cut."""
+
+        def once() -> None:
+            for line in self._api.load_image(archive()):
                 if "error" in line:
                     raise EngineRefused(f"the engine did not take the image: {line['error']}", 500)
 
+        self._told(once)
+
     def tag(self, image: str, reference: str) -> None:
         repository, _, tag = reference.rpartition(":")
-        with self._spoken():
-            self._api.tag(image, repository, tag)
+        self._told(lambda: self._api.tag(image, repository, tag))
 
     def remove_image(self, reference: str) -> bool:
         """False when something still uses it; one that is gone is no error."""
         try:
-            with self._spoken():
-                self._api.remove_image(reference, noprune=False)
+            self._told(lambda: self._api.remove_image(reference, noprune=False))
         except NotThere:
             return True
         except EngineRefused as refused:
@@ -297,106 +226,105 @@ class Engine:
 
     def volume_labels(self, name: str) -> Mapping[str, str] | None:
         """None where there is no such volume."""
-        try:
-            with self._spoken():
-                return dict(self._api.inspect_volume(name).get("Labels") or {})
-        except NotThere:
-            return None
+        return _if_there(lambda: self._told(lambda: dict(self._api.inspect_volume(name).get("Labels") or {})))
 
     def volumes(self, label: str) -> list[Mapping[str, str]]:
         """The labels of every volume that carries the label."""
-        with self._spoken():
-            listed = self._api.volumes(filters={"label": [label]})["Volumes"] or []
+        listed = self._told(lambda: self._api.volumes(filters={"label": [label]})["Volumes"] or [])
         return [dict(volume.get("Labels") or {}) for volume in listed]
 
     def create_volume(self, body: Mapping[str, Any]) -> None:
-        with self._spoken():
-            self._api.create_volume(body["Name"], labels=dict(body["Labels"]))
+        """One that is there is taken as it is: the engine makes no second one of a name."""
+        self._told(lambda: self._api.create_volume(body["Name"], labels=dict(body["Labels"])))
 
     def remove_volume(self, name: str) -> None:
+        _if_there(lambda: self._told(lambda: self._api.remove_volume(name, force=True)))
+
+    def network(self, name: str) -> Network | None:
+        return _if_there(lambda: self._told(lambda: network_seen(self._api.inspect_network(name))))
+
+    def create_network(self, body: Mapping[str, Any]) -> None:
+        """body: of POST /networks/create. A network of that name is refused, never made twice; one with all the body's labels
+
+        counts as made.
+        """
+
+        def once() -> None:
+            self._api.create_network(
+                body["Name"],
+                driver=body["Driver"],
+                internal=body["Internal"],
+                labels=dict(body["Labels"]),
+                ipam=body.get("IPAM"),
+                options=body.get("Options"),
+                check_duplicate=True,
+            )
+
+        self._unless_done(once, lambda: self._has_network(body))
+
+    def remove_network(self, name: str) -> None:
+        _if_there(lambda: self._told(lambda: self._api.remove_network(name)))
+
+    def connect(self, network: str, container: str, address: str) -> None:
+        """Adds the container to the network under a fixed address; one that has it is no error."""
+
+        def is_there() -> bool:
+            present = self.container(container)
+            return present is not None and present.addresses.get(network) == address
+
+        self._unless_done(lambda: self._api.connect_container_to_network(container, network, ipv4_address=address), is_there)
+
+    def _told(self, call: Callable[[], Answered]) -> Answered:
+        def once() -> Answered:
+            with translated(self.address):
+                return call()
+
+        return repeated(once, self._sleep)
+
+    def _unless_done(self, call: Callable[[], object], is_done: Callable[[], bool]) -> None:
+        """For calls that an engine refuses the second time: where what was wanted is so, they succeeded."""
         try:
-            with self._spoken():
-                self._api.remove_volume(name, force=True)
-        except NotThere:
-            return
+            self._told(call)
+        except EngineRefused:
+            if not is_done():
+                raise
 
-    @contextmanager
-    def _spoken(self) -> Iterator[None]:
-        """Turns the client library's failures into ours, by type and status."""
-        docker, urllib3 = need("docker"), need("urllib3")
-        try:
-            yield
-        except docker.errors.NotFound as error:
-            raise NotThere(_explanation(error), 404) from None
-        except docker.errors.APIError as error:
-            status = int(error.response.status_code) if error.response is not None else 0
-            raise EngineRefused(f"the engine refused: {_explanation(error)}", status) from None
-        except (docker.errors.DockerException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _no_connection(self.address, error) from None
+    def _log(self, container: str, lines: int, follow: bool, last: str) -> Iterator[tuple[str, str]]:
+        """last: the time of the line to go on after; then all since its second, else the last `lines`."""
+        wanted: dict[str, Any] = {"since": int(seconds(last))} if last else {"tail": lines}
+        pending = b""
+        with translated(self.address):
+            chunks = self._api.logs(container, stdout=True, stderr=True, stream=True, follow=follow, timestamps=True, **wanted)
+            for chunk in chunks:
+                *whole, pending = (pending + chunk).split(b"\n")
+                yield from map(log_line, whole)
+        if pending:
+            yield log_line(pending)
 
+    def _runs(self, container: str) -> bool:
+        present = self.container(container)
+        return present is not None and present.state in ("running", "paused", "restarting")
 
-def _explanation(error: Any) -> str:
-    return str(error.explanation or error).strip()
-
-
-def _taken(listed: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
-    for entry in listed:
-        for port in entry.get("Ports") or []:
-            if port.get("PublicPort"):
-                yield int(port["PublicPort"]), str(entry["Names"][0]).lstrip("/")
+    def _has_network(self, body: Mapping[str, Any]) -> bool:
+        present = self.network(body["Name"])
+        return present is not None and _carries(present.labels, body["Labels"])
 
 
-def _container(inspected: Mapping[str, Any]) -> Container:
-    state, config, host = inspected["State"], inspected["Config"], inspected["HostConfig"]
-    return Container(
-        id=inspected["Id"],
-        name=inspected["Name"].lstrip("/"),
-        labels=config.get("Labels") or {},
-        state=state["Status"],
-        exit_code=int(state.get("ExitCode", 0)),
-        out_of_memory=bool(state.get("OOMKilled")),
-        restarts=int(inspected.get("RestartCount", 0)),
-        started=seconds(state.get("StartedAt", "")),
-        created=seconds(inspected.get("Created", "")),
-        complaint=state.get("Error", ""),
-        image=inspected["Image"],
-        memory=int(host.get("Memory") or 0),
-        published=_published(host.get("PortBindings") or {}),
-        python=_interpreter(config.get("Entrypoint")),
-    )
+def _each(ask: Callable[[str], Seen | None], names: Sequence[str]) -> list[Seen]:
+    """What each of them is; those that went meanwhile are left out."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [seen for seen in pool.map(ask, names) if seen is not None]
 
 
-def _published(bindings: Mapping[str, Any]) -> Address | None:
-    bound = bindings.get(f"{INNER_PORT}/tcp") or []
-    return Address(bound[0].get("HostIp", ""), int(bound[0]["HostPort"])) if bound else None
+def _if_there(ask: Callable[[], Seen]) -> Seen | None:
+    try:
+        return ask()
+    except NotThere:
+        return None
 
 
-def _image(inspected: Mapping[str, Any]) -> EngineImage:
-    config = inspected.get("Config") or {}
-    return EngineImage(
-        id=inspected["Id"],
-        tags=tuple(inspected.get("RepoTags") or ()),
-        labels=config.get("Labels") or {},
-        created=seconds(inspected.get("Created", "")),
-        python=_interpreter(config.get("Entrypoint")),
-    )
-
-
-def _interpreter(entrypoint: Any) -> str:
-    return str(entrypoint[0]) if entrypoint else ""
-
-
-def seconds(text: str) -> float:
-    """Seconds since the epoch of the engine's times (`2026-11-21T19:08:43.133645384Z`); 0 for its year 1, which is never."""
-    if not text or text.startswith("0001-"):
-        return 0.0
-    whole, _, _ = text.removesuffix("Z").partition(".")
-    return datetime.datetime.fromisoformat(whole[:19]).replace(tzinfo=datetime.UTC).timestamp()
-
-
-def _log_line(raw: bytes) -> tuple[str, str]:
-    when, _, text = raw.decode(errors="replace").rstrip("\r").partition(" ")
-    return when, text
+def _carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(labels.get(name) == text for name, text in wanted.items())
 
 
 Connect = Callable[[], Engine]

@@ -1,211 +1,200 @@
-"""The containers of one project in one environment, and the steps that change them. Every step can be repeated."""
+"""The replicas of one project in one environment: made, started, asked, stopped. Every step can be repeated."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 from mlship.errors import MlshipError
-from mlship.releases.history import History
 from mlship.targets.base import Answer, Deployment, Outcome
 from mlship.targets.docker import spec
-from mlship.targets.docker.asking import READY, ask_inside, ask_published
-from mlship.targets.docker.engine import Container, Engine, NotThere
-from mlship.targets.docker.holder import is_dead
+from mlship.targets.docker.asking import READY, AskKeeper, ask_inside
+from mlship.targets.docker.bodies import replica_body
+from mlship.targets.docker.engine import Container, Engine, Network, NotThere
+from mlship.targets.docker.network import free_addresses
+from mlship.targets.docker.traffic import Server
 from mlship.targets.reason import own_reason
 from mlship.units import Memory
 
 LOG_LINES = 8
-# One exec waits inside for readiness this long, then the container's state is looked at.
-WAIT_INSIDE_S = 3.0
-POLL_S = 0.02
+# One probe waits inside for readiness this long, then the containers' states are looked at.
+WAIT_INSIDE_S = 1.0
+# An engine starts a container again after 0.1 s, then after twice as long each time.
+BETWEEN_STARTS_S = 3.0
+POLL_S = 0.05
+# An engine does several at once; more than these only wait for each other there.
+AT_ONCE = 8
+UP = ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """deliver: brings the image of a deployment to the engine, again if somebody removed it meanwhile."""
+    """ask: the keeper on the project's network. confirm: raises LeaseLost; called before every single change.
+
+    deliver: brings the image of a deployment to the engine, again if somebody removed it meanwhile.
+    secrets: gives the volume with the secrets of a deployment's release, empty where it has none.
+    """
 
     engine: Engine
     scope: spec.Scope
+    ask: AskKeeper
+    confirm: Callable[[], None]
     deliver: Callable[[Deployment], None]
+    secrets: Callable[[Deployment], str] = lambda deployment: ""
     sleep: Callable[[float], None] = time.sleep
 
-    def containers(self) -> list[Container]:
-        """Ours, keepers left out; the newest first."""
-        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", spec.ROLE])
-        ours = [entry for entry in found if self.scope.owns(entry.labels) and entry.labels[spec.ROLE] in ("replica", "staged")]
-        return sorted(ours, key=lambda entry: entry.created, reverse=True)
-
     def replicas(self) -> list[Container]:
-        return [entry for entry in self.containers() if entry.labels[spec.ROLE] == "replica"]
+        """Every one, stopped ones too, by release and number."""
+        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=replica"])
+        ours = [entry for entry in found if self.scope.owns(entry.labels)]
+        return sorted(ours, key=lambda entry: (spec.sequence_of(entry.labels[spec.RELEASE]), spec.number_of(entry.name)))
 
-    def staged(self) -> list[Container]:
-        return [entry for entry in self.containers() if entry.labels[spec.ROLE] == "staged"]
+    def server(self, container: Container, weight: int) -> Server:
+        return Server(self.server_name(container), container.addresses.get(self.scope.network, ""), weight)
 
-    def live(self) -> Container | None:
-        """The replica that callers reach, or would reach if it did not crash."""
-        return next((entry for entry in self.replicas() if entry.state in ("running", "restarting", "paused")), None)
+    def server_name(self, container: Container) -> str:
+        return container.name.removeprefix(self.scope.container(""))
 
-    def stage(self, deployment: Deployment) -> Outcome:
-        """Runs the release at 0 % beside what serves, until it says that it is ready."""
-        body = spec.staged_body(deployment)
-        name = self.scope.container(deployment.release.id, "staged")
-        for other in self.staged():
-            if not other.is_running or other.labels[spec.SPEC] != spec.spec_of(body):
-                self.engine.remove(other.id)
-        if not any(entry.name == name for entry in self.staged()):
-            self.engine.start(self._create(name, body, deployment))
-        return self._until_ready(name, deployment, self._ask_inside)
+    def run(
+        self, deployment: Deployment, numbers: Collection[int], network: Network, named: Collection[Server]
+    ) -> list[Container]:
+        """These replicas of the release are running when this returns; whether they are ready is not asked.
 
-    def shift(self, deployment: Deployment) -> Outcome:
-        """What serves is stopped and kept, the release takes the port.
-
-        The container that gets the port exists before the other one is stopped: the gap is one stop, one start and the
-        time that the model takes to load.
+        A stopped one is started again. One that was made otherwise is made anew, unless it serves: `named` are the servers of
+        the front, whose replicas get the address back under which the front knows them.
         """
-        published = self._address(deployment)
-        body = spec.replica_body(deployment, published)
-        wanted = self._replica(deployment, body)
-        began = time.monotonic()
-        stopped = [entry for entry in self.replicas() if entry.id != wanted and entry.state != "exited" and entry.started]
-        for other in stopped:
-            self.engine.stop(other.id)
-        self.engine.start(wanted)
-        outcome = self._until_ready(wanted, deployment, self._ask_published)
-        if not outcome.ok:
-            return outcome
-        gap_s = time.monotonic() - began
-        for staged in self.staged():
-            self.engine.remove(staged.id)
-        notes = (f"port {published.port} was unanswered for {gap_s:.1f} s",) if stopped else ()
-        return Outcome(notes=notes)
+        present = {entry.name: entry for entry in self.replicas()}
+        secrets = self.secrets(deployment)
+        wanted = spec.spec_of(replica_body(deployment, secrets=secrets))
+        names = sorted((self.scope.container(spec.server_name(deployment.release.id, n)) for n in numbers), key=spec.number_of)
+        known = {self.scope.container(server.name): server for server in named}
+        usable = {name for name in names if name in present and self._is_usable(present[name], wanted, known.get(name))}
+        outdated = [present[name] for name in names if name in present and name not in usable]
+        self.remove(outdated)
+        others = [entry for entry in present.values() if entry not in outdated]
+        addresses = self._addresses([name for name in names if name not in usable], others, network, known)
+        bodies = {name: replica_body(deployment, address, secrets) for name, address in addresses.items()}
+        self._each(bodies.items(), lambda made: self._create(made[0], made[1], deployment))
+        self._each([name for name in names if name in usable and not _is_up(present[name])], self._start)
+        return [found for name in names if (found := self.engine.container(name)) is not None]
 
-    def restore(self, failed: str, before: str, deployment: Deployment, history: History | None) -> Outcome:
-        """The failed release goes (a known one stays stopped), and `before` serves again."""
-        for staged in self.staged():
-            self.engine.remove(staged.id)
-        known = {release.id for release in history.releases} if history else set()
-        wanted = spec.spec_of(spec.replica_body(deployment, self._address(deployment)))
-        for entry in self.replicas():
-            if entry.labels[spec.RELEASE] == failed and (failed != before or entry.labels[spec.SPEC] == wanted):
-                self._put_away(entry, keep=failed in known and failed != before)
-        return self._bring_back(before, deployment, history) if before else Outcome()
+    def _is_usable(self, container: Container, wanted: str, server: Server | None) -> bool:
+        """wanted: its specification. server: as the front names it."""
+        if self.scope.network not in container.addresses:
+            return False
+        return container.labels.get(spec.SPEC) == wanted or (server is not None and server.weight > 0 and _is_up(container))
 
-    def discard(self, release: str, history: History | None) -> Outcome:
-        """Running copies of the release go; of a release that the records know, the stopped container stays."""
-        known = history is not None and any(entry.id == release for entry in history.releases)
-        for entry in self.containers():
-            if entry.labels[spec.RELEASE] == release and (history is None or release != history.live or _is_staged(entry)):
-                self._put_away(entry, keep=known and not _is_staged(entry))
+    def _addresses(
+        self, names: Sequence[str], others: Iterable[Container], network: Network, known: Mapping[str, Server]
+    ) -> dict[str, str]:
+        """A fixed address for each container that has to be made."""
+        taken = {address for entry in others for address in entry.addresses.values()} | set(network.taken)
+        before = {name: known[name].address for name in names if name in known and known[name].address not in taken}
+        fresh = [name for name in names if name not in before]
+        free = free_addresses(network.subnet, taken | set(before.values()), len(fresh))
+        return {**before, **dict(zip(fresh, free, strict=True))}
+
+    def until_ready(self, containers: Iterable[Container], deployment: Deployment) -> Outcome:
+        """Asks each until it is ready, has ended or was started again, or the time is over."""
+        deadline = time.monotonic() + deployment.startup_timeout_s
+        for container in containers:
+            outcome = self._until_ready(container, deadline, deployment)
+            if not outcome.ok:
+                return outcome
         return Outcome()
 
-    def retire(self, history: History | None) -> None:
-        """Removes what the records do not know: containers of let-go or never committed releases, displaced ones."""
-        known = {release.id for release in history.releases} if history else set()
-        live = self.live()
-        for entry in self.containers():
-            displaced = live is not None and entry.labels[spec.RELEASE] == live.labels[spec.RELEASE] and entry.id != live.id
-            unknown = entry.labels[spec.RELEASE] not in known
-            if entry != live and (displaced or unknown or _is_staged(entry)):
-                self.engine.remove(entry.id)
-        for keeper in self._abandoned_keepers():
-            self.engine.remove(keeper.id)
+    def ready(self, container: Container, wait_s: float = 0.0) -> Answer:
+        return ask_inside(self.ask, container.addresses.get(self.scope.network, ""), READY, wait_s)
 
-    def _abandoned_keepers(self) -> list[Container]:
-        """Those of commands that were killed before they could start them; any other ends with its command."""
-        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=keeper"])
-        return [
-            entry
-            for entry in found
-            if self.scope.owns(entry.labels) and entry.state == "created" and is_dead(spec.origin_of(entry.labels))
-        ]
+    def stop(self, containers: Iterable[Container]) -> None:
+        self._each([entry for entry in containers if _is_up(entry)], self._stop)
 
-    def _address(self, deployment: Deployment) -> spec.Address:
-        """As the settings say; without a YAML, where the service is now, or was last."""
-        present = self.live() or next(iter(self.replicas()), None)
-        return spec.address(deployment.settings, present.published if present else None)
+    def remove(self, containers: Iterable[Container]) -> None:
+        """Those that run are asked to end first, so that what they are answering is answered."""
+        gone = list(containers)
+        self.stop(gone)
+        self._each(gone, self._remove)
 
-    def _replica(self, deployment: Deployment, body: dict[str, object]) -> str:
-        """The id of the container that gets the port; made now unless it is there already."""
-        release, name = deployment.release.id, self.scope.container(deployment.release.id)
-        same = [entry for entry in self.replicas() if entry.labels[spec.RELEASE] == release]
-        for entry in same:
-            if entry.labels[spec.SPEC] == spec.spec_of(body) and entry.name == name:
-                return entry.id
-        for entry in same:
-            if entry.name == name:
-                self.engine.rename(entry.id, f"{name}-{entry.labels[spec.SPEC]}")
-        return self._create(name, body, deployment)
-
-    def _create(self, name: str, body: dict[str, object], deployment: Deployment) -> str:
+    def _create(self, name: str, body: dict[str, Any], deployment: Deployment) -> None:
+        self.confirm()
         try:
-            return self.engine.create(name, body)
+            made = self.engine.create(name, body)
         except NotThere:
             self.deliver(deployment)
-            return self.engine.create(name, body)
+            self.confirm()
+            made = self.engine.create(name, body)
+        self._start(made)
 
-    def _bring_back(self, before: str, deployment: Deployment, history: History | None) -> Outcome:
-        kept = next((entry for entry in self.replicas() if entry.labels[spec.RELEASE] == before), None)
-        former = next((entry for entry in history.releases if entry.id == before), None) if history else None
-        past = replace(deployment, release=former) if former else deployment
-        if kept is None and former is None:
-            return Outcome(False, f"the container of {before} is gone, and the records do not tell how to make it again")
-        if kept is None:
-            body = spec.replica_body(past, self._address(past))
-            container = self._create(self.scope.container(before), body, past)
-        else:
-            container = kept.id
+    def _start(self, container: str) -> None:
+        self.confirm()
         self.engine.start(container)
-        return self._until_ready(container, past, self._ask_published)
 
-    def _put_away(self, container: Container, keep: bool) -> None:
-        if not keep:
-            self.engine.remove(container.id)
-        elif container.state in ("running", "restarting", "paused"):
-            self.engine.stop(container.id)
+    def _stop(self, container: Container) -> None:
+        self.confirm()
+        self.engine.stop(container.id)
 
-    def _until_ready(self, name: str, deployment: Deployment, ask: Callable[[Container, float], Answer]) -> Outcome:
-        """Asks until the copy is ready, has ended or was started again, or its time is over."""
-        deadline = time.monotonic() + deployment.startup_timeout_s
-        last: Answer | None = None
-        restarts: int | None = None
+    def _remove(self, container: Container) -> None:
+        self.confirm()
+        self.engine.remove(container.id)
+
+    def _until_ready(self, container: Container, deadline: float, deployment: Deployment) -> Outcome:
+        restarts = container.restarts
         while True:
-            container = self.engine.container(name)
-            if container is None:
-                return Outcome(False, f"the container {name} was removed by somebody else")
-            restarts = container.restarts if restarts is None else restarts
-            if not container.is_running or container.restarts > restarts:
-                return self._failed(container, last, deployment)
-            last = ask(container, min(WAIT_INSIDE_S, max(deadline - time.monotonic(), 0.0)))
+            last = self.ready(container, min(WAIT_INSIDE_S, max(deadline - time.monotonic(), 0.0)))
             if last.status == 200:
                 return Outcome()
+            found = self.engine.container(container.name)
+            if found is None:
+                return Outcome(False, f"the container {container.name} was removed by somebody else")
+            if not found.is_running or found.restarts > restarts:
+                return self._failed(self._at_its_end(found), last, deployment)
             if time.monotonic() >= deadline:
-                return self._failed(self.engine.container(name) or container, last, deployment)
+                return self._failed(found, last, deployment)
+
+    def _at_its_end(self, container: Container) -> Container:
+        """One that the engine starts again and again tells its exit code only between two starts."""
+        until = time.monotonic() + BETWEEN_STARTS_S
+        found: Container | None = container
+        while found is not None and found.is_running and time.monotonic() < until:
+            self.sleep(POLL_S)
+            found = self.engine.container(container.name)
+        return found or container
 
     def _failed(self, container: Container, last: Answer | None, deployment: Deployment) -> Outcome:
         """The server's own reason first; the engine alone knows of memory. What a probe met in a dead copy tells nothing."""
         said = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
         killed = ended(container) if container.out_of_memory else ""
+        again = f"it ended {_times(container.restarts)} and was started again" if container.restarts else ""
         late = f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
-        probe = (unready(last),) if container.is_running and last else ()
-        return Outcome(False, killed or own_reason(said) or ended(container) or late, (*probe, *said))
+        probe = (unready(last),) if container.is_running and last and not again else ()
+        return Outcome(False, killed or own_reason(said) or ended(container) or again or late, (*probe, *said))
 
-    def _ask_inside(self, container: Container, wait_s: float) -> Answer:
-        return ask_inside(self.engine, container, READY, wait_s)
-
-    def _ask_published(self, container: Container, wait_s: float) -> Answer:
-        """As callers do; asked often, because callers wait."""
-        if not self.engine.is_local or container.published is None:
-            return ask_inside(self.engine, container, READY, wait_s)
-        until = time.monotonic() + min(wait_s, 0.5)
-        while (answer := ask_published(container.published, READY)).status != 200 and time.monotonic() < until:
-            self.sleep(POLL_S)
-        return answer
+    def _each(self, entries: Iterable[Any], act: Callable[[Any], None]) -> None:
+        """At the same time; every one is tried, then the first failure is raised."""
+        waiting = list(entries)
+        if not waiting:
+            return
+        with ThreadPoolExecutor(min(len(waiting), AT_ONCE)) as pool:
+            for done in [pool.submit(act, entry) for entry in waiting]:
+                done.result()
 
 
-def _is_staged(container: Container) -> bool:
-    return container.labels[spec.ROLE] == "staged"
+def numbers_for(count: int, present: Sequence[int]) -> list[int]:
+    """Which replicas there are when there shall be `count`: those with the lowest numbers stay, gaps are filled first."""
+    kept = sorted(present)[:count]
+    fresh = (number for number in range(1, count + len(kept) + 1) if number not in kept)
+    return sorted([*kept, *(next(fresh) for _ in range(count - len(kept)))])
+
+
+def _is_up(container: Container) -> bool:
+    return container.state in UP
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _said(answer: Answer) -> str:
@@ -219,7 +208,7 @@ def ended(container: Container) -> str:
         return f"out of memory (exit {container.exit_code}, limit {Memory(container.memory)})"
     if container.complaint:
         return container.complaint
-    if container.state in ("exited", "dead", "restarting"):
+    if container.state in ("exited", "dead", "restarting") or (container.restarts and container.exit_code):
         return f"it ended with exit code {container.exit_code}"
     return "" if container.is_running else f"it is {container.state}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mlship.targets.base import ServiceRow
 from mlship.targets.docker.engine import Container, Engine
@@ -10,25 +10,32 @@ from mlship.targets.docker.spec import ENVIRONMENT, PROJECT, RELEASE, ROLE
 
 
 def services(engine: Engine) -> tuple[ServiceRow, ...]:
-    """One row a project and environment, also where nothing runs now. ready: its container runs; it is not asked."""
+    """One row a project and environment, also where nothing runs now. ready: its front and a replica run; none is asked."""
     return tuple(_rows(engine))
 
 
 def _rows(engine: Engine) -> Iterator[ServiceRow]:
-    replicas = engine.containers([PROJECT, f"{ROLE}=replica"])
-    known = {(entry.labels[PROJECT], entry.labels.get(ENVIRONMENT, "")) for entry in replicas}
-    known |= {(labels[PROJECT], labels[ENVIRONMENT]) for labels in engine.volumes(PROJECT) if ENVIRONMENT in labels}
+    containers = engine.containers([PROJECT, ROLE])
+    known = {_of(entry.labels) for entry in containers}
+    known |= {_of(labels) for labels in engine.volumes(PROJECT) if ENVIRONMENT in labels}
     for project, environment in sorted(known):
-        serving = next((entry for entry in replicas if entry.is_running and _of(entry) == (project, environment)), None)
+        ours = [entry for entry in containers if _of(entry.labels) == (project, environment)]
+        front = next((entry for entry in ours if entry.labels[ROLE] == "front"), None)
+        # Beside a canary the committed release is the one that has run longer.
+        replicas = sorted((entry for entry in ours if _is_serving(entry)), key=lambda entry: entry.started)
         yield ServiceRow(
             project=project,
             environment=environment,
             target="docker",
-            live=serving.labels[RELEASE] if serving else "",
-            endpoint=serving.published.url if serving and serving.published else "",
-            ready=serving is not None,
+            live=replicas[0].labels[RELEASE] if replicas else "",
+            endpoint=front.published.url if front and front.is_running and front.published else "",
+            ready=bool(front and front.is_running and replicas),
         )
 
 
-def _of(container: Container) -> tuple[str, str]:
-    return container.labels[PROJECT], container.labels.get(ENVIRONMENT, "")
+def _is_serving(container: Container) -> bool:
+    return container.is_running and container.labels[ROLE] == "replica"
+
+
+def _of(labels: Mapping[str, str]) -> tuple[str, str]:
+    return labels[PROJECT], labels.get(ENVIRONMENT, "")

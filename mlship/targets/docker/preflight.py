@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
+from mlship.targets.docker import autoscaler
+from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
 from mlship.targets.docker.engine import EngineFacts
-from mlship.targets.docker.spec import OWN_VARIABLES, Address
+from mlship.targets.docker.spec import Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 
 
@@ -21,7 +24,9 @@ class Surroundings:
     """What was seen. platform: of the release's image where it is known, `linux/amd64`. ours: names of our own containers.
 
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
-    unknown. contents: what could be served. serving: id of the release whose container runs.
+    unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
+    not be served again. running: replicas of the wanted release that run already. egress: whether the project's network leads
+    out, None where there is no network yet.
     """
 
     engine: EngineFacts
@@ -34,6 +39,9 @@ class Surroundings:
     history: History | None
     sequences: tuple[int, ...]
     serving: str
+    lost: Mapping[str, str] = field(default_factory=dict)
+    running: int = 0
+    egress: bool | None = None
 
 
 def findings(deployment: Deployment, seen: Surroundings) -> tuple[Finding, ...]:
@@ -47,6 +55,11 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _resources(deployment, seen)
     yield from _variables(deployment)
     yield from _records(deployment, seen)
+    yield from _gap(deployment, seen)
+    yield from _limits(deployment, seen)
+    yield from _egress(deployment, seen)
+    yield from _exposure(deployment, seen.published)
+    yield from autoscaler.notes(deployment, seen.engine.memory)
 
 
 def _engine(engine: EngineFacts) -> Iterator[Finding]:
@@ -83,14 +96,54 @@ def _port(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
         yield Finding(f"port {seen.published.port} is taken by the container {holder}", place, fix, code="port-taken")
     elif not holder and seen.listening:
         yield Finding(f"{seen.published} cannot be published: {seen.listening}", place, fix, code="port-taken")
-    if seen.serving and deployment.release.id != seen.serving:
+
+
+def _gap(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    if deployment.strategy.name == "recreate" and seen.serving and deployment.release.id != seen.serving:
         yield Finding(
-            f"port {seen.published.port} is unanswered while {deployment.release.id} takes it over from {seen.serving}: "
-            "about 1 s, and as long as the model takes to load",
-            place,
-            "replicas and a front without a gap come with a later version",
-            "note",
+            f"rollout.strategy is recreate: callers get 503 from the end of {seen.serving} until {deployment.release.id} is ready",
+            deployment.places.get("rollout.strategy", ""),
+            "rollout.strategy: rolling has no gap, where the memory for both is there",
+            "warning",
             "gap",
+        )
+
+
+def _egress(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    """A network cannot be opened or closed while it is used, and everything of the project is on it."""
+    wanted = bool(deployment.settings.get("egress", False))
+    if seen.egress is not None and seen.egress != wanted:
+        is_made = "leads out of the machine" if seen.egress else "leads nowhere"
+        yield Finding(
+            f"targets.docker.egress is {str(wanted).lower()}, but the network of the running service {is_made}",
+            deployment.places.get("targets.docker.egress", ""),
+            f"leave it as it is, or mlship destroy {deployment.project} and deploy again: callers get no answer in between",
+            code="egress-changed",
+        )
+
+
+def _exposure(deployment: Deployment, published: Address) -> Iterator[Finding]:
+    if published.host in LOOPBACK or deployment.release.served.serving.get("auth"):
+        return
+    what = f"the service is published on {published.host} without authentication: whoever reaches that machine can call it"
+    place = deployment.places.get("targets.docker.host", "")
+    fix = "targets.docker.host: 127.0.0.1, with a proxy that authenticates before it"
+    yield Finding(what, place, fix, "warning", "open-to-all")
+
+
+def _limits(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    """The engine's own proxy takes what comes over loopback, and hands it on under its bridge's address."""
+    if any((deployment.settings.get("limits") or {}).values()) and seen.published.reachable in (
+        "127.0.0.1",
+        "::1",
+        "localhost",
+    ):
+        yield Finding(
+            f"limits count all callers of {seen.published} as one: the engine hands them on under one address",
+            deployment.places.get("targets.docker.limits", ""),
+            "publish on an address that callers reach from elsewhere, or limit in the proxy that stands before it",
+            "warning",
+            "limits-shared",
         )
 
 
@@ -105,18 +158,28 @@ def _resources(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             code="too-much-cpu",
         )
     place = deployment.places.get("resources.memory", "")
-    if memory > seen.engine.memory:
+    count = deployment.replicas[0]
+    fresh = memory * max(count - seen.running, 0)
+    if memory * count + FRONT_MEMORY > seen.engine.memory > memory and count > 1:
+        yield Finding(
+            f"{count} replicas of {Memory(memory)} are {_mib(memory * count)}, the engine's machine has {_mib(seen.engine.memory)}",
+            deployment.places.get("scale.replicas", place),
+            "write fewer replicas, or less resources.memory",
+            code="too-much-memory",
+        )
+    elif memory > seen.engine.memory:
         yield Finding(
             f"resources.memory is {Memory(memory)}, the engine's machine has {_mib(seen.engine.memory)}",
             place,
             "write less",
             code="too-much-memory",
         )
-    elif seen.free and memory > seen.free:
+    elif seen.free and fresh > seen.free:
         yield Finding(
-            f"resources.memory is {Memory(memory)}, {_mib(seen.free)} are free: the new copy starts beside the old one",
+            f"{_replicas(count)} of {Memory(memory)} may take {_mib(fresh)}, and {_mib(seen.free)} are free: "
+            "where it does not suffice for old and new together, they take over in batches",
             place,
-            "write less, or free memory first",
+            "write less resources.memory, or free memory first",
             "warning",
             "little-memory",
         )
@@ -143,13 +206,17 @@ def _records(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             )
         return
     live = seen.history.live_release
-    if live is not None and live.id != deployment.release.id and live.served.content not in seen.contents:
+    if live is not None and live.id != deployment.release.id and live.id in seen.lost:
         yield Finding(
-            f"{live.id} could not be restored: its image is gone",
-            fix="build it again before you deploy, if you may need it",
+            f"{live.id} could not be restored: {seen.lost[live.id]}",
+            fix="deploy it as it was before you deploy this, if you may need it",
             severity="warning",
             code="not-restorable",
         )
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"
 
 
 def _mib(count: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mlship.targets.base import Deployment, Feature, Resource
 from mlship.targets.docker.spec import Scope
 
-SERVICE = "container"
+SERVICE = "haproxy"
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
     SERVICE: {
@@ -15,20 +15,18 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "labels": Feature("emulated", "labels of a running container cannot change; they are renewed with the next release"),
         "resources": Feature("native"),
         "resources.gpu": Feature("absent", "containers with accelerators are not built yet", "leave resources.gpu out"),
-        "scale.replicas": Feature("absent", "more than one replica is not built yet for docker", "scale.replicas: 1"),
-        "scale.schedule": Feature("absent", "there is one replica, always on", "leave scale.schedule out"),
-        "scale_to_zero": Feature("absent", "there is one replica, always on", "mlship destroy ends it"),
-        "autoscaling": Feature("absent", "there is one replica", "scale.replicas: 1"),
-        "rollout.recreate": Feature("native"),
-        "rollout.rolling": Feature("absent", "it needs more than one replica", "rollout.strategy: recreate"),
-        "rollout.blue-green": Feature("absent", "it needs a front before the replicas", "rollout.strategy: recreate"),
-        "canary": Feature("absent", "it needs a front before the replicas", "rollout.strategy: recreate"),
+        "scale": Feature("native"),
+        "scale.schedule": Feature("absent", "schedules are not built yet", "a range of scale.replicas follows the load"),
+        "scale_to_zero": Feature("absent", "it is not built yet", "mlship destroy ends a service that is not needed"),
+        "autoscaling": Feature("native"),
+        "rollout": Feature("native"),
+        "recreate": Feature("native"),
+        "rolling": Feature("native"),
+        "blue-green": Feature("native"),
+        "canary": Feature("native"),
         "spot": Feature("absent", "your own machine has no market", "target aws, gcp or azure"),
         "reserved": Feature("absent", "your own machine is not bought by the hour", "cost.profile: on-demand"),
-        "secrets": Feature("absent", "secrets are not built yet for docker", "leave secrets out"),
-        "targets.docker.hosts": Feature("absent", "more than one engine is not built yet", "DOCKER_HOST names the engine"),
-        "targets.docker.tls": Feature("absent", "certificates are not built yet", "a reverse proxy with TLS before the port"),
-        "targets.docker.limits": Feature("absent", "limits per client are not built yet", "a reverse proxy before the port"),
+        "secrets": Feature("native"),
     }
 }
 
@@ -37,7 +35,9 @@ def resources_of(deployment: Deployment) -> tuple[Resource, ...]:
     """Nothing here is billed by a provider; it is listed so that plan and estimate say what there is."""
     scope = Scope(deployment.project, deployment.environment)
     served = dict(deployment.release.served.resources)
+    name = scope.container(deployment.release.id)
     return (
-        Resource("container", scope.container(deployment.release.id), billed="free", settings=served),
+        Resource("container", name, float(deployment.replicas[0]), billed="free", settings=served),
+        Resource("front", scope.front, billed="free"),
         Resource("volume", scope.volume, billed="free"),
     )

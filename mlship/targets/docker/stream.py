@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 STDOUT, STDERR = 1, 2
 KEPT_COMPLAINT = 4000
 LONGEST = 256 * 2**20
+END = b"0\n"
 
 
 class Broken(Exception):
@@ -77,6 +79,9 @@ class Conversation:
         return lines[-1] if lines else otherwise
 
     def close(self) -> None:
+        """Tells the process to end: an engine may not tell an executed one that its caller is gone."""
+        with suppress(OSError):
+            self._socket.sendall(END)
         self._socket.close()
         self._kept_open.close()
 

@@ -1,18 +1,13 @@
-"""The docker target: one replica on one engine, releases side by side only until the new one has proved itself."""
+"""The docker target: N replicas behind a front on one engine. The interface only; the rooms beside this do the work."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
-from pathlib import Path
 
-from mlship.errors import Finding, MlshipError
-from mlship.oci.image import CONTENT_LABEL
+from mlship.errors import Exit, Finding, MlshipError
+from mlship.oci.image import FRONT_LABEL
 from mlship.oci.layout import Layout
 from mlship.releases.history import History
 from mlship.releases.records import LeaseLost
@@ -22,36 +17,46 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
-    Replica,
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
-from mlship.targets.docker import place, spec
-from mlship.targets.docker.asking import READY, ask_inside, ask_published
-from mlship.targets.docker.compose import compose_text
-from mlship.targets.docker.delivery import contents_here, deliver, in_layout, remove_unused
-from mlship.targets.docker.engine import (
-    Connect,
-    Container,
-    Engine,
-    EngineImage,
-    EngineRefused,
-    Unreachable,
-    as_document,
-    connect,
+from mlship.targets.docker import place, spec, traffic
+from mlship.targets.docker.asking import LOOPBACK, ask_inside, ask_published
+from mlship.targets.docker.autoscaler import Autoscaling
+from mlship.targets.docker.delivery import (
+    contents_here,
+    deliver,
+    deliver_front,
+    in_layout,
+    remove_unused,
+    remove_unused_fronts,
 )
-from mlship.targets.docker.fleet import Fleet, as_outcome, ended, unready
+from mlship.targets.docker.engine import Connect, Container, Engine, EngineImage, EngineRefused, Unreachable, connect
+from mlship.targets.docker.fleet import Fleet, as_outcome
+from mlship.targets.docker.front import Front
+from mlship.targets.docker.holder import is_dead
 from mlship.targets.docker.keeping import Keeper
+from mlship.targets.docker.logs import merged_logs
+from mlship.targets.docker.machine import free_memory, room, unbindable
+from mlship.targets.docker.measuring import measures
+from mlship.targets.docker.observing import Seen, observed
 from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
+from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.resources import FEATURES, resources_of
+from mlship.targets.docker.secrets import SecretStore
+from mlship.targets.docker.steps import PLENTY, Steps
+from mlship.targets.docker.whys import whys
 from mlship.targets.verify import said_release
 
 ASK_RELEASE = Request("GET", "/mlship/release", timeout_s=3.0)
+PROBE_TIMEOUT_S = 60.0
 VOLUME_TRIES = 20
 
 
@@ -65,20 +70,30 @@ def services(opening: Opening) -> tuple[ServiceRow, ...]:
 
 
 class DockerTarget:
-    """Implements targets.base.Target. reach: gives the engine, on first need."""
+    """Implements targets.base.Target. reach: gives the engine, on first need. free: bytes of memory on this machine, 0 unknown."""
 
     name = "docker"
 
-    def __init__(self, opening: Opening, reach: Connect, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        reach: Connect,
+        sleep: Callable[[float], None] = time.sleep,
+        free: Callable[[], int] = free_memory,
+    ) -> None:
+        self._free_memory = free
         self._settings = opening.settings
         self._scope = spec.Scope(opening.project, opening.environment)
         self._layout = Layout(opening.home.images)
+        self._front_image = opening.front
         self._reach = reach
         self._sleep = sleep
         self._engine_once: Engine | None = None
-        self._content = ""
-        self._keeper = Keeper(self._engine, self._scope, self._keeper_image)
+        self._keeper = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front)
+        # A conversation of its own: a renewal of the lease never waits behind a long probe.
+        self._prober = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front, PROBE_TIMEOUT_S, asks=True)
         self._records = DockerRecords(self._engine, self._scope, self._keeper)
+        self._secrets = SecretStore(self._engine, self._scope, self._records, self._keeper_image)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -89,48 +104,24 @@ class DockerTarget:
         return self._records
 
     def render(self, deployment: Deployment) -> dict[str, bytes]:
-        scope = spec.Scope(deployment.project, deployment.environment)
-        release = deployment.release.id
-        replica = spec.replica_body(deployment, spec.address(deployment.settings))
-        bodies = {scope.container(release, "staged"): spec.staged_body(deployment), scope.container(release): replica}
-        return {
-            "apply/containers.json": as_document(bodies),
-            "apply/volume.json": as_document(spec.volume_body(scope)),
-            "eject/compose.yaml": compose_text(scope.container(release), replica),
-        }
+        return rendered(deployment)
 
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
         return resources_of(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        self._content = deployment.release.served.content
         return findings(deployment, self._surroundings(deployment))
 
     def observe(self) -> Observed:
-        history = self._records.read()
-        fleet = self._fleet()
-        containers = fleet.containers()
-        live = fleet.live()
-        answer = self._ask_live(live, ASK_RELEASE)
-        serving = (answer.headers.get("x-mlship-release") or said_release(answer)) if answer.status else ""
-        restorable = self._restorable(history)
-        replicas = tuple(self._replica(entry, history) for entry in containers if _counts(entry, history))
-        seen = [
-            history.generation if history else 0,
-            # Not whether it answers at this instant: a busy model is no change of the world.
-            serving or (live.labels[spec.RELEASE] if live else ""),
-            sorted((entry.id, entry.is_running) for entry in containers),
-            sorted(restorable),
-        ]
-        return Observed(
-            history=history,
-            endpoint=live.published.url if live and live.published else "",
-            serving=serving,
-            replicas=replicas,
-            restorable=restorable,
-            notes=tuple(self._notes(history, live, containers)),
-            fingerprint=hashlib.sha256(json.dumps(seen).encode()).hexdigest(),
-        )
+        seen = self._seen()
+        answer = self._ask_live(seen.front, ASK_RELEASE)
+        serving = (answer.headers.get("x-mlship-release") or said_release(answer)) if answer.status == 200 else ""
+        published = seen.front.published if seen.front is not None else None
+        endpoint = published.url_of(_scheme(seen.document)) if published else ""
+        lost = self._lost(seen.history)
+        found = {release.id for release in seen.history.releases} if seen.history else set()
+        said = observed(seen, self._fleet(), serving, endpoint, found - lost.keys(), self._notes(seen))
+        return replace(said, lost=lost)
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """A refusal of the engine is an outcome, so that the rollout can take the step back."""
@@ -139,89 +130,99 @@ class DockerTarget:
             return self._steps[action.kind](action, deployment)
         except LeaseLost as lost:
             return as_outcome(lost)
-        except (EngineRefused, Unreachable) as error:
-            if action.kind in ("deliver", "stage") and isinstance(error, Unreachable):
+        except Unreachable as error:
+            if action.kind in ("deliver", "stage"):
+                raise
+            return as_outcome(error)
+        except MlshipError as error:
+            if action.kind == "deliver" and not isinstance(error, EngineRefused):
                 raise
             return as_outcome(error)
 
     def ask(self, request: Request) -> Answer:
         """An engine that does not answer is no answer, so that the rollout can take the step back."""
         try:
-            if request.of == "live":
-                return self._ask_live(self._fleet().live(), request)
-            staged = next((entry for entry in self._fleet().staged() if entry.is_running), None)
-            return ask_inside(self._engine(), staged, request) if staged else Answer(0, b"no staged copy runs")
-        except (EngineRefused, Unreachable) as error:
+            if request.replica or request.of == "staged":
+                return self._ask_replica(request)
+            return self._ask_live(self._front().container(), request)
+        except MlshipError as error:
             return Answer(0, error.what.encode())
 
+    def measure(self) -> Mapping[str, Measures]:
+        return measures(self._seen(), self._fleet())
+
+    def why(self) -> tuple[Why, ...]:
+        return whys(self._seen(), self._fleet(), self._engine())
+
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        container = self._logged(release)
-        for when, text in self._engine().logs(container.id, lines, follow):
-            yield LogLine(container.name, container.labels[spec.RELEASE], text, when)
+        yield from merged_logs(self._engine(), self._fleet(), release, lines, follow, self._sleep)
+
+    def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
+        return self._secrets.versions(values, history)
 
     def close(self) -> None:
-        """Ends the keeper's container now; it ends by itself when this process does."""
+        """Ends the keepers now; they end by themselves when this process does."""
+        self._prober.close()
         self._keeper.close()
 
     @property
     def _steps(self) -> Mapping[str, Callable[[Action, Deployment | None], Outcome]]:
         return {
-            "deliver": self._deliver,
-            "stage": lambda action, deployment: self._fleet().stage(_needed(deployment)),
-            "shift": lambda action, deployment: self._fleet().shift(_needed(deployment)),
+            "deliver": lambda action, deployment: self._deliver(_needed(deployment)),
+            "stage": lambda action, deployment: self._walk().stage(_needed(deployment), action.before),
+            "weigh": lambda action, deployment: self._walk().weigh(_needed(deployment), action.before, action.share),
+            "shift": lambda action, deployment: self._walk().shift(_needed(deployment)),
             "restore": self._restore,
             "discard": self._discard,
             "retire": self._retire,
-            "operate": lambda action, deployment: self._operate(_needed(deployment)),
+            "operate": lambda action, deployment: self._walk().operate(_needed(deployment)),
             "destroy": self._destroy,
         }
 
-    def _deliver(self, action: Action, deployment: Deployment | None) -> Outcome:
-        self._bring(_needed(deployment))
+    def _deliver(self, deployment: Deployment) -> Outcome:
+        self._bring(deployment)
+        self._deliver_front()
         return Outcome()
 
     def _bring(self, deployment: Deployment) -> None:
         deliver(self._engine(), self._layout, deployment.project, deployment.release.served.content)
 
-    def _operate(self, deployment: Deployment) -> Outcome:
-        """Another port or address needs another container of the same release; everything else is only recorded."""
-        live = self._fleet().live()
-        if live is None or live.published == spec.address(deployment.settings, live.published):
-            return Outcome()
-        return self._fleet().shift(deployment)
-
     def _restore(self, action: Action, deployment: Deployment | None) -> Outcome:
-        """Also without the records: what served before is still there as a stopped container."""
-        try:
-            history = self._records.read()
-        except MlshipError:
-            history = None
-        return self._fleet().restore(action.release, action.before, _needed(deployment), history)
+        return self._walk().restore(action.release, action.before, _needed(deployment))
 
     def _discard(self, action: Action, deployment: Deployment | None) -> Outcome:
-        history = self._records.read()
-        outcome = self._fleet().discard(action.release, history)
+        walk = self._walk()
+        outcome = walk.discard(action.release, action.before, deployment)
         wanted = deployment.release if deployment is not None and deployment.release.id != action.release else None
-        self._remove_images(history, {wanted.served.content} if wanted else set())
+        self._remove_images(walk.history, {wanted.served.content} if wanted else set())
         return outcome
 
     def _retire(self, action: Action, deployment: Deployment | None) -> Outcome:
-        history = self._records.read()
-        self._fleet().retire(history)
-        self._remove_images(history)
+        walk = self._walk()
+        walk.retire()
+        for keeper in self._abandoned_keepers():
+            self._records.confirm()
+            self._engine().remove(keeper.id)
+        self._secrets.retire(walk.history)
+        self._remove_images(walk.history)
         return Outcome()
 
     def _destroy(self, action: Action, deployment: Deployment | None) -> Outcome:
+        """Also without readable records: what carries the project's labels goes."""
+        engine = self._engine()
         for attempt in range(VOLUME_TRIES):
-            self._keeper.close()
-            ours = self._engine().containers([f"{spec.PROJECT}={self._scope.project}", spec.ROLE])
-            for entry in ours:
+            self.close()
+            for entry in engine.containers([f"{spec.PROJECT}={self._scope.project}", spec.ROLE]):
                 if self._scope.owns(entry.labels):
-                    self._engine().remove(entry.id)
-            if self._removed_volume(last=attempt == VOLUME_TRIES - 1):
+                    engine.remove(entry.id)
+            if self._secrets.destroy() and self._removed_volume(last=attempt == VOLUME_TRIES - 1):
                 break
             self._sleep(0.1)
-        remove_unused(self._engine(), self._scope.project, keep=())
+        network = engine.network(self._scope.network)
+        if network is not None and self._scope.owns_object(network.labels):
+            engine.remove_network(self._scope.network)
+        remove_unused(engine, self._scope.project, keep=())
+        remove_unused_fronts(engine, keep="")
         return Outcome()
 
     def _removed_volume(self, last: bool) -> bool:
@@ -236,12 +237,18 @@ class DockerTarget:
         return True
 
     def _remove_images(self, history: History | None, wanted: Set[str] = frozenset()) -> None:
-        """Of releases that nobody can ask for any more. The keeper gives up its own image first, if that is one of them."""
+        """Of releases that nobody can ask for any more."""
         keep = wanted | ({release.served.content for release in history.releases} if history else set())
-        image = self._engine().image(self._keeper.image) if self._keeper.image else None
-        if image is not None and image.content not in keep and history is not None:
-            self._keeper.close()
         remove_unused(self._engine(), self._scope.project, keep)
+
+    def _abandoned_keepers(self) -> list[Container]:
+        """Those of commands that were killed before they could start them; any other ends with its command."""
+        found = self._engine().containers([f"{spec.PROJECT}={self._scope.project}", f"{spec.ROLE}=keeper"])
+        return [
+            entry
+            for entry in found
+            if self._scope.owns(entry.labels) and entry.state == "created" and is_dead(spec.origin_of(entry.labels))
+        ]
 
     def _engine(self) -> Engine:
         if self._engine_once is None:
@@ -249,108 +256,136 @@ class DockerTarget:
         return self._engine_once
 
     def _fleet(self) -> Fleet:
-        return Fleet(self._engine(), self._scope, self._bring, self._sleep)
+        ask, confirm = self._prober.ask, self._records.confirm
+        return Fleet(self._engine(), self._scope, ask, confirm, self._bring, self._secrets.volume)
+
+    def _front(self) -> Front:
+        return Front(self._engine(), self._scope, self._records, self._deliver_front, self._sleep)
+
+    def _walk(self) -> Steps:
+        scaling = Autoscaling(self._engine(), self._scope, self._records, self._deliver_front)
+        return Steps(self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls, self._room)
+
+    def _room(self, deployment: Deployment) -> int:
+        """Only this machine's own memory is known; an engine elsewhere is believed to have enough."""
+        free = self._free_memory() if self._engine().is_local else 0
+        limit = int(deployment.release.served.resources.get("memory", 0))
+        if not free or not limit:
+            return PLENTY
+        at_most = room(free, (), limit)
+        if at_most >= deployment.replicas[1]:
+            return at_most
+        running = [entry for entry in self._fleet().replicas() if entry.is_running]
+        used = [usage.memory for entry in running if (usage := self._engine().usage(entry.id)) is not None]
+        return room(free, used, limit)
+
+    def _readable_history(self) -> History | None:
+        """Nothing where it is damaged: what served before is brought back without records too."""
+        try:
+            return self._records.read()
+        except MlshipError:
+            return None
+
+    def _seen(self) -> Seen:
+        history = self._records.read()
+        front, scaler = self._front(), self._engine().container(self._scope.autoscaler)
+        return Seen(history, front.read(), front.container(), tuple(self._fleet().replicas()), scaler)
+
+    def _deliver_front(self) -> EngineImage:
+        """The front of this version; where none can be made, any that the engine has."""
+        if self._front_image is not None:
+            return deliver_front(self._engine(), self._layout, self._front_image)
+        found = next(iter(self._engine().images([FRONT_LABEL])), None)
+        if found is None:
+            raise MlshipError(
+                "there is no image of a front at the engine, and none can be made here",
+                where=self._engine().address,
+                fix="run the command in a project's folder",
+                exit=Exit.BUILD_FAILED,
+                code="no-front",
+            )
+        return found
 
     def _keeper_image(self) -> EngineImage:
-        """Any image of ours will do. That of the live copy first, because it is not about to be removed; one of another
+        """That of our own front first, so that its keeper and the records are of one version."""
+        front = self._front().container()
+        own = self._engine().image(front.image) if front is not None else None
+        return own or self._deliver_front()
 
-        project last, because that project could not be destroyed whole while the keeper runs.
-        """
-        engine, fleet = self._engine(), self._fleet()
-        live = fleet.live()
-        for reference in (*((live.image,) if live else ()), *(entry.image for entry in fleet.containers())):
-            image = engine.image(reference)
-            if image is not None:
-                return image
-        here = engine.images([CONTENT_LABEL, f"{spec.PROJECT}={self._scope.project}"])
-        if here:
-            return here[0]
-        wanted = in_layout(self._layout, self._content) if self._content else None
-        newest = wanted or next(iter(self._layout.images(self._scope.project)), None)
-        if newest is not None:
-            return deliver(engine, self._layout, self._scope.project, newest.content)
-        others = engine.images([CONTENT_LABEL])
-        if others:
-            return others[0]
-        raise MlshipError(
-            f"the records of {self._scope.name} are there, but no image of mlship to read them with",
-            where=f"volume {self._scope.volume} at {engine.address}",
-            fix="mlship build, then run the same command again",
-            code="no-image",
-        )
+    def _ask_live(self, front: Container | None, request: Request) -> Answer:
+        if front is None or not front.is_running or front.published is None:
+            return Answer(0, b"no front of this project runs")
+        if self._engine().is_local:
+            return ask_published(front.published, request, self._pinned())
+        return ask_inside(self._prober.ask, LOOPBACK, request, tls=self._pinned() is not None)
 
-    def _ask_live(self, live: Container | None, request: Request) -> Answer:
-        if live is None or not live.is_running:
-            return Answer(0, b"no container of this project runs")
-        if self._engine().is_local and live.published is not None:
-            return ask_published(live.published, request)
-        return ask_inside(self._engine(), live, request)
+    def _pinned(self) -> str | None:
+        """The certificates that the front answers with; None for one that speaks plain HTTP."""
+        tls = (self._front().read().document or {}).get("tls")
+        return self._secrets.chain(tls["certificate"]) if tls else None
 
-    def _replica(self, container: Container, history: History | None) -> Replica:
-        staged = container.labels[spec.ROLE] == "staged"
-        ask = replace(READY, of="staged" if staged else "live")
-        answer = self._ready(container, ask)
-        return Replica(
-            name=container.name,
-            release=container.labels[spec.RELEASE],
-            ready=answer.status == 200,
-            since=container.started,
-            staged=staged,
-            detail="" if answer.status == 200 else ended(container) or unready(answer),
-        )
+    def _ask_replica(self, request: Request) -> Answer:
+        fleet = self._fleet()
+        running = [entry for entry in fleet.replicas() if entry.is_running]
+        if request.replica:
+            chosen = [entry for entry in running if entry.name == request.replica]
+        else:
+            document = self._front().read().document
+            serving = {server.name for server in traffic.servers_of(document) if server.weight}
+            chosen = [entry for entry in running if fleet.server_name(entry) not in serving][-1:]
+        if not chosen:
+            return Answer(0, f"{request.replica or 'no staged copy'} does not run".encode())
+        return ask_inside(self._prober.ask, chosen[0].addresses.get(self._scope.network, ""), request)
 
-    def _ready(self, container: Container, ask: Request) -> Answer:
-        if not container.is_running:
-            return Answer(0, container.state.encode())
-        return ask_inside(self._engine(), container, ask) if ask.of == "staged" else self._ask_live(container, ask)
-
-    def _restorable(self, history: History | None) -> frozenset[str]:
+    def _lost(self, history: History | None) -> dict[str, str]:
+        """Releases of the records that could not be served again, and why."""
         if history is None:
-            return frozenset()
+            return {}
         contents = contents_here(self._engine(), self._layout, self._scope.project)
-        return frozenset(release.id for release in history.releases if release.served.content in contents)
+        whole = self._secrets.restorable(history.releases)
+        gone = {release.id: "its secrets are not on docker any more" for release in history.releases if release.id not in whole}
+        imageless = [release.id for release in history.releases if release.served.content not in contents]
+        return gone | dict.fromkeys(imageless, "its image is not on docker any more")
 
-    def _notes(self, history: History | None, live: Container | None, containers: list[Container]) -> Iterator[str]:
-        if live is not None and live.published is not None and self._settings:
-            wanted = spec.address(self._settings, live.published)
-            if wanted != live.published:
-                yield f"published on {live.published}; mlship.yaml says {wanted}"
-        if history is None and any(_sequence(entry) > 1 for entry in containers):
+    def _notes(self, seen: Seen) -> Iterator[str]:
+        if seen.state.damaged:
+            yield f"the front's document cannot be read ({seen.state.damaged}); the next deploy writes it anew"
+        published = seen.front.published if seen.front is not None else None
+        if published is not None and self._settings:
+            wanted = spec.address(self._settings, published)
+            if wanted != published:
+                yield f"published on {published}; mlship.yaml says {wanted}"
+        if seen.front is not None and self._is_of_another_version(seen.front):
+            yield f"the front was made by another mlship and serves on; docker rm -f {self._scope.front}, then a deploy, renews it"
+        if seen.history is None and any(_sequence(entry) > 1 for entry in seen.replicas):
             yield "there are containers of this project, but their records are gone"
 
-    def _logged(self, release: str) -> Container:
-        fleet = self._fleet()
-        candidates = [entry for entry in fleet.containers() if release in ("", entry.labels[spec.RELEASE])]
-        live = fleet.live()
-        chosen = next((entry for entry in candidates if live and entry.id == live.id), next(iter(candidates), None))
-        if chosen is None:
-            of = f" of {release}" if release else ""
-            raise MlshipError(
-                f"there is no container{of} of {self._scope.name} at the engine",
-                where=self._engine().address,
-                fix=f"mlship history {self._scope.project} --target docker",
-                code="no-container",
-            )
-        return chosen
+    def _is_of_another_version(self, front: Container) -> bool:
+        key = front.labels.get(FRONT_LABEL, "")
+        return self._front_image is not None and key not in ("", self._front_image.key)
 
     def _surroundings(self, deployment: Deployment) -> Surroundings:
-        engine, fleet = self._engine(), self._fleet()
-        live = fleet.live()
-        containers = fleet.containers()
-        published = spec.address(deployment.settings, live.published if live else None)
+        engine = self._engine()
+        seen = self._seen()
+        present = seen.front.published if seen.front is not None else None
+        published = spec.address(deployment.settings, present)
         image = in_layout(self._layout, deployment.release.served.content)
-        has_it = live is not None and live.published == published
+        running = [entry for entry in seen.replicas if entry.is_running]
+        network = engine.network(self._scope.network)
         return Surroundings(
             engine=engine.facts(),
             published=published,
-            ours=frozenset(entry.name for entry in containers),
-            listening=_unbindable(published) if engine.is_local and not has_it else "",
-            free=_free_memory() if engine.is_local else 0,
+            ours=frozenset({self._scope.front}),
+            listening=unbindable(published) if engine.is_local and present != published else "",
+            free=self._free_memory() if engine.is_local else 0,
             platform=image.platform if image else "",
             contents=contents_here(engine, self._layout, deployment.project),
-            history=self._records.read(),
-            sequences=tuple(_sequence(entry) for entry in containers),
-            serving=live.labels[spec.RELEASE] if live else "",
+            history=seen.history,
+            lost=self._lost(seen.history),
+            sequences=tuple(_sequence(entry) for entry in seen.replicas),
+            serving=next(iter(traffic.shares(seen.document)), ""),
+            running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
+            egress=None if network is None else not network.internal,
         )
 
 
@@ -359,37 +394,9 @@ def _needed(deployment: Deployment | None) -> Deployment:
     return deployment
 
 
-def _counts(container: Container, history: History | None) -> bool:
-    """Stopped containers are kept releases; one that should be serving counts whatever state it is in."""
-    if container.state in ("running", "restarting", "paused"):
-        return True
-    crashed = container.state in ("exited", "dead") and container.exit_code != 0
-    return crashed and history is not None and container.labels[spec.RELEASE] == history.live
-
-
 def _sequence(container: Container) -> int:
-    number = container.labels[spec.RELEASE].removeprefix("r").partition("-")[0]
-    return int(number) if number.isdecimal() else 0
+    return spec.sequence_of(container.labels[spec.RELEASE])
 
 
-def _unbindable(address: spec.Address) -> str:
-    """Why a program cannot listen there, or empty. Ports that only root may open are the engine's business."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-        except PermissionError:
-            return ""
-        except OSError as error:
-            return (error.strerror or str(error)).lower()
-    return ""
-
-
-def _free_memory() -> int:
-    """Bytes that programs can still take; 0 where the system does not tell."""
-    if platform.system() != "Linux":
-        return 0
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    found = next((line for line in lines if line.startswith("MemAvailable:")), "")
-    return int(found.split()[1]) * 1024 if found else 0
+def _scheme(document: traffic.Document | None) -> str:
+    return "https" if document is not None and document.get("tls") else "http"

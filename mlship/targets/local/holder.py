@@ -267,7 +267,7 @@ class Holder:
 
     def _spawn(self, server: Server, *, hold: bool) -> None:
         launch = server.launch
-        server.code, server.out_of_memory, server.oom_before = None, False, oom_kills()
+        server.oom_before = oom_kills()
         server.ended.clear()
         try:
             server.pid = spawn(

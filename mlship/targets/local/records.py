@@ -91,6 +91,10 @@ class LocalRecords:
         self._token = lease.token
         return lease
 
+    def holder(self, now: float) -> str:
+        held = self._read_lease()
+        return held[0].holder if held and _is_valid(held[0], now) and not held[1].is_dead(HolderProcess.this()) else ""
+
     def renew(self, lease: Lease, now: float) -> Lease:
         if not self._folder.path.is_dir():
             raise LeaseLost("the project was destroyed meanwhile")

@@ -23,6 +23,7 @@ from mlship.targets.base import (
     Deployment,
     Feature,
     LogLine,
+    Measures,
     Observed,
     Opening,
     Outcome,
@@ -30,6 +31,7 @@ from mlship.targets.base import (
     Request,
     Resource,
     ServiceRow,
+    Why,
 )
 from mlship.targets.local import place
 from mlship.targets.local.asking import ask, is_ready, release_at
@@ -45,6 +47,7 @@ from mlship.targets.local.render import render
 from mlship.targets.local.resources import FEATURES, resources
 from mlship.targets.local.rootfs import Rootfs, UnpackedImages
 from mlship.targets.local.starting import end_in_words, wait_until_ready
+from mlship.targets.local.wellness import measures, whys
 
 
 def open_target(opening: Opening) -> LocalTarget:
@@ -153,6 +156,15 @@ class LocalTarget:
         if live is None:
             return Answer(0, b"nothing is running")
         return ask(live.host, live.port, request)
+
+    def measure(self) -> Mapping[str, Measures]:
+        view = self._view()
+        return measures(view) if view else {}
+
+    def why(self) -> tuple[Why, ...]:
+        """Where no holder answers, what the last one wrote: also of copies that ended with it."""
+        view = self._control.status() or self._control.last_state()
+        return whys(self._project, view, self._folder) if view else ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         folder = self._log_folder(release)

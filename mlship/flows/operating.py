@@ -1,0 +1,97 @@
+"""The operating part of a deployment: what is not in a release's hash, as plain data in the records and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from mlship.config.project import Project
+from mlship.config.schema import Scale
+from mlship.flows.opening import settings_of
+from mlship.releases.release import Release
+from mlship.targets.base import Deployment, Strategy
+from mlship.targets.table import SERVICES
+
+CANARY_STEPS = (0.05, 0.25, 1.0)
+
+
+def deployment_from(project: Project, release: Release) -> Deployment:
+    """Project and release as the target wants them."""
+    operating = operating_part(project)
+    return deployment_from_operating(project.name, project.environment, project.target, release, operating, project)
+
+
+def deployment_from_operating(
+    name: str, environment: str, target: str, release: Release, operating: Mapping[str, Any], project: Project | None
+) -> Deployment:
+    """A deployment as the records describe it: what a rollback without a YAML starts from.
+
+    Records of an earlier mlship lack keys that came later; those are as a file without them would have them.
+    """
+    replicas = operating.get("replicas", {})
+    return Deployment(
+        project=name,
+        environment=environment,
+        target=target,
+        service=operating.get("service", SERVICES.get(target, "")),
+        release=release,
+        settings=operating.get("settings", {}),
+        operating=operating,
+        labels=operating.get("labels", {}),
+        startup_timeout_s=operating.get("startup_timeout_s", 60.0),
+        request_timeout_s=operating.get("request_timeout_s", 2.0),
+        keep=operating.get("keep", 5),
+        replicas=(replicas.get("min", 1), replicas.get("max", 1)),
+        strategy=strategy_of(operating),
+        places={key: project.at(key) for key in project.positions} if project else {},
+    )
+
+
+def operating_part(project: Project) -> dict[str, Any]:
+    """What a file says besides the served part. Keys that came later are there only where the file says something in them, so
+    that an upgrade of mlship changes nothing that is live.
+    """
+    scale = project.scale
+    operating = {
+        "service": SERVICES.get(project.target, ""),
+        "settings": settings_of(project),
+        "labels": dict(project.labels),
+        "replicas": {"min": scale.replicas.min, "max": scale.replicas.max},
+        "startup_timeout_s": project.serve.startup_timeout.seconds,
+        "request_timeout_s": project.serve.request_timeout.seconds,
+        "keep": project.rollout.keep,
+    }
+    strategy = strategy_from(project)
+    if strategy != Strategy():
+        operating["rollout"] = asdict(strategy)
+    if scale.replicas.min != scale.replicas.max:
+        operating["scale"] = _scaling(scale)
+    return operating
+
+
+def strategy_from(project: Project) -> Strategy:
+    """How the file wants a release to take over."""
+    said = project.rollout
+    steps = tuple(int(step.removesuffix("%")) / 100 for step in said.steps)
+    return Strategy(
+        name=said.strategy or "",
+        steps=steps or (CANARY_STEPS if said.strategy == "canary" else ()),
+        bake_s=said.bake.seconds if said.bake else 0.0,
+        min_requests=said.min_requests,
+        gates=said.gates,
+        on_fail=said.on_fail,
+        approve=said.approve,
+    )
+
+
+def strategy_of(operating: Mapping[str, Any]) -> Strategy:
+    """How the records say that a release takes over."""
+    said = dict(operating.get("rollout", {}))
+    lists = {name: tuple(said[name]) for name in ("steps", "gates") if name in said}
+    return Strategy(**{**said, **lists})
+
+
+def _scaling(scale: Scale) -> dict[str, Any]:
+    """What the number of replicas follows, inside its range."""
+    return {"metric": scale.metric, "per_replica": scale.per_replica, "down_after_s": scale.down_after.seconds}

@@ -1,0 +1,53 @@
+"""What a rollout is handed, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlship.errors import Exit, MlshipError
+from mlship.progress import Progress
+from mlship.releases.history import History
+from mlship.targets.verify import Verification
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the history entry says besides what happened. reason: why a rollback was made."""
+
+    by: str
+    git: str = ""
+    reason: str = ""
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """Time and news, handed in."""
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class RolledOut:
+    """What is committed now. notes: said to the user, such as a clean-up that is left for the next command."""
+
+    history: History
+    verification: Verification | None
+    notes: tuple[str, ...] = ()
+
+
+class Paused(MlshipError):
+    """A rollout waits for a person; callers stay where they are until somebody says how it goes on."""
+
+    def __init__(self, project: str, release: str, share: float, why: str, details: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            f"{release} is paused at {share * 100:g} % of the callers: {why}",
+            fix=f"mlship promote {project} goes on, mlship abort {project} takes it back",
+            exit=Exit.PAUSED,
+            code="paused",
+            details=details,
+        )

@@ -1,0 +1,52 @@
+"""What one copy counted, read from its /metrics: only what callers ask for. Pure, and the same for every target.
+
+Health checks, scrapes and descriptions are counted by the server, too; among the latencies they would make a model that
+nobody calls look fast, and a slow one faster than it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from mlship.targets.base import Measures
+
+PREDICTIONS = ("/predict", "/invocations")  # the routes of serve.protocols that reach the model
+REQUESTS = "mlship_requests_total"
+HISTOGRAM = "mlship_request_seconds"
+
+_LINE = re.compile(r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+\d+)?")
+_LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+
+def counted(text: str) -> Measures:
+    """The text format of Prometheus, version 0.0.4. Lines of anything else are passed over."""
+    requests = errors = seconds = 0.0
+    buckets: dict[float, float] = {}
+    for name, labels, value in samples(text):
+        if labels.get("route") not in PREDICTIONS:
+            continue
+        if name == REQUESTS:
+            requests += value
+            errors += value if labels.get("status", "").startswith("5") else 0.0
+        elif name == f"{HISTOGRAM}_bucket" and "le" in labels:
+            bound = float(labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + value
+        elif name == f"{HISTOGRAM}_sum":
+            seconds += value
+    return Measures(requests, errors, buckets, seconds=seconds)
+
+
+def samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    """Name, labels and value of every line that has a finite one."""
+    for line in text.splitlines():
+        found = _LINE.fullmatch(line.strip()) if not line.startswith("#") else None
+        if found is None:
+            continue
+        try:
+            value = float(found["value"])
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            yield found["name"], dict(_LABEL.findall(found["labels"] or "")), value

@@ -1,0 +1,129 @@
+"""Taking back what failed or is not wanted: what served before serves, and the reason is remembered."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from mlship.errors import Exit, MlshipError
+from mlship.releases.records import LeaseLost
+from mlship.releases.release import Release
+from mlship.targets.base import Action, ActionKind, Outcome
+from mlship.targets.changing import SETTLE_S, Change
+from mlship.targets.log_text import readable
+from mlship.targets.verify import verify
+
+
+def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
+    """Brings back what served before, remembers why, and raises: exit 6, or 7 when what served before does not any more.
+
+    reached: the action that failed, or after which the release did not prove itself. Whoever took the lease meanwhile has
+    taken it back already.
+    """
+    change.lease.check()
+    if reached in ("deliver", "discard"):
+        raise _not_live(change, failed.cause, failed.evidence)
+    begun = change.history.underway is not None
+    if begun and failed.fault == "release":
+        decide(change, failed.cause)
+    wrong = _restored(change, _kind(change, reached))
+    if wrong and begun:
+        raise _not_restored(change, failed, wrong)
+    if begun:
+        forget(change, failed.cause, rejects=failed.fault == "release")
+    elif failed.fault == "release":
+        _remember_refusal(change, failed.cause)
+    if wrong:
+        raise _not_restored(change, failed, wrong)
+    raise _not_live(change, failed.cause, failed.evidence)
+
+
+def bring_back(change: Change, reason: str) -> None:
+    """Takes back what is under way because a person wants it. Raises MlshipError with exit 7 when nothing serves then."""
+    decide(change, reason)
+    wrong = _restored(change, "restore")
+    if wrong:
+        raise _not_restored(change, Outcome(False, reason), wrong)
+    forget(change, reason, rejects=True)
+
+
+def decide(change: Change, cause: str) -> None:
+    """Records that it is taken back, so that another command finishes that if this one is killed.
+
+    Callers come first: where it cannot be recorded, they are brought back all the same. Raises LeaseLost.
+    """
+    underway = change.history.underway
+    if underway is not None and underway.failed == cause:
+        return
+    try:
+        change.write(change.history.failing(cause, change.entry("pause", why=f"is being taken back: {cause}")))
+    except LeaseLost:
+        raise
+    except MlshipError as unwritten:
+        change.notes.append(f"not recorded: {unwritten.what}")
+
+
+def forget(change: Change, reason: str, *, rejects: bool) -> None:
+    """Nothing is under way any more. rejects: the release was at fault, or not wanted."""
+    ended = change.history.aborted(reason, change.entry("abort", why=reason), rejects=rejects)
+    kept, dropped = ended.pruned(change.deployment.keep)
+    change.write(kept)
+    change.retire(dropped)
+
+
+def _kind(change: Change, reached: ActionKind) -> ActionKind:
+    """At 0 % it is enough that the new copies go, unless the old ones were stopped for them or callers may have moved."""
+    old_ones_stopped = change.deployment.strategy.name == "recreate" and change.before
+    if reached == "stage" and change.history.underway is None and not old_ones_stopped:
+        return "discard"
+    return "restore"
+
+
+def _restored(change: Change, kind: ActionKind) -> tuple[str, ...]:
+    """Why what served before does not serve now; empty when it does."""
+    change.world.progress.step(kind, change.release.id)
+    undone = change.target.apply(Action(kind, change.release.id, change.before), change.deployment)
+    wrong = undone.cause if not undone.ok else _silence(change, change.plan.previous)
+    return (f"not restored: {wrong}", *undone.evidence) if wrong else ()
+
+
+def _silence(change: Change, before: Release | None) -> str:
+    """What is wrong with the answers of what served before; empty when it serves, or when nothing did."""
+    if before is None:
+        return ""
+    deadline = change.world.clock() + SETTLE_S
+    while not (said := verify(change.target.ask, before, "live")).ok:
+        if change.world.clock() >= deadline:
+            return f"{before.id} does not answer again: {said.cause}"
+        change.world.sleep(0.1)
+    return ""
+
+
+def _remember_refusal(change: Change, cause: str) -> None:
+    """A release that was good before (a rollback's aim, a repair) is not marked by one failed attempt."""
+    known = any(release.id == change.release.id for release in change.history.releases)
+    if change.plan.event == "deploy" and not known:
+        refused = change.history.refused(change.release, change.entry("rejected", why=cause), cause)
+        kept, _ = refused.pruned(change.deployment.keep)
+        change.write(kept)
+
+
+def _not_live(change: Change, cause: str, evidence: tuple[str, ...]) -> MlshipError:
+    before = change.before
+    rest = f"{before} serves as before" if before else "nothing served before, and nothing is left behind"
+    return MlshipError(
+        f"{change.release.id} is not live: {cause}; {rest}",
+        fix="mend the cause above and run the same command again",
+        exit=Exit.VERIFY_FAILED,
+        code="verify-failed",
+        details=readable(evidence),
+    )
+
+
+def _not_restored(change: Change, failed: Outcome, wrong: tuple[str, ...]) -> MlshipError:
+    return MlshipError(
+        f"{change.release.id} is not live: {failed.cause}; and what served before could not be brought back",
+        fix=f"mlship rollback {change.history.project}",
+        exit=Exit.NOT_RESTORED,
+        code="not-restored",
+        details=readable((*failed.evidence, *wrong)),
+    )
