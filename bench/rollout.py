@@ -229,7 +229,7 @@ def real_image(home: Path, project: str, requests: int, repeats: int) -> tuple[C
     """The example with a scikit-learn model, by the real command: another value in `env` is another release of the same image."""
     deployed, back = Case(f"deploy {REAL}", nothing), Case(f"rollback {REAL}", nothing)
     port, folder = free_port(), home / "numeric"
-    shutil.copytree(EXAMPLE, folder)
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     environ = {**os.environ, "VIRTUAL_ENV": sys.prefix, "MLSHIP_HOME": str(home)}
     body = (folder / "request.json").read_text()
 
