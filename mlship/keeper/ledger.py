@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 # What the caller of `front_read` gets -> the columns of `show stat` that are added up for it.
 SERVER_COLUMNS = {
-    "requests": ("req_tot",),
+    "requests": ("req_tot", "econ"),  # one that could not be connected to was sent nothing, but its caller was answered 503
     "errors": ("hrsp_5xx", "econ", "eresp"),
     "retries": ("wretr",),
     "redispatches": ("wredis",),

@@ -36,7 +36,7 @@ def test_both_back_ends_and_the_front_are_counted() -> None:
         ]
     )
     assert said == {
-        "servers": {"r1-abcdef-1": {"requests": 8, "errors": 6, "retries": 4, "redispatches": 6}},
+        "servers": {"r1-abcdef-1": {"requests": 10, "errors": 6, "retries": 4, "redispatches": 6}},
         "front": {"requests": 9, "errors": 2, "denied": 1},
     }
 
