@@ -9,7 +9,7 @@ from typing import Any
 from mlship.releases.history import Entry, History
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release, Served, ServedModel
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Outcome
 from mlship.targets.docker import spec, traffic
 from mlship.targets.docker.autoscaler import Autoscaling
 from mlship.targets.docker.engine import Container, EngineImage, EngineRefused, Network
@@ -40,6 +40,9 @@ class MemoryEngine:
             for entry in self.made.values()
             if all(name in entry.labels and (not equal or entry.labels[name] == value) for name, equal, value in wanted)
         ]
+
+    def replicas(self, labels: Iterable[str]) -> list[Container]:
+        return self.containers(labels)
 
     def container(self, name: str) -> Container | None:
         return next((entry for entry in self.made.values() if name in (entry.name, entry.id)), None)
@@ -149,7 +152,10 @@ class MemoryRecords:
 
 
 class World:
-    """One project. statuses: what a replica answers by its address, 200 unless told otherwise. capacity: replicas that run at once."""
+    """One project. statuses: what a replica answers by its address, 200 unless told otherwise. capacity: replicas that run at once.
+
+    proved: replicas that the steps asked for the sample; wrong: those that answer it otherwise.
+    """
 
     def __init__(self) -> None:
         self.capacity = 100
@@ -157,6 +163,8 @@ class World:
         self.records = MemoryRecords(self.engine)
         self.statuses: dict[str, int] = {}
         self.history = History("churn", "", "docker")
+        self.proved: list[str] = []
+        self.wrong: set[str] = set()
 
     def steps(self) -> Steps:
         engine: Any = self.engine
@@ -168,9 +176,8 @@ class World:
         fleet = Fleet(engine, SCOPE, self._ask, self.records.confirm, _nothing, sleep=_nothing)
         front = Front(engine, SCOPE, records, image, sleep=_nothing)
         scaling = Autoscaling(engine, SCOPE, records, image)
-        return Steps(
-            fleet, front, scaling, self.history, room=lambda deployment: self.capacity - len(self.engine.running()) + 1
-        )
+        left = lambda deployment: self.capacity - len(self.engine.running()) + 1  # noqa: E731
+        return Steps(fleet, front, scaling, self.history, room=left, prove=self._prove)
 
     def commit(self, deployment: Deployment) -> None:
         number = self.history.generation + 1
@@ -191,6 +198,12 @@ class World:
 
     def shares(self) -> dict[str, float]:
         return {name.partition("-")[0]: share for name, share in traffic.shares(self.records.document).items()}
+
+    def _prove(self, deployment: Deployment, name: str) -> Outcome:
+        self.proved.append(_short(name))
+        return Outcome(
+            _short(name) not in self.wrong, f"{_short(name)} answers otherwise" if _short(name) in self.wrong else ""
+        )
 
     def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         status = self.statuses.get(request["address"], 200)

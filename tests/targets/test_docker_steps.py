@@ -124,6 +124,23 @@ def test_without_memory_for_both_they_take_over_in_batches(world: World) -> None
     assert world.shares() == {"r2": 1.0}
 
 
+def test_in_batches_every_later_replica_is_asked_for_the_sample_before_the_front_names_it(world: World) -> None:
+    first = world.live(deployment(1, (3, 3)))
+    second = deployment(2, (3, 3))
+    world.capacity, world.wrong = 4, {"r2-3"}
+    world.steps().stage(second, first.release.id)
+    outcome = world.steps().shift(second)
+    assert (outcome.ok, outcome.cause) == (False, "r2-3 answers otherwise")
+    assert world.proved == ["r2-2", "r2-3"]
+    assert world.shares() == pytest.approx({"r1": 1 / 3, "r2": 2 / 3})
+
+
+def test_a_replica_that_is_added_is_asked_for_the_sample_and_those_that_serve_are_not(world: World) -> None:
+    world.live(deployment(1))
+    assert world.steps().operate(deployment(1, (3, 3))).ok
+    assert world.proved == ["r1-3"]
+
+
 def test_what_was_killed_between_shift_and_commit_is_taken_back_by_the_next_command(world: World) -> None:
     world.live(deployment(1))
     second = deployment(2)

@@ -47,10 +47,16 @@ class Fleet:
     sleep: Callable[[float], None] = time.sleep
 
     def replicas(self) -> list[Container]:
-        """Every one, stopped ones too, by release and number."""
-        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=replica"])
+        """Every one, by release and number; of stopped ones that ended well only what a list of containers tells."""
+        found = self.engine.replicas([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=replica"])
         ours = [entry for entry in found if self.scope.owns(entry.labels)]
         return sorted(ours, key=lambda entry: (spec.sequence_of(entry.labels[spec.RELEASE]), spec.number_of(entry.name)))
+
+    def replica(self, name: str) -> Container | None:
+        """All that the engine tells of it."""
+        found = self.engine.container(name)
+        is_ours = found is not None and self.scope.owns(found.labels) and found.labels.get(spec.ROLE) == "replica"
+        return found if is_ours else None
 
     def server(self, container: Container, weight: int) -> Server:
         return Server(self.server_name(container), container.addresses.get(self.scope.network, ""), weight)

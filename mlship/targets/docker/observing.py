@@ -74,6 +74,8 @@ def repair(seen: Seen, fleet: Fleet) -> str:
 
 def _replica(container: Container, seen: Seen, fleet: Fleet) -> Replica:
     answer = fleet.ready(container) if container.is_running else None
+    if answer is None:
+        container = fleet.replica(container.name) or container
     is_ready = answer is not None and answer.status == 200
     return Replica(
         name=container.name,

@@ -121,6 +121,24 @@ def container_seen(inspected: Mapping[str, Any]) -> Container:
     )
 
 
+def stopped_seen(listed: Mapping[str, Any]) -> Container | None:
+    """Of an entry of GET /containers/json: one that ended well and waits. None for any other, of which a list tells too little.
+
+    Its memory limit, interpreter and times are not told; nobody asks them of a container that only waits.
+    """
+    if listed.get("State") != "exited" or not str(listed.get("Status", "")).startswith("Exited (0)"):
+        return None
+    return Container(
+        id=listed["Id"],
+        name=listed["Names"][0].lstrip("/"),
+        labels=listed.get("Labels") or {},
+        state="exited",
+        created=float(listed.get("Created", 0.0)),
+        image=listed.get("ImageID", ""),
+        addresses=_addresses((listed.get("NetworkSettings") or {}).get("Networks") or {}),
+    )
+
+
 def image_seen(inspected: Mapping[str, Any]) -> EngineImage:
     """Of GET /images/{name}/json."""
     config = inspected.get("Config") or {}

@@ -31,7 +31,7 @@ Tls = Mapping[str, Any] | None  # as the front's document has it
 class Steps:
     """tls: brings a deployment's certificate to the front's volume, and says what its document names.
 
-    room: how many more replicas of a deployment the machine has memory for now.
+    room: how many more replicas of a deployment the machine has memory for now. prove: asks one for the sample of its release.
     """
 
     fleet: Fleet
@@ -40,11 +40,13 @@ class Steps:
     history: History | None
     tls: Callable[[Deployment, Tls], Tls] = lambda deployment, present: present
     room: Callable[[Deployment], int] = lambda deployment: PLENTY
+    prove: Callable[[Deployment, str], Outcome] = lambda deployment, name: Outcome()
 
     def stage(self, deployment: Deployment, before: str) -> Outcome:
         """The new replicas run and are ready, as many as there is memory for beside the old ones; no caller reaches them.
 
-        With `recreate` those of before end first.
+        With `recreate` those of before end first. Their samples are the rollout's to ask; what starts in later steps is asked
+        before the front names it.
         """
         self.reconcile(deployment)
         document = self.front.read().document
@@ -56,7 +58,7 @@ class Steps:
     def weigh(self, deployment: Deployment, before: str, share: float) -> Outcome:
         self.reconcile(deployment)
         document = self._document(deployment)
-        new, outcome = self._made_ready(deployment, document, self._fitting(deployment, document))
+        new, outcome = self._proved(deployment, document, self._fitting(deployment, document))
         if outcome.ok:
             old = traffic.of_release(document, before)
             self.front.tell(traffic.with_servers(document, traffic.at_share(new, old, share)))
@@ -69,10 +71,10 @@ class Steps:
         """
         document = self._document(deployment)
         count, fitting = self._count(deployment, document), self._fitting(deployment, document)
-        new, outcome = self._made_ready(deployment, document, min(count, fitting))
+        new, outcome = self._proved(deployment, document, min(count, fitting))
         while outcome.ok and len(new) < count:
             self._make_room(deployment, new, fitting)
-            new, outcome = self._made_ready(deployment, document, min(count, len(new) + fitting))
+            new, outcome = self._proved(deployment, document, min(count, len(new) + fitting))
         if not outcome.ok:
             return outcome
         self.front.ensure(self._published(deployment), self._network(deployment))
@@ -127,7 +129,7 @@ class Steps:
         self.reconcile(deployment)
         document = self._document(deployment)
         before = traffic.of_release(document, deployment.release.id)
-        new, outcome = self._made_ready(deployment, document)
+        new, outcome = self._proved(deployment, document)
         if not outcome.ok:
             return outcome
         self.front.ensure(self._published(deployment), self._network(deployment))
@@ -202,6 +204,17 @@ class Steps:
 
     def _up(self, deployment: Deployment) -> int:
         return sum(1 for entry in self.fleet.replicas() if entry.state in UP and _is(entry, deployment.release.id))
+
+    def _proved(
+        self, deployment: Deployment, document: traffic.Document | None, count: int | None = None
+    ) -> tuple[tuple[Server, ...], Outcome]:
+        """As `_made_ready`; those that did not run before are asked for the sample."""
+        before = {entry.name for entry in self.fleet.replicas() if entry.state in UP}
+        new, outcome = self._made_ready(deployment, document, count)
+        names = [self.fleet.scope.container(server.name) for server in new]
+        for name in (name for name in names if outcome.ok and name not in before):
+            outcome = self.prove(deployment, name)
+        return new, outcome
 
     def _made_ready(
         self, deployment: Deployment, document: traffic.Document | None, count: int | None = None

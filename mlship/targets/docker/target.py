@@ -53,7 +53,7 @@ from mlship.targets.docker.resources import FEATURES, resources_of
 from mlship.targets.docker.secrets import SecretStore
 from mlship.targets.docker.steps import PLENTY, Steps
 from mlship.targets.docker.whys import whys
-from mlship.targets.verify import said_release
+from mlship.targets.verify import said_release, verify
 
 ASK_RELEASE = Request("GET", "/mlship/release", timeout_s=3.0)
 PROBE_TIMEOUT_S = 60.0
@@ -264,7 +264,13 @@ class DockerTarget:
 
     def _walk(self) -> Steps:
         scaling = Autoscaling(self._engine(), self._scope, self._records, self._deliver_front)
-        return Steps(self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls, self._room)
+        return Steps(
+            self._fleet(), self._front(), scaling, self._readable_history(), self._secrets.tls, self._room, self._prove
+        )
+
+    def _prove(self, deployment: Deployment, name: str) -> Outcome:
+        said = verify(self.ask, deployment.release, "staged", replica=name)
+        return Outcome(said.ok, f"{name}: {said.cause}" if said.cause else "", said.evidence)
 
     def _room(self, deployment: Deployment) -> int:
         """Only this machine's own memory is known; an engine elsewhere is believed to have enough."""
@@ -325,17 +331,16 @@ class DockerTarget:
         return self._secrets.chain(tls["certificate"]) if tls else None
 
     def _ask_replica(self, request: Request) -> Answer:
-        fleet = self._fleet()
-        running = [entry for entry in fleet.replicas() if entry.is_running]
-        if request.replica:
-            chosen = [entry for entry in running if entry.name == request.replica]
-        else:
-            document = self._front().read().document
-            serving = {server.name for server in traffic.servers_of(document) if server.weight}
-            chosen = [entry for entry in running if fleet.server_name(entry) not in serving][-1:]
-        if not chosen:
+        chosen = self._fleet().replica(request.replica) if request.replica else self._last_staged()
+        if chosen is None or not chosen.is_running:
             return Answer(0, f"{request.replica or 'no staged copy'} does not run".encode())
-        return ask_inside(self._prober.ask, chosen[0].addresses.get(self._scope.network, ""), request)
+        return ask_inside(self._prober.ask, chosen.addresses.get(self._scope.network, ""), request)
+
+    def _last_staged(self) -> Container | None:
+        fleet, document = self._fleet(), self._front().read().document
+        serving = {server.name for server in traffic.servers_of(document) if server.weight}
+        staged = [entry for entry in fleet.replicas() if entry.is_running and fleet.server_name(entry) not in serving]
+        return staged[-1] if staged else None
 
     def _lost(self, history: History | None) -> dict[str, str]:
         """Releases of the records that could not be served again, and why."""

@@ -16,7 +16,8 @@ def whys(seen: Seen, fleet: Fleet, engine: Engine) -> tuple[Why, ...]:
     live = seen.history.live if seen.history else ""
     front = (_why(seen.front, "", "", engine),) if seen.front is not None else ()
     shown = [entry for entry in seen.replicas if entry.state in UP or entry.labels[spec.RELEASE] == live or entry.exit_code]
-    return (*front, *(_why(entry, entry.labels[spec.RELEASE], _probe(entry, fleet), engine) for entry in shown))
+    whole = [entry if entry.state in UP else fleet.replica(entry.name) or entry for entry in shown]
+    return (*front, *(_why(entry, entry.labels[spec.RELEASE], _probe(entry, fleet), engine) for entry in whole))
 
 
 def _why(container: Container, release: str, probe: str, engine: Engine) -> Why:
