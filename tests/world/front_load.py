@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -266,14 +266,24 @@ class Report:
 
 
 class Load:
-    """The client in a process of its own, so that nothing that the story does delays it."""
+    """The client in a process of its own, so that nothing that the story does delays it.
+
+    within: what to put before the command, to run it in another network.
+    """
 
     def __init__(
-        self, port: int, kept: int = 7, fresh: int = 1, rate: float = 200.0, path: str = "/predict", body: str = ROW
+        self,
+        port: int,
+        kept: int = 7,
+        fresh: int = 1,
+        rate: float = 200.0,
+        path: str = "/predict",
+        body: str = ROW,
+        within: Sequence[str] = (),
     ) -> None:
         wish = [str(port), "--kept", str(kept), "--fresh", str(fresh), "--rate", str(rate), "--path", path, "--body", body]
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__), *wish], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*within, sys.executable, Path(__file__), *wish], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None and self._process.stdin is not None
         self._said, self._orders = self._process.stdout, self._process.stdin

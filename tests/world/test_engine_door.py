@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from engine_proxy import ENGINE, EngineProxy, engine_proxy
+from sshd import SSHD, Sshd
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.docker.engine import Engine, EngineRefused, connect
@@ -363,70 +364,9 @@ def test_a_missing_certificate_is_named(certificates: Path, tls_front: TlsFront,
 # --- ssh
 
 
-class Sshd:
-    """A real sshd on loopback with its own keys, and an ssh that knows only them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for key in ("host", "mine", "foreign"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
-        (folder / "authorized").write_text((folder / "mine.pub").read_text())
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.programs = folder / "programs"
-        self.programs.mkdir()
-        (self.programs / "docker").symlink_to(shutil.which("docker") or "")
-        (folder / "sshd_config").write_text(
-            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nPidFile none\nAuthorizedKeysFile {folder}/authorized\n"
-            f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n"
-            f"SetEnv PATH={self.programs}:/nonexistent DOCKER_HOST=unix://{ENGINE}\nPermitRootLogin prohibit-password\n"
-        )
-        Path("/run/sshd").mkdir(exist_ok=True)
-        self.log = (folder / "sshd.log").open("wb")
-        self._process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=self.log)
-        self.know(f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}")
-        self.use("mine")
-        wait_for(self._answers)
-
-    @property
-    def host(self) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
-
-    def environ(self, host: str = "") -> dict[str, str]:
-        return {**os.environ, "DOCKER_HOST": host or self.host, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
-
-    def know(self, line: str) -> None:
-        (self.folder / "known_hosts").write_text(line)
-
-    def use(self, key: str) -> None:
-        """As ~/.ssh/config would say it; ssh takes that file from the user's entry in passwd and not from HOME."""
-        (self.folder / "bin").mkdir(exist_ok=True)
-        config = self.folder / "ssh_config"
-        config.write_text(
-            f"Host *\n  IdentityFile {self.folder}/{key}\n  IdentitiesOnly yes\n  UserKnownHostsFile {self.folder}/known_hosts\n"
-            f"  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
-        )
-        script = self.folder / "bin" / "ssh"
-        script.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
-        script.chmod(0o755)
-
-    def without_docker(self) -> None:
-        (self.programs / "docker").unlink()
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self.log.close()
-
-    def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
-        return False
-
-
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    if not Path("/usr/sbin/sshd").exists():
+    if not SSHD.exists():
         pytest.skip("no sshd: apt-get install openssh-server openssh-client")
     server = Sshd(tmp_path)
     yield server
