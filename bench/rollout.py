@@ -225,40 +225,51 @@ def by_hand(client: Any, project: str, requests: int, repeats: int) -> Case:
     return case
 
 
-def real_image(home: Path, project: str, requests: int, repeats: int) -> tuple[Case, Case]:
-    """The example with a scikit-learn model, by the real command: another value in `env` is another release of the same image."""
-    deployed, back = Case(f"deploy {REAL}", nothing), Case(f"rollback {REAL}", nothing)
+def real_image(home: Path, project: str, requests: int, repeats: int) -> tuple[Case, ...]:
+    """The example with a scikit-learn model, by the real command: another value in `env` is another release of the same image.
+
+    First with no callers, then under load, which takes most of one of two cores from the servers that start.
+    """
+    alone = Case(f"deploy {REAL}, no callers", nothing, "10 s"), Case(f"rollback {REAL}, no callers", nothing, "5 s")
+    loaded = Case(f"deploy {REAL}", nothing), Case(f"rollback {REAL}", nothing)
     port, folder = free_port(), home / "numeric"
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     environ = {**os.environ, "VIRTUAL_ENV": sys.prefix, "MLSHIP_HOME": str(home)}
     body = (folder / "request.json").read_text()
 
-    def mlship(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", "mlship", *words], cwd=folder, env=environ, check=True, stdout=subprocess.DEVNULL)
+    def mlship(*words: str) -> float:
+        argv = [sys.executable, "-m", "mlship", *words]
+        return timed(lambda: subprocess.run(argv, cwd=folder, env=environ, check=True, stdout=subprocess.DEVNULL))
 
     def configure(version: int) -> None:
         (folder / "mlship.yaml").write_text(
             CONFIGURATION.format(project=project, port=port, replicas=REPLICAS, version=version)
         )
 
+    def under_load(case: Case, verb: str) -> None:
+        with load(port, rate=RATE, body=body) as client:
+            client.reach(requests // 5)
+            seconds = mlship(verb, "--yes")
+            client.reach(max(requests, client.report().requests + requests // 5))
+            noted(case, client.end(), seconds)
+
     subprocess.run([sys.executable, "train.py"], cwd=folder, env=environ, check=True)
     configure(0)
     mlship("build")
     mlship("deploy", "--yes")
     try:
-        for version in range(1, repeats + 1):
-            configure(version)
-            for case, words in ((deployed, ("deploy", "--yes")), (back, ("rollback", "--yes"))):
-                with load(port, rate=RATE, body=body) as client:
-                    client.reach(requests // 5)
-                    began = time.monotonic()
-                    mlship(*words)
-                    seconds = time.monotonic() - began
-                    client.reach(max(requests, client.report().requests + requests // 5))
-                    noted(case, client.end(), seconds)
+        for repeat in range(repeats):
+            configure(2 * repeat + 1)
+            for case, verb in zip(alone, ("deploy", "rollback"), strict=True):
+                time.sleep(1)
+                case.seconds.append(mlship(verb, "--yes"))
+                print(f"{case.name}: {case.seconds[-1]:.2f} s", flush=True)
+            configure(2 * repeat + 2)
+            for case, verb in zip(loaded, ("deploy", "rollback"), strict=True):
+                under_load(case, verb)
     finally:
         mlship("destroy", "--yes")
-    return deployed, back
+    return *alone, *loaded
 
 
 def table(cases: list[Case]) -> Iterator[str]:
@@ -270,7 +281,7 @@ def table(cases: list[Case]) -> Iterator[str]:
     yield "| what happens under load | repeats | requests | failed | goal | seconds (median, worst) | p99 ms | slowest ms |"
     yield "|---|---|---|---|---|---|---|---|"
     for case in cases:
-        if case.reports:
+        if case.reports or case.seconds:
             yield row(case)
 
 
@@ -278,6 +289,8 @@ def row(case: Case) -> str:
     requests = sum(report.requests for report in case.reports)
     failed = sum(report.failed for report in case.reports)
     seconds = f"{statistics.median(case.seconds):.1f}, {max(case.seconds):.1f}" if case.seconds else ""
+    if not case.reports:
+        return f"| {case.name} | {len(case.seconds)} |  |  | {case.goal} | {seconds} |  |  |"
     p99 = statistics.median(report.p99_ms for report in case.reports)
     slowest = max(report.slowest_ms for report in case.reports)
     counts = f"{len(case.reports)} | {requests:,} | {failed:,} ({failed / requests:.2%}) | {case.goal}"
