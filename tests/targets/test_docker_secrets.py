@@ -287,13 +287,32 @@ def test_documents_name_the_set_and_the_certificate_and_show_no_value(certificat
     assert json.loads(shown["apply/front.json"])["tls"] == {"certificate": certificate.name}
     assert json.loads(shown["apply/front.json"])["limits"] == {"rate": 100, "connections": 50}
     compose = yaml.safe_load(shown["eject/compose.yaml"])
-    assert compose["volumes"] == {name: {"external": True}}
+    assert "volumes" not in compose, "who leaves depends on nothing that mlship keeps"
+    [replica] = [service for service in compose["services"] if service != "front"]
+    mounts = [*compose["services"][replica]["volumes"], *compose["services"]["front"]["volumes"][1:]]
+    assert [(mount["source"], mount["target"], mount["read_only"]) for mount in mounts] == [
+        ("./secrets/KEY", "/run/secrets/KEY", True),
+        ("./tls.pem", "/usr/local/etc/haproxy/tls.pem", True),
+    ]
     haproxy = shown["eject/haproxy.cfg"].decode()
-    for line in ("ssl-min-ver TLSv1.2", "{ sc0_conn_cur gt 50 }", "{ sc0_gpc0_rate ge 100 }"):
+    for line in (
+        "bind :8080 ssl crt /usr/local/etc/haproxy/tls.pem ssl-min-ver TLSv1.2",
+        "{ sc0_conn_cur gt 50 }",
+        "{ sc0_gpc0_rate ge 100 }",
+    ):
         assert line in haproxy
     everything = b"".join(shown.values()).decode()
     assert KEY not in everything
     assert "PRIVATE KEY" not in everything
+
+
+def test_https_is_rendered_without_reading_a_key(certificate: Certificate) -> None:
+    plain = secured(certificate)
+    unread = {"tls": {"cert": "a.pem", "key": "secret:K"}}
+    read, not_read = rendered(plain), rendered(replace(plain, settings=unread))
+    assert json.loads(not_read["apply/front.json"])["tls"] == {"certificate": "0" * 64}
+    assert {name for name in read if name.startswith("eject/")} == {name for name in not_read if name.startswith("eject/")}
+    assert all(read[name] == not_read[name] for name in read if name.startswith("eject/"))
 
 
 def test_nothing_is_shown_where_nothing_was_asked_for() -> None:

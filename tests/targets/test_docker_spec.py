@@ -33,6 +33,7 @@ RELEASE = Release(12, SERVED, 0.0)
 SETTINGS = {"port": 9090, "host": "127.0.0.1"}
 DEPLOYMENT = Deployment("churn", "", "docker", "haproxy", RELEASE, SETTINGS, {}, {"team": "growth"}, keep=3, replicas=(2, 2))
 SCOPE = spec.Scope("churn")
+NEIGHBOURS = (("churn", ""), ("churn", "prod"), ("churn-prod", ""))
 HERE = spec.Address("127.0.0.1", 9090)
 
 
@@ -201,10 +202,35 @@ def test_compose_describes_the_same_replicas_field_by_field() -> None:
 
 def test_compose_publishes_the_front_alone() -> None:
     document = undoubled(yaml.safe_load(rendered()["eject/compose.yaml"]))
-    front = document["services"]["front"]
-    assert front["ports"] == [{"host_ip": "127.0.0.1", "published": "9090", "target": 8080, "protocol": "tcp"}]
+    assert document["services"]["front"]["ports"] == ["127.0.0.1:9090:8080/tcp"]
     assert document["networks"]["replicas"]["internal"] is True
     assert [name for name, service in document["services"].items() if "ports" in service] == ["front"]
+
+
+def test_compose_confines_the_front_as_the_applied_one_is() -> None:
+    front = undoubled(yaml.safe_load(rendered()["eject/compose.yaml"]))["services"]["front"]
+    applied = json.loads(rendered()["apply/containers.json"])["mlship-churn-front"]
+    composed, same = _confined(front), ("User", "Healthcheck", "StopSignal", "StopTimeout")
+    ports = {"NetworkMode", "PortBindings", "Mounts"}
+    host = {name: value for name, value in applied["HostConfig"].items() if name not in ports}
+    assert composed == {**{name: applied[name] for name in same}, "HostConfig": host}
+    assert front.pop("depends_on") == list(replicas(DEPLOYMENT))
+    assert front.pop("networks")["replicas"]["ipv4_address"].endswith(".254"), "none of a replica, whoever starts first"
+    assert [volume["type"] for volume in front.pop("volumes")] == ["bind"]
+    assert set(front) == {"image", "ports"}
+
+
+def test_an_ipv6_address_is_published_in_brackets() -> None:
+    shown = target().render(replace(DEPLOYMENT, settings={"port": 9090, "host": "::1"}))["eject/compose.yaml"]
+    assert yaml.safe_load(shown)["services"]["front"]["ports"] == ["[::1]:9090:8080/tcp"]
+
+
+def test_ejected_services_of_one_engine_have_names_and_subnets_of_their_own() -> None:
+    files = [target().render(replace(DEPLOYMENT, project=name, environment=env)) for name, env in NEIGHBOURS]
+    names = [shown["eject/.env"].decode() for shown in files]
+    assert names == [f"COMPOSE_PROJECT_NAME=mlship-{name}\n" for name in ("churn", "churn_prod", "churn-prod")]
+    subnets = [yaml.safe_load(shown["eject/compose.yaml"])["networks"]["replicas"]["ipam"] for shown in files]
+    assert len({json.dumps(subnet) for subnet in subnets}) == 3
 
 
 def test_the_ejected_haproxy_names_every_replica() -> None:
@@ -284,9 +310,18 @@ def _body(service: dict[str, Any]) -> dict[str, Any]:
     assert list(service.pop("networks")) == ["replicas"]
     body = {
         "Image": service.pop("image"),
-        "User": service.pop("user"),
         "Env": [f"{name}={text}" for name, text in service.pop("environment").items()],
         "Labels": service.pop("labels"),
+        **_confined(service),
+    }
+    assert service == {}
+    return body
+
+
+def _confined(service: dict[str, Any]) -> dict[str, Any]:
+    """Takes it out of the service."""
+    return {
+        "User": service.pop("user"),
         "Healthcheck": {"Test": service.pop("healthcheck")["test"]},
         "StopSignal": service.pop("stop_signal"),
         "StopTimeout": int(service.pop("stop_grace_period").removesuffix("s")),
@@ -303,8 +338,6 @@ def _body(service: dict[str, Any]) -> dict[str, Any]:
             "LogConfig": {"Type": service["logging"]["driver"], "Config": service.pop("logging")["options"]},
         },
     }
-    assert service == {}
-    return body
 
 
 def undoubled(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from mlship.targets.docker.network import free_addresses
 from mlship.targets.docker.secrets import volume_body as secrets_volume_body
 from mlship.targets.docker.secrets import volume_name as secrets_volume
 
-# The engine chooses the real one; a file needs one to be written in.
-EXAMPLE_SUBNET = "172.30.240.0/24"
+# A certificate's name is the hash of it and its key, and `render` reads no key.
+UNREAD = "0" * 64
 FRONT_REFERENCE = "mlship/front"
 FRONT_PYTHON = "python3"  # of the front's image, whose own interpreter is taken
 
@@ -27,12 +28,17 @@ def rendered(deployment: Deployment) -> dict[str, bytes]:
     return {
         "apply/containers.json": as_document(bodies),
         "apply/front.json": as_document(front_document(deployment)),
-        "apply/network.json": as_document(network_body(scope, _egress(deployment), EXAMPLE_SUBNET)),
+        "apply/network.json": as_document(network_body(scope, _egress(deployment), example_subnet(scope))),
         "apply/volume.json": as_document(volume_body(scope)),
         **_scaling(deployment, scope),
         **_secrets(deployment, scope),
-        **compose_files(deployment, scope, replicas(deployment), front_document(deployment), EXAMPLE_SUBNET),
+        **compose_files(deployment, scope, replicas(deployment), front_document(deployment), example_subnet(scope)),
     }
+
+
+def example_subnet(scope: spec.Scope) -> str:
+    """The engine chooses the real one; a file needs one to be written in, and several projects go to one engine."""
+    return f"172.30.{hashlib.sha256(scope.name.encode()).digest()[0]}.0/24"
 
 
 def containers(deployment: Deployment) -> dict[str, Mapping[str, Any]]:
@@ -45,8 +51,8 @@ def replicas(deployment: Deployment) -> dict[str, dict[str, Any]]:
     """Server's name -> body, of as many as there are at least."""
     count = deployment.replicas[0]
     names = [spec.server_name(deployment.release.id, number) for number in range(1, count + 1)]
-    addresses = free_addresses(EXAMPLE_SUBNET, (), count)
     scope = spec.Scope(deployment.project, deployment.environment)
+    addresses = free_addresses(example_subnet(scope), (), count)
     secrets = secrets_volume(scope, deployment.release.served.secrets)
     return {name: replica_body(deployment, address, secrets) for name, address in zip(names, addresses, strict=True)}
 
@@ -61,9 +67,9 @@ def front_document(deployment: Deployment) -> traffic.Document:
 
 
 def wanted_tls(deployment: Deployment) -> Mapping[str, str] | None:
-    """What the front's document says of the certificate; None for plain HTTP, or where no certificate was read."""
-    name = (deployment.settings.get("tls") or {}).get("certificate")
-    return {"certificate": name} if name else None
+    """What the front's document says of the certificate; None for plain HTTP."""
+    wanted = deployment.settings.get("tls")
+    return {"certificate": wanted.get("certificate") or UNREAD} if wanted else None
 
 
 def _secrets(deployment: Deployment, scope: spec.Scope) -> dict[str, bytes]:
