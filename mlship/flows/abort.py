@@ -26,7 +26,7 @@ def abort(context: Context, prepared: Prepared) -> Aborted:
     """Carries out what `prepare` decided. Raises what `targets.rollout.abort` raises."""
     started = context.clock()
     place, facts = prepared.opened, prepared.facts
-    rolled = abort_on(place.target, facts, world_of(context), facts.reason, seen=prepared.plan.fingerprint)
+    rolled = abort_on(place.target, facts, world_of(context, place.host), facts.reason, seen=prepared.plan.fingerprint)
     release = release_view(prepared.plan.deployment.release)
     assert release is not None
     return Aborted(

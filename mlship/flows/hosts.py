@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
+from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import Opened, opened, project_if_any
+from mlship.flows.results import PlanView
+from mlship.progress import Progress
 from mlship.targets.base import Observed
 
 Result = TypeVar("Result")
 
 ON_THE_ENGINES_MACHINE = ("127.0.0.1", "::1", "localhost")
 ON_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 -- compared
+
+
+class AtHost:
+    """Progress that names the host in every step."""
+
+    def __init__(self, progress: Progress, host: str) -> None:
+        self._progress = progress
+        self._host = host
+
+    def step(self, name: str, detail: str = "") -> None:
+        self._progress.step(name, f"{self._host}  {detail}".rstrip())
+
+    def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
+        self._progress.amount(name, done, total, unit)
 
 
 def places(context: Context, where: Where) -> tuple[Where, ...]:
@@ -25,13 +42,17 @@ def places(context: Context, where: Where) -> tuple[Where, ...]:
     return tuple(replace(where, host=host) for host in hosts) or (where,)
 
 
+def hosts_of(found: Sequence[Where]) -> tuple[str, ...]:
+    return tuple(place.host for place in found)
+
+
 def under_way(context: Context, where: Where) -> tuple[Where, ...]:
     """The places where a rollout waits; the first one of all where none does, which then says so."""
     found = places(context, where)
     if len(found) == 1:
         return found
-    waiting = tuple(place for place in found if _is_under_way(opened(context, place)))
-    return waiting or found[:1]
+    waits = looked_at(hosts_of(found), lambda position: _is_under_way(opened(context, found[position])))
+    return tuple(place for place, is_waiting in zip(found, waits, strict=True) if is_waiting) or found[:1]
 
 
 def _is_under_way(place: Opened) -> bool:
@@ -39,8 +60,24 @@ def _is_under_way(place: Opened) -> bool:
     return history is not None and history.underway is not None
 
 
-def in_turn(hosts: tuple[str, ...], act: Callable[[int], Result]) -> tuple[Result, ...]:
-    """act: gets a host's position. The first failure ends it, with its own exit code; the hosts after it are untouched."""
+def looked_at(hosts: tuple[str, ...], look: Callable[[int], Result]) -> tuple[Result, ...]:
+    """look: gets a host's position and changes nothing. The first failure ends it, before anything is changed anywhere."""
+    seen: list[Result] = []
+    for position, host in enumerate(hosts):
+        try:
+            seen.append(look(position))
+        except MlshipError as error:
+            if len(hosts) == 1:
+                raise
+            raise _blocked(error, host) from error
+    return tuple(seen)
+
+
+def in_turn(hosts: tuple[str, ...], act: Callable[[int], Result], views: Sequence[PlanView] = ()) -> tuple[Result, ...]:
+    """act: gets a host's position. The first failure ends it, with its own exit code; the hosts after it are untouched.
+
+    views: what was planned for each, where that is another release: then the failure says which host serves what.
+    """
     done: list[Result] = []
     for position, host in enumerate(hosts):
         try:
@@ -48,21 +85,51 @@ def in_turn(hosts: tuple[str, ...], act: Callable[[int], Result]) -> tuple[Resul
         except MlshipError as error:
             if len(hosts) == 1:
                 raise
-            raise _stopped(error, host, hosts[:position], hosts[position + 1 :]) from error
+            raise _of_host(error, host, _states(hosts, position, views), _way_back(views[:position])) from error
     return tuple(done)
 
 
-def _stopped(error: MlshipError, host: str, done: tuple[str, ...], left: tuple[str, ...]) -> MlshipError:
-    lines = [f"{name}: done" for name in done] + [f"{name}: untouched" for name in left]
+def _blocked(error: MlshipError, host: str) -> MlshipError:
+    gone = error.exit is Exit.UNREACHABLE
+    without = "to go on without this host, take it out of targets.docker.hosts" if gone else ""
+    return _of_host(error, host, ("nothing was changed on any host",), without)
+
+
+def _of_host(error: MlshipError, host: str, more: tuple[str, ...], fix: str) -> MlshipError:
     return MlshipError(
         f"{host}: {error.what}",
         error.where,
-        error.fix,
+        "; ".join(part for part in (error.fix, fix) if part),
         exit=error.exit,
         code=error.code,
-        details=(*error.details, *lines),
+        details=(*error.details, *more),
         findings=error.findings,
     )
+
+
+def _states(hosts: tuple[str, ...], failed: int, views: Sequence[PlanView]) -> tuple[str, ...]:
+    """A line for each host but the one that failed, of which the error itself tells."""
+    return tuple(
+        f"{host}: {'done' if position < failed else 'untouched'}{_serving(views, position, position < failed)}"
+        for position, host in enumerate(hosts)
+        if position != failed
+    )
+
+
+def _serving(views: Sequence[PlanView], position: int, is_done: bool) -> str:
+    if not views:
+        return ""
+    serves = views[position].release if is_done else views[position].previous
+    return f", {serves.id if serves else 'nothing'} serves"
+
+
+def _way_back(done: Sequence[PlanView]) -> str:
+    """Of the hosts that are done, to what they served before."""
+    moved = [view for view in done if view.previous and view.release and view.previous.id != view.release.id]
+    if not moved or moved[0].previous is None:
+        return ""
+    back = command_for("rollback", moved[0].project, moved[0].target, moved[0].environment)
+    return f"{back} --to {moved[0].previous.id} takes back what is done"
 
 
 def endpoint_of(opened: Opened, observed: Observed) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.build import built_record
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
+from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
@@ -16,7 +18,7 @@ from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secre
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import KeepsSecrets
+from mlship.targets.base import KeepsSecrets, Observed
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
@@ -30,34 +32,72 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
 
     Raises MlshipError when the content was rejected before (unless `again`), and FindingsError when the target cannot do it.
     """
-    project = project_of(context, where)
-    opened = open_project(context, project, where.host)
+    [only] = prepare_each(context, (where,), image=image, again=again, python=python)
+    return only
+
+
+def prepare_each(
+    context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
+) -> tuple[Prepared, ...]:
+    """The same image for every place, and the same id for the release as far as their records allow it.
+
+    All are seen before anything is built: one that cannot be reached is said at once. Raises what `prepare` raises, for the
+    first place that has a reason.
+    """
+    project = project_of(context, places[0])
     given = read_secrets(context, project)
     refuse_missing(project, given)
-    observed = opened.target.observe()  # before a build: a target that cannot be reached is said at once
+    hosts = hosts_of(places)
+    seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
     record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
-    history = observed.history or History(project.name, project.environment, project.target)
-    release = release_from(record, project, history, context.clock(), secret_versions(opened, given, history))
+    versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
+    sequence = shared_sequence([one.history for one in seen], [served_from(record, project, secrets) for secrets in versions])
+    releases = [
+        release_from(record, project, one.history, context.clock(), secrets, sequence)
+        for one, secrets in zip(seen, versions, strict=True)
+    ]
+    return looked_at(
+        hosts, lambda position: _prepared(context, project, given, seen[position], releases[position], again=again)
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One place before anything is decided."""
+
+    opened: Opened
+    observed: Observed
+    history: History
+
+
+def _seen(context: Context, project: Project, host: str) -> Seen:
+    opened = open_project(context, project, host)
+    observed = opened.target.observe()
+    return Seen(opened, observed, observed.history or History(project.name, project.environment, project.target))
+
+
+def _prepared(context: Context, project: Project, given: Given, seen: Seen, release: Release, *, again: bool) -> Prepared:
+    opened = seen.opened
     if not again:
-        refuse_rejected(history, release.served)
+        refuse_rejected(seen.history, release.served)
     deployment = with_secrets(deployment_from(project, release), given)
     findings = (
         *given.findings,
         *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
         *opened.target.preflight(deployment),
     )
-    decided = plan("deploy", deployment, observed)
+    decided = plan("deploy", deployment, seen.observed)
     facts = Facts(by=context.who, git=git_commit(context, project.root))
-    return prepared(opened, decided, observed, findings, facts)
+    return prepared(opened, decided, seen.observed, findings, facts)
 
 
-def prepare_each(
-    context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
-) -> tuple[Prepared, ...]:
-    """The same image for every place: what the first one's plan builds, the others take."""
-    first = prepare(context, places[0], image=image, again=again, python=python)
-    content = first.plan.deployment.release.served.content
-    return (first, *(prepare(context, place, image=content, again=again) for place in places[1:]))
+def shared_sequence(histories: Sequence[History], served: Sequence[Served]) -> int:
+    """The one that this release has on a host already, else the first that is free on all of them. Pure.
+
+    Each host has records of its own; one id for one release lets a person name it for all of them.
+    """
+    known = [release for history, part in zip(histories, served, strict=True) if (release := known_release(history, part))]
+    return known[0].sequence if known else max(history.next_sequence for history in histories)
 
 
 def recorded_image(context: Context, project: Project, image: str) -> BuildRecord:
@@ -86,10 +126,36 @@ def secret_versions(opened: Opened, given: Given, history: History) -> Mapping[s
 
 
 def release_from(
-    record: BuildRecord, project: Project, history: History, now: float, secrets: Mapping[str, str] | None = None
+    record: BuildRecord,
+    project: Project,
+    history: History,
+    now: float,
+    secrets: Mapping[str, str] | None = None,
+    sequence: int = 0,
 ) -> Release:
-    """What is under way or live when it is the same served part, else the next in the sequence. Pure."""
-    served = Served(
+    """What is under way or live when it is the same served part, else the next in the sequence. Pure.
+
+    sequence: a later one to take, where that is free.
+    """
+    served = served_from(record, project, secrets)
+    known = known_release(history, served)
+    if known is not None:
+        return known
+    proofs = {model.name: proof_from(model) for model in record.models}
+    number = max(sequence, history.next_sequence)
+    return Release(number, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
+
+
+def known_release(history: History, served: Served) -> Release | None:
+    """What is under way or live, when it is the same served part. Pure."""
+    underway = history.underway.release if history.underway else None
+    digest = served.digest()
+    return next((known for known in (underway, history.live_release) if known and known.served.digest() == digest), None)
+
+
+def served_from(record: BuildRecord, project: Project, secrets: Mapping[str, str] | None = None) -> Served:
+    """Pure."""
+    return Served(
         content=record.content,
         models=tuple(ServedModel(model.name, model.sha256) for model in record.models),
         serving=record.serving,
@@ -97,12 +163,6 @@ def release_from(
         secrets=dict(secrets or {}),
         resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
     )
-    underway = history.underway.release if history.underway else None
-    for known in (underway, history.live_release):
-        if known is not None and known.served.digest() == served.digest():
-            return known
-    proofs = {model.name: proof_from(model) for model in record.models}
-    return Release(history.next_sequence, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
 
 
 def proof_from(model: RecordedModel) -> Proof:

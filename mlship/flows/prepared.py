@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
-from mlship.flows.hosts import endpoint_of
+from mlship.flows.hosts import AtHost, endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
@@ -47,7 +47,7 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
     """roll: the change itself. A pause is raised with the commands that go on, which any machine may run."""
     started = context.clock()
     try:
-        rolled = roll(world_of(context))
+        rolled = roll(world_of(context, prepared.opened.host))
     except Paused as paused:
         promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
         paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
@@ -55,10 +55,11 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
     return _deployed(prepared, rolled, context.clock() - started)
 
 
-def world_of(context: Context) -> World:
+def world_of(context: Context, host: str = "") -> World:
+    """host: one of several, which every step names."""
     import time
 
-    return World(context.clock, time.sleep, context.progress)
+    return World(context.clock, time.sleep, AtHost(context.progress, host) if host else context.progress)
 
 
 def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed:

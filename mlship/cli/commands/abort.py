@@ -25,10 +25,11 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import abort_text, rollback_plan_text
     from mlship.flows import abort
-    from mlship.flows.hosts import in_turn, under_way
+    from mlship.flows.hosts import hosts_of, in_turn, looked_at, under_way
 
     found = under_way(call.context, call.where(name))
-    prepared = [abort.prepare(call.context, place, reason=reason) for place in found]
+    hosts = hosts_of(found)
+    prepared = looked_at(hosts, lambda position: abort.prepare(call.context, found[position], reason=reason))
     call.show("\n".join(rollback_plan_text(one.view, call.now) for one in prepared))
     call.agree("Take it back?")
 
@@ -36,5 +37,4 @@ def command(
         result = abort.abort(call.context, prepared[position])
         return Answer(abort_text(result), payloads.aborted(result), brief=result.live.id if result.live else "")
 
-    hosts = tuple(place.host for place in found)
     return together(hosts, in_turn(hosts, act))

@@ -27,7 +27,7 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text
     from mlship.flows import deploy, plan
-    from mlship.flows.hosts import in_turn, places
+    from mlship.flows.hosts import hosts_of, in_turn, places
 
     found = places(call.context, call.where())
     prepared = plan.prepare_each(call.context, found, image=image, again=again, python=python)
@@ -40,5 +40,5 @@ def command(
         result = deploy.deploy(call.context, prepared[position])
         return Answer(deploy_text(result), payloads.deployed(result), brief=result.release.id)
 
-    hosts = tuple(place.host for place in found)
-    return together(hosts, in_turn(hosts, act))
+    hosts = hosts_of(found)
+    return together(hosts, in_turn(hosts, act, [one.view for one in prepared]))

@@ -19,10 +19,11 @@ def command(call: Call, name: ProjectName = "") -> Answer:
     call.need_consent()
     from mlship.cli.views.text import lines, place
     from mlship.flows import destroy
-    from mlship.flows.hosts import in_turn, places
+    from mlship.flows.hosts import hosts_of, in_turn, looked_at, places
 
     found = places(call.context, call.where(name))
-    going = [destroy.prepare(call.context, where) for where in found]
+    hosts = hosts_of(found)
+    going = looked_at(hosts, lambda position: destroy.prepare(call.context, found[position]))
     if any(going):
         for where, items in zip(found, going, strict=True):
             heading = f"Plan  {where.host}{' ' if where.host else ''}these go for good:"
@@ -37,5 +38,4 @@ def command(call: Call, name: ProjectName = "") -> Answer:
         )
         return Answer(text, payloads.destroyed(result))
 
-    hosts = tuple(where.host for where in found)
     return together(hosts, in_turn(hosts, act))

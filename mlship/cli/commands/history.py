@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
-from mlship.cli.hosts import on_each_host
+from mlship.cli.hosts import on_every_host
 from mlship.cli.options import ProjectName
 from mlship.flows.context import Where
 
@@ -19,4 +19,4 @@ def command(call: Call, name: ProjectName = "") -> Answer:
         result = history.history(call.context, where)
         return Answer(history_text(result), payloads.history(result), brief=result.live)
 
-    return on_each_host(call, name, act)
+    return on_every_host(call, name, act)

@@ -25,10 +25,11 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text
     from mlship.flows import promote
-    from mlship.flows.hosts import in_turn, under_way
+    from mlship.flows.hosts import hosts_of, in_turn, looked_at, under_way
 
     found = under_way(call.context, call.where(name))
-    prepared = [promote.prepare(call.context, place, full=full) for place in found]
+    hosts = hosts_of(found)
+    prepared = looked_at(hosts, lambda position: promote.prepare(call.context, found[position], full=full))
     call.show("\n".join(plan_text(one.view) for one in prepared))
     call.agree("Go on?")
 
@@ -36,5 +37,4 @@ def command(
         result = promote.promote(call.context, prepared[position])
         return Answer(deploy_text(result), payloads.deployed(result), brief=result.release.id)
 
-    hosts = tuple(place.host for place in found)
     return together(hosts, in_turn(hosts, act))

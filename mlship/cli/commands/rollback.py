@@ -29,10 +29,10 @@ def command(
     call.need_consent()
     from mlship.cli.views.deploy import rollback_plan_text, rollback_text
     from mlship.flows import rollback
-    from mlship.flows.hosts import in_turn, places
+    from mlship.flows.hosts import hosts_of, in_turn, places
 
     found = places(call.context, call.where(name))
-    prepared = [rollback.prepare(call.context, place, to=to, with_operations=with_operations, reason=reason) for place in found]
+    prepared = rollback.prepare_each(call.context, found, to=to, with_operations=with_operations, reason=reason)
     changing = [one.view for one in prepared if not one.view.is_empty]
     if changing:
         call.show("\n".join(rollback_plan_text(view, call.now) for view in changing))
@@ -42,5 +42,5 @@ def command(
         result = rollback.rollback(call.context, prepared[position])
         return Answer(rollback_text(result), payloads.deployed(result), brief=result.release.id)
 
-    hosts = tuple(place.host for place in found)
-    return together(hosts, in_turn(hosts, act))
+    hosts = hosts_of(found)
+    return together(hosts, in_turn(hosts, act, [one.view for one in prepared]))

@@ -51,8 +51,9 @@ def rollback_plan_text(view: PlanView, now: float) -> str:
         return plan_text(view)
     previous = f"{view.previous.id} ({age(now - view.previous.created)})" if view.previous else "nothing"
     release = f"{view.release.id} ({age(now - view.release.created)})" if view.release else "nothing"
+    where = " ".join(part for part in (place(view.project, view.environment), view.target, view.host) if part)
     return lines(
-        f"Plan  {place(view.project, view.environment)} {view.target}    {previous} -> {release}",
+        f"Plan  {where}    {previous} -> {release}",
         *(f"  {step}" for step in view.steps),
         findings_text(view.findings),
     )
