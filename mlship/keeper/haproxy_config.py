@@ -217,9 +217,21 @@ def _limits(limits: Mapping[str, int]) -> list[str]:
     return [
         "    stick-table type ip size 100k expire 10s store conn_cur,gpc0_rate(1s)",
         "    tcp-request connection track-sc0 src",
-        *([f"{deny} if {{ sc0_conn_cur gt {limits['connections']} }}"] if limits["connections"] else []),
+        *(_connections(limits["connections"], deny) if limits["connections"] else []),
         # Only what is let through counts: who asks too often still gets the allowed share.
         *([f"{deny} if {{ sc0_gpc0_rate ge {limits['rate']} }}", "    http-request sc-inc-gpc0(0)"] if limits["rate"] else []),
+    ]
+
+
+def _connections(most: int, deny: str) -> list[str]:
+    """Only a connection that came when all were taken is refused, and only until another one is free: one too many must not
+
+    cost a caller the answers on those that it may have.
+    """
+    is_above = f"{{ sc0_conn_cur gt {most} }}"
+    return [
+        f"    tcp-request session set-var(sess.above) bool(true) if {is_above}",
+        f"{deny} if {{ var(sess.above) -m bool }} {is_above}",
     ]
 
 
