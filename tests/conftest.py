@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
+WORLD = Path(__file__).parent / "world"
+
+# Every worker and every program that a test starts would compile the same sources again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Workers run side by side: idle threads of the number libraries would only spin. What mlship itself sets is tested apart.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 
 def pytest_configure() -> None:
     """Programs honour signals that are ignored when they start, as SIGINT is in the background and SIGHUP under nohup."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast suite does not even read the stories: every test of that folder is one (see below)."""
+    return True if collection_path == WORLD and "not world" in config.option.markexpr else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if WORLD in item.path.parents:
+        item.add_marker("world")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
