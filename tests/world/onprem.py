@@ -142,12 +142,11 @@ class Service:
 
     # -- commands in a process of their own -------------------------------------------------------------------------------
 
-    def command(self, wish: Wish, lease_s: float = 0.0, environ: Mapping[str, str] | None = None) -> Command:
-        """lease_s: another length of the lease."""
+    def command(self, wish: Wish, environ: Mapping[str, str] | None = None) -> Command:
         standin_image(self.client, self.project, wish.version, wish.broken)
         order = {
             "home": str(self.home), "project": self.project, "port": self.port,
-            "wish": asdict(wish), "lease_s": lease_s, "engine": os.environ.get("DOCKER_HOST", ""),
+            "wish": asdict(wish), "engine": os.environ.get("DOCKER_HOST", ""),
         }  # fmt: skip
         return Command([sys.executable, str(DRIVER), json.dumps(order)], {**os.environ, **(environ or {})})
 
@@ -249,10 +248,10 @@ class Command:
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environ))
 
     def wait_for(self, step: str) -> None:
-        """Until it tells that step."""
+        """Until it tells that step; `verify live:` is one, too."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if line.split()[:1] == [step]:
+            if line.startswith(f"{step} "):
                 return
         raise AssertionError(f"it ended before {step}: {self.finished()}")
 

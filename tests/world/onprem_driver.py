@@ -15,7 +15,6 @@ from onprem import Service, Wish
 
 from mlship.errors import MlshipError
 from mlship.progress import Silent
-from mlship.targets import lease
 
 
 class Told(Silent):
@@ -24,18 +23,17 @@ class Told(Silent):
 
 
 def main(order: dict[str, Any]) -> int:
-    if order["lease_s"]:
-        lease.TTL_S = order["lease_s"]
     told = Told()
     # The images are made over a good line, also where the command's own is a bad one.
     images = docker.from_env(timeout=120, environment={"DOCKER_HOST": order["engine"]})
     service = Service(images, Path(order["home"]), order["project"], order["port"])
     told.step("begins")
     try:
-        service.carry_out(service.planned(Wish(**order["wish"])), told)
+        done = service.carry_out(service.planned(Wish(**order["wish"])), told)
     except MlshipError as error:
         print(f"{error}\n" + "\n".join(error.details), file=sys.stderr)
         return int(error.exit)
+    print(*done.notes, sep="\n", file=sys.stderr)
     told.step("done")
     return 0
 

@@ -5,16 +5,68 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TypeVar
 
 import pytest
-from onprem import Service, Wish, no_loss
+from onprem import Command, Service, Wish, free_port, no_loss
 
 from mlship.errors import Exit
+from mlship.targets.lease import TTL_S
+
+Thing = TypeVar("Thing")
+Done = TypeVar("Done")
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
 INSTANTS = 12
-LEASE_S = 2.0
+# The step that a deploy of version 2 tells when it is stopped, the version that somebody else deploys meanwhile, and how the
+# first one ends: what it committed while it had its lease was live.
+STOPPED_AT = (
+    ("stage", 3, Exit.LEASE_HELD),
+    ("shift", 2, Exit.LEASE_HELD),
+    ("verify live:", 3, Exit.LEASE_HELD),
+    ("retire", 3, Exit.OK),
+)
+
+Several = Callable[[int], list[Service]]
+
+
+@pytest.fixture
+def several(onprem: Service) -> Iterator[Several]:
+    """More services beside the one; they go with it."""
+    made: list[Service] = []
+
+    def services(count: int) -> list[Service]:
+        names = [f"{onprem.project}-{number}" for number in range(count)]
+        made.extend(Service(onprem.client, onprem.home, name, free_port()) for name in names)
+        return made
+
+    yield services
+    for service in made:
+        service.clean()
+
+
+def at_once(things: Iterable[Thing], act: Callable[[Thing], Done]) -> list[Done]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(act, things))
+
+
+def stop_at(command: Command, step: str) -> None:
+    command.wait_for(step)
+    os.kill(command.process.pid, signal.SIGSTOP)
+
+
+def content(number: int, version: int) -> int:
+    """A version that no other project has: the engine keeps one image of each content."""
+    return 10 * number + version
+
+
+def unchanging(service: Service) -> dict[str, str]:
+    """Its containers with their states; keepers come and go with commands."""
+    return {entry.id: entry.status for entry in service.containers() if entry.labels["mlship.role"] != "keeper"}
 
 
 def test_a_deploy_killed_at_twelve_instants_and_run_again_converges_and_loses_nothing(onprem: Service) -> None:
@@ -55,26 +107,38 @@ def test_stopped_copies_that_the_records_know_no_more_go_with_the_same_deploy(on
     assert len(onprem.containers("replica")) == 2
 
 
-@pytest.mark.parametrize("step", ["stage", "shift"])
-def test_a_stopped_command_does_nothing_more_once_another_one_deployed(onprem: Service, step: str) -> None:
-    """It holds a lease that ended while it was stopped; when it wakes up it must not touch what the other one made."""
-    onprem.deploy(1)
-    with onprem.under_load() as client:
-        stopped = onprem.command(Wish(2), lease_s=LEASE_S)
-        stopped.wait_for(step)
-        os.kill(stopped.process.pid, signal.SIGSTOP)
-        time.sleep(LEASE_S * 1.5)
-        other = onprem.command(Wish(2 if step == "shift" else 3), lease_s=LEASE_S)
-        other.succeeds()
-        made = {entry.id: entry.status for entry in onprem.containers() if entry.labels["mlship.role"] != "keeper"}
-        os.kill(stopped.process.pid, signal.SIGCONT)
-        code, said = stopped.finished()
-        client.reach(client.report().requests + 200)
-        report = client.end()
-    assert code == Exit.LEASE_HELD, said
-    no_loss(report, releases=2)
-    assert {entry.id: entry.status for entry in onprem.containers() if entry.labels["mlship.role"] != "keeper"} == made
-    onprem.exactly(onprem.history.live)
+def test_commands_stopped_until_long_after_their_lease_do_nothing_more_once_another_one_deployed(several: Several) -> None:
+    """At four instants at once, one project each: before anything, before the callers move, before the commit, after it."""
+    services = several(len(STOPPED_AT))
+    numbers = range(len(services))
+    at_once(numbers, lambda number: services[number].deploy(content(number, 1), replicas=2))
+    with ExitStack() as loads:
+        clients = [loads.enter_context(service.under_load(kept=3, fresh=1, rate=40.0)) for service in services]
+        stopped = [services[number].command(Wish(content(number, 2), replicas=2)) for number in numbers]
+        at_once(numbers, lambda number: stop_at(stopped[number], STOPPED_AT[number][0]))
+        since = time.monotonic()
+        time.sleep(TTL_S + 1)
+        others = [services[number].command(Wish(content(number, STOPPED_AT[number][1]), replicas=2)) for number in numbers]
+        for other in others:
+            other.succeeds()
+        made = [unchanging(service) for service in services]
+        live = [service.history.live for service in services]
+        time.sleep(max(since + 2 * TTL_S + 1 - time.monotonic(), 0))
+        for command in stopped:
+            os.kill(command.process.pid, signal.SIGCONT)
+        ended = [command.finished() for command in stopped]
+        reports = [client.reach(client.report().requests + 60) and client.end() for client in clients]
+    for number, (code, said), report in zip(numbers, ended, reports, strict=True):
+        step, version, exit = STOPPED_AT[number]
+        print(f"{step}: exit {code}, {said.strip()!r}; {report}")
+        assert code == exit, (step, said)
+        assert "somebody else changed this project meanwhile" in said
+        no_loss(report, releases=len(report.releases), requests=1000)
+        assert set(report.answers[live[number]]) == {f'{{"predictions": [{content(number, version)}]}}'}
+    assert [unchanging(service) for service in services] == made
+    for service, release in zip(services, live, strict=True):
+        service.exactly(release, 2)
+        assert not [name for name in service.left() if "keeper" in name]
 
 
 def test_of_two_deploys_at_once_one_wins_and_the_other_waits_or_says_who_holds_the_lease(onprem: Service) -> None:
