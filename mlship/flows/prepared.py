@@ -66,7 +66,8 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
     release, previous = _to_and_from(prepared.plan)
     view = release_view(release)
     assert release is not None and view is not None
-    endpoint = endpoint_of(prepared.opened, prepared.opened.target.observe())
+    observed = prepared.opened.target.observe()
+    endpoint = endpoint_of(prepared.opened, observed)
     said = rolled.verification
     return Deployed(
         plan=prepared.view,
@@ -78,8 +79,16 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
         unchanged=False,
         seconds=seconds,
         sample_body=_sample_body(prepared),
-        notes=rolled.notes,
+        notes=(*rolled.notes, *superseded(observed, release.id)),
     )
+
+
+def superseded(observed: Observed, release: str) -> tuple[str, ...]:
+    """What to say where another release is live by now: a command that was stopped after its commit may end long after it. Pure."""
+    live = observed.history.live if observed.history else ""
+    if live == release:
+        return ()
+    return (f"{live or 'nothing'} is live by now: somebody else changed the service since; mlship status",)
 
 
 def _unchanged(prepared: Prepared) -> Deployed:
