@@ -118,6 +118,8 @@ def _reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
 def _imports(tree: ast.Module, name: str, modules: Mapping[str, ast.Module]) -> Iterator[Import]:
     def walk(node: ast.AST, deferred: bool, typing: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):  # holds no import
+                continue
             if isinstance(child, ast.Import):
                 yield from (Import(alias.name, child.lineno, deferred, typing) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
@@ -126,7 +128,7 @@ def _imports(tree: ast.Module, name: str, modules: Mapping[str, ast.Module]) -> 
                     whole = f"{base}.{alias.name}"
                     yield Import(whole if whole in modules else base, child.lineno, deferred, typing)
             else:
-                function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
                 guard = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
                 yield from walk(child, deferred or function, typing or guard)
 
@@ -240,15 +242,15 @@ def _doors(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[s
             yield f"{name}:{found.line} subprocess belongs to runner.py"
         if found.module.split(".")[0] == "rich" and not in_cli:
             yield f"{name}:{found.line} rich belongs to cli/"
-    for node in ast.walk(tree):
-        said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        said = _dotted(call.func)
         if said == "print" or said.startswith(("sys.stdout.", "sys.stderr.")):
             if not in_cli:
-                yield f"{name}:{node.lineno} printing belongs to cli/"
+                yield f"{name}:{call.lineno} printing belongs to cli/"
         elif said == "os._exit" and inner in FORKS:
             continue
         elif said in ("sys.exit", "exit", "quit", "os._exit", "SystemExit") and inner != "cli.app":
-            yield f"{name}:{node.lineno} only cli/app.py exits"
+            yield f"{name}:{call.lineno} only cli/app.py exits"
 
 
 def _purity(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[str]:
@@ -258,5 +260,13 @@ def _purity(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[
         if found.module.split(".")[0] in IMPURE_MODULES and not found.typing:
             yield f"{name}:{found.line} a pure module imports {found.module}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in IMPURE_NAMES:
-            yield f"{name}:{node.lineno} a pure module reads {ast.unparse(node)}"
+        if isinstance(node, ast.Attribute) and _dotted(node) in IMPURE_NAMES:
+            yield f"{name}:{node.lineno} a pure module reads {_dotted(node)}"
+
+
+def _dotted(node: ast.expr) -> str:
+    """`sys.stderr.write`; empty for what is no name with its attributes."""
+    if isinstance(node, ast.Name):
+        return node.id
+    whole = _dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{whole}.{node.attr}" if whole and isinstance(node, ast.Attribute) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ class Release:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     mlship: str = ""
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         return release_id(self.sequence, self.served)
 
