@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -68,10 +69,24 @@ class Sshd:
         self._process.terminate()
         self._process.wait()
 
+    def cut(self) -> None:
+        """As when the machine goes away: also the connections that stand are gone."""
+        logins = _children(self._process.pid)
+        self.close()
+        for login in logins:
+            for pid in (login, *_children(login)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _answers(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
 
 
 def ssh_client(folder: Path, keys: Sequence[Path], known_hosts: Sequence[Path]) -> None:

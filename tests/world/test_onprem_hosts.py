@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.world, pytest.mark.engine]
 # That a machine is not like the others is told to the model by what only its engine sets.
 LOAD = f"import resource; resource.getrlimit(resource.RLIMIT_SIGPENDING)[0] == {PENDING_SIGNALS} and time.sleep(600)"
 NEVER_READY_FAR = {"ON_LOAD": LOAD}
+SLOW = {"ON_LOAD": "time.sleep(3)"}  # a step is told when it has lasted a second
 SOON = "serve: {startup_timeout: 4s}\n"
 
 
@@ -46,12 +47,27 @@ class Hosts:
     def run(self, *words: str, exit: int = 0) -> Ended:
         return self.shop.run(*words, exit=exit)
 
+    def started(self, step: str) -> subprocess.Popen[str]:
+        """A deploy that has come to that step."""
+        process = self.shop.start("deploy", "--yes")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if step in line:
+                return process
+        raise AssertionError(f"it ended before {step}")
+
     def told(self, *words: str, exit: int = 0) -> list[dict[str, Any]]:
         """What the command says of each host."""
         story = self.shop.story
         done = subprocess.run([*story.command, *words, "--json"], cwd=story.folder, env=self.shop.environ, capture_output=True)
         assert done.returncode == exit, done
         return list(json.loads(done.stdout)["hosts"])
+
+    def elsewhere(self, verb: str, **environ: str) -> str:
+        """What a command says in another folder."""
+        argv = [*self.shop.story.command, verb, self.shop.name, "--target", "docker"]
+        there = {**self.shop.environ, **environ}
+        return subprocess.run(argv, cwd="/", env=there, check=True, capture_output=True, text=True).stdout
 
     def live(self) -> list[str]:
         return [one["release"]["id"] for one in self.told("status")]
@@ -140,9 +156,8 @@ def hosts(engine: Any, far_engine: FarEngine, bare_environment: Path, story_home
 
 def test_two_hosts_are_served_one_after_the_other_and_lose_nothing(hosts: Hosts) -> None:
     hosts.configure("scale: {replicas: 2}\n")
-    said = hosts.run("deploy", "--yes").said
+    hosts.run("deploy", "--yes")
     assert hosts.answers() == [1.0, 1.0]
-    assert said.index(f"stage  {hosts.near}") < said.index(f"stage  {hosts.far}"), said
     first = hosts.live()
     with hosts.under_load() as clients:
         hosts.shop.next_version()
@@ -160,8 +175,9 @@ def test_two_hosts_are_served_one_after_the_other_and_lose_nothing(hosts: Hosts)
     assert [set(report.releases) for report in reports] == [{first[0], second[0]}] * 2
     assert hosts.answers() == [1.0, 1.0]
     assert [one["host"] for one in hosts.told("status")] == [hosts.near, hosts.far]
-    histories = [[entry["action"] for entry in one["entries"]] for one in hosts.told("history")]
-    assert histories == [["deploy", "deploy", "rollback"]] * 2
+    entries = [one["entries"] for one in hosts.told("history")]
+    assert [[entry["action"] for entry in found] for found in entries] == [["deploy", "deploy", "rollback"]] * 2
+    assert all(near["when"] < far["when"] for near, far in zip(*entries, strict=True)), "one after the other"
     hosts.run("destroy", "--yes")
     assert hosts.left() == [[], []]
 
@@ -241,6 +257,8 @@ def test_a_host_that_cannot_be_reached_is_one_clear_error_and_nothing_changes(ho
         [near, far] = hosts.told(command, exit=13)
         assert near["exit"] == 0 and (near.get("release") or {"id": near["live"]})["id"] == first
         assert (far["exit"], far["error"]["code"]) == (13, "unreachable")
+    alone = hosts.elsewhere("status", DOCKER_HOST=hosts.near)
+    assert first in alone and hosts.far not in alone, "one host by itself, from a folder that knows of no hosts"
     hosts.configure(order=(hosts.near,))
     hosts.run("deploy", "--yes")
     assert hosts.answers() == [2.0, 1.0]
@@ -252,17 +270,28 @@ def test_a_host_that_cannot_be_reached_is_one_clear_error_and_nothing_changes(ho
     assert hosts.answers() == [2.0, 2.0]
 
 
-def test_a_command_killed_between_two_hosts_and_run_again_converges(hosts: Hosts) -> None:
+def test_a_command_that_is_killed_or_cut_off_between_two_hosts_converges_when_it_is_run_again(hosts: Hosts) -> None:
+    hosts.configure(env=SLOW)
     hosts.run("deploy", "--yes")
     hosts.shop.next_version()
-    process = hosts.shop.start("deploy", "--yes")
-    assert process.stdout is not None
-    while f"stage  {hosts.far}" not in (line := process.stdout.readline()):
-        assert line, "it ended before it came to the second host"
-    process.kill()
-    process.communicate()
+    killed = hosts.started(f"stage  {hosts.far}")
+    killed.kill()
+    killed.communicate()
     hosts.run("deploy", "--yes")
     [near, far] = hosts.live()
     assert near == far
     assert hosts.answers() == [2.0, 2.0]
     assert [len(found) for found in hosts.containers()] == [3, 3], "a front, a copy and one that is kept"
+    hosts.shop.next_version()
+    cut_off = hosts.started(f"stage  {hosts.near}")
+    hosts.servers[1].cut()
+    said = cut_off.communicate(timeout=120)[0]
+    assert cut_off.returncode == 13, said
+    assert f"error: {hosts.far}: " in said and f"{hosts.near}: done, r3-" in said, said
+    assert f"--to {near} takes back what is done" in said
+    assert hosts.answers() == [3.0, 2.0]
+    hosts.servers[1].open()
+    hosts.run("deploy", "--yes")
+    [near, far] = hosts.live()
+    assert near == far
+    assert hosts.answers() == [3.0, 3.0]
