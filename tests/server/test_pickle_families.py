@@ -9,7 +9,6 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-import skops.io
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
@@ -104,6 +103,8 @@ def test_a_joblib_model_answers_as_before(tmp_path: Path, name: str, compress: A
 
 @pytest.mark.parametrize("name", ["forest", "histograms", "frame", "search", "ufunc"])
 def test_a_skops_model_answers_as_before(tmp_path: Path, name: str) -> None:
+    import skops.io  # slow to import: only where it is needed
+
     estimator, rows = MODELS[name]
     path = tmp_path / "model.skops"
     skops.io.dump(estimator, path)

@@ -12,7 +12,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectFromModel
@@ -167,6 +166,8 @@ def test_a_class_kept_as_a_value_is_loaded_and_never_called(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("case", ["any method of any object", "a method replaced", "files that callers name"])
 def test_a_skops_file_is_held_to_the_same(tmp_path: Path, case: str) -> None:
+    import skops.io  # slow to import: only where it is needed
+
     words, make = OBJECTS[case]
     path = tmp_path / "model.skops"
     skops.io.dump(make(), path)
