@@ -229,6 +229,7 @@ def test_metrics_count_requests_rows_and_model_time(server: Server) -> None:
     names = ('mlship_requests_total{route="/predict",status="200"}', "mlship_rows_total", "mlship_model_seconds_count")
     before = server.ask("/metrics").body.decode()
     server.ask("/predict", ROWS)
+    server.ask("/nowhere")
     after = server.ask("/metrics").body.decode()
     assert [value(after, name) - value(before, name) for name in names] == [1, 2, 1]
     assert value(after, 'mlship_request_seconds_count{route="/predict"}') > 0
