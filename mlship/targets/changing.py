@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from mlship.errors import MlshipError
 from mlship.releases.history import Entry, EntryAction, History
+from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release
 from mlship.targets.base import Action, Deployment, Outcome, Target
 from mlship.targets.facts import Facts, World
@@ -73,10 +74,19 @@ class Change:
             self.world.sleep(0.1)
 
     def retire(self, dropped: tuple[Release, ...]) -> None:
-        """What cannot be cleaned up now is said, and tried again by the next command."""
-        outcome = self.apply(Action("retire", self.release.id, subjects=tuple(release.id for release in dropped)))
-        if not outcome.ok:
-            self.notes.append(f"clean-up is left for the next command: {outcome.cause}")
+        """What cannot be cleaned up now is said, and tried again by the next command. All is committed by then, also where
+
+        somebody else has taken over since.
+        """
+        try:
+            outcome = self.apply(Action("retire", self.release.id, subjects=tuple(release.id for release in dropped)))
+            if outcome.ok:
+                return
+            self.lease.check()
+            cause = outcome.cause
+        except LeaseLost:
+            cause = "somebody else has changed this project since"
+        self.notes.append(f"clean-up is left for the next command: {cause}")
 
     def last_lines(self) -> tuple[str, ...]:
         """What the new copies said last; nothing where their log cannot be read."""
