@@ -150,9 +150,24 @@ def status(result: results.Status) -> dict[str, Any]:
         "since": result.since or None,
         "traffic": {row.release: _traffic_payload(row) for row in result.traffic},
         "underway": None if result.underway is None else underway_payload(result.underway),
+        "front": None if result.observed.front is None else asdict(result.observed.front),
         "why": [asdict(entry) for entry in result.why],
         "engine": result.engine,
         "notes": list(result.observed.notes),
+    }
+
+
+def renewed(result: results.Renewed) -> dict[str, Any]:
+    view = result.view
+    return {
+        "project": view.project,
+        "environment": view.environment,
+        "target": view.target,
+        "endpoint": result.endpoint,
+        "before": asdict(view.before),
+        "front": asdict(view.after),
+        "unchanged": view.is_empty,
+        "notes": list(result.notes),
     }
 
 

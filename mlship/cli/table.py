@@ -11,6 +11,7 @@ EVERY_DAY = {
 OTHERS = {
     "promote": "go on with a rollout that waits, to its next step or to the end",
     "abort": "take back a rollout that is under way; the release before serves on",
+    "renew": "bring the newest HAProxy and OpenSSL to the front of a service on docker",
     "run": "serve in the foreground, from the image or from your environment",
     "predict": "ask the live service",
     "verify": "ask the live release its id and the sample again",

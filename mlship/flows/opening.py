@@ -150,7 +150,7 @@ def _open(
 
 def _front(context: Context, project: Project | None) -> FrontImage:
     """The builder is only imported for the target that has a front, and an archive is only read when the front is made."""
-    from mlship.image.front import front_image, front_key
+    from mlship.image.front import front_image, front_key, new_front_image
     from mlship.image.system.apt import machine_archive
     from mlship.image.workplace import Workplace
 
@@ -160,4 +160,7 @@ def _front(context: Context, project: Project | None) -> FrontImage:
     def make(platform: str) -> str:
         return front_image(workplace, lambda: machine_archive(context.runner, mirror), platform).content
 
-    return FrontImage(front_key(), make)
+    def anew(platform: str) -> str:
+        return new_front_image(workplace, lambda: machine_archive(context.runner, mirror), platform).content
+
+    return FrontImage(front_key(), make, anew)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.releases.history import Entry
-from mlship.targets.base import Action, Observed, ServiceRow, Why
+from mlship.targets.base import Action, FrontFacts, Observed, ServiceRow, Why
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,32 @@ class Aborted:
     reason: str
     generation: int
     seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RenewView:
+    """renew, before it is agreed to. before: the front that runs; after: the one that is ready on this machine."""
+
+    project: str
+    environment: str
+    target: str
+    host: str
+    before: FrontFacts
+    after: FrontFacts
+
+    @property
+    def is_empty(self) -> bool:
+        """The front that runs has the newest packages, and can do what this mlship's can."""
+        return (self.before.packages, self.before.key) == (self.after.packages, self.after.key)
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """renew."""
+
+    view: RenewView
+    endpoint: str
     notes: tuple[str, ...] = ()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import mlship
@@ -14,11 +15,11 @@ from mlship.image.plan import SERVER, BasePlan, ImageConfig
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_plan
 from mlship.image.workplace import Workplace, scratch
-from mlship.oci.image import FRONT_LABEL, Image, Layer
+from mlship.oci.image import FRONT_HAS, FRONT_LABEL, FRONT_MADE, FRONT_PACKAGES, Image, Layer
 from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
 
 # Part of every key. Raise it when the same keeper shall get another image: other packages, another command.
-FRONT = 1
+FRONT = 2
 
 _PROGRAM = "haproxy"
 _UNDER = ("base-files", "libc-bin", "libc6")
@@ -53,17 +54,31 @@ def front_image(workplace: Workplace, archive: Callable[[], Archive], platform: 
 
     Raises MlshipError: exit 13 when the archive cannot be reached, exit 5 when what it gives is not signed.
     """
-    this = front_key()
-    found = _in_layout(workplace, platform, this)
-    if found is not None:
-        return found
+    return _in_layout(workplace, platform, front_key()) or new_front_image(workplace, archive, platform)
+
+
+def new_front_image(workplace: Workplace, archive: Callable[[], Archive], platform: str) -> Image:
+    """As front_image, of the packages that are the newest ones now; only their layers are used again where they are the same."""
     workplace.progress.step("front", "HAProxy and the keeper, from signed packages")
     source = archive()
     plan = base_plan(workplace, source, "", platform=platform, packages=(_PROGRAM,), under=_UNDER)
     base = base_layer(workplace, plan, source, left_out=_NEEDLESS)
     layers = (base, _keeper_layer(workplace, plan, base))
     with disk_errors(workplace.home.root):
-        return workplace.layout.write_image(layers, oci_config(front_config(plan.python, this)), platform)
+        config = front_config(plan.python, front_key(), about(plan, datetime.now(UTC).date()))
+        return workplace.layout.write_image(layers, oci_config(config), platform)
+
+
+def about(plan: BasePlan, today: date) -> dict[str, str]:
+    """What the image's labels tell of its packages."""
+    versions = {package.name: package.version for package in plan.packages}
+    openssl = next((version for name, version in versions.items() if name.startswith("libssl3")), "none")
+    text = "\n".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return {
+        FRONT_HAS: f"HAProxy {versions.get(_PROGRAM, 'none')}, OpenSSL {openssl}",
+        FRONT_PACKAGES: hashlib.sha256(f"{plan.suite} {plan.platform}\n{text}".encode()).hexdigest()[:12],
+        FRONT_MADE: today.isoformat(),
+    }
 
 
 def keeper_sources() -> list[Entry]:
@@ -76,27 +91,27 @@ def keeper_sources() -> list[Entry]:
     return [Entry(f"{SERVER[1:]}/mlship/__init__.py"), *sources]
 
 
-def front_config(python: str, key: str) -> ImageConfig:
-    """python: path of the interpreter inside the image."""
+def front_config(python: str, key: str, about: Mapping[str, str]) -> ImageConfig:
+    """python: path of the interpreter inside the image. about: more labels."""
     return ImageConfig(
         entrypoint=(python, "-s", "-S", "-P", "-m", "mlship.keeper"),
         cmd=("front", "/state"),
         env={"PYTHONPATH": SERVER, "PYTHONDONTWRITEBYTECODE": "1"},
-        labels={FRONT_LABEL: key, "org.opencontainers.image.title": "mlship front"},
+        labels={**about, FRONT_LABEL: key, "org.opencontainers.image.title": "mlship front"},
     )
 
 
 def _in_layout(workplace: Workplace, platform: str, this: str) -> Image | None:
-    """Images without a project are few: every other one carries its project's name."""
+    """The newest one. Images without a project are few: every other one carries its project's name."""
     layout = workplace.layout
-    for image in layout.images():
-        if (
-            image.labels.get(FRONT_LABEL) == this
-            and image.platform == platform
-            and all(layout.has(layer.blob) for layer in image.layers)
-        ):
-            return image
-    return None
+    found = [
+        image
+        for image in layout.images()
+        if image.labels.get(FRONT_LABEL) == this
+        and image.platform == platform
+        and all(layout.has(layer.blob) for layer in image.layers)
+    ]
+    return max(found, key=lambda image: image.labels.get(FRONT_MADE, ""), default=None)
 
 
 def _keeper_layer(workplace: Workplace, plan: BasePlan, base: Layer) -> Layer:

@@ -10,6 +10,9 @@ from typing import Any
 
 CONTENT_LABEL = "mlship.content"
 FRONT_LABEL = "mlship.front"  # on the image of the docker target's front: which keeper and recipe it was made of
+FRONT_HAS = "mlship.front.has"  # the programs in it that callers' bytes reach, as people read it
+FRONT_PACKAGES = "mlship.front.packages"  # names all its packages by their versions
+FRONT_MADE = "mlship.front.made"  # the day that they were the newest ones, `2026-11-22`
 
 
 @dataclass(frozen=True)

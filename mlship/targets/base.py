@@ -159,6 +159,7 @@ class Observed:
     a sentence.
     repair: why the live release has to be put in service again although it answers; empty when all is well.
     weights: release id -> share of the callers in [0, 1], as the target really has it; empty where it cannot tell.
+    front: what callers reach the release through, where the target keeps that itself.
     """
 
     history: History | None
@@ -171,6 +172,7 @@ class Observed:
     fingerprint: str = ""
     repair: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
+    front: FrontFacts | None = None
 
 
 ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
@@ -327,11 +329,34 @@ class FrontImage:
     """The image of the docker target's front, made on this machine. key: the value of its label `mlship.front`.
 
     make: builds it for a platform (`linux/amd64`: the engine's) unless this machine's layout has it, and gives its content id.
-    Raises MlshipError when it cannot be made.
+    anew: the same, of the newest packages there are; None where that is not asked for. Both raise MlshipError.
     """
 
     key: str
     make: Callable[[str], str]
+    anew: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
+class FrontFacts:
+    """What a front consists of; all empty where it does not tell, because an earlier mlship made it.
+
+    has: `HAProxy 2.6.12-1+deb12u4, OpenSSL 3.0.17-1~deb12u3`. packages: names all of them. made: the day that they were the
+    newest ones, `2026-11-22`. key: what the front can do (FrontImage.key).
+    """
+
+    has: str = ""
+    packages: str = ""
+    made: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class NewFront:
+    """A front's image that is ready on this machine, with what it consists of."""
+
+    content: str
+    facts: FrontFacts
 
 
 @dataclass(frozen=True)
@@ -359,6 +384,20 @@ class KeepsSecrets(Protocol):
 
     def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
         """name -> version: the one whose value this is, else the next one. Changes nothing."""
+
+
+@runtime_checkable
+class HasFront(Protocol):
+    """A target whose callers come through a program that it keeps itself, and that has security updates of its own."""
+
+    def front_anew(self) -> NewFront:
+        """Makes the front's image of the newest packages, on this machine only. Raises MlshipError when it cannot be made."""
+
+    def renew_front(self, new: NewFront, deployment: Deployment) -> Outcome:
+        """The new front in the place of the one that runs. Where it does not come up the former one serves as before.
+
+        deployment: what is live. The outcome's notes say how long nobody could reach the service.
+        """
 
 
 class Place(Protocol):

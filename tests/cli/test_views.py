@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mlship.cli.views.deploy import abort_text, deploy_text, plan_text, rollback
 from mlship.cli.views.doctor import doctor_text
 from mlship.cli.views.history import history_text
 from mlship.cli.views.init import init_text
+from mlship.cli.views.renew import renew_plan_text, renewed_text
 from mlship.cli.views.status import list_text, status_text
 from mlship.cli.views.text import age, columns, curl, day_and_time, time_of_day
 from mlship.errors import Exit, Finding, MlshipError
@@ -29,13 +32,15 @@ from mlship.flows.results import (
     ModelReport,
     PlanView,
     ReleaseView,
+    Renewed,
+    RenewView,
     Status,
     Traffic,
     UnderwayView,
     Verified,
 )
 from mlship.releases.history import Entry
-from mlship.targets.base import Action, Observed, Replica, ServiceRow, Why
+from mlship.targets.base import Action, FrontFacts, Observed, Replica, ServiceRow, Why
 
 NOW = 1_800_000_000.0
 MODEL = ModelReport(
@@ -192,6 +197,33 @@ STATUS = Status(
     serving="r12-7f3a9c",
     observed=Observed(history=None, replicas=(Replica("churn-1", "r12-7f3a9c", True, NOW - 7200),)),
 )
+
+
+def test_status_says_what_the_front_has_and_how_old_that_is():
+    front = FrontFacts(
+        "HAProxy 2.6.12-1, OpenSSL 3.0.17-1", "abc", time.strftime("%Y-%m-%d", time.gmtime(NOW - 3 * 86400)), "k"
+    )
+    said = status_text(replace(STATUS, observed=replace(STATUS.observed, front=front)), NOW)
+    assert re.search(r"\n  front     HAProxy 2\.6\.12-1, OpenSSL 3\.0\.17-1, packages of \d{4}-\d\d-\d\d \(3 d ago\)\n", said)
+    unknown = replace(STATUS, observed=replace(STATUS.observed, front=FrontFacts()))
+    assert "front" not in status_text(unknown, NOW)
+
+
+def test_a_renewal_says_what_it_costs_before_and_what_it_cost():
+    old = FrontFacts("HAProxy 2.6.12-1, OpenSSL 3.0.17-1", "abc", "2026-09-01", "k")
+    new = FrontFacts("HAProxy 2.6.12-2, OpenSSL 3.0.22-1", "def", "2026-11-22", "k")
+    view = RenewView("churn", "prod", "docker", "", old, new)
+    said = renew_plan_text(view)
+    assert "  now   HAProxy 2.6.12-1, OpenSSL 3.0.17-1, packages of 2026-09-01\n" in said
+    assert "nobody reaches the service for 1 to 2 seconds" in said
+    assert renewed_text(Renewed(view, "http://h:1", ("nobody reached the service for 0.7 s",))) == (
+        "Renewed: HAProxy 2.6.12-2, OpenSSL 3.0.22-1   http://h:1\n  nobody reached the service for 0.7 s"
+    )
+    same = replace(view, after=replace(old, made="2026-11-22"))
+    assert renewed_text(Renewed(same, "http://h:1")) == (
+        "Nothing to do: HAProxy 2.6.12-1, OpenSSL 3.0.17-1 are the newest packages   http://h:1"
+    )
+    assert not replace(view, after=replace(old, key="another keeper")).is_empty
 
 
 def test_status_says_what_serves_since_when():

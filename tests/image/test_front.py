@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
 from mlship.errors import MlshipError
 from mlship.home import Home
 from mlship.image import front
+from mlship.image.plan import BasePlan, SystemPackage
 from mlship.image.workplace import Workplace
-from mlship.oci.image import FRONT_LABEL
+from mlship.oci.image import FRONT_HAS, FRONT_LABEL, FRONT_MADE, FRONT_PACKAGES
 from mlship.oci.layer import write_layer
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
@@ -47,11 +49,36 @@ def test_the_keeper_comes_whole_and_names_no_version():
 
 
 def test_it_starts_the_keeper_as_the_user_without_rights():
-    config = front.front_config("/usr/bin/python3.13", "abc")
+    config = front.front_config("/usr/bin/python3.13", "abc", {FRONT_HAS: "HAProxy 3"})
     assert config.entrypoint == ("/usr/bin/python3.13", "-s", "-S", "-P", "-m", "mlship.keeper")
     assert (config.cmd, config.user) == (("front", "/state"), "65532:65532")
     assert config.env == {"PYTHONPATH": "/opt/mlship/lib", "PYTHONDONTWRITEBYTECODE": "1"}
-    assert config.labels[FRONT_LABEL] == "abc"
+    assert (config.labels[FRONT_LABEL], config.labels[FRONT_HAS]) == ("abc", "HAProxy 3")
+
+
+def test_its_labels_tell_what_callers_meet_and_name_all_its_packages():
+    told = front.about(plan("libssl3 3.0.22-1", "haproxy 2.6.12-1", "libc6 2.36-9"), date(2026, 11, 22))
+    assert told[FRONT_HAS] == "HAProxy 2.6.12-1, OpenSSL 3.0.22-1"
+    assert told[FRONT_MADE] == "2026-11-22"
+    other = front.about(plan("haproxy 2.6.12-1", "libc6 2.36-10", "libssl3 3.0.22-1"), date(2026, 11, 22))
+    same = front.about(plan("haproxy 2.6.12-1", "libc6 2.36-9", "libssl3 3.0.22-1"), date(2026, 12, 1))
+    assert same[FRONT_PACKAGES] == told[FRONT_PACKAGES] != other[FRONT_PACKAGES]
+
+
+def test_of_several_that_are_here_the_newest_is_used(workplace):
+    layer = write_layer(workplace.layout, front.keeper_sources(), role="server", name="keeper")
+    made = [
+        workplace.layout.write_image((layer,), {"Labels": {FRONT_LABEL: front.front_key(), FRONT_MADE: day}}, HERE)
+        for day in ("2026-11-20", "2026-11-22", "2026-11-21")
+    ]
+    assert front.front_image(workplace, no_archive, HERE).content == made[1].content
+    with pytest.raises(MlshipError, match="the archive was asked"):
+        front.new_front_image(workplace, no_archive, HERE)
+
+
+def plan(*packages: str) -> BasePlan:
+    listed = [SystemPackage(*text.split(), "0" * 64, 1, "") for text in packages]
+    return BasePlan("bookworm", HERE, "/usr/bin/python3.11", tuple(listed))
 
 
 def test_one_that_is_here_is_used_again_and_no_archive_is_asked(workplace):

@@ -22,7 +22,7 @@ SUBNET = "172.20.0.0/24"
 
 
 class MemoryEngine:
-    """The part of an engine that the steps need."""
+    """The part of an engine that the steps need. exit_code: of what runs to its end. die_after: the command is killed then."""
 
     address = "unix:///memory"
     host = ""
@@ -32,6 +32,9 @@ class MemoryEngine:
         self.made: dict[str, Container] = {}
         self.networks: dict[str, Network] = {}
         self.refused_ports: set[int] = set()
+        self.refused_names: set[str] = set()
+        self.exit_code = 0
+        self.die_after = ""
 
     def containers(self, labels: Iterable[str]) -> list[Container]:
         wanted = [label.partition("=") for label in labels]
@@ -67,13 +70,26 @@ class MemoryEngine:
         found = self._found(container)
         if found.published is not None and found.published.port in self.refused_ports:
             raise EngineRefused("the engine refused: port is already allocated", 500)
+        if found.name in self.refused_names:
+            raise EngineRefused("the engine refused: no such file", 400)
         self._put(found, "running")
-        self.did.append(f"start {_short(found.name)}")
+        self._did(f"start {_short(found.name)}")
 
     def stop(self, container: str, timeout_s: int | None = None) -> None:
         found = self._found(container)
         self._put(found, "exited")
-        self.did.append(f"stop {_short(found.name)}")
+        self._did(f"stop {_short(found.name)}")
+
+    def rename(self, container: str, name: str) -> None:
+        found = self.made.pop(self._found(container).name)
+        self.made[name] = replace(found, name=name)
+        self._did(f"rename {_short(found.name)} to {_short(name)}")
+
+    def read_to_the_end(self, _: float) -> None:
+        """What a one-off container that was started has done after a while."""
+        for entry in list(self.made.values()):
+            if entry.name == SCOPE.reading_front:
+                self.made[entry.name] = replace(entry, state="exited", exit_code=self.exit_code)
 
     def remove(self, container: str) -> None:
         found = self._found(container)
@@ -99,6 +115,11 @@ class MemoryEngine:
 
     def running(self) -> list[str]:
         return sorted(_short(name) for name, entry in self.made.items() if entry.is_running)
+
+    def _did(self, what: str) -> None:
+        self.did.append(what)
+        if what == self.die_after:
+            raise KeyboardInterrupt
 
     def _found(self, container: str) -> Container:
         found = self.container(container)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from mlship.releases.history import History
 from mlship.releases.release import Release, Served
-from mlship.targets.base import Deployment, Strategy
+from mlship.targets.base import Deployment, FrontFacts, Strategy
 from mlship.targets.docker.engine import EngineFacts
 from mlship.targets.docker.machine import room
 from mlship.targets.docker.preflight import Surroundings, findings
@@ -172,3 +173,14 @@ def test_an_address_that_others_reach_is_a_warning() -> None:
     (said,) = found(published=Address("0.0.0.0", 8080))
     assert "published on 0.0.0.0 without authentication: whoever reaches that machine can call it" in said
     assert found(published=Address("::1", 8080)) == []
+
+
+def test_a_front_of_long_ago_is_told_and_left_alone() -> None:
+    made = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+    front = FrontFacts("HAProxy 2.6.12-1, OpenSSL 3.0.17-1", "abc", "2026-09-01", "k")
+    assert found(front=front, now=made + 60 * 86_400) == []
+    assert found(front=front, now=made + 82 * 86_400) == [
+        "the front's packages are those of 82 days ago: HAProxy 2.6.12-1, OpenSSL 3.0.17-1; mlship renew takes newer ones where "
+        "there are any; a deploy leaves the front alone"
+    ]
+    assert found(front=FrontFacts(), now=made) == []

@@ -8,6 +8,7 @@ from mlship.cli.views.text import (
     age,
     columns,
     day_and_time,
+    day_began,
     lines,
     percent,
     place,
@@ -34,6 +35,7 @@ def status_text(result: Status, now: float) -> str:
                 _release_row("live", result.live, now),
                 _release_row("previous", result.previous, now),
                 *_since(result, now),
+                *_front(result, now),
                 ["replicas", f"{ready}/{sum(not replica.staged for replica in replicas)} ready"],
             ]
         ),
@@ -83,6 +85,13 @@ def _since(result: Status, now: float) -> list[list[str]]:
     if not result.since:
         return []
     return [["since", f"{day_and_time(result.since)} ({age(now - result.since)})  generation {result.generation}"]]
+
+
+def _front(result: Status, now: float) -> list[list[str]]:
+    front = result.observed.front
+    if front is None or not front.has:
+        return []
+    return [["front", f"{front.has}, packages of {front.made} ({age(now - day_began(front.made))})"]]
 
 
 def _traffic_rows(result: Status) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import shlex
 import time
@@ -52,6 +53,11 @@ def seconds_text(seconds: float) -> str:
 def day_and_time(when: float) -> str:
     """`2026-11-21 19:03`, in this machine's time zone."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+
+
+def day_began(day: str) -> float:
+    """`2026-11-21` -> seconds since the epoch, in UTC."""
+    return float(calendar.timegm(time.strptime(day, "%Y-%m-%d")))
 
 
 def time_of_day(when: float) -> str:

@@ -115,6 +115,28 @@ def front_body(scope: Scope, published: Address, image: str, python: str) -> dic
     return {**body, "Image": image, "Entrypoint": keeper_command(python), "Labels": labels}
 
 
+def reading_body(scope: Scope, image: str) -> dict[str, Any]:
+    """The one-off container in which another front's HAProxy reads the present configuration. image: of that front.
+
+    As the front's own user, who alone may read the key of a certificate.
+    """
+    return {
+        "Image": image,
+        "Entrypoint": ["/usr/sbin/haproxy"],
+        "Cmd": ["-c", "-f", f"{STATE}/front/run/haproxy.cfg"],
+        "User": USER,
+        "Labels": scope.labels("keeper"),
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            **confinement(KEEPER_MEMORY, KEEPER_PIDS),
+            "NetworkMode": "none",
+            "Tmpfs": tmpfs("64m"),
+            "LogConfig": LOGGING,
+            "Mounts": [{**state_mount(scope), "ReadOnly": True}],
+        },
+    }
+
+
 def keeper_body(
     scope: Scope, image: str, python: str, origin: Mapping[str, Any] | None = None, network: str = "none"
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.engine import docker_archive
-from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, Image
+from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, FRONT_MADE, Image
 from mlship.oci.layout import Layout
 from mlship.targets.base import FrontImage
 from mlship.targets.docker.engine import Engine, EngineImage
@@ -24,16 +24,25 @@ def deliver(engine: Engine, layout: Layout, project: str, content: str) -> Engin
 
 
 def deliver_front(engine: Engine, layout: Layout, front: FrontImage) -> EngineImage:
-    """The front's image under its tag; made on this machine and loaded only when the engine has none with its key."""
-    image = next(iter(engine.images([f"{FRONT_LABEL}={front.key}"])), None)
+    """The front's image under its tag; made on this machine and loaded only when the engine has none with its key.
+
+    Of several the one with the newest packages: a renewal leaves the image of a front that other projects still use.
+    """
+    here = engine.images([f"{FRONT_LABEL}={front.key}"])
+    image = max(here, key=lambda image: image.labels.get(FRONT_MADE, ""), default=None)
     if image is None:
         image = _loaded(engine, layout, front.make(engine.facts().platform))
     return _tagged(engine, image, image_tag(FRONT, image.content))
 
 
-def remove_unused_fronts(engine: Engine, keep: str) -> list[str]:
-    """Removes the images of fronts that no container uses; names what went. keep: the key of the one that is wanted."""
-    images = [image for image in engine.images([FRONT_LABEL]) if image.labels[FRONT_LABEL] != keep]
+def bring_front(engine: Engine, layout: Layout, content: str) -> EngineImage:
+    """This very image of a front, from this machine's layout."""
+    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content), image_tag(FRONT, content))
+
+
+def remove_unused_fronts(engine: Engine, content: str = "") -> list[str]:
+    """Removes the images of fronts that no container uses; names what went. content: only this one."""
+    images = [image for image in engine.images([FRONT_LABEL]) if content in ("", image.content)]
     return [name for image in images for name in _removed(engine, image, FRONT)]
 
 

@@ -141,6 +141,15 @@ class Engine:
             if refused.status != 409:  # its removal is in progress
                 raise
 
+    def rename(self, container: str, name: str) -> None:
+        """One that has the name already is no error."""
+
+        def is_named() -> bool:
+            present = self.container(container)
+            return present is not None and present.name == name
+
+        self._unless_done(lambda: self._api.rename(container, name), is_named)
+
     def usage(self, container: str) -> Usage | None:
         """What it takes now; None where it does not run."""
         stats = _if_there(lambda: self._told(lambda: self._api.stats(container, stream=False, one_shot=True)))

@@ -50,8 +50,7 @@ class Front:
     sleep: Callable[[float], None] = time.sleep
 
     def container(self) -> Container | None:
-        found = self.engine.container(self.scope.front)
-        return found if found is not None and self.scope.owns(found.labels) else None
+        return self._owned(self.scope.front)
 
     def read(self) -> FrontState:
         """Raises MlshipError where the records cannot be reached."""
@@ -90,7 +89,7 @@ class Front:
 
         Raises EngineRefused, after the former one was brought back, when the address cannot be had.
         """
-        present = self.container()
+        present = self._taken_over()
         image = self.image() if present is None else None
         wanted = front_body(self.scope, published, "", "")
         if present is not None and present.labels.get(spec.SPEC) == spec.spec_of(wanted):
@@ -123,25 +122,58 @@ class Front:
         self.engine.remove(present.id)
         self.records.moved()
 
+    def remove_others(self) -> None:
+        """Fronts that a renewal needs no more, or that a killed one has left."""
+        for name in (self.scope.next_front, self.scope.former_front, self.scope.reading_front):
+            present = self._owned(name)
+            if present is not None:
+                self.records.confirm()
+                self.engine.remove(present.id)
+
+    def _taken_over(self) -> Container | None:
+        """The front; where a renewal was killed in the middle, the one of both that runs."""
+        present, other = self.container(), self._owned(self.scope.next_front)
+        if (present is not None and present.is_running) or other is None or not other.is_running:
+            return present
+        self.records.confirm()
+        if present is not None:
+            self.engine.remove(present.id)
+        self.engine.rename(other.id, self.scope.front)
+        self.records.moved()
+        return self.container()
+
     def _create(self, published: spec.Address, network: Network, image: EngineImage) -> None:
         """A document is there first: it is the keeper's to write, and the front only reads it."""
         if self.read().document is None:
             self.tell(traffic.document({}, 2.0, ()))
         self.records.confirm()
-        made = self.engine.create(self.scope.front, front_body(self.scope, published, _reference(image), image.python))
+        made = self.engine.create(self.scope.front, front_body(self.scope, published, reference(image), image.python))
         self.engine.connect(network.name, made, front_address(network.subnet))
         self._start(made)
+
+    def _owned(self, name: str) -> Container | None:
+        found = self.engine.container(name)
+        return found if found is not None and self.scope.owns(found.labels) else None
+
+    def _has_failed(self, container: str) -> bool:
+        """It ended and was started again: waiting longer helps nobody."""
+        present = self.engine.container(container)
+        return present is not None and present.restarts > 1
 
     def _start(self, container: str) -> None:
         self.records.confirm()
         self.engine.start(container)
+        self.await_running(container)
+
+    def await_running(self, container: str) -> None:
+        """Until HAProxy answers in the container, which was started as the front. Raises MlshipError when it has not, or ended."""
         self.records.moved()
         deadline = time.monotonic() + START_S
         while not self.read().running:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._has_failed(container):
                 said = tuple(text for _, text in self.engine.logs(container, 8))
                 raise MlshipError(
-                    f"the front does not start within {START_S:.0f} s",
+                    f"the front does not start within {START_S:.0f} s, or ends again and again",
                     where=f"container {self.scope.front} at {self.engine.address}",
                     fix=f"docker logs {self.scope.front}",
                     exit=Exit.VERIFY_FAILED,
@@ -151,6 +183,6 @@ class Front:
             self.sleep(POLL_S)
 
 
-def _reference(image: EngineImage) -> str:
+def reference(image: EngineImage) -> str:
     """A name that `docker ps` shows, where it has one."""
     return image.tags[0] if image.tags else image.id

@@ -20,7 +20,8 @@ def _rows(engine: Engine) -> Iterator[ServiceRow]:
     known |= {_of(labels) for labels in engine.volumes(PROJECT) if ENVIRONMENT in labels}
     for project, environment in sorted(known):
         ours = [entry for entry in containers if _of(entry.labels) == (project, environment)]
-        front = next((entry for entry in ours if entry.labels[ROLE] == "front"), None)
+        fronts = [entry for entry in ours if entry.labels[ROLE] == "front"]  # two while one is renewed
+        front = max(fronts, key=lambda entry: entry.is_running, default=None)
         # Beside a canary the committed release is the one that has run longer.
         replicas = sorted((entry for entry in ours if _is_serving(entry)), key=lambda entry: entry.started)
         yield ServiceRow(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from mlship.errors import Finding
 from mlship.releases.history import History
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, FrontFacts
 from mlship.targets.docker import autoscaler
 from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
 from mlship.targets.docker.engine import EngineFacts
@@ -15,6 +16,8 @@ from mlship.targets.docker.spec import Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
+# In two months some package of a front nearly always gets a security update.
+OLD_FRONT_DAYS, DAY_S = 60, 86_400
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 
@@ -26,7 +29,7 @@ class Surroundings:
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
     unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
     not be served again. running: replicas of the wanted release that run already. egress: whether the project's network leads
-    out, None where there is no network yet.
+    out, None where there is no network yet. front: the one that runs. now: seconds since the epoch.
     """
 
     engine: EngineFacts
@@ -42,6 +45,8 @@ class Surroundings:
     lost: Mapping[str, str] = field(default_factory=dict)
     running: int = 0
     egress: bool | None = None
+    front: FrontFacts | None = None
+    now: float = 0.0
 
 
 def findings(deployment: Deployment, seen: Surroundings) -> tuple[Finding, ...]:
@@ -59,6 +64,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _limits(deployment, seen)
     yield from _egress(deployment, seen)
     yield from _exposure(deployment, seen.published)
+    yield from _front(deployment, seen)
     yield from autoscaler.notes(deployment, seen.engine.memory)
 
 
@@ -120,6 +126,17 @@ def _egress(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             f"leave it as it is, or mlship destroy {deployment.project} and deploy again: callers get no answer in between",
             code="egress-changed",
         )
+
+
+def _front(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
+    """Of one that tells when its packages were chosen; a deploy never replaces a front for this."""
+    if seen.front is None or not seen.front.made:
+        return
+    days = int((seen.now - datetime.fromisoformat(seen.front.made).replace(tzinfo=UTC).timestamp()) / DAY_S)
+    if days > OLD_FRONT_DAYS:
+        what = f"the front's packages are those of {days} days ago: {seen.front.has}"
+        fix = "mlship renew takes newer ones where there are any; a deploy leaves the front alone"
+        yield Finding(what, deployment.places.get("target", ""), fix, "warning", "old-front")
 
 
 def _exposure(deployment: Deployment, published: Address) -> Iterator[Finding]:

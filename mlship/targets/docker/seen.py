@@ -5,12 +5,19 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from mlship.oci.image import CONTENT_LABEL
 from mlship.targets.docker.spec import INNER_PORT, Address
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
+
+
+class Labelled(Protocol):
+    """A container, or an image."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)

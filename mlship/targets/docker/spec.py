@@ -46,6 +46,21 @@ class Scope:
         return self.container("front")
 
     @property
+    def next_front(self) -> str:
+        """One that takes the place of the front in a moment."""
+        return self.container("front-next")
+
+    @property
+    def former_front(self) -> str:
+        """One that is stopped, until its successor has proved itself."""
+        return self.container("front-former")
+
+    @property
+    def reading_front(self) -> str:
+        """One that only reads the configuration, and ends."""
+        return self.container("front-reading")
+
+    @property
     def autoscaler(self) -> str:
         return self.container("autoscaler")
 

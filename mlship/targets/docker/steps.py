@@ -123,6 +123,7 @@ class Steps:
             entry for entry in self.fleet.replicas() if entry.name not in serving and entry.labels[spec.RELEASE] not in wanted
         ]
         self._put_away(idle, None)
+        self.front.remove_others()
 
     def operate(self, deployment: Deployment) -> Outcome:
         """The number of replicas, and what the front does with its callers, in place."""

@@ -16,8 +16,10 @@ from mlship.targets.base import (
     Answer,
     Deployment,
     Feature,
+    FrontFacts,
     LogLine,
     Measures,
+    NewFront,
     Observed,
     Opening,
     Outcome,
@@ -28,8 +30,9 @@ from mlship.targets.base import (
 )
 from mlship.targets.docker import place, spec, traffic
 from mlship.targets.docker.asking import LOOPBACK, ask_inside, ask_published
-from mlship.targets.docker.autoscaler import Autoscaling
+from mlship.targets.docker.autoscaler import Autoscaling, is_scaled
 from mlship.targets.docker.delivery import (
+    bring_front,
     contents_here,
     deliver,
     deliver_front,
@@ -45,10 +48,12 @@ from mlship.targets.docker.keeping import Keeper
 from mlship.targets.docker.logs import merged_logs
 from mlship.targets.docker.machine import free_memory, room, unbindable
 from mlship.targets.docker.measuring import measures
+from mlship.targets.docker.network import ensure_network
 from mlship.targets.docker.observing import Seen, observed
 from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
+from mlship.targets.docker.renewal import Renewal, front_facts
 from mlship.targets.docker.resources import FEATURES, resources_of
 from mlship.targets.docker.secrets import SecretStore
 from mlship.targets.docker.steps import PLENTY, Steps
@@ -88,6 +93,7 @@ class DockerTarget:
         self._front_image = opening.front
         self._reach = reach
         self._sleep = sleep
+        self._clock = opening.clock
         self._engine_once: Engine | None = None
         self._keeper = Keeper(self._engine, self._scope, self._keeper_image, self._deliver_front)
         # A conversation of its own: a renewal of the lease never waits behind a long probe.
@@ -121,7 +127,7 @@ class DockerTarget:
         lost = self._lost(seen.history)
         found = {release.id for release in seen.history.releases} if seen.history else set()
         said = observed(seen, self._fleet(), serving, endpoint, found - lost.keys(), self._notes(seen))
-        return replace(said, lost=lost)
+        return replace(said, lost=lost, front=front_facts(seen.front))
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """A refusal of the engine is an outcome, so that the rollout can take the step back."""
@@ -159,6 +165,46 @@ class DockerTarget:
 
     def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
         return self._secrets.versions(values, history)
+
+    def front_anew(self) -> NewFront:
+        if self._front_image is None or self._front_image.anew is None:
+            raise MlshipError("no front can be made here", fix="run mlship renew", exit=Exit.BUILD_FAILED, code="no-front")
+        content = self._front_image.anew(self._engine().facts().platform)
+        return NewFront(content, front_facts(self._layout.find(content)) or FrontFacts())
+
+    def renew_front(self, new: NewFront, deployment: Deployment) -> Outcome:
+        former = self._former_content()
+        try:
+            closed_s = self._renewed(new, deployment)
+        except MlshipError as error:
+            self._forget_front(new.content)
+            return replace(as_outcome(error), fault="target")
+        self._forget_front(former)
+        return Outcome(notes=(f"nobody reached the service for {closed_s:.1f} s",))
+
+    def _renewed(self, new: NewFront, deployment: Deployment) -> float:
+        engine = self._engine()
+        image = bring_front(engine, self._layout, new.content)
+        network = ensure_network(engine, self._scope, bool(deployment.settings.get("egress", False)))
+        closed_s = Renewal(self._front(), lambda: self._is_reached(deployment.release.id)).run(image, network)
+        if is_scaled(deployment):
+            scaling = Autoscaling(engine, self._scope, self._records, lambda: image)
+            scaling.follow(deployment, self._secrets.volume(deployment))
+        return closed_s
+
+    def _is_reached(self, release: str) -> bool:
+        answer = self._ask_live(self._front().container(), ASK_RELEASE)
+        return answer.status == 200 and (answer.headers.get("x-mlship-release") or said_release(answer)) == release
+
+    def _former_content(self) -> str:
+        front = self._front().container()
+        image = self._engine().image(front.image) if front is not None else None
+        return image.content if image is not None else ""
+
+    def _forget_front(self, content: str) -> None:
+        """One that another project, or the front itself, still uses stays."""
+        if content:
+            remove_unused_fronts(self._engine(), content)
 
     def close(self) -> None:
         """Ends the keepers now; they end by themselves when this process does."""
@@ -222,7 +268,7 @@ class DockerTarget:
         if network is not None and self._scope.owns_object(network.labels):
             engine.remove_network(self._scope.network)
         remove_unused(engine, self._scope.project, keep=())
-        remove_unused_fronts(engine, keep="")
+        remove_unused_fronts(engine)
         return Outcome()
 
     def _removed_volume(self, last: bool) -> bool:
@@ -361,7 +407,7 @@ class DockerTarget:
             if wanted != published:
                 yield f"published on {published}; mlship.yaml says {wanted}"
         if seen.front is not None and self._is_of_another_version(seen.front):
-            yield f"the front was made by another mlship and serves on; docker rm -f {self._scope.front}, then a deploy, renews it"
+            yield "the front was made by another mlship and serves on; mlship renew puts one of this version in its place"
         if seen.history is None and any(_sequence(entry) > 1 for entry in seen.replicas):
             yield "there are containers of this project, but their records are gone"
 
@@ -380,7 +426,7 @@ class DockerTarget:
         return Surroundings(
             engine=engine.facts(),
             published=published,
-            ours=frozenset({self._scope.front}),
+            ours=frozenset({self._scope.front, self._scope.next_front}),
             listening=unbindable(published) if engine.is_local and present != published else "",
             free=self._free_memory() if engine.is_local else 0,
             platform=image.platform if image else "",
@@ -391,6 +437,8 @@ class DockerTarget:
             serving=next(iter(traffic.shares(seen.document)), ""),
             running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
             egress=None if network is None else not network.internal,
+            front=front_facts(seen.front),
+            now=self._clock(),
         )
 
 
