@@ -235,6 +235,7 @@ def real_image(home: Path, project: str, requests: int, repeats: int) -> tuple[C
     port, folder = free_port(), home / "numeric"
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     environ = {**os.environ, "VIRTUAL_ENV": sys.prefix, "MLSHIP_HOME": str(home)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a setting of this shell: the command would be compiled anew each time
     body = (folder / "request.json").read_text()
 
     def mlship(*words: str) -> float:
