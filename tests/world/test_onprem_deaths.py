@@ -112,7 +112,7 @@ def test_a_request_that_crashes_the_model_takes_at_most_two_copies_with_it(onpre
             assert 1 <= restarts(onprem) - before <= 2
         report = client.end()
     print(report)
-    assert report.failed <= 0.01 * report.requests, str(report)
+    assert report.failed <= 4 * 10, "of each crash only what was on its way to the two that died"
 
 
 def post(port: int, body: bytes) -> int:

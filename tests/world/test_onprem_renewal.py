@@ -118,7 +118,8 @@ def test_the_autoscaler_is_of_the_new_image_too(onprem: Service, monkeypatch: py
 def test_where_the_new_front_does_not_come_up_the_former_one_is_brought_back(aged: Service, python: str, cause: str) -> None:
     live, former = aged.history.live, aged.front
     images = len(aged.client.images.list(filters={"label": FRONT_LABEL}))
-    broken = FrontImage(front_key(), str, relabelled(aged, key=front_key(), made="2026-11-22", python=python))
+    own = f"{AGED}-broken"  # a key of its own: this machine's store would give it to the stories after this one
+    broken = FrontImage(own, str, relabelled(aged, key=own, made="2026-11-22", python=python))
     target = opened(aged, broken)
     with held(target.records, FACTS.by, WORLD.clock, WORLD.sleep, WORLD.progress):
         new = target.front_anew()

@@ -26,9 +26,10 @@ def deliver(engine: Engine, layout: Layout, project: str, content: str) -> Engin
 def deliver_front(engine: Engine, layout: Layout, front: FrontImage) -> EngineImage:
     """The front's image under its tag; made on this machine and loaded only when the engine has none with its key.
 
-    Of several the one with the newest packages: a renewal leaves the image of a front that other projects still use.
+    Of several the one with the newest packages: a renewal leaves the image of a front that other projects still use. What
+    somebody made from a front carries its labels, too, but not its age (Layout.write_image): it is no front.
     """
-    here = engine.images([f"{FRONT_LABEL}={front.key}"])
+    here = [image for image in engine.images([f"{FRONT_LABEL}={front.key}"]) if not image.created]
     image = max(here, key=lambda image: image.labels.get(FRONT_MADE, ""), default=None)
     if image is None:
         image = _loaded(engine, layout, front.make(engine.facts().platform))
@@ -47,7 +48,8 @@ def remove_unused_fronts(engine: Engine, content: str = "") -> list[str]:
 
 
 def present(engine: Engine, content: str) -> EngineImage | None:
-    return next(iter(engine.images([f"{CONTENT_LABEL}={content}"])), None)
+    """The oldest of that content: ours carry no time, and what somebody made from one has its labels and is younger."""
+    return min(engine.images([f"{CONTENT_LABEL}={content}"]), key=lambda image: image.created, default=None)
 
 
 def contents_here(engine: Engine, layout: Layout, project: str) -> frozenset[str]:
