@@ -30,8 +30,7 @@ NEW = FrontFacts("HAProxy 2.6.12-2, OpenSSL 3.0.22-1", "def", "2026-11-22", "k")
 def context(tmp_path: Path) -> Iterator[Context]:
     (tmp_path / "mlship.yaml").write_text(YAML)
     (tmp_path / "model.joblib").write_bytes(b"not read here")
-    clock = lambda: 1_760_000_000.0  # noqa: E731
-    made = Context(Home(tmp_path / "home"), LocalRunner(), Silent(), {}, tmp_path, clock, "anna@laptop pid 1")
+    made = Context(Home(tmp_path / "home"), LocalRunner(), Silent(), {}, tmp_path, lambda: 1_760_000_000.0, "anna@laptop pid 1")
     deploy.deploy(made, plan.prepare(made, Where(), image=built(made, 1)))
     yield made
     for kept in (fake.WORLD.services, fake.WORLD.faults, fake.WORLD.measures):

@@ -36,16 +36,13 @@ class MemoryEngine:
         self.exit_code = 0
         self.die_after = ""
 
-    def containers(self, labels: Iterable[str]) -> list[Container]:
+    def containers(self, labels: Iterable[str], *, brief: bool = False) -> list[Container]:
         wanted = [label.partition("=") for label in labels]
         return [
             entry
             for entry in self.made.values()
             if all(name in entry.labels and (not equal or entry.labels[name] == value) for name, equal, value in wanted)
         ]
-
-    def replicas(self, labels: Iterable[str]) -> list[Container]:
-        return self.containers(labels)
 
     def container(self, name: str) -> Container | None:
         return next((entry for entry in self.made.values() if name in (entry.name, entry.id)), None)
@@ -197,8 +194,7 @@ class World:
         fleet = Fleet(engine, SCOPE, self._ask, self.records.confirm, _nothing, sleep=_nothing)
         front = Front(engine, SCOPE, records, image, sleep=_nothing)
         scaling = Autoscaling(engine, SCOPE, records, image)
-        left = lambda deployment: self.capacity - len(self.engine.running()) + 1  # noqa: E731
-        return Steps(fleet, front, scaling, self.history, room=left, prove=self._prove)
+        return Steps(fleet, front, scaling, self.history, room=self._room, prove=self._prove)
 
     def commit(self, deployment: Deployment) -> None:
         number = self.history.generation + 1
@@ -219,6 +215,9 @@ class World:
 
     def shares(self) -> dict[str, float]:
         return {name.partition("-")[0]: share for name, share in traffic.shares(self.records.document).items()}
+
+    def _room(self, deployment: Deployment) -> int:
+        return self.capacity - len(self.engine.running()) + 1
 
     def _prove(self, deployment: Deployment, name: str) -> Outcome:
         self.proved.append(_short(name))

@@ -85,17 +85,14 @@ class Engine:
     def facts(self) -> EngineFacts:
         return self._told(lambda: facts_seen(self._api.info(), self._api.containers()))
 
-    def containers(self, labels: Iterable[str]) -> list[Container]:
-        """Every container, stopped ones too, that carries the labels (`name` or `name=value`)."""
-        filters = {"label": list(labels)}
-        listed = self._told(lambda: self._api.containers(all=True, filters=filters))
-        return _each(self.container, [entry["Id"] for entry in listed])
+    def containers(self, labels: Iterable[str], *, brief: bool = False) -> list[Container]:
+        """Every container, stopped ones too, that carries the labels (`name` or `name=value`).
 
-    def replicas(self, labels: Iterable[str]) -> list[Container]:
-        """As `containers`, without asking after each of those that ended well and are only kept: one question for them all."""
+        brief: those that ended well, and are only kept, are not asked after one by one: what `stopped_seen` tells is enough.
+        """
         filters = {"label": list(labels)}
         listed = self._told(lambda: self._api.containers(all=True, filters=filters))
-        waiting = [found for entry in listed if (found := stopped_seen(entry)) is not None]
+        waiting = [found for entry in listed if brief and (found := stopped_seen(entry)) is not None]
         known = {entry.id for entry in waiting}
         return [*waiting, *_each(self.container, [entry["Id"] for entry in listed if entry["Id"] not in known])]
 

@@ -48,7 +48,7 @@ class Fleet:
 
     def replicas(self) -> list[Container]:
         """Every one, by release and number; of stopped ones that ended well only what a list of containers tells."""
-        found = self.engine.replicas([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=replica"])
+        found = self.engine.containers([f"{spec.PROJECT}={self.scope.project}", f"{spec.ROLE}=replica"], brief=True)
         ours = [entry for entry in found if self.scope.owns(entry.labels)]
         return sorted(ours, key=lambda entry: (spec.sequence_of(entry.labels[spec.RELEASE]), spec.number_of(entry.name)))
 
