@@ -13,7 +13,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.targets.base import Answer
 from mlship.targets.docker import failures
 from mlship.targets.docker import seen as answers
-from mlship.targets.docker.engine import Container, connect
+from mlship.targets.docker.engine import Container, Engine, connect
 from mlship.targets.docker.fleet import ended, unready
 from mlship.targets.docker.spec import Address
 from mlship.targets.docker.stream import STDERR, STDOUT, Broken, Conversation, packed
@@ -57,6 +57,48 @@ def test_a_container_becomes_a_value() -> None:
     assert (seen.name, seen.restarts, seen.started, seen.created) == ("mlship-churn-r1-abcdef", 2, 0.0, 1795288123.0)
     assert (seen.published, seen.python) == (Address("127.0.0.1", 9090), "/usr/bin/python3.11")
     assert ended(seen) == "out of memory (exit 137, limit 1GiB)"
+
+
+LISTED = {
+    "Id": "c1",
+    "Names": ["/mlship-churn-r1-abcdef-1"],
+    "ImageID": "sha256:aa",
+    "Created": 1795313499,
+    "Labels": {"mlship.release": "r1-abcdef"},
+    "State": "exited",
+    "Status": "Exited (0) 5 minutes ago",
+    "NetworkSettings": {"Networks": {"mlship-churn": {"IPAMConfig": {"IPv4Address": "172.20.0.13"}, "IPAddress": ""}}},
+}
+
+
+class Listing:
+    """An engine's interface with one running container, one that is kept and one that crashed; `asked`: those asked after."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def containers(self, **wanted: Any) -> list[dict[str, Any]]:
+        crashed = {"Id": "c3", "State": "exited", "Status": "Exited (137) 2 seconds ago"}
+        return [LISTED, {**LISTED, "Id": "c2", "State": "running", "Status": "Up 3 hours"}, {**LISTED, **crashed}]
+
+    def inspect_container(self, name: str) -> dict[str, Any]:
+        self.asked.append(name)
+        state = {"Status": "exited", "ExitCode": 137, "OOMKilled": True}
+        return {"Id": name, "Name": f"/{name}", "Image": "", "State": state, "Config": {}, "HostConfig": {}}
+
+
+def test_of_a_kept_copy_a_list_tells_enough_and_of_a_crashed_one_it_does_not() -> None:
+    kept = answers.stopped_seen(LISTED)
+    assert kept is not None
+    assert (kept.name, kept.state, kept.exit_code) == ("mlship-churn-r1-abcdef-1", "exited", 0)
+    assert (kept.labels["mlship.release"], kept.addresses) == ("r1-abcdef", {"mlship-churn": "172.20.0.13"})
+    listing = Listing()
+    found = Engine(listing, "unix:///memory").containers(["mlship.role=replica"], brief=True)
+    assert sorted(entry.id for entry in found) == ["c1", "c2", "c3"]
+    assert sorted(listing.asked) == ["c2", "c3"]
+    assert next(entry for entry in found if entry.id == "c3").out_of_memory
+    whole = Engine(listing, "unix:///memory").containers(["mlship.role=replica"])
+    assert len(whole) == 3 and len(listing.asked) == 5
 
 
 def test_why_a_copy_does_not_run_is_one_line() -> None:
