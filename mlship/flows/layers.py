@@ -13,9 +13,10 @@ from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.locking import base_of
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
-from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, folder_layer, scratch
+from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, scratch
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
+from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
 from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
@@ -92,17 +93,16 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
     )
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
-    packages_layer = folder_layer(
+    above = package_layers(
         workplace,
-        "packages",
-        "packages",
         packages,
         PACKAGES,
+        lock.wheels,
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
         bytecode=Bytecode(compiled, modules=imported) if compiled else None,
     )
     server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
-    return base, packages_layer, server
+    return base, *above, server
 
 
 def refuse_missing(gathered: Gathered, packages: Path) -> None:

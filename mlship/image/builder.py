@@ -13,16 +13,16 @@ from typing import Any
 from mlship.disk import disk_errors, locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_imported
-from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
+from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
-from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
+from mlship.oci.layer import Compression, Entry, write_layer
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 1
+BUILDER = 2
 
 
 def base_layer(
@@ -61,35 +61,6 @@ class Bytecode:
 
     compiler: Compiler
     modules: tuple[str, ...]
-
-
-def folder_layer(
-    workplace: Workplace,
-    role: LayerRole,
-    name: str,
-    folder: Path,
-    target: str,
-    *,
-    inputs: str,
-    bytecode: Bytecode | None = None,
-    compression: Compression = "gzip",
-) -> Layer:
-    """All files of a folder, placed at the absolute image path `target`.
-
-    inputs: a digest over everything that the folder was made from (such as the lock's); the folder is only read when that
-    is new. bytecode: its modules are imported from the folder, and what that loads is compiled; any other `__pycache__` is
-    left out.
-    """
-    facts = {"name": name, "inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode)}
-
-    def make() -> Layer:
-        with scratch(workplace) as compiled:
-            if bytecode:
-                compile_modules(workplace, bytecode, folder, target, compiled)
-            entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
-            return written(workplace, entries, role, name, compression)
-
-    return cached(workplace, key(role, facts, compression), make)
 
 
 def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, target: str, into: Path) -> None:
