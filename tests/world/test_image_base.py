@@ -42,7 +42,18 @@ def test_the_base_is_small_and_holds_one_program_and_no_shell():
     programs = [name for name in found if name.startswith(("usr/bin/", "usr/sbin/")) and found[name].isfile()]
     assert programs == ["usr/bin/python3.11"]
     assert not [name for name, member in found.items() if member.mode & 0o6000 and not member.isdir()]
-    assert not [name for name in found if "share/doc" in name or "share/man" in name]
+    assert not [name for name in found if "share/man" in name]
+
+
+def test_every_package_brings_its_copyright_and_no_other_documentation():
+    made, found = made_base(), members()
+    for package in made.plan.packages:
+        place = found[f"usr/share/doc/{package.name}"]
+        folder = f"usr/share/doc/{place.linkname}" if place.issym() else place.name
+        assert found[f"{folder}/copyright"].isfile(), package.name
+    kept = [name for name, member in found.items() if name.startswith("usr/share/doc/") and member.isfile()]
+    assert {Path(name).name for name in kept} == {"copyright"}
+    assert "usr/share/common-licenses/GPL-3" in found
 
 
 def test_scanners_find_every_package():

@@ -28,8 +28,9 @@ BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 _USELESS = re.compile(
     r"""
-      usr/share/(doc|doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
-                |base-files|gdb|gcc|common-licenses|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
+      usr/share/doc/[^/]+/(?!copyright$)
+    | usr/share/(doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
+                |base-files|gdb|gcc|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
     | usr/share/zoneinfo/(posix|right)(/|$)
     | usr/lib/[^/]+/gconv(/|$) | usr/lib/gconv(/|$)
     | usr/lib/locale/(?!C\.utf8)
@@ -72,7 +73,10 @@ def certificate_bundle(root: Path) -> bytes:
     return b"".join(path.read_bytes().rstrip(b"\n") + b"\n" for path in found)
 
 
-def status(control: str) -> str:
-    """The package's entry for /var/lib/dpkg/status.d, where scanners look when there is no dpkg."""
+def status(control: str, sha256: str) -> str:
+    """The package's entry for /var/lib/dpkg/status.d, where scanners look when there is no dpkg.
+
+    sha256: of the .deb file, hex; named as in an archive's list of packages.
+    """
     first, _, rest = control.strip().partition("\n")
-    return f"{first}\nStatus: install ok installed\n{rest}\n"
+    return f"{first}\nStatus: install ok installed\n{rest}\nSHA256: {sha256}\n"
