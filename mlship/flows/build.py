@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlship
 from mlship.config.project import Project
+from mlship.disk import disk_errors
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.flows.build_docker import image_by_engine
 from mlship.flows.context import Context, Where
@@ -25,6 +26,7 @@ from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import BUILDER, write
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, serving_as_data
+from mlship.image.packages.strip import RULES
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.server_layer import server_digest
 from mlship.image.system.apt import Archive, machine_archive
@@ -44,6 +46,7 @@ class Build:
     findings: tuple[Finding, ...]
     before: frozenset[str]
     unchanged: bool
+    lock: Lock
 
 
 def build(
@@ -54,10 +57,12 @@ def build(
     builder: str = "mlship",
     locked: bool = False,
     kept: Path | None = None,
+    sbom: Path | None = None,
 ) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
 
-    kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed.
+    kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
+    image's papers, which are then attached to it in the store as well.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
@@ -66,7 +71,8 @@ def build(
     if kept is not None and builder != "docker":
         raise MlshipError("--context keeps what a Dockerfile is built from", fix="add --builder docker", code="usage")
     done = _build(context, project, python, builder=builder, frozen=locked, kept=kept)
-    return _report(done, context.clock() - started)
+    papers = _papers(context, done, sbom) if sbom is not None else ()
+    return _report(done, context.clock() - started, papers)
 
 
 def built_record(context: Context, project: Project, python: str = "") -> BuildRecord:
@@ -82,11 +88,12 @@ def build_inputs(gathered: Gathered, lock: Lock, builder: str) -> str:
     """sha256 hex over everything that an image depends on. Pure but for the server's own files."""
     described = manifest(gathered.project, gathered.specs, _no_signatures(gathered), mlship.__version__)
     facts = {
-        "builder": [builder, BUILDER],
+        "builder": [builder, BUILDER, RULES],
         "server": server_digest(),
         "manifest": hashlib.sha256(to_json(described)).hexdigest(),
         "code": sorted((file.name, file.sha256) for spec in gathered.specs for file in spec.code),
         "lock": hashlib.sha256(json.dumps(_locked_facts(lock), sort_keys=True).encode()).hexdigest(),
+        "whole": sorted(gathered.project.build.whole),
         "tolerance": [asdict(spec.tolerance) for spec in gathered.specs],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -117,7 +124,7 @@ def _build(context: Context, project: Project, python: str, *, builder: str, fro
     inputs = build_inputs(gathered, lock, builder)
     record = build_record(gathered, lock, image, layers.loaded, checks, inputs, context.clock())
     BuildRecords(workplace.home.images).write(record)
-    return Build(project, record, image, (*gathered.findings, *known.findings), before, unchanged=False)
+    return Build(project, record, image, (*gathered.findings, *known.findings), before, unchanged=False, lock=lock)
 
 
 def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build | None:
@@ -135,7 +142,7 @@ def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build |
     if not all(workplace.layout.has(layer.blob) for layer in image.layers):
         return None
     workplace.layout.tag(gathered.project.name, image)
-    return Build(gathered.project, record, image, gathered.findings, frozenset(), unchanged=True)
+    return Build(gathered.project, record, image, gathered.findings, frozenset(), unchanged=True, lock=lock)
 
 
 def build_record(
@@ -201,7 +208,20 @@ def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
     )
 
 
-def _report(done: Build, seconds: float) -> Built:
+def _papers(context: Context, done: Build, folder: Path) -> tuple[Path, ...]:
+    # here and not above: what reads METADATA takes longer to import than a build takes that finds nothing to do
+    from mlship.image.papers.papers import attach_papers, write_papers
+    from mlship.image.papers.reading import sums_of
+    from mlship.image.papers.stamp import stamp
+
+    written_by = stamp(mlship.__version__, context.environ)
+    context.progress.step("papers", "reading the image")
+    with disk_errors(context.home.root):
+        papers = attach_papers(workplace_of(context).layout, done.image, written_by, sums_of(done.lock))
+    return write_papers(papers, folder)
+
+
+def _report(done: Build, seconds: float, papers: tuple[Path, ...] = ()) -> Built:
     image, record = done.image, done.record
     layers = tuple(
         LayerReport(layer.role, layer.name, layer.size, layer.blob.size, is_new=_is_new(done, layer.blob.digest))
@@ -225,6 +245,7 @@ def _report(done: Build, seconds: float) -> Built:
         engine="original",
         unchanged=done.unchanged,
         seconds=seconds,
+        papers=papers,
     )
 
 

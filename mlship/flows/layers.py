@@ -18,6 +18,7 @@ from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
 from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
+from mlship.image.packages.environment import normalised
 from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
@@ -100,9 +101,25 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
         lock.wheels,
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
         bytecode=Bytecode(compiled, modules=imported) if compiled else None,
+        whole=known_whole(gathered, lock),
     )
     server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
     return base, *above, server
+
+
+def known_whole(gathered: Gathered, lock: Lock) -> tuple[str, ...]:
+    """build.whole. Raises MlshipError for a package that the image does not have."""
+    names, locked = gathered.project.build.whole, {wheel.name for wheel in lock.wheels}
+    for name in names:
+        if normalised(name) not in locked:
+            raise MlshipError(
+                f"the image has no Python package {name}",
+                gathered.project.at(f"build.whole.{name}"),
+                f"delete it, or write one of: {', '.join(sorted(locked))}",
+                exit=Exit.USAGE,
+                code="unknown-package",
+            )
+    return names
 
 
 def refuse_missing(gathered: Gathered, packages: Path) -> None:

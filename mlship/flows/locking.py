@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered
+from mlship.flows.libraries import with_libraries
 from mlship.image.lock import Lock
 from mlship.image.lock_file import NAME, locked_for, read_lock, with_lock, write_lock
 from mlship.image.packages.closure import version_findings
@@ -94,7 +95,8 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
     lock = Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
     # What the requirements say of themselves was told when they were gathered.
     news = (finding for finding in resolution.findings if finding not in gathered.findings)
-    return Locked(lock, tuple(news))
+    whole, libraries = with_libraries(workplace, gathered, lock, base, archive)
+    return Locked(whole, (*news, *libraries))
 
 
 def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:

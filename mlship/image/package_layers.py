@@ -9,13 +9,15 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlship.disk import write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written
 from mlship.image.bytecode import Compiler
+from mlship.image.packages.environment import normalised
+from mlship.image.packages.strip import RULES, needless
 from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
@@ -46,26 +48,31 @@ def package_layers(
     *,
     inputs: str,
     bytecode: Bytecode | None = None,
+    whole: Collection[str] = (),
     compression: Compression = "gzip",
 ) -> tuple[Layer, ...]:
     """An installed folder as layers at the absolute image path `target`: heavy wheels by name, then all light ones.
 
-    inputs: a digest over everything that the folder was made from; it is only read when that is new.
+    inputs: a digest over everything that the folder was made from; it is only read when that is new. whole: names of wheels of
+    which nothing is left out (strip.py).
     """
-    facts = {"inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode), "heavy": [HEAVY, MOST]}
-    whole = workplace.home.cache / "layers" / f"{key('packages', facts, compression)}.list"
-    found = _remembered(workplace, whole)
+    kept = sorted(map(normalised, whole))
+    facts = {"inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode), "heavy": [HEAVY, MOST], "whole": kept}
+    listed = workplace.home.cache / "layers" / f"{key('packages', {**facts, 'strip': RULES}, compression)}.list"
+    found = _remembered(workplace, listed)
     if found is not None:
         return found
     with scratch(workplace) as compiled:
         if bytecode:
             compile_modules(workplace, bytecode, folder, target, compiled)
+        files = owned(folder)
+        unstripped = frozenset[str]().union(*(files.get(name, ()) for name in kept))
         entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
-        split = divided(entries, parts(folder, wheels), target)
+        split = divided(stripped(entries, target, unstripped), parts(folder, files, wheels), target)
         by = bytecode.compiler if bytecode else None
         keys = {part: _part_key(part, of_part, target, by, compression) for part, of_part in split.items()}
         layers = tuple(_layer(workplace, part, split[part], keys[part], compression) for part in split)
-    write_atomic(whole, json.dumps(list(keys.values())).encode())
+    write_atomic(listed, json.dumps(list(keys.values())).encode())
     return layers
 
 
@@ -73,10 +80,26 @@ def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_ke
     return cached(workplace, part_key, lambda: written(workplace, entries, "packages", part.name, compression))
 
 
-def parts(folder: Path, wheels: Iterable[Wheel]) -> tuple[Part, ...]:
-    """The heaviest wheels from HEAVY on, at most MOST, by name; then the light rest."""
+def owned(folder: Path) -> dict[str, frozenset[str]]:
+    """By name of each wheel the files that it brought, relative to the installed folder."""
+    return {_distribution(record): _files(record, folder) for record in sorted(folder.glob("*.dist-info/RECORD"))}
+
+
+def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str]) -> Iterator[Entry]:
+    """Without files that nothing needs, and folders that are empty then. unstripped: files that stay. Pure."""
+    base = target.strip("/") + "/"
+    shown = [(entry, entry.path.removeprefix(base)) for entry in entries]
+    loaded = {str(PurePosixPath(_source(path)).parent) for entry, path in shown if path.endswith(".pyc")}
+    kept = [
+        entry for entry, path in shown if entry.folder or _source(path) in unstripped or not needless(_source(path), loaded)
+    ]
+    held = {str(parent) for entry in kept if not entry.folder for parent in PurePosixPath(entry.path).parents}
+    return (entry for entry in kept if not entry.folder or entry.path in held)
+
+
+def parts(folder: Path, installed: Mapping[str, frozenset[str]], wheels: Iterable[Wheel]) -> tuple[Part, ...]:
+    """The heaviest wheels from HEAVY on, at most MOST, by name; then the light rest. installed: as `owned` gives it."""
     hashes = {wheel.name: wheel.sha256 for wheel in wheels}
-    installed = {_distribution(record): _files(record, folder) for record in sorted(folder.glob("*.dist-info/RECORD"))}
     sizes = {name: sum((folder / path).stat().st_size for path in paths) for name, paths in installed.items() if name in hashes}
     heavy = sorted(sorted((name for name in sizes if sizes[name] >= HEAVY), key=lambda name: (-sizes[name], name))[:MOST])
     light = hashlib.sha256("\n".join(sorted(hashes[name] for name in hashes if name not in heavy)).encode()).hexdigest()
@@ -112,16 +135,16 @@ def _source(path: str) -> str:
 
 
 def _part_key(part: Part, entries: Iterable[Entry], target: str, by: Compiler | None, compression: Compression) -> str:
-    """The files follow from the wheels, and compiled ones from them and the interpreter; which are compiled does not."""
-    compiled = sorted(entry.path for entry in entries if entry.path.endswith(".pyc"))
+    """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not."""
+    names = hashlib.sha256("\n".join(sorted(entry.path for entry in entries)).encode()).hexdigest()
     interpreter = [by.base.diff_id, by.python] if by else None
-    facts = {"part": part.name, "wheels": part.sha256, "target": target, "compiled": compiled, "interpreter": interpreter}
+    facts = {"part": part.name, "wheels": part.sha256, "target": target, "names": names, "interpreter": interpreter}
     return key("packages", facts, compression)
 
 
 def _distribution(record: Path) -> str:
     """`scikit_learn-1.9.0.dist-info/RECORD` -> `scikit-learn`."""
-    return re.sub(r"[-_.]+", "-", record.parent.name.removesuffix(".dist-info").partition("-")[0]).lower()
+    return normalised(record.parent.name.partition("-")[0])
 
 
 def _files(record: Path, folder: Path) -> frozenset[str]:

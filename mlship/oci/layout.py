@@ -217,8 +217,17 @@ class BlobWriter:
             self._hash.update(data)
             self._size += len(data)
 
+    @property
+    def size(self) -> int:
+        """Bytes until now."""
+        return self._size
+
+    def described(self, media_type: str) -> Descriptor:
+        """What the bytes until now are."""
+        return Descriptor(media_type, f"sha256:{self._hash.hexdigest()}", self._size)
+
     def commit(self, media_type: str) -> Descriptor:
-        blob = Descriptor(media_type, f"sha256:{self._hash.hexdigest()}", self._size)
+        blob = self.described(media_type)
         if not self._layout.has(blob):
             os.fchmod(self._file.fileno(), 0o644)
             self._file.flush()

@@ -6,7 +6,7 @@ import pytest
 
 from mlship.home import Home
 from mlship.image import package_layers as rules
-from mlship.image.package_layers import LIGHT, package_layers, parts
+from mlship.image.package_layers import LIGHT, owned, package_layers, parts
 from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace
 from mlship.progress import Silent
@@ -75,7 +75,7 @@ def test_another_light_wheel_makes_no_heavy_layer_anew(workplace, tmp_path):
 def test_only_the_heaviest_get_layers_where_there_are_many(monkeypatch, tmp_path):
     monkeypatch.setattr(rules, "MOST", 1)
     folder = installed(tmp_path / "w", joblib=10, numpy=200, scipy=300)
-    assert [part.name for part in parts(folder, WHEELS)] == ["scipy", LIGHT]
+    assert [part.name for part in parts(folder, owned(folder), WHEELS)] == ["scipy", LIGHT]
 
 
 def test_a_file_that_two_wheels_bring_is_in_one_layer(workplace, tmp_path):
@@ -122,3 +122,15 @@ def test_a_cut_record_is_made_again(workplace, tmp_path):
 )
 def test_what_is_compiled_lies_where_its_source_does(path, source):
     assert rules._source(path) == source
+
+
+def test_tests_are_left_out_unless_the_package_is_kept_whole(workplace, tmp_path):
+    folder = installed(tmp_path / "w", numpy=200)
+    (folder / "numpy/tests").mkdir()
+    (folder / "numpy/tests/test_all.py").write_text("")
+    with (folder / "numpy-1.dist-info/RECORD").open("a") as record:
+        record.write("numpy/tests/test_all.py,,\n")
+    stripped = package_layers(workplace, folder, TARGET, (NUMPY,), inputs="1")
+    whole = package_layers(workplace, folder, TARGET, (NUMPY,), inputs="1", whole=("NumPy",))
+    assert "numpy/tests/test_all.py" not in held(workplace, stripped[0])
+    assert "numpy/tests/test_all.py" in held(workplace, whole[0])

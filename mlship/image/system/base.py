@@ -20,7 +20,9 @@ from mlship.image.system.apt import AptSettings, Archive, without_credentials
 from mlship.image.system.apt_fetch import Fetcher, Wanted
 from mlship.image.system.apt_index import Catalogue, Distribution, Package
 from mlship.image.system.apt_resolve import resolve
+from mlship.image.system.find_library import answer_find_library
 from mlship.image.system.ld_cache import ld_cache
+from mlship.image.system.needs import remove_unloadable
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
 from mlship.oci.rootfs import machine
@@ -190,6 +192,9 @@ def _finish(workplace: Workplace, tree: Path, plan: BasePlan) -> None:
     _write(tree / "etc/nsswitch.conf", base_files.NSSWITCH)
     _write_certificates(tree)
     _interpreter_is_there(tree, plan)
+    python = plan.python.rpartition("/")[2]
+    remove_unloadable(tree, python)
+    answer_find_library(tree, python)
     if runs_here(plan.platform):
         compile_files(workplace, tree, plan.python, _sources(tree, plan.python), tree)
     _, folders = machine(tree)

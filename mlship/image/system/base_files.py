@@ -35,8 +35,9 @@ _USELESS = re.compile(
     | usr/lib/[^/]+/gconv(/|$) | usr/lib/gconv(/|$)
     | usr/lib/locale/(?!C\.utf8)
     | usr/lib/(systemd|init|lsb|tmpfiles\.d|sysusers\.d|dpkg|apt)(/|$)
-    | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
+    | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|pydoc_data|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
     | usr/lib/python3\.\d+/.*/__pycache__(/|$)
+    | usr/lib/python3\.\d+/lib-dynload/(_test|_ctypes_test|_xx|xx)
     | usr/lib/python3/dist-packages(/|$)
     | etc/(init\.d|default|cron[^/]*|logrotate\.d|profile\.d|skel|update-motd\.d|binfmt\.d|ca-certificates|kernel|apt|dpkg
            |issue|issue\.net|motd|debconf\.conf|rpc|bindresvport\.blacklist)(/|$)
