@@ -42,6 +42,23 @@ reference, layout = parse_reference(sys.argv[1]), Layout(Path(sys.argv[2]))
 with Registry(reference.registry, os.environ, nobody) as registry:
     push(registry, reference, layout, layout.find("churn"), half_done_in=Path(sys.argv[3]) if sys.argv[3:] else None)
 """
+PULLING = """
+import os, sys
+from pathlib import Path
+from mlship.errors import MlshipError
+from mlship.oci.layout import Layout
+from mlship.oci.registry.client import Registry
+from mlship.oci.registry.credentials import nobody
+from mlship.oci.registry.pull import pull
+from mlship.oci.registry.reference import parse_reference
+reference = parse_reference(sys.argv[1])
+try:
+    with Registry(reference.registry, os.environ, nobody) as registry:
+        pull(registry, reference, Layout(Path(sys.argv[2])), platform="linux/amd64")
+except MlshipError as error:
+    print(error)
+    sys.exit(error.exit)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +355,18 @@ def test_a_manifest_of_another_digest_is_not_taken(line: BadLine, tmp_path: Path
     error = tried.refused(tried.pull)
     assert error.exit is Exit.BUILD_FAILED
     assert f"the manifest {tried.reference.digest} came with the digest sha256:44136f" in error.what
+
+
+def test_a_disk_that_is_full_ends_a_pull_with_nothing_half_written(line: BadLine, tmp_path: Path) -> None:
+    tried = Tried(line, tmp_path, seed=16)
+    tried.push()
+    limited = ["bash", "-c", 'ulimit -f 2000; exec "$@"', "-", sys.executable, "-c", PULLING]
+    done = subprocess.run([*limited, str(tried.reference), str(tried.there.root)], capture_output=True, text=True, check=False)
+    assert done.returncode == Exit.BUILD_FAILED, done.stderr
+    assert "nothing more can be written below" in done.stdout
+    assert not tried.there.has(tried.image.layers[0].blob)
+    assert not [path for path in tried.there.blobs.iterdir() if len(path.name) != 64]
+    tried.holds()
 
 
 # --- deaths and memory

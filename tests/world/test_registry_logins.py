@@ -64,9 +64,9 @@ class Place:
             reference = parse_reference(f"{self.registry}/{name}")
             return pull(registry, reference, Layout(self.folder / "there"), platform="linux/amd64")
 
-    def refused(self, credentials: CredentialSource | None = None) -> MlshipError:
+    def refused(self, credentials: CredentialSource | None = None, name: str = "team/churn:v1") -> MlshipError:
         with pytest.raises(MlshipError) as refused:
-            self.push(credentials)
+            self.push(credentials, name)
         assert WORD not in f"{refused.value} {refused.value.details} {refused.value.__dict__}"
         return refused.value
 
@@ -185,7 +185,7 @@ def test_nobody_may_pull_what_is_public_and_not_push(line: BadLine, tokens: Toke
     place = Place(line.registry, tmp_path)
     place.push(lambda registry: Credentials("eve", Secret(WORD)))
     assert place.pull(nobody) == place.image
-    error = place.refused(nobody)
+    error = place.refused(nobody, name="team/churn:v2")
     assert (error.exit, error.fix) == (Exit.DENIED, f"docker login {line.registry}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlship.disk import disk_errors
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Descriptor
 from mlship.oci.layout import BlobWriter, Layout
@@ -25,7 +26,7 @@ class Download:
     def run(self) -> None:
         """Raises MlshipError: exit 8, 13, or 5 when the bytes are not those of the digest."""
         self._layout.path(self._blob.digest)
-        with self._layout.writer() as writer:
+        with disk_errors(self._layout.blobs), self._layout.writer() as writer:
             failures, best = 0, 0
             while writer.size < self._blob.size:
                 outcome = self._try(writer)
