@@ -396,6 +396,26 @@ def test_a_push_killed_at_any_instant_leaves_nothing_wrong_and_the_next_one_ends
     assert min(moved) < 3_000_000  # blobs that were whole are not sent again
 
 
+@pytest.mark.parametrize("status", [0, 503])
+def test_an_interrupted_push_ends_at_once(line: BadLine, tmp_path: Path, status: int) -> None:
+    """status: 0 while bytes go over a slow line, 503 while it waits as the registry asked."""
+    tried = Tried(line, tmp_path, seed=40 + status)
+    line.delay_s = 0.05
+    line.rule = lambda request: Say(status, {"Retry-After": "60"}) if status and request.method == "POST" else None
+    argv = [sys.executable, "-c", PUSHING, str(tried.reference), str(tried.layout.root)]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not line.count("POST", status=status) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert b"KeyboardInterrupt" in said
+    line.delay_s = 0.0
+
+
 def test_a_large_blob_of_a_killed_push_goes_on_where_the_registry_stands(keeping: BadLine, tmp_path: Path) -> None:
     tried = Tried(keeping, tmp_path, seed=30, sizes=(40 << 20, 1000))
     argv = [sys.executable, "-c", PUSHING, str(tried.reference), str(tried.layout.root), str(tmp_path / "half-done")]

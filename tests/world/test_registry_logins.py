@@ -22,7 +22,14 @@ from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Image
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
-from mlship.oci.registry.credentials import ACR_USER, Credentials, CredentialSource, nobody
+from mlship.oci.registry.credentials import (
+    ACR_USER,
+    ARTIFACT_REGISTRY_USER,
+    ECR_USER,
+    Credentials,
+    CredentialSource,
+    nobody,
+)
 from mlship.oci.registry.docker_config import docker_credentials
 from mlship.oci.registry.pull import pull
 from mlship.oci.registry.push import Pushed, push
@@ -32,6 +39,7 @@ from mlship.units import Secret
 
 pytestmark = pytest.mark.world
 
+CLOUD_USERS = (ECR_USER, ARTIFACT_REGISTRY_USER, ACR_USER)
 WORD = "w0rd:with:colons"
 HASH = "$2b$05$abcdefghijklmnopqrstuujJ4fHAc8Uk/5XK8XpPm0tev4BLVFw2K"  # bcrypt of WORD
 
@@ -89,7 +97,7 @@ def place(guarded: int, tmp_path: Path) -> Place:
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
     service = TokenService(tmp_path_factory.mktemp("tokens"))
     service.users["eve"] = WORD
-    service.users[ACR_USER] = "a-cloud-token"
+    service.users.update(dict.fromkeys(CLOUD_USERS, "a-cloud-token"))
     service.tokens["identity-of-eve"] = "eve"
     yield service
     service.close()
@@ -175,10 +183,11 @@ def test_an_identity_token_is_enough(line: BadLine, tokens: TokenService, tmp_pa
     assert {(method, user) for method, user, _ in tokens.asked} == {("POST", "eve")}
 
 
-def test_a_clouds_token_goes_with_its_own_user(line: BadLine, tokens: TokenService, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", CLOUD_USERS)
+def test_a_clouds_token_goes_with_its_own_user(line: BadLine, tokens: TokenService, tmp_path: Path, user: str) -> None:
     place = Place(line.registry, tmp_path)
-    place.push(lambda registry: Credentials(ACR_USER, Secret("a-cloud-token")), name="cloud/churn:v1")
-    assert {user for _, user, _ in tokens.asked} == {ACR_USER}
+    place.push(lambda registry: Credentials(user, Secret("a-cloud-token")), name=f"cloud/churn:{user}")
+    assert {user for _, user, _ in tokens.asked} == {user}
 
 
 def test_nobody_may_pull_what_is_public_and_not_push(line: BadLine, tokens: TokenService, tmp_path: Path) -> None:
