@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from mlship.disk import write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written
 from mlship.image.bytecode import Compiler
+from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.strip import RULES, needless
 from mlship.image.plan import Wheel
@@ -62,18 +63,27 @@ def package_layers(
     found = _remembered(workplace, listed)
     if found is not None:
         return found
-    with scratch(workplace) as compiled:
+    with scratch(workplace) as compiled, scratch(workplace) as shortened:
         if bytecode:
             compile_modules(workplace, bytecode, folder, target, compiled)
         files = owned(folder)
         unstripped = frozenset[str]().union(*(files.get(name, ()) for name in kept))
         entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
-        split = divided(stripped(entries, target, unstripped), parts(folder, files, wheels), target)
+        few = _short(stripped(entries, target, unstripped), target, unstripped, shortened)
+        split = divided(few, parts(folder, files, wheels), target)
         by = bytecode.compiler if bytecode else None
-        keys = {part: _part_key(part, of_part, target, by, compression) for part, of_part in split.items()}
+        keys = {part: _part_key(part, of_part, target, by, shortened, compression) for part, of_part in split.items()}
         layers = tuple(_layer(workplace, part, split[part], keys[part], compression) for part in split)
     write_atomic(listed, json.dumps(list(keys.values())).encode())
     return layers
+
+
+def _short(entries: Iterable[Entry], target: str, unstripped: Collection[str], scratch: Path) -> tuple[Entry, ...]:
+    """Libraries without debug information, but for files that stay as they are."""
+    kept = {f"{target.strip('/')}/{path}" for path in unstripped}
+    told = tuple(entries)
+    short = without_debug_info((entry for entry in told if entry.path not in kept), scratch)
+    return tuple(sorted((*short, *(entry for entry in told if entry.path in kept)), key=lambda entry: entry.path))
 
 
 def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_key: str, compression: Compression) -> Layer:
@@ -134,11 +144,20 @@ def _source(path: str) -> str:
     return path if compiled is None else f"{compiled[1]}/{compiled[2]}.py" if compiled[1] else f"{compiled[2]}.py"
 
 
-def _part_key(part: Part, entries: Iterable[Entry], target: str, by: Compiler | None, compression: Compression) -> str:
-    """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not."""
-    names = hashlib.sha256("\n".join(sorted(entry.path for entry in entries)).encode()).hexdigest()
+def _part_key(
+    part: Part, entries: Collection[Entry], target: str, by: Compiler | None, shortened: Path, compression: Compression
+) -> str:
+    """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not,
+    and which were shortened neither."""
+    names = sorted(f"{entry.path} {entry.source is not None and entry.source.parent == shortened}" for entry in entries)
     interpreter = [by.base.diff_id, by.python] if by else None
-    facts = {"part": part.name, "wheels": part.sha256, "target": target, "names": names, "interpreter": interpreter}
+    facts = {
+        "part": part.name,
+        "wheels": part.sha256,
+        "target": target,
+        "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "interpreter": interpreter,
+    }
     return key("packages", facts, compression)
 
 

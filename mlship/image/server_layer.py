@@ -9,6 +9,7 @@ from pathlib import Path
 import mlship
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written
 from mlship.image.bytecode import Compiler, compile_files
+from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.plan import SERVER
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
@@ -37,12 +38,12 @@ def server_layer(
     }
 
     def make() -> Layer:
-        with scratch(workplace) as compiled:
+        with scratch(workplace) as compiled, scratch(workplace) as shortened:
             if bytecode:
                 root = bytecode.compiler.root(workplace)
                 compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
                 compile_modules(workplace, bytecode, wheels, SERVER, compiled)
-            packages = without_bytecode(entries_of_folder(wheels, SERVER))
+            packages = without_debug_info(without_bytecode(entries_of_folder(wheels, SERVER)), shortened)
             return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server", compression)
 
     return cached(workplace, key("server", facts, compression), make)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mlship.image.system import elf
 
 NEEDED, SONAME, RPATH, RUNPATH = 1, 14, 15, 29
+SYMBOLS, ALLOCATED = 2, 2  # sh_type, sh_flags
 
 
 def make_library(
@@ -37,6 +38,18 @@ def make_library(
     segments += struct.pack("<IIQQQQQQ", 2, 6, dynamic_at, dynamic_at, 0, length, length, 8)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(header + segments + b"".join(struct.pack("<qQ", *tag) for tag in tags) + strings.content + chain)
+    return path
+
+
+def with_sections(path: Path, *, flags: int = 0, debug: int = 50_000, behind: bytes = b"") -> Path:
+    """A library with one section of debug information behind what is loaded, then the table of sections."""
+    content = bytearray(make_library(path, "liba.so.1", ("libc.so.6",)).read_bytes())
+    loaded = len(content)
+    content += b"d" * debug
+    struct.pack_into("<Q", content, 40, len(content))
+    struct.pack_into("<HHH", content, 58, 64, 2, 0)
+    content += bytes(64) + struct.pack("<IIQQQQIIQQ", 0, SYMBOLS, flags, 0, loaded, debug, 0, 0, 1, 0) + behind
+    path.write_bytes(content)
     return path
 
 

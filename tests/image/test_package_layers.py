@@ -3,6 +3,7 @@ import io
 import tarfile
 
 import pytest
+from made_elf import with_sections
 
 from mlship.home import Home
 from mlship.image import package_layers as rules
@@ -134,3 +135,17 @@ def test_tests_are_left_out_unless_the_package_is_kept_whole(workplace, tmp_path
     whole = package_layers(workplace, folder, TARGET, (NUMPY,), inputs="1", whole=("NumPy",))
     assert "numpy/tests/test_all.py" not in held(workplace, stripped[0])
     assert "numpy/tests/test_all.py" in held(workplace, whole[0])
+
+
+def test_libraries_lose_debug_information_unless_the_package_is_kept_whole(workplace, tmp_path):
+    folder = installed(tmp_path / "w", numpy=200)
+    size = with_sections(folder / "numpy/_core.so").stat().st_size
+    with (folder / "numpy-1.dist-info/RECORD").open("a") as record:
+        record.write("numpy/_core.so,,\n")
+    sizes = [
+        layer.size
+        for whole in ((), ("numpy",))
+        for layer in package_layers(workplace, folder, TARGET, (NUMPY,), inputs="1", whole=whole)[:1]
+    ]
+    assert sizes[1] - sizes[0] > 49_000
+    assert (folder / "numpy/_core.so").stat().st_size == size
