@@ -70,6 +70,8 @@ def build(
     project = project_of(context, where)
     if kept is not None and builder != "docker":
         raise MlshipError("--context keeps what a Dockerfile is built from", fix="add --builder docker", code="usage")
+    if sbom is not None and sbom.exists() and not sbom.is_dir():
+        raise MlshipError(f"{sbom} is not a folder", fix="name a folder, new or old, with --sbom", code="usage")
     done = _build(context, project, python, builder=builder, frozen=locked, kept=kept)
     papers = _papers(context, done, sbom) if sbom is not None else ()
     return _report(done, context.clock() - started, papers)
