@@ -65,7 +65,11 @@ def with_libraries(
     added = to_add(lacking.needed, known, must=seen is not None)
     if seen is not None and not added:
         _refuse(needed_findings(lacking.needed, wheels, known, base.suite, gathered.project.at("build.packages")))
-    findings = (*added_findings(lacking.needed, wheels, added), *unneeded_findings(lacking, wheels, known))
+    findings = (
+        *added_findings(lacking.needed, wheels, added),
+        *unneeded_findings(lacking, wheels, known),
+        *(unjudged_findings(lacking.needed, wheels, known, added) if seen is None else ()),
+    )
     return _extended(workplace, gathered, lock, base, archive, added), findings
 
 
@@ -148,6 +152,25 @@ def unneeded_findings(
         code="unused-library",
     )
     return (*warnings, note)
+
+
+def unjudged_findings(
+    needed: tuple[Missing, ...],
+    wheels: tuple[InstalledWheel, ...],
+    known: Mapping[str, Provider],
+    added: tuple[Provider, ...],
+) -> tuple[Finding, ...]:
+    """Pure. What was not added for a platform whose programs do not run here."""
+    left = tuple(each for each in needed if known.get(each.library) not in added)
+    return tuple(
+        Finding(
+            f"{title} may need {_libraries(lacks)} ({lacks[0].file}); its imports cannot be tried on this machine",
+            fix=_remedy(title, lacks, known),
+            severity="warning",
+            code="perhaps-missing-library",
+        )
+        for title, lacks in _by_wheel(left, wheels).items()
+    )
 
 
 def _modules(gathered: Gathered) -> list[str]:

@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from mlship.flows.libraries import Lacking, added_findings, judged, needed_findings, to_add, unneeded_findings
+from mlship.flows.libraries import (
+    Lacking,
+    added_findings,
+    judged,
+    needed_findings,
+    to_add,
+    unjudged_findings,
+    unneeded_findings,
+)
 from mlship.image.packages.wheel_files import InstalledWheel
 from mlship.image.smoke import Smoke
 from mlship.image.system import elf
@@ -80,3 +88,12 @@ def test_what_is_done_without_is_a_warning_and_what_nothing_loads_one_note():
     assert warning.fix == "write build: {packages: [libgomp1]} (328 KB)"
     assert (warning.severity, note.severity) == ("warning", "note")
     assert note.what.startswith("parts of opencv-python 5.0, nvidia-nvshmem 3.4 need libGL.so.1, libmpi.so.40, which")
+
+
+def test_for_a_platform_that_does_not_run_here_what_was_not_added_is_a_warning():
+    known = {"libgomp.so.1": LIBGOMP1}
+    (told,) = unjudged_findings((GOMP, MPI), WHEELS, known, (LIBGOMP1,))
+    assert told.what == (
+        "nvidia-nvshmem 3.4 may need libmpi.so.40 (nvidia/bootstrap_mpi.so); its imports cannot be tried on this machine"
+    )
+    assert told.severity == "warning"
