@@ -22,7 +22,7 @@ from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, write_layer
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 4
+BUILDER = 5
 
 
 def base_layer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 
@@ -35,10 +34,10 @@ def owner(wheels: tuple[InstalledWheel, ...], file: str) -> str:
 
 def _wheel(info: Path) -> InstalledWheel:
     name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
-    fields = HeaderParser().parsestr(_text(info / "WHEEL"))
+    tags = tuple(line[5:].strip() for line in _text(info / "WHEEL").splitlines() if line.startswith("Tag: "))
     rows = csv.reader(_text(info / "RECORD").splitlines())
     files = frozenset(PurePosixPath(row[0]).as_posix() for row in rows if row)
-    return InstalledWheel(name, version, tuple(fields.get_all("Tag") or ()), files)
+    return InstalledWheel(name, version, tags, files)
 
 
 def _text(path: Path) -> str:

@@ -38,6 +38,7 @@ _USELESS = re.compile(
     | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|pydoc_data|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
     | usr/lib/python3\.\d+/.*/__pycache__(/|$)
     | usr/lib/python3\.\d+/lib-dynload/(_test|_ctypes_test|_xx|xx)
+    | usr/lib/python3\.\d+/(turtle|_pydecimal|_pyio|_osx_support|ctypes/_aix|asyncio/(windows_events|windows_utils))\.py$
     | usr/lib/python3/dist-packages(/|$)
     | etc/(init\.d|default|cron[^/]*|logrotate\.d|profile\.d|skel|update-motd\.d|binfmt\.d|ca-certificates|kernel|apt|dpkg
            |issue|issue\.net|motd|debconf\.conf|rpc|bindresvport\.blacklist)(/|$)
