@@ -31,6 +31,7 @@ from mlship.server.manifest import Manifest, to_json
 
 # A model that needs longer than this to load at build is not served by anything that waits for it.
 LOAD_TIMEOUT_S = 600.0
+LARGE = 64 * 2**20  # bytes from which a file of a model has a layer of its own
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: A
     """
     lower = _lower_layers(workplace, gathered, lock, archive)
     workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
-    plans = (*(model_plan(spec) for spec in gathered.specs), *code_plans(gathered))
+    plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
     with _rootfs(workplace, (*lower, *upper)) as root:
         loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
@@ -150,14 +151,23 @@ def server_folder(workplace: Workplace, gathered: Gathered, lock: Lock) -> Path:
     )
 
 
-def model_plan(spec: ModelSpec) -> LayerPlan:
-    """The layer of one model's files. Pure."""
+def model_plans(spec: ModelSpec) -> tuple[LayerPlan, ...]:
+    """The layers of one model: its small files together, every large one alone, so that what did not change does not move. Pure."""
     path = model_path(spec)
     single = len(spec.files) == 1 and not path.endswith(f"/{spec.name}")
     targets = {file.name: f"{ROOT}/{path}" if single else f"{ROOT}/{path}/{file.name}" for file in spec.files}
-    files = tuple(LayerFile(targets[file.name], file.path) for file in spec.files)
-    key = files_key((targets[file.name], file.sha256) for file in spec.files)
-    return LayerPlan("model", spec.name, files, key)
+    small = tuple(file for file in spec.files if file.size < LARGE)
+    alone = tuple((file,) for file in spec.files if file.size >= LARGE)
+    return tuple(
+        LayerPlan(
+            "model",
+            spec.name if group is small or len(spec.files) == 1 else f"{spec.name} {group[0].name}",
+            tuple(LayerFile(targets[file.name], file.path) for file in group),
+            files_key((targets[file.name], file.sha256) for file in group),
+        )
+        for group in (small, *alone)
+        if group
+    )
 
 
 def code_plans(gathered: Gathered) -> tuple[LayerPlan, ...]:

@@ -18,6 +18,7 @@ from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
+from mlship.oci.compressible import is_worth_compressing
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, write_layer
 
@@ -82,10 +83,14 @@ def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
 
 
 def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compression = "gzip") -> Layer:
-    """The layer of single files that the plan names: models, code, configuration. Large files are streamed."""
+    """The layer of single files that the plan names: models, code, configuration. Large files are streamed.
+
+    A model's that compressing saves next to nothing of stays raw.
+    """
 
     def make() -> Layer:
-        return written(workplace, map(_entry, plan.files), plan.role, plan.name, compression)
+        raw = plan.role == "model" and not is_worth_compressing([file.source for file in plan.files if file.source])
+        return written(workplace, map(_entry, plan.files), plan.role, plan.name, "none" if raw else compression)
 
     return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, compression), make)
 

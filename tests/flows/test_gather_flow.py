@@ -11,7 +11,7 @@ from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
-from mlship.flows.layers import code_plans, image_config, model_plan
+from mlship.flows.layers import LARGE, code_plans, image_config, model_plans
 from mlship.flows.locking import current_lock, lock_inputs, locked
 from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
@@ -114,13 +114,22 @@ def test_the_platform_is_the_files_or_this_machines(tmp_path: Path) -> None:
 
 
 def test_layers_of_models_and_code_depend_on_contents_and_names_only(tmp_path: Path) -> None:
-    assert [file.target for file in model_plan(SPEC).files] == ["/opt/mlship/models/churn/model.joblib"]
+    [plan] = model_plans(SPEC)
+    assert [file.target for file in plan.files] == ["/opt/mlship/models/churn/model.joblib"]
     elsewhere = replace(SPEC, files=(replace(SPEC.files[0], path=Path("/elsewhere/model.joblib")),))
-    assert model_plan(elsewhere).key == model_plan(SPEC).key
-    assert model_plan(replace(SPEC, files=(replace(SPEC.files[0], sha256="dd" * 32),))).key != model_plan(SPEC).key
+    assert model_plans(elsewhere)[0].key == plan.key
+    assert model_plans(replace(SPEC, files=(replace(SPEC.files[0], sha256="dd" * 32),)))[0].key != plan.key
     (code,) = code_plans(gathered(tmp_path))
     assert [file.target for file in code.files] == ["/opt/mlship/code/churn/__init__.py", "/opt/mlship/code/f.py"]
     assert code_plans(replace(gathered(tmp_path), specs=(replace(SPEC, code=()),))) == ()
+
+
+def test_a_large_file_of_a_model_has_a_layer_of_its_own() -> None:
+    small, large = SPEC.files[0], replace(SPEC.files[0], name="weights.bin", size=LARGE, sha256="ee" * 32)
+    plans = model_plans(replace(SPEC, files=(small, replace(small, name="config.json"), large)))
+    assert [(plan.name, len(plan.files)) for plan in plans] == [("churn", 2), ("churn weights.bin", 1)]
+    [alone] = model_plans(replace(SPEC, files=(replace(small, size=LARGE),)))
+    assert alone.name == "churn"
 
 
 def test_the_image_says_whose_it_is_and_how_it_starts(tmp_path: Path) -> None:
