@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +200,7 @@ def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loa
     start = entrypoint(f"/usr/bin/python{python}")
     run = command(root, (*start.argv[:3],), start.environ)
     child = ChildPython(run.argv, dict(run.environ or {}))
-    return load_in_child(
+    loaded = load_in_child(
         workplace.runner,
         child,
         model_entry(spec),
@@ -208,3 +208,20 @@ def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loa
         spec.sample or None,
         timeout_s=LOAD_TIMEOUT_S,
     )
+    refuse_foreign(root.resolve(), spec.name, loaded.libraries)
+    return loaded
+
+
+def refuse_foreign(root: Path, model: str, libraries: Sequence[str]) -> None:
+    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks.
+
+    Raises MlshipError with exit 5. Pure.
+    """
+    foreign = sorted({Path(path).name for path in libraries if not Path(path).is_relative_to(root)})
+    if foreign:
+        raise MlshipError(
+            f"{model} loads {', '.join(foreign)}, which the image does not have",
+            fix="add the operating-system packages that hold them to build.packages (on Debian, dpkg -S names them)",
+            exit=Exit.BUILD_FAILED,
+            code="missing-libraries",
+        )

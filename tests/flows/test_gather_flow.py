@@ -11,7 +11,7 @@ from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
-from mlship.flows.layers import LARGE, code_plans, image_config, model_plans
+from mlship.flows.layers import LARGE, code_plans, image_config, model_plans, refuse_foreign
 from mlship.flows.locking import current_lock, lock_inputs, locked
 from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
@@ -153,3 +153,10 @@ def test_inputs_in_one_line() -> None:
     assert inputs_line(Signature(features)) == "3 features (2 text, 1 nullable)"
     assert inputs_line(Signature((Feature("a"),))) == "1 feature"
     assert inputs_line(Signature()) == ""
+
+
+def test_a_library_of_this_machine_that_the_image_lacks_ends_the_build() -> None:
+    own = "/home/rootfs/usr/lib/libc.so.6"
+    refuse_foreign(Path("/home/rootfs"), "churn", [own])
+    with pytest.raises(MlshipError, match=r"churn loads libgomp\.so\.1, which the image does not have"):
+        refuse_foreign(Path("/home/rootfs"), "churn", [own, "/usr/lib/libgomp.so.1"])
