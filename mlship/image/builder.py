@@ -13,7 +13,7 @@ from typing import Any
 from mlship.disk import disk_errors, locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_imported
-from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan
+from mlship.image.plan import BUILDER, BasePlan, ImageConfig, LayerFile, LayerPlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
@@ -21,9 +21,6 @@ from mlship.image.workplace import scratch as scratch
 from mlship.oci.compressible import is_worth_compressing
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, write_layer
-
-# Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 5
 
 
 def base_layer(

@@ -10,9 +10,10 @@ import pytest
 from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.flows.build_inputs import current_lock, lock_inputs
 from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
 from mlship.flows.layers import LARGE, code_plans, image_config, model_plans, refuse_foreign
-from mlship.flows.locking import current_lock, lock_inputs, locked
+from mlship.flows.locking import locked
 from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
