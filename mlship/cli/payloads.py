@@ -72,6 +72,7 @@ def built(result: results.Built) -> dict[str, Any]:
         "checks": list(result.checks),
         "unchanged": result.unchanged,
         "seconds": round(result.seconds, 3),
+        "papers": [str(path) for path in result.papers],
         "findings": findings_payload(result.findings),
     }
 

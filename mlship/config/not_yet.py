@@ -27,6 +27,7 @@ BUILT = frozenset(
         *("serve.workers", "resources.cpu", "resources.memory", "rollout"),
         *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
+        "build.whole",
         *("build.compression", "targets.local", "targets.docker"),
     )
 )

@@ -274,6 +274,7 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         (("serve", "protocols"), said.serve.protocols),
         (("build", "packages"), said.build.packages),
+        (("build", "whole"), said.build.whole),
         (("build", "platforms"), said.build.platforms or ()),
         (("rollout", "gates"), said.rollout.gates),
         (("targets", "docker", "hosts"), said.targets.docker.hosts),

@@ -72,6 +72,13 @@ DebianName = Annotated[
         extra={"wanted": "the name of a Debian package, such as libgomp1"},
     ),
 ]
+PythonName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$",
+        extra={"wanted": "the name of a Python package, such as scikit-learn"},
+    ),
+]
 _UP_TO_AN_HOUR = {"minimum": Duration(0.001), "maximum": Duration(3600)}
 _UP_TO_A_DAY = {"minimum": Duration(0.001), "maximum": Duration(86_400)}
 _UP_TO_A_MONTH = {"minimum": Duration(0), "maximum": Duration(30 * 86_400)}
@@ -201,6 +208,12 @@ class Build(Part, frozen=True, kw_only=True):
     ] = None
     packages: Annotated[tuple[DebianName, ...], Meta(description="operating-system packages")] = ()
     base: Annotated[str, Meta(description="debian: assembled from signed packages; or an image reference")] = "debian"
+    whole: Annotated[
+        tuple[PythonName, ...],
+        Meta(
+            description="Python packages of which nothing is left out; of others their own tests, type stubs and static libraries"
+        ),
+    ] = ()
     mirror: Annotated[str | None, Meta(description="Debian mirror, where the machine's apt does not tell")] = None
     platforms: Annotated[
         tuple[Literal["linux/amd64", "linux/arm64"], ...] | None, Meta(description="this machine's when left out")

@@ -14,7 +14,7 @@ from mlship.image.docker_context import build_with_docker, docker_with_buildkit
 from mlship.image.dockerfile import DockerPlan, folder_plan
 from mlship.image.lock import Lock
 from mlship.image.plan import SERVER, LayerFile, LayerPlan
-from mlship.image.server_layer import server_sources
+from mlship.image.server_sources import server_sources
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.docker_save import read_saved

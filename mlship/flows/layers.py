@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,12 @@ from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.locking import base_of
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
-from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, folder_layer, scratch
+from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, scratch
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
+from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
+from mlship.image.packages.environment import normalised
 from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
@@ -29,6 +31,7 @@ from mlship.server.manifest import Manifest, to_json
 
 # A model that needs longer than this to load at build is not served by anything that waits for it.
 LOAD_TIMEOUT_S = 600.0
+LARGE = 64 * 2**20  # bytes from which a file of a model has a layer of its own
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: A
     """
     lower = _lower_layers(workplace, gathered, lock, archive)
     workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
-    plans = (*(model_plan(spec) for spec in gathered.specs), *code_plans(gathered))
+    plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
     with _rootfs(workplace, (*lower, *upper)) as root:
         loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
@@ -92,17 +95,32 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
     )
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
-    packages_layer = folder_layer(
+    above = package_layers(
         workplace,
-        "packages",
-        "packages",
         packages,
         PACKAGES,
+        lock.wheels,
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
         bytecode=Bytecode(compiled, modules=imported) if compiled else None,
+        whole=known_whole(gathered, lock),
     )
     server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
-    return base, packages_layer, server
+    return base, *above, server
+
+
+def known_whole(gathered: Gathered, lock: Lock) -> tuple[str, ...]:
+    """build.whole. Raises MlshipError for a package that the image does not have."""
+    names, locked = gathered.project.build.whole, {wheel.name for wheel in lock.wheels}
+    for name in names:
+        if normalised(name) not in locked:
+            raise MlshipError(
+                f"the image has no Python package {name}",
+                gathered.project.at(f"build.whole.{name}"),
+                f"delete it, or write one of: {', '.join(sorted(locked))}",
+                exit=Exit.USAGE,
+                code="unknown-package",
+            )
+    return names
 
 
 def refuse_missing(gathered: Gathered, packages: Path) -> None:
@@ -133,14 +151,23 @@ def server_folder(workplace: Workplace, gathered: Gathered, lock: Lock) -> Path:
     )
 
 
-def model_plan(spec: ModelSpec) -> LayerPlan:
-    """The layer of one model's files. Pure."""
+def model_plans(spec: ModelSpec) -> tuple[LayerPlan, ...]:
+    """The layers of one model: its small files together, every large one alone, so that what did not change does not move. Pure."""
     path = model_path(spec)
     single = len(spec.files) == 1 and not path.endswith(f"/{spec.name}")
     targets = {file.name: f"{ROOT}/{path}" if single else f"{ROOT}/{path}/{file.name}" for file in spec.files}
-    files = tuple(LayerFile(targets[file.name], file.path) for file in spec.files)
-    key = files_key((targets[file.name], file.sha256) for file in spec.files)
-    return LayerPlan("model", spec.name, files, key)
+    small = tuple(file for file in spec.files if file.size < LARGE)
+    alone = tuple((file,) for file in spec.files if file.size >= LARGE)
+    return tuple(
+        LayerPlan(
+            "model",
+            spec.name if group is small or len(spec.files) == 1 else f"{spec.name} {group[0].name}",
+            tuple(LayerFile(targets[file.name], file.path) for file in group),
+            files_key((targets[file.name], file.sha256) for file in group),
+        )
+        for group in (small, *alone)
+        if group
+    )
 
 
 def code_plans(gathered: Gathered) -> tuple[LayerPlan, ...]:
@@ -173,7 +200,7 @@ def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loa
     start = entrypoint(f"/usr/bin/python{python}")
     run = command(root, (*start.argv[:3],), start.environ)
     child = ChildPython(run.argv, dict(run.environ or {}))
-    return load_in_child(
+    loaded = load_in_child(
         workplace.runner,
         child,
         model_entry(spec),
@@ -181,3 +208,20 @@ def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loa
         spec.sample or None,
         timeout_s=LOAD_TIMEOUT_S,
     )
+    refuse_foreign(root.resolve(), spec.name, loaded.libraries)
+    return loaded
+
+
+def refuse_foreign(root: Path, model: str, libraries: Sequence[str]) -> None:
+    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks.
+
+    Raises MlshipError with exit 5. Pure.
+    """
+    foreign = sorted({Path(path).name for path in libraries if not Path(path).is_relative_to(root)})
+    if foreign:
+        raise MlshipError(
+            f"{model} loads {', '.join(foreign)}, which the image does not have",
+            fix="add the operating-system packages that hold them to build.packages (on Debian, dpkg -S names them)",
+            exit=Exit.BUILD_FAILED,
+            code="missing-libraries",
+        )

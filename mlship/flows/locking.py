@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.flows.build_inputs import current_lock, lock_inputs, lock_path
 from mlship.flows.gather import Gathered
+from mlship.flows.libraries import with_libraries
 from mlship.image.lock import Lock
-from mlship.image.lock_file import NAME, locked_for, read_lock, with_lock, write_lock
+from mlship.image.lock_file import NAME, read_lock, with_lock, write_lock
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.resolve import lock as resolve
 from mlship.image.plan import BasePlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_plan, glibc
 from mlship.image.workplace import Workplace
-
-
-def lock_inputs(gathered: Gathered) -> str:
-    """sha256 hex over everything that the lock depends on and that is known before asking an archive or an index. Pure."""
-    facts = {
-        "requirements": gathered.requirements.digest,
-        "python": gathered.minor,
-        "platform": gathered.platform,
-        "packages": sorted(gathered.project.build.packages),
-        "base": gathered.project.build.base,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def lock_path(gathered: Gathered) -> Path:
-    return gathered.project.root / NAME
-
-
-def current_lock(gathered: Gathered) -> Lock | None:
-    """The lock on disk when it still fits, else None. Starts no program and asks nobody."""
-    return locked_for(read_lock(lock_path(gathered)), gathered.platform, lock_inputs(gathered))
 
 
 @dataclass(frozen=True)
@@ -94,7 +72,8 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
     lock = Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
     # What the requirements say of themselves was told when they were gathered.
     news = (finding for finding in resolution.findings if finding not in gathered.findings)
-    return Locked(lock, tuple(news))
+    whole, libraries = with_libraries(workplace, gathered, lock, base, archive)
+    return Locked(whole, (*news, *libraries))
 
 
 def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:

@@ -64,7 +64,10 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Built:
-    """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done."""
+    """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
+
+    papers: the files that were written for `--sbom`.
+    """
 
     project: str
     models: tuple[ModelReport, ...]
@@ -83,6 +86,7 @@ class Built:
     engine: str
     unchanged: bool
     seconds: float
+    papers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

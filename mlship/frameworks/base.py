@@ -67,7 +67,7 @@ class Loaded:
     title: for people, such as `Pipeline`. answers: the body that `/predict` gives for the sample, or None without a sample.
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
     protections: what the child gave up before it loaded (mlship/server/lockdown.py). needless: columns of the user's table that
-    the model answers without.
+    the model answers without. libraries: paths of the shared libraries that it had loaded in the end.
     """
 
     signature: Signature
@@ -78,3 +78,4 @@ class Loaded:
     versions: Mapping[str, str] = field(default_factory=dict)
     protections: tuple[str, ...] = ()
     needless: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()

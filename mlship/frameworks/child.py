@@ -105,6 +105,7 @@ def load_in_child(
         versions=answer["versions"],
         protections=tuple(answer["protections"]),
         needless=tuple(answer["needless"]),
+        libraries=tuple(answer["libraries"]),
     )
 
 

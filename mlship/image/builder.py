@@ -13,16 +13,14 @@ from typing import Any
 from mlship.disk import disk_errors, locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_imported
-from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan, LayerRole
+from mlship.image.plan import BUILDER, BasePlan, ImageConfig, LayerFile, LayerPlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
+from mlship.oci.compressible import is_worth_compressing
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
-from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode, write_layer
-
-# Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 1
+from mlship.oci.layer import Compression, Entry, write_layer
 
 
 def base_layer(
@@ -63,35 +61,6 @@ class Bytecode:
     modules: tuple[str, ...]
 
 
-def folder_layer(
-    workplace: Workplace,
-    role: LayerRole,
-    name: str,
-    folder: Path,
-    target: str,
-    *,
-    inputs: str,
-    bytecode: Bytecode | None = None,
-    compression: Compression = "gzip",
-) -> Layer:
-    """All files of a folder, placed at the absolute image path `target`.
-
-    inputs: a digest over everything that the folder was made from (such as the lock's); the folder is only read when that
-    is new. bytecode: its modules are imported from the folder, and what that loads is compiled; any other `__pycache__` is
-    left out.
-    """
-    facts = {"name": name, "inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode)}
-
-    def make() -> Layer:
-        with scratch(workplace) as compiled:
-            if bytecode:
-                compile_modules(workplace, bytecode, folder, target, compiled)
-            entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
-            return written(workplace, entries, role, name, compression)
-
-    return cached(workplace, key(role, facts, compression), make)
-
-
 def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, target: str, into: Path) -> None:
     """Compiles what the modules load from the folder; says which could not be imported."""
     root, python = bytecode.compiler.root(workplace), bytecode.compiler.python
@@ -111,10 +80,14 @@ def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
 
 
 def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compression = "gzip") -> Layer:
-    """The layer of single files that the plan names: models, code, configuration. Large files are streamed."""
+    """The layer of single files that the plan names: models, code, configuration. Large files are streamed.
+
+    A model's that compressing saves next to nothing of stays raw.
+    """
 
     def make() -> Layer:
-        return written(workplace, map(_entry, plan.files), plan.role, plan.name, compression)
+        raw = plan.role == "model" and not is_worth_compressing([file.source for file in plan.files if file.source])
+        return written(workplace, map(_entry, plan.files), plan.role, plan.name, "none" if raw else compression)
 
     return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, compression), make)
 

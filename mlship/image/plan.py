@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+# Part of every key. Raise it when the same inputs shall give other bytes.
+BUILDER = 5
+
 LayerRole = Literal["base", "packages", "server", "model", "code", "configuration"]
 
 # Paths inside every image; disjoint by role, so that a layer can be replaced without the ones above it.

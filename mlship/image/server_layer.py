@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlship
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written
 from mlship.image.bytecode import Compiler, compile_files
+from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.plan import SERVER
+from mlship.image.server_sources import digest_of, server_sources
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
@@ -32,32 +32,20 @@ def server_layer(
     facts = {
         "version": mlship.__version__,
         "wheels": inputs,
-        "sources": _digest(sources),
+        "sources": digest_of(sources),
         "bytecode": bytecode_facts(bytecode),
     }
 
     def make() -> Layer:
-        with scratch(workplace) as compiled:
+        with scratch(workplace) as compiled, scratch(workplace) as shortened:
             if bytecode:
                 root = bytecode.compiler.root(workplace)
                 compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
                 compile_modules(workplace, bytecode, wheels, SERVER, compiled)
-            packages = without_bytecode(entries_of_folder(wheels, SERVER))
+            packages = without_debug_info(without_bytecode(entries_of_folder(wheels, SERVER)), shortened)
             return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server", compression)
 
     return cached(workplace, key("server", facts, compression), make)
-
-
-def server_sources() -> Iterator[Entry]:
-    """mlship/__init__.py and the closed part `mlship/server`, at their place below /opt/mlship/lib."""
-    package = Path(mlship.__file__).parent
-    yield Entry(f"{SERVER[1:]}/mlship/__init__.py", source=package / "__init__.py")
-    yield from without_bytecode(entries_of_folder(package / "server", f"{SERVER}/mlship/server"))
-
-
-def server_digest() -> str:
-    """Hex sha256 over its files: an image changes when they do."""
-    return _digest(tuple(server_sources()))
 
 
 def _modules(wheels: Path) -> tuple[str, ...]:
@@ -67,12 +55,3 @@ def _modules(wheels: Path) -> tuple[str, ...]:
 
 def _python_files(sources: tuple[Entry, ...]) -> list[tuple[Path, str]]:
     return [(entry.source, f"/{entry.path}") for entry in sources if entry.source and entry.source.suffix == ".py"]
-
-
-def _digest(sources: tuple[Entry, ...]) -> str:
-    lines = [
-        f"{hashlib.sha256(entry.source.read_bytes()).hexdigest()}  {entry.path}"
-        for entry in sources
-        if entry.source is not None
-    ]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -115,16 +115,26 @@ class Layout:
 
         self._update_index(moved)
 
+    def name(self, reference: str, blob: Descriptor) -> None:
+        """Lists a blob that is no image in the index, instead of what had this name before."""
+        entry = {**_plain(blob), "annotations": {REFERENCE: reference}}
+        self._update_index(lambda entries: [*(known for known in entries if _reference(known) != reference), entry])
+
+    def named(self, reference: str) -> Descriptor | None:
+        """What `name` listed."""
+        found = (entry for entry in self._entries() if _reference(entry) == reference)
+        return next((Descriptor(entry["mediaType"], entry["digest"], entry["size"]) for entry in found), None)
+
     def images(self, project: str = "") -> list[Image]:
         """All images, or those of one project; the newest first."""
-        return [self._image(entry) for entry in reversed(self._entries()) if not project or _project(entry) == project]
+        return [self._image(entry) for entry in reversed(self._listed()) if not project or _project(entry) == project]
 
     def find(self, reference: str) -> Image:
         """The image by project name (its newest), content id, or the beginning of one (`c41e07`).
 
         Raises MlshipError when there is none, or more than one content id begins so.
         """
-        entries = list(reversed(self._entries()))
+        entries = list(reversed(self._listed()))
         found = [entry for entry in entries if _project(entry) == reference]
         if found:
             return self._image(found[0])
@@ -161,6 +171,10 @@ class Layout:
 
     def _image(self, entry: Mapping[str, Any]) -> Image:
         return self.read_image(Descriptor(entry["mediaType"], entry["digest"], entry["size"]))
+
+    def _listed(self) -> list[Any]:
+        """The entries that are images: the index names lists of referrers besides."""
+        return [entry for entry in self._entries() if entry.get("mediaType", MANIFEST_TYPE) == MANIFEST_TYPE]
 
     def _entries(self) -> list[Any]:
         path = self.root / "index.json"
@@ -203,8 +217,17 @@ class BlobWriter:
             self._hash.update(data)
             self._size += len(data)
 
+    @property
+    def size(self) -> int:
+        """Bytes until now."""
+        return self._size
+
+    def described(self, media_type: str) -> Descriptor:
+        """What the bytes until now are."""
+        return Descriptor(media_type, f"sha256:{self._hash.hexdigest()}", self._size)
+
     def commit(self, media_type: str) -> Descriptor:
-        blob = Descriptor(media_type, f"sha256:{self._hash.hexdigest()}", self._size)
+        blob = self.described(media_type)
         if not self._layout.has(blob):
             os.fchmod(self._file.fileno(), 0o644)
             self._file.flush()
@@ -251,6 +274,10 @@ def _plain(blob: Descriptor) -> dict[str, Any]:
 
 def _project(entry: Mapping[str, Any]) -> str:
     return str((entry.get("annotations") or {}).get(PROJECT_LABEL, ""))
+
+
+def _reference(entry: Mapping[str, Any]) -> str:
+    return str((entry.get("annotations") or {}).get(REFERENCE, ""))
 
 
 def _content(entry: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ import shlex
 import shutil
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -72,6 +73,33 @@ def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: H
             _write_launchers(folder)
             folder.replace(into)
     return into
+
+
+@contextmanager
+def open_layer(layout: Layout, layer: Layer) -> Iterator[tarfile.TarFile]:
+    """The layer's tar, to be read once from the beginning; nothing is written to the disk.
+
+    Raises MlshipError when the blob is missing, or at the end when its digest or diff_id is wrong: only then may what was read
+    be believed.
+    """
+    try:
+        with layout.path(layer.blob.digest).open("rb") as file:
+            raw = _Hashed(file)
+            plain = _Hashed(_decompressed(raw, layer.blob.media_type))
+            with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as archive:
+                yield archive
+            plain.drain()
+            raw.drain()
+    except FileNotFoundError:
+        raise _bad(layer, "its blob is missing", fix="mlship build") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise
+        raise _bad(layer, str(error)) from None
+    if raw.digest != layer.blob.digest:
+        raise _bad(layer, f"its blob has the digest {raw.digest}")
+    if plain.digest != layer.diff_id:
+        raise _bad(layer, f"its files have the digest {plain.digest}, not {layer.diff_id}")
 
 
 def command(root: Path, argv: Sequence[str], environ: Mapping[str, str]) -> Command:
@@ -169,25 +197,9 @@ def _write_launchers(root: Path) -> None:
 
 
 def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:
-    try:
-        with layout.path(layer.blob.digest).open("rb") as file:
-            raw = _Hashed(file)
-            plain = _Hashed(_decompressed(raw, layer.blob.media_type))
-            with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as archive:
-                for member in archive:
-                    _extract(archive, member, folder)
-            plain.drain()
-            raw.drain()
-    except FileNotFoundError:
-        raise _bad(layer, "its blob is missing", fix="mlship build") from None
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno in DISK:
-            raise
-        raise _bad(layer, str(error)) from None
-    if raw.digest != layer.blob.digest:
-        raise _bad(layer, f"its blob has the digest {raw.digest}")
-    if plain.digest != layer.diff_id:
-        raise _bad(layer, f"its files have the digest {plain.digest}, not {layer.diff_id}")
+    with open_layer(layout, layer) as archive:
+        for member in archive:
+            _extract(archive, member, folder)
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

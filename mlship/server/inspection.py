@@ -60,6 +60,7 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
         "load_s": load_s,
         "peak_memory": peak,
         "versions": installed_versions(),
+        "libraries": mapped_libraries(),
     }
 
 
@@ -136,6 +137,16 @@ def installed_versions() -> dict[str, str]:
             for name in distributions:
                 versions[name.lower()] = importlib.metadata.version(name)
     return versions
+
+
+def mapped_libraries() -> list[str]:
+    """Paths of the shared libraries that this process has loaded (proc(5), maps); none where the system does not tell."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    mapped = {fields[5] for line in lines if len(fields := line.split(None, 5)) == 6}
+    return sorted(path for path in mapped if path.startswith("/") and ".so" in Path(path).name)
 
 
 def read_rows(request: dict[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,14 @@ def test_a_build_that_had_nothing_to_do_says_so():
     )
 
 
+def test_build_names_the_papers_that_it_wrote():
+    papers = (Path("/shop/sbom/churn.spdx.json"), Path("/shop/sbom/churn.cdx.json"))
+    said = build_text(replace(BUILT, papers=papers), "mlship deploy").splitlines()
+    assert said[-2:] == ["Wrote /shop/sbom/churn.spdx.json and /shop/sbom/churn.cdx.json", "Next: mlship deploy"]
+    again = build_text(replace(BUILT, papers=papers, unchanged=True), "mlship deploy").splitlines()
+    assert again[-2:] == said[-2:]
+
+
 def test_the_plan_shows_steps_changes_and_how_to_undo_them():
     assert plan_text(PLAN) == (
         "Plan  churn/prod -> docker haproxy          live r11-12bd90 -> new r12-7f3a9c\n"

@@ -10,9 +10,10 @@ import pytest
 from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.flows.build_inputs import current_lock, lock_inputs
 from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
-from mlship.flows.layers import code_plans, image_config, model_plan
-from mlship.flows.locking import current_lock, lock_inputs, locked
+from mlship.flows.layers import LARGE, code_plans, image_config, model_plans, refuse_foreign
+from mlship.flows.locking import locked
 from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
@@ -114,13 +115,22 @@ def test_the_platform_is_the_files_or_this_machines(tmp_path: Path) -> None:
 
 
 def test_layers_of_models_and_code_depend_on_contents_and_names_only(tmp_path: Path) -> None:
-    assert [file.target for file in model_plan(SPEC).files] == ["/opt/mlship/models/churn/model.joblib"]
+    [plan] = model_plans(SPEC)
+    assert [file.target for file in plan.files] == ["/opt/mlship/models/churn/model.joblib"]
     elsewhere = replace(SPEC, files=(replace(SPEC.files[0], path=Path("/elsewhere/model.joblib")),))
-    assert model_plan(elsewhere).key == model_plan(SPEC).key
-    assert model_plan(replace(SPEC, files=(replace(SPEC.files[0], sha256="dd" * 32),))).key != model_plan(SPEC).key
+    assert model_plans(elsewhere)[0].key == plan.key
+    assert model_plans(replace(SPEC, files=(replace(SPEC.files[0], sha256="dd" * 32),)))[0].key != plan.key
     (code,) = code_plans(gathered(tmp_path))
     assert [file.target for file in code.files] == ["/opt/mlship/code/churn/__init__.py", "/opt/mlship/code/f.py"]
     assert code_plans(replace(gathered(tmp_path), specs=(replace(SPEC, code=()),))) == ()
+
+
+def test_a_large_file_of_a_model_has_a_layer_of_its_own() -> None:
+    small, large = SPEC.files[0], replace(SPEC.files[0], name="weights.bin", size=LARGE, sha256="ee" * 32)
+    plans = model_plans(replace(SPEC, files=(small, replace(small, name="config.json"), large)))
+    assert [(plan.name, len(plan.files)) for plan in plans] == [("churn", 2), ("churn weights.bin", 1)]
+    [alone] = model_plans(replace(SPEC, files=(replace(small, size=LARGE),)))
+    assert alone.name == "churn"
 
 
 def test_the_image_says_whose_it_is_and_how_it_starts(tmp_path: Path) -> None:
@@ -144,3 +154,10 @@ def test_inputs_in_one_line() -> None:
     assert inputs_line(Signature(features)) == "3 features (2 text, 1 nullable)"
     assert inputs_line(Signature((Feature("a"),))) == "1 feature"
     assert inputs_line(Signature()) == ""
+
+
+def test_a_library_of_this_machine_that_the_image_lacks_ends_the_build() -> None:
+    own = "/home/rootfs/usr/lib/libc.so.6"
+    refuse_foreign(Path("/home/rootfs"), "churn", [own])
+    with pytest.raises(MlshipError, match=r"churn loads libgomp\.so\.1, which the image does not have"):
+        refuse_foreign(Path("/home/rootfs"), "churn", [own, "/usr/lib/libgomp.so.1"])

@@ -33,6 +33,18 @@ def test_a_package_for_maintainer_scripts_stays_when_it_is_asked_for():
     assert names(distribution("bash\nDepends: libtinfo6", "libtinfo6"), ["bash"]) == ["bash", "libtinfo6"]
 
 
+def test_what_only_pythons_needless_modules_need_is_not_followed():
+    python = "libpython3.13-stdlib\nDepends: libdb5.3t64, libreadline8t64 (>= 6), libtirpc3 (>= 1), libssl3"
+    archive = distribution(python, "libdb5.3t64", "libreadline8t64", "libssl3", "libtirpc3\nDepends: libkrb5-3", "libkrb5-3")
+    assert names(archive, ["libpython3.13-stdlib"]) == ["libpython3.13-stdlib", "libssl3"]
+    assert names(archive, ["libpython3.13-stdlib", "libdb5.3t64"]) == ["libdb5.3t64", "libpython3.13-stdlib", "libssl3"]
+
+
+def test_what_another_package_needs_comes_though_python_could_do_without():
+    archive = distribution("libpython3.11-stdlib\nDepends: libdb5.3", "libsasl2-2\nDepends: libdb5.3", "libdb5.3")
+    assert "libdb5.3" in names(archive, ["libpython3.11-stdlib", "libsasl2-2"])
+
+
 def test_the_first_alternative_that_is_there_is_taken():
     archive = distribution("a\nDepends: gone | c | d", "c", "d")
     assert names(archive, ["a"]) == ["a", "c"]

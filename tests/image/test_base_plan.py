@@ -115,7 +115,7 @@ def test_programs_of_requested_packages_stay_without_setuid(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11", packages=("ffmpeg",))
     found = unpacked(workplace, base_layer(workplace, plan, made.archive("bookworm")))
     assert found["usr/bin/ffmpeg"].mode == 0o755
-    assert "usr/share/doc/ffmpeg/copyright" not in found
+    assert found["usr/share/doc/ffmpeg/copyright"].isfile()
 
 
 def test_a_base_is_the_same_in_another_home_and_umask(made, workplace, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 
 from mlship.errors import MlshipError
 from mlship.home import Home
-from mlship.image.builder import Bytecode, cached, compiler, files_key, files_layer, folder_layer, key, oci_config, write
+from mlship.image.builder import Bytecode, cached, compiler, files_key, files_layer, key, oci_config, write
 from mlship.image.bytecode import Compiler
+from mlship.image.package_layers import package_layers
 from mlship.image.plan import BasePlan, ImageConfig, LayerFile, LayerPlan
 from mlship.image.server_layer import server_layer
 from mlship.image.workplace import Workplace
@@ -44,37 +45,6 @@ def wheels(root, files=("numpy/__init__.py", "numpy/__pycache__/x.pyc", "numpy-1
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     return root
-
-
-def test_a_folder_becomes_a_layer_without_foreign_bytecode(workplace, tmp_path):
-    layer = folder_layer(workplace, "packages", "light", wheels(tmp_path / "w"), "/opt/mlship/env", inputs="1")
-    assert names(workplace, layer) == ["opt/mlship/env/numpy-1.dist-info/METADATA", "opt/mlship/env/numpy/__init__.py"]
-    assert (layer.role, layer.name) == ("packages", "light")
-
-
-def test_a_layer_with_known_inputs_is_not_made_again(workplace, tmp_path):
-    folder = wheels(tmp_path / "w")
-    first = folder_layer(workplace, "packages", "light", folder, "/opt/mlship/env", inputs="1")
-    (folder / "numpy/__init__.py").write_text("changed without a new key")
-    assert folder_layer(workplace, "packages", "light", folder, "/opt/mlship/env", inputs="1") == first
-    assert folder_layer(workplace, "packages", "light", folder, "/opt/mlship/env", inputs="2") != first
-
-
-def test_a_layer_whose_blob_is_gone_or_cut_is_made_again(workplace, tmp_path):
-    folder = wheels(tmp_path / "w")
-    first = folder_layer(workplace, "packages", "light", folder, "/opt", inputs="1")
-    for damage in (lambda path: path.unlink(), lambda path: path.write_bytes(b"")):
-        damage(workplace.layout.path(first.blob.digest))
-        assert folder_layer(workplace, "packages", "light", folder, "/opt", inputs="1") == first
-        assert workplace.layout.has(first.blob)
-
-
-def test_a_cut_record_is_made_again(workplace, tmp_path):
-    folder = wheels(tmp_path / "w")
-    first = folder_layer(workplace, "packages", "light", folder, "/opt", inputs="1")
-    for record in (workplace.home.cache / "layers").glob("*.json"):
-        record.write_text(record.read_text()[:20])
-    assert folder_layer(workplace, "packages", "light", folder, "/opt", inputs="1") == first
 
 
 def test_two_builds_at_once_make_a_layer_once(workplace):
@@ -144,8 +114,8 @@ def test_the_same_inputs_give_the_same_image_in_another_home(tmp_path):
     images = []
     for name in ("one", "two"):
         workplace = place(tmp_path / name)
-        layer = folder_layer(workplace, "packages", "p", wheels(tmp_path / f"{name}-wheels"), "/opt/mlship/env", inputs="1")
-        images.append(write(workplace, [layer], ImageConfig(("/x",), labels={"mlship.project": "churn"}), "linux/amd64"))
+        layers = package_layers(workplace, wheels(tmp_path / f"{name}-wheels"), "/opt/mlship/env", (), inputs="1")
+        images.append(write(workplace, layers, ImageConfig(("/x",), labels={"mlship.project": "churn"}), "linux/amd64"))
     assert images[0] == images[1]
     assert workplace.layout.find("churn") == images[1]
 
@@ -169,11 +139,11 @@ def test_layers_for_another_architecture_go_without_compiled_files():
 
 def test_compiled_files_belong_to_the_key(workplace, tmp_path):
     folder = wheels(tmp_path / "w")
-    plain = folder_layer(workplace, "packages", "p", folder, "/opt", inputs="1")
+    plain = package_layers(workplace, folder, "/opt", (), inputs="1")
     bytecode = Bytecode(Compiler(write_layer_nowhere(), "/usr/bin/python3.11"), ("numpy",))
     with pytest.raises(MlshipError, match="its blob is missing"):
-        folder_layer(workplace, "packages", "p", folder, "/opt", inputs="1", bytecode=bytecode)
-    assert folder_layer(workplace, "packages", "p", folder, "/opt", inputs="1") == plain
+        package_layers(workplace, folder, "/opt", (), inputs="1", bytecode=bytecode)
+    assert package_layers(workplace, folder, "/opt", (), inputs="1") == plain
 
 
 def test_a_full_disk_is_one_clear_error(workplace):

@@ -1,34 +1,14 @@
 import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import pytest
+from made_elf import make_library
 
 from mlship.image.system import elf
 from mlship.image.system.ld_cache import ld_cache
 
 TRIPLET = "usr/lib/x86_64-linux-gnu"
-
-
-def make_library(path: Path, soname: str, needed: tuple[str, ...] = (), machine: int = elf.X86_64) -> Path:
-    """The smallest shared library with a dynamic section: one segment that maps the file at address 0."""
-    strings = b"\0" + b"".join(name.encode() + b"\0" for name in (soname, *needed))
-    offsets = [1]
-    for name in (soname, *needed):
-        offsets.append(offsets[-1] + len(name) + 1)
-    dynamic_at = 64 + 2 * 56
-    count = 3 + len(needed)
-    strings_at = dynamic_at + 16 * count
-    tags = [(14, offsets[0]), *((1, offset) for offset in offsets[1:-1]), (5, strings_at), (0, 0)]
-    header = b"\x7fELF\x02\x01\x01" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    size = strings_at + len(strings)
-    segments = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096)
-    segments += struct.pack("<IIQQQQQQ", 2, 6, dynamic_at, dynamic_at, 0, 16 * count, 16 * count, 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(header + segments + b"".join(struct.pack("<qQ", *tag) for tag in tags) + strings)
-    return path
 
 
 def read_cache(content: bytes) -> list[tuple[str, str]]:
@@ -46,6 +26,13 @@ def test_a_library_says_its_name_and_what_it_needs(tmp_path):
     assert found == elf.Library(elf.X86_64, "liba.so.1", ("libc.so.6", "libm.so.6"))
 
 
+def test_a_library_says_where_it_looks_and_which_symbols_it_must_have(tmp_path):
+    wanted = {"libc.so.6": ("GLIBC_2.34", "GLIBC_2.2.5"), "libm.so.6": ("GLIBC_2.29",)}
+    path = make_library(tmp_path / "a.so", rpath="$ORIGIN/../a.libs:/opt/x", runpath="$ORIGIN", versions=wanted)
+    found = elf.library(path)
+    assert found == elf.Library(elf.X86_64, "", (), ("$ORIGIN/../a.libs", "/opt/x"), ("$ORIGIN",), wanted)
+
+
 @pytest.mark.parametrize("content", [b"", b"INPUT(-lfoo)", b"\x7fELF\x02\x01", b"\x7fELF\x01\x01" + bytes(100)])
 def test_what_is_no_64_bit_library_is_passed_over(tmp_path, content):
     (tmp_path / "x.so").write_bytes(content)
@@ -53,7 +40,7 @@ def test_what_is_no_64_bit_library_is_passed_over(tmp_path, content):
 
 
 def test_a_damaged_library_is_passed_over(tmp_path):
-    path = make_library(tmp_path / "a.so", "liba.so.1", ("libc.so.6",))
+    path = make_library(tmp_path / "a.so", "liba.so.1", ("libc.so.6",), versions={"libc.so.6": ("GLIBC_2.34",)})
     for length in range(len(path.read_bytes())):
         (tmp_path / "cut.so").write_bytes(path.read_bytes()[:length])
         elf.library(tmp_path / "cut.so")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mlship.home import Home
 from mlship.image import builder
+from mlship.image.package_layers import package_layers
 from mlship.image.packages import installed_tree
 from mlship.image.plan import PACKAGES, BasePlan, ImageConfig, entrypoint
 from mlship.image.system import apt, base
@@ -62,10 +63,10 @@ def made_image() -> Image:
     compiler = builder.compiler(made.plan, made.layer)
     assert compiler is not None
     bytecode = builder.Bytecode(compiler, ("numpy",))
-    numpy = builder.folder_layer(made.workplace, "packages", "numpy", wheels(), PACKAGES, inputs="numpy", bytecode=bytecode)
+    numpy = package_layers(made.workplace, wheels(), PACKAGES, (), inputs="numpy", bytecode=bytecode)
     start = entrypoint(made.plan.python)
     config = ImageConfig(start.argv, env=start.environ, labels={"mlship.project": "world"})
-    return builder.write(made.workplace, [made.layer, numpy], config, made.plan.platform)
+    return builder.write(made.workplace, [made.layer, *numpy], config, made.plan.platform)
 
 
 def temporary() -> Path:

@@ -20,6 +20,7 @@ from mlship.image import builder
 from mlship.image.system import apt, base, deb
 from mlship.image.system.apt_index import verified
 from mlship.image.system.apt_version import Version
+from mlship.image.system.needs import installed, missing
 from mlship.oci import rootfs
 from mlship.runner import LocalRunner
 
@@ -35,14 +36,25 @@ def members() -> dict[str, tarfile.TarInfo]:
 
 def test_the_base_is_small_and_holds_one_program_and_no_shell():
     made, found = made_base(), members()
-    assert len(made.plan.packages) <= 40
-    assert sum(package.size for package in made.plan.packages) < 17_000_000
-    assert made.layer.size < 60_000_000
+    assert len(made.plan.packages) <= 26
+    assert sum(package.size for package in made.plan.packages) < 15_000_000
+    assert made.layer.size < 49_000_000
     assert made.layer.blob.size < 25_000_000
     programs = [name for name in found if name.startswith(("usr/bin/", "usr/sbin/")) and found[name].isfile()]
     assert programs == ["usr/bin/python3.11"]
     assert not [name for name, member in found.items() if member.mode & 0o6000 and not member.isdir()]
-    assert not [name for name in found if "share/doc" in name or "share/man" in name]
+    assert not [name for name in found if "share/man" in name]
+
+
+def test_every_package_brings_its_copyright_and_no_other_documentation():
+    made, found = made_base(), members()
+    for package in made.plan.packages:
+        place = found[f"usr/share/doc/{package.name}"]
+        folder = f"usr/share/doc/{place.linkname}" if place.issym() else place.name
+        assert found[f"{folder}/copyright"].isfile(), package.name
+    kept = [name for name, member in found.items() if name.startswith("usr/share/doc/") and member.isfile()]
+    assert {Path(name).name for name in kept} == {"copyright"}
+    assert "usr/share/common-licenses/GPL-3" in found
 
 
 def test_scanners_find_every_package():
@@ -141,3 +153,28 @@ def test_versions_of_the_real_archive_are_ordered_as_dpkg_orders_them():
     for left, right in pairwise(versions):
         told = subprocess.run(["dpkg", "--compare-versions", left, "lt", right], check=False).returncode == 0
         assert (Version(left) < Version(right)) is told
+
+
+def test_every_library_of_the_base_finds_what_it_needs_in_it():
+    made = made_base()
+    root = rootfs.unpack_layer(made.workplace.layout, made.layer, made.workplace.home)
+    tree = installed(root / "usr/lib", root)
+    assert len(tree.files) > 60
+    assert missing(tree) == ()
+
+
+def test_the_base_leaves_out_what_only_terminals_and_old_databases_need():
+    names = {package.name for package in made_base().plan.packages}
+    assert not [name for name in names if name.startswith(("libdb5", "libkrb5", "libreadline", "libncurses", "libtirpc"))]
+    modules = {Path(name).name.partition(".")[0] for name in members() if "/lib-dynload/" in name}
+    assert not modules & {"_dbm", "nis", "readline", "_curses", "_curses_panel"}
+    assert {"_ssl", "_sqlite3", "_ctypes", "_lzma", "_bz2", "_hashlib", "_uuid", "_codecs_jp"} <= modules
+
+
+def test_a_library_that_somebody_asks_for_brings_its_module_back():
+    made = made_base()
+    plan = base.base_plan(made.workplace, made.archive, "3.11", packages=("libreadline8",))
+    with base.base_tree(made.workplace, plan, made.archive) as tree:
+        modules = {path.name.partition(".")[0] for path in (tree / "usr/lib/python3.11/lib-dynload").iterdir()}
+    assert "readline" in modules
+    assert "_dbm" not in modules

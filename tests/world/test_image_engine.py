@@ -56,3 +56,8 @@ def test_the_engine_shows_the_configuration_of_the_image(tag):
         ["docker", "inspect", "--format", template, tag], capture_output=True, text=True, check=True
     ).stdout.split()
     assert told == ["65532:65532", "SIGTERM", made_image().content, made_image().platform]
+
+
+def test_find_library_answers_although_there_is_no_ldconfig(tag):
+    code = "from ctypes.util import find_library as f; print(f('c'), f('m'), f('crypto'), f('nowhere'))"
+    assert python(tag, code) == "libc.so.6 libm.so.6 libcrypto.so.3 None"

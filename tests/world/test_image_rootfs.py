@@ -34,7 +34,7 @@ def answer(code: str) -> object:
 
 def test_the_standard_library_works_and_comes_from_the_image():
     code = """
-import json, ssl, sqlite3, zoneinfo, lzma, bz2, hashlib, decimal, uuid, curses, readline, sys, encodings.idna
+import json, ssl, sqlite3, zoneinfo, lzma, bz2, hashlib, decimal, uuid, dbm.dumb, sys, encodings.idna
 print(json.dumps([ssl.__file__, ssl.__cached__, sqlite3.connect(":memory:").execute("select 1").fetchone()[0],
     str(zoneinfo.ZoneInfo("Europe/Vienna")), len(ssl.create_default_context().get_ca_certs()), sys.prefix]))
 """

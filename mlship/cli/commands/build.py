@@ -30,6 +30,10 @@ def command(
         str, typer.Option("--context", metavar="DIR", help="Keep the Dockerfile and its files here.", show_default=False)
     ] = "",
     locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
+    sbom: Annotated[
+        str,
+        typer.Option("--sbom", metavar="DIR", help="Write the image's SPDX and CycloneDX documents here.", show_default=False),
+    ] = "",
 ) -> Answer:
     """Make an image: environment, server, code and model.
 
@@ -38,8 +42,15 @@ def command(
     from mlship.cli.views.build import build_text
     from mlship.flows import build
 
-    kept = call.path(context) if context else None
-    result = build.build(call.context, call.where(), python=python, builder=builder.value, locked=locked, kept=kept)
+    result = build.build(
+        call.context,
+        call.where(),
+        python=python,
+        builder=builder.value,
+        locked=locked,
+        kept=call.path(context) if context else None,
+        sbom=call.path(sbom) if sbom else None,
+    )
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
     return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)

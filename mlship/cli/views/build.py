@@ -15,6 +15,7 @@ def build_text(result: Built, next_command: str) -> str:
             f"Nothing to do: {result.project} is built  content {short_content(result.content)}  {sizes(result)}, "
             f"{seconds_text(result.seconds)}",
             findings_text(result.findings),
+            papers_text(result),
             f"Next: {next_command}",
         )
     new = sum(layer.is_new for layer in result.layers)
@@ -24,8 +25,14 @@ def build_text(result: Built, next_command: str) -> str:
         findings_text(result.findings),
         f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
         f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
+        papers_text(result),
         f"Next: {next_command}",
     )
+
+
+def papers_text(result: Built) -> str:
+    """`Wrote sbom/churn.spdx.json and sbom/churn.cdx.json`; empty where none were asked for."""
+    return f"Wrote {' and '.join(map(str, result.papers))}" if result.papers else ""
 
 
 def sizes(result: Built) -> str:

@@ -19,6 +19,15 @@ SCRIPT_ONLY = frozenset({
     "python3-minimal", "sed", "sensible-utils", "systemd", "sysvinit-utils", "tar", "ucf", "udev",
     "util-linux",
 })  # fmt: skip
+# What Debian's Python needs for modules that nobody has missed in a server: nis, dbm.gnu, readline, curses. With them go the
+# packages that only these need (Kerberos by way of nis). They come where build.packages names them, or another package needs
+# them.
+NEEDLESS_TO_PYTHON = frozenset({
+    f"{name}{end}"
+    for name in ("libdb5.3", "libncursesw6", "libnsl2", "libreadline8", "libtinfo6", "libtirpc3")
+    for end in ("", "t64")
+})  # fmt: skip
+_PYTHON = re.compile(r"libpython3\.\d+-stdlib")
 _RELATION = re.compile(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^)\s]+)\s*\))?(?:\s*\[[^]]*\])?")
 
 
@@ -50,7 +59,8 @@ def resolve(distribution: Distribution, wanted: Iterable[str], excluded: Collect
     waiting: list[tuple[list[Relation], str]] = [([Relation(name)], "") for name in names]
     while waiting:
         alternatives, because = waiting.pop(0)
-        if because and any(relation.name in excluded and relation.name not in names for relation in alternatives):
+        passed_over = (*excluded, *NEEDLESS_TO_PYTHON) if _PYTHON.fullmatch(because) else excluded
+        if because and any(relation.name in passed_over and relation.name not in names for relation in alternatives):
             continue
         if any(relation.is_met_by(package) for relation in alternatives for package in chosen.values()):
             continue

@@ -20,7 +20,9 @@ from mlship.image.system.apt import AptSettings, Archive, without_credentials
 from mlship.image.system.apt_fetch import Fetcher, Wanted
 from mlship.image.system.apt_index import Catalogue, Distribution, Package
 from mlship.image.system.apt_resolve import resolve
+from mlship.image.system.find_library import answer_find_library
 from mlship.image.system.ld_cache import ld_cache
+from mlship.image.system.needs import remove_unloadable
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
 from mlship.oci.rootfs import machine
@@ -55,6 +57,23 @@ def base_plan(
     Reads the archive's lists anew. Raises MlshipError: exit 13 when it cannot be reached; exit 5 when it is not signed or
     expired; exit 2 when no suite carries the Python (the alternatives are named) or a package does not exist.
     """
+    distribution = distribution_with(workplace, archive, python, platform, now)
+    python = python or distribution.pythons()[-1]
+    chosen = resolve(distribution, [*_interpreter(python), *under, *packages])
+    workplace.progress.step("base", f"{distribution.codename}, {len(chosen)} packages")
+    return BasePlan(
+        suite=distribution.codename,
+        platform=platform,
+        python=f"/usr/bin/python{python}",
+        packages=tuple(system_package(package) for package in chosen),
+        requested=tuple(sorted(set(packages))),
+    )
+
+
+def distribution_with(
+    workplace: Workplace, archive: Archive, python: str, platform: str, now: datetime | None = None
+) -> Distribution:
+    """The archive's first release that carries the Python, from its signed lists. Raises as `base_plan` does."""
     with disk_errors(workplace.home.root), _fetcher(workplace, archive) as fetcher:
         catalogue = Catalogue(
             archive,
@@ -64,18 +83,7 @@ def base_plan(
             progress=workplace.progress,
             now=now or datetime.now(UTC),
         )
-        distribution = _carrying(catalogue, python)
-    python = python or distribution.pythons()[-1]
-    wanted = [*_interpreter(python), *under, *packages]
-    chosen = resolve(distribution, wanted)
-    workplace.progress.step("base", f"{distribution.codename}, {len(chosen)} packages")
-    return BasePlan(
-        suite=distribution.codename,
-        platform=platform,
-        python=f"/usr/bin/python{python}",
-        packages=tuple(_system_package(package) for package in chosen),
-        requested=tuple(sorted(set(packages))),
-    )
+        return _carrying(catalogue, python)
 
 
 def glibc(plan: BasePlan) -> str:
@@ -92,8 +100,13 @@ def fetch_packages(workplace: Workplace, plan: BasePlan, archive: Archive | None
     archive: where else to look (another mirror than when it was locked) and how to log in; None on a machine without apt.
     """
     _check_lock(plan)
+    return fetch(workplace, plan.packages, archive)
+
+
+def fetch(workplace: Workplace, packages: Sequence[SystemPackage], archive: Archive | None) -> list[Path]:
+    """Their .deb files, in the same order."""
     with _fetcher(workplace, archive) as fetcher:
-        files = [Wanted(_urls(package, archive), package.sha256, package.size) for package in plan.packages]
+        files = [Wanted(_urls(package, archive), package.sha256, package.size) for package in packages]
         return fetcher.files(files, workplace.progress, "base packages")
 
 
@@ -105,7 +118,7 @@ def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> 
         for package, path in zip(plan.packages, debs, strict=True):
             keep = base_files.wanted(package.name, package.name in plan.requested, plan.python.lstrip("/"))
             deb.extract(path, folder, keep)
-            _write(folder / "var/lib/dpkg/status.d" / package.name, base_files.status(deb.control(path)))
+            _write(folder / "var/lib/dpkg/status.d" / package.name, base_files.status(deb.control(path), package.sha256))
         _finish(workplace, folder, plan)
         yield folder
 
@@ -148,7 +161,8 @@ def _interpreter(python: str) -> tuple[str, ...]:
     return f"python{python}-minimal", f"libpython{python}-minimal", f"libpython{python}-stdlib"
 
 
-def _system_package(package: Package) -> SystemPackage:
+def system_package(package: Package) -> SystemPackage:
+    """As it is locked."""
     return SystemPackage(package.name, package.version.text, package.sha256, package.size, without_credentials(package.url))
 
 
@@ -178,6 +192,9 @@ def _finish(workplace: Workplace, tree: Path, plan: BasePlan) -> None:
     _write(tree / "etc/nsswitch.conf", base_files.NSSWITCH)
     _write_certificates(tree)
     _interpreter_is_there(tree, plan)
+    python = plan.python.rpartition("/")[2]
+    remove_unloadable(tree, python)
+    answer_find_library(tree, python)
     if runs_here(plan.platform):
         compile_files(workplace, tree, plan.python, _sources(tree, plan.python), tree)
     _, folders = machine(tree)

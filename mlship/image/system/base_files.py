@@ -28,14 +28,17 @@ BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 _USELESS = re.compile(
     r"""
-      usr/share/(doc|doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
-                |base-files|gdb|gcc|common-licenses|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
+      usr/share/doc/[^/]+/(?!copyright$)
+    | usr/share/(doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
+                |base-files|gdb|gcc|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
     | usr/share/zoneinfo/(posix|right)(/|$)
     | usr/lib/[^/]+/gconv(/|$) | usr/lib/gconv(/|$)
     | usr/lib/locale/(?!C\.utf8)
     | usr/lib/(systemd|init|lsb|tmpfiles\.d|sysusers\.d|dpkg|apt)(/|$)
-    | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
+    | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|pydoc_data|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
     | usr/lib/python3\.\d+/.*/__pycache__(/|$)
+    | usr/lib/python3\.\d+/lib-dynload/(_test|_ctypes_test|_xx|xx)
+    | usr/lib/python3\.\d+/(turtle|_pydecimal|_pyio|_osx_support|ctypes/_aix|asyncio/(windows_events|windows_utils))\.py$
     | usr/lib/python3/dist-packages(/|$)
     | etc/(init\.d|default|cron[^/]*|logrotate\.d|profile\.d|skel|update-motd\.d|binfmt\.d|ca-certificates|kernel|apt|dpkg
            |issue|issue\.net|motd|debconf\.conf|rpc|bindresvport\.blacklist)(/|$)
@@ -72,7 +75,10 @@ def certificate_bundle(root: Path) -> bytes:
     return b"".join(path.read_bytes().rstrip(b"\n") + b"\n" for path in found)
 
 
-def status(control: str) -> str:
-    """The package's entry for /var/lib/dpkg/status.d, where scanners look when there is no dpkg."""
+def status(control: str, sha256: str) -> str:
+    """The package's entry for /var/lib/dpkg/status.d, where scanners look when there is no dpkg.
+
+    sha256: of the .deb file, hex; named as in an archive's list of packages.
+    """
     first, _, rest = control.strip().partition("\n")
-    return f"{first}\nStatus: install ok installed\n{rest}\n"
+    return f"{first}\nStatus: install ok installed\n{rest}\nSHA256: {sha256}\n"

@@ -51,6 +51,12 @@ def extract(deb: Path, root: Path, wanted: Wanted = lambda path: True) -> int:
     return written
 
 
+def paths(deb: Path) -> list[str]:
+    """Where the package's files lie in an image, without leading slash; folders too."""
+    with _member(deb, "data.tar") as stream, _tar(deb, stream) as archive:
+        return [path for member in archive if (path := merged(member.name))]
+
+
 def merged(name: str) -> str:
     """A package's path as it is on a system with merged /usr: `./lib/x.so` becomes `usr/lib/x.so`; empty for the root.
 

@@ -23,11 +23,16 @@ _ENTRY = struct.Struct("<iIIIQ")
 def ld_cache(root: Path, folders: Iterable[str]) -> bytes:
     """The cache for the libraries below `root`. folders: searched in this order, relative to root (`usr/lib`); the first
     file that carries a name wins."""
+    return _cache([(soname, _FLAGS[machine], path) for soname, (machine, path) in libraries(root, folders).items()])
+
+
+def libraries(root: Path, folders: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """What the loader finds below `root` without being told where: name -> (e_machine, absolute path inside the image)."""
     found: dict[str, tuple[int, str]] = {}
     for folder in folders:
         for soname, machine, path in _libraries(root, folder):
-            found.setdefault(soname, (_FLAGS[machine], path))
-    return _cache([(soname, flags, path) for soname, (flags, path) in found.items()])
+            found.setdefault(soname, (machine, path))
+    return found
 
 
 def _libraries(root: Path, folder: str) -> Iterator[tuple[str, int, str]]:

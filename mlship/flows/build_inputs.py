@@ -1,0 +1,65 @@
+"""What a lock and an image depend on: digests that tell whether anything has changed. What a build that has nothing to do needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import mlship
+from mlship.flows.gather import Gathered
+from mlship.image.lock import Lock
+from mlship.image.lock_file import NAME, locked_for, read_lock
+from mlship.image.manifest import manifest
+from mlship.image.packages.strip import RULES
+from mlship.image.plan import BUILDER
+from mlship.image.server_sources import server_digest
+from mlship.server.manifest import Signature, to_json
+
+
+def lock_inputs(gathered: Gathered) -> str:
+    """sha256 hex over everything that the lock depends on and that is known before asking an archive or an index. Pure."""
+    facts = {
+        "requirements": gathered.requirements.digest,
+        "python": gathered.minor,
+        "platform": gathered.platform,
+        "packages": sorted(gathered.project.build.packages),
+        "base": gathered.project.build.base,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def lock_path(gathered: Gathered) -> Path:
+    return gathered.project.root / NAME
+
+
+def current_lock(gathered: Gathered) -> Lock | None:
+    """The lock on disk when it still fits, else None. Starts no program and asks nobody."""
+    return locked_for(read_lock(lock_path(gathered)), gathered.platform, lock_inputs(gathered))
+
+
+def build_inputs(gathered: Gathered, lock: Lock, builder: str) -> str:
+    """sha256 hex over everything that an image depends on. Pure but for the server's own files."""
+    described = manifest(gathered.project, gathered.specs, _no_signatures(gathered), mlship.__version__)
+    facts = {
+        "builder": [builder, BUILDER, RULES],
+        "server": server_digest(),
+        "manifest": hashlib.sha256(to_json(described)).hexdigest(),
+        "code": sorted((file.name, file.sha256) for spec in gathered.specs for file in spec.code),
+        "lock": hashlib.sha256(json.dumps(_locked_facts(lock), sort_keys=True).encode()).hexdigest(),
+        "whole": sorted(gathered.project.build.whole),
+        "tolerance": [asdict(spec.tolerance) for spec in gathered.specs],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _no_signatures(gathered: Gathered) -> dict[str, Signature]:
+    return {spec.name: Signature() for spec in gathered.specs}
+
+
+def _locked_facts(lock: Lock) -> dict[str, object]:
+    plain = asdict(replace(lock, wheels=tuple(replace(wheel, built=None) for wheel in lock.wheels)))
+    for package in plain["system"]:
+        package.pop("url")
+    return plain

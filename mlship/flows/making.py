@@ -1,0 +1,131 @@
+"""Making an image that is not there yet: lock, layers, checks, image, record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import mlship
+from mlship.config.project import Project
+from mlship.errors import Exit, Finding, MlshipError
+from mlship.flows.build_docker import image_by_engine
+from mlship.flows.build_inputs import build_inputs
+from mlship.flows.context import Context
+from mlship.flows.gather import Gathered
+from mlship.flows.layers import Layers, image_config, make_layers
+from mlship.flows.locking import locked
+from mlship.flows.reports import inputs_line
+from mlship.flows.training import compared_with_training
+from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.image.builder import write
+from mlship.image.lock import Lock
+from mlship.image.manifest import serving_as_data
+from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
+from mlship.image.system.apt import Archive, machine_archive
+from mlship.image.workplace import Workplace
+from mlship.oci.image import Image
+from mlship.units import Memory, size_text
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new image with its record. findings: what resolving the lock told. before: blobs that the store had."""
+
+    record: BuildRecord
+    image: Image
+    lock: Lock
+    findings: tuple[Finding, ...]
+    before: frozenset[str]
+
+
+def make(
+    context: Context, workplace: Workplace, gathered: Gathered, *, builder: str, frozen: bool, kept: Path | None = None
+) -> Made:
+    """As flows.build.build, for a project of which no image is there."""
+    before = _blobs(workplace)
+    archive = archive_of(context, gathered.project)
+    known = locked(workplace, gathered, archive, frozen=frozen)
+    layers = make_layers(workplace, gathered, known.lock, archive)
+    checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
+    if builder == "docker":
+        image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
+    else:
+        image = write(workplace, layers.layers, image_config(gathered, known.lock.python), known.lock.platform)
+    inputs = build_inputs(gathered, known.lock, builder)
+    record = build_record(gathered, known.lock, image, layers.loaded, checks, inputs, context.clock())
+    BuildRecords(workplace.home.images).write(record)
+    return Made(record, image, known.lock, known.findings, before)
+
+
+def archive_of(context: Context, project: Project) -> Archive:
+    """Where operating-system packages come from; only asked for when something has to be fetched or resolved."""
+    return machine_archive(context.runner, project.build.mirror)
+
+
+def build_record(
+    gathered: Gathered,
+    lock: Lock,
+    image: Image,
+    loaded: Mapping[str, Loaded],
+    checks: tuple[str, ...],
+    inputs: str,
+    now: float,
+) -> BuildRecord:
+    """Pure. now: seconds since the epoch."""
+    return BuildRecord(
+        inputs=inputs,
+        content=image.content,
+        project=gathered.project.name,
+        platform=image.platform,
+        created=now,
+        mlship=mlship.__version__,
+        models=tuple(_recorded_model(spec, loaded[spec.name]) for spec in gathered.specs),
+        serving=serving_as_data(gathered.project),
+        environment=f"{gathered.environment.source} (Python {gathered.environment.version})",
+        base=f"debian {lock.suite}",
+        packages=len(lock.wheels),
+        checks=checks,
+    )
+
+
+def _recorded_model(spec: ModelSpec, loaded: Loaded) -> RecordedModel:
+    return RecordedModel(
+        name=spec.name,
+        framework=spec.framework,
+        title=loaded.title,
+        path=spec.uri,
+        size=spec.size,
+        sha256=spec.sha256,
+        inputs=inputs_line(loaded.signature),
+        code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
+        trust=spec.trust,
+        versions=dict(loaded.versions),
+        sample=spec.sample,
+        answers=loaded.answers,
+        tolerance=asdict(spec.tolerance),
+    )
+
+
+def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
+    """Raises MlshipError with exit 5 when the model needs more memory than a replica gets."""
+    limit = gathered.project.resources.memory
+    for spec in gathered.specs:
+        needed = layers.loaded[spec.name].peak_memory
+        if needed > limit.bytes:
+            raise MlshipError(
+                f"{spec.name} needed {size_text(needed)} to load, and resources.memory is {limit}",
+                gathered.project.at("resources.memory"),
+                f"set resources.memory: {Memory(-(-needed * 5 // 4 // 2**28) * 2**28)}",
+                exit=Exit.BUILD_FAILED,
+                code="too-little-memory",
+            )
+    return tuple(
+        f"{name} loads in {found.load_s:.1f} s with {size_text(found.peak_memory)} of {limit}"
+        for name, found in layers.loaded.items()
+    )
+
+
+def _blobs(workplace: Workplace) -> frozenset[str]:
+    folder = workplace.layout.blobs
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()

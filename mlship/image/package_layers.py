@@ -1,0 +1,180 @@
+"""The layers of the installed packages: each heavy wheel has one of its own, so that an update of another one moves no byte of it.
+
+Their paths are disjoint. What is compiled of a wheel lies in its layer.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mlship.disk import write_atomic
+from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written
+from mlship.image.bytecode import Compiler
+from mlship.image.packages.debug_info import without_debug_info
+from mlship.image.packages.environment import normalised
+from mlship.image.packages.strip import RULES, needless
+from mlship.image.plan import Wheel
+from mlship.image.workplace import Workplace, scratch
+from mlship.oci.image import Layer
+from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
+
+HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
+MOST = 10  # such layers; engines take 128 layers at most, and each costs a request at every pull
+LIGHT = "packages"  # the name of the layer of all others
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of an installed folder goes into one layer. name: of the wheel, or LIGHT; sha256: of its wheels.
+
+    paths: relative to the folder; of the light part they are not told: whatever no other part has.
+    """
+
+    name: str
+    sha256: str
+    paths: frozenset[str] = frozenset()
+
+
+def package_layers(
+    workplace: Workplace,
+    folder: Path,
+    target: str,
+    wheels: Sequence[Wheel],
+    *,
+    inputs: str,
+    bytecode: Bytecode | None = None,
+    whole: Collection[str] = (),
+    compression: Compression = "gzip",
+) -> tuple[Layer, ...]:
+    """An installed folder as layers at the absolute image path `target`: heavy wheels by name, then all light ones.
+
+    inputs: a digest over everything that the folder was made from; it is only read when that is new. whole: names of wheels of
+    which nothing is left out (strip.py).
+    """
+    kept = sorted(map(normalised, whole))
+    facts = {"inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode), "heavy": [HEAVY, MOST], "whole": kept}
+    listed = workplace.home.cache / "layers" / f"{key('packages', {**facts, 'strip': RULES}, compression)}.list"
+    found = _remembered(workplace, listed)
+    if found is not None:
+        return found
+    with scratch(workplace) as compiled, scratch(workplace) as shortened:
+        if bytecode:
+            compile_modules(workplace, bytecode, folder, target, compiled)
+        files = owned(folder)
+        unstripped = frozenset[str]().union(*(files.get(name, ()) for name in kept))
+        entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
+        few = _short(stripped(entries, target, unstripped), target, unstripped, shortened)
+        split = divided(few, parts(folder, files, wheels), target)
+        by = bytecode.compiler if bytecode else None
+        keys = {part: _part_key(part, of_part, target, by, shortened, compression) for part, of_part in split.items()}
+        layers = tuple(_layer(workplace, part, split[part], keys[part], compression) for part in split)
+    write_atomic(listed, json.dumps(list(keys.values())).encode())
+    return layers
+
+
+def _short(entries: Iterable[Entry], target: str, unstripped: Collection[str], scratch: Path) -> tuple[Entry, ...]:
+    """Libraries without debug information, but for files that stay as they are."""
+    kept = {f"{target.strip('/')}/{path}" for path in unstripped}
+    told = tuple(entries)
+    short = without_debug_info((entry for entry in told if entry.path not in kept), scratch)
+    return tuple(sorted((*short, *(entry for entry in told if entry.path in kept)), key=lambda entry: entry.path))
+
+
+def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_key: str, compression: Compression) -> Layer:
+    return cached(workplace, part_key, lambda: written(workplace, entries, "packages", part.name, compression))
+
+
+def owned(folder: Path) -> dict[str, frozenset[str]]:
+    """By name of each wheel the files that it brought, relative to the installed folder."""
+    return {_distribution(record): _files(record, folder) for record in sorted(folder.glob("*.dist-info/RECORD"))}
+
+
+def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str]) -> Iterator[Entry]:
+    """Without files that nothing needs, and folders that are empty then. unstripped: files that stay. Pure."""
+    base = target.strip("/") + "/"
+    shown = [(entry, entry.path.removeprefix(base)) for entry in entries]
+    loaded = {str(PurePosixPath(_source(path)).parent) for entry, path in shown if path.endswith(".pyc")}
+    kept = [
+        entry for entry, path in shown if entry.folder or _source(path) in unstripped or not needless(_source(path), loaded)
+    ]
+    held = {str(parent) for entry in kept if not entry.folder for parent in PurePosixPath(entry.path).parents}
+    return (entry for entry in kept if not entry.folder or entry.path in held)
+
+
+def parts(folder: Path, installed: Mapping[str, frozenset[str]], wheels: Iterable[Wheel]) -> tuple[Part, ...]:
+    """The heaviest wheels from HEAVY on, at most MOST, by name; then the light rest. installed: as `owned` gives it."""
+    hashes = {wheel.name: wheel.sha256 for wheel in wheels}
+    sizes = {name: sum((folder / path).stat().st_size for path in paths) for name, paths in installed.items() if name in hashes}
+    heavy = sorted(sorted((name for name in sizes if sizes[name] >= HEAVY), key=lambda name: (-sizes[name], name))[:MOST])
+    light = hashlib.sha256("\n".join(sorted(hashes[name] for name in hashes if name not in heavy)).encode()).hexdigest()
+    return (*(Part(name, hashes[name], installed[name]) for name in heavy), Part(LIGHT, light))
+
+
+def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Mapping[Part, tuple[Entry, ...]]:
+    """Every entry once. A file that two wheels bring belongs to the first; folders come with what they hold. Pure."""
+    base = target.strip("/") + "/"
+    owner = {path: part for part in reversed(among) for path in part.paths}
+    rest = among[-1]
+    split: dict[Part, list[Entry]] = {part: [] for part in among}
+    for entry in entries:
+        part = owner.get(_source(entry.path.removeprefix(base)), rest)
+        if not entry.folder or part is rest:
+            split[part].append(entry)
+    held = {
+        str(parent)
+        for part in among
+        for entry in split[part]
+        if not entry.folder
+        for parent in PurePosixPath(entry.path).parents
+    }
+    return {
+        part: tuple(entry for entry in found if not entry.folder or entry.path not in held) for part, found in split.items()
+    }
+
+
+def _source(path: str) -> str:
+    """`numpy/__pycache__/version.cpython-311.pyc` -> `numpy/version.py`."""
+    compiled = re.fullmatch(r"(?:(.*)/)?__pycache__/([^/]+)\.cpython-\d+\.pyc", path)
+    return path if compiled is None else f"{compiled[1]}/{compiled[2]}.py" if compiled[1] else f"{compiled[2]}.py"
+
+
+def _part_key(
+    part: Part, entries: Collection[Entry], target: str, by: Compiler | None, shortened: Path, compression: Compression
+) -> str:
+    """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not,
+    and which were shortened neither."""
+    names = sorted(f"{entry.path} {entry.source is not None and entry.source.parent == shortened}" for entry in entries)
+    interpreter = [by.base.diff_id, by.python] if by else None
+    facts = {
+        "part": part.name,
+        "wheels": part.sha256,
+        "target": target,
+        "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "interpreter": interpreter,
+    }
+    return key("packages", facts, compression)
+
+
+def _distribution(record: Path) -> str:
+    """`scikit_learn-1.9.0.dist-info/RECORD` -> `scikit-learn`."""
+    return normalised(record.parent.name.partition("-")[0])
+
+
+def _files(record: Path, folder: Path) -> frozenset[str]:
+    rows: Iterator[list[str]] = csv.reader(record.read_text(encoding="utf-8").splitlines())
+    return frozenset(row[0] for row in rows if row and (folder / row[0]).is_file())
+
+
+def _remembered(workplace: Workplace, whole: Path) -> tuple[Layer, ...] | None:
+    try:
+        layers = [known(workplace, part) for part in json.loads(whole.read_text())]
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    found = [layer for layer in layers if layer is not None]
+    return tuple(found) if found and len(found) == len(layers) else None

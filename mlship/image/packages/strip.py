@@ -1,0 +1,28 @@
+"""What no running model reads of an installed package: its own tests, type stubs, sources of compiled modules, static libraries.
+
+Only by name and place, never a module that an import of the package loads. `numpy.testing` and the like are no tests: other
+packages import them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+RULES = 1  # part of every layer's key. Raise it when other files are left out
+_SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
+
+
+def needless(path: str, loaded: Collection[str]) -> bool:
+    """Whether the file can be left out. Pure.
+
+    path: relative to the installed folder. loaded: folders of which an import loaded something; they stay whole. The folder
+    `tests` of a package counts, never one at the top, which is a package of that name.
+    """
+    parts = PurePosixPath(path).parts
+    if parts[0].endswith((".dist-info", ".libs")):
+        return False
+    tests = next(("/".join(parts[: at + 1]) for at, name in enumerate(parts[:-1]) if at and name == "tests"), "")
+    if tests:
+        return not any(folder == tests or folder.startswith(f"{tests}/") for folder in loaded)
+    return path.endswith(_SUFFIXES)

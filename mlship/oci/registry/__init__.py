@@ -1,0 +1,1 @@
+"""The client of container registries: the OCI distribution protocol over HTTP."""

@@ -1,0 +1,41 @@
+import pytest
+
+from mlship.image.packages.strip import needless
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "scipy/stats/tests/test_stats.py",
+        "scipy/stats/tests/data/jf_skew.npz",
+        "numpy/__init__.pyi",
+        "sklearn/utils/_heap.pxd",
+        "numpy/_core/lib/libnpymath.a",
+    ],
+)
+def test_what_no_running_model_reads_is_left_out(path):
+    assert needless(path, set())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "numpy/testing/__init__.py",
+        "numpy/_core/tests.py",
+        "sklearn/utils/_testing.py",
+        "pandas/_testing/__init__.py",
+        "tests/helper.py",
+        "triton/backends/nvidia/include/cuda.h",
+        "numpy-2.0.dist-info/licenses/tests/LICENSE.a",
+        "numpy.libs/libgfortran.a",
+        "scipy/_lib/_ccallback_c.so",
+    ],
+)
+def test_modules_data_and_papers_stay(path):
+    assert not needless(path, set())
+
+
+def test_tests_that_an_import_loads_stay_whole():
+    assert not needless("odd/tests/data/table.csv", {"odd", "odd/tests"})
+    assert not needless("odd/tests/__init__.py", {"odd/tests/inner"})
+    assert needless("odd/tests_more/tests/a.py", {"odd/tests"})
