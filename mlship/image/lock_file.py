@@ -13,10 +13,11 @@ from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 from mlship.image.lock import SCHEMA, Lock
 from mlship.image.packages.addresses import without_credentials
-from mlship.image.plan import SystemPackage, Wheel
+from mlship.image.plan import BaseImage, SystemPackage, Wheel
 
 NAME = "mlship.lock"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!:~-]*")
 _PYTHON = re.compile(r"3\.\d{1,2}")
@@ -97,9 +98,14 @@ def _entry(lock: Lock) -> dict[str, Any]:
         "platform": lock.platform,
         "suite": lock.suite,
         "inputs": lock.inputs,
+        **({"base": _base_entry(lock.base)} if lock.base else {}),
         "system": [_system_entry(package) for package in sorted(lock.system, key=lambda p: (p.name, p.version))],
         "wheels": [_wheel_entry(wheel) for wheel in sorted(lock.wheels, key=lambda wheel: wheel.name)],
     }
+
+
+def _base_entry(base: BaseImage) -> dict[str, Any]:
+    return {"reference": base.reference, "digest": base.digest, "diff_ids": list(base.diff_ids)}
 
 
 def _system_entry(package: SystemPackage) -> dict[str, Any]:
@@ -131,6 +137,15 @@ def _lock(entry: Mapping[str, Any]) -> Lock:
         inputs=_text(entry, "inputs", re.compile(r"[\x21-\x7e]{0,500}")),
         system=tuple(_system(package) for package in entry["system"]),
         wheels=tuple(_wheel(wheel) for wheel in entry["wheels"]),
+        base=_base(entry["base"]) if "base" in entry else None,
+    )
+
+
+def _base(entry: Mapping[str, Any]) -> BaseImage:
+    return BaseImage(
+        reference=_text(entry, "reference", re.compile(r"[\x21-\x7e]{1,600}")),
+        digest=_text(entry, "digest", _DIGEST),
+        diff_ids=tuple(_text({"diff_id": diff_id}, "diff_id", _DIGEST) for diff_id in entry["diff_ids"]),
     )
 
 

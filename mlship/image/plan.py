@@ -49,6 +49,18 @@ class BasePlan:
 
 
 @dataclass(frozen=True)
+class BaseImage:
+    """An image of somebody else that is built upon, as it is locked.
+
+    reference: as mlship.yaml says it. digest: of its manifest for the platform. diff_ids: of its layers, bottom first.
+    """
+
+    reference: str
+    digest: str
+    diff_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Wheel:
     """One locked Python package. sha256: of the wheel that is installed, hex. built: made here from git or source, path then."""
 

@@ -9,7 +9,7 @@ from pytest import fixture, mark, raises
 from mlship.errors import MlshipError
 from mlship.image.lock import Lock
 from mlship.image.lock_file import locked_for, read_lock, with_lock, write_lock
-from mlship.image.plan import SystemPackage, Wheel
+from mlship.image.plan import BaseImage, SystemPackage, Wheel
 
 HASH = "a" * 64
 LOCK = Lock(
@@ -37,6 +37,15 @@ def test_what_is_written_is_read(path):
     assert found.wheels[0] == Wheel("acme", "0.3", HASH, None, "git+https://g.example.test/acme@c0ffee")
     assert found.system[0].version == "2.36-9+deb12u10"
     assert (found.python, found.platform, found.suite, found.inputs) == ("3.11", "linux/amd64", "bookworm", "d1")
+
+
+def test_a_base_image_is_locked_by_its_digests(path):
+    base = BaseImage("registry.example.test/team/python:3.11", f"sha256:{HASH}", (f"sha256:{HASH}",))
+    write_lock(path, (LOCK, replace(LOCK, platform="linux/arm64", suite="", system=(), base=base)))
+    assert [lock.base for lock in read_lock(path)] == [None, base]
+    path.write_text(path.read_text().replace(f"sha256:{HASH}", "../../x"))
+    with raises(MlshipError, match="damaged or was edited"):
+        read_lock(path)
 
 
 def test_no_credentials_and_no_paths_of_this_machine_are_written(path):
