@@ -12,7 +12,11 @@ from mlship.oci.layout import Layout
 
 
 def image_of(
-    layout: Layout, sizes: tuple[int, ...] = (2 << 20, 300_000, 10), seed: int = 1, compression: Compression = "gzip"
+    layout: Layout,
+    sizes: tuple[int, ...] = (2 << 20, 300_000, 10),
+    seed: int = 1,
+    compression: Compression = "gzip",
+    platform: str = "linux/amd64",
 ) -> Image:
     """One layer a size, of bytes that do not compress: as large as they are named."""
     source = random.Random(seed)
@@ -26,7 +30,7 @@ def image_of(
         entries = [Entry(f"opt/{seed}-{number}", source=file)]
         layers.append(write_layer(layout, entries, role="packages", name=f"p{number}", compression=compression))
         file.unlink()
-    return layout.write_image(layers, {"User": "65532:65532", "Labels": {"mlship.project": "churn"}}, "linux/amd64")
+    return layout.write_image(layers, {"User": "65532:65532", "Labels": {"mlship.project": "churn"}}, platform)
 
 
 def wrong_blobs(folder: Path) -> list[str]:

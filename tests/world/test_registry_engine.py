@@ -41,7 +41,7 @@ def test_an_engine_pulls_every_kind(registry: str, kind: Kind, tmp_path: Path) -
     image = image_of(layout, (1000, 20), seed=os.getpid() * 10 + KINDS.index(kind))
     reference = parse_reference(f"{registry}/engine/churn:{kind}")
     with Registry(registry, os.environ, nobody) as opened:
-        push(opened, reference, layout, image, kind=kind)
+        push(opened, reference, layout, [image], kind=kind)
     docker("pull", "-q", str(reference))
     try:
         label = docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{CONTENT_LABEL}"}}}}', str(reference))
@@ -69,6 +69,6 @@ def test_an_image_that_an_engine_pushed_is_pulled_and_pushed_on(registry: str, t
         assert image.labels == {"by": "docker"}
         assert [layer.diff_id for layer in image.layers] == diff_ids
         target = parse_reference(f"{registry}/engine/appended:v1")
-        pushed = push(opened, target, layout, image, mount_from=["engine/foreign"])
+        pushed = push(opened, target, layout, [image], mount_from=lambda digest: ["engine/foreign"])
     assert pushed.moved == 0
     assert len(pushed.mounted) == 2

@@ -40,7 +40,7 @@ from mlship.oci.registry.push import push
 from mlship.oci.registry.reference import parse_reference
 reference, layout = parse_reference(sys.argv[1]), Layout(Path(sys.argv[2]))
 with Registry(reference.registry, os.environ, nobody) as registry:
-    push(registry, reference, layout, layout.find("churn"), half_done_in=Path(sys.argv[3]) if sys.argv[3:] else None)
+    push(registry, reference, layout, [layout.find("churn")], half_done_in=Path(sys.argv[3]) if sys.argv[3:] else None)
 """
 PULLING = """
 import os, sys
@@ -101,7 +101,7 @@ class Tried:
 
     def push(self) -> Pushed:
         with self.registry() as registry:
-            return push(registry, self.reference, self.layout, self.image)
+            return push(registry, self.reference, self.layout, [self.image])
 
     def pull(self) -> Image:
         with self.registry() as registry:
@@ -267,7 +267,7 @@ def test_credentials_that_are_not_accepted_name_the_login(line: BadLine, tmp_pat
     tried = Tried(line, tmp_path, seed=7, sizes=(1000,))
     line.rule = lambda request: Say(401, {"WWW-Authenticate": 'Basic realm="r"'})
     with tried.registry(Credentials("eve", Secret("w0rd"), "config.json")) as registry, pytest.raises(MlshipError) as refused:
-        push(registry, tried.reference, tried.layout, tried.image)
+        push(registry, tried.reference, tried.layout, [tried.image])
     assert refused.value.exit is Exit.DENIED
     assert refused.value.fix == f"docker login {line.registry}"
     assert "does not accept the credentials of eve (config.json)" in refused.value.what

@@ -65,7 +65,7 @@ class Place:
 
     def push(self, credentials: CredentialSource | None = None, name: str = "team/churn:v1", **options: Any) -> Pushed:
         with Registry(self.registry, self.environ, credentials or self.credentials()) as registry:
-            return push(registry, parse_reference(f"{self.registry}/{name}"), self.layout, self.image, **options)
+            return push(registry, parse_reference(f"{self.registry}/{name}"), self.layout, [self.image], **options)
 
     def pull(self, credentials: CredentialSource, name: str = "team/churn:v1") -> Image:
         with Registry(self.registry, self.environ, credentials) as registry:
@@ -121,12 +121,12 @@ def line(token_port: int, tokens: TokenService) -> Iterator[BadLine]:
 
 def test_the_login_of_docker_is_used(place: Place) -> None:
     place.login("eve", WORD)
-    assert place.push().content == place.image.content
+    assert place.push().contents == (place.image.content,)
     assert place.pull(place.credentials()) == place.image
 
 
 def test_credentials_that_a_target_hands_in_are_used(place: Place) -> None:
-    assert place.push(lambda registry: Credentials("eve", Secret(WORD))).content == place.image.content
+    assert place.push(lambda registry: Credentials("eve", Secret(WORD))).contents == (place.image.content,)
 
 
 def test_without_a_login_the_command_for_one_is_named(place: Place) -> None:
@@ -150,7 +150,7 @@ def test_a_helper_program_is_asked(place: Place) -> None:
     program.chmod(0o755)
     place.environ["PATH"] = f"{place.folder}:{place.environ['PATH']}"
     place.configure({"credHelpers": {place.registry: "test"}})
-    assert place.push().content == place.image.content
+    assert place.push().contents == (place.image.content,)
     assert asked.read_text() == place.registry
 
 
@@ -171,7 +171,7 @@ def test_a_mount_asks_for_both_repositories_in_one_token(line: BadLine, tokens: 
     place.login("eve", WORD)
     place.push(name="mount/base:v1")
     tokens.asked.clear()
-    pushed = place.push(name="mount/churn:v1", mount_from=["mount/base"])
+    pushed = place.push(name="mount/churn:v1", mount_from=lambda digest: ["mount/base"])
     assert (pushed.moved, len(pushed.mounted)) == (0, 3)
     assert [scopes[:2] for _, _, scopes in tokens.asked] == [("repository:mount/churn:pull,push", "repository:mount/base:pull")]
 
@@ -244,7 +244,7 @@ def test_a_private_authority_is_trusted_when_it_is_named(secure: tuple[int, Path
     place = Place(f"localhost:{port}", tmp_path)
     place.environ = {key: value for key, value in os.environ.items() if key not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     place.environ[name] = str(certificate)
-    assert place.push(nobody).content == place.image.content
+    assert place.push(nobody).contents == (place.image.content,)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(secure: tuple[int, Path], tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_registry_behind_a_proxy_is_reached_through_it(secure: tuple[int, Path
     place = Place("registry.invalid", tmp_path)
     place.environ = {"HTTPS_PROXY": tunnel.url, "SSL_CERT_FILE": str(certificate)}
     try:
-        assert place.push(nobody).content == place.image.content
+        assert place.push(nobody).contents == (place.image.content,)
         assert place.pull(nobody) == place.image
     finally:
         tunnel.close()

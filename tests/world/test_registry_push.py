@@ -70,9 +70,9 @@ def test_an_image_comes_back_byte_for_byte(registry: Registry, line: BadLine, tm
     here, there = Layout(tmp_path / "here"), Layout(tmp_path / "there")
     image = image_of(here)
     reference = parse_reference(f"{line.registry}/byte/churn:v1")
-    pushed = push(registry, reference, here, image)
+    pushed = push(registry, reference, here, [image])
     assert pushed.reference == reference.at(image.manifest.digest)
-    assert pushed.content == image.content
+    assert pushed.contents == (image.content,)
     for asked in (reference, pushed.reference):
         assert pull(registry, asked, there, platform="linux/amd64") == image
     names = {path.name: path.read_bytes() for path in here.blobs.iterdir()}
@@ -83,11 +83,11 @@ def test_what_is_there_is_not_sent_again(registry: Registry, line: BadLine, tmp_
     layout = Layout(tmp_path)
     image = image_of(layout, seed=2)
     reference = parse_reference(f"{line.registry}/again/churn:v1")
-    first = push(registry, reference, layout, image)
+    first = push(registry, reference, layout, [image])
     assert len(first.sent) == 4
     assert line.received == first.moved > image.compressed_size
     line.requests.clear()
-    second = push(registry, reference, layout, image)
+    second = push(registry, reference, layout, [image])
     assert (second.moved, line.received, line.count("POST", "PATCH")) == (0, 0, 0)
     assert second.present == first.sent
     assert [request.method for request in line.requests] == ["HEAD"]  # of the tag
@@ -96,9 +96,9 @@ def test_what_is_there_is_not_sent_again(registry: Registry, line: BadLine, tmp_
 def test_another_tag_of_what_is_there_moves_no_blob(registry: Registry, line: BadLine, tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     image = image_of(layout, seed=2)
-    push(registry, parse_reference(f"{line.registry}/tags/churn:v1"), layout, image)
+    push(registry, parse_reference(f"{line.registry}/tags/churn:v1"), layout, [image])
     line.requests.clear()
-    pushed = push(registry, parse_reference(f"{line.registry}/tags/churn:v2"), layout, image)
+    pushed = push(registry, parse_reference(f"{line.registry}/tags/churn:v2"), layout, [image])
     assert (pushed.moved, line.received, len(pushed.present)) == (0, 0, 4)
     assert (line.count("HEAD"), line.count("PUT"), len(line.requests)) == (1 + 4, 1, 6)
 
@@ -107,9 +107,9 @@ def test_only_the_layer_that_changed_is_sent(registry: Registry, line: BadLine, 
     layout = Layout(tmp_path)
     old = image_of(layout, sizes=(400_000, 1000), seed=3)
     reference = parse_reference(f"{line.registry}/layer/churn:v1")
-    push(registry, reference, layout, old)
+    push(registry, reference, layout, [old])
     new = image_of(layout, sizes=(400_000, 1000, 70_000), seed=3)
-    pushed = push(registry, reference, layout, new)
+    pushed = push(registry, reference, layout, [new])
     assert set(pushed.sent) == {new.layers[2].blob.digest, layout.read_json(new.manifest.digest)["config"]["digest"]}
     assert pushed.moved < 75_000
 
@@ -117,10 +117,10 @@ def test_only_the_layer_that_changed_is_sent(registry: Registry, line: BadLine, 
 def test_blobs_of_another_repository_are_mounted(registry: Registry, line: BadLine, tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     image = image_of(layout, seed=4)
-    push(registry, parse_reference(f"{line.registry}/mount/base:v1"), layout, image)
+    push(registry, parse_reference(f"{line.registry}/mount/base:v1"), layout, [image])
     line.requests.clear()
     target = parse_reference(f"{line.registry}/mount/churn:v1")
-    pushed = push(registry, target, layout, image, mount_from=["mount/base"])
+    pushed = push(registry, target, layout, [image], mount_from=lambda digest: ["mount/base"])
     assert (pushed.moved, len(pushed.mounted), line.received) == (0, 4, 0)
     assert pull(registry, target, Layout(tmp_path / "there"), platform="linux/amd64") == image
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_mounted_is_sent(registry: Registry, line: BadLine, tmp_p
     layout = Layout(tmp_path)
     image = image_of(layout, seed=5)
     target = parse_reference(f"{line.registry}/unmounted/churn:v1")
-    pushed = push(registry, target, layout, image, mount_from=["nothing/here"])
+    pushed = push(registry, target, layout, [image], mount_from=lambda digest: ["nothing/here"])
     assert len(pushed.sent) == 4
     assert line.count("POST", status=202) == 4  # the session that the registry began instead of the mount is used
 
@@ -142,7 +142,7 @@ def test_every_kind_has_its_media_types(
     layout = Layout(tmp_path)
     image = image_of(layout, sizes=(1000, 2000), seed=6, compression=compression)  # type: ignore[arg-type]
     name = f"kinds/{compression}:{kind}"
-    pushed = push(registry, parse_reference(f"{line.registry}/{name}"), layout, image, kind=kind)
+    pushed = push(registry, parse_reference(f"{line.registry}/{name}"), layout, [image], kind=kind)
     top = raw(line, name)
     if kind in INDEXES:
         assert top["mediaType"] == f"application/{INDEXES[kind]}"
@@ -164,9 +164,9 @@ def test_every_kind_has_its_media_types(
 def test_an_image_that_came_as_docker_goes_on_as_oci(registry: Registry, line: BadLine, tmp_path: Path) -> None:
     here, there = Layout(tmp_path / "here"), Layout(tmp_path / "there")
     image = image_of(here, sizes=(1000,), seed=7)
-    first = push(registry, parse_reference(f"{line.registry}/docker/churn:v1"), here, image, kind="docker-v2s2")
+    first = push(registry, parse_reference(f"{line.registry}/docker/churn:v1"), here, [image], kind="docker-v2s2")
     came = pull(registry, first.reference, there, platform="linux/amd64")
-    second = push(registry, parse_reference(f"{line.registry}/docker/churn:v2"), there, came, kind="oci")
+    second = push(registry, parse_reference(f"{line.registry}/docker/churn:v2"), there, [came], kind="oci")
     assert second.moved == 0
     assert raw(line, "docker/churn:v2")["mediaType"] == f"application/{TYPES['oci'][0]}"
 
@@ -174,10 +174,28 @@ def test_an_image_that_came_as_docker_goes_on_as_oci(registry: Registry, line: B
 def test_another_tool_copies_what_was_pushed(registry: Registry, line: BadLine, tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     for kind in KINDS:
-        push(registry, parse_reference(f"{line.registry}/copy/churn:{kind}"), layout, image_of(layout, seed=8), kind=kind)
+        push(registry, parse_reference(f"{line.registry}/copy/churn:{kind}"), layout, [image_of(layout, seed=8)], kind=kind)
         source = f"docker://{line.registry}/copy/churn:{kind}"
         argv = ["skopeo", "copy", "-q", "--src-tls-verify=false", source, f"dir:{tmp_path / kind}"]
         subprocess.run(argv, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_several_platforms_are_one_index_and_what_they_share_is_sent_once(
+    registry: Registry, line: BadLine, tmp_path: Path, kind: Kind
+) -> None:
+    layout = Layout(tmp_path)
+    platforms = ("linux/amd64", "linux/arm64")
+    images = [image_of(layout, (100_000, 10), seed=11, platform=platform) for platform in platforms]
+    reference = parse_reference(f"{line.registry}/several/{kind}:v1")
+    pushed = push(registry, reference, layout, images, kind=kind)
+    assert pushed.contents == tuple(image.content for image in images)
+    assert len(pushed.sent) == 2 + 2  # the layers are the same, the configurations are not
+    assert pushed.moved == line.received < 110_000
+    for image in images:
+        assert pull(registry, pushed.reference, Layout(tmp_path / "there"), platform=image.platform).content == image.content
+    again = push(registry, reference, layout, images, kind=kind)
+    assert (again.moved, again.manifests) == (0, pushed.manifests)
 
 
 def test_a_digest_that_is_not_this_image_is_refused_before_the_tag_moves(
@@ -187,8 +205,8 @@ def test_a_digest_that_is_not_this_image_is_refused_before_the_tag_moves(
     image = image_of(layout, sizes=(10,), seed=9)
     wanted = parse_reference(f"{line.registry}/pinned/churn").at("sha256:" + "0" * 64)
     with pytest.raises(MlshipError, match="was asked for, and this image is sha256:"):
-        push(registry, wanted, layout, image)
-    assert push(registry, wanted.at(image.manifest.digest), layout, image).reference.digest == image.manifest.digest
+        push(registry, wanted, layout, [image])
+    assert push(registry, wanted.at(image.manifest.digest), layout, [image]).reference.digest == image.manifest.digest
 
 
 def test_an_image_that_is_not_there_is_said(registry: Registry, line: BadLine, tmp_path: Path) -> None:
@@ -201,7 +219,7 @@ def test_an_image_that_is_not_there_is_said(registry: Registry, line: BadLine, t
 def test_another_platform_than_the_image_has_is_said(registry: Registry, line: BadLine, tmp_path: Path, kind: Kind) -> None:
     layout = Layout(tmp_path)
     reference = parse_reference(f"{line.registry}/platform/churn:{kind}")
-    push(registry, reference, layout, image_of(layout, sizes=(10,), seed=10), kind=kind)
+    push(registry, reference, layout, [image_of(layout, sizes=(10,), seed=10)], kind=kind)
     with pytest.raises(MlshipError, match="linux/arm64") as missing:
         pull(registry, reference, Layout(tmp_path / "there"), platform="linux/arm64")
     assert missing.value.code == "no-platform" and "linux/amd64" in missing.value.what
@@ -210,5 +228,5 @@ def test_another_platform_than_the_image_has_is_said(registry: Registry, line: B
 def test_nobody_there_is_said_at_once(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     with Registry("localhost:1", os.environ, nobody) as nowhere, pytest.raises(MlshipError) as lost:
-        push(nowhere, parse_reference("localhost:1/x:v1"), layout, image_of(layout, sizes=(10,)))
+        push(nowhere, parse_reference("localhost:1/x:v1"), layout, [image_of(layout, sizes=(10,))])
     assert (lost.value.exit, lost.value.code) == (Exit.UNREACHABLE, "registry-unreachable")

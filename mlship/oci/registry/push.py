@@ -1,14 +1,14 @@
-"""An image of this machine into a registry: blobs that are missing, then manifest and index, each answer compared."""
+"""A build's images into a registry: blobs that are missing, then manifests and index, each answer compared."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlship.errors import MlshipError
-from mlship.oci.image import Image
+from mlship.oci.image import Descriptor, Image
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.connection import Call
@@ -19,6 +19,14 @@ from mlship.oci.registry.speed import BlobProgress
 from mlship.oci.registry.upload import How, Upload
 from mlship.oci.registry.variant import Blob, Document, Kind, Variant, variant
 from mlship.progress import Progress, Silent
+
+Holders = Callable[[str], Sequence[str]]
+"""The repositories of a registry that may have the blob of a digest."""
+
+
+def nowhere(digest: str) -> Sequence[str]:
+    """No repository is known to have anything."""
+    return ()
 
 
 @dataclass
@@ -33,12 +41,13 @@ class Moved:
 class Pushed:
     """What a push did.
 
-    reference: by digest, of the index where there is one. moved: bytes of blobs that went over the line, repeated ones
-    counted. sent, mounted, present: digests of blobs.
+    reference: by digest, of the index where there is one. contents and manifests: of the images, in their order. moved: bytes of
+    blobs that went over the line, repeated ones counted. sent, mounted, present: digests of blobs.
     """
 
     reference: Reference
-    content: str
+    contents: tuple[str, ...]
+    manifests: tuple[Descriptor, ...]
     kind: Kind
     moved: int
     sent: tuple[str, ...]
@@ -50,22 +59,24 @@ def push(
     registry: Registry,
     reference: Reference,
     layout: Layout,
-    image: Image,
+    images: Sequence[Image],
     *,
     kind: Kind = "oci",
-    mount_from: Sequence[str] = (),
+    mount_from: Holders = nowhere,
     progress: Progress | None = None,
     half_done_in: Path | None = None,
 ) -> Pushed:
-    """Pushes the image in the form `kind`; what the registry has already is not sent again.
+    """Pushes the images of one build, one a platform, in the form `kind`; what the registry has already is not sent again.
 
-    mount_from: repositories of the same registry that may have some of the blobs. half_done_in: a folder of this machine
-    where it is kept how far large blobs are, so that a run after a killed one goes on. Can be repeated after any failure.
+    Several images need a kind with an index; blobs that they share are sent once. mount_from: which repositories of the same
+    registry may have a blob. half_done_in: a folder of this machine where it is kept how far large blobs are, so that a run
+    after a killed one goes on. Can be repeated after any failure.
     Raises MlshipError: exit 8 (credentials), 13 (the registry does not answer), 5 (it got or answers other bytes).
     """
-    made = variant(layout, image, kind)
+    made = variant(layout, images, kind)
     _check_wanted(registry, reference, made)
-    registry.want(f"repository:{reference.repository}:pull,push", *(f"repository:{other}:pull" for other in mount_from))
+    others = dict.fromkeys(other for blob in made.blobs for other in mount_from(blob.described.digest))
+    registry.want(f"repository:{reference.repository}:pull,push", *(f"repository:{other}:pull" for other in others))
     if _is_there(registry, reference, made.top):
         return _pushed(reference, made, Moved({blob.described.digest: "present" for blob in made.blobs}))
     told = progress or Silent()
@@ -79,8 +90,8 @@ def push(
         progress=told,
         half_done_in=half_done_in,
     )
-    if made.index:
-        put_manifest(registry, reference.repository, made.manifest.described.digest, made.manifest)
+    for manifest in made.manifests if made.index else ():
+        put_manifest(registry, reference.repository, manifest.described.digest, manifest)
     put_manifest(registry, reference.repository, reference.version, made.top)
     return _pushed(reference, made, moved)
 
@@ -91,7 +102,7 @@ def push_blobs(
     layout: Layout,
     blobs: Sequence[Blob],
     *,
-    mount_from: Sequence[str] = (),
+    mount_from: Holders = nowhere,
     progress: Progress | None = None,
     half_done_in: Path | None = None,
 ) -> Moved:
@@ -102,7 +113,7 @@ def push_blobs(
         digest, size = blob.described.digest, blob.described.size
         told = BlobProgress(progress or Silent(), f"push {blob.name}", size)
         with half_done(half_done_in, f"{registry.name}/{repository}@{digest}", size) as kept:
-            how = Upload(registry, repository, blob.described, layout.path(digest), told, kept).run(mount_from)
+            how = Upload(registry, repository, blob.described, layout.path(digest), told, kept).run(mount_from(digest))
         with lock:
             moved.how[digest] = how
             moved.size += told.moved
@@ -139,7 +150,8 @@ def _pushed(reference: Reference, made: Variant, moved: Moved) -> Pushed:
         return tuple(sorted(digest for digest, known in moved.how.items() if known == how))
 
     top = reference.at(made.top.described.digest)
-    return Pushed(top, made.content, made.kind, moved.size, those("sent"), those("mounted"), those("present"))
+    manifests = tuple(manifest.described for manifest in made.manifests)
+    return Pushed(top, made.contents, manifests, made.kind, moved.size, those("sent"), those("mounted"), those("present"))
 
 
 def _check_wanted(registry: Registry, reference: Reference, made: Variant) -> None:

@@ -1,4 +1,4 @@
-"""The forms in which one image is pushed: media types of OCI or docker, a manifest alone or in an index. Pure.
+"""The forms in which a build's images are pushed: media types of OCI or docker, a manifest alone or an index of several. Pure.
 
 The blobs stay byte for byte what they are and the content id stays the identity; manifest digests are transport facts.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,38 +50,54 @@ class Blob:
 
 @dataclass(frozen=True)
 class Variant:
-    """What a push sends: the blobs, then the manifest, then the index where the kind has one."""
+    """What a push sends: the blobs, each once, then the manifests, then the index where the kind has one.
+
+    contents: the images' content ids, in the order of the manifests.
+    """
 
     kind: Kind
-    content: str
-    manifest: Document
+    contents: tuple[str, ...]
+    manifests: tuple[Document, ...]
     index: Document | None
     blobs: tuple[Blob, ...]
 
     @property
     def top(self) -> Document:
         """What a tag of this variant points at."""
-        return self.index or self.manifest
+        return self.index or self.manifests[0]
 
 
-def variant(layout: Layout, image: Image, kind: Kind) -> Variant:
-    """The image as `kind`; nothing is compressed anew or written. kind `oci` of an image built here: the layout's own manifest.
+def variant(layout: Layout, images: Sequence[Image], kind: Kind) -> Variant:
+    """The images of one build, one a platform, as `kind`; nothing is compressed anew or written.
 
-    Raises MlshipError, exit 2, where the kind has no media type for a layer (zstd as docker-v2s2).
+    kind `oci` of one image that was built here: the layout's own manifest. Raises MlshipError, exit 2, where the kind has no
+    media type for a layer (zstd as docker-v2s2), or is no index and there are several images.
     """
     if kind not in KINDS:
         raise MlshipError(f"{kind!r} is not a kind of manifest", fix=f"one of {', '.join(KINDS)}")
-    own = layout.read_json(image.manifest.digest)
-    manifest = _manifest(layout, image, own, docker=kind.startswith("docker"))
-    index = _index(image, manifest, docker=kind.startswith("docker")) if kind.endswith("-index") else None
-    return Variant(kind, image.content, manifest, index, _blobs(json.loads(manifest.content), image))
+    if len(images) > 1 and not kind.endswith("-index"):
+        platforms = ", ".join(image.platform for image in images)
+        raise MlshipError(
+            f"a manifest is for one platform, and this build has {platforms}",
+            fix=f"push the kind {kind}-index",
+            code="no-variant",
+        )
+    docker = kind.startswith("docker")
+    manifests = tuple(_manifest(layout, image, docker=docker) for image in images)
+    index = _index(images, manifests, docker=docker) if kind.endswith("-index") else None
+    blobs: dict[str, Blob] = {}
+    for image, manifest in zip(images, manifests, strict=True):
+        for blob in _blobs(json.loads(manifest.content), image):
+            blobs.setdefault(blob.described.digest, blob)
+    return Variant(kind, tuple(image.content for image in images), manifests, index, tuple(blobs.values()))
 
 
 def document(content: bytes, media_type: str) -> Document:
     return Document(content, Descriptor(media_type, "sha256:" + hashlib.sha256(content).hexdigest(), len(content)))
 
 
-def _manifest(layout: Layout, image: Image, own: Mapping[str, Any], *, docker: bool) -> Document:
+def _manifest(layout: Layout, image: Image, *, docker: bool) -> Document:
+    own = layout.read_json(image.manifest.digest)
     wanted = DOCKER_MANIFEST_TYPE if docker else MANIFEST_TYPE
     if image.manifest.media_type == wanted:
         return document(layout.path(image.manifest.digest).read_bytes(), wanted)
@@ -96,13 +112,17 @@ def _manifest(layout: Layout, image: Image, own: Mapping[str, Any], *, docker: b
     return document(_json(made), wanted)
 
 
-def _index(image: Image, manifest: Document, *, docker: bool) -> Document:
-    system, _, architecture = image.platform.partition("/")
+def _index(images: Sequence[Image], manifests: Sequence[Document], *, docker: bool) -> Document:
+    """Of one image the index itself names the content id, of several each entry its own."""
     media_type = DOCKER_LIST_TYPE if docker else INDEX_TYPE
-    entry = {**_plain(manifest.described), "platform": {"os": system, "architecture": architecture}}
-    made: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type, "manifests": [entry]}
-    if not docker:
-        made["annotations"] = {CONTENT_LABEL: image.content}
+    made: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type, "manifests": []}
+    for image, manifest in zip(images, manifests, strict=True):
+        system, _, architecture = image.platform.partition("/")
+        entry = {**_plain(manifest.described), "platform": {"os": system, "architecture": architecture}}
+        named = {} if docker else {"annotations": {CONTENT_LABEL: image.content}}
+        made["manifests"].append({**entry, **named} if len(images) > 1 else entry)
+        if len(images) == 1:
+            made.update(named)
     return document(_json(made), media_type)
 
 
