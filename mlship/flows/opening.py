@@ -143,6 +143,7 @@ def _open(
         environ=environ,
         settings=settings,
         front=_front(context, project) if target == "docker" else None,
+        progress=context.progress,
     )
     engine = environ.get("DOCKER_HOST", "") if target == "docker" else ""
     return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project, host, engine)

@@ -17,15 +17,17 @@ def engine_tag(image: Image) -> str:
     return f"mlship/{image.labels.get(PROJECT_LABEL) or otherwise}:{short(image.content)}"
 
 
-def docker_archive(layout: Layout, image: Image) -> Iterator[bytes]:
+def docker_archive(layout: Layout, image: Image, known: int = 0) -> Iterator[bytes]:
     """The tar in pieces of at most a mebibyte; nothing of it is held in memory.
+
+    known: how many layers, from the lowest one up, the engine has in this order: they are named and left out. An engine that
+    stores images as layers looks a layer up by those below it before it opens the file (20.10: image/tarexport/load.go).
 
     An engine with the containerd image store reads the OCI side and may load the image without a tag: give it
     `engine_tag(image)` then, by the image id that `docker load` answers.
     """
-    document = layout.read_json(image.manifest.digest)
-    config = Descriptor(document["config"]["mediaType"], document["config"]["digest"], document["config"]["size"])
-    blobs = {blob.digest: blob for blob in (image.manifest, config, *(layer.blob for layer in image.layers))}
+    config = config_of(layout, image)
+    blobs = [blob.digest for blob in sent_blobs(layout, image, known)]
     files = [
         Entry("manifest.json", content=_json(_docker_manifest(image, config))),
         Entry("index.json", content=_json(_index(image))),
@@ -33,6 +35,18 @@ def docker_archive(layout: Layout, image: Image) -> Iterator[bytes]:
         *(Entry(_place(digest), source=layout.path(digest)) for digest in blobs),
     ]
     return tar(files)
+
+
+def sent_blobs(layout: Layout, image: Image, known: int = 0) -> list[Descriptor]:
+    """What `docker_archive` carries, each once."""
+    layers = (layer.blob for layer in image.layers[known:])
+    return list({blob.digest: blob for blob in (image.manifest, config_of(layout, image), *layers)}.values())
+
+
+def config_of(layout: Layout, image: Image) -> Descriptor:
+    """The blob of the image's configuration, which an engine calls the image by."""
+    config = layout.read_json(image.manifest.digest)["config"]
+    return Descriptor(config["mediaType"], config["digest"], config["size"])
 
 
 def _docker_manifest(image: Image, config: Descriptor) -> Any:

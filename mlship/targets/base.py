@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from mlship.errors import Finding
 from mlship.home import Home
+from mlship.progress import Progress, Silent
 from mlship.releases.history import History
 from mlship.releases.records import Lease
 from mlship.releases.release import Release
@@ -365,6 +366,7 @@ class Opening:
 
     environment: empty when the project has none. settings: the target's section as plain data, {} when there is no YAML;
     then what the records say counts. environ: the command's environment. clock: seconds since the epoch. who: for the lease.
+    progress: hears of bytes that go to the target.
     """
 
     project: str
@@ -376,6 +378,7 @@ class Opening:
     environ: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     front: FrontImage | None = None
+    progress: Progress = field(default_factory=Silent)
 
 
 @runtime_checkable

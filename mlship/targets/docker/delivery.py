@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlship.errors import Exit, MlshipError
-from mlship.oci.engine import docker_archive
 from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, FRONT_MADE, Image
 from mlship.oci.layout import Layout
 from mlship.targets.base import FrontImage
 from mlship.targets.docker.engine import Engine, EngineImage
+from mlship.targets.docker.loading import Sendings, load
 from mlship.targets.docker.spec import PROJECT, image_tag
 
 FRONT = "front"  # `mlship/front:c41e07f2a9b3`
 
 
-def deliver(engine: Engine, layout: Layout, project: str, content: str) -> EngineImage:
+def deliver(engine: Engine, layout: Layout, project: str, content: str, sendings: Sendings) -> EngineImage:
     """The image under its tag at the engine; loaded only when the engine has none of that content.
 
     Raises MlshipError when neither has it, and when the engine shows another content than what it was given.
     """
-    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content), image_tag(project, content))
+    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content, sendings), image_tag(project, content))
 
 
-def deliver_front(engine: Engine, layout: Layout, front: FrontImage) -> EngineImage:
+def deliver_front(engine: Engine, layout: Layout, front: FrontImage, sendings: Sendings | None = None) -> EngineImage:
     """The front's image under its tag; made on this machine and loaded only when the engine has none with its key.
 
     Of several the one with the newest packages: a renewal leaves the image of a front that other projects still use. What
@@ -32,13 +32,13 @@ def deliver_front(engine: Engine, layout: Layout, front: FrontImage) -> EngineIm
     here = [image for image in engine.images([f"{FRONT_LABEL}={front.key}"]) if not image.created]
     image = max(here, key=lambda image: image.labels.get(FRONT_MADE, ""), default=None)
     if image is None:
-        image = _loaded(engine, layout, front.make(engine.facts().platform))
+        image = _loaded(engine, layout, front.make(engine.facts().platform), sendings)
     return _tagged(engine, image, image_tag(FRONT, image.content))
 
 
-def bring_front(engine: Engine, layout: Layout, content: str) -> EngineImage:
+def bring_front(engine: Engine, layout: Layout, content: str, sendings: Sendings) -> EngineImage:
     """This very image of a front, from this machine's layout."""
-    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content), image_tag(FRONT, content))
+    return _tagged(engine, present(engine, content) or _loaded(engine, layout, content, sendings), image_tag(FRONT, content))
 
 
 def remove_unused_fronts(engine: Engine, content: str = "") -> list[str]:
@@ -75,9 +75,8 @@ def remove_unused(engine: Engine, project: str, keep: Iterable[str]) -> list[str
     return [name for image in images for name in _removed(engine, image, project)]
 
 
-def _loaded(engine: Engine, layout: Layout, content: str) -> EngineImage:
-    image_here = layout.find(content)
-    engine.load(lambda: docker_archive(layout, image_here))
+def _loaded(engine: Engine, layout: Layout, content: str, sendings: Sendings | None) -> EngineImage:
+    load(engine, layout, layout.find(content), sendings or Sendings())
     image = present(engine, content)
     if image is None:
         raise MlshipError(

@@ -55,13 +55,14 @@ class Container:
 
 @dataclass(frozen=True)
 class EngineImage:
-    """An image at the engine. python: its interpreter, the first word of its entrypoint."""
+    """An image at the engine. python: its interpreter, the first word of its entrypoint. layers: diff_ids, the lowest first."""
 
     id: str
     tags: tuple[str, ...]
     labels: Mapping[str, str]
     created: float = 0.0
     python: str = ""
+    layers: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
@@ -81,7 +82,10 @@ class Network:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says about itself and its machine. memory: bytes; taken: port -> name of the container that has it."""
+    """What the engine says about itself and its machine. memory: bytes; taken: port -> name of the container that has it.
+
+    whole_images: it keeps images in containerd, which takes no image that lacks a layer.
+    """
 
     version: str
     system: str
@@ -89,6 +93,7 @@ class EngineFacts:
     cpus: int
     memory: int
     taken: Mapping[int, str] = field(default_factory=dict)
+    whole_images: bool = False
 
     @property
     def platform(self) -> str:
@@ -155,6 +160,7 @@ def image_seen(inspected: Mapping[str, Any]) -> EngineImage:
         labels=config.get("Labels") or {},
         created=seconds(inspected.get("Created", "")),
         python=_interpreter(config.get("Entrypoint")),
+        layers=tuple((inspected.get("RootFS") or {}).get("Layers") or ()),
     )
 
 
@@ -180,6 +186,7 @@ def facts_seen(info: Mapping[str, Any], running: Iterable[Mapping[str, Any]]) ->
         cpus=int(info.get("NCPU", 0)),
         memory=int(info.get("MemTotal", 0)),
         taken=dict(_taken(running)),
+        whole_images=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or []),
     )
 
 

@@ -45,6 +45,7 @@ from mlship.targets.docker.fleet import Fleet, as_outcome
 from mlship.targets.docker.front import Front
 from mlship.targets.docker.holder import is_dead
 from mlship.targets.docker.keeping import Keeper
+from mlship.targets.docker.loading import Sendings
 from mlship.targets.docker.logs import merged_logs
 from mlship.targets.docker.machine import free_memory, room, unbindable
 from mlship.targets.docker.measuring import measures
@@ -90,6 +91,7 @@ class DockerTarget:
         self._settings = opening.settings
         self._scope = spec.Scope(opening.project, opening.environment)
         self._layout = Layout(opening.home.images)
+        self._sendings = Sendings(opening.progress)
         self._front_image = opening.front
         self._reach = reach
         self._sleep = sleep
@@ -184,7 +186,7 @@ class DockerTarget:
 
     def _renewed(self, new: NewFront, deployment: Deployment) -> float:
         engine = self._engine()
-        image = bring_front(engine, self._layout, new.content)
+        image = bring_front(engine, self._layout, new.content, self._sendings)
         network = ensure_network(engine, self._scope, bool(deployment.settings.get("egress", False)))
         closed_s = Renewal(self._front(), lambda: self._is_reached(deployment.release.id)).run(image, network)
         if is_scaled(deployment):
@@ -228,10 +230,11 @@ class DockerTarget:
     def _deliver(self, deployment: Deployment) -> Outcome:
         self._bring(deployment)
         self._deliver_front()
-        return Outcome()
+        return Outcome(notes=self._sendings.notes())
 
     def _bring(self, deployment: Deployment) -> None:
-        deliver(self._engine(), self._layout, deployment.project, deployment.release.served.content)
+        content = deployment.release.served.content
+        deliver(self._engine(), self._layout, deployment.project, content, self._sendings)
 
     def _restore(self, action: Action, deployment: Deployment | None) -> Outcome:
         return self._walk().restore(action.release, action.before, _needed(deployment))
@@ -346,7 +349,7 @@ class DockerTarget:
     def _deliver_front(self) -> EngineImage:
         """The front of this version; where none can be made, any that the engine has."""
         if self._front_image is not None:
-            return deliver_front(self._engine(), self._layout, self._front_image)
+            return deliver_front(self._engine(), self._layout, self._front_image, self._sendings)
         found = next(iter(self._engine().images([FRONT_LABEL])), None)
         if found is None:
             raise MlshipError(
