@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import mlship
 from mlship.flows.gather import Gathered
-from mlship.image.lock import Lock
+from mlship.image.lock import Lock, LockedModel
 from mlship.image.lock_file import NAME, locked_for, read_lock
 from mlship.image.manifest import manifest
 from mlship.image.packages.strip import RULES
@@ -32,6 +32,11 @@ def lock_inputs(gathered: Gathered) -> str:
 
 def lock_path(gathered: Gathered) -> Path:
     return gathered.project.root / NAME
+
+
+def locked_models(gathered: Gathered) -> tuple[LockedModel, ...]:
+    """The project's models as they are locked. Pure."""
+    return tuple(LockedModel(spec.name, spec.uri, spec.sha256) for spec in gathered.specs)
 
 
 def current_lock(gathered: Gathered) -> Lock | None:
@@ -59,7 +64,13 @@ def _no_signatures(gathered: Gathered) -> dict[str, Signature]:
 
 
 def _locked_facts(lock: Lock) -> dict[str, object]:
-    plain = asdict(replace(lock, wheels=tuple(replace(wheel, built=None) for wheel in lock.wheels)))
-    for package in plain["system"]:
-        package.pop("url")
-    return plain
+    """What of a lock decides the image's bytes; when and with which compressor it was made does not."""
+    return {
+        "python": lock.python,
+        "platform": lock.platform,
+        "suite": lock.suite,
+        "base": asdict(lock.base) if lock.base else None,
+        "system": [(package.name, package.version, package.sha256) for package in lock.system],
+        "wheels": [(wheel.name, wheel.version, wheel.sha256) for wheel in lock.wheels],
+        "server": [(wheel.name, wheel.version, wheel.sha256) for wheel in lock.server],
+    }

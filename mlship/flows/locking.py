@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows.build_inputs import current_lock, lock_inputs, lock_path
+from mlship.flows.build_inputs import current_lock, lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.libraries import with_libraries
 from mlship.image.lock import Lock
@@ -41,7 +41,7 @@ def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *,
         )
     new = _resolved(workplace, gathered, archive)
     warnings = _version_warnings(gathered, new.lock)
-    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new.lock))
+    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new.lock), locked_models(gathered))
     return replace(new, findings=(*new.findings, *warnings))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
-from mlship.image.lock import SCHEMA, Lock
+from mlship.image.lock import SCHEMA, Asked, Lock, LockedModel, LockFile, models_digest
 from mlship.image.packages.addresses import without_credentials
 from mlship.image.plan import BaseImage, SystemPackage, Wheel
 
@@ -21,35 +21,49 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!:~-]*")
 _PYTHON = re.compile(r"3\.\d{1,2}")
+_PLATFORM = re.compile(r"linux/(amd64|arm64)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_LINE = re.compile(r"[^\x00-\x1f]{0,2000}")
 _LARGEST = 32 * 2**20
 
 
 def read_lock(path: Path) -> tuple[Lock, ...]:
-    """What is locked, an entry for each platform; empty where there is no file.
+    """What is locked, an entry for each platform; empty where there is no file. Raises as `read_lock_file` does."""
+    return read_lock_file(path).locks
+
+
+def read_lock_file(path: Path) -> LockFile:
+    """The file, an empty one where there is none.
 
     Raises MlshipError for a file of a newer mlship, and for one that was damaged or edited.
     """
     try:
         raw = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
     except FileNotFoundError:
-        return ()
+        return LockFile()
     except OSError as error:
         raise MlshipError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
     document = _document(raw, path)
-    locks = document.get("locks")
-    if document.get("sum") != _sum(locks):
+    locks, models = document.get("locks"), document.get("models")
+    if document.get("sum") != (_sum(locks) if document["schema"] < 2 else _sum([locks, models])):
         raise _damaged(path, "its contents and its own checksum differ")
     try:
-        return tuple(_lock(entry) for entry in locks or [])
+        return LockFile(tuple(_lock(entry) for entry in locks or []), None if models is None else _models(models))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(path, str(error)) from None
 
 
-def write_lock(path: Path, locks: Iterable[Lock]) -> None:
-    """Replaces the file; the same locks give the same bytes. Wheels' paths and credentials are not written."""
-    entries = [_entry(lock) for lock in sorted(locks, key=lambda lock: (lock.platform, lock.python))]
-    document = {"schema": SCHEMA, "sum": _sum(entries), "locks": entries}
-    write_atomic(path, json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+def write_lock(path: Path, locks: Iterable[Lock], models: Iterable[LockedModel] | None = None) -> None:
+    """Replaces the file; the same locks and models give the same bytes. Wheels' paths and credentials are not written."""
+    write_atomic(path, lock_bytes(LockFile(tuple(locks), None if models is None else tuple(models))))
+
+
+def lock_bytes(file: LockFile) -> bytes:
+    """The file as it is written. Pure."""
+    entries = [_entry(lock) for lock in sorted(file.locks, key=lambda lock: (lock.platform, lock.python))]
+    models = None if file.models is None else _models_entry(file.models)
+    document = {"schema": SCHEMA, "sum": _sum([entries, models]), "locks": entries, "models": models}
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def locked_for(locks: Iterable[Lock], platform: str, inputs: str) -> Lock | None:
@@ -98,14 +112,34 @@ def _entry(lock: Lock) -> dict[str, Any]:
         "platform": lock.platform,
         "suite": lock.suite,
         "inputs": lock.inputs,
-        **({"base": _base_entry(lock.base)} if lock.base else {}),
+        "made": lock.made,
+        "asked": _asked_entry(lock.asked),
+        "base": _base_entry(lock),
+        "compressor": lock.compressor,
         "system": [_system_entry(package) for package in sorted(lock.system, key=lambda p: (p.name, p.version))],
         "wheels": [_wheel_entry(wheel) for wheel in sorted(lock.wheels, key=lambda wheel: wheel.name)],
+        "server": [_wheel_entry(wheel) for wheel in sorted(lock.server, key=lambda wheel: wheel.name)],
     }
 
 
-def _base_entry(base: BaseImage) -> dict[str, Any]:
-    return {"reference": base.reference, "digest": base.digest, "diff_ids": list(base.diff_ids)}
+def _asked_entry(asked: Asked | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    lists = {"packages": sorted(asked.packages), "requirements": sorted(asked.requirements)}
+    return {"source": asked.source, "base": asked.base, **lists}
+
+
+def _base_entry(lock: Lock) -> dict[str, Any]:
+    """A base image's layers are a choice that every build is held to; of an assembled base, the layer is what came of it."""
+    if lock.base is None:
+        return {"diff_ids": [lock.diff_id] if lock.diff_id else []}
+    return {"reference": lock.base.reference, "digest": lock.base.digest, "diff_ids": list(lock.base.diff_ids)}
+
+
+def _models_entry(models: tuple[LockedModel, ...]) -> dict[str, Any]:
+    listed = sorted(models, key=lambda model: model.name)
+    each = [{"name": model.name, "path": model.path, "sha256": model.sha256} for model in listed]
+    return {"sha256": models_digest(models), "models": each}
 
 
 def _system_entry(package: SystemPackage) -> dict[str, Any]:
@@ -130,15 +164,42 @@ def _safe_origin(origin: str) -> str:
 
 
 def _lock(entry: Mapping[str, Any]) -> Lock:
+    base = entry.get("base", {})
+    image = "reference" in base
+    made = {"made": "", "compressor": "", "diff_id": "".join(base.get("diff_ids", [])[:1]), **entry}
     return Lock(
         python=_text(entry, "python", _PYTHON),
-        platform=_text(entry, "platform", re.compile(r"linux/(amd64|arm64)")),
+        platform=_text(entry, "platform", _PLATFORM),
         suite=_text(entry, "suite", re.compile(r"[a-z0-9.-]*")),
         inputs=_text(entry, "inputs", re.compile(r"[\x21-\x7e]{0,500}")),
         system=tuple(_system(package) for package in entry["system"]),
         wheels=tuple(_wheel(wheel) for wheel in entry["wheels"]),
-        base=_base(entry["base"]) if "base" in entry else None,
+        base=_base(base) if image else None,
+        server=tuple(_wheel(wheel) for wheel in entry.get("server", [])),
+        asked=None if entry.get("asked") is None else _asked(entry["asked"]),
+        made=_text(made, "made", _DAY) if made["made"] else "",
+        diff_id=_text(made, "diff_id", _DIGEST) if made["diff_id"] and not image else "",
+        compressor=_text(made, "compressor", re.compile(r"[ -~]{0,100}")),
     )
+
+
+def _asked(entry: Mapping[str, Any]) -> Asked:
+    return Asked(
+        source=_text(entry, "source", _LINE),
+        base=_text(entry, "base", _LINE),
+        packages=tuple(_text({"package": name}, "package", _LINE) for name in entry["packages"]),
+        requirements=tuple(_text({"requirement": line}, "requirement", _LINE) for line in entry["requirements"]),
+    )
+
+
+def _models(entry: Mapping[str, Any]) -> tuple[LockedModel, ...]:
+    models = tuple(
+        LockedModel(_text(model, "name", _LINE), _text(model, "path", _LINE), _text(model, "sha256", _SHA256))
+        for model in entry["models"]
+    )
+    if entry["sha256"] != models_digest(models):
+        raise ValueError("the digest of the models is not theirs")
+    return models
 
 
 def _base(entry: Mapping[str, Any]) -> BaseImage:

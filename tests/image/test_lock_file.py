@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 from pytest import fixture, mark, raises
 
 from mlship.errors import MlshipError
-from mlship.image.lock import Lock
-from mlship.image.lock_file import locked_for, read_lock, with_lock, write_lock
+from mlship.image.lock import Asked, Lock, LockedModel
+from mlship.image.lock_file import locked_for, read_lock, read_lock_file, with_lock, write_lock
 from mlship.image.plan import BaseImage, SystemPackage, Wheel
 
 HASH = "a" * 64
@@ -23,6 +24,20 @@ LOCK = Lock(
     ),
     inputs="d1",
 )
+WHOLE = Lock(
+    python="3.11",
+    platform="linux/amd64",
+    suite="bookworm",
+    system=(SystemPackage("libc6", "2.36-9+deb12u10", HASH, 100, "https://deb.example.test/pool/l/libc6.deb"),),
+    wheels=(Wheel("numpy", "2.1.0", HASH),),
+    inputs="d1",
+    server=(Wheel("orjson", "3.13.0", "b" * 64),),
+    asked=Asked("requirements.txt", "debian", ("libgomp1",), ("numpy>=2",)),
+    made="2026-11-22",
+    diff_id=f"sha256:{'d' * 64}",
+    compressor="isal 1.8.0, level 1",
+)
+CHURN = LockedModel("churn", "models/churn.joblib", "e" * 64)
 
 
 @fixture
@@ -64,6 +79,38 @@ def test_the_same_locks_give_the_same_bytes(path, tmp_path):
 
 def test_no_file_is_no_lock(path):
     assert read_lock(path) == ()
+    assert read_lock_file(path).models is None
+
+
+def test_a_lock_of_the_first_schema_is_read():
+    found = read_lock_file(Path(__file__).parent / "golden/lock-schema-1.json")
+    (lock,) = found.locks
+    assert (lock.python, lock.suite, lock.inputs, lock.system[0].name) == ("3.11", "bookworm", "d1", "libc6")
+    assert [wheel.name for wheel in lock.wheels] == ["acme", "numpy"]
+    assert (lock.server, lock.asked, lock.made, lock.diff_id, found.models) == ((), None, "", "", None)
+
+
+def test_a_lock_of_the_second_schema_is_read_and_gives_the_same_bytes(path):
+    golden = Path(__file__).parent / "golden/lock-schema-2.json"
+    found = read_lock_file(golden)
+    assert found.locks == (WHOLE,)
+    assert found.models == (CHURN,)
+    write_lock(path, found.locks, found.models)
+    assert path.read_bytes() == golden.read_bytes()
+
+
+def test_the_models_digest_is_over_sorted_lines_of_sha256_and_path(path):
+    fraud = LockedModel("fraud", "models/fraud", "0" * 64)
+    write_lock(path, (), (CHURN, fraud))
+    lines = f"{'0' * 64}  models/fraud\n{'e' * 64}  models/churn.joblib\n"
+    assert json.loads(path.read_text())["models"]["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_model_that_was_edited_into_the_lock_is_noticed(path):
+    write_lock(path, (LOCK,), (CHURN,))
+    path.write_text(path.read_text().replace("e" * 64, "f" * 64))
+    with raises(MlshipError, match="damaged or was edited"):
+        read_lock(path)
 
 
 def test_a_lock_is_used_again_only_for_the_same_inputs_and_platform():
@@ -78,9 +125,9 @@ def test_a_new_lock_replaces_the_one_of_its_platform():
 
 
 def test_a_newer_schema_is_refused(path):
-    path.write_text('{"schema": 2}')
+    path.write_text('{"schema": 3}')
     with raises(
-        MlshipError, match=r"mlship.lock has schema 2; this mlship reads up to 1; it was written by a newer mlship: upgrade"
+        MlshipError, match=r"mlship.lock has schema 3; this mlship reads up to 2; it was written by a newer mlship: upgrade"
     ):
         read_lock(path)
 
@@ -109,6 +156,6 @@ def test_values_that_are_no_names_versions_or_hashes_are_refused(path, change):
     from mlship.image import lock_file
 
     entry = {**lock_file._entry(LOCK), "wheels": [{"name": "numpy", "version": "1", "sha256": HASH, **change}]}
-    path.write_text(json.dumps({"schema": 1, "locks": [entry], "sum": lock_file._sum([entry])}))
+    path.write_text(json.dumps({"schema": 2, "locks": [entry], "models": None, "sum": lock_file._sum([[entry], None])}))
     with raises(MlshipError, match=f"mlship.lock is damaged or was edited: {next(iter(change))} is "):
         read_lock(path)
