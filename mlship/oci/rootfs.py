@@ -27,11 +27,13 @@ from mlship.oci.layer import CHUNK, MEDIA_TYPES
 from mlship.oci.layout import Layout
 from mlship.runner import Command
 
-# (loader, folders of libraries) of each architecture that Debian and Ubuntu lay out so
+# (loaders, folders of libraries) of each architecture: as Debian and Ubuntu lay them out, then as others do
 _MACHINES = (
-    ("usr/lib64/ld-linux-x86-64.so.2", ("usr/lib/x86_64-linux-gnu", "usr/lib")),
-    ("usr/lib/ld-linux-aarch64.so.1", ("usr/lib/aarch64-linux-gnu", "usr/lib")),
+    (("usr/lib64/ld-linux-x86-64.so.2", "lib64/ld-linux-x86-64.so.2"), ("usr/lib/x86_64-linux-gnu", "usr/lib")),
+    (("usr/lib/ld-linux-aarch64.so.1", "lib/ld-linux-aarch64.so.1"), ("usr/lib/aarch64-linux-gnu", "usr/lib")),
 )
+_ELSEWHERE = ("usr/lib64", "lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib")
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"  # image specification, "Image Layer Filesystem Changeset"
 _LAUNCHERS = ".mlship"  # a folder of an assembled root, beside the image's own files
 _OF_THE_IMAGE = ("/opt/", "/usr/")
 
@@ -54,10 +56,11 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
     return target
 
 
-def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: Home) -> Path:
+def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: Home, *, python: str = "") -> Path:
     """The image's root file system below `into`; hard links to the unpacked layers where the disk allows, else copies.
 
-    `into` appears in one step, complete; where it is there already, it is left as it is.
+    `into` appears in one step, complete; where it is there already, it is left as it is. python: the interpreter that is to be
+    started there; that of the image's entry point, or those in /usr/bin, when left out.
     """
     if into.is_dir() and any(into.iterdir()):
         return into
@@ -70,7 +73,7 @@ def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: H
             folder.chmod(0o755)
             for layer in unpacked:
                 _link_tree(layer, folder)
-            _write_launchers(folder)
+            _write_launchers(folder, python or (_started(image) if isinstance(image, Image) else ""))
             folder.replace(into)
     return into
 
@@ -110,7 +113,8 @@ def command(root: Path, argv: Sequence[str], environ: Mapping[str, str]) -> Comm
     files. `sys.executable` is a small launcher, so that children (multiprocessing, subprocess) start the same way.
     """
     root = root.absolute()
-    loader, folders = machine(root)
+    loader, known = machine(root)
+    folders = (*_asked_for(root, environ.get("LD_LIBRARY_PATH", "")), *known)
     program = _inside(root, argv[0])
     launcher = root / _LAUNCHERS / Path(argv[0]).name
     shown = launcher if launcher.exists() else program
@@ -123,14 +127,17 @@ def command(root: Path, argv: Sequence[str], environ: Mapping[str, str]) -> Comm
         str(shown),
         str(program),
     )
-    return Command((*start, *(_rooted(root, word) for word in argv[1:])), environ=_environ(root, environ))
+    prefix = str(PurePosixPath(argv[0]).parent.parent)
+    return Command((*start, *(_rooted(root, word) for word in argv[1:])), environ=_environ(root, environ, prefix))
 
 
 def machine(root: Path) -> tuple[str, tuple[str, ...]]:
     """(loader, library folders) of the image below root, relative to it. Raises MlshipError when it has none known."""
-    for loader, folders in _MACHINES:
-        if (root / loader).exists():
-            return loader, folders
+    for loaders, folders in _MACHINES:
+        for loader in loaders:
+            if (root / loader).exists():
+                others = (folder for folder in (*_configured(root), *_ELSEWHERE) if _is_own_folder(root / folder))
+                return loader, tuple(dict.fromkeys((*folders, *others)))
     raise MlshipError(
         f"the files below {root} have no dynamic loader that mlship knows",
         fix="mlship build",
@@ -139,10 +146,33 @@ def machine(root: Path) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def _environ(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def _configured(root: Path) -> Iterator[str]:
+    """The folders that ld.so.conf names, relative to the root."""
+    folder = root / "etc/ld.so.conf.d"
+    files = (root / "etc/ld.so.conf", *(sorted(folder.glob("*.conf")) if folder.is_dir() else ()))
+    for file in files:
+        lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+        yield from (line.strip("/ ") for line in lines if line.startswith("/") and ".." not in line)
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Not one that is searched by another name already."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def _asked_for(root: Path, library_path: str) -> Iterator[str]:
+    """LD_LIBRARY_PATH of the image, relative to the root."""
+    for folder in library_path.split(":"):
+        inside = folder.removeprefix(str(root)).strip("/")
+        if folder.startswith("/") and inside and ".." not in inside and (root / inside).is_dir():
+            yield inside
+
+
+def _environ(root: Path, environ: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """prefix: of the interpreter: `/usr` of /usr/bin/python3.11."""
     own = {
         "PATH": "/usr/bin",
-        "PYTHONHOME": "/usr",
+        "PYTHONHOME": prefix,
         "PYTHONTZPATH": "/usr/share/zoneinfo",
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
         "OPENSSL_CONF": "/etc/ssl/openssl.cnf",
@@ -150,6 +180,12 @@ def _environ(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     given = {name: _rooted_list(root, value) for name, value in environ.items() if not name.startswith("LD_")}
     if "PYTHONPATH" in environ:
         given["PYTHONPATH"] = ":".join(_always_rooted(root, path) for path in environ["PYTHONPATH"].split(":"))
+    if "PATH" in environ:
+        given["PATH"] = ":".join(
+            path if Path(path).is_relative_to(root) else f"{root}{path}"
+            for path in environ["PATH"].split(":")
+            if path[:1] == "/"
+        )
     return {**{name: f"{root}{path}" for name, path in own.items()}, **given}
 
 
@@ -179,19 +215,29 @@ def _inside(root: Path, program: str) -> Path:
     return path
 
 
-def _write_launchers(root: Path) -> None:
-    """One launcher per interpreter: what `sys.executable` names. It finds the root from its own place."""
-    interpreters = sorted((root / "usr/bin").glob("python3.*")) if (root / "usr/bin").is_dir() else []
-    for interpreter in interpreters:
+def _started(image: Image) -> str:
+    argv = image.config.get("config", {}).get("Entrypoint") or ("",)
+    return str(argv[0])
+
+
+def _write_launchers(root: Path, python: str) -> None:
+    """What `sys.executable` names. It finds the root from its own place."""
+    _remove(root / _LAUNCHERS)
+    usual = sorted((root / "usr/bin").glob("python3.*")) if (root / "usr/bin").is_dir() else []
+    for interpreter in [root / python.lstrip("/")] if python else usual:
+        if not interpreter.exists():
+            continue
         loader, folders = machine(root)
         libraries = ":".join(f'"$root"/{shlex.quote(folder)}' for folder in folders)
         launcher = root / _LAUNCHERS / interpreter.name
         launcher.parent.mkdir(exist_ok=True)
+        program = interpreter.relative_to(root)
         launcher.write_text(
             "#!/bin/sh\n"
             f'root="${{0%/{_LAUNCHERS}/*}}"\n'
+            f'export PYTHONHOME="$root"/{shlex.quote(str(program.parent.parent))}\n'
             f'exec "$root"/{loader} --inhibit-cache --library-path {libraries} '
-            f'--argv0 "$0" "$root"/usr/bin/{shlex.quote(interpreter.name)} "$@"\n'
+            f'--argv0 "$0" "$root"/{shlex.quote(str(program))} "$@"\n'
         )
         launcher.chmod(0o755)
 
@@ -203,15 +249,27 @@ def _unpack(layout: Layout, layer: Layer, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts or path.name.startswith(".wh."):
+    """Whiteouts stay as empty files of their name, for when the layer is laid over others. Devices are left out: what runs from
+    here needs none."""
+    path = inner_path(member.name)
+    if path is None:
         raise tarfile.TarError(f"the path {member.name!r} is not one that mlship unpacks")
+    if not path.parts or member.ischr() or member.isblk() or member.isfifo():
+        return
     target = folder / path
     _make_parents(target.parent, folder)
+    if not member.isdir() or target.is_symlink() or target.is_file():
+        _remove(target)
     if member.isdir():
         target.mkdir(exist_ok=True)
     elif member.issym():
         target.symlink_to(_contained(path, member.linkname))
+    elif member.islnk():
+        same = _same(folder, member)
+        if same.is_symlink():  # from another folder it would lead elsewhere, perhaps out
+            target.symlink_to(_contained(path, f"/{same.parent.relative_to(folder)}/{same.readlink()}"))
+        else:
+            _link(same, target)
     elif member.isfile():
         content = archive.extractfile(member)
         assert content is not None
@@ -223,13 +281,43 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         raise tarfile.TarError(f"{member.name!r} is neither file, folder nor link")
 
 
+def inner_path(name: str) -> PurePosixPath | None:
+    """A member's path relative to the root, as engines read it (`./usr`, `/usr`); None for one that leads out of it."""
+    path = PurePosixPath(name.lstrip("/"))
+    return None if ".." in path.parts or "\0" in name else path
+
+
+def _same(folder: Path, member: tarfile.TarInfo) -> Path:
+    """The file of this layer that a hard link names."""
+    path = inner_path(member.linkname)
+    if path is not None and path.parts:
+        _check_parents((folder / path).parent, folder)
+        if (folder / path).is_symlink() or (folder / path).is_file():
+            return folder / path
+    raise tarfile.TarError(f"{member.name!r} is a link to {member.linkname!r}, which the layer does not have")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _make_parents(parent: Path, folder: Path) -> None:
+    _check_parents(parent, folder)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise tarfile.TarError(f"a path leads through the file {parent.relative_to(folder)}") from None
+
+
+def _check_parents(parent: Path, folder: Path) -> None:
     here = folder
     for part in parent.relative_to(folder).parts:
         here = here / part
         if here.is_symlink():
             raise tarfile.TarError(f"a path leads through the link {here.relative_to(folder)}")
-    parent.mkdir(parents=True, exist_ok=True)
 
 
 def _contained(path: PurePosixPath, target: str) -> str:
@@ -244,19 +332,34 @@ def _contained(path: PurePosixPath, target: str) -> str:
 
 
 def _link_tree(source: Path, target: Path) -> None:
+    """Lays a layer over the lower ones as overlayfs does: a folder hides a file or link of its name, and all else a folder."""
     for folder, folders, files in os.walk(source):
         here = target / Path(folder).relative_to(source)
+        for name in files:
+            if name.startswith(_WHITEOUT):
+                _white_out(here, name)
         for name in (*folders, *files):
             path, place = Path(folder) / name, here / name
             if path.is_dir() and not path.is_symlink():
+                if place.is_symlink() or place.is_file():
+                    place.unlink()
                 place.mkdir(exist_ok=True)
-            else:
+            elif not name.startswith(_WHITEOUT):
+                _remove(place)
                 _link(path, place)
 
 
+def _white_out(here: Path, name: str) -> None:
+    if name == _OPAQUE:
+        for path in here.iterdir():
+            _remove(path)
+        return
+    hidden = name.removeprefix(_WHITEOUT)
+    if hidden not in ("", ".", "..") and not hidden.startswith(_WHITEOUT):  # such are another file system's own
+        _remove(here / hidden)
+
+
 def _link(path: Path, place: Path) -> None:
-    if place.is_symlink() or place.exists():
-        place.unlink()
     try:
         os.link(path, place, follow_symlinks=False)
     except OSError as error:
