@@ -33,6 +33,7 @@ _END = bytes(2 * _BLOCK)
 
 @dataclass(frozen=True)
 class Entry:
+_READ_ONLY = re.compile(r"\.(py|pyi|so(\.[0-9.]+)?)$")
     """One path of a layer, relative to the root: `usr/bin/python3.11`.
 
     A file has a source on this machine or its content here; a symbolic link has a target; a folder has neither.
@@ -123,7 +124,8 @@ def complete(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
-    """Every file, link and folder below `folder`, placed at the absolute image path `target`; modes become 0644 or 0755.
+    """Every file, link and folder below `folder`, placed at the absolute image path `target`; modes become 0644 or 0755:
+    libraries and Python modules are never executable.
 
     Links that lead out of the folder are refused: they would mean something else, or nothing, inside the image.
     """
@@ -135,7 +137,7 @@ def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
         elif path.is_dir():
             yield Entry(inside, mode=0o755, folder=True)
         elif path.is_file():
-            yield Entry(inside, mode=0o755 if path.stat().st_mode & 0o100 else 0o644, source=path)
+            yield Entry(inside, mode=0o755 if path.stat().st_mode & 0o100 and _is_program(path.name) else 0o644, source=path)
         else:
             raise MlshipError(f"{path} is neither a file nor a folder", fix="remove it", exit=Exit.BUILD_FAILED)
 
@@ -167,6 +169,11 @@ class _Plain:
 
     def flush(self) -> bytes:
         return b""
+def _is_program(name: str) -> bool:
+    """Whether a file marked executable has to be: libraries and modules are only read, but the kernel starts the loader itself."""
+    return name.startswith("ld-") or not _READ_ONLY.search(name)
+
+
 
 
 class _Gzip:

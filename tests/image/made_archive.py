@@ -24,12 +24,16 @@ class Link:
     hard: bool = False
 
 
-def make_deb(path: Path, files: dict[str, bytes | Link | None], control: dict[str, str], compression: str = "xz") -> Path:
+def make_deb(
+    path: Path, files: dict[str, bytes | Link | None], control: dict[str, str], compression: str = "xz", md5sums: str = ""
+) -> Path:
     """files: path -> content, Link, or None for a folder; a path that begins with `*` is setuid."""
     text = "".join(f"{name}: {value}\n" for name, value in control.items()).encode()
     members = {
         "debian-binary": b"2.0\n",
-        f"control.tar.{compression}": compressed(tar_of({"./control": text}), compression),
+        f"control.tar.{compression}": compressed(
+            tar_of({"./control": text, **({"./md5sums": md5sums.encode()} if md5sums else {})}), compression
+        ),
         f"data.tar.{compression}": compressed(tar_of(files), compression),
     }
     content = b"!<arch>\n"

@@ -112,3 +112,15 @@ def test_a_compression_that_is_unknown_is_named(tmp_path):
     package.write_bytes(package.read_bytes().replace(b"data.tar.gz ", b"data.tar.lz4"))
     with pytest.raises(MlshipError, match=r"its member data.tar.lz4 has an unknown compression"):
         deb.extract(package, tmp_path / "root")
+
+
+def test_the_sums_of_a_package_name_files_where_an_image_has_them(tmp_path):
+    from mlship.image.system.base_files import present
+
+    deb_file = make_deb(
+        tmp_path / "x.deb", {"lib/x.so": b"x"}, {"Package": "x"}, md5sums="0" * 32 + "  lib/x.so\n" + "1" * 32 + "  gone\n"
+    )
+    sums = deb.control_files(deb_file)["md5sums"]
+    assert sums.splitlines()[0] == "0" * 32 + "  usr/lib/x.so"
+    deb.extract(deb_file, tmp_path / "tree")
+    assert present(sums, tmp_path / "tree") == "0" * 32 + "  usr/lib/x.so\n"

@@ -161,3 +161,10 @@ def test_a_pipe_is_refused(tmp_path):
 def test_compiled_files_of_another_place_are_left_out(tmp_path):
     folder_of(tmp_path, {"a.py": "", "__pycache__/a.cpython-311.pyc": ""})
     assert [entry.path for entry in without_bytecode(entries_of_folder(tmp_path, "/"))] == ["a.py"]
+
+
+def test_libraries_and_modules_are_not_executable_but_the_loader_is(tmp_path):
+    for name in ("libc.so.6", "ld-linux-x86-64.so.2", "pydoc.py", "m.cpython-311-x86_64-linux-gnu.so", "python3.11"):
+        (tmp_path / name).touch(mode=0o755)
+    modes = {entry.path: entry.mode for entry in entries_of_folder(tmp_path, "/")}
+    assert [name for name, mode in modes.items() if mode == 0o755] == ["ld-linux-x86-64.so.2", "python3.11"]

@@ -26,7 +26,7 @@ STATUS = "/var/lib/dpkg/status"
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 _READ = re.compile(
     rf"""
-      {re.escape(STATUS)}(\.d/[^/]+)?$
+      {re.escape(STATUS)}(\.d/[^/]+(?<!\.md5sums))?$
     | /usr/share/doc/[^/]+/copyright$
     | .*/[^/]+\.dist-info/METADATA$
     | (/etc|/usr/lib)/os-release$

@@ -118,7 +118,10 @@ def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> 
         for package, path in zip(plan.packages, debs, strict=True):
             keep = base_files.wanted(package.name, package.name in plan.requested, plan.python.lstrip("/"))
             deb.extract(path, folder, keep)
-            _write(folder / "var/lib/dpkg/status.d" / package.name, base_files.status(deb.control(path), package.sha256))
+            said = deb.control_files(path)
+            status = folder / "var/lib/dpkg/status.d" / package.name
+            _write(status, base_files.status(said["control"], package.sha256))
+            _write(status.with_name(f"{package.name}.md5sums"), base_files.present(said["md5sums"], folder))
         _finish(workplace, folder, plan)
         yield folder
 

@@ -82,3 +82,9 @@ def status(control: str, sha256: str) -> str:
     """
     first, _, rest = control.strip().partition("\n")
     return f"{first}\nStatus: install ok installed\n{rest}\nSHA256: {sha256}\n"
+
+
+def present(md5sums: str, tree: Path) -> str:
+    """The lines whose files are in the tree: status.d/NAME.md5sums says which package a file of the image belongs to."""
+    kept = [line for line in md5sums.splitlines(keepends=True) if (tree / line[34:].rstrip("\n")).is_file()]
+    return "".join(kept)

@@ -21,19 +21,30 @@ from mlship.errors import Exit, MlshipError
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
+_LONGEST = 16 * 2**20  # bytes of a control file that are read
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 Wanted = Callable[[str], bool]
 
 
 def control(deb: Path) -> str:
     """The package's control file: its fields as text."""
+    return control_files(deb)["control"]
+
+
+def control_files(deb: Path) -> dict[str, str]:
+    """`control`, and `md5sums` where the package has it: lines of `md5  path`, paths as they are in an image."""
+    found: dict[str, str] = {}
     with _member(deb, "control.tar") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            if PurePosixPath(member.name).name == "control" and member.isfile():
+            name = PurePosixPath(member.name).name
+            if name in ("control", "md5sums") and member.isfile():
                 content = archive.extractfile(member)
                 assert content is not None
-                return content.read(1 << 20).decode(errors="replace")
-    raise _broken(deb, "it has no control file")
+                found[name] = content.read(_LONGEST).decode(errors="replace")
+    if "control" not in found:
+        raise _broken(deb, "it has no control file")
+    lines = (line.partition("  ") for line in found.get("md5sums", "").splitlines())
+    return {**found, "md5sums": "".join(f"{md5}  {merged(path)}\n" for md5, _, path in lines if path)}
 
 
 def extract(deb: Path, root: Path, wanted: Wanted = lambda path: True) -> int:

@@ -1,0 +1,134 @@
+"""What makes an image big: its layers and packages by the bytes that they take there.
+
+Only layers that hold several packages are read, each once: what was found is kept beside the cached layers.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mlship.disk import write_atomic
+from mlship.image.plan import PACKAGES
+from mlship.oci.image import Image, Layer
+from mlship.oci.layout import Layout
+
+OWNERS = "var/lib/dpkg/status.d/"  # NAME.md5sums there lists the files of an operating-system package
+SHARED_LAYER = "packages"  # of all wheels that have no layer of their own
+_BLOCK = 512
+_COMPILED = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
+_LISTS = re.compile(rf"{OWNERS}(?P<system>[^/]+)\.md5sums|{PACKAGES.strip('/')}/(?P<python>[^/]+)\.dist-info/RECORD")
+_LONGEST_LIST = 32 * 2**20
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One package, or a whole layer. kind: `system`, `python`, or the layer's role. size: bytes, uncompressed, as in the layer's tar."""
+
+    kind: str
+    name: str
+    version: str
+    size: int
+
+
+def image_parts(layout: Layout, image: Image, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
+    """As `layer_parts`."""
+    return layer_parts(layout, image.layers, kept, versions)
+
+
+def layer_parts(layout: Layout, layers: Iterable[Layer], kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
+    """Everything in the layers, the biggest first; sizes add up to theirs. kept: a folder for what reading them told.
+
+    versions: of the wheels, by name. Raises MlshipError where a layer that must be read is damaged.
+    """
+    found = [part for layer in layers for part in _parts(layout, layer, kept, versions)]
+    return tuple(sorted(found, key=lambda part: (-part.size, part.kind, part.name)))
+
+
+def largest(parts: Iterable[Part], count: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """The biggest ones, and the others: never one other alone. Pure."""
+    listed = tuple(parts)
+    first = listed if len(listed) <= count else listed[: count - 1]
+    return first, listed[len(first) :]
+
+
+def _parts(layout: Layout, layer: Layer, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
+    if layer.role == "base" or (layer.role, layer.name) == ("packages", SHARED_LAYER):
+        return _remembered(layout, layer, kept / f"{layer.diff_id.removeprefix('sha256:')}.sizes")
+    if layer.role == "packages":
+        return (Part("python", layer.name, versions.get(layer.name, ""), layer.size),)
+    return (Part(layer.role, layer.name, "", layer.size),)
+
+
+def _remembered(layout: Layout, layer: Layer, path: Path) -> tuple[Part, ...]:
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] == _SCHEMA:
+            return tuple(Part(**entry) for entry in document["parts"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        pass  # not read yet, or a file that is cut: the layer is read again
+    parts = _read(layout, layer)
+    write_atomic(path, json.dumps({"schema": _SCHEMA, "parts": [asdict(part) for part in parts]}).encode())
+    return parts
+
+
+def _read(layout: Layout, layer: Layer) -> tuple[Part, ...]:
+    # here and not above: a build that finds nothing to do reads no layer
+    from mlship.oci.rootfs import open_layer
+
+    sizes: dict[str, int] = {}
+    owners: dict[str, tuple[str, str, str]] = {}
+    versions: dict[str, str] = {}
+    with open_layer(layout, layer) as archive:
+        for member in archive:
+            sizes[member.name] = _BLOCK + (-(-member.size // _BLOCK) * _BLOCK if member.isfile() else 0)
+            lists = _LISTS.fullmatch(member.name) if member.isfile() and member.size <= _LONGEST_LIST else None
+            status = member.isfile() and member.name.startswith(OWNERS) and not member.name.endswith(".md5sums")
+            if lists is None and not status:
+                continue
+            content = archive.extractfile(member)
+            text = content.read().decode(errors="replace") if content else ""
+            if lists is None:
+                versions[member.name.removeprefix(OWNERS)] = _version(text)
+            elif lists["python"]:
+                name, _, version = lists["python"].partition("-")
+                owners.update((path, ("python", name.replace("_", "-").lower(), version)) for path in _recorded(text))
+            else:
+                owners.update((path, ("system", lists["system"], "")) for path in _summed(text))
+    return tuple(_added_up(layer, sizes, owners, versions))
+
+
+def _added_up(
+    layer: Layer, sizes: Mapping[str, int], owners: Mapping[str, tuple[str, str, str]], versions: Mapping[str, str]
+) -> Iterator[Part]:
+    """By owner; what nobody owns is the layer's own: folders, and files that mlship made. Pure."""
+    own = (layer.role, layer.name, "")
+    totals: dict[tuple[str, str, str], int] = {own: layer.size - sum(sizes.values())}
+    for path, size in sizes.items():
+        owner = owners.get(_source(path), own)
+        totals[owner] = totals.get(owner, 0) + size
+    for (kind, name, version), size in totals.items():
+        yield Part(kind, name, version or versions.get(name, ""), size)
+
+
+def _source(path: str) -> str:
+    compiled = _COMPILED.fullmatch(path)
+    return f"{compiled[1] or ''}{compiled[2]}.py" if compiled else path
+
+
+def _recorded(text: str) -> Iterator[str]:
+    return (f"{PACKAGES.strip('/')}/{row[0]}" for row in csv.reader(text.splitlines()) if row)
+
+
+def _summed(text: str) -> Iterator[str]:
+    return (line[34:] for line in text.splitlines() if len(line) > 34)
+
+
+def _version(status: str) -> str:
+    found = re.search(r"^Version: (\S+)", status, re.MULTILINE)
+    return found[1] if found else ""
