@@ -29,7 +29,6 @@ def base_layer(
     archive: Archive | None = None,
     *,
     left_out: str = "",
-    compression: Compression = "gzip",
 ) -> Layer:
     """The operating system and the interpreter. archive: where packages are looked for besides the URLs of the plan.
 
@@ -48,9 +47,9 @@ def base_layer(
     def make() -> Layer:
         with base_tree(workplace, plan, archive) as tree:
             kept = (entry for entry in base_entries(tree) if not left_out or not re.match(left_out, entry.path))
-            return written(workplace, kept, "base", plan.suite, compression)
+            return written(workplace, kept, "base", plan.suite)
 
-    return cached(workplace, key("base", facts, compression), make)
+    return cached(workplace, key("base", facts, workplace.compression), make)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
     return Compiler(base, plan.python) if runs_here(plan.platform) else None
 
 
-def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compression = "gzip") -> Layer:
+def files_layer(workplace: Workplace, plan: LayerPlan) -> Layer:
     """The layer of single files that the plan names: models, code, configuration. Large files are streamed.
 
     A model's that compressing saves next to nothing of stays raw.
@@ -87,9 +86,9 @@ def files_layer(workplace: Workplace, plan: LayerPlan, *, compression: Compressi
 
     def make() -> Layer:
         raw = plan.role == "model" and not is_worth_compressing([file.source for file in plan.files if file.source])
-        return written(workplace, map(_entry, plan.files), plan.role, plan.name, "none" if raw else compression)
+        return written(workplace, map(_entry, plan.files), plan.role, plan.name, raw=raw)
 
-    return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, compression), make)
+    return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, workplace.compression), make)
 
 
 def write(workplace: Workplace, layers: Sequence[Layer], config: ImageConfig, platform: str) -> Image:
@@ -152,8 +151,10 @@ def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> L
     return layer
 
 
-def written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, compression: Compression) -> Layer:
-    return write_layer(workplace.layout, entries, role=role, name=name, compression=compression, progress=workplace.progress)
+def written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str, *, raw: bool = False) -> Layer:
+    """raw: not worth compressing."""
+    packed: Compression = "none" if raw else workplace.compression
+    return write_layer(workplace.layout, entries, role=role, name=name, compression=packed, progress=workplace.progress)
 
 
 def _entry(file: LayerFile) -> Entry:

@@ -125,9 +125,9 @@ def _keeper_layer(workplace: Workplace, plan: BasePlan, base: Layer) -> Layer:
         with scratch(workplace) as compiled:
             if compiled_by is not None:
                 _compile(workplace, compiled_by, sources, compiled)
-            return written(workplace, (*sources, *entries_of_folder(compiled, "/")), "server", "keeper", "gzip")
+            return written(workplace, (*sources, *entries_of_folder(compiled, "/")), "server", "keeper")
 
-    return cached(workplace, key("keeper", facts, "gzip"), make)
+    return cached(workplace, key("keeper", facts, workplace.compression), make)
 
 
 def _compile(workplace: Workplace, by: Compiler, sources: list[Entry], into: Path) -> None:

@@ -22,7 +22,7 @@ from mlship.image.packages.strip import RULES, needless
 from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
-from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
+from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
 
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
 MOST = 10  # such layers; engines take 128 layers at most, and each costs a request at every pull
@@ -50,7 +50,6 @@ def package_layers(
     inputs: str,
     bytecode: Bytecode | None = None,
     whole: Collection[str] = (),
-    compression: Compression = "gzip",
 ) -> tuple[Layer, ...]:
     """An installed folder as layers at the absolute image path `target`: heavy wheels by name, then all light ones.
 
@@ -59,7 +58,7 @@ def package_layers(
     """
     kept = sorted(map(normalised, whole))
     facts = {"inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode), "heavy": [HEAVY, MOST], "whole": kept}
-    listed = workplace.home.cache / "layers" / f"{key('packages', {**facts, 'strip': RULES}, compression)}.list"
+    listed = workplace.home.cache / "layers" / f"{key('packages', {**facts, 'strip': RULES}, workplace.compression)}.list"
     found = _remembered(workplace, listed)
     if found is not None:
         return found
@@ -72,8 +71,8 @@ def package_layers(
         few = _short(stripped(entries, target, unstripped), target, unstripped, shortened)
         split = divided(few, parts(folder, files, wheels), target)
         by = bytecode.compiler if bytecode else None
-        keys = {part: _part_key(part, of_part, target, by, shortened, compression) for part, of_part in split.items()}
-        layers = tuple(_layer(workplace, part, split[part], keys[part], compression) for part in split)
+        keys = {part: _part_key(workplace, part, of_part, target, by, shortened) for part, of_part in split.items()}
+        layers = tuple(_layer(workplace, part, split[part], keys[part]) for part in split)
     write_atomic(listed, json.dumps(list(keys.values())).encode())
     return layers
 
@@ -86,8 +85,8 @@ def _short(entries: Iterable[Entry], target: str, unstripped: Collection[str], s
     return tuple(sorted((*short, *(entry for entry in told if entry.path in kept)), key=lambda entry: entry.path))
 
 
-def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_key: str, compression: Compression) -> Layer:
-    return cached(workplace, part_key, lambda: written(workplace, entries, "packages", part.name, compression))
+def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_key: str) -> Layer:
+    return cached(workplace, part_key, lambda: written(workplace, entries, "packages", part.name))
 
 
 def owned(folder: Path) -> dict[str, frozenset[str]]:
@@ -145,7 +144,7 @@ def _source(path: str) -> str:
 
 
 def _part_key(
-    part: Part, entries: Collection[Entry], target: str, by: Compiler | None, shortened: Path, compression: Compression
+    workplace: Workplace, part: Part, entries: Collection[Entry], target: str, by: Compiler | None, shortened: Path
 ) -> str:
     """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not,
     and which were shortened neither."""
@@ -158,7 +157,7 @@ def _part_key(
         "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
         "interpreter": interpreter,
     }
-    return key("packages", facts, compression)
+    return key("packages", facts, workplace.compression)
 
 
 def _distribution(record: Path) -> str:

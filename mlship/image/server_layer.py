@@ -12,7 +12,7 @@ from mlship.image.plan import SERVER
 from mlship.image.server_sources import digest_of, server_sources
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
-from mlship.oci.layer import Compression, Entry, entries_of_folder, without_bytecode
+from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
 
 
 def server_layer(
@@ -21,7 +21,6 @@ def server_layer(
     *,
     inputs: str,
     compiler: Compiler | None = None,
-    compression: Compression = "gzip",
 ) -> Layer:
     """mlship's server and the server's own packages, at /opt/mlship/lib.
 
@@ -43,9 +42,9 @@ def server_layer(
                 compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
                 compile_modules(workplace, bytecode, wheels, SERVER, compiled)
             packages = without_debug_info(without_bytecode(entries_of_folder(wheels, SERVER)), shortened)
-            return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server", compression)
+            return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server")
 
-    return cached(workplace, key("server", facts, compression), make)
+    return cached(workplace, key("server", facts, workplace.compression), make)
 
 
 def _modules(wheels: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlship.disk import scratch_folder, sweep, temporary_folder
 from mlship.home import Home
+from mlship.oci.layer import Compression
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.runner import Runner
@@ -16,12 +17,13 @@ from mlship.runner import Runner
 
 @dataclass(frozen=True)
 class Workplace:
-    """The doors that a build goes through; a flow makes it from its Context."""
+    """The doors that a build goes through; a flow makes it from its Context. compression: of the layers that it makes."""
 
     home: Home
     runner: Runner
     progress: Progress
     environ: Mapping[str, str]
+    compression: Compression = "gzip"
 
     @property
     def layout(self) -> Layout:

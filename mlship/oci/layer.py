@@ -7,6 +7,7 @@ and not by tarfile, whose bytes differ between patch releases of Python (device 
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,22 +19,25 @@ from mlship.oci.image import Layer
 from mlship.oci.layout import Layout
 from mlship.progress import Progress, Silent
 
-Compression = Literal["gzip", "zstd", "none"]
+# gzip: by whatever is fastest here. zlib: gzip as well, at a fixed level of a fixed program, for the same bytes everywhere.
+Compression = Literal["gzip", "zlib", "zstd", "none"]
 
 MEDIA_TYPES: dict[Compression, str] = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zlib": "application/vnd.oci.image.layer.v1.tar+gzip",
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
     "none": "application/vnd.oci.image.layer.v1.tar",
 }
 CHUNK = 1 << 20
+_FAST, _REPRODUCIBLE, _ZSTD = 1, 6, 3  # levels
 _BLOCK = 512
 _USTAR_SIZE = 8 * 2**30  # 11 octal digits; larger files carry their size in a PAX record
 _END = bytes(2 * _BLOCK)
+_READ_ONLY = re.compile(r"\.(py|pyi|so(\.[0-9.]+)?)$")
 
 
 @dataclass(frozen=True)
 class Entry:
-_READ_ONLY = re.compile(r"\.(py|pyi|so(\.[0-9.]+)?)$")
     """One path of a layer, relative to the root: `usr/bin/python3.11`.
 
     A file has a source on this machine or its content here; a symbolic link has a target; a folder has neither.
@@ -71,21 +75,44 @@ def layer_of_tar(layout: Layout, stream: IO[bytes], *, role: str, name: str, com
     return _written(layout, chunks, role, name, compression, Silent())
 
 
+def compressor(compression: Compression) -> str:
+    """What packs layers so on this machine, with its version: `isal 1.8.0 level 1`, `zlib 1.2.13 level 6`."""
+    if compression == "zlib":
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {_REPRODUCIBLE}"
+    if compression == "zstd":
+        import zstandard
+
+        return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))} level {_ZSTD}"
+    if compression == "none":
+        return "none"
+    try:
+        import isal
+    except ImportError:
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {_FAST}"
+    return f"isal {isal.__version__} level {_FAST}"
+
+
 def _written(
     layout: Layout, chunks: Iterable[bytes], role: str, name: str, compression: Compression, progress: Progress
 ) -> Layer:
     plain, size = hashlib.sha256(), 0
-    squeeze = _compressor(compression)
+    squeeze = None if compression == "none" else _compressor(compression)
     with layout.writer() as blob:
         for chunk in chunks:
-            plain.update(chunk)
             size += len(chunk)
-            blob.write(squeeze.compress(chunk))
+            if squeeze is None:
+                blob.write(chunk)
+            else:
+                plain.update(chunk)
+                blob.write(squeeze.compress(chunk))
             if len(chunk) == CHUNK:
                 progress.amount(f"layer {name}", size)
-        blob.write(squeeze.flush())
+        if squeeze is not None:
+            blob.write(squeeze.flush())
         descriptor = blob.commit(MEDIA_TYPES[compression])
-    return Layer(blob=descriptor, diff_id=f"sha256:{plain.hexdigest()}", size=size, role=role, name=name)
+    # what is stored as it is has been hashed once already
+    diff_id = descriptor.digest if squeeze is None else f"sha256:{plain.hexdigest()}"
+    return Layer(blob=descriptor, diff_id=diff_id, size=size, role=role, name=name)
 
 
 def tar(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -142,6 +169,11 @@ def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
             raise MlshipError(f"{path} is neither a file nor a folder", fix="remove it", exit=Exit.BUILD_FAILED)
 
 
+def _is_program(name: str) -> bool:
+    """Whether a file marked executable has to be: libraries and modules are only read, but the kernel starts the loader itself."""
+    return name.startswith("ld-") or not _READ_ONLY.search(name)
+
+
 def without_bytecode(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries without compiled Python files: those of another place are stale, or name that place."""
     return (entry for entry in entries if "__pycache__" not in entry.path.split("/"))
@@ -154,26 +186,11 @@ class _Compressor(Protocol):
 
 
 def _compressor(compression: Compression) -> _Compressor:
-    if compression == "gzip":
-        return _Gzip()
     if compression == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3).compressobj()
-    return _Plain()
-
-
-class _Plain:
-    def compress(self, data: bytes, /) -> bytes:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
-def _is_program(name: str) -> bool:
-    """Whether a file marked executable has to be: libraries and modules are only read, but the kernel starts the loader itself."""
-    return name.startswith("ld-") or not _READ_ONLY.search(name)
-
-
+        return zstandard.ZstdCompressor(level=_ZSTD).compressobj()
+    return _Gzip(*(_deflate() if compression == "gzip" else _zlib(_REPRODUCIBLE)))
 
 
 class _Gzip:
@@ -181,9 +198,8 @@ class _Gzip:
 
     _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, system unknown
 
-    def __init__(self) -> None:
-        deflate, self._crc32 = _deflate()
-        self._deflate = deflate
+    def __init__(self, deflate: Any, crc32: Any) -> None:
+        self._deflate, self._crc32 = deflate, crc32
         self._crc = 0
         self._size = 0
         self._started = False
@@ -207,8 +223,12 @@ def _deflate() -> tuple[Any, Any]:
     try:
         from isal import isal_zlib
     except ImportError:
-        return zlib.compressobj(1, zlib.DEFLATED, -15), zlib.crc32
-    return isal_zlib.compressobj(level=1, wbits=-15), isal_zlib.crc32
+        return _zlib(_FAST)
+    return isal_zlib.compressobj(level=_FAST, wbits=-15), isal_zlib.crc32
+
+
+def _zlib(level: int) -> tuple[Any, Any]:
+    return zlib.compressobj(level, zlib.DEFLATED, -15), zlib.crc32
 
 
 def _header(entry: Entry, size: int) -> Iterator[bytes]:

@@ -3,12 +3,13 @@ import io
 import os
 import tarfile
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.oci.layer import CHUNK, Entry, entries_of_folder, tar, without_bytecode, write_layer
+from mlship.oci.layer import CHUNK, Entry, compressor, entries_of_folder, tar, without_bytecode, write_layer
 from mlship.oci.layout import Layout
 
 
@@ -168,3 +169,19 @@ def test_libraries_and_modules_are_not_executable_but_the_loader_is(tmp_path):
         (tmp_path / name).touch(mode=0o755)
     modes = {entry.path: entry.mode for entry in entries_of_folder(tmp_path, "/")}
     assert [name for name, mode in modes.items() if mode == 0o755] == ["ld-linux-x86-64.so.2", "python3.11"]
+
+
+def test_zlib_gives_gzip_of_a_fixed_level_whatever_is_installed(tmp_path):
+    content = b"".join(number.to_bytes(4, "big") for number in range(50_000))
+    layer = write_layer(Layout(tmp_path), [Entry("a", content=content)], role="model", name="m", compression="zlib")
+    packed = Layout(tmp_path).path(layer.blob.digest).read_bytes()
+    again = zlib.compressobj(6, zlib.DEFLATED, -15)
+    assert layer.blob.media_type.endswith("tar+gzip")
+    assert gzip.decompress(packed)[512 : 512 + len(content)] == content
+    assert packed[10:-8] == again.compress(gzip.decompress(packed)) + again.flush()
+
+
+def test_what_packs_a_layer_is_named_with_its_version():
+    names = [compressor(kind) for kind in ("gzip", "zlib", "zstd", "none")]
+    assert [name.split()[0] for name in names] in (["isal", "zlib", "zstd", "none"], ["zlib", "zlib", "zstd", "none"])
+    assert names[1] == f"zlib {zlib.ZLIB_RUNTIME_VERSION} level 6"
