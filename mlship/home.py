@@ -30,6 +30,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def registries(self) -> Path:
+        """What this machine knows of registries that it pushed to: hints, and uploads that were cut; safe to delete."""
+        return self.root / "registries"
+
+    @property
     def local(self) -> Path:
         """Records and running services of the target `local`."""
         return self.root / "local"

@@ -63,6 +63,36 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
+class PushedLayer:
+    """A layer as it is in a registry. size: of its blob there. how: `sent`, `mounted` from another repository, or `present`."""
+
+    role: str
+    name: str
+    digest: str
+    size: int
+    how: str
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What went to one place. reference: by tag; deploy: by digest. moved: bytes of blobs over the line, repeated ones counted.
+
+    contents: content ids, one a platform. kind: of the manifest. variant: as `--push-as` takes it. papers: their titles.
+    """
+
+    reference: str
+    deploy: str
+    contents: tuple[str, ...]
+    kind: str
+    variant: str
+    moved: int
+    layers: tuple[PushedLayer, ...]
+    papers: tuple[str, ...] = ()
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
 class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 

@@ -87,16 +87,20 @@ class Layout:
         content = content_id(platform, (layer.diff_id for layer in layers), config)
         labels = {**(config.get("Labels") or {}), CONTENT_LABEL: content}
         whole = _configuration(platform, layers, {**config, "Labels": dict(sorted(labels.items()))})
+        image = self.put_image(content, platform, layers, whole)
+        self.tag(image.labels.get(PROJECT_LABEL, ""), image)
+        return image
+
+    def put_image(self, content: str, platform: str, layers: Sequence[Layer], config: Mapping[str, Any]) -> Image:
+        """Writes configuration and manifest, and lists the image nowhere. config: the whole OCI configuration."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": _plain(self.put_blob(_json(whole), CONFIG_TYPE)),
+            "config": _plain(self.put_blob(_json(config), CONFIG_TYPE)),
             "layers": [_layer_descriptor(layer) for layer in layers],
             "annotations": {CONTENT_LABEL: content},
         }
-        image = Image(content, platform, tuple(layers), whole, self.put_blob(_json(manifest), MANIFEST_TYPE))
-        self.tag(image.labels.get(PROJECT_LABEL, ""), image)
-        return image
+        return Image(content, platform, tuple(layers), config, self.put_blob(_json(manifest), MANIFEST_TYPE))
 
     def tag(self, project: str, image: Image) -> None:
         """Makes the image the newest of the project."""

@@ -88,7 +88,7 @@ def open_layer(layout: Layout, layer: Layer) -> Iterator[tarfile.TarFile]:
     try:
         with layout.path(layer.blob.digest).open("rb") as file:
             raw = _Hashed(file)
-            plain = _Hashed(_decompressed(raw, layer.blob.media_type))
+            plain = _Hashed(decompressed(raw, layer.blob.media_type))
             with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as archive:
                 yield archive
             plain.drain()
@@ -369,7 +369,8 @@ def _link(path: Path, place: Path) -> None:
         shutil.copy2(path, place, follow_symlinks=False)
 
 
-def _decompressed(stream: Any, media_type: str) -> Any:
+def decompressed(stream: Any, media_type: str) -> Any:
+    """The tar in the blob of a layer, as a stream; nothing of it is checked. Raises TarError for an unknown media type."""
     if media_type == MEDIA_TYPES["gzip"]:
         return _gzip_reader(stream)
     if media_type == MEDIA_TYPES["zstd"]:

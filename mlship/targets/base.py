@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from mlship.errors import Finding
 from mlship.home import Home
@@ -15,6 +15,9 @@ from mlship.releases.records import Lease
 from mlship.releases.release import Release
 from mlship.runner import Runner
 from mlship.units import Secret
+
+if TYPE_CHECKING:  # every command imports this module, and few push
+    from mlship.oci.registry.push_variant import PushVariant
 
 Support = Literal["native", "emulated", "absent"]
 
@@ -294,6 +297,10 @@ class Target(Protocol):
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
         """service -> dotted key or word (`spot`, `canary`, `scale.replicas`) -> Feature."""
+
+    @property
+    def push(self) -> Mapping[str, PushVariant]:
+        """service -> the form in which it takes an image from a registry; a service that is not named takes any."""
 
     def render(self, deployment: Deployment) -> dict[str, bytes]:
         """`apply/...`: exactly what `apply` sends; `eject/...`: what the vendor's own tool takes."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from mlship.errors import Finding
+from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
 from mlship.releases.records import Lease, LeaseHeld, LeaseLost, history_from_json, history_to_json
 from mlship.releases.release import Release
@@ -184,6 +185,10 @@ class FakeTarget:
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
         return FEATURES
+
+    @property
+    def push(self) -> Mapping[str, PushVariant]:
+        return {}
 
     @property
     def records(self) -> FakeRecords:

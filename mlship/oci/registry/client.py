@@ -26,6 +26,17 @@ class Stopped(Exception):
     """The work of another thread failed, or the user interrupted it: this one's is given up."""
 
 
+def check_address(registry: str) -> None:
+    """Raises MlshipError for a name that is no address; asks nobody."""
+    if registry == DOCKER_HUB:
+        raise MlshipError(
+            f"{DOCKER_HUB} is a name and no address: Docker Hub is not spoken to by it yet",
+            where=registry,
+            fix="write the host of its API before the repository, or name another registry",
+            code="not-yet",
+        )
+
+
 class Registry:
     """One registry. Safe for several threads; to be closed.
 
@@ -168,13 +179,7 @@ class Registry:
 
     def _found(self) -> str:
         """https, but on this machine what is spoken there."""
-        if self.name == DOCKER_HUB:
-            raise MlshipError(
-                f"{DOCKER_HUB} is a name and no address: Docker Hub is not spoken to by it yet",
-                where=self.name,
-                fix="write the host of its API before the repository, or name another registry",
-                code="not-yet",
-            )
+        check_address(self.name)
         if self._plain_http or (is_loopback(self.name) and self._speaks_plainly(f"http://{self.name}")):
             return f"http://{self.name}"
         return f"https://{self.name}"

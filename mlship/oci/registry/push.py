@@ -11,7 +11,7 @@ from mlship.errors import MlshipError
 from mlship.oci.image import Descriptor, Image
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
-from mlship.oci.registry.connection import Call
+from mlship.oci.registry.connection import Answer, Call
 from mlship.oci.registry.half_done import half_done
 from mlship.oci.registry.parallel import in_parallel
 from mlship.oci.registry.reference import Reference
@@ -124,7 +124,7 @@ def push_blobs(
     return moved
 
 
-def put_manifest(registry: Registry, repository: str, version: str, made: Document) -> None:
+def put_manifest(registry: Registry, repository: str, version: str, made: Document) -> Answer:
     """version: a tag or the digest. Raises MlshipError with exit 5 when the registry calls it otherwise."""
     headers = {"Content-Type": made.described.media_type}
     call = Call("PUT", _address(repository, version), headers, lambda: (made.content,), len(made.content))
@@ -132,6 +132,7 @@ def put_manifest(registry: Registry, repository: str, version: str, made: Docume
     told = answer.header("docker-content-digest")
     if told and told != made.described.digest:
         raise registry.nonsense(f"it took the manifest {made.described.digest} and calls it {told}")
+    return answer
 
 
 def _is_there(registry: Registry, reference: Reference, made: Document) -> bool:

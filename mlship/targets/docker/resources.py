@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mlship.oci.registry.push_variant import PushVariant
 from mlship.targets.base import Deployment, Feature, Resource
 from mlship.targets.docker.spec import Scope
 
 SERVICE = "haproxy"
+PUSH: Mapping[str, PushVariant] = {
+    SERVICE: PushVariant(compressions=("gzip", "none")),  # Docker 20.10 does not unpack zstd
+}
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
     SERVICE: {

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.oci.image import FRONT_LABEL
 from mlship.oci.layout import Layout
+from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
 from mlship.releases.records import LeaseLost
 from mlship.targets.base import (
@@ -55,7 +56,7 @@ from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.renewal import Renewal, front_facts
-from mlship.targets.docker.resources import FEATURES, resources_of
+from mlship.targets.docker.resources import FEATURES, PUSH, resources_of
 from mlship.targets.docker.secrets import SecretStore
 from mlship.targets.docker.steps import PLENTY, Steps
 from mlship.targets.docker.whys import whys
@@ -108,8 +109,15 @@ class DockerTarget:
         return FEATURES
 
     @property
+    def push(self) -> Mapping[str, PushVariant]:
+        return PUSH
+
+    @property
     def records(self) -> DockerRecords:
         return self._records
+
+    def platform(self) -> str:
+        return self._engine().facts().platform
 
     def render(self, deployment: Deployment) -> dict[str, bytes]:
         return rendered(deployment)

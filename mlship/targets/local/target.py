@@ -16,6 +16,7 @@ from typing import Any
 from mlship.disk import make_folder, write_atomic
 from mlship.errors import Finding, MlshipError
 from mlship.home import Home
+from mlship.oci.registry.push_variant import PushVariant
 from mlship.runner import Runner
 from mlship.targets.base import (
     Action,
@@ -102,6 +103,10 @@ class LocalTarget:
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
         return FEATURES
+
+    @property
+    def push(self) -> Mapping[str, PushVariant]:
+        return {}
 
     @property
     def records(self) -> LocalRecords:
