@@ -41,7 +41,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "model.engine": ("auto", "original"),
     "serve.protocols": ("native", "sagemaker"),
     "build.base": ("debian",),
-    "build.compression": ("gzip",),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
 

@@ -19,6 +19,7 @@ from mlship.image.lock import Lock
 from mlship.image.record import BuildRecord, BuildRecords
 from mlship.image.workplace import Workplace, clear_leftovers
 from mlship.oci.image import Image
+from mlship.oci.layer import Compression
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ def build(
     locked: bool = False,
     kept: Path | None = None,
     sbom: Path | None = None,
+    reproducible: bool = False,
 ) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
 
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
-    image's papers, which are then attached to it in the store as well.
+    image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
+    every machine, not only the same content.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
@@ -57,7 +60,7 @@ def build(
         raise MlshipError("--context keeps what a Dockerfile is built from", fix="add --builder docker", code="usage")
     if sbom is not None and sbom.exists() and not sbom.is_dir():
         raise MlshipError(f"{sbom} is not a folder", fix="name a folder, new or old, with --sbom", code="usage")
-    done = _build(context, project, python, builder=builder, frozen=locked, kept=kept)
+    done = _build(context, project, python, builder=builder, frozen=locked, kept=kept, reproducible=reproducible)
     papers = _papers(context, done, sbom) if sbom is not None else ()
     return _report(done, context.clock() - started, papers)
 
@@ -67,13 +70,36 @@ def built_record(context: Context, project: Project, python: str = "") -> BuildR
     return _build(context, project, python, builder="mlship", frozen=False).record
 
 
-def workplace_of(context: Context) -> Workplace:
-    return Workplace(context.home, context.runner, context.progress, context.environ)
+def workplace_of(context: Context, compression: Compression = "gzip") -> Workplace:
+    return Workplace(context.home, context.runner, context.progress, context.environ, compression)
 
 
-def _build(context: Context, project: Project, python: str, *, builder: str, frozen: bool, kept: Path | None = None) -> Build:
+def _compression(project: Project, *, reproducible: bool) -> Compression:
+    if not reproducible:
+        return project.build.compression
+    if project.build.compression != "gzip":
+        raise MlshipError(
+            f"--reproducible packs layers with gzip, and build.compression is {project.build.compression}",
+            project.at("build.compression"),
+            "leave one of them out",
+            code="usage",
+        )
+    return "zlib"
+
+
+def _build(
+    context: Context,
+    project: Project,
+    python: str,
+    *,
+    builder: str,
+    frozen: bool,
+    kept: Path | None = None,
+    reproducible: bool = False,
+) -> Build:
+    compression = _compression(project, reproducible=reproducible)
     gathered = refuse_errors(gather(context, project, python))
-    workplace = workplace_of(context)
+    workplace = workplace_of(context, compression)
     clear_leftovers(workplace)
     found = _existing(workplace, gathered, builder) if kept is None else None
     if found is not None:
@@ -91,11 +117,12 @@ def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build |
     lock = current_lock(gathered)
     if lock is None:
         return None
-    record = BuildRecords(workplace.home.images).of_inputs(build_inputs(gathered, lock, builder))
+    record = BuildRecords(workplace.home.images).of_inputs(build_inputs(gathered, lock, builder, workplace.compression))
     if record is None or record.project != gathered.project.name:
         return None
     try:
-        image = workplace.layout.find(record.content)
+        own = workplace.layout.of_manifest(record.manifest) if record.manifest else None
+        image = own or workplace.layout.find(record.content)
     except MlshipError:
         return None
     if not all(workplace.layout.has(layer.blob) for layer in image.layers):

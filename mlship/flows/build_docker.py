@@ -73,4 +73,4 @@ def _into_store(context: Context, workplace: Workplace, built: str, platform: st
         if not saved.ok:
             raise MlshipError("docker save failed", fix="mlship doctor", exit=Exit.BUILD_FAILED, details=saved.last_lines())
         names = [("base", plan.suite), ("packages", "packages"), *((layer.role, layer.name) for layer in plan.layers)]
-        return read_saved(archive, workplace.layout, platform, names)
+        return read_saved(archive, workplace.layout, platform, names, workplace.compression)

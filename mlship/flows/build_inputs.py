@@ -15,6 +15,7 @@ from mlship.image.manifest import manifest
 from mlship.image.packages.strip import RULES
 from mlship.image.plan import BUILDER
 from mlship.image.server_sources import server_digest
+from mlship.oci.layer import Compression
 from mlship.server.manifest import Signature, to_json
 
 
@@ -44,8 +45,8 @@ def current_lock(gathered: Gathered) -> Lock | None:
     return locked_for(read_lock(lock_path(gathered)), gathered.platform, lock_inputs(gathered))
 
 
-def build_inputs(gathered: Gathered, lock: Lock, builder: str) -> str:
-    """sha256 hex over everything that an image depends on. Pure but for the server's own files."""
+def build_inputs(gathered: Gathered, lock: Lock, builder: str, compression: Compression) -> str:
+    """sha256 hex over everything that an image and its manifest depend on. Pure but for the server's own files."""
     described = manifest(gathered.project, gathered.specs, _no_signatures(gathered), mlship.__version__)
     facts = {
         "builder": [builder, BUILDER, RULES],
@@ -54,6 +55,7 @@ def build_inputs(gathered: Gathered, lock: Lock, builder: str) -> str:
         "code": sorted((file.name, file.sha256) for spec in gathered.specs for file in spec.code),
         "lock": hashlib.sha256(json.dumps(_locked_facts(lock), sort_keys=True).encode()).hexdigest(),
         "whole": sorted(gathered.project.build.whole),
+        "compression": compression,
         "tolerance": [asdict(spec.tolerance) for spec in gathered.specs],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

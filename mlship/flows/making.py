@@ -52,7 +52,7 @@ def make(
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
     else:
         image = write(workplace, layers.layers, image_config(gathered, known.lock.python), known.lock.platform)
-    inputs = build_inputs(gathered, known.lock, builder)
+    inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
     record = build_record(gathered, known.lock, image, layers.loaded, checks, inputs, context.clock())
     BuildRecords(workplace.home.images).write(record)
     return Made(record, image, known.lock, known.findings, before)
@@ -86,6 +86,7 @@ def build_record(
         base=f"debian {lock.suite}",
         packages=len(lock.wheels),
         checks=checks,
+        manifest=image.manifest.digest,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class RecordedModel:
 class BuildRecord:
     """inputs: digest over everything that the build depended on; content: `sha256:<hex>` of the image that it gave.
 
+    manifest: digest of the image's manifest: one content has several, by compression; empty in older records.
     created: seconds since the epoch. environment, base: for people. serving: the manifest's serving section as plain data.
     """
 
@@ -55,6 +56,7 @@ class BuildRecord:
     base: str = ""
     packages: int = 0
     checks: tuple[str, ...] = ()
+    manifest: str = ""
     schema: int = SCHEMA
 
 
@@ -68,7 +70,7 @@ class BuildRecords:
         """The record first, then the pointer from its inputs: a killed build leaves no pointer to nothing."""
         raw = json.dumps(asdict(record), indent=1, ensure_ascii=False).encode() + b"\n"
         write_atomic(self._record(record.content), raw)
-        write_atomic(self._pointer(record.inputs), record.content.encode())
+        write_atomic(self._pointer(record.inputs), f"{record.content} {record.manifest}".strip().encode())
 
     def of_content(self, content: str) -> BuildRecord | None:
         """None when this store never built it. Raises MlshipError for records of a newer mlship."""
@@ -93,12 +95,13 @@ class BuildRecords:
             raise _damaged(path) from None
 
     def of_inputs(self, inputs: str) -> BuildRecord | None:
-        """The build that had the same inputs, if there was one."""
+        """The build that had the same inputs, if there was one; with the manifest that it made."""
         try:
-            content = self._pointer(inputs).read_text()
+            content, _, manifest = self._pointer(inputs).read_text().partition(" ")
         except FileNotFoundError:
             return None
-        return self.of_content(content)
+        found = self.of_content(content)
+        return found and replace(found, manifest=manifest)
 
     def _record(self, content: str) -> Path:
         return self._folder / "records" / f"{content.removeprefix('sha256:')}.json"

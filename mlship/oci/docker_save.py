@@ -10,11 +10,13 @@ from typing import IO, Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Image, Layer
-from mlship.oci.layer import layer_of_tar
+from mlship.oci.layer import Compression, layer_of_tar
 from mlship.oci.layout import Layout
 
 
-def read_saved(archive: Path, layout: Layout, platform: str, names: Sequence[tuple[str, str]]) -> Image:
+def read_saved(
+    archive: Path, layout: Layout, platform: str, names: Sequence[tuple[str, str]], compression: Compression = "gzip"
+) -> Image:
     """Writes the one image of the archive into the layout.
 
     names: (role, name) of the layers from the top down to where they are known; layers below stay nameless.
@@ -26,7 +28,7 @@ def read_saved(archive: Path, layout: Layout, platform: str, names: Sequence[tup
             config = json.load(_member(saved, described["Config"]))["config"]
             paths: list[str] = described["Layers"]
             named = [("", "")] * (len(paths) - len(names)) + list(names)
-            layers = [_layer(layout, saved, path, *pair) for path, pair in zip(paths, named, strict=True)]
+            layers = [_layer(layout, saved, path, *pair, compression) for path, pair in zip(paths, named, strict=True)]
     except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
         raise MlshipError(
             f"what docker save wrote cannot be read: {error}", str(archive), "mlship build works without docker",
@@ -35,8 +37,8 @@ def read_saved(archive: Path, layout: Layout, platform: str, names: Sequence[tup
     return layout.write_image(layers, _served(config), platform)
 
 
-def _layer(layout: Layout, saved: tarfile.TarFile, path: str, role: str, name: str) -> Layer:
-    return layer_of_tar(layout, _member(saved, path), role=role, name=name)
+def _layer(layout: Layout, saved: tarfile.TarFile, path: str, role: str, name: str, compression: Compression) -> Layer:
+    return layer_of_tar(layout, _member(saved, path), role=role, name=name, compression=compression)
 
 
 def _member(saved: tarfile.TarFile, name: str) -> IO[bytes]:

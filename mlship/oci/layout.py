@@ -161,6 +161,10 @@ class Layout:
             )
         return self._image(found[0])
 
+    def of_manifest(self, digest: str) -> Image | None:
+        """The image that is listed here with this manifest: one content id has several, by compression."""
+        return next((self._image(entry) for entry in self._listed() if entry["digest"] == digest), None)
+
     def read_image(self, manifest: Descriptor) -> Image:
         """The image that a manifest in this layout describes."""
         document = self.read_json(manifest.digest)

@@ -30,6 +30,9 @@ def command(
         str, typer.Option("--context", metavar="DIR", help="Keep the Dockerfile and its files here.", show_default=False)
     ] = "",
     locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
+    reproducible: Annotated[
+        bool, typer.Option("--reproducible", help="Same bytes and manifest digest everywhere: gzip by zlib, level 6.")
+    ] = False,
     sbom: Annotated[
         str,
         typer.Option("--sbom", metavar="DIR", help="Write the image's SPDX and CycloneDX documents here.", show_default=False),
@@ -50,6 +53,7 @@ def command(
         locked=locked,
         kept=call.path(context) if context else None,
         sbom=call.path(sbom) if sbom else None,
+        reproducible=reproducible,
     )
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
