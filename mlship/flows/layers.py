@@ -19,7 +19,7 @@ from mlship.image.manifest import manifest, model_entry, model_path
 from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
 from mlship.image.packages.environment import normalised
-from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
+from mlship.image.packages.wheels import install, missing_from, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
 from mlship.image.system.apt import Archive
@@ -104,7 +104,8 @@ def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive:
         bytecode=Bytecode(compiled, modules=imported) if compiled else None,
         whole=known_whole(gathered, lock),
     )
-    server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=server_packages(), compiler=compiled)
+    own = wheels_key(lock.server, lock.python, lock.platform)
+    server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=own, compiler=compiled)
     return base, *above, server
 
 
@@ -138,16 +139,17 @@ def refuse_missing(gathered: Gathered, packages: Path) -> None:
 
 
 def server_folder(workplace: Workplace, gathered: Gathered, lock: Lock) -> Path:
-    """The server's own packages, installed."""
-    return server_wheels(
-        workplace.home,
+    """The server's own packages, installed; every file has the hash that is locked."""
+    return install(
+        lock.server,
         python_minor=lock.python,
-        indexes=gathered.indexes,
-        runner=workplace.runner,
-        progress=workplace.progress,
-        project_root=gathered.project.root,
         platform=lock.platform,
         glibc=glibc(base_of(lock, gathered.project.build.packages)),
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        project_root=gathered.project.root,
     )
 
 

@@ -4,50 +4,103 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows.build_inputs import current_lock, lock_inputs, lock_path, locked_models
+from mlship.errors import Finding, FindingsError, MlshipError
+from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.libraries import with_libraries
-from mlship.image.lock import Lock
-from mlship.image.lock_file import NAME, read_lock, with_lock, write_lock
+from mlship.flows.lock_drift import drift_error
+from mlship.image.builder import base_layer
+from mlship.image.lock import Asked, Lock
+from mlship.image.lock_age import today
+from mlship.image.lock_file import NAME, locked_for, read_lock_file, with_lock, write_lock
+from mlship.image.packages.asked import asked_lines
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.resolve import lock as resolve
+from mlship.image.packages.resolve import lock_server
+from mlship.image.packages.wheels import server_fits
 from mlship.image.plan import BasePlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_plan, glibc
 from mlship.image.workplace import Workplace
+from mlship.oci.layer import compressor
 
 
 @dataclass(frozen=True)
 class Locked:
-    """The lock to build from, and what resolving it told; findings are empty when the lock on disk was used."""
+    """The lock to build from, and what resolving it told; findings are empty when the lock on disk was used.
+
+    security: names of the system packages whose locked version is a security update; only known where they were resolved.
+    """
 
     lock: Lock
     findings: tuple[Finding, ...] = ()
+    security: tuple[str, ...] = ()
 
 
-def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool) -> Locked:
-    """frozen: raises MlshipError (exit 5) instead of resolving anew."""
-    lock = current_lock(gathered)
-    if lock is not None:
-        return Locked(lock)
+def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool, now: float) -> Locked:
+    """frozen: raises MlshipError (exit 5) instead of resolving anew. now: seconds since the epoch, for a lock that is made."""
+    path = lock_path(gathered)
+    file = read_lock_file(path)
+    known = locked_for(file.locks, gathered.platform, lock_inputs(gathered))
+    if known is not None and server_fits(known.server):
+        return Locked(known)
     if frozen:
-        raise MlshipError(
-            f"{NAME} does not fit {gathered.environment.source} and mlship.yaml any more",
-            str(lock_path(gathered)),
-            "mlship build without --locked resolves anew; commit the changed lock",
-            exit=Exit.BUILD_FAILED,
-            code="lock-drift",
-        )
+        return _without_writing(workplace, gathered, known)
+    new = locked_anew(workplace, gathered, archive, now=now) if known is None else completed(workplace, gathered, known)
+    write_lock(path, with_lock(file.locks, new.lock), file.models or locked_models(gathered))
+    return new
+
+
+def locked_anew(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, now: float) -> Locked:
+    """All of it, whatever was locked before; writes nothing. Raises as resolving does."""
     new = _resolved(workplace, gathered, archive)
-    warnings = _version_warnings(gathered, new.lock)
-    write_lock(lock_path(gathered), with_lock(read_lock(lock_path(gathered)), new.lock), locked_models(gathered))
-    return replace(new, findings=(*new.findings, *warnings))
+    lock = replace(new.lock, made=today(now, workplace.environ))
+    warnings = _version_warnings(gathered, lock)
+    whole = completed(workplace, gathered, _with_facts(workplace, gathered, lock, archive)).lock
+    return replace(new, lock=whole, findings=(*new.findings, *warnings))
+
+
+def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
+    """The lock with the wheels of this mlship's server; all else as it was. Asks the indexes."""
+    if server_fits(lock.server):
+        return Locked(lock)
+    wheels = lock_server(
+        python_minor=lock.python,
+        platform=lock.platform,
+        glibc=glibc(base_of(lock, ())),
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        root=gathered.project.root,
+    )
+    return Locked(replace(lock, server=wheels, asked=lock.asked or asked_of(gathered)))
 
 
 def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
     """The base as it is locked. requested: build.packages."""
     return BasePlan(lock.suite, lock.platform, f"/usr/bin/python{lock.python}", lock.system, tuple(sorted(set(requested))))
+
+
+def asked_of(gathered: Gathered) -> Asked:
+    """What a lock of this project is asked for."""
+    build = gathered.project.build
+    packages = tuple(sorted(set(build.packages)))
+    return Asked(gathered.environment.source, build.base, packages, asked_lines(gathered.requirements))
+
+
+def _without_writing(workplace: Workplace, gathered: Gathered, known: Lock | None) -> Locked:
+    """A lock of schema 1 lacks the server's wheels: their versions are mlship's own, so it is built from as ever."""
+    if known is None or known.server:
+        raise drift_error(gathered, read_lock_file(lock_path(gathered)))
+    missing = Finding(
+        f"{NAME} has no hashes of the server's packages: an earlier mlship wrote it",
+        str(lock_path(gathered)),
+        "mlship lock adds them; commit the file",
+        "warning",
+        "incomplete-lock",
+    )
+    return replace(completed(workplace, gathered, known), findings=(missing,))
 
 
 def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> Locked:
@@ -73,7 +126,13 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
     # What the requirements say of themselves was told when they were gathered.
     news = (finding for finding in resolution.findings if finding not in gathered.findings)
     whole, libraries = with_libraries(workplace, gathered, lock, base, archive)
-    return Locked(whole, (*news, *libraries))
+    return Locked(replace(whole, asked=asked_of(gathered)), (*news, *libraries), base.security)
+
+
+def _with_facts(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Lock:
+    """With what came of making the base layer here; the build that follows finds it made."""
+    layer = base_layer(workplace, base_of(lock, gathered.project.build.packages), archive)
+    return replace(lock, diff_id=layer.diff_id, compressor=compressor(workplace.compression))
 
 
 def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:

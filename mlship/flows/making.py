@@ -45,7 +45,7 @@ def make(
     """As flows.build.build, for a project of which no image is there."""
     before = _blobs(workplace)
     archive = archive_of(context, gathered.project)
-    known = locked(workplace, gathered, archive, frozen=frozen)
+    known = locked(workplace, gathered, archive, frozen=frozen, now=context.clock())
     layers = make_layers(workplace, gathered, known.lock, archive)
     checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
     if builder == "docker":

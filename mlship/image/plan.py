@@ -38,7 +38,8 @@ class SystemPackage:
 class BasePlan:
     """The operating system and the interpreter. python: full path inside the image, such as /usr/bin/python3.11.
 
-    requested: names of build.packages; only their programs are kept.
+    requested: names of build.packages; only their programs are kept. security: of the packages those whose version the
+    distribution published as a security update; only known where they were resolved, and no part of the base's identity.
     """
 
     suite: str
@@ -46,6 +47,7 @@ class BasePlan:
     python: str
     packages: tuple[SystemPackage, ...]
     requested: tuple[str, ...] = ()
+    security: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,14 @@ class BaseImage:
     """An image of somebody else that is built upon, as it is locked.
 
     reference: as mlship.yaml says it. digest: of its manifest for the platform. diff_ids: of its layers, bottom first.
+    python: path of the interpreter in it. glibc: version of its C library, `2.36`.
     """
 
     reference: str
     digest: str
     diff_ids: tuple[str, ...]
+    python: str
+    glibc: str
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from mlship.image.lock_file import write_lock
 from mlship.image.packages.environment import Distribution, TrainingEnvironment
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.requirements_files import Requirements
+from mlship.image.packages.wheels import server_pins
+from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
@@ -37,6 +39,11 @@ SPEC = ModelSpec(
     sha256="aa" * 32,
     versions={"scikit-learn": "1.5.2"},
     code=(CodeFile(Path("churn/__init__.py"), "churn/__init__.py", "bb" * 32, 0), CodeFile(Path("f.py"), "f.py", "cc" * 32, 3)),
+)
+
+# of this mlship's server, as a lock has them
+SERVER = tuple(
+    Wheel(name.replace("_", "-"), version, "dd" * 32) for name, _, version in (pin.partition("==") for pin in server_pins())
 )
 
 
@@ -60,10 +67,10 @@ def workplace(folder: Path) -> Workplace:
 
 def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: Path) -> None:
     facts = gathered(tmp_path)
-    lock = Lock("3.11", "linux/amd64", "bookworm", (), (), lock_inputs(facts))
+    lock = Lock("3.11", "linux/amd64", "bookworm", (), (), lock_inputs(facts), server=SERVER)
     write_lock(tmp_path / "mlship.lock", [lock])
     assert current_lock(facts) == lock
-    assert locked(workplace(tmp_path), facts, None, frozen=True).lock == lock
+    assert locked(workplace(tmp_path), facts, None, frozen=True, now=0).lock == lock
     for changed in (
         replace(facts, requirements=replace(facts.requirements, digest="two")),
         replace(facts, minor="3.13"),
@@ -75,13 +82,13 @@ def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: P
 
 def test_a_frozen_lock_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match=r"mlship.lock does not fit \.venv and mlship.yaml any more") as refused:
-        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=True)
+        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=True, now=0)
     assert refused.value.exit is Exit.BUILD_FAILED
 
 
 def test_without_an_archive_nothing_can_be_resolved(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="no package archive to take the base from"):
-        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=False)
+        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=False, now=0)
 
 
 def test_a_model_of_another_minor_version_is_an_error(tmp_path: Path) -> None:

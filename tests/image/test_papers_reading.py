@@ -54,18 +54,19 @@ def test_packages_of_the_system_have_purls_that_advisories_can_be_matched_with(t
 
 
 def test_the_hash_of_a_deb_is_in_the_image_and_that_of_a_wheel_in_the_lock(tmp_path):
-    wheels = (Wheel("scikit-learn", "1.9.1", "a" * 64), Wheel("numpy", "1.0", "b" * 64), Wheel("uvloop", "0.23.0", "c" * 64))
+    wheels = (Wheel("scikit-learn", "1.9.1", "a" * 64), Wheel("numpy", "1.0", "b" * 64))
     system = (
         SystemPackage("libc6", "2.36-9+deb12u14", "e" * 64, 1, ""),
         SystemPackage("zlib1g", "1:1.2.13.dfsg-1", "f" * 64, 1, ""),
     )
-    lock = Lock("3.11", "linux/amd64", "bookworm", system, wheels, "")
+    server = (Wheel("uvloop", "0.23.0", "c" * 64),)
+    lock = Lock("3.11", "linux/amd64", "bookworm", system, wheels, "", server=server)
     found = facts(tmp_path, sums=sums_of(lock))
     assert named(found, "zlib1g").sha256 == DEB
     assert named(found, "libc6").sha256 == "e" * 64
     assert named(found, "scikit-learn").sha256 == "a" * 64
     assert named(found, "numpy").sha256 == ""  # another version was locked
-    assert named(found, "uvloop").sha256 == ""  # the server's own: no lock names it
+    assert named(found, "uvloop").sha256 == "c" * 64  # the server's own
 
 
 def test_licences_are_read_through_the_links_between_packages(tmp_path):

@@ -9,7 +9,16 @@ from requirements_fakes import FakeRunner, NoRunner, workplace
 
 from mlship.errors import Exit, MlshipError
 from mlship.image.packages.installed_tree import normalise
-from mlship.image.packages.wheels import install, missing_from, server_packages, server_wheels, wheels_key
+from mlship.image.packages.wheels import (
+    install,
+    missing_from,
+    server_changes,
+    server_fits,
+    server_packages,
+    server_pins,
+    server_wheels,
+    wheels_key,
+)
 from mlship.image.plan import Wheel
 from mlship.runner import Result
 
@@ -119,11 +128,19 @@ def test_the_servers_packages_are_pinned_and_found_again(tmp_path):
     lines = [line for line in server_packages().splitlines() if line and not line.startswith("#")]
     assert lines and all("==" in line for line in lines)
     doors = {**workplace(tmp_path, installing("orjson/__init__.py")), "python_minor": "3.11", "project_root": tmp_path}
-    image = server_wheels(platform="linux/amd64", glibc="2.36", **doors)
     own = server_wheels(python=Path("/env/bin/python"), **doors)
-    assert image != own
     assert "--python-platform" not in doors["runner"].commands[-1].argv
-    assert server_wheels(platform="linux/amd64", glibc="2.36", **{**doors, "runner": NoRunner()}) == image
+    assert server_wheels(python=Path("/env/bin/python"), **{**doors, "runner": NoRunner()}) == own
+
+
+def test_the_locked_packages_of_another_mlships_server_are_named():
+    fit = [Wheel(name.lower().replace("_", "-"), version, HASH) for name, version in (pin.split("==") for pin in server_pins())]
+    assert server_fits(fit)
+    older = [replace(wheel, version="0.1") if wheel.name == "orjson" else wheel for wheel in fit if wheel.name != "uvloop"]
+    orjson, uvloop = server_changes((*older, Wheel("idna", "3", HASH)))[1:]
+    assert orjson.startswith("orjson 0.1 is locked, and this mlship's server has 3.")
+    assert uvloop.startswith("uvloop in no version is locked, and this mlship's server has 0.")
+    assert server_changes((*fit, Wheel("idna", "3", HASH))) == ("idna 3 is locked, and this mlship's server has none of it",)
 
 
 def test_modules_that_an_installed_folder_lacks_are_named(tmp_path):

@@ -22,8 +22,8 @@ from mlship.image.lock_file import read_lock, write_lock
 from mlship.image.packages.find_environment import find_environment
 from mlship.image.packages.indexes import find_indexes
 from mlship.image.packages.requirements_files import requirements_of
-from mlship.image.packages.resolve import lock
-from mlship.image.packages.wheels import install, missing_from, server_wheels
+from mlship.image.packages.resolve import lock, lock_server
+from mlship.image.packages.wheels import install, missing_from, server_fits, server_wheels
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
 
@@ -419,12 +419,15 @@ def test_a_file_that_is_not_the_locked_one_is_refused(bench, tmp_path):
     assert not list((bench.home.cache / "packages").glob("[0-9a-f]*"))
 
 
-def test_the_servers_packages_are_installed_for_images_and_for_a_python_of_this_machine(bench):
-    doors = {key: value for key, value in bench.doors("linux/amd64").items() if key not in ("platform", "glibc")}
-    pins = "# the server's own\norjson==3.11.4\n"
-    foreign = server_wheels(platform="linux/arm64", glibc="2.36", packages=pins, project_root=bench.root, **doors)
-    own = server_wheels(python=Path(sys.executable), packages=pins, project_root=bench.root, **doors)
+def test_the_servers_packages_are_locked_for_images_and_installed_for_a_python_of_this_machine(bench):
+    doors = bench.doors("linux/arm64")
+    wheels = lock_server(root=bench.root, **doors)
+    assert server_fits(wheels) and all(len(wheel.sha256) == 64 for wheel in wheels)
+    foreign = install(wheels, project_root=bench.root, **doors)
     assert list(foreign.glob("orjson/*aarch64*.so"))
+    here = {key: value for key, value in doors.items() if key not in ("platform", "glibc")}
+    pins = "# the server's own\norjson==3.11.4\n"
+    own = server_wheels(python=Path(sys.executable), packages=pins, project_root=bench.root, **here)
     assert missing_from(own, ("orjson",)) == () and own != foreign
 
 

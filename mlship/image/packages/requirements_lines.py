@@ -47,6 +47,11 @@ def option_lines(path: Path) -> list[tuple[str, str]]:
     return [(pair[1], pair[2]) for pair in pairs if pair]
 
 
+def requirement_lines(path: Path) -> list[str]:
+    """The lines of a requirements file that name a package; no options, no paths."""
+    return [line for line in _lines(path) if re.match(r"[A-Za-z0-9]", line) and not re.match(r"[a-z+]+://", line)]
+
+
 def _lines(path: Path) -> list[str]:
     joined = read_text(path).replace("\\\n", " ")
     stripped = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())

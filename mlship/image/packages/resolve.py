@@ -17,6 +17,7 @@ from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.source_wheels import Workshop, wheel_from_source
 from mlship.image.packages.uv_program import uv_command, uv_platform, wheel_tags
 from mlship.image.packages.wheel_choice import Resolved, fits, resolved_packages
+from mlship.image.packages.wheels import server_pins
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
 from mlship.runner import Command, Result, Runner
@@ -90,6 +91,35 @@ def lock(
         raise FindingsError(f"{_problems(len(problems))} with packages for {platform}", problems, exit=Exit.BUILD_FAILED)
     found = tuple(sorted(wheels, key=lambda wheel: wheel.name))
     return Resolution(found, (*requirements.findings, *findings, *_gpu_findings(found, requirements.source)))
+
+
+def lock_server(
+    *,
+    python_minor: str,
+    platform: str,
+    glibc: str,
+    indexes: Indexes,
+    runner: Runner,
+    home: Home,
+    progress: Progress,
+    root: Path,
+) -> tuple[Wheel, ...]:
+    """The wheels of the server's own packages, as `lock` gives them: the versions are mlship's, the hashes of the index.
+
+    root: the project's folder. Raises as `lock` does.
+    """
+    wanted = Requirements("mlship's server", root, lines=server_pins())
+    found = lock(
+        wanted,
+        python_minor=python_minor,
+        platform=platform,
+        glibc=glibc,
+        indexes=indexes,
+        runner=runner,
+        home=home,
+        progress=progress,
+    )
+    return found.wheels
 
 
 def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Resolved, ...], tuple[Finding, ...]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mlship.disk import locked, scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
+from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.installed_tree import normalise
 from mlship.image.packages.source_wheels import Workshop, restored
@@ -69,34 +70,50 @@ def server_wheels(
     runner: Runner,
     progress: Progress,
     project_root: Path,
-    platform: str = "",
-    glibc: str = "",
-    python: Path | None = None,
+    python: Path,
     packages: str | None = None,
 ) -> Path:
-    """The folder with the server's own packages: for a platform of images, or for a `python` of this machine.
+    """The folder with the server's own packages for a `python` of this machine (`mlship run --source`; macOS, too).
 
-    packages: the pins, those of mlship/server/packages.txt when left out. Give platform and glibc, or python
-    (`mlship run --source`; macOS, too). Made once, then found in the cache without starting a program.
+    packages: the pins, those of mlship/server/packages.txt when left out. Made once, then found in the cache without starting a
+    program. An image's are locked, and installed by `install`.
     """
-    pins = server_packages() if packages is None else packages
-    lines = [line for line in (line.partition("#")[0].strip() for line in pins.splitlines()) if line]
-    place = platform or f"{sys.platform}-{python}"
-    key = hashlib.sha256("\n".join((_LAYOUT, python_minor, place, *lines)).encode()).hexdigest()
+    lines = list(server_pins(packages))
+    key = hashlib.sha256("\n".join((_LAYOUT, python_minor, f"{sys.platform}-{python}", *lines)).encode()).hexdigest()
     target = home.cache / "server" / key
     if target.is_dir():
         return target
     progress.step("server", f"installing {len(lines)} packages")
-    foreign = ("--python-platform", uv_platform(platform, glibc), "--python-version", python_minor) if platform else ()
-    arguments = ("--python", sys.executable if platform else str(python), *foreign)
     workshop = Workshop(project_root, python, python_minor, indexes, runner, home, progress)
-    _install_once(target, lines, arguments, workshop)
+    _install_once(target, lines, ("--python", str(python)), workshop)
     return target
 
 
 def server_packages() -> str:
     """The pins of the server's own packages, as they stand in the server."""
     return resources.files("mlship.server").joinpath("packages.txt").read_text(encoding="utf-8")
+
+
+def server_pins(packages: str | None = None) -> tuple[str, ...]:
+    """`orjson==3.13.0`, one a package. packages: a file's text, that of this mlship when left out."""
+    text = server_packages() if packages is None else packages
+    return tuple(line for line in (line.partition("#")[0].strip() for line in text.splitlines()) if line)
+
+
+def server_fits(wheels: Iterable[Wheel]) -> bool:
+    """Whether they are what this mlship's server is made with."""
+    return not server_changes(wheels)
+
+
+def server_changes(wheels: Iterable[Wheel]) -> tuple[str, ...]:
+    """What another mlship's server was made with, in words: `orjson 3.12.0 is locked, this mlship's server has 3.13.0`."""
+    pins = {normalised(name): version for name, _, version in (pin.partition("==") for pin in server_pins())}
+    locked = {wheel.name: wheel.version for wheel in wheels}
+    return tuple(
+        f"{name} {locked.get(name, 'in no version')} is locked, and this mlship's server has {pins.get(name, 'none of it')}"
+        for name in sorted({*pins, *locked})
+        if pins.get(name) != locked.get(name)
+    )
 
 
 def missing_from(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
@@ -140,7 +157,7 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
     raise MlshipError(
         "the locked packages cannot be installed",
         where=", ".join(line.partition(" ")[0] for line in lines[:5]) + (", ..." if len(lines) > 5 else ""),
-        fix="the last lines of uv say which one; mlship doctor shows the indexes; delete mlship.lock to resolve anew",
+        fix="the last lines of uv say which one; mlship doctor shows the indexes; mlship lock --refresh resolves anew",
         exit=Exit.BUILD_FAILED,
         details=result.last_lines(12),
         code="install-failed",

@@ -14,7 +14,6 @@ from mlship.image.papers.contents import Contents
 from mlship.image.papers.facts import Component
 from mlship.image.papers.licences import wheel_licence
 from mlship.image.papers.purl import pypi_purl
-from mlship.image.plan import PACKAGES
 
 _ENDING = ".dist-info/METADATA"
 
@@ -30,17 +29,17 @@ class _Installed:
 
 
 def python_packages(
-    contents: Contents, python: str, platform: str, sums: Mapping[tuple[str, str], str]
+    contents: Contents, python: str, platform: str, sums: Mapping[str, Mapping[tuple[str, str], str]]
 ) -> tuple[Component, ...]:
     """One component for each name and version, with every folder that holds it.
 
-    python: full version, for markers. sums: (normalised name, version) -> sha256 of the wheel in /opt/mlship/env.
+    python: full version, for markers. sums: folder -> (normalised name, version) -> sha256 of the wheel that was installed there.
     """
     found = sorted(_installed(contents), key=lambda one: (one.name, one.version, one.place))
     needs = _dependencies(found, markers(python, platform))
     components: dict[str, Component] = {}
     for one in found:
-        component = _component(one, sums, needs[one.place, one.name])
+        component = _component(one, sums.get(one.place, {}), needs[one.place, one.name])
         known = components.get(component.ref)
         components[component.ref] = _merged(known, component) if known else component
     return tuple(components.values())
@@ -64,7 +63,7 @@ def _component(one: _Installed, sums: Mapping[tuple[str, str], str], needs: tupl
         one.name,
         one.version,
         purl,
-        sha256=sums.get((one.name, one.version), "") if one.place == PACKAGES else "",
+        sha256=sums.get((one.name, one.version), ""),
         licence=wheel_licence(
             str(metadata.get("License-Expression", "")),
             str(metadata.get("License", "")),

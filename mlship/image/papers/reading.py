@@ -14,7 +14,7 @@ from mlship.image.papers.facts import Component, Facts, Licence
 from mlship.image.papers.purl import pypi_purl
 from mlship.image.papers.python_packages import python_packages
 from mlship.image.papers.system_packages import operating_system, system_packages
-from mlship.image.plan import CODE, MANIFEST, ROOT, SERVER
+from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, SERVER
 from mlship.oci.image import Image
 from mlship.oci.layout import PROJECT_LABEL, Layout
 from mlship.server.manifest import Manifest, Model, from_json
@@ -29,6 +29,7 @@ class Sums:
 
     system: Mapping[tuple[str, str], str] = field(default_factory=dict)
     wheels: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    server: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def sums_of(lock: Lock) -> Sums:
@@ -36,6 +37,7 @@ def sums_of(lock: Lock) -> Sums:
     return Sums(
         {(package.name, package.version): package.sha256 for package in lock.system},
         {(normalised(wheel.name), wheel.version): wheel.sha256 for wheel in lock.wheels},
+        {(normalised(wheel.name), wheel.version): wheel.sha256 for wheel in lock.server},
     )
 
 
@@ -51,7 +53,7 @@ def facts_of(contents: Contents, image: Image, sums: Sums) -> Facts:
     """The same image and sums give the same facts. Pure."""
     system = operating_system(contents)
     packages = system_packages(contents, system, sums.system)
-    wheels = python_packages(contents, _python(packages), image.platform, sums.wheels)
+    wheels = python_packages(contents, _python(packages), image.platform, {PACKAGES: sums.wheels, SERVER: sums.server})
     components = (*packages, *wheels, *_server(contents, wheels), *_models(contents), *_code(contents))
     project = image.labels.get(PROJECT_LABEL) or image.labels.get("org.opencontainers.image.title") or "image"
     ordered = sorted(components, key=lambda one: (one.kind, one.name, one.version, one.ref))

@@ -67,9 +67,10 @@ class Release:
 class Packages:
     """One Packages file, read stanza by stanza as names are asked for: 50 MB of text hold a few that matter."""
 
-    def __init__(self, text: bytes, archive: str) -> None:
+    def __init__(self, text: bytes, archive: str, suite: str = "") -> None:
         self._text = text
         self._archive = archive
+        self.suite = suite
 
     @cached_property
     def _places(self) -> dict[str, list[int]]:
@@ -123,6 +124,15 @@ class Distribution:
     def find(self, name: str) -> Package | None:
         found = [package for index in self.indexes for package in index.named(name)]
         return max(found, key=lambda package: package.version, default=None)
+
+    def is_security_update(self, package: Package) -> bool:
+        """Whether a suite of security updates has this very version."""
+        return any(
+            known.version == package.version
+            for index in self.indexes
+            if index.suite.endswith("-security")
+            for known in index.named(package.name)
+        )
 
     def providing(self, name: str) -> list[Package]:
         """Newest version of each package that provides it, by name."""
@@ -194,7 +204,7 @@ class Catalogue:
     def _distribution(self, releases: Sequence[Release]) -> Distribution:
         wanted = [file for release in releases for file in self._index_files(release)]
         paths = self._fetcher.files([file for _, file in wanted], self._progress, "package lists")
-        indexes = [Packages(_decompressed(path), suite.uri) for (suite, _), path in zip(wanted, paths, strict=True)]
+        indexes = [Packages(_decompressed(path), suite.uri, suite.name) for (suite, _), path in zip(wanted, paths, strict=True)]
         return Distribution(releases[0].codename, tuple(indexes))
 
     def _index_files(self, release: Release) -> Iterator[tuple[Suite, Wanted]]:

@@ -67,6 +67,7 @@ def base_plan(
         python=f"/usr/bin/python{python}",
         packages=tuple(system_package(package) for package in chosen),
         requested=tuple(sorted(set(packages))),
+        security=tuple(package.name for package in chosen if distribution.is_security_update(package)),
     )
 
 
