@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def _base_entry(lock: Lock) -> dict[str, Any]:
     """A base image's layers are a choice that every build is held to; of an assembled base, the layer is what came of it."""
     if lock.base is None:
         return {"diff_ids": [lock.diff_id] if lock.diff_id else []}
-    return {"reference": lock.base.reference, "digest": lock.base.digest, "diff_ids": list(lock.base.diff_ids)}
+    return {**asdict(lock.base), "diff_ids": list(lock.base.diff_ids)}
 
 
 def _models_entry(models: tuple[LockedModel, ...]) -> dict[str, Any]:
@@ -207,6 +208,8 @@ def _base(entry: Mapping[str, Any]) -> BaseImage:
         reference=_text(entry, "reference", re.compile(r"[\x21-\x7e]{1,600}")),
         digest=_text(entry, "digest", _DIGEST),
         diff_ids=tuple(_text({"diff_id": diff_id}, "diff_id", _DIGEST) for diff_id in entry["diff_ids"]),
+        python=_text(entry, "python", re.compile(r"/(?!.*/\.\.?/)[\x21-\x7e]{0,300}/python3\.\d{1,2}")),
+        glibc=_text(entry, "glibc", re.compile(r"2\.\d{1,3}")),
     )
 
 

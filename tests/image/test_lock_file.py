@@ -55,7 +55,7 @@ def test_what_is_written_is_read(path):
 
 
 def test_a_base_image_is_locked_by_its_digests(path):
-    base = BaseImage("registry.example.test/team/python:3.11", f"sha256:{HASH}", (f"sha256:{HASH}",))
+    base = BaseImage("r.example.test/python:3.11", f"sha256:{HASH}", (f"sha256:{HASH}",), "/usr/local/bin/python3.11", "2.36")
     write_lock(path, (LOCK, replace(LOCK, platform="linux/arm64", suite="", system=(), base=base)))
     assert [lock.base for lock in read_lock(path)] == [None, base]
     path.write_text(path.read_text().replace(f"sha256:{HASH}", "../../x"))

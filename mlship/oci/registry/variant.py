@@ -92,6 +92,11 @@ def variant(layout: Layout, images: Sequence[Image], kind: Kind) -> Variant:
     return Variant(kind, tuple(image.content for image in images), manifests, index, tuple(blobs.values()))
 
 
+def oci_type(media_type: str) -> str:
+    """OCI's name of a media type that may be docker's."""
+    return _OCI_OF_DOCKER.get(media_type, media_type)
+
+
 def document(content: bytes, media_type: str) -> Document:
     return Document(content, Descriptor(media_type, "sha256:" + hashlib.sha256(content).hexdigest(), len(content)))
 
