@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, FRONT_MADE, Image
+from mlship.oci.layer import MEDIA_TYPES
 from mlship.oci.layout import Layout
 from mlship.targets.base import FrontImage
 from mlship.targets.docker.engine import Engine, EngineImage
@@ -56,6 +57,12 @@ def contents_here(engine: Engine, layout: Layout, project: str) -> frozenset[str
     """The contents of the project that could be served: at the engine, or in this machine's layout."""
     at_engine = {labels[CONTENT_LABEL] for labels in engine.labels_of_images(CONTENT_LABEL)}
     return frozenset(at_engine | {image.content for image in layout.images(project)})
+
+
+def sends_zstd(engine: Engine, image: Image) -> bool:
+    """Whether the image has layers packed with zstd, and the engine has not got it yet."""
+    packed = any(layer.blob.media_type == MEDIA_TYPES["zstd"] for layer in image.layers)
+    return packed and image.content not in {labels[CONTENT_LABEL] for labels in engine.labels_of_images(CONTENT_LABEL)}
 
 
 def in_layout(layout: Layout, content: str) -> Image | None:

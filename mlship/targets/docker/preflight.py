@@ -16,6 +16,7 @@ from mlship.targets.docker.spec import Address
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)
+ZSTD = (23, 0)  # the oldest engine that reads layers packed with zstd
 # In two months some package of a front nearly always gets a security update.
 OLD_FRONT_DAYS, DAY_S = 60, 86_400
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -29,7 +30,7 @@ class Surroundings:
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
     unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
     not be served again. running: replicas of the wanted release that run already. egress: whether the project's network leads
-    out, None where there is no network yet. front: the one that runs. now: seconds since the epoch.
+    out, None where there is no network yet. sends_zstd: the image has to be sent, with layers that are packed so. front: the one that runs. now: seconds since the epoch.
     """
 
     engine: EngineFacts
@@ -45,6 +46,7 @@ class Surroundings:
     lost: Mapping[str, str] = field(default_factory=dict)
     running: int = 0
     egress: bool | None = None
+    sends_zstd: bool = False
     front: FrontFacts | None = None
     now: float = 0.0
 
@@ -71,9 +73,14 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
 def _engine(engine: EngineFacts) -> Iterator[Finding]:
     if engine.system != "linux":
         yield Finding(f"the engine runs {engine.system} containers", fix="switch it to Linux containers", code="engine-system")
-    version = tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit())
-    if len(version) == 2 and version < OLDEST:
+    if _is_older(engine, OLDEST):
         yield Finding(f"the engine is version {engine.version}", fix="20.10 is the oldest that works", code="engine-version")
+
+
+def _is_older(engine: EngineFacts, than: tuple[int, int]) -> bool:
+    """False where the engine's version is not a number."""
+    version = tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit())
+    return len(version) == 2 and version < than
 
 
 def _image(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
@@ -83,6 +90,13 @@ def _image(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
             f"the image of {deployment.release.id} is neither at the engine nor on this machine",
             fix="mlship build",
             code="no-image",
+        )
+    if seen.sends_zstd and _is_older(seen.engine, ZSTD):
+        yield Finding(
+            f"the engine is version {seen.engine.version}, which does not read layers packed with zstd",
+            deployment.places.get("build.compression", ""),
+            "build.compression: gzip, then mlship build: the content stays the same",
+            code="zstd-layers",
         )
     architecture = ARCHITECTURES.get(seen.engine.architecture, seen.engine.architecture)
     if seen.platform and seen.platform != f"linux/{architecture}":

@@ -40,6 +40,7 @@ from mlship.targets.docker.delivery import (
     in_layout,
     remove_unused,
     remove_unused_fronts,
+    sends_zstd,
 )
 from mlship.targets.docker.engine import Connect, Container, Engine, EngineImage, EngineRefused, Unreachable, connect
 from mlship.targets.docker.fleet import Fleet, as_outcome
@@ -448,6 +449,7 @@ class DockerTarget:
             serving=next(iter(traffic.shares(seen.document)), ""),
             running=sum(1 for entry in running if entry.labels[spec.RELEASE] == deployment.release.id),
             egress=None if network is None else not network.internal,
+            sends_zstd=image is not None and sends_zstd(engine, image),
             front=front_facts(seen.front),
             now=self._clock(),
         )
