@@ -30,7 +30,8 @@ class Surroundings:
     listening: why the address cannot be had on this machine, for programs outside the engine. free: bytes of memory, 0 when
     unknown. contents: what could be served. serving: id of the release that callers reach. lost: release id -> why it could
     not be served again. running: replicas of the wanted release that run already. egress: whether the project's network leads
-    out, None where there is no network yet. sends_zstd: the image has to be sent, with layers that are packed so. front: the one that runs. now: seconds since the epoch.
+    out, None where there is no network yet. sends_zstd: the image has to be sent, with layers that are packed so. front: the
+    one that runs. now: seconds since the epoch.
     """
 
     engine: EngineFacts
