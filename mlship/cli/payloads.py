@@ -73,7 +73,21 @@ def built(result: results.Built) -> dict[str, Any]:
         "unchanged": result.unchanged,
         "seconds": round(result.seconds, 3),
         "papers": [str(path) for path in result.papers],
+        "pushed": [pushed_payload(report) for report in result.pushed],
+        "variants": [asdict(record) for record in result.variants],
         "findings": findings_payload(result.findings),
+    }
+
+
+def pushed_payload(report: results.PushReport) -> dict[str, Any]:
+    """reference: by tag; deploy: by digest. moved: bytes. layers: each with how it came there; sent, mounted, present: how many."""
+    counts = {how: sum(layer.how == how for layer in report.layers) for how in ("sent", "mounted", "present")}
+    return {
+        **{name: value for name, value in asdict(report).items() if name not in ("findings", "layers")},
+        "seconds": round(report.seconds, 3),
+        **counts,
+        "layers": [asdict(layer) for layer in report.layers],
+        "findings": findings_payload(report.findings),
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlship
 from mlship.config.project import Project
@@ -14,12 +16,16 @@ from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, gather, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.reports import model_report
-from mlship.flows.results import Built, LayerReport
+from mlship.flows.results import Built, LayerReport, PushReport
 from mlship.image.lock import Lock
+from mlship.image.pushed import PushRecords
 from mlship.image.record import BuildRecord, BuildRecords
 from mlship.image.workplace import Workplace, clear_leftovers
 from mlship.oci.image import Image
 from mlship.oci.layer import Compression
+
+if TYPE_CHECKING:
+    from mlship.flows.push import Pushing
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,15 @@ def build(
     locked: bool = False,
     kept: Path | None = None,
     sbom: Path | None = None,
+    push: Sequence[str] = (),
+    push_as: str = "",
     reproducible: bool = False,
 ) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
 
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
     image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
-    every machine, not only the same content.
+    every machine, not only the same content. push: references to push to. push_as: in which form.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
@@ -60,9 +68,12 @@ def build(
         raise MlshipError("--context keeps what a Dockerfile is built from", fix="add --builder docker", code="usage")
     if sbom is not None and sbom.exists() and not sbom.is_dir():
         raise MlshipError(f"{sbom} is not a folder", fix="name a folder, new or old, with --sbom", code="usage")
+    wanted = _pushing(context, project, push, push_as)
     done = _build(context, project, python, builder=builder, frozen=locked, kept=kept, reproducible=reproducible)
     papers = _papers(context, done, sbom) if sbom is not None else ()
-    return _report(done, context.clock() - started, papers)
+    pushed = _pushed(context, done, wanted) if wanted else ()
+    variants = PushRecords(context.home.images).of_content(done.image.content)
+    return replace(_report(done, context.clock() - started, papers), pushed=pushed, variants=variants)
 
 
 def built_record(context: Context, project: Project, python: str = "") -> BuildRecord:
@@ -142,6 +153,24 @@ def _papers(context: Context, done: Build, folder: Path) -> tuple[Path, ...]:
     with disk_errors(context.home.root):
         papers = attach_papers(workplace_of(context).layout, done.image, written_by, sums_of(done.lock))
     return write_papers(papers, folder)
+
+
+def _pushing(context: Context, project: Project, push: Sequence[str], push_as: str) -> Pushing | None:
+    """What cannot be pushed is refused before anything is built."""
+    if push_as and not push:
+        raise MlshipError("--push-as says in which form to push, and there is nowhere to", fix="add --push REFERENCE", code="usage")
+    if not push:
+        return None
+    # here and not above: few builds push, and what pushes takes long to import
+    from mlship.flows.push import pushing
+
+    return pushing(context, project, push, push_as)
+
+
+def _pushed(context: Context, done: Build, wanted: Pushing) -> tuple[PushReport, ...]:
+    from mlship.flows.push import push_images
+
+    return push_images(context, workplace_of(context), wanted, [done.image])
 
 
 def _report(done: Build, seconds: float, papers: tuple[Path, ...] = ()) -> Built:

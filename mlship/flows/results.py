@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.errors import Finding
+from mlship.image.pushed import PushRecord
 from mlship.releases.history import Entry
 from mlship.targets.base import Action, FrontFacts, Observed, ServiceRow, Why
 
@@ -96,7 +97,7 @@ class PushReport:
 class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 
-    papers: the files that were written for `--sbom`.
+    papers: the files that were written for `--sbom`. pushed: now; variants: ever, from this machine.
     """
 
     project: str
@@ -117,6 +118,8 @@ class Built:
     unchanged: bool
     seconds: float
     papers: tuple[Path, ...] = ()
+    pushed: tuple[PushReport, ...] = ()
+    variants: tuple[PushRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,19 @@ def command(
         str,
         typer.Option("--sbom", metavar="DIR", help="Write the image's SPDX and CycloneDX documents here.", show_default=False),
     ] = "",
+    push: Annotated[
+        list[str] | None,
+        typer.Option("--push", metavar="REFERENCE", help="Push the image there, as HOST/NAME:TAG; may be repeated."),
+    ] = None,
+    push_as: Annotated[
+        str,
+        typer.Option(
+            "--push-as",
+            metavar="FORM",
+            help="oci or docker-v2s2, index or single, gzip or zstd, user=UID: what differs from the target's own form.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> Answer:
     """Make an image: environment, server, code and model.
 
@@ -53,6 +66,8 @@ def command(
         locked=locked,
         kept=call.path(context) if context else None,
         sbom=call.path(sbom) if sbom else None,
+        push=push or (),
+        push_as=push_as,
         reproducible=reproducible,
     )
     # deploy by itself takes the image of the builder that needs no engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.models import model_line, own_code
+from mlship.cli.views.pushed import pushed_text
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
 from mlship.flows.results import Built
 from mlship.units import size_text
@@ -16,6 +17,7 @@ def build_text(result: Built, next_command: str) -> str:
             f"{seconds_text(result.seconds)}",
             findings_text(result.findings),
             papers_text(result),
+            pushes_text(result),
             f"Next: {next_command}",
         )
     new = sum(layer.is_new for layer in result.layers)
@@ -26,8 +28,13 @@ def build_text(result: Built, next_command: str) -> str:
         f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
         f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
         papers_text(result),
+        pushes_text(result),
         f"Next: {next_command}",
     )
+
+
+def pushes_text(result: Built) -> str:
+    return lines(*(lines(findings_text(report.findings), pushed_text(report)) for report in result.pushed))
 
 
 def papers_text(result: Built) -> str:
