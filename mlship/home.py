@@ -35,6 +35,11 @@ class Home:
         return self.root / "registries"
 
     @property
+    def memo(self) -> Path:
+        """What need not be found out again (mlship/memo.py)."""
+        return self.cache / "memo"
+
+    @property
     def local(self) -> Path:
         """Records and running services of the target `local`."""
         return self.root / "local"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mlship"
 
-BOTTOM = ("errors", "units", "progress", "home", "disk")
+BOTTOM = ("errors", "units", "progress", "home", "disk", "memo")
 LAYERS = {  # part of the package -> height; a part imports lower ones, and itself
     **dict.fromkeys(BOTTOM, 0),
     **dict.fromkeys(("runner", "config", "oci", "templating"), 1),
@@ -20,7 +20,7 @@ LAYERS = {  # part of the package -> height; a part imports lower ones, and itse
     "__main__": 5,
 }
 SIBLINGS = {  # what may be imported from a part of the same height: values only
-    ("units", "errors"), ("home", "errors"), ("disk", "errors"),
+    ("units", "errors"), ("home", "errors"), ("disk", "errors"), ("memo", "errors"), ("memo", "disk"),
     ("oci", "runner"),
     ("targets", "releases"),
     ("image", "frameworks.base"),

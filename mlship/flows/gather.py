@@ -9,12 +9,14 @@ from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.frameworks.base import ModelSpec
+from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.specs import model_spec
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.find_environment import find_environment
 from mlship.image.packages.indexes import Indexes, find_indexes
 from mlship.image.packages.requirements_files import Requirements, requirements_of
+from mlship.memo import FORGETFUL, Memo
 
 _MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 
@@ -35,7 +37,8 @@ class Gathered:
 
 def gather(context: Context, project: Project, python: str = "") -> Gathered:
     """python: what `--python` says. Raises MlshipError where there is nothing to start from; mistakes stand in findings."""
-    specs, findings = specs_of(project)
+    memo = Memo(context.home.memo)
+    specs, findings = specs_of(project, memo)
     modules = tuple(sorted({module for spec in specs for module in spec.modules}))
     environment = find_environment(
         project.root,
@@ -45,9 +48,12 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         runner=context.runner,
         modules=modules,
         python_version=project.build.python or "",
+        memo=memo,
     )
     platform = wanted_platform(project)
-    requirements = requirements_of(environment, modules, project_root=project.root, own=own_modules(specs), platform=platform)
+    requirements = requirements_of(
+        environment, modules, project_root=project.root, own=own_modules(specs), platform=platform, memo=memo
+    )
     return Gathered(
         project=project,
         specs=specs,
@@ -74,9 +80,11 @@ def refuse_errors(gathered: Gathered) -> Gathered:
     return gathered
 
 
-def specs_of(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
-    """Reads every model's files; loads none."""
-    pairs = [model_spec(project, name, model) for name, model in project.models]
+def specs_of(project: Project, memo: Memo = FORGETFUL) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
+    """Reads every model's files, those that have changed since the memo; loads none."""
+    digests = FileDigests(memo, str(project.file))
+    pairs = [model_spec(project, name, model, digests, memo) for name, model in project.models]
+    digests.save()
     return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
 
 

@@ -7,27 +7,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlship.memo import State
 from mlship.server.manifest import Signature, Tolerance
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model on this machine. name: its path inside the model folder, `/` between parts."""
+    """One file of a model on this machine. name: its path inside the model folder, `/` between parts.
+
+    state: when its digest was taken (mlship/memo.py).
+    """
 
     path: Path
     name: str
     sha256: str
     size: int
+    state: State = ()
 
 
 @dataclass(frozen=True)
 class CodeFile:
-    """One file of the user's own packages. name: its path below the folder that goes on sys.path."""
+    """One file of the user's own packages. name: its path below the folder that goes on sys.path. state: as ModelFile's."""
 
     path: Path
     name: str
     sha256: str
     size: int
+    state: State = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlship.errors import Finding
 from mlship.frameworks.base import CodeFile
-from mlship.frameworks.digest import file_digest
+from mlship.frameworks.digest import FileDigests
 
 _LEFT_OUT = {"__pycache__", "node_modules", "site-packages", "mlship.yaml", "mlship.lock"}
 _LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info", ".ipynb")
@@ -18,12 +18,13 @@ MAX_FILES = 20_000
 
 
 def code_files(
-    root: Path, listed: Iterable[str], where: str, leave_out: Iterable[Path] = ()
+    root: Path, listed: Iterable[str], where: str, leave_out: Iterable[Path] = (), digests: FileDigests | None = None
 ) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:
     """The files of the packages and modules that `model.code` lists, sorted by name, and what is wrong with the list.
 
     root: the project's folder. leave_out: files that travel otherwise, such as the model itself.
     """
+    known = digests or FileDigests()
     found: dict[str, CodeFile] = {}
     findings: list[Finding] = []
     skipped = {path.resolve() for path in leave_out}
@@ -41,7 +42,8 @@ def code_files(
                 findings.append(_no_file(file.relative_to(root).as_posix(), where))
             elif file.resolve() not in skipped:
                 name = file.relative_to(base).as_posix()
-                found[name] = CodeFile(file, name, *file_digest(file))
+                told = known.of(file)
+                found[name] = CodeFile(file, name, told.sha256, told.size, told.state)
     return tuple(found[name] for name in sorted(found)), tuple(findings)
 
 

@@ -1,18 +1,61 @@
-"""SHA-256 of files, read in pieces."""
+"""SHA-256 of files: each is read once, and not again while nothing has changed it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlship.frameworks.base import ModelFile
+from mlship.memo import FORGETFUL, Memo, State, is_settled, state_of
 
 _PIECE = 1 << 20
 
 
-def file_digest(path: Path) -> tuple[str, int]:
-    """(hex digest, size in bytes) of the content that was read. Raises OSError."""
+@dataclass(frozen=True)
+class FileDigest:
+    """state: of the file when it was read."""
+
+    sha256: str
+    size: int
+    state: State = ()
+
+
+class FileDigests:
+    """SHA-256 of files; of one whose state is as it was, what was known of it.
+
+    subject: whose files they are, such as the project's mlship.yaml; what was learned is kept by `save` until then only.
+    """
+
+    def __init__(self, memo: Memo = FORGETFUL, subject: str = "") -> None:
+        self._memo = memo
+        self._subject = subject
+        self._known: dict[str, list[Any]] = memo.recall("files", subject, _KEPT) or {}
+        self._asked: dict[str, list[Any]] = {}
+
+    def of(self, path: Path) -> FileDigest:
+        """Raises OSError."""
+        name, began_ns, state = str(path.absolute()), self._memo.now_ns(), state_of(path)
+        known = self._known.get(name)
+        if known and state and tuple(known[1]) == state:
+            self._asked[name] = known
+            return FileDigest(str(known[0]), state[0], state)
+        sha256, size = _read(path)
+        if is_settled([state], began_ns) and state_of(path) == state:
+            self._asked[name] = [sha256, state]
+        return FileDigest(sha256, size, state)
+
+    def save(self) -> None:
+        if self._asked != self._known:
+            self._memo.keep("files", self._subject, _KEPT, self._asked)
+
+
+_KEPT = "sha256, state"
+
+
+def _read(path: Path) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
@@ -21,12 +64,12 @@ def file_digest(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def model_files(path: Path) -> tuple[ModelFile, ...]:
+def model_files(path: Path, digests: FileDigests) -> tuple[ModelFile, ...]:
     """The file, or every file of the folder but hidden ones, sorted by name. Raises OSError."""
     if path.is_file():
-        return (ModelFile(path, path.name, *file_digest(path)),)
+        return (_model_file(path, path.name, digests),)
     files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
-    return tuple(ModelFile(file, file.relative_to(path).as_posix(), *file_digest(file)) for file in files)
+    return tuple(_model_file(file, file.relative_to(path).as_posix(), digests) for file in files)
 
 
 def model_digest(files: Iterable[ModelFile]) -> str:
@@ -36,6 +79,11 @@ def model_digest(files: Iterable[ModelFile]) -> str:
         return listed[0].sha256
     lines = sorted(f"{file.sha256}  {file.name}\n" for file in listed)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _model_file(path: Path, name: str, digests: FileDigests) -> ModelFile:
+    found = digests.of(path)
+    return ModelFile(path, name, found.sha256, found.size, found.state)
 
 
 def _is_hidden(name: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,10 @@ class Read:
     problems: tuple[Problem, ...] = ()
 
 
-def read_sklearn(path: Path, format: str, trust: tuple[str, ...], where: str) -> Read:
+def read_sklearn(path: Path, format: str, trust: tuple[str, ...], where: str, scanned: Callable[[Path], Scan] = scan) -> Read:
     """Names, versions and needed modules; refusals are findings. Raises OSError."""
     try:
-        found = scan(path)
+        found = scanned(path)
     except Refused as refused:
         return Read(format, findings=(Finding(f"{path.name}: {refused.what}", where, refused.fix, code=refused.kind),))
     problems = names.problems(found.names, trust)

@@ -11,30 +11,36 @@ from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import detect
-from mlship.frameworks.digest import model_digest, model_files
+from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.sample import read_sample
+from mlship.frameworks.scan_memo import remembered_scan
 from mlship.frameworks.sklearn import Read, read_sklearn
+from mlship.memo import FORGETFUL, Memo
 from mlship.server.manifest import Tolerance
 
 # A model gives the same numbers on the same machine; another processor's vector units differ in the last digits.
 TOLERANCES = {"sklearn": Tolerance(rtol=1e-6, atol=1e-9), "python": Tolerance(rtol=1e-6, atol=1e-9)}
 
 
-def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelSpec, tuple[Finding, ...]]:
+def model_spec(
+    project: Project, name: str, model: schema.Model, digests: FileDigests | None = None, memo: Memo = FORGETFUL
+) -> tuple[ModelSpec, tuple[Finding, ...]]:
     """Reads the model's files, own code and sample; loads nothing.
 
+    digests, memo: what is known of them from before.
     Findings are all that is wrong with them. Raises MlshipError when there is no file that could be a model.
     """
     prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
     where = project.at(f"{prefix}.uri")
     path = project.root / model.uri
     framework = model.framework or ("python" if model.loader else None)
-    read, framework = _read(path, framework, model, where)
-    code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), leave_out=(path,))
+    known = digests or FileDigests()
+    read, framework = _read(path, framework, model, where, known, memo)
+    code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), leave_out=(path,), digests=known)
     sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
     own = own_modules(code)
     unlisted = _unlisted(project.root, read, model, own)
-    files = model_files(path)
+    files = model_files(path, known)
     if not files:
         raise MlshipError(
             f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
@@ -61,7 +67,9 @@ def model_spec(project: Project, name: str, model: schema.Model) -> tuple[ModelS
     return spec, (*read.findings, *code_findings, *lacking, *sample_findings)
 
 
-def _read(path: Path, framework: str | None, model: schema.Model, where: str) -> tuple[Read, str]:
+def _read(
+    path: Path, framework: str | None, model: schema.Model, where: str, digests: FileDigests, memo: Memo
+) -> tuple[Read, str]:
     if framework == "python":
         if not path.exists():
             raise MlshipError(
@@ -72,7 +80,7 @@ def _read(path: Path, framework: str | None, model: schema.Model, where: str) ->
             )
         return Read("none"), framework
     detected = detect(path, where)
-    return read_sklearn(path, detected.format, model.trust, where), detected.framework
+    return read_sklearn(path, detected.format, model.trust, where, remembered_scan(digests, memo)), detected.framework
 
 
 def _refuse_leading_out(root: Path, path: Path, files: tuple[ModelFile, ...], where: str) -> None:

@@ -4,6 +4,7 @@ from pytest import mark
 from requirements_fakes import dist, environment
 
 from mlship.image.packages.closure import closure, owners, package_name, third_party, version_findings
+from mlship.memo import Memo
 
 JOBLIB = dist("joblib", "1.4.2")
 NUMPY = dist("numpy", "2.1.0")
@@ -124,3 +125,13 @@ def test_a_recorded_package_that_is_absent_is_an_error():
     (finding,) = version_findings({"scikit_learn": "1.5.2"}, {}, ".venv")
     assert "the model was saved with scikit_learn 1.5.2; .venv has none" in str(finding)
     assert finding.severity == "error"
+
+
+def test_requirements_are_followed_once_for_each_environment_and_question(tmp_path):
+    memo = Memo(tmp_path)
+    one = environment(dist("sklearn", requires=("joblib>=1", "other; python_version<'3'")), dist("joblib"), dist("numpy"))
+    plain = closure(one, ("sklearn",))
+    assert closure(one, ("sklearn",), memo=memo) == closure(one, ("sklearn",), memo=memo) == plain
+    newer = environment(dist("sklearn", requires=("scipy",)), dist("scipy"), dist("joblib"), dist("numpy"))
+    assert closure(newer, ("sklearn",), memo=memo) == closure(newer, ("sklearn",))
+    assert closure(one, ("joblib",), memo=memo) == closure(one, ("joblib",))

@@ -1,13 +1,14 @@
-"""From the modules that a model imports to the packages that its image needs. Pure."""
+"""From the modules that a model imports to the packages that its image needs. Pure, but for a memo."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from mlship.errors import Finding, need
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.memo import FORGETFUL, Memo, sources_digest
 
 # Import names whose package is called otherwise, for the hints in errors: the ones that models use most.
 _PACKAGE_NAMES = {
@@ -43,7 +44,12 @@ class Closure:
 
 
 def closure(
-    environment: TrainingEnvironment, modules: Iterable[str], *, own: Iterable[str] = (), platform: str = "linux/amd64"
+    environment: TrainingEnvironment,
+    modules: Iterable[str],
+    *,
+    own: Iterable[str] = (),
+    platform: str = "linux/amd64",
+    memo: Memo = FORGETFUL,
 ) -> Closure:
     """The packages that the modules need on a platform, numpy always among them.
 
@@ -57,7 +63,7 @@ def closure(
     if ALWAYS in environment.distributions:
         names.add(ALWAYS)
     marks = markers(environment.version, platform)
-    reached, absent = _reach(environment.distributions, names, marks)
+    reached, absent = _remembered_reach(environment, names, marks, memo)
     skipped = {name for name in reached if _is_own(environment.distributions[name], own_names)}
     return Closure(
         roots=_sorted(environment, names - skipped),
@@ -123,13 +129,15 @@ def _version_finding(name: str, recorded: str, found: str | None, source: str, r
             fix=f"{remedy}, or name the environment that trained the model with --python",
             code="missing-package",
         )
+    if found == recorded:
+        return None
     versions = need("packaging.version")
     try:
         before, now = versions.Version(recorded), versions.Version(found)
     except versions.InvalidVersion:
         before, now = None, None
     if before is None or now is None:
-        return None if recorded == found else _differs(name, recorded, found, source, remedy, is_patch=False)
+        return _differs(name, recorded, found, source, remedy, is_patch=False)
     if before.public == now.public:
         return None
     is_patch = (before.major, before.minor) == (now.major, now.minor)
@@ -144,6 +152,21 @@ def _differs(name: str, recorded: str, found: str, source: str, remedy: str, *, 
         severity="warning" if is_patch else "error",
         code="version-differs",
     )
+
+
+def _remembered_reach(
+    environment: TrainingEnvironment, names: Collection[str], marks: Mapping[str, str], memo: Memo
+) -> tuple[set[str], set[str]]:
+    """`_reach`; reading hundreds of requirements, and importing what reads them, takes longer than a build with nothing to do."""
+    requires = {name: distribution.requires for name, distribution in environment.distributions.items()}
+    subject = f"{environment.prefix} {marks['platform_machine']} {' '.join(sorted(names))}"
+    facts = [sources_digest(sys.modules[__name__]), need("packaging").__version__, dict(marks), sorted(names), requires]
+    known = memo.recall("closure", subject, facts)
+    if known is not None:
+        return set(known[0]), set(known[1])
+    reached, absent = _reach(environment.distributions, names, marks)
+    memo.keep("closure", subject, facts, [sorted(reached), sorted(absent)])
+    return reached, absent
 
 
 def _reach(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mlship.image.packages.closure import owners, package_name, third_party
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.interpreter import ask_interpreter
 from mlship.image.packages.python_version import python_of_file
+from mlship.memo import FORGETFUL, Memo
 from mlship.runner import Runner
 
 # In the order of how exactly they say what was installed.
@@ -37,27 +38,33 @@ def find_environment(
     runner: Runner,
     modules: tuple[str, ...] = (),
     python_version: str = "",
+    memo: Memo = FORGETFUL,
 ) -> TrainingEnvironment:
     """The training environment: `--python`, else VIRTUAL_ENV, `.venv`, conda; else a file that names the packages.
 
     python: what --python says: an interpreter, an environment's folder, or a command. requirements: `build.requirements`,
     which goes before every environment but --python. modules: import names that the model needs; an environment without
-    them is refused. python_version: `build.python`, for files that do not tell it. Starts at most a few interpreters.
+    them is refused. python_version: `build.python`, for files that do not tell it. memo: interpreters that are known from
+    before are not started. Starts at most a few.
     """
     project_root = project_root.absolute()
+
+    def ask(path: Path, source: str) -> TrainingEnvironment:
+        return ask_interpreter(path, source, runner, memo, environ)
+
     if python:
-        chosen = ask_interpreter(interpreter_of(python, project_root, environ), python, runner)
+        chosen = ask(interpreter_of(python, project_root, environ), python)
         return _complete(chosen, modules, project_root, environ)
     if requirements is not None:
-        return _from_file(_named_file(project_root, requirements), project_root, environ, runner, python_version)
+        return _from_file(_named_file(project_root, requirements), project_root, environ, ask, python_version)
     for candidate in candidates(project_root, environ):
-        found = ask_interpreter(_existing(candidate), candidate.source, runner)
+        found = ask(_existing(candidate), candidate.source)
         if candidate.optional and missing_modules(found, modules):
             continue
         return _complete(found, modules, project_root, environ)
     for name in FILES:
         if (project_root / name).is_file():
-            return _from_file(project_root / name, project_root, environ, runner, python_version)
+            return _from_file(project_root / name, project_root, environ, ask, python_version)
     raise MlshipError(
         "no training environment was found: no active environment, no .venv, no file that names packages",
         where=str(project_root),
@@ -152,14 +159,18 @@ def _named_file(project_root: Path, requirements: str) -> Path:
 
 
 def _from_file(
-    path: Path, project_root: Path, environ: Mapping[str, str], runner: Runner, python_version: str
+    path: Path,
+    project_root: Path,
+    environ: Mapping[str, str],
+    ask: Callable[[Path, str], TrainingEnvironment],
+    python_version: str,
 ) -> TrainingEnvironment:
     """A file tells no interpreter: one that is found is only asked for its version, and builds what is source only."""
     python = next((c.python for c in candidates(project_root, environ) if c.python.exists()), None)
     if python is None:
         on_path = shutil.which("python3", path=environ.get("PATH"))
         python = Path(on_path) if on_path else None
-    asked = ask_interpreter(python, str(python), runner) if python and not python_version else None
+    asked = ask(python, str(python)) if python and not python_version else None
     version = python_version or python_of_file(path, asked.version if asked else "")
     source = _shown(path, project_root)
     if not version:

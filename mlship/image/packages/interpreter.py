@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from mlship.errors import MlshipError
 from mlship.image.packages.addresses import without_credentials
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.probe_memo import ProbeMemo
+from mlship.memo import FORGETFUL, Memo
 from mlship.runner import Command, Result, Runner
 
 OLDEST = (3, 8)
@@ -21,16 +23,19 @@ _TIMEOUT_S = 120.0  # a network file system with thousands of packages, cold
 _STRANGE = re.compile(r"[^A-Za-z0-9._+!-]")
 
 
-def ask_interpreter(python: Path, source: str, runner: Runner) -> TrainingEnvironment:
-    """The environment of an interpreter. source: what people call it, `.venv`.
+def ask_interpreter(
+    python: Path, source: str, runner: Runner, memo: Memo = FORGETFUL, environ: Mapping[str, str] | None = None
+) -> TrainingEnvironment:
+    """The environment of an interpreter. source: what people call it, `.venv`. environ: what the interpreter is started with.
 
     Raises MlshipError where it does not start, is older than 3.8, or is not CPython.
     """
     program = resources.files("mlship.image.packages").joinpath("probe.py").read_text(encoding="utf-8")
-    result = _run(python, ("-I", "-c", program), source, runner)
-    answer = _answer(result) if result.ok else None
+    remembered = ProbeMemo(memo, python, program, environ or {})
+    answer = remembered.recall()
     if answer is None:
-        raise _refusal(python, source, runner, result)
+        answer = _asked(python, program, source, runner)
+        remembered.keep(answer)
     if answer["implementation"] != "cpython":
         raise _not_cpython(python, source, answer["implementation"])
     prefix = Path(answer["prefix"])
@@ -41,6 +46,14 @@ def ask_interpreter(python: Path, source: str, runner: Runner) -> TrainingEnviro
         distributions=_distributions(answer["distributions"]),
         prefix=prefix,
     )
+
+
+def _asked(python: Path, program: str, source: str, runner: Runner) -> dict[str, Any]:
+    result = _run(python, ("-I", "-c", program), source, runner)
+    answer = _answer(result) if result.ok else None
+    if answer is None:
+        raise _refusal(python, source, runner, result)
+    return answer
 
 
 def _run(python: Path, arguments: tuple[str, ...], source: str, runner: Runner) -> Result:

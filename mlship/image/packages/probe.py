@@ -88,6 +88,8 @@ def main() -> None:
         "version": "{}.{}.{}".format(*sys.version_info[:3]),
         "implementation": sys.implementation.name,
         "prefix": sys.prefix,
+        "executable": sys.executable,
+        "search_path": search_path(),
         "distributions": installed(),
     }
     json.dump(answer, sys.stdout)

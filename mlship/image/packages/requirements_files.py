@@ -17,6 +17,7 @@ from mlship.image.packages.conda_file import conda_requirements
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
 from mlship.image.packages.python_version import read_text, read_toml, table
 from mlship.image.packages.requirements_lines import included_files, local_folders
+from mlship.memo import FORGETFUL, Memo
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def requirements_of(
     project_root: Path,
     own: Iterable[str] = (),
     platform: str = "linux/amd64",
+    memo: Memo = FORGETFUL,
 ) -> Requirements:
     """What an image of the platform needs from this environment; starts no program.
 
@@ -58,7 +60,7 @@ def requirements_of(
     """
     own_names = tuple(sorted(own))
     if environment.file is None:
-        needed = closure(environment, modules, own=own_names, platform=platform)
+        needed = closure(environment, modules, own=own_names, platform=platform, memo=memo)
         return _with_digest(_from_closure(needed, environment, project_root, own_names))
     read = _reader(environment.file)
     found = read(environment.file)
