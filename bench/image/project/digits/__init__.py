@@ -1,0 +1,1 @@
+"""The project's own code: what only a user changes."""
