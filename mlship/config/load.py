@@ -61,16 +61,16 @@ def _refuse_foreign(file: Path, start: Path) -> None:
         )
 
 
-def load_project(file: Path, environment: str = "", target: str = "") -> Project:
+def load_project(file: Path, environment: str = "", target: str = "", text: str | None = None) -> Project:
     """The project as it is in one environment, or in none.
 
-    target: replaces the file's own. Raises FindingsError with all that is wrong in any environment, MlshipError when the
-    file cannot be read or the target is not known.
+    target: replaces the file's own. text: what stands in the file, where it is not read from the disk. Raises FindingsError with
+    all that is wrong in any environment, MlshipError when the file cannot be read or the target is not known.
     """
     if target:
         _refuse_target(target)
     report = Report(file.name)
-    root = compose(read_text(file), report)
+    root = compose(read_text(file) if text is None else text, report)
     if root is None:
         raise report.error()
     whole = expanded(root, DOCUMENT)

@@ -29,7 +29,8 @@ class Where:
     """Which project is meant, as the command line says it; empty strings were not said.
 
     file: mlship.yaml (-f), None: looked for in cwd and its parents. name: a project without a YAML. host: one of
-    `targets.docker.hosts`, where a command goes to one after the other.
+    `targets.docker.hosts`, where a command goes to one after the other. text: what stands in `file`, where that is not on the
+    disk but came in an archive. git: the commit of the build, where the project's folder does not tell it.
     """
 
     file: Path | None = None
@@ -37,3 +38,5 @@ class Where:
     environment: str = ""
     target: str = ""
     host: str = ""
+    text: str | None = None
+    git: str | None = None

@@ -45,7 +45,7 @@ class Opened:
 def project_of(context: Context, where: Where) -> Project:
     """Loads the configuration. Raises MlshipError when there is none, or when it is of another project."""
     file = where.file or find_file(context.cwd)
-    project = load_project(file, where.environment, where.target)
+    project = load_project(file, where.environment, where.target, where.text)
     if where.name and where.name != project.name:
         raise MlshipError(
             f"{file.name} is the project {project.name}, not {where.name}",
@@ -105,7 +105,7 @@ def project_if_any(context: Context, where: Where) -> Project | None:
     """With a name, only a YAML that is that project counts; without a name there must be one."""
     if where.file is not None or not where.name:
         return project_of(context, where)
-    file = _found(context.cwd)
+    file = found_file(context.cwd)
     if file is None:
         return None
     try:
@@ -116,7 +116,8 @@ def project_if_any(context: Context, where: Where) -> Project | None:
     return project if project.name == where.name else None
 
 
-def _found(folder: Path) -> Path | None:
+def found_file(folder: Path) -> Path | None:
+    """The mlship.yaml of the folder or above it; None where there is none."""
     try:
         return find_file(folder)
     except MlshipError:

@@ -48,10 +48,7 @@ def write_archive(layout: Layout, contents: Contents, path: Path, version: str, 
 
     version: mlship's. Raises MlshipError when a blob is damaged, or when there is no room for the file.
     """
-    if path.is_dir():
-        raise MlshipError(f"{path} is a folder", fix="name a file with --archive", code="usage")
-    if not path.parent.is_dir():
-        raise MlshipError(f"there is no folder {path.parent}", fix=f"mkdir -p {path.parent}", code="usage")
+    check_place(path)
     blobs = {blob.digest: blob.size for image in (*contents.images, *contents.fronts) for blob in sent_blobs(layout, image)}
     entries = [*_documents(layout, contents), *(Entry(place(digest), source=layout.path(digest)) for digest in blobs)]
     entries += _account(contents, entries, version)
@@ -61,6 +58,14 @@ def write_archive(layout: Layout, contents: Contents, path: Path, version: str, 
     for digest in blobs:
         _check_blob(layout, digest)
     return _written(entries, path, total, progress)
+
+
+def check_place(path: Path) -> None:
+    """Raises MlshipError where no file can stand."""
+    if path.is_dir():
+        raise MlshipError(f"{path} is a folder", fix="name a file with --archive", code="usage")
+    if not path.parent.is_dir():
+        raise MlshipError(f"there is no folder {path.parent}", fix=f"mkdir -p {path.parent}", code="usage")
 
 
 def need_room(folder: Path, size: int) -> None:

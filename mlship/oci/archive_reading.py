@@ -74,15 +74,24 @@ class ArchiveFile:
             layout.tag(image.labels.get(PROJECT_LABEL, ""), image)
         return images
 
+    def refused(self, why: str) -> MlshipError:
+        """The error for what is wrong with it, in words."""
+        return _refused(self.path, why)
+
+    def newer(self, version: str = "") -> MlshipError:
+        """The error for what a later mlship wrote."""
+        said = (version or self.version)[:40]
+        return MlshipError(
+            f"the archive was written by mlship {said}", str(self.path), "upgrade mlship here", code="newer-archive"
+        )
+
     def _read(self) -> tuple[str, Account]:
         head = self._json(HEAD, _HEAD_AT_MOST)
         version = str(head.get("mlship", ""))
         if not isinstance(head.get("schema"), int) or head["schema"] < 1:
             raise Strange("it is damaged, or no archive of mlship")
         if head["schema"] > SCHEMA:
-            raise MlshipError(
-                f"the archive was written by mlship {version[:40]}", str(self.path), "upgrade mlship here", code="newer-archive"
-            )
+            raise self.newer(version)
         raw = small(self._file, self._member(ACCOUNT), _ACCOUNT_AT_MOST)
         if sum_of(raw) != head.get("account"):
             raise Strange(f"{ACCOUNT} is damaged")
