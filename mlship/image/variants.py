@@ -25,7 +25,7 @@ def derived(workplace: Workplace, image: Image, wanted: PushVariant) -> Image:
     config = _with_user(image.config, wanted.user)
     if layers == image.layers and config == image.config:
         return image
-    return workplace.layout.put_image(image.content, image.platform, layers, config)
+    return workplace.layout.put_image(image.content, image.platform, layers, config, image.annotations)
 
 
 def _recompressed(workplace: Workplace, layer: Layer, wanted: PushVariant) -> Layer:

@@ -10,12 +10,14 @@ from mlship.oci.image import Descriptor
 from mlship.oci.layout import INDEX_TYPE, MANIFEST_TYPE, Layout
 from mlship.oci.referrers import EMPTY, TITLE, Referrer, fallback_index, fallback_tag, referrer_manifest
 from mlship.oci.registry.client import Registry
-from mlship.oci.registry.connection import Call
+from mlship.oci.registry.connection import Answer, Call
 from mlship.oci.registry.push import push_blobs, put_manifest
+from mlship.oci.registry.refusals import place
 from mlship.oci.registry.variant import Blob, document
 from mlship.progress import Progress
 
-_LISTED = "oci-subject"  # distribution-spec 1.1, "Pushing Manifests with Subject": the registry lists referrers itself
+_KNOWN = (200, 400, 404, 405, 501)  # most are what registries say that do not know of referrers
+_LISTS = "oci-subject"  # distribution-spec 1.1, "Pushing Manifests with Subject": the registry lists referrers itself
 
 
 def push_referrers(
@@ -32,16 +34,19 @@ def push_referrers(
     referrers stay, an older paper of the same name gives way. Raises MlshipError as `push` does.
     """
     documents = [_document(layout, paper) for paper in papers]
+    manifests = [document(referrer_manifest(described, subject, title), MANIFEST_TYPE) for described, title in documents]
+    made = [
+        Referrer(manifest.described, described.media_type, {TITLE: title})
+        for manifest, (described, title) in zip(manifests, documents, strict=True)
+    ]
+    before = _listed(registry, repository, subject)
+    if {referrer.manifest.digest for referrer in made} <= {entry["digest"] for entry in before}:
+        return tuple(made)
     blobs = (Blob(EMPTY, "papers"), *(Blob(described, f"paper {title}") for described, title in documents))
     push_blobs(registry, repository, layout, blobs, progress=progress)
-    made, is_listed = [], True
-    for described, title in documents:
-        manifest = document(referrer_manifest(described, subject, title), MANIFEST_TYPE)
-        answer = put_manifest(registry, repository, manifest.described.digest, manifest)
-        is_listed = is_listed and bool(answer.header(_LISTED))
-        made.append(Referrer(manifest.described, described.media_type, {TITLE: title}))
-    if not is_listed:
-        _list(registry, repository, subject, made)
+    answers = [put_manifest(registry, repository, manifest.described.digest, manifest) for manifest in manifests]
+    if not all(answer.header(_LISTS) for answer in answers):
+        _list(registry, repository, subject, made, before)
     return tuple(made)
 
 
@@ -50,23 +55,28 @@ def _document(layout: Layout, paper: Referrer) -> tuple[Descriptor, str]:
     return Descriptor(entry["mediaType"], entry["digest"], entry["size"]), paper.annotations.get(TITLE, "")
 
 
-def _list(registry: Registry, repository: str, subject: Descriptor, made: Sequence[Referrer]) -> None:
-    """distribution-spec 1.1, "Referrers Tag Schema"; two who do it at once may lose one of theirs, as it says there."""
-    tag = fallback_tag(subject.digest)
-    before = _listed(registry, repository, tag)
-    new = {(referrer.artifact_type, referrer.annotations.get(TITLE)) for referrer in made}
-    kept = [entry for entry in before if (entry.get("artifactType"), (entry.get("annotations") or {}).get(TITLE)) not in new]
-    listed = document(fallback_index(made, {"manifests": kept}), INDEX_TYPE)
-    if json.loads(listed.content)["manifests"] != before:
-        put_manifest(registry, repository, tag, listed)
+def _listed(registry: Registry, repository: str, subject: Descriptor) -> list[Mapping[str, Any]]:
+    """What refers to the manifest, as the registry lists it, or as others who pushed listed it."""
+    lists = (f"/v2/{repository}/referrers/{subject.digest}", f"/v2/{repository}/manifests/{fallback_tag(subject.digest)}")
+    for path in lists:
+        answer = registry.ask(Call("GET", path, {"Accept": INDEX_TYPE}), f"pushing the papers of {repository}", _KNOWN)
+        if answer.status == 200:
+            return _entries(registry, answer)
+    return []
 
 
-def _listed(registry: Registry, repository: str, tag: str) -> list[Mapping[str, Any]]:
-    call = Call("GET", f"/v2/{repository}/manifests/{tag}", {"Accept": INDEX_TYPE})
-    answer = registry.ask(call, f"pushing the papers of {repository}", (200, 404))
-    if answer.status == 404:
-        return []
+def _entries(registry: Registry, answer: Answer) -> list[Mapping[str, Any]]:
     try:
         return [dict(entry) for entry in json.loads(answer.body)["manifests"] if entry["digest"]]
     except (ValueError, KeyError, TypeError):
-        raise registry.nonsense(f"what it has as {tag} is no list of referrers") from None
+        raise registry.nonsense(f"{place(answer.url)} is no list of referrers") from None
+
+
+def _list(
+    registry: Registry, repository: str, subject: Descriptor, made: Sequence[Referrer], before: Sequence[Mapping[str, Any]]
+) -> None:
+    """distribution-spec 1.1, "Referrers Tag Schema"; of two who do it at once one may be lost, as it says there."""
+    new = {(referrer.artifact_type, referrer.annotations.get(TITLE)) for referrer in made}
+    kept = [entry for entry in before if (entry.get("artifactType"), (entry.get("annotations") or {}).get(TITLE)) not in new]
+    listed = document(fallback_index(made, {"manifests": kept}), INDEX_TYPE)
+    put_manifest(registry, repository, fallback_tag(subject.digest), listed)

@@ -13,7 +13,8 @@ from mlship.oci.registry.variant import Kind
 Types = Literal["oci", "docker-v2s2"]
 ANY: tuple[Compression, ...] = ("gzip", "zstd", "none")
 _USER = re.compile(r"user=(\d{1,10}(?::\d{1,10})?)")
-_WORDS = "oci or docker-v2s2, index or single, gzip or zstd, user=UID[:GID], with commas between them"
+_COMPRESSIONS: dict[str, Compression] = {"gzip": "gzip", "zstd": "zstd", "raw": "none"}
+_WORDS = "oci or docker-v2s2, index or single, gzip or zstd, raw, user=UID[:GID], with commas between them"
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class PushVariant:
     """What is derived from the image that was built, always by the same rule; its content id and its label stay.
 
     types: the family of media types. index: None means one only where there are several platforms. compressions: what a layer
-    may be compressed with; one of another is compressed anew, with the first of them. user: who runs in the container, numeric
-    as in `1000:1000`; empty: as built.
+    may be compressed with (`gzip,raw`: what was not worth compressing stays so); one of another is compressed anew, with the
+    first of them. user: who runs in the container, numeric as in `1000:1000`; empty: as built.
     """
 
     types: Types = "oci"
@@ -31,7 +32,7 @@ class PushVariant:
     user: str = ""
 
     def __str__(self) -> str:
-        """As `push_variant` reads it; `raw` besides gzip or zstd: layers that are not compressed stay so."""
+        """As `push_variant` reads it."""
         shape = {None: (), True: ("index",), False: ("single",)}[self.index]
         squeezed = () if self.compressions == ANY else tuple("raw" if one == "none" else one for one in self.compressions)
         return ",".join((self.types, *shape, *squeezed, *((f"user={self.user}",) if self.user else ())))
@@ -58,13 +59,11 @@ def compression_of(media_type: str) -> Compression:
 def push_variant(text: str) -> PushVariant:
     """The variant that a person wrote. Raises MlshipError for an unknown word, and for two that exclude each other."""
     found: dict[str, Any] = {}
-    for word in text.split(","):
-        key, value = _meaning(word.strip(), text)
-        if key in found:
-            raise _refused(
-                text, f"{word.strip()!r} comes after another word for the same", f"write at most one of each: {_WORDS}"
-            )
-        found[key] = value
+    for word in (part.strip() for part in text.split(",")):
+        key, value = _meaning(word, text)
+        if key in found and (key != "compressions" or value[0] in found[key]):
+            raise _refused(text, f"{word!r} comes after another word for the same", f"write {_WORDS}")
+        found[key] = (*found[key], *value) if key in found else value
     if found.get("types") == "docker-v2s2" and found.get("compressions") == ("zstd",):
         raise _refused(text, "docker-v2s2 has no media type for layers in zstd", "write docker-v2s2,gzip or oci,zstd")
     return PushVariant(**found)
@@ -75,8 +74,8 @@ def _meaning(word: str, text: str) -> tuple[str, Any]:
         return "types", word
     if word in ("index", "single"):
         return "index", word == "index"
-    if word in ("gzip", "zstd"):
-        return "compressions", (word,)
+    if word in _COMPRESSIONS:
+        return "compressions", (_COMPRESSIONS[word],)
     if user := _USER.fullmatch(word):
         return "user", user[1]
     raise _refused(text, f"{word!r} is not a word of it", f"write {_WORDS}")
