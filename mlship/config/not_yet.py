@@ -126,5 +126,3 @@ def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
         most = max(said.scale.replicas.max, 1)
         fix = f"write {f'1..{most}' if most > 1 else 1}; mlship destroy ends a service that is not needed"
         yield Problem(("scale", "replicas"), "scaling to zero is not yet built", fix, "not-yet")
-    if len(said.build.platforms or ()) > 1:
-        yield Problem(("build", "platforms"), "more than one platform is not yet built", "keep one", "not-yet")

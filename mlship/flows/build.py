@@ -13,10 +13,10 @@ from mlship.disk import disk_errors
 from mlship.errors import Finding, MlshipError
 from mlship.flows.build_inputs import build_inputs, current_lock
 from mlship.flows.context import Context, Where
-from mlship.flows.gather import Gathered, gather, refuse_errors
+from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.reports import model_report
-from mlship.flows.results import Built, LayerReport, PushReport
+from mlship.flows.results import Built, ImageReport, LayerReport, PushReport
 from mlship.image.lock import Lock
 from mlship.image.pushed import PushRecords
 from mlship.image.record import BuildRecord, BuildRecords
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Build:
-    """A finished build, new or found again. before: blobs that the store had when it began."""
+    """A finished build, new or found again. before: blobs that the store had when it began.
+
+    others: of the other platforms, their findings among those of the first.
+    """
 
     project: Project
     record: BuildRecord
@@ -39,6 +42,7 @@ class Build:
     before: frozenset[str]
     unchanged: bool
     lock: Lock
+    others: tuple[Build, ...] = ()
 
 
 def build(
@@ -76,9 +80,10 @@ def build(
     return replace(_report(done, context.clock() - started, papers), pushed=pushed, variants=variants)
 
 
-def built_record(context: Context, project: Project, python: str = "") -> BuildRecord:
-    """The record of the image of this project as it is now; builds it when something changed."""
-    return _build(context, project, python, builder="mlship", frozen=False).record
+def built_records(context: Context, project: Project, python: str = "") -> tuple[BuildRecord, ...]:
+    """The records of the images of this project as it is now, one a platform; builds them when something changed."""
+    done = _build(context, project, python, builder="mlship", frozen=False)
+    return tuple(one.record for one in (done, *done.others))
 
 
 def workplace_of(context: Context, compression: Compression = "gzip") -> Workplace:
@@ -109,18 +114,40 @@ def _build(
     reproducible: bool = False,
 ) -> Build:
     compression = _compression(project, reproducible=reproducible)
-    gathered = refuse_errors(gather(context, project, python))
+    platforms = for_platforms(refuse_errors(gather(context, project, python)))
     workplace = workplace_of(context, compression)
     clear_leftovers(workplace)
-    found = _existing(workplace, gathered, builder) if kept is None else None
+    found = _all_existing(workplace, platforms, builder) if kept is None else None
     if found is not None:
         return found
     # here and not above: what makes images takes longer to import than a build takes that finds nothing to do
     from mlship.flows.making import make
 
-    made = make(context, workplace, gathered, builder=builder, frozen=frozen, kept=kept)
-    findings = (*gathered.findings, *made.findings)
-    return Build(project, made.record, made.image, findings, made.before, unchanged=False, lock=made.lock)
+    made = make(context, workplace, platforms, builder=builder, frozen=frozen, kept=kept)
+    findings = (*_gathered_findings(platforms), *made.findings)
+    first, *others = (Build(project, one.record, one.image, findings, made.before, unchanged=False, lock=one.lock)
+                      for one in (made, *made.others))  # fmt: skip
+    return replace(first, others=tuple(others))
+
+
+def _all_existing(workplace: Workplace, platforms: tuple[Gathered, ...], builder: str) -> Build | None:
+    """The builds of all platforms, where they were made together: then one index names them. The first is tagged last."""
+    found: list[Build] = []
+    for gathered in reversed(platforms):
+        one = _existing(workplace, gathered, builder)
+        if one is None:
+            return None
+        found.insert(0, one)
+    contents = {one.record.platform: one.record.content for one in found}
+    if len(found) > 1 and any(one.record.platforms != contents for one in found):
+        return None
+    first, *others = found
+    return replace(first, findings=_gathered_findings(platforms), others=tuple(others))
+
+
+def _gathered_findings(platforms: tuple[Gathered, ...]) -> tuple[Finding, ...]:
+    """Each once: platforms tell mostly the same."""
+    return tuple(dict.fromkeys(finding for gathered in platforms for finding in gathered.findings))
 
 
 def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build | None:
@@ -144,21 +171,26 @@ def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build |
 
 def _papers(context: Context, done: Build, folder: Path) -> tuple[Path, ...]:
     # here and not above: what reads METADATA takes longer to import than a build takes that finds nothing to do
-    from mlship.image.papers.papers import attach_papers, write_papers
+    from mlship.image.papers.papers import attach_papers, named_for, write_papers
     from mlship.image.papers.reading import sums_of
     from mlship.image.papers.stamp import stamp
 
     written_by = stamp(mlship.__version__, context.environ)
     context.progress.step("papers", "reading the image")
-    with disk_errors(context.home.root):
-        papers = attach_papers(workplace_of(context).layout, done.image, written_by, sums_of(done.lock))
-    return write_papers(papers, folder)
+    written: tuple[Path, ...] = ()
+    for one in (done, *done.others):
+        with disk_errors(context.home.root):
+            papers = attach_papers(workplace_of(context).layout, one.image, written_by, sums_of(one.lock))
+        written += write_papers(named_for(papers, one.image.platform) if done.others else papers, folder)
+    return written
 
 
 def _pushing(context: Context, project: Project, push: Sequence[str], push_as: str) -> Pushing | None:
     """What cannot be pushed is refused before anything is built."""
     if push_as and not push:
-        raise MlshipError("--push-as says in which form to push, and there is nowhere to", fix="add --push REFERENCE", code="usage")
+        raise MlshipError(
+            "--push-as says in which form to push, and there is nowhere to", fix="add --push REFERENCE", code="usage"
+        )
     if not push:
         return None
     # here and not above: few builds push, and what pushes takes long to import
@@ -170,21 +202,42 @@ def _pushing(context: Context, project: Project, push: Sequence[str], push_as: s
 def _pushed(context: Context, done: Build, wanted: Pushing) -> tuple[PushReport, ...]:
     from mlship.flows.push import push_images
 
-    return push_images(context, workplace_of(context), wanted, [done.image])
+    return push_images(context, workplace_of(context), wanted, [one.image for one in (done, *done.others)])
 
 
 def _report(done: Build, seconds: float, papers: tuple[Path, ...] = ()) -> Built:
     image, record = done.image, done.record
-    layers = tuple(
-        LayerReport(layer.role, layer.name, layer.size, layer.blob.size, is_new=_is_new(done, layer.blob.digest))
-        for layer in image.layers
-    )
+    images = tuple(_image_report(done, one) for one in (done, *done.others))
     return Built(
         project=record.project,
         models=tuple(model_report(model) for model in record.models),
         environment=record.environment,
         base=record.base,
         packages=record.packages,
+        reference=images[0].reference,
+        content=image.content,
+        digest=image.manifest.digest,
+        platform=image.platform,
+        size=image.size,
+        compressed=image.compressed_size,
+        layers=images[0].layers,
+        checks=record.checks,
+        findings=done.findings,
+        engine="original",
+        unchanged=done.unchanged,
+        seconds=seconds,
+        papers=papers,
+        images=images,
+    )
+
+
+def _image_report(done: Build, one: Build) -> ImageReport:
+    image, record = one.image, one.record
+    layers = tuple(
+        LayerReport(layer.role, layer.name, layer.size, layer.blob.size, _is_new(done, layer.blob.digest), layer.blob.digest)
+        for layer in image.layers
+    )
+    return ImageReport(
         reference=image.content.removeprefix("sha256:")[:12],
         content=image.content,
         digest=image.manifest.digest,
@@ -192,12 +245,10 @@ def _report(done: Build, seconds: float, papers: tuple[Path, ...] = ()) -> Built
         size=image.size,
         compressed=image.compressed_size,
         layers=layers,
+        base=record.base,
+        packages=record.packages,
         checks=record.checks,
-        findings=done.findings,
-        engine="original",
-        unchanged=done.unchanged,
-        seconds=seconds,
-        papers=papers,
+        to_run_at_deploy=record.to_run_at_deploy,
     )
 
 

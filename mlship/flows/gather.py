@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform as machine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.specs import model_spec
+from mlship.image.base_image.named import named_findings
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.find_environment import find_environment
@@ -50,7 +52,7 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         python_version=project.build.python or "",
         memo=memo,
     )
-    platform = wanted_platform(project)
+    platform = wanted_platforms(project)[0]
     requirements = requirements_of(
         environment, modules, project_root=project.root, own=own_modules(specs), platform=platform, memo=memo
     )
@@ -64,8 +66,10 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         minor=project.build.python or environment.minor,
         findings=(
             *findings,
+            *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
             *minor_findings(project, environment),
+            *named_findings(project.build.base, project.build.packages, project.at("build.base"), project.at("build.packages")),
             *requirements.findings,
         ),
     )
@@ -80,6 +84,12 @@ def refuse_errors(gathered: Gathered) -> Gathered:
     return gathered
 
 
+def for_platforms(gathered: Gathered) -> tuple[Gathered, ...]:
+    """The same for every platform that is wanted, in the order of `wanted_platforms`. Raises as `refuse_errors`."""
+    others = (_for_platform(gathered, platform) for platform in wanted_platforms(gathered.project)[1:])
+    return (gathered, *map(refuse_errors, others))
+
+
 def specs_of(project: Project, memo: Memo = FORGETFUL) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
     """Reads every model's files, those that have changed since the memo; loads none."""
     digests = FileDigests(memo, str(project.file))
@@ -88,9 +98,15 @@ def specs_of(project: Project, memo: Memo = FORGETFUL) -> tuple[tuple[ModelSpec,
     return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
 
 
-def wanted_platform(project: Project) -> str:
-    """What the file says, else this machine's."""
-    return project.build.platforms[0] if project.build.platforms else _MACHINES.get(machine.machine().lower(), "linux/amd64")
+def wanted_platforms(project: Project) -> tuple[str, ...]:
+    """What the file says, else this machine's. The one of this machine comes first: what is wrong with a model is seen there."""
+    here = own_platform()
+    return tuple(sorted(project.build.platforms or (here,), key=lambda platform: (platform != here, platform)))
+
+
+def own_platform() -> str:
+    """What images for this machine's processor are for."""
+    return _MACHINES.get(machine.machine().lower(), "linux/amd64")
 
 
 def own_modules(specs: tuple[ModelSpec, ...]) -> tuple[str, ...]:
@@ -120,3 +136,13 @@ def minor_findings(project: Project, environment: TrainingEnvironment) -> tuple[
             "other-python",
         ),
     )
+
+
+def _for_platform(gathered: Gathered, platform: str) -> Gathered:
+    """Of all that was gathered, requirements alone differ: their markers are of a platform."""
+    modules = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
+    own = own_modules(gathered.specs)
+    root = gathered.project.root
+    requirements = requirements_of(gathered.environment, modules, project_root=root, own=own, platform=platform)
+    told = tuple(dict.fromkeys((*gathered.findings, *requirements.findings)))
+    return replace(gathered, platform=platform, requirements=requirements, findings=told)

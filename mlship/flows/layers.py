@@ -20,7 +20,7 @@ from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.wheels import install, missing_from, wheels_key
-from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, ImageConfig, LayerFile, LayerPlan, entrypoint
+from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, BasePlan, ImageConfig, LayerFile, LayerPlan, entrypoint
 from mlship.image.server_layer import server_layer
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
@@ -38,29 +38,39 @@ LARGE = 64 * 2**20  # bytes from which a file of a model has a layer of its own
 class Layers:
     """The finished layers, the first of them the base, with what was learned on the way.
 
-    plans: of the layers above the server's, in their order. loaded: by model name.
+    plans: of the layers above the server's, in their order. loaded: by model name. base: what the first was made of.
     """
 
     layers: tuple[Layer, ...]
     plans: tuple[LayerPlan, ...]
     loaded: Mapping[str, Loaded]
+    base: BasePlan
 
 
-def make_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Layers:
+def make_layers(
+    workplace: Workplace,
+    gathered: Gathered,
+    lock: Lock,
+    archive: Archive | None,
+    loaded: Mapping[str, Loaded] | None = None,
+) -> Layers:
     """Makes what is not there yet, then loads every model with the image's own interpreter.
 
-    Raises MlshipError with exit 5 when a model does not load or predict there.
+    loaded: the models as they are elsewhere, for a platform whose programs do not run here. Raises MlshipError with exit 5 when
+    a model does not load or predict in the image.
     """
-    lower = _lower_layers(workplace, gathered, lock, archive)
+    base = base_of(lock, gathered.project.build.packages)
+    lower = _lower_layers(workplace, gathered, lock, base, archive)
     workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
-    with _rootfs(workplace, (*lower, *upper)) as root:
-        loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
+    if loaded is None:
+        with _rootfs(workplace, (*lower, *upper)) as root:
+            loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
     last = configuration_plan(described)
-    return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded)
+    return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded, base)
 
 
 def image_config(gathered: Gathered, python: str) -> ImageConfig:
@@ -75,9 +85,10 @@ def image_config(gathered: Gathered, python: str) -> ImageConfig:
     return ImageConfig(entrypoint=start.argv, cmd=("serve",), env=start.environ, labels=labels)
 
 
-def _lower_layers(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> tuple[Layer, ...]:
+def _lower_layers(
+    workplace: Workplace, gathered: Gathered, lock: Lock, base_plan: BasePlan, archive: Archive | None
+) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
-    base_plan = base_of(lock, gathered.project.build.packages)
     base = base_layer(workplace, base_plan, archive)
     compiled = compiler(base_plan, base)
     c_library = glibc(base_plan)

@@ -1,9 +1,9 @@
-"""Making an image that is not there yet: lock, layers, checks, image, record."""
+"""Making images that are not there yet: lock, layers, checks, image, record; one for each platform."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import mlship
@@ -14,7 +14,8 @@ from mlship.flows.build_inputs import build_inputs
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers, image_config, make_layers
-from mlship.flows.locking import locked
+from mlship.flows.locking import Locked, locked
+from mlship.flows.platforms import Proved, left_for_deploy, proved_elsewhere, refuse_builder, version_differences
 from mlship.flows.reports import inputs_line
 from mlship.flows.training import compared_with_training
 from mlship.frameworks.base import Loaded, ModelSpec
@@ -25,37 +26,100 @@ from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.system.apt import Archive, machine_archive
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image
+from mlship.oci.index import write_index
 from mlship.units import Memory, size_text
 
 
 @dataclass(frozen=True)
 class Made:
-    """A new image with its record. findings: what resolving the lock told. before: blobs that the store had."""
+    """A new image with its record. findings: what resolving the lock told. before: blobs that the store had.
+
+    others: the same build for the other platforms.
+    """
 
     record: BuildRecord
     image: Image
     lock: Lock
     findings: tuple[Finding, ...]
     before: frozenset[str]
+    others: tuple[Made, ...] = ()
 
 
 def make(
-    context: Context, workplace: Workplace, gathered: Gathered, *, builder: str, frozen: bool, kept: Path | None = None
+    context: Context,
+    workplace: Workplace,
+    platforms: tuple[Gathered, ...],
+    *,
+    builder: str,
+    frozen: bool,
+    kept: Path | None = None,
 ) -> Made:
-    """As flows.build.build, for a project of which no image is there."""
+    """As flows.build.build, for a project of which no image is there. platforms: the one that runs here, if any, first.
+
+    All are locked before one is made; what runs here is checked before anything else is made.
+    """
+    refuse_builder(builder, platforms)
     before = _blobs(workplace)
-    archive = archive_of(context, gathered.project)
-    known = locked(workplace, gathered, archive, frozen=frozen, now=context.clock())
-    layers = make_layers(workplace, gathered, known.lock, archive)
-    checks = (*_loading_checks(gathered, layers), *compared_with_training(context, gathered, layers.loaded))
+    archive = archive_of(context, platforms[0].project)
+    known = [locked(workplace, gathered, archive, frozen=frozen, now=context.clock()) for gathered in platforms]
+    made: list[Made] = []
+    native: Layers | None = None
+    for gathered, lock in zip(platforms, known, strict=True):
+        proved = proved_elsewhere(context, gathered, native)
+        loaded = proved.loaded if proved else None
+        layers = make_layers(workplace, gathered, lock.lock, archive, loaded)
+        native = native or (layers if proved is None else None)
+        made.append(_image(context, workplace, gathered, lock, layers, proved, builder, kept, before))
+    records = BuildRecords(workplace.home.images)
+    together = _together(workplace, [(one.record, one.image) for one in made])
+    for record in together:
+        records.write(record)
+    first, *others = (replace(one, record=record) for one, record in zip(made, together, strict=True))
+    return replace(first, findings=_findings(made), others=tuple(others))
+
+
+def _image(
+    context: Context,
+    workplace: Workplace,
+    gathered: Gathered,
+    known: Locked,
+    layers: Layers,
+    proved: Proved | None,
+    builder: str,
+    kept: Path | None,
+    before: frozenset[str],
+) -> Made:
+    """The image of one platform, from its layers."""
+    checks = _loading_checks(gathered, layers)
+    if proved is None:
+        checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
     else:
         image = write(workplace, layers.layers, image_config(gathered, known.lock.python), known.lock.platform)
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
-    record = build_record(gathered, known.lock, image, layers.loaded, checks, inputs, context.clock())
-    BuildRecords(workplace.home.images).write(record)
+    told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
+    record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
+    if proved is not None:
+        record = replace(record, to_run_at_deploy=left_for_deploy(gathered.specs, proved.place))
     return Made(record, image, known.lock, known.findings, before)
+
+
+def _together(workplace: Workplace, made: Sequence[tuple[BuildRecord, Image]]) -> list[BuildRecord]:
+    """The records that know of each other; their images named by one index, the first of them the newest of the project."""
+    if len(made) == 1:
+        return [made[0][0]]
+    (record, first), *_ = made
+    write_index(workplace.layout, record.project, [image for _, image in made])
+    workplace.layout.tag(record.project, first)
+    contents = {image.platform: image.content for _, image in made}
+    return [replace(known, platforms=contents) for known, _ in made]
+
+
+def _findings(made: Sequence[Made]) -> tuple[Finding, ...]:
+    """Each once: two platforms often tell the same."""
+    told = tuple(dict.fromkeys(finding for one in made for finding in one.findings))
+    return (*told, *version_differences([one.lock for one in made]))
 
 
 def archive_of(context: Context, project: Project) -> Archive:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from mlship.config.project import Project
 from mlship.errors import MlshipError
-from mlship.flows.build import built_record
+from mlship.flows.build import built_records
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
+from mlship.flows.fitting import built_together, fitting, platform_of, refuse_unbuilt
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
@@ -39,7 +40,8 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
 def prepare_each(
     context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
 ) -> tuple[Prepared, ...]:
-    """The same image for every place, and the same id for the release as far as their records allow it.
+    """One build for every place, of it the image that its machine runs, and the same number for the release as far as their
+    records allow it.
 
     All are seen before anything is built: one that cannot be reached is said at once. Raises what `prepare` raises, for the
     first place that has a reason.
@@ -49,12 +51,15 @@ def prepare_each(
     refuse_missing(project, given)
     hosts = hosts_of(places)
     seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
-    record = recorded_image(context, project, image) if image else built_record(context, project, python=python)
+    platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
+    built = recorded_images(context, project, image) if image else built_records(context, project, python=python)
+    records = [fitting(built, platform) for platform in platforms]
     versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
-    sequence = shared_sequence([one.history for one in seen], [served_from(record, project, secrets) for secrets in versions])
+    served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
+    sequence = shared_sequence([one.history for one in seen], served)
     releases = [
         release_from(record, project, one.history, context.clock(), secrets, sequence)
-        for one, secrets in zip(seen, versions, strict=True)
+        for record, one, secrets in zip(records, seen, versions, strict=True)
     ]
     return looked_at(
         hosts, lambda position: _prepared(context, project, given, seen[position], releases[position], again=again)
@@ -74,6 +79,14 @@ def _seen(context: Context, project: Project, host: str) -> Seen:
     opened = open_project(context, project, host)
     observed = opened.target.observe()
     return Seen(opened, observed, observed.history or History(project.name, project.environment, project.target))
+
+
+def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
+    """Of the machine that the releases will run on. Raises MlshipError where a build, if there is none yet, would not fit it."""
+    platform = platform_of(opened.target)
+    if not is_built:
+        refuse_unbuilt(project, platform, opened.target_name)
+    return platform
 
 
 def _prepared(context: Context, project: Project, given: Given, seen: Seen, release: Release, *, again: bool) -> Prepared:
@@ -98,6 +111,11 @@ def shared_sequence(histories: Sequence[History], served: Sequence[Served]) -> i
     """
     known = [release for history, part in zip(histories, served, strict=True) if (release := known_release(history, part))]
     return known[0].sequence if known else max(history.next_sequence for history in histories)
+
+
+def recorded_images(context: Context, project: Project, image: str) -> tuple[BuildRecord, ...]:
+    """What `recorded_image` finds, then the images of the same build for other platforms."""
+    return built_together(BuildRecords(context.home.images), recorded_image(context, project, image))
 
 
 def recorded_image(context: Context, project: Project, image: str) -> BuildRecord:

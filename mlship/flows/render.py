@@ -9,7 +9,7 @@ from mlship.config.project import Project
 from mlship.config.secrets import named_by
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
-from mlship.flows.build import built_record
+from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import open_project, project_of
 from mlship.flows.operating import deployment_from
@@ -22,10 +22,11 @@ from mlship.releases.history import History
 def render(context: Context, where: Where, *, image: str = "", out: Path) -> Rendered:
     """Writes `apply/` and `eject/` below `out`, which must be empty, new, or written by render before.
 
-    The release is the one that a first deploy would make: rendering asks no target what is live.
+    The release is the one that a first deploy would make: rendering asks no target what is live, nor what machine it is on. Of a
+    build for several platforms it is this machine's.
     """
     project = project_of(context, where)
-    record = recorded_image(context, project, image) if image else built_record(context, project)
+    record = recorded_image(context, project, image) if image else built_records(context, project)[0]
     opened = open_project(context, project)
     history = History(project.name, project.environment, project.target)
     release = release_from(record, project, history, 0.0, first_versions(project))

@@ -54,13 +54,34 @@ class Checked:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer. size: uncompressed bytes; compressed: bytes moved. is_new: was not in the store before this build."""
+    """One layer. size: uncompressed bytes; compressed: bytes moved. is_new: was not in the store before this build.
+
+    digest: of its blob; equal ones are one blob, whichever images have it.
+    """
 
     role: str
     name: str
     size: int
     compressed: int
     is_new: bool
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """The image of one platform. to_run_at_deploy: what no program here could prove, for people, one each."""
+
+    reference: str
+    content: str
+    digest: str
+    platform: str
+    size: int
+    compressed: int
+    layers: tuple[LayerReport, ...]
+    base: str
+    packages: int
+    checks: tuple[str, ...]
+    to_run_at_deploy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,7 @@ class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 
     papers: the files that were written for `--sbom`. pushed: now; variants: ever, from this machine.
+    images: one a platform; what stands beside them is of the first.
     """
 
     project: str
@@ -120,6 +142,7 @@ class Built:
     papers: tuple[Path, ...] = ()
     pushed: tuple[PushReport, ...] = ()
     variants: tuple[PushRecord, ...] = ()
+    images: tuple[ImageReport, ...] = ()
 
 
 @dataclass(frozen=True)

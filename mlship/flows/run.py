@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import mlship
 from mlship.disk import scratch_folder
 from mlship.errors import MlshipError
-from mlship.flows.build import built_record, workplace_of
+from mlship.flows.build import built_records, workplace_of
 from mlship.flows.context import Context, Where
-from mlship.flows.gather import Gathered, gather, refuse_errors
+from mlship.flows.fitting import fitting, refuse_unbuilt
+from mlship.flows.gather import Gathered, gather, own_platform, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training, staged
@@ -38,7 +39,9 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     if source:
         with _from_source(context, refuse_errors(gather(context, project, python)), settings) as started:
             return _serve(context, started)
-    record = built_record(context, project, python)
+    here = own_platform()
+    refuse_unbuilt(project, here, "this machine")
+    record = fitting(built_records(context, project, python), here)
     workplace = workplace_of(context)
     image = workplace.layout.find(record.content)
     with scratch_folder(context.home.cache / "work") as folder:

@@ -42,6 +42,8 @@ class BuildRecord:
 
     manifest: digest of the image's manifest: one content has several, by compression; empty in older records.
     created: seconds since the epoch. environment, base: for people. serving: the manifest's serving section as plain data.
+    to_run_at_deploy: what could not be proved here, because no program of the platform runs here. platforms: platform -> content
+    of all images that were built together, empty for one alone.
     """
 
     inputs: str
@@ -57,6 +59,8 @@ class BuildRecord:
     packages: int = 0
     checks: tuple[str, ...] = ()
     manifest: str = ""
+    to_run_at_deploy: tuple[str, ...] = ()
+    platforms: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -90,7 +94,8 @@ class BuildRecords:
             )
         try:
             return BuildRecord(**{**document, "models": tuple(_model(entry) for entry in document["models"]),
-                                  "checks": tuple(document["checks"])})  # fmt: skip
+                                  "checks": tuple(document["checks"]),
+                                  "to_run_at_deploy": tuple(document.get("to_run_at_deploy", ()))})  # fmt: skip
         except (KeyError, TypeError):
             raise _damaged(path) from None
 

@@ -397,6 +397,14 @@ class KeepsSecrets(Protocol):
 
 
 @runtime_checkable
+class OnOneMachine(Protocol):
+    """A target whose releases run on one machine: its processor decides which image of a build fits."""
+
+    def platform(self) -> str:
+        """`linux/amd64`, as images name it. Raises MlshipError with exit 13 when the machine cannot be asked."""
+
+
+@runtime_checkable
 class HasFront(Protocol):
     """A target whose callers come through a program that it keeps itself, and that has security updates of its own."""
 

@@ -11,7 +11,15 @@ from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.build_inputs import current_lock, lock_inputs
-from mlship.flows.gather import Gathered, minor_findings, own_modules, recorded_findings, refuse_errors, wanted_platform
+from mlship.flows.gather import (
+    Gathered,
+    for_platforms,
+    minor_findings,
+    own_modules,
+    recorded_findings,
+    refuse_errors,
+    wanted_platforms,
+)
 from mlship.flows.layers import LARGE, code_plans, image_config, model_plans, refuse_foreign
 from mlship.flows.locking import locked
 from mlship.flows.plan import used_keys
@@ -116,9 +124,30 @@ def test_own_modules_are_packages_and_single_files() -> None:
     assert own_modules((SPEC,)) == ("churn", "f")
 
 
-def test_the_platform_is_the_files_or_this_machines(tmp_path: Path) -> None:
-    assert wanted_platform(gathered(tmp_path, platforms=("linux/arm64",)).project) == "linux/arm64"
-    assert wanted_platform(gathered(tmp_path).project) in ("linux/amd64", "linux/arm64")
+def test_the_platforms_are_the_files_with_this_machines_first(tmp_path: Path) -> None:
+    [here] = wanted_platforms(gathered(tmp_path).project)
+    other = "linux/arm64" if here == "linux/amd64" else "linux/amd64"
+    assert wanted_platforms(gathered(tmp_path, platforms=(other,)).project) == (other,)
+    assert wanted_platforms(gathered(tmp_path, platforms=(other, here)).project) == (here, other)
+
+
+def test_each_platform_has_requirements_of_its_own(tmp_path: Path) -> None:
+    both = gathered(tmp_path, platforms=("linux/amd64", "linux/arm64"))
+    needs = ('mkl; platform_machine == "x86_64"',)
+    sklearn = replace(both.environment.distributions["scikit-learn"], requires=needs, modules=("sklearn",))
+    installed = {"scikit-learn": sklearn, "mkl": Distribution("mkl", "1.0")}
+    own = replace(
+        both,
+        environment=replace(both.environment, distributions=installed),
+        findings=(Finding("old", severity="warning"),),
+        specs=(replace(SPEC, code=(), modules=("sklearn",)),),
+        platform=wanted_platforms(both.project)[0],
+    )
+    [_, other] = for_platforms(own)
+    assert other.platform == wanted_platforms(both.project)[1]
+    pins = {pin.partition("=")[0] for pin in other.requirements.overrides}
+    assert ("mkl" in pins) == (other.platform == "linux/amd64")
+    assert other.findings == own.findings
 
 
 def test_layers_of_models_and_code_depend_on_contents_and_names_only(tmp_path: Path) -> None:

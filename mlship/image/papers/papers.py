@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlship.disk import make_folder, write_atomic
@@ -36,3 +37,9 @@ def write_papers(papers: tuple[Document, ...], folder: Path) -> tuple[Path, ...]
     for path, paper in zip(paths, papers, strict=True):
         write_atomic(path, paper.content)
     return paths
+
+
+def named_for(papers: tuple[Document, ...], platform: str) -> tuple[Document, ...]:
+    """As files beside those of other platforms: `churn-linux-arm64.spdx.json`. Pure."""
+    told = platform.replace("/", "-")
+    return tuple(replace(paper, title="{0}-{2}.{1}".format(*paper.title.split(".", 1), told)) for paper in papers)

@@ -34,6 +34,11 @@ def findings(deployment: Deployment, rootfs: Rootfs, view: HolderView | None, fo
     )
 
 
+def own_platform() -> str:
+    """`linux/amd64`: what this machine's processor runs."""
+    return MACHINES.get(platform.machine(), platform.machine())
+
+
 def _image(deployment: Deployment, rootfs: Rootfs, folder: Path) -> Iterator[Finding]:
     content = deployment.release.served.content
     if rootfs.has(content):
@@ -42,7 +47,7 @@ def _image(deployment: Deployment, rootfs: Rootfs, folder: Path) -> Iterator[Fin
     if image is None:
         yield Finding(f"the image {content[:19]} is not on this machine", fix="mlship build", code="missing-image")
         return
-    here = MACHINES.get(platform.machine(), platform.machine())
+    here = own_platform()
     if image.platform != here:
         yield Finding(
             f"the image is for {image.platform}, and this machine is {here}",

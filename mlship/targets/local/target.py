@@ -40,7 +40,7 @@ from mlship.targets.local.control import Control
 from mlship.targets.local.folder import ReleaseFolder, ServiceFolder
 from mlship.targets.local.launching import HOST, launch, server_environ
 from mlship.targets.local.logs import follow, size, tail
-from mlship.targets.local.preflight import findings
+from mlship.targets.local.preflight import findings, own_platform
 from mlship.targets.local.processes import start_ticks
 from mlship.targets.local.protocol import HolderView, Launch, ServerView
 from mlship.targets.local.records import LocalRecords
@@ -111,6 +111,9 @@ class LocalTarget:
     @property
     def records(self) -> LocalRecords:
         return self._records
+
+    def platform(self) -> str:
+        return own_platform()
 
     def render(self, deployment: Deployment) -> dict[str, bytes]:
         return render(deployment)
