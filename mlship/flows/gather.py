@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
-from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.specs import model_spec
-from mlship.image.base_image.named import named_findings
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.find_environment import find_environment
@@ -66,10 +64,8 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         minor=project.build.python or environment.minor,
         findings=(
             *findings,
-            *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
             *minor_findings(project, environment),
-            *named_findings(project.build.base, project.build.packages, project.at("build.base"), project.at("build.packages")),
             *requirements.findings,
         ),
     )
