@@ -72,6 +72,8 @@ DebianName = Annotated[
         extra={"wanted": "the name of a Debian package, such as libgomp1"},
     ),
 ]
+ProjectPath = Annotated[str, Meta(pattern=r"^[^/~].*$", extra={"wanted": "a path below the project's folder"})]
+Reason = Annotated[str, Meta(max_length=200, extra={"wanted": "why it may be there, in a few words"})]
 PythonName = Annotated[
     str,
     Meta(
@@ -219,7 +221,19 @@ class Build(Part, frozen=True, kw_only=True):
         tuple[Literal["linux/amd64", "linux/arm64"], ...] | None, Meta(description="this machine's when left out")
     ] = None
     compression: Annotated[Literal["gzip", "zstd"], Meta(description="of the image's layers")] = "gzip"
-    max_size: Annotated[Memory | None, Meta(description="a larger image fails the build")] = None
+    max_size: Annotated[
+        Memory | None,
+        Meta(
+            description="an image that takes more, unpacked, fails the build",
+            extra={"minimum": Memory(2**20), "maximum": Memory(2**46)},
+        ),
+    ] = None
+    allow_secrets: Annotated[
+        dict[ProjectPath, Reason],
+        Meta(description="files that look like secrets and are meant to be in the image, each with the reason"),
+    ] = field(default_factory=dict)
+    sign: Annotated[bool, Meta(description="sign the image")] = False
+    provenance: Annotated[bool, Meta(description="attach SLSA provenance to the image")] = False
 
 
 class Gpu(Part, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.reports import model_report
-from mlship.flows.results import Built, ImageReport, LayerReport, PushReport
+from mlship.flows.results import ArchiveReport, Built, ImageReport, LayerReport, PushReport
+from mlship.flows.size_gate import refuse_too_large
 from mlship.image.lock import Lock
 from mlship.image.pushed import PushRecords
 from mlship.image.record import BuildRecord, BuildRecords
@@ -180,6 +181,7 @@ def _papers(context: Context, done: Build, folder: Path) -> tuple[Path, ...]:
     written: tuple[Path, ...] = ()
     for one in (done, *done.others):
         with disk_errors(context.home.root):
+    refuse_too_large(workplace, gathered.project, image.layers, lock)
             papers = attach_papers(workplace_of(context).layout, one.image, written_by, sums_of(one.lock))
         written += write_papers(named_for(papers, one.image.platform) if done.others else papers, folder)
     return written

@@ -18,6 +18,7 @@ from mlship.flows.locking import Locked, locked
 from mlship.flows.platforms import Proved, left_for_deploy, proved_elsewhere, refuse_builder, version_differences
 from mlship.flows.reports import inputs_line
 from mlship.flows.training import compared_with_training
+from mlship.flows.size_gate import refuse_too_large
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import write
 from mlship.image.lock import Lock
@@ -93,6 +94,7 @@ def _image(
     checks = _loading_checks(gathered, layers)
     if proved is None:
         checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
+    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
     else:

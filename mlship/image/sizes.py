@@ -59,19 +59,21 @@ def largest(parts: Iterable[Part], count: int) -> tuple[tuple[Part, ...], tuple[
 
 def _parts(layout: Layout, layer: Layer, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
     if layer.role == "base" or (layer.role, layer.name) == ("packages", SHARED_LAYER):
-        return _remembered(layout, layer, kept / f"{layer.diff_id.removeprefix('sha256:')}.sizes")
+        return _of_several(layout, layer, kept / f"{layer.diff_id.removeprefix('sha256:')}.sizes")
     if layer.role == "packages":
         return (Part("python", layer.name, versions.get(layer.name, ""), layer.size),)
     return (Part(layer.role, layer.name, "", layer.size),)
 
 
-def _remembered(layout: Layout, layer: Layer, path: Path) -> tuple[Part, ...]:
+def _of_several(layout: Layout, layer: Layer, path: Path) -> tuple[Part, ...]:
     try:
         document = json.loads(path.read_bytes())
         if document["schema"] == _SCHEMA:
             return tuple(Part(**entry) for entry in document["parts"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         pass  # not read yet, or a file that is cut: the layer is read again
+    if not layout.has(layer.blob):  # a base that somebody else made may lie in a registry only
+        return (Part(layer.role, layer.name, "", layer.size),)
     parts = _read(layout, layer)
     write_atomic(path, json.dumps({"schema": _SCHEMA, "parts": [asdict(part) for part in parts]}).encode())
     return parts
