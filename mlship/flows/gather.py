@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.specs import model_spec
@@ -64,6 +65,7 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         minor=project.build.python or environment.minor,
         findings=(
             *findings,
+            *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
             *minor_findings(project, environment),
             *requirements.findings,
