@@ -75,6 +75,7 @@ def built(result: results.Built) -> dict[str, Any]:
         "unchanged": result.unchanged,
         "seconds": round(result.seconds, 3),
         "papers": [str(path) for path in result.papers],
+        "archive": result.archive and {"path": str(result.archive.path), "size": result.archive.size},
         "pushed": [pushed_payload(report) for report in result.pushed],
         "variants": [asdict(record) for record in result.variants],
         "findings": findings_payload(result.findings),

@@ -58,12 +58,14 @@ def build(
     push: Sequence[str] = (),
     push_as: str = "",
     reproducible: bool = False,
+    archive: Path | None = None,
 ) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
 
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
     image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
     every machine, not only the same content. push: references to push to. push_as: in which form.
+    archive: a file for all that a machine without a network needs.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
@@ -74,11 +76,24 @@ def build(
     if sbom is not None and sbom.exists() and not sbom.is_dir():
         raise MlshipError(f"{sbom} is not a folder", fix="name a folder, new or old, with --sbom", code="usage")
     wanted = _pushing(context, project, push, push_as)
+    if archive is not None:
+        from mlship.oci.archive import check_place
+
+        check_place(archive)
     done = _build(context, project, python, builder=builder, frozen=locked, kept=kept, reproducible=reproducible)
     papers = _papers(context, done, sbom) if sbom is not None else ()
     pushed = _pushed(context, done, wanted) if wanted else ()
+    written = _archived(context, done, archive) if archive is not None else None
     variants = PushRecords(context.home.images).of_content(done.image.content)
-    return replace(_report(done, context.clock() - started, papers), pushed=pushed, variants=variants)
+    return replace(_report(done, context.clock() - started, papers), pushed=pushed, variants=variants, archive=written)
+
+
+def _archived(context: Context, done: Build, path: Path) -> ArchiveReport:
+    # here and not above: it takes longer to import than a build takes that finds nothing to do
+    from mlship.flows.archive import Part, write
+
+    parts = [Part(one.image, one.record, one.lock) for one in (done, *done.others)]
+    return ArchiveReport(path, write(context, workplace_of(context), done.project, parts, path))
 
 
 def built_records(context: Context, project: Project, python: str = "") -> tuple[BuildRecord, ...]:

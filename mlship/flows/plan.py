@@ -61,8 +61,9 @@ def prepare_each(
         release_from(record, project, one.history, context.clock(), secrets, sequence)
         for record, one, secrets in zip(records, seen, versions, strict=True)
     ]
+    git = git_commit(context, project.root) if places[0].git is None else places[0].git
     return looked_at(
-        hosts, lambda position: _prepared(context, project, given, seen[position], releases[position], again=again)
+        hosts, lambda position: _prepared(context, project, given, seen[position], releases[position], git, again=again)
     )
 
 
@@ -89,7 +90,9 @@ def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
     return platform
 
 
-def _prepared(context: Context, project: Project, given: Given, seen: Seen, release: Release, *, again: bool) -> Prepared:
+def _prepared(
+    context: Context, project: Project, given: Given, seen: Seen, release: Release, git: str, *, again: bool
+) -> Prepared:
     opened = seen.opened
     if not again:
         refuse_rejected(seen.history, release.served)
@@ -100,7 +103,7 @@ def _prepared(context: Context, project: Project, given: Given, seen: Seen, rele
         *opened.target.preflight(deployment),
     )
     decided = plan("deploy", deployment, seen.observed)
-    facts = Facts(by=context.who, git=git_commit(context, project.root))
+    facts = Facts(by=context.who, git=git)
     return prepared(opened, decided, seen.observed, findings, facts)
 
 

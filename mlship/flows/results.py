@@ -115,11 +115,19 @@ class PushReport:
 
 
 @dataclass(frozen=True)
+@dataclass(frozen=True)
+class ArchiveReport:
+    """A build in one file. size: its bytes."""
+
+    path: Path
+    size: int
+
+
 class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 
     papers: the files that were written for `--sbom`. pushed: now; variants: ever, from this machine.
-    images: one a platform; what stands beside them is of the first.
+    images: one a platform; what stands beside them is of the first. archive: the file of `--archive`.
     """
 
     project: str
@@ -144,6 +152,29 @@ class Built:
     variants: tuple[PushRecord, ...] = ()
     images: tuple[ImageReport, ...] = ()
 
+    archive: ArchiveReport | None = None
+
+
+@dataclass(frozen=True)
+class Relocked:
+    """lock. made: the day of its packages. because: why the lock that was there did not do. models: changes, in words.
+
+    packages, system: how many are locked, for the platform with the most. is_written: the file is another one now. is_changed:
+    more than the day is other than before.
+    """
+
+    project: str
+    file: Path
+    platforms: tuple[str, ...]
+    made: str
+    changes: tuple[LockChange, ...]
+    models: tuple[str, ...]
+    because: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    packages: int
+    system: int
+    is_written: bool
+    is_changed: bool
 
 @dataclass(frozen=True)
 class ReleaseView:

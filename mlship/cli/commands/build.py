@@ -37,6 +37,15 @@ def command(
         str,
         typer.Option("--sbom", metavar="DIR", help="Write the image's SPDX and CycloneDX documents here.", show_default=False),
     ] = "",
+    archive: Annotated[
+        str,
+        typer.Option(
+            "--archive",
+            metavar="FILE",
+            help="Write image, front, papers and configuration into one file, for a machine without a network.",
+            show_default=False,
+        ),
+    ] = "",
     push: Annotated[
         list[str] | None,
         typer.Option("--push", metavar="REFERENCE", help="Push the image there, as HOST/NAME:TAG; may be repeated."),
@@ -69,6 +78,7 @@ def command(
         push=push or (),
         push_as=push_as,
         reproducible=reproducible,
+        archive=call.path(archive) if archive else None,
     )
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"

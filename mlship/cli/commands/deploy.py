@@ -16,6 +16,15 @@ from mlship.cli.options import ImageOption, Python
 def command(
     call: Call,
     image: ImageOption = "",
+    archive: Annotated[
+        str,
+        typer.Option(
+            "--archive",
+            metavar="FILE",
+            help="What mlship build --archive wrote, on a machine without a network.",
+            show_default=False,
+        ),
+    ] = "",
     again: Annotated[bool, typer.Option("--again", help="Deploy content that was rolled back from or failed before.")] = False,
     python: Python = "",
 ) -> Answer:
@@ -29,7 +38,14 @@ def command(
     from mlship.flows import deploy, plan
     from mlship.flows.hosts import hosts_of, in_turn, places
 
-    found = places(call.context, call.where())
+    where = call.where()
+    if archive:
+        from mlship.flows.archive_deploy import refuse_other_options, take
+
+        refuse_other_options(image, python)
+        taken = take(call.context, where, call.path(archive))
+        where, image = taken.where, taken.content
+    found = places(call.context, where)
     prepared = plan.prepare_each(call.context, found, image=image, again=again, python=python)
     changing = [one.view for one in prepared if not one.view.is_empty]
     if changing:

@@ -17,6 +17,7 @@ def build_text(result: Built, next_command: str) -> str:
             f"{seconds_text(result.seconds)}",
             findings_text(result.findings),
             papers_text(result),
+            archive_text(result),
             pushes_text(result),
             f"Next: {next_command}",
         )
@@ -28,6 +29,7 @@ def build_text(result: Built, next_command: str) -> str:
         f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
         f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
         papers_text(result),
+        archive_text(result),
         pushes_text(result),
         f"Next: {next_command}",
     )
@@ -40,6 +42,16 @@ def pushes_text(result: Built) -> str:
 def papers_text(result: Built) -> str:
     """`Wrote sbom/churn.spdx.json and sbom/churn.cdx.json`; empty where none were asked for."""
     return f"Wrote {' and '.join(map(str, result.papers))}" if result.papers else ""
+
+
+def archive_text(result: Built) -> str:
+    """`Wrote churn.tar, 98 MB: mlship deploy --archive churn.tar, on a machine without a network`."""
+    if result.archive is None:
+        return ""
+    path = result.archive.path
+    return (
+        f"Wrote {path}, {size_text(result.archive.size)}: mlship deploy --archive {path.name}, on a machine without a network"
+    )
 
 
 def sizes(result: Built) -> str:
