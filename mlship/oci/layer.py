@@ -29,7 +29,8 @@ MEDIA_TYPES: dict[Compression, str] = {
     "none": "application/vnd.oci.image.layer.v1.tar",
 }
 CHUNK = 1 << 20
-_FAST, _REPRODUCIBLE, _ZSTD = 1, 6, 3  # levels
+# Levels. isal: 2 takes the processor time of 1 and gives 2 % less; 3 takes 1.6 times as much for 2 % less again.
+_ISAL, _FAST, _REPRODUCIBLE, _ZSTD = 2, 1, 6, 3
 _BLOCK = 512
 _USTAR_SIZE = 8 * 2**30  # 11 octal digits; larger files carry their size in a PAX record
 _END = bytes(2 * _BLOCK)
@@ -76,7 +77,7 @@ def layer_of_tar(layout: Layout, stream: IO[bytes], *, role: str, name: str, com
 
 
 def compressor(compression: Compression) -> str:
-    """What packs layers so on this machine, with its version: `isal 1.8.0 level 1`, `zlib 1.2.13 level 6`."""
+    """What packs layers so on this machine, with its version: `isal 1.8.0 level 2`, `zlib 1.2.13 level 6`."""
     if compression == "zlib":
         return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {_REPRODUCIBLE}"
     if compression == "zstd":
@@ -89,7 +90,7 @@ def compressor(compression: Compression) -> str:
         import isal
     except ImportError:
         return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {_FAST}"
-    return f"isal {isal.__version__} level {_FAST}"
+    return f"isal {isal.__version__} level {_ISAL}"
 
 
 def _written(
@@ -194,7 +195,7 @@ def _compressor(compression: Compression) -> _Compressor:
 
 
 class _Gzip:
-    """Gzip with a fixed header; isal at level 1 costs a twelfth of zlib at level 6 for 17 % more bytes."""
+    """Gzip with a fixed header; isal at level 2 costs a twelfth of zlib at level 6 for 14 % more bytes."""
 
     _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, system unknown
 
@@ -224,7 +225,7 @@ def _deflate() -> tuple[Any, Any]:
         from isal import isal_zlib
     except ImportError:
         return _zlib(_FAST)
-    return isal_zlib.compressobj(level=_FAST, wbits=-15), isal_zlib.crc32
+    return isal_zlib.compressobj(level=_ISAL, wbits=-15), isal_zlib.crc32
 
 
 def _zlib(level: int) -> tuple[Any, Any]:

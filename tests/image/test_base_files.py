@@ -60,6 +60,11 @@ def test_what_runs_a_python_stays(path):
     assert base_files.wanted("libc6", False, PYTHON)(path) is True
 
 
+def test_what_services_hardly_import_is_not_compiled():
+    assert not any(map(base_files.is_compiled, ("encodings/cp866.py", "mailbox.py", "wsgiref/util.py")))
+    assert all(map(base_files.is_compiled, ("encodings/utf_8.py", "http/cookies.py", "email/message.py", "_strptime.py")))
+
+
 def test_programs_stay_of_packages_that_were_asked_for_but_not_their_shells():
     asked = base_files.wanted("ffmpeg", True, PYTHON)
     assert asked("usr/bin/ffmpeg")

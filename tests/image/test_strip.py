@@ -11,6 +11,9 @@ from mlship.image.packages.strip import needless
         "numpy/__init__.pyi",
         "sklearn/utils/_heap.pxd",
         "numpy/_core/lib/libnpymath.a",
+        "numpy/_core/include/numpy/arrayobject.h",
+        "numpy/_core/_simd.cpython-311-x86_64-linux-gnu.so",
+        "joblib/test/test_memory.py",
     ],
 )
 def test_what_no_running_model_reads_is_left_out(path):
@@ -29,6 +32,8 @@ def test_what_no_running_model_reads_is_left_out(path):
         "numpy-2.0.dist-info/licenses/tests/LICENSE.a",
         "numpy.libs/libgfortran.a",
         "scipy/_lib/_ccallback_c.so",
+        "numpy/_core/_multiarray_umath.so",
+        "sklearn/datasets/data/iris.csv",
     ],
 )
 def test_modules_data_and_papers_stay(path):

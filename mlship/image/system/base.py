@@ -213,7 +213,8 @@ def runs_here(platform: str) -> bool:
 
 def _sources(tree: Path, python: str) -> list[tuple[Path, str]]:
     library = tree / "usr/lib" / python.rpartition("/")[2]
-    files = [path for path in library.rglob("*.py") if not path.is_symlink()]
+    modules = (path for path in library.rglob("*.py") if not path.is_symlink())
+    files = [path for path in modules if base_files.is_compiled(path.relative_to(library).as_posix())]
     return [(path, f"/{path.relative_to(tree).as_posix()}") for path in files]
 
 

@@ -32,7 +32,7 @@ _USELESS = re.compile(
     | usr/share/(doc-base|man|info|locale|lintian|bug|menu|applications|pixmaps|bash-completion|perl5|debconf
                 |base-files|gdb|gcc|i18n|libc-bin|readline|reportbug|zsh|fish|binfmts|python3/runtime\.d)(/|$)
     | usr/share/zoneinfo/(posix|right)(/|$)
-    | usr/lib/[^/]+/gconv(/|$) | usr/lib/gconv(/|$)
+    | usr/lib/[^/]+/(gconv|engines-3)(/|$) | usr/lib/gconv(/|$) | usr/lib/[^/]+/libexpatw\.so
     | usr/lib/locale/(?!C\.utf8)
     | usr/lib/(systemd|init|lsb|tmpfiles\.d|sysusers\.d|dpkg|apt)(/|$)
     | usr/lib/python3\.\d+/(test|tests|idlelib|turtledemo|tkinter|pydoc_data|lib2to3/tests|distutils/tests|unittest/test|__pycache__)(/|$)
@@ -43,6 +43,20 @@ _USELESS = re.compile(
     | etc/(init\.d|default|cron[^/]*|logrotate\.d|profile\.d|skel|update-motd\.d|binfmt\.d|ca-certificates|kernel|apt|dpkg
            |issue|issue\.net|motd|debconf\.conf|rpc|bindresvport\.blacklist)(/|$)
     | (var|home|root|boot|dev|proc|sys|run|mnt|media|srv|opt|tmp|games)(/|$)
+    """,
+    re.VERBOSE,
+)
+# What services hardly ever import of Python. It is there, not compiled: whoever imports one of these waits some milliseconds.
+_SELDOM = re.compile(
+    r"""
+      encodings/(?!(__init__|aliases|ascii|base64_codec|cp437|cp1252|hex_codec|idna|latin_1|punycode|raw_unicode_escape|unicode_escape
+                |utf_8|utf_8_sig|utf_16|utf_16_be|utf_16_le|utf_32)\.py$)
+    | (dbm|msilib|venv|wsgiref|xmlrpc)/
+    | (aifc|asynchat|asyncore|cgi|cgitb|chunk|compileall|crypt|doctest|ftplib|imaplib|imp|mailbox|mailcap|modulefinder|nntplib
+      |optparse|pickletools|plistlib|poplib|pstats|pyclbr|smtpd|smtplib|sndhdr|sunau|symtable|tabnanny|telnetlib|trace|wave
+      |webbrowser)\.py$
+    | asyncio/proactor_events\.py$ | email/_header_value_parser\.py$ | xml/dom/(expatbuilder|pulldom)\.py$
+    | zoneinfo/_zoneinfo\.py$
     """,
     re.VERBOSE,
 )
@@ -67,6 +81,11 @@ def wanted(package: str, requested: bool, python: str) -> Callable[[str], bool]:
         return True
 
     return answer
+
+
+def is_compiled(module: str) -> bool:
+    """Whether a base holds the compiled form beside this file of Python's own library: `email/message.py`."""
+    return not _SELDOM.match(module)
 
 
 def certificate_bundle(root: Path) -> bytes:
