@@ -40,7 +40,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "model.framework": ("sklearn", "python"),
     "model.engine": ("auto", "original"),
     "serve.protocols": ("native", "sagemaker"),
-    "build.base": ("debian",),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
 

@@ -269,6 +269,38 @@ def gates_can_be_judged(facts: Facts) -> Iterator[Problem]:
         yield Problem(("rollout", "bake"), f"{said} has nothing to watch", "write strategy: canary, or blue-green")
 
 
+_IMAGE = re.compile(
+    r"(?P<registry>\[[0-9A-Fa-f:]+\](:\d+)?|[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?)/(?P<name>[a-z0-9][a-z0-9._/-]*)"
+    r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+_HUB = re.compile(r"([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?")
+
+
+def bases_are_debian_or_images(facts: Facts) -> Iterator[Problem]:
+    """The registry's own client reads the reference again, and more strictly."""
+    build, path = facts.document.build, ("build", "base")
+    base = build.base
+    if base == "debian":
+        return
+    shown = clipped(re.sub(r"[^/]*@(?=.*/)", "***@", base))
+    image = _IMAGE.fullmatch(base)
+    registry = image["registry"].lower() if image else ""
+    if registry == "docker.io" or (
+        _HUB.fullmatch(base) and not any(mark in registry for mark in ".:") and registry != "localhost"
+    ):
+        fix = f"copy the image to a registry of your own and write REGISTRY/{shown.removeprefix('docker.io/')}, or write debian"
+        yield Problem(path, f"{shown} is of Docker Hub, which is not yet built", fix, "not-yet")
+    elif image is None:
+        fix = "write debian, or REGISTRY/NAME:TAG such as registry.example.com/team/python:3.11-slim"
+        yield Problem(path, f"{shown} is neither debian nor an image with its registry", fix, "bad-reference")
+    if build.packages:
+        fix = (
+            f"install them in {shown} (RUN apt-get install -y {' '.join(map(clipped, build.packages))}), or write base: debian"
+        )
+        what = "packages are added to the base that mlship assembles, and build.base names an image"
+        yield Problem(("build", "packages"), what, fix)
+
+
 def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
@@ -307,6 +339,7 @@ RULES: tuple[Rule, ...] = (
     ranges_are_ordered,
     steps_rise_to_everyone,
     gates_can_be_judged,
+    bases_are_debian_or_images,
     lists_say_things_once,
     something_is_served,
 )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
+from mlship.flows.base import base_of
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers, image_config, server_folder
-from mlship.flows.locking import base_of
 from mlship.image.docker_context import build_with_docker, docker_with_buildkit
 from mlship.image.dockerfile import DockerPlan, folder_plan
 from mlship.image.lock import Lock
@@ -40,7 +40,7 @@ def image_by_engine(
         python=base.python,
         wheels=lock.wheels,
         layers=(_server_plan(server_folder(workplace, gathered, lock)), *layers.plans),
-        config=image_config(gathered, lock.python),
+        config=image_config(gathered, layers.start),
     )
     built = build_with_docker(
         plan,

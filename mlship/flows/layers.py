@@ -9,18 +9,18 @@ from pathlib import Path
 
 import mlship
 from mlship.errors import Exit, MlshipError
+from mlship.flows.base import base_layers, base_of, compiler_of, start_of
 from mlship.flows.gather import Gathered, own_modules
-from mlship.flows.locking import base_of
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
-from mlship.image.builder import Bytecode, base_layer, compiler, files_key, files_layer, scratch
+from mlship.image.builder import Bytecode, files_key, files_layer, scratch
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
 from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.wheels import install, missing_from, wheels_key
-from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, BasePlan, ImageConfig, LayerFile, LayerPlan, entrypoint
+from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, BasePlan, ImageConfig, Interpreter, LayerFile, LayerPlan
 from mlship.image.server_layer import server_layer
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
@@ -38,13 +38,15 @@ LARGE = 64 * 2**20  # bytes from which a file of a model has a layer of its own
 class Layers:
     """The finished layers, the first of them the base, with what was learned on the way.
 
-    plans: of the layers above the server's, in their order. loaded: by model name. base: what the first was made of.
+    plans: of the layers above the server's, in their order. loaded: by model name. base: what the first was made of; of a base
+    image several come first. start: of the server.
     """
 
     layers: tuple[Layer, ...]
     plans: tuple[LayerPlan, ...]
     loaded: Mapping[str, Loaded]
     base: BasePlan
+    start: Interpreter
 
 
 def make_layers(
@@ -61,21 +63,21 @@ def make_layers(
     """
     base = base_of(lock, gathered.project.build.packages)
     lower = _lower_layers(workplace, gathered, lock, base, archive)
+    start = start_of(workplace, base)
     workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
     if loaded is None:
-        with _rootfs(workplace, (*lower, *upper)) as root:
-            loaded = {spec.name: _load(workplace, root, spec, lock.python) for spec in gathered.specs}
+        with _rootfs(workplace, (*lower, *upper), base.python) as root:
+            loaded = {spec.name: _load(workplace, root, spec, start) for spec in gathered.specs}
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
     last = configuration_plan(described)
-    return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded, base)
+    return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded, base, start)
 
 
-def image_config(gathered: Gathered, python: str) -> ImageConfig:
-    """Pure. python: minor version, `3.11`."""
-    start = entrypoint(f"/usr/bin/python{python}")
+def image_config(gathered: Gathered, start: Interpreter) -> ImageConfig:
+    """Pure."""
     models = ",".join(spec.name for spec in gathered.specs)
     labels = {
         "mlship.project": gathered.project.name,
@@ -89,8 +91,8 @@ def _lower_layers(
     workplace: Workplace, gathered: Gathered, lock: Lock, base_plan: BasePlan, archive: Archive | None
 ) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
-    base = base_layer(workplace, base_plan, archive)
-    compiled = compiler(base_plan, base)
+    base = base_layers(workplace, base_plan, archive)
+    compiled = compiler_of(base_plan, base)
     c_library = glibc(base_plan)
     packages = install(
         lock.wheels,
@@ -117,7 +119,7 @@ def _lower_layers(
     )
     own = wheels_key(lock.server, lock.python, lock.platform)
     server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=own, compiler=compiled)
-    return base, *above, server
+    return *base, *above, server
 
 
 def known_whole(gathered: Gathered, lock: Lock) -> tuple[str, ...]:
@@ -201,16 +203,15 @@ def configuration_plan(described: Manifest) -> LayerPlan:
 
 
 @contextmanager
-def _rootfs(workplace: Workplace, layers: tuple[Layer, ...]) -> Iterator[Path]:
+def _rootfs(workplace: Workplace, layers: tuple[Layer, ...], python: str) -> Iterator[Path]:
     """The layers as a root file system that is gone afterwards."""
 
     with scratch(workplace) as folder:
-        yield assemble(workplace.layout, layers, folder / "rootfs", workplace.home)
+        yield assemble(workplace.layout, layers, folder / "rootfs", workplace.home, python=python)
 
 
-def _load(workplace: Workplace, root: Path, spec: ModelSpec, python: str) -> Loaded:
+def _load(workplace: Workplace, root: Path, spec: ModelSpec, start: Interpreter) -> Loaded:
     workplace.progress.step("check", f"{spec.name} loads in the image")
-    start = entrypoint(f"/usr/bin/python{python}")
     run = command(root, (*start.argv[:3],), start.environ)
     child = ChildPython(run.argv, dict(run.environ or {}))
     loaded = load_in_child(

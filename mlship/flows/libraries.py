@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError
+from mlship.flows.base import base_layers, interpreter_of
 from mlship.flows.gather import Gathered, own_modules
-from mlship.image.builder import base_layer
-from mlship.image.bytecode import Compiler
 from mlship.image.lock import Lock
 from mlship.image.packages.abi import abi_findings
 from mlship.image.packages.wheel_files import InstalledWheel, installed_wheels, owner
@@ -45,14 +44,15 @@ class Lacking:
 
 
 def with_libraries(
-    workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan, archive: Archive
+    workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan, archive: Archive | None
 ) -> tuple[Lock, tuple[Finding, ...]]:
     """The lock, with packages for the libraries that the model needs; and what else was found. Installs the wheels.
 
+    archive: None for a base that is an image, to which nothing is added.
     Raises FindingsError with exit 5 for wheels that the base cannot run, and for libraries that are needed and not added.
     """
     folder = _installed(workplace, gathered, lock, base)
-    root = Compiler(base_layer(workplace, base, archive), base.python).root(workplace)
+    root = interpreter_of(base, base_layers(workplace, base, archive)).root(workplace)
     tree, wheels = installed(folder, root), installed_wheels(folder)
     _refuse(_abi(tree, wheels, base, lock.python))
     everything = missing(tree)
@@ -61,6 +61,8 @@ def with_libraries(
     workplace.progress.step("packages", "looking for shared libraries that the base lacks")
     seen = smoke(workplace, root, base.python, tree, _modules(gathered)) if runs_here(base.platform) else None
     lacking = judged(tree, everything, seen)
+    if archive is None:
+        return lock, _on_image(gathered, lacking, wheels, base, is_tried=seen is not None)
     known = providers(workplace, archive, base, {each.library for each in (*lacking.needed, *lacking.passed_over)})
     added = to_add(lacking.needed, known, must=seen is not None)
     if seen is not None and not added:
@@ -71,6 +73,30 @@ def with_libraries(
         *(unjudged_findings(lacking.needed, wheels, known, added) if seen is None else ()),
     )
     return _extended(workplace, gathered, lock, base, archive, added), findings
+
+
+def in_the_image(findings: tuple[Finding, ...], reference: str) -> tuple[Finding, ...]:
+    """The findings of a base that mlship does not assemble: what is missing is added there. Pure."""
+    return tuple(
+        replace(
+            finding,
+            fix=f"{finding.fix.partition('find the package')[0]}install its package in {reference}, or write "
+            "build: {base: debian}, which mlship completes",
+        )
+        for finding in findings
+    )
+
+
+def _on_image(
+    gathered: Gathered, lacking: Lacking, wheels: tuple[InstalledWheel, ...], base: BasePlan, *, is_tried: bool
+) -> tuple[Finding, ...]:
+    """Raises FindingsError with exit 5 where the model needs a library."""
+    if is_tried:
+        needed = needed_findings(lacking.needed, wheels, {}, base.suite, gathered.project.at("build.base"))
+        _refuse(in_the_image(needed, base.suite))
+    unjudged = () if is_tried else unjudged_findings(lacking.needed, wheels, {}, ())
+    notes = unneeded_findings(lacking, wheels, {})
+    return in_the_image((*unjudged, *(note for note in notes if note.severity == "warning")), base.suite)
 
 
 def judged(tree: Installed, everything: tuple[Missing, ...], seen: Smoke | None) -> Lacking:

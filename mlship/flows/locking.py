@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mlship.errors import Finding, FindingsError, MlshipError
+from mlship.errors import Finding, FindingsError
+from mlship.flows.base import base_of, resolved_base
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.libraries import with_libraries
@@ -18,9 +19,8 @@ from mlship.image.packages.closure import version_findings
 from mlship.image.packages.resolve import lock as resolve
 from mlship.image.packages.resolve import lock_server
 from mlship.image.packages.wheels import server_fits
-from mlship.image.plan import BasePlan
 from mlship.image.system.apt import Archive
-from mlship.image.system.base import base_plan, glibc
+from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import compressor
 
@@ -77,11 +77,6 @@ def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
     return Locked(replace(lock, server=wheels, asked=lock.asked or asked_of(gathered)))
 
 
-def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
-    """The base as it is locked. requested: build.packages."""
-    return BasePlan(lock.suite, lock.platform, f"/usr/bin/python{lock.python}", lock.system, tuple(sorted(set(requested))))
-
-
 def asked_of(gathered: Gathered) -> Asked:
     """What a lock of this project is asked for."""
     build = gathered.project.build
@@ -104,13 +99,7 @@ def _without_writing(workplace: Workplace, gathered: Gathered, known: Lock | Non
 
 
 def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> Locked:
-    if archive is None:
-        raise MlshipError(
-            "there is no package archive to take the base from",
-            fix="set build.mirror in mlship.yaml; mlship doctor says more",
-            code="no-archive",
-        )
-    base = base_plan(workplace, archive, gathered.minor, platform=gathered.platform, packages=gathered.project.build.packages)
+    base = resolved_base(workplace, gathered, archive)
     resolution = resolve(
         gathered.requirements,
         python_minor=gathered.minor,
@@ -122,7 +111,10 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
         progress=workplace.progress,
         python=gathered.environment.python,
     )
-    lock = Lock(gathered.minor, gathered.platform, base.suite, base.packages, resolution.wheels, lock_inputs(gathered))
+    suite = "" if base.image else base.suite
+    lock = Lock(
+        gathered.minor, gathered.platform, suite, base.packages, resolution.wheels, lock_inputs(gathered), base=base.image
+    )
     # What the requirements say of themselves was told when they were gathered.
     news = (finding for finding in resolution.findings if finding not in gathered.findings)
     whole, libraries = with_libraries(workplace, gathered, lock, base, archive)
@@ -130,7 +122,9 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
 
 
 def _with_facts(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Lock:
-    """With what came of making the base layer here; the build that follows finds it made."""
+    """With what came of making the base layer here; the build that follows finds it made. A base image is locked by its layers."""
+    if lock.base is not None:
+        return lock
     layer = base_layer(workplace, base_of(lock, gathered.project.build.packages), archive)
     return replace(lock, diff_id=layer.diff_id, compressor=compressor(workplace.compression))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import mlship
 from mlship.config.project import Project
 from mlship.errors import Exit, Finding, MlshipError
+from mlship.flows.base import base_annotations, base_risks, base_title, refuse_docker_builder
 from mlship.flows.build_docker import image_by_engine
 from mlship.flows.build_inputs import build_inputs
 from mlship.flows.context import Context
@@ -23,6 +24,7 @@ from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import write
 from mlship.image.lock import Lock
 from mlship.image.manifest import serving_as_data
+from mlship.image.plan import DEBIAN
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.system.apt import Archive, machine_archive
 from mlship.image.workplace import Workplace
@@ -61,6 +63,7 @@ def make(
     """
     refuse_builder(builder, platforms)
     before = _blobs(workplace)
+    refuse_docker_builder(builder, platforms[0])
     archive = archive_of(context, platforms[0].project)
     known = [locked(workplace, gathered, archive, frozen=frozen, now=context.clock()) for gathered in platforms]
     made: list[Made] = []
@@ -95,16 +98,18 @@ def _image(
     if proved is None:
         checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
     refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
+    notes = base_annotations(known.lock.base)
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
     else:
-        image = write(workplace, layers.layers, image_config(gathered, known.lock.python), known.lock.platform)
+        image = write(workplace, layers.layers, image_config(gathered, layers.start), known.lock.platform, notes)
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
     told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
     record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
     if proved is not None:
         record = replace(record, to_run_at_deploy=left_for_deploy(gathered.specs, proved.place))
-    return Made(record, image, known.lock, known.findings, before)
+    findings = (*known.findings, *base_risks(workplace, gathered, known.lock))
+    return Made(record, image, known.lock, findings, before)
 
 
 def _together(workplace: Workplace, made: Sequence[tuple[BuildRecord, Image]]) -> list[BuildRecord]:
@@ -124,8 +129,13 @@ def _findings(made: Sequence[Made]) -> tuple[Finding, ...]:
     return (*told, *version_differences([one.lock for one in made]))
 
 
-def archive_of(context: Context, project: Project) -> Archive:
-    """Where operating-system packages come from; only asked for when something has to be fetched or resolved."""
+def archive_of(context: Context, project: Project) -> Archive | None:
+    """Where operating-system packages come from; only asked for when something has to be fetched or resolved.
+
+    None where the base is an image.
+    """
+    if project.build.base != DEBIAN:
+        return None
     return machine_archive(context.runner, project.build.mirror)
 
 
@@ -149,7 +159,7 @@ def build_record(
         models=tuple(_recorded_model(spec, loaded[spec.name]) for spec in gathered.specs),
         serving=serving_as_data(gathered.project),
         environment=f"{gathered.environment.source} (Python {gathered.environment.version})",
-        base=f"debian {lock.suite}",
+        base=base_title(lock),
         packages=len(lock.wheels),
         checks=checks,
         manifest=image.manifest.digest,

@@ -70,7 +70,7 @@ def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, targ
 
 def bytecode_facts(bytecode: Bytecode | None) -> Any:
     """What of it goes into a layer's key."""
-    return bytecode and [bytecode.compiler.base.diff_id, bytecode.compiler.python, bytecode.modules]
+    return bytecode and [bytecode.compiler.key, bytecode.compiler.python, bytecode.modules]
 
 
 def compiler(plan: BasePlan, base: Layer) -> Compiler | None:
@@ -91,13 +91,19 @@ def files_layer(workplace: Workplace, plan: LayerPlan) -> Layer:
     return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, workplace.compression), make)
 
 
-def write(workplace: Workplace, layers: Sequence[Layer], config: ImageConfig, platform: str) -> Image:
+def write(
+    workplace: Workplace,
+    layers: Sequence[Layer],
+    config: ImageConfig,
+    platform: str,
+    annotations: Mapping[str, str] | None = None,
+) -> Image:
     """Writes the image of these layers, the base first, into the home's layout; the newest of its project from then on.
 
-    config.labels must hold mlship.project.
+    config.labels must hold mlship.project. annotations: of the manifest; they are no part of the content id.
     """
     with disk_errors(workplace.home.root):
-        return workplace.layout.write_image(layers, oci_config(config), platform)
+        return workplace.layout.write_image(layers, oci_config(config), platform, annotations)
 
 
 def oci_config(config: ImageConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The code carries its path inside the image, never one of this machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,15 +76,25 @@ os._exit(0)
 
 @dataclass(frozen=True)
 class Compiler:
-    """The interpreter of a base. python: its path inside the image."""
+    """The interpreter of a base. python: its path inside the image. below: the layers under the base's topmost, bottom first."""
 
     base: Layer
     python: str
+    below: tuple[Layer, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names the base's files and the interpreter among them; of an assembled base it is its diff_id."""
+        if not self.below and self.python.startswith("/usr/bin/"):
+            return self.base.diff_id
+        text = " ".join((*(layer.diff_id for layer in (*self.below, self.base)), self.python))
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def root(self, workplace: Workplace) -> Path:
         """The base's files on this machine, unpacked once."""
-        place = workplace.home.cache / "roots" / self.base.diff_id.removeprefix("sha256:")
-        return rootfs.assemble(workplace.layout, (self.base,), place, workplace.home)
+        place = workplace.home.cache / "roots" / self.key.removeprefix("sha256:")
+        layers = (*self.below, self.base)
+        return rootfs.assemble(workplace.layout, layers, place, workplace.home, python=self.python)
 
 
 def compile_files(workplace: Workplace, root: Path, python: str, sources: Iterable[tuple[Path, str]], into: Path) -> None:

@@ -149,7 +149,7 @@ def _part_key(
     """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not,
     and which were shortened neither."""
     names = sorted(f"{entry.path} {entry.source is not None and entry.source.parent == shortened}" for entry in entries)
-    interpreter = [by.base.diff_id, by.python] if by else None
+    interpreter = [by.key, by.python] if by else None
     facts = {
         "part": part.name,
         "wheels": part.sha256,

@@ -10,6 +10,8 @@ from typing import Literal
 # Part of every key. Raise it when the same inputs shall give other bytes.
 BUILDER = 7
 
+DEBIAN = "debian"  # build.base: assembled from signed packages, of Debian or Ubuntu
+
 LayerRole = Literal["base", "packages", "server", "model", "code", "configuration"]
 
 # Paths inside every image; disjoint by role, so that a layer can be replaced without the ones above it.
@@ -40,6 +42,7 @@ class BasePlan:
 
     requested: names of build.packages; only their programs are kept. security: of the packages those whose version the
     distribution published as a security update; only known where they were resolved, and no part of the base's identity.
+    image: instead of packages, one that somebody else made; suite is its reference then.
     """
 
     suite: str
@@ -48,6 +51,7 @@ class BasePlan:
     packages: tuple[SystemPackage, ...]
     requested: tuple[str, ...] = ()
     security: tuple[str, ...] = field(default=(), compare=False)
+    image: BaseImage | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 CONTENT_LABEL = "mlship.content"
@@ -43,7 +43,7 @@ class Image:
     """One platform's image in a layout on this machine.
 
     content: the content id. platform: `linux/amd64`. config: the whole OCI image configuration as plain data.
-    manifest: descriptor of the image manifest.
+    manifest: descriptor of the image manifest. annotations: what it says besides the content id.
     """
 
     content: str
@@ -51,6 +51,7 @@ class Image:
     layers: tuple[Layer, ...]
     config: Mapping[str, Any]
     manifest: Descriptor
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

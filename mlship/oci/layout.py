@@ -75,10 +75,12 @@ class Layout:
         with scratch_file(self.blobs) as temporary, temporary.open("wb") as file:
             yield BlobWriter(file, temporary, self)
 
-    def write_image(self, layers: Sequence[Layer], config: Mapping[str, Any], platform: str) -> Image:
+    def write_image(
+        self, layers: Sequence[Layer], config: Mapping[str, Any], platform: str, annotations: Mapping[str, str] | None = None
+    ) -> Image:
         """Writes configuration and manifest and lists the image in the index under its project's name.
 
-        config: the OCI configuration's `config` section; its label mlship.content is set here.
+        config: the OCI configuration's `config` section; its label mlship.content is set here. annotations: of the manifest.
         Raises MlshipError when a layer's blob is missing.
         """
         for layer in layers:
@@ -87,20 +89,28 @@ class Layout:
         content = content_id(platform, (layer.diff_id for layer in layers), config)
         labels = {**(config.get("Labels") or {}), CONTENT_LABEL: content}
         whole = _configuration(platform, layers, {**config, "Labels": dict(sorted(labels.items()))})
-        image = self.put_image(content, platform, layers, whole)
+        image = self.put_image(content, platform, layers, whole, annotations)
         self.tag(image.labels.get(PROJECT_LABEL, ""), image)
         return image
 
-    def put_image(self, content: str, platform: str, layers: Sequence[Layer], config: Mapping[str, Any]) -> Image:
+    def put_image(
+        self,
+        content: str,
+        platform: str,
+        layers: Sequence[Layer],
+        config: Mapping[str, Any],
+        annotations: Mapping[str, str] | None = None,
+    ) -> Image:
         """Writes configuration and manifest, and lists the image nowhere. config: the whole OCI configuration."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": _plain(self.put_blob(_json(config), CONFIG_TYPE)),
             "layers": [_layer_descriptor(layer) for layer in layers],
-            "annotations": {CONTENT_LABEL: content},
+            "annotations": {**(annotations or {}), CONTENT_LABEL: content},
         }
-        return Image(content, platform, tuple(layers), config, self.put_blob(_json(manifest), MANIFEST_TYPE))
+        blob = self.put_blob(_json(manifest), MANIFEST_TYPE)
+        return Image(content, platform, tuple(layers), config, blob, dict(annotations or {}))
 
     def tag(self, project: str, image: Image) -> None:
         """Makes the image the newest of the project."""
@@ -175,7 +185,8 @@ class Layout:
         content = (config.get("config", {}).get("Labels") or {}).get(CONTENT_LABEL) or content_id(
             platform, diff_ids, config.get("config", {})
         )
-        return Image(content, platform, layers, config, manifest)
+        notes = {name: text for name, text in (document.get("annotations") or {}).items() if name != CONTENT_LABEL}
+        return Image(content, platform, layers, config, manifest, notes)
 
     def _image(self, entry: Mapping[str, Any]) -> Image:
         return self.read_image(Descriptor(entry["mediaType"], entry["digest"], entry["size"]))

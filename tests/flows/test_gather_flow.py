@@ -32,7 +32,7 @@ from mlship.image.packages.environment import Distribution, TrainingEnvironment
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.wheels import server_pins
-from mlship.image.plan import Wheel
+from mlship.image.plan import Wheel, entrypoint
 from mlship.image.workplace import Workplace
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
@@ -170,7 +170,7 @@ def test_a_large_file_of_a_model_has_a_layer_of_its_own() -> None:
 
 
 def test_the_image_says_whose_it_is_and_how_it_starts(tmp_path: Path) -> None:
-    config = image_config(gathered(tmp_path), "3.11")
+    config = image_config(gathered(tmp_path), entrypoint("/usr/bin/python3.11"))
     assert config.labels["mlship.project"] == "churn"
     assert config.entrypoint[0] == "/usr/bin/python3.11"
     assert config.user == "65532:65532"

@@ -89,6 +89,8 @@ def distribution_with(
 
 def glibc(plan: BasePlan) -> str:
     """The version of the C library, `2.36`: wheels for manylinux up to this one run on the base."""
+    if plan.image is not None:
+        return plan.image.glibc
     found = next(
         (re.match(r"(?:\d+:)?(\d+\.\d+)", package.version) for package in plan.packages if package.name == "libc6"), None
     )
