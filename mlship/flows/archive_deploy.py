@@ -51,7 +51,7 @@ def take(context: Context, where: Where, path: Path) -> Taken:
         project = project_of(context, there)
         platforms = _platforms(context, project, there)
         images = [_fitting(archive, archive.account.images, platform) for platform in platforms]
-        fronts = [_front(context, archive, platform) for platform in platforms] if project.target == "docker" else []
+        fronts = [fitting_front(context, archive, platform) for platform in platforms] if project.target == "docker" else []
         contents = {one.content for one in (*images, *fronts) if one is not None}
         archive.take(Layout(context.home.images), contents, context.progress)
     _record(context, facts, contents)
@@ -108,7 +108,7 @@ def _fitting(archive: ArchiveFile, images: Collection[Described], platform: str)
     return fitting[0]
 
 
-def _front(context: Context, archive: ArchiveFile, platform: str) -> Described | None:
+def fitting_front(context: Context, archive: ArchiveFile, platform: str) -> Described | None:
     """The archive's, where it is one of this version of mlship; None where this machine has one.
 
     Raises MlshipError for another version's: making one takes a network.
