@@ -80,6 +80,7 @@ class LiveProgress:
         self._terminal = terminal
         self._began = time.monotonic()
         self._lock = threading.RLock()
+        self._name = ""
         self._text = ""
         self._amount = ""
         self._live: Any = None
@@ -87,14 +88,14 @@ class LiveProgress:
 
     def step(self, name: str, detail: str = "") -> None:
         with self._lock:
-            self._text, self._amount = f"{name}  {detail}".rstrip(), ""
+            self._name, self._text, self._amount = name, f"{name}  {detail}".rstrip(), ""
             if self._live is None and self._timer is None:
                 self._timer = threading.Timer(SHOW_AFTER_S, self._start)
                 self._timer.daemon = True
                 self._timer.start()
 
     def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
-        self._amount = amount_text(done, total, unit)
+        self._amount = f"{more_than(self._name, name)}  {amount_text(done, total, unit)}".lstrip()
 
     def pause(self) -> None:
         with self._lock:
@@ -130,6 +131,11 @@ class LiveProgress:
         frame = FRAMES[int(elapsed * 8) % len(FRAMES)]
         words = clean(f"{frame} {time_text(elapsed)}  {self._text}  {self._amount}".rstrip())
         return Text(words, no_wrap=True, overflow="ellipsis")
+
+
+def more_than(step: str, name: str) -> str:
+    """What an amount's name says besides the step's: `model churn, 12 MB/s` of `push model churn, 12 MB/s`."""
+    return name.removeprefix(step).lstrip(" ,")
 
 
 def amount_text(done: int, total: int | None, unit: str) -> str:

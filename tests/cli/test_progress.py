@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlship.cli.progress import PlainProgress, amount_text, time_text
+from mlship.cli.progress import PlainProgress, amount_text, more_than, time_text
 
 
 class Clock:
@@ -46,6 +46,12 @@ def test_amounts_are_told_every_ten_seconds_not_every_block(plain):
         clock.now += 0.25
         progress.amount("packages", 31_000_000, 120_000_000)
     assert lines == ["  00:10  packages  31 MB of 120 MB", "  00:20  packages  31 MB of 120 MB"]
+
+
+def test_one_line_names_the_blob_and_its_speed_and_the_step_once():
+    assert more_than("push", "push model churn, 12 MB/s") == "model churn, 12 MB/s"
+    assert more_than("packages", "packages") == ""
+    assert more_than("model", "layer churn") == "layer churn"
 
 
 def test_amounts_read_as_people_say_them():
