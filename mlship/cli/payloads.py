@@ -94,6 +94,21 @@ def pushed_payload(report: results.PushReport) -> dict[str, Any]:
     }
 
 
+def relocked(result: results.Relocked) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "file": str(result.file),
+        "platforms": list(result.platforms),
+        "made": result.made,
+        "changes": [asdict(change) for change in result.changes],
+        "models": list(result.models),
+        "because": list(result.because),
+        "written": result.is_written,
+        "changed": result.is_changed,
+        "findings": findings_payload(result.findings),
+    }
+
+
 def planned(view: results.PlanView) -> dict[str, Any]:
     return {
         "project": view.project,

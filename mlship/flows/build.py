@@ -11,7 +11,7 @@ import mlship
 from mlship.config.project import Project
 from mlship.disk import disk_errors
 from mlship.errors import Finding, MlshipError
-from mlship.flows.build_inputs import build_inputs, current_lock
+from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.opening import project_of
@@ -19,6 +19,7 @@ from mlship.flows.reports import model_report
 from mlship.flows.results import ArchiveReport, Built, ImageReport, LayerReport, PushReport
 from mlship.flows.size_gate import refuse_too_large
 from mlship.image.lock import Lock
+from mlship.image.lock_age import age_findings, today
 from mlship.image.pushed import PushRecords
 from mlship.image.record import BuildRecord, BuildRecords
 from mlship.image.workplace import Workplace, clear_leftovers
@@ -53,6 +54,7 @@ def build(
     python: str = "",
     builder: str = "mlship",
     locked: bool = False,
+    retrained: bool = False,
     kept: Path | None = None,
     sbom: Path | None = None,
     push: Sequence[str] = (),
@@ -60,7 +62,8 @@ def build(
     reproducible: bool = False,
     archive: Path | None = None,
 ) -> Built:
-    """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift.
+    """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift;
+    retrained: but not where only the models are others.
 
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
     image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
@@ -80,7 +83,18 @@ def build(
         from mlship.oci.archive import check_place
 
         check_place(archive)
-    done = _build(context, project, python, builder=builder, frozen=locked, kept=kept, reproducible=reproducible)
+    done = _build(
+        context,
+        project,
+        python,
+        builder=builder,
+        frozen=locked,
+        retrained=retrained,
+        kept=kept,
+        reproducible=reproducible,
+    )
+    ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
+    done = replace(done, findings=(*done.findings, *ages))
     papers = _papers(context, done, sbom) if sbom is not None else ()
     pushed = _pushed(context, done, wanted) if wanted else ()
     written = _archived(context, done, archive) if archive is not None else None
@@ -126,6 +140,7 @@ def _build(
     *,
     builder: str,
     frozen: bool,
+    retrained: bool = False,
     kept: Path | None = None,
     reproducible: bool = False,
 ) -> Build:
@@ -133,6 +148,12 @@ def _build(
     platforms = for_platforms(refuse_errors(gather(context, project, python)))
     workplace = workplace_of(context, compression)
     clear_leftovers(workplace)
+    if frozen:
+        from mlship.flows.lock_drift import refuse_drift
+
+        refuse_drift(platforms, retrained=retrained)
+    else:
+        keep_models(platforms[0])
     found = _all_existing(workplace, platforms, builder) if kept is None else None
     if found is not None:
         return found

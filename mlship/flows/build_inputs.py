@@ -10,7 +10,7 @@ from pathlib import Path
 import mlship
 from mlship.flows.gather import Gathered
 from mlship.image.lock import Lock, LockedModel
-from mlship.image.lock_file import NAME, locked_for, read_lock
+from mlship.image.lock_file import NAME, locked_for, read_lock, read_lock_file, write_lock
 from mlship.image.manifest import manifest
 from mlship.image.packages.strip import RULES
 from mlship.image.plan import BUILDER
@@ -36,8 +36,16 @@ def lock_path(gathered: Gathered) -> Path:
 
 
 def locked_models(gathered: Gathered) -> tuple[LockedModel, ...]:
-    """The project's models as they are locked. Pure."""
-    return tuple(LockedModel(spec.name, spec.uri, spec.sha256) for spec in gathered.specs)
+    """The project's models as they are locked, by name. Pure."""
+    models = (LockedModel(spec.name, spec.uri, spec.sha256) for spec in gathered.specs)
+    return tuple(sorted(models, key=lambda model: model.name))
+
+
+def keep_models(gathered: Gathered) -> None:
+    """Names the project's models in a lock that is there, where it names others. Nothing else of it changes."""
+    file, models = read_lock_file(lock_path(gathered)), locked_models(gathered)
+    if file.locks and models != file.models:
+        write_lock(lock_path(gathered), file.locks, models)
 
 
 def current_lock(gathered: Gathered) -> Lock | None:

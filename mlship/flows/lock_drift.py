@@ -6,7 +6,8 @@ of the machine that locked (the base layer's diff_id, the compressor) and the ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from mlship.errors import Exit, Finding, FindingsError
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
@@ -16,18 +17,22 @@ from mlship.image.lock_file import NAME, read_lock_file
 from mlship.image.packages.asked import asked_changes, asked_lines
 from mlship.image.packages.wheels import server_changes
 
+REMEDY = "mlship lock writes the lock anew; commit it"
 
-def refuse_drift(gathered: Gathered, *, retrained: bool = False) -> None:
+
+def refuse_drift(platforms: Sequence[Gathered], *, retrained: bool = False) -> None:
     """Raises FindingsError with exit 5, each change by its name. retrained: the models may be others than the locked ones."""
-    file = read_lock_file(lock_path(gathered))
-    if drift(gathered, file, retrained=retrained):
-        raise drift_error(gathered, file, retrained=retrained)
+    file = read_lock_file(lock_path(platforms[0]))
+    found = [finding for gathered in platforms for finding in drift(gathered, file, retrained=retrained)]
+    if found:
+        title = f"{NAME} does not fit {platforms[0].environment.source} and mlship.yaml any more"
+        raise FindingsError(title, _said_once(dict.fromkeys(found)), exit=Exit.BUILD_FAILED, code="lock-drift")
 
 
-def drift_error(gathered: Gathered, file: LockFile, *, retrained: bool = False) -> FindingsError:
-    title = f"{NAME} does not fit {gathered.environment.source} and mlship.yaml any more"
-    findings = drift(gathered, file, retrained=retrained)
-    return FindingsError(title, findings, exit=Exit.BUILD_FAILED, code="lock-drift")
+def source_of(gathered: Gathered) -> str:
+    """Where the requirements are from, without a path of this machine."""
+    file = gathered.environment.file
+    return file.name if file else "the training environment"
 
 
 def drift(gathered: Gathered, file: LockFile, *, retrained: bool = False) -> tuple[Finding, ...]:
@@ -35,10 +40,9 @@ def drift(gathered: Gathered, file: LockFile, *, retrained: bool = False) -> tup
     lock = next((lock for lock in file.locks if lock.platform == gathered.platform), None)
     models = () if retrained else tuple(model_changes(file.models, locked_models(gathered)))
     if lock is None:
-        return (_finding(gathered, _not_locked(gathered, file)),)
-    changes = tuple(_changes(gathered, lock))
-    packages = tuple(_finding(gathered, change) for change in changes)
-    return (*packages, *(_model_finding(gathered, change) for change in models))
+        return (_finding(_not_locked(gathered, file)),)
+    packages = tuple(map(_finding, _changes(gathered, lock)))
+    return (*packages, *map(_model_finding, models))
 
 
 def model_changes(before: tuple[LockedModel, ...] | None, after: Iterable[LockedModel]) -> Iterator[str]:
@@ -49,13 +53,13 @@ def model_changes(before: tuple[LockedModel, ...] | None, after: Iterable[Locked
     for name in sorted({*old, *new}):
         was, now = old.get(name), new.get(name)
         if was is None:
-            yield f"the model {name} is not locked"
+            yield f"{name} is not locked"
         elif now is None:
-            yield f"the model {name} is locked, and mlship.yaml does not have it any more"
+            yield f"{name} is locked, and mlship.yaml does not have it any more"
         elif was.sha256 != now.sha256:
-            yield f"the model {name} ({now.path}) is {now.sha256[:12]}, and {was.sha256[:12]} is locked"
+            yield f"{name} ({now.path}) is {now.sha256[:12]}, and {was.sha256[:12]} is locked"
         elif was.path != now.path:
-            yield f"the model {name} is {now.path}, and {was.path} is locked"
+            yield f"{name} is {now.path}, and {was.path} is locked"
 
 
 def _not_locked(gathered: Gathered, file: LockFile) -> str:
@@ -90,15 +94,23 @@ def _unnamed(gathered: Gathered, lock: Lock) -> str:
     source = gathered.environment.source
     if lock.asked is None:
         return f"{source} or mlship.yaml changed (an earlier mlship wrote {NAME}, without what it was asked for)"
-    if lock.asked.source != source:
+    if lock.asked.source != source_of(gathered):
         return f"{lock.asked.source} was locked, and {source} is used now"
     return f"{source} was edited, or a folder that it names; the packages that it asks for are the same"
 
 
-def _finding(gathered: Gathered, change: str) -> Finding:
-    return Finding(change, str(lock_path(gathered)), "mlship lock writes it anew; commit the file", code="lock-drift")
+def _finding(change: str) -> Finding:
+    return Finding(change, NAME, REMEDY, code="lock-drift")
 
 
-def _model_finding(gathered: Gathered, change: str) -> Finding:
-    remedy = "mlship lock writes it anew; commit the file. Where this build has just trained it, add --retrained"
-    return Finding(change, str(lock_path(gathered)), remedy, code="model-drift")
+def _model_finding(change: str) -> Finding:
+    trained = f"{REMEDY}; or add --retrained, where this pipeline has just trained it"
+    return Finding(f"the model {change}", NAME, trained, code="model-drift")
+
+
+def _said_once(findings: Iterable[Finding]) -> list[Finding]:
+    """The same remedy only behind the last that has it."""
+    told = list(findings)
+    return [
+        replace(one, fix="") if one.fix in (later.fix for later in told[place + 1 :]) else one for place, one in enumerate(told)
+    ]

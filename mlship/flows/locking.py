@@ -9,7 +9,7 @@ from mlship.flows.base import base_of, resolved_base
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.libraries import with_libraries
-from mlship.flows.lock_drift import drift_error
+from mlship.flows.lock_drift import refuse_drift, source_of
 from mlship.image.builder import base_layer
 from mlship.image.lock import Asked, Lock
 from mlship.image.lock_age import today
@@ -81,13 +81,13 @@ def asked_of(gathered: Gathered) -> Asked:
     """What a lock of this project is asked for."""
     build = gathered.project.build
     packages = tuple(sorted(set(build.packages)))
-    return Asked(gathered.environment.source, build.base, packages, asked_lines(gathered.requirements))
+    return Asked(source_of(gathered), build.base, packages, asked_lines(gathered.requirements))
 
 
 def _without_writing(workplace: Workplace, gathered: Gathered, known: Lock | None) -> Locked:
     """A lock of schema 1 lacks the server's wheels: their versions are mlship's own, so it is built from as ever."""
-    if known is None or known.server:
-        raise drift_error(gathered, read_lock_file(lock_path(gathered)))
+    refuse_drift([gathered], retrained=True)
+    assert known is not None, "a lock without an entry for the platform is refused"
     missing = Finding(
         f"{NAME} has no hashes of the server's packages: an earlier mlship wrote it",
         str(lock_path(gathered)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.errors import Finding
+from mlship.image.lock_changes import LockChange
 from mlship.image.pushed import PushRecord
 from mlship.releases.history import Entry
 from mlship.targets.base import Action, FrontFacts, Observed, ServiceRow, Why
@@ -175,6 +176,28 @@ class Relocked:
     system: int
     is_written: bool
     is_changed: bool
+
+@dataclass(frozen=True)
+class Relocked:
+    """lock. made: the day of its packages. because: why the lock that was there did not do. models: changes, in words.
+
+    packages, system: how many are locked, for the platform with the most. is_written: the file is another one now. is_changed:
+    more than the day is other than before.
+    """
+
+    project: str
+    file: Path
+    platforms: tuple[str, ...]
+    made: str
+    changes: tuple[LockChange, ...]
+    models: tuple[str, ...]
+    because: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    packages: int
+    system: int
+    is_written: bool
+    is_changed: bool
+
 
 @dataclass(frozen=True)
 class ReleaseView:

@@ -30,6 +30,9 @@ def command(
         str, typer.Option("--context", metavar="DIR", help="Keep the Dockerfile and its files here.", show_default=False)
     ] = "",
     locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
+    retrained: Annotated[
+        bool, typer.Option("--retrained", help="With --locked: the models may be others than the locked ones.")
+    ] = False,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Same bytes and manifest digest everywhere: gzip by zlib, level 6.")
     ] = False,
@@ -73,6 +76,7 @@ def command(
         python=python,
         builder=builder.value,
         locked=locked,
+        retrained=retrained,
         kept=call.path(context) if context else None,
         sbom=call.path(sbom) if sbom else None,
         push=push or (),
