@@ -202,6 +202,7 @@ def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build |
         return None
     if not all(workplace.layout.has(layer.blob) for layer in image.layers):
         return None
+    refuse_too_large(workplace, gathered.project, image.layers, lock)
     workplace.layout.tag(gathered.project.name, image)
     return Build(gathered.project, record, image, gathered.findings, frozenset(), unchanged=True, lock=lock)
 
@@ -217,7 +218,6 @@ def _papers(context: Context, done: Build, folder: Path) -> tuple[Path, ...]:
     written: tuple[Path, ...] = ()
     for one in (done, *done.others):
         with disk_errors(context.home.root):
-    refuse_too_large(workplace, gathered.project, image.layers, lock)
             papers = attach_papers(workplace_of(context).layout, one.image, written_by, sums_of(one.lock))
         written += write_papers(named_for(papers, one.image.platform) if done.others else papers, folder)
     return written

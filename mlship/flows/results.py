@@ -116,7 +116,6 @@ class PushReport:
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class ArchiveReport:
     """A build in one file. size: its bytes."""
 
@@ -124,6 +123,7 @@ class ArchiveReport:
     size: int
 
 
+@dataclass(frozen=True)
 class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 
@@ -152,30 +152,8 @@ class Built:
     pushed: tuple[PushReport, ...] = ()
     variants: tuple[PushRecord, ...] = ()
     images: tuple[ImageReport, ...] = ()
-
     archive: ArchiveReport | None = None
 
-
-@dataclass(frozen=True)
-class Relocked:
-    """lock. made: the day of its packages. because: why the lock that was there did not do. models: changes, in words.
-
-    packages, system: how many are locked, for the platform with the most. is_written: the file is another one now. is_changed:
-    more than the day is other than before.
-    """
-
-    project: str
-    file: Path
-    platforms: tuple[str, ...]
-    made: str
-    changes: tuple[LockChange, ...]
-    models: tuple[str, ...]
-    because: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    packages: int
-    system: int
-    is_written: bool
-    is_changed: bool
 
 @dataclass(frozen=True)
 class Relocked:
