@@ -10,7 +10,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mlship"
 
-BOTTOM = ("errors", "units", "progress", "home", "disk", "memo")
+BOTTOM = ("errors", "units", "progress", "home", "disk", "memo", "parallel")
 LAYERS = {  # part of the package -> height; a part imports lower ones, and itself
     **dict.fromkeys(BOTTOM, 0),
     **dict.fromkeys(("runner", "config", "oci", "templating"), 1),

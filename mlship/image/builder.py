@@ -21,6 +21,7 @@ from mlship.image.workplace import scratch as scratch
 from mlship.oci.compressible import is_worth_compressing
 from mlship.oci.image import CONTENT_LABEL, Descriptor, Image, Layer
 from mlship.oci.layer import Compression, Entry, write_layer
+from mlship.oci.unpacked import keep_unpacked
 
 
 def base_layer(
@@ -47,7 +48,7 @@ def base_layer(
     def make() -> Layer:
         with base_tree(workplace, plan, archive) as tree:
             kept = (entry for entry in base_entries(tree) if not left_out or not re.match(left_out, entry.path))
-            return written(workplace, kept, "base", plan.suite)
+            return written_and_kept(workplace, tuple(kept), "base", plan.suite)
 
     return cached(workplace, key("base", facts, workplace.compression), make)
 
@@ -161,6 +162,13 @@ def written(workplace: Workplace, entries: Iterable[Entry], role: str, name: str
     """raw: not worth compressing."""
     packed: Compression = "none" if raw else workplace.compression
     return write_layer(workplace.layout, entries, role=role, name=name, compression=packed, progress=workplace.progress)
+
+
+def written_and_kept(workplace: Workplace, entries: Sequence[Entry], role: str, name: str) -> Layer:
+    """As `written`, of files that lie in the cache: they stay there as the unpacked layer, which the checks run from."""
+    layer = written(workplace, entries, role, name)
+    keep_unpacked(workplace.home, layer, entries)
+    return layer
 
 
 def _entry(file: LayerFile) -> Entry:

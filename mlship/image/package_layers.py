@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlship.disk import write_atomic
-from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written
+from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
 from mlship.image.bytecode import Compiler
 from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.packages.environment import normalised
@@ -23,6 +23,7 @@ from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
+from mlship.parallel import in_parallel
 
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
 MOST = 10  # such layers; engines take 128 layers at most, and each costs a request at every pull
@@ -72,7 +73,7 @@ def package_layers(
         split = divided(few, parts(folder, files, wheels), target)
         by = bytecode.compiler if bytecode else None
         keys = {part: _part_key(workplace, part, of_part, target, by, shortened) for part, of_part in split.items()}
-        layers = tuple(_layer(workplace, part, split[part], keys[part]) for part in split)
+        layers = tuple(in_parallel(lambda part: _layer(workplace, part, split[part], keys[part]), tuple(split)))
     write_atomic(listed, json.dumps(list(keys.values())).encode())
     return layers
 
@@ -86,7 +87,7 @@ def _short(entries: Iterable[Entry], target: str, unstripped: Collection[str], s
 
 
 def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_key: str) -> Layer:
-    return cached(workplace, part_key, lambda: written(workplace, entries, "packages", part.name))
+    return cached(workplace, part_key, lambda: written_and_kept(workplace, entries, "packages", part.name))
 
 
 def owned(folder: Path) -> dict[str, frozenset[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlship
-from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written
+from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written_and_kept
 from mlship.image.bytecode import Compiler, compile_files
 from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.plan import SERVER
@@ -42,7 +42,8 @@ def server_layer(
                 compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
                 compile_modules(workplace, bytecode, wheels, SERVER, compiled)
             packages = without_debug_info(without_bytecode(entries_of_folder(wheels, SERVER)), shortened)
-            return written(workplace, (*packages, *sources, *entries_of_folder(compiled, "/")), "server", "server")
+            entries = (*packages, *sources, *entries_of_folder(compiled, "/"))
+            return written_and_kept(workplace, entries, "server", "server")
 
     return cached(workplace, key("server", facts, workplace.compression), make)
 

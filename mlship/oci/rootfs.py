@@ -43,7 +43,7 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
 
     Raises MlshipError when the blob is missing or its digest or diff_id is wrong, or when a path would leave the folder.
     """
-    target = home.cache / "unpacked" / layer.diff_id.removeprefix("sha256:")
+    target = unpacked_folder(home, layer)
     if target.is_dir():
         return target
     with locked(target.with_name(f".{target.name}.lock")):
@@ -54,6 +54,11 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
             _unpack(layout, layer, folder)
             folder.replace(target)
     return target
+
+
+def unpacked_folder(home: Home, layer: Layer) -> Path:
+    """Where the layer's files lie or would lie."""
+    return home.cache / "unpacked" / layer.diff_id.removeprefix("sha256:")
 
 
 def assemble(layout: Layout, image: Image | Sequence[Layer], into: Path, home: Home, *, python: str = "") -> Path:
@@ -263,13 +268,13 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
     if member.isdir():
         target.mkdir(exist_ok=True)
     elif member.issym():
-        target.symlink_to(_contained(path, member.linkname))
+        target.symlink_to(contained(path, member.linkname))
     elif member.islnk():
         same = _same(folder, member)
         if same.is_symlink():  # from another folder it would lead elsewhere, perhaps out
-            target.symlink_to(_contained(path, f"/{same.parent.relative_to(folder)}/{same.readlink()}"))
+            target.symlink_to(contained(path, f"/{same.parent.relative_to(folder)}/{same.readlink()}"))
         else:
-            _link(same, target)
+            link_or_copy(same, target)
     elif member.isfile():
         content = archive.extractfile(member)
         assert content is not None
@@ -320,7 +325,7 @@ def _check_parents(parent: Path, folder: Path) -> None:
             raise tarfile.TarError(f"a path leads through the link {here.relative_to(folder)}")
 
 
-def _contained(path: PurePosixPath, target: str) -> str:
+def contained(path: PurePosixPath, target: str) -> str:
     """The link as a relative one that stays inside: `..` at the root stays at the root, as it would in the image."""
     parts: list[str] = []
     for part in (*(() if target.startswith("/") else path.parent.parts), *PurePosixPath(target).parts):
@@ -346,7 +351,7 @@ def _link_tree(source: Path, target: Path) -> None:
                 place.mkdir(exist_ok=True)
             elif not name.startswith(_WHITEOUT):
                 _remove(place)
-                _link(path, place)
+                link_or_copy(path, place)
 
 
 def _white_out(here: Path, name: str) -> None:
@@ -359,7 +364,8 @@ def _white_out(here: Path, name: str) -> None:
         _remove(here / hidden)
 
 
-def _link(path: Path, place: Path) -> None:
+def link_or_copy(path: Path, place: Path) -> None:
+    """A hard link, or a copy where the disk allows none. Symbolic links are not followed."""
     try:
         os.link(path, place, follow_symlinks=False)
     except OSError as error:

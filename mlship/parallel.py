@@ -1,0 +1,82 @@
+"""Several things at a time: the first error, or an interrupt, is the caller's at once, whatever the others still do.
+
+Threads, because what takes long here lets go of the interpreter: hashing, compressing, the network, other programs. They are
+daemons, so that the end of the command waits for none of them; files that they were writing are never whole, and swept up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+MOST = 4
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int = MOST) -> list[Made]:
+    """The results, in the order of `given`; begun in that order, at most `most` at a time.
+
+    Raises what the first of them raised that failed; nothing new is begun then.
+    """
+    if len(given) < 2:
+        return [work(each) for each in given]
+    waiting: SimpleQueue[tuple[int, Given]] = SimpleQueue()
+    for each in enumerate(given):
+        waiting.put(each)
+    done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+    failed = threading.Event()
+
+    def take() -> None:
+        while not failed.is_set():
+            try:
+                number, each = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((number, work(each), None))
+            except BaseException as error:  # it is raised where the results are waited for
+                done.put((number, None, error))
+
+    for _ in range(min(most, len(given))):
+        threading.Thread(target=take, daemon=True).start()
+    results: dict[int, Made] = {}
+    try:
+        while len(results) < len(given):
+            number, made, error = done.get()
+            if error is not None:
+                raise error
+            results[number] = made
+    finally:
+        failed.set()
+    return [results[number] for number in range(len(given))]
+
+
+def side_by_side(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls give, all begun at once. Raises as `in_parallel` does."""
+    return in_parallel(lambda call: call(), calls, most=max(len(calls), 1))
+
+
+class Ahead(threading.Thread):
+    """A call that begins now and whose result is asked for later, or never."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._done.put((self._call(), None))
+        except BaseException as error:  # it is raised where the result is asked for
+            self._done.put((None, error))
+
+    def result(self) -> Any:
+        """Waits for it; to be asked once. Raises what the call raised."""
+        made, error = self._done.get()
+        if error is not None:
+            raise error
+        return made
