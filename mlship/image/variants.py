@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
-from mlship.image.builder import cached
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image, Layer
 from mlship.oci.layer import layer_of_tar
@@ -32,6 +31,8 @@ def _recompressed(workplace: Workplace, layer: Layer, wanted: PushVariant) -> La
     compression = wanted.compression(layer.blob.media_type)
     if compression_of(layer.blob.media_type) == compression:
         return layer
+    # here and not above: what makes layers takes long to import, and most images are pushed as they were built
+    from mlship.image.builder import cached
 
     def make() -> Layer:
         workplace.progress.step("push", f"{layer.role} {layer.name} anew, as {compression}")

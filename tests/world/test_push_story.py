@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from registry_images import wrong_blobs
-from registry_parts import BadLine, bad_line, free_port, real_registry
+from registry_parts import BadLine, Say, bad_line, free_port, real_registry
 from story import Story, predicted
 
 pytestmark = pytest.mark.world
@@ -199,6 +199,11 @@ def test_papers_go_along_under_the_fallback_tag(project: Story, line: BadLine) -
     line.requests.clear()
     assert pushed(project, f"{name}:v1", "--push-as", "docker-v2s2")["papers"] == report["papers"]
     assert line.count("PUT", "POST", "PATCH") == 0
+
+    line.rule = lambda request: Say(415) if request.method == "PUT" and "/manifests/sha256:" in request.path else None
+    refused = pushed(project, f"{line.registry}/images-only/scaled:v1")
+    assert refused["papers"] == [] and raw(refused["reference"])["layers"]
+    assert [finding["code"] for finding in refused["findings"]] == ["papers-refused"]
 
 
 @pytest.mark.engine

@@ -11,6 +11,9 @@ import pytest
 from registry_images import image_of
 from registry_parts import real_registry
 
+from mlship.home import Home
+from mlship.image.variants import derived
+from mlship.image.workplace import Workplace
 from mlship.oci.image import CONTENT_LABEL
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
@@ -19,6 +22,9 @@ from mlship.oci.registry.pull import pull
 from mlship.oci.registry.push import push
 from mlship.oci.registry.reference import parse_reference
 from mlship.oci.registry.variant import KINDS, Kind
+from mlship.progress import Silent
+from mlship.runner import LocalRunner
+from mlship.targets.docker.resources import PUSH, SERVICE
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 
@@ -42,6 +48,23 @@ def test_an_engine_pulls_every_kind(registry: str, kind: Kind, tmp_path: Path) -
     reference = parse_reference(f"{registry}/engine/churn:{kind}")
     with Registry(registry, os.environ, nobody) as opened:
         push(opened, reference, layout, [image], kind=kind)
+    docker("pull", "-q", str(reference))
+    try:
+        label = docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{CONTENT_LABEL}"}}}}', str(reference))
+        diff_ids = docker("image", "inspect", "-f", "{{range .RootFS.Layers}}{{println .}}{{end}}", str(reference)).split()
+    finally:
+        docker("rmi", "-f", str(reference))
+    assert label == image.content
+    assert diff_ids == [layer.diff_id for layer in image.layers]
+
+
+def test_an_engine_that_refuses_zstd_gets_gzip_of_the_same_content(registry: str, tmp_path: Path) -> None:
+    workplace = Workplace(Home(tmp_path), LocalRunner(), Silent(), {})
+    image = image_of(workplace.layout, (1000, 20), seed=os.getpid() * 10 + 9, compression="zstd")
+    reference = parse_reference(f"{registry}/engine/zstd:v1")
+    made = derived(workplace, image, PUSH[SERVICE])
+    with Registry(registry, os.environ, nobody) as opened:
+        push(opened, reference, workplace.layout, [made], kind=PUSH[SERVICE].kind(1))
     docker("pull", "-q", str(reference))
     try:
         label = docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{CONTENT_LABEL}"}}}}', str(reference))
