@@ -16,10 +16,11 @@ from typing import Any
 
 from mlship.disk import disk_errors, scratch_file, sync_folder
 from mlship.errors import Exit, MlshipError
-from mlship.oci.engine import archived, docker_manifest, index_of, place, sent_blobs
-from mlship.oci.image import FRONT_LABEL, Image
+from mlship.oci.engine import archived, docker_manifest, engine_tag, index_of_image, named_in_index, place, sent_blobs
+from mlship.oci.image import FRONT_LABEL, Descriptor, Image
+from mlship.oci.index import index_of
 from mlship.oci.layer import Entry, tar
-from mlship.oci.layout import Layout
+from mlship.oci.layout import INDEX_TYPE, Layout
 from mlship.oci.referrers import Document
 from mlship.progress import Progress
 from mlship.units import size_text
@@ -82,12 +83,15 @@ def need_room(folder: Path, size: int) -> None:
 
 
 def _documents(layout: Layout, contents: Contents) -> list[Entry]:
-    """What other programs look for: the OCI side knows the project's images only, so that there is one to take."""
-    index, nested = index_of(contents.images)
+    """What other programs look for. The OCI side names the project's image only, or the index of its platforms."""
+    first, *others = contents.images
+    nested = index_of(layout, contents.images) if others else b""
+    outer = Descriptor(INDEX_TYPE, f"sha256:{hashlib.sha256(nested).hexdigest()}", len(nested))
+    index = named_in_index(outer, engine_tag(first)) if others else index_of_image(first)
     manifests = [docker_manifest(layout, image) for image in (*contents.images, *contents.fronts)]
     return [
         *archived(manifests, index),
-        *(Entry(place(digest), content=raw) for digest, raw in nested.items()),
+        *([Entry(place(outer.digest), content=nested)] if others else []),
         *(Entry(f"{PAPERS}/{paper.title}", content=paper.content) for paper in contents.papers),
     ]
 

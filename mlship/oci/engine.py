@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,9 +26,8 @@ def docker_archive(layout: Layout, image: Image, known: int = 0) -> Iterator[byt
     An engine with the containerd image store reads the OCI side and may load the image without a tag: give it
     `engine_tag(image)` then, by the image id that `docker load` answers.
     """
-    index, _ = index_of([image])
     blobs = (Entry(place(blob.digest), source=layout.path(blob.digest)) for blob in sent_blobs(layout, image, known))
-    return tar([*archived([docker_manifest(layout, image)], index), *blobs])
+    return tar([*archived([docker_manifest(layout, image)], index_of_image(image)), *blobs])
 
 
 def sent_blobs(layout: Layout, image: Image, known: int = 0) -> list[Descriptor]:
@@ -56,19 +54,17 @@ def docker_manifest(layout: Layout, image: Image) -> dict[str, Any]:
     }
 
 
-def index_of(images: Sequence[Image]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """index.json with one entry: the image, or for several platforms an index of its own, which is given by its digest. Pure.
+def named_in_index(descriptor: Descriptor, tag: str, **more: Any) -> dict[str, Any]:
+    """index.json with one entry: readers of such an archive take what it names only where it names one thing. Pure."""
+    plain = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
+    entry = {**plain, **more, "annotations": {REFERENCE: tag}}
+    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
 
-    Readers of such an archive take what index.json names only where it names one thing.
-    """
-    entries = [_entry(image) for image in images]
-    if len(entries) == 1:
-        entries[0]["annotations"] = {REFERENCE: engine_tag(images[0])}
-        return _index(entries), {}
-    raw = _json(_index(entries))
-    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    outer = {"mediaType": INDEX_TYPE, "digest": digest, "size": len(raw), "annotations": {REFERENCE: engine_tag(images[0])}}
-    return _index([outer]), {digest: raw}
+
+def index_of_image(image: Image) -> dict[str, Any]:
+    """index.json of one image."""
+    system, _, architecture = image.platform.partition("/")
+    return named_in_index(image.manifest, engine_tag(image), platform={"os": system, "architecture": architecture})
 
 
 def place(digest: str) -> str:
@@ -79,20 +75,6 @@ def place(digest: str) -> str:
 def _config(layout: Layout, image: Image) -> Descriptor:
     config = layout.read_json(image.manifest.digest)["config"]
     return Descriptor(config["mediaType"], config["digest"], config["size"])
-
-
-def _entry(image: Image) -> dict[str, Any]:
-    system, _, architecture = image.platform.partition("/")
-    return {
-        "mediaType": image.manifest.media_type,
-        "digest": image.manifest.digest,
-        "size": image.manifest.size,
-        "platform": {"os": system, "architecture": architecture},
-    }
-
-
-def _index(entries: Sequence[Any]) -> dict[str, Any]:
-    return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(entries)}
 
 
 def _json(document: Any) -> bytes:
