@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.reports import model_report
-from mlship.flows.results import ArchiveReport, Built, ImageReport, LayerReport, PushReport
+from mlship.flows.results import ArchiveReport, Built, Explanation, ImageReport, LayerReport, PushReport
 from mlship.flows.size_gate import refuse_too_large
 from mlship.image.lock import Lock
 from mlship.image.lock_age import age_findings, today
@@ -28,6 +28,7 @@ from mlship.oci.layer import Compression
 
 if TYPE_CHECKING:
     from mlship.flows.push import Pushing
+    from mlship.image.sizes import Part
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def build(
     push_as: str = "",
     reproducible: bool = False,
     archive: Path | None = None,
+    explain: bool = False,
 ) -> Built:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift;
     retrained: but not where only the models are others.
@@ -68,7 +70,8 @@ def build(
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
     image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
     every machine, not only the same content. push: references to push to. push_as: in which form.
-    archive: a file for all that a machine without a network needs.
+    archive: a file for all that a machine without a network needs. explain: why each layer was made again, against the build
+    before.
 
     Raises MlshipError and FindingsError; exit 5 when the model does not load or answer in the image.
     """
@@ -83,6 +86,7 @@ def build(
         from mlship.oci.archive import check_place
 
         check_place(archive)
+    before = _images_before(context, project) if explain else {}
     done = _build(
         context,
         project,
@@ -99,7 +103,44 @@ def build(
     pushed = _pushed(context, done, wanted) if wanted else ()
     written = _archived(context, done, archive) if archive is not None else None
     variants = PushRecords(context.home.images).of_content(done.image.content)
-    return replace(_report(done, context.clock() - started, papers), pushed=pushed, variants=variants, archive=written)
+    return replace(
+        _report(done, context.clock() - started, papers),
+        pushed=pushed,
+        variants=variants,
+        archive=written,
+        parts=_parts(context, done),
+        explained=_explained(context, done, before) if explain else (),
+    )
+
+
+def _parts(context: Context, done: Build) -> tuple[Part, ...]:
+    """What is in the image of the first platform; of layers that are known, without reading them."""
+    from mlship.flows.size_gate import wheel_versions
+    from mlship.image.sizes import layer_parts
+
+    workplace = workplace_of(context)
+    return layer_parts(workplace.layout, done.image.layers, workplace.home.cache / "layers", wheel_versions(done.lock))
+
+
+def _images_before(context: Context, project: Project) -> Mapping[str, Image]:
+    # here and not above: few builds are explained
+    from mlship.flows.explaining import images_before
+
+    return images_before(workplace_of(context), project.name)
+
+
+def _explained(context: Context, done: Build, before: Mapping[str, Image]) -> tuple[Explanation, ...]:
+    from mlship.flows.explaining import explanation
+
+    workplace = workplace_of(context)
+    return tuple(
+        explanation(workplace, one.image, before.get(one.image.platform), done.before or _blobs_of(one.image))
+        for one in (done, *done.others)
+    )
+
+
+def _blobs_of(image: Image) -> frozenset[str]:
+    return frozenset(layer.blob.digest.removeprefix("sha256:") for layer in image.layers)
 
 
 def _archived(context: Context, done: Build, path: Path) -> ArchiveReport:

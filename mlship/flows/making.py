@@ -13,6 +13,7 @@ from mlship.flows.base import base_annotations, base_risks, base_title, refuse_d
 from mlship.flows.build_docker import image_by_engine
 from mlship.flows.build_inputs import build_inputs
 from mlship.flows.context import Context
+from mlship.flows.explaining import image_facts
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers, image_config, make_layers
 from mlship.flows.locking import Locked, locked
@@ -27,8 +28,10 @@ from mlship.image.manifest import serving_as_data
 from mlship.image.plan import DEBIAN
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.system.apt import Archive, machine_archive
+from mlship.flows.training import compared_with_training
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image
+from mlship.image.explain import KnownFacts
 from mlship.oci.index import write_index
 from mlship.units import Memory, size_text
 
@@ -97,7 +100,6 @@ def _image(
     checks = _loading_checks(gathered, layers)
     if proved is None:
         checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
-    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
     notes = base_annotations(known.lock.base)
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
@@ -106,6 +108,7 @@ def _image(
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
     told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
     record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
+    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
     if proved is not None:
         record = replace(record, to_run_at_deploy=left_for_deploy(gathered.specs, proved.place))
     findings = (*known.findings, *base_risks(workplace, gathered, known.lock))
@@ -118,6 +121,7 @@ def _together(workplace: Workplace, made: Sequence[tuple[BuildRecord, Image]]) -
         return [made[0][0]]
     (record, first), *_ = made
     write_index(workplace.layout, record.project, [image for _, image in made])
+    KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image))
     workplace.layout.tag(record.project, first)
     contents = {image.platform: image.content for _, image in made}
     return [replace(known, platforms=contents) for known, _ in made]

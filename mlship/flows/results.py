@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlship.errors import Finding
 from mlship.image.lock_changes import LockChange
 from mlship.image.pushed import PushRecord
 from mlship.releases.history import Entry
 from mlship.targets.base import Action, FrontFacts, Observed, ServiceRow, Why
+
+if TYPE_CHECKING:
+    from mlship.image.explain import LayerWhy
+    from mlship.image.sizes import Part
 
 
 @dataclass(frozen=True)
@@ -124,11 +128,25 @@ class ArchiveReport:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """build --explain, of one platform's image. before: the content id that it is compared with, empty where there was none.
+
+    when: that was built, seconds since the epoch, 0 where nobody knows. whys: empty where all inputs are those of before.
+    """
+
+    platform: str
+    before: str
+    when: float
+    whys: tuple[LayerWhy, ...]
+
+
+@dataclass(frozen=True)
 class Built:
     """build. reference: what `deploy --image` takes. unchanged: an image of this content existed; nothing was done.
 
     papers: the files that were written for `--sbom`. pushed: now; variants: ever, from this machine.
-    images: one a platform; what stands beside them is of the first. archive: the file of `--archive`.
+    images: one a platform; what stands beside them is of the first. parts: everything in it, the biggest first.
+    archive: the file of `--archive`.
     """
 
     project: str
@@ -152,6 +170,8 @@ class Built:
     pushed: tuple[PushReport, ...] = ()
     variants: tuple[PushRecord, ...] = ()
     images: tuple[ImageReport, ...] = ()
+    parts: tuple[Part, ...] = ()
+    explained: tuple[Explanation, ...] = ()
     archive: ArchiveReport | None = None
 
 

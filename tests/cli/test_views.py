@@ -25,6 +25,7 @@ from mlship.flows.results import (
     Checked,
     Deployed,
     Diagnosis,
+    Explanation,
     HistoryView,
     Initialised,
     LayerReport,
@@ -39,6 +40,8 @@ from mlship.flows.results import (
     UnderwayView,
     Verified,
 )
+from mlship.image.explain import LayerWhy
+from mlship.image.sizes import Part
 from mlship.releases.history import Entry
 from mlship.targets.base import Action, FrontFacts, Observed, Replica, ServiceRow, Why
 
@@ -132,6 +135,38 @@ def test_a_build_that_had_nothing_to_do_says_so():
     assert build_text(replace(BUILT, unchanged=True, seconds=0.2), "mlship deploy") == (
         "Nothing to do: churn is built  content c41e07000000  238 MB (68 MB compressed), 0.2 s\nNext: mlship deploy"
     )
+
+
+def test_build_says_what_makes_the_image_big():
+    parts = [Part("python", f"p{number}", "1.0", 20_000_000) for number in range(8)]
+    parts += [Part("system", "libc6", "2.36-9+deb12u13", 9_600_000), Part("model", "churn", "", 400_000)]
+    said = build_text(replace(BUILT, parts=tuple(parts)), "mlship deploy").splitlines()
+    start = next(number for number, line in enumerate(said) if line.startswith("  largest"))
+    assert said[start : start + 8] == [
+        "  largest      p0 1.0       20 MB    8 %",
+        *[f"               p{number} 1.0       20 MB    8 %" for number in range(1, 7)],
+        "               3 others     30 MB   13 %",
+    ]
+    few = build_text(replace(BUILT, parts=tuple(parts[8:])), "mlship deploy")
+    assert "largest      libc6        9.6 MB    4 %" in few and "model churn  400 KB  < 1 %" in few
+
+
+def test_build_explains_which_layers_it_made_again():
+    whys = (
+        LayerWhy("base debian, packages numpy", "kept", ("same inputs",)),
+        LayerWhy("code", "made", ("a.py has other content",)),
+    )
+    told = Explanation("linux/amd64", "sha256:" + "ab" * 32, 0.0, whys)
+    said = build_text(replace(BUILT, explained=(told,)), "mlship deploy")
+    assert (
+        "Why, compared with abababababab\n"
+        "  made  code: a.py has other content\n"
+        "  kept  base debian, packages numpy: same inputs\n"
+    ) in said
+    same = build_text(replace(BUILT, unchanged=True, explained=(replace(told, whys=()),)), "mlship deploy")
+    assert "Why, compared with abababababab: the same inputs, the same image" in same
+    first = build_text(replace(BUILT, explained=(Explanation("linux/amd64", "", 0.0, whys),)), "mlship deploy")
+    assert "Why: there was no image of this project before" in first
 
 
 def test_build_names_the_papers_that_it_wrote():

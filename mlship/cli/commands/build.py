@@ -49,6 +49,9 @@ def command(
             show_default=False,
         ),
     ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each layer was made again, compared with the build before.")
+    ] = False,
     push: Annotated[
         list[str] | None,
         typer.Option("--push", metavar="REFERENCE", help="Push the image there, as HOST/NAME:TAG; may be repeated."),
@@ -83,6 +86,7 @@ def command(
         push_as=push_as,
         reproducible=reproducible,
         archive=call.path(archive) if archive else None,
+        explain=explain,
     )
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"

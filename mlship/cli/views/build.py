@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mlship.cli.views.explained import explained_text
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.models import model_line, own_code
 from mlship.cli.views.pushed import pushed_text
+from mlship.cli.views.sizes import largest_rows
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
 from mlship.flows.results import Built
 from mlship.units import size_text
@@ -16,6 +18,7 @@ def build_text(result: Built, next_command: str) -> str:
             f"Nothing to do: {result.project} is built  content {short_content(result.content)}  {sizes(result)}, "
             f"{seconds_text(result.seconds)}",
             findings_text(result.findings),
+            explained_text(result),
             papers_text(result),
             archive_text(result),
             pushes_text(result),
@@ -26,6 +29,7 @@ def build_text(result: Built, next_command: str) -> str:
         *(lines(model_line(model), own_code(model)) for model in result.models),
         columns(_rows(result)),
         findings_text(result.findings),
+        explained_text(result),
         f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
         f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
         papers_text(result),
@@ -68,6 +72,7 @@ def _rows(result: Built) -> list[list[str]]:
     rows += [["layer", layer.role if layer.name in ("", layer.role) else f"{layer.role} {layer.name}", _moved(layer.size, layer.compressed)]
              for layer in result.layers if layer.is_new]  # fmt: skip
     rows += [["reused", ", ".join(layer.name or layer.role for layer in result.layers if not layer.is_new)]]
+    rows += largest_rows(result)
     rows += [["checks", "   ".join(result.checks)], ["engine", result.engine]]
     return [row for row in rows if row[1]]
 
