@@ -9,7 +9,7 @@ EVERY_DAY = {
     "rollback": "serve the release before, or any older one",
 }
 OTHERS = {
-    "lock": "write mlship.lock without building; --refresh takes security updates",
+    "lock": "write mlship.lock without making an image; --refresh takes security updates",
     "promote": "go on with a rollout that waits, to its next step or to the end",
     "abort": "take back a rollout that is under way; the release before serves on",
     "renew": "bring the newest HAProxy and OpenSSL to the front of a service on docker",

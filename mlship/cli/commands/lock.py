@@ -15,14 +15,14 @@ from mlship.cli.options import Python
 def command(
     call: Call,
     python: Python = "",
-    refresh: Annotated[bool, typer.Option("--refresh", help="Take the newest packages, whether or not the lock fits.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Take the newest packages, also where the lock fits.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="As --dry-run; exit code 3 when anything would change.")] = False,
 ) -> Answer:
-    """Write mlship.lock without making an image.
+    """Write mlship.lock without making an image; --refresh takes security updates.
 
-    A lock that fits stays as it is; --refresh takes security updates and whatever else is new, and shows each package with its
-    old and its new version. Commit the file.
+    A lock that fits stays as it is. --refresh resolves anew and shows each package with its old and its new version, security
+    updates first. Commit the file.
     """
     from mlship.cli.views.lock import lock_text
     from mlship.errors import Exit
