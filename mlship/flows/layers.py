@@ -14,6 +14,7 @@ from mlship.flows.gather import Gathered, own_modules
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
 from mlship.image.builder import Bytecode, files_key, files_layer, scratch
+from mlship.image.foreign import compiled_sources, foreign_compiler
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_entry, model_path
 from mlship.image.package_layers import package_layers
@@ -92,7 +93,7 @@ def _lower_layers(
 ) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
     base = base_layers(workplace, base_plan, archive)
-    compiled = compiler_of(base_plan, base)
+    compiled = compiler_of(base_plan, base) or foreign_compiler(workplace, base_plan)
     c_library = glibc(base_plan)
     packages = install(
         lock.wheels,
@@ -108,13 +109,14 @@ def _lower_layers(
     )
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
+    like = compiled_sources(workplace, PACKAGES) if workplace.native else None
     above = package_layers(
         workplace,
         packages,
         PACKAGES,
         lock.wheels,
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
-        bytecode=Bytecode(compiled, modules=imported) if compiled else None,
+        bytecode=Bytecode(compiled, imported, like) if compiled else None,
         whole=known_whole(gathered, lock),
     )
     own = wheels_key(lock.server, lock.python, lock.platform)

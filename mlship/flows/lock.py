@@ -13,6 +13,7 @@ from mlship.flows.lock_drift import drift, model_changes
 from mlship.flows.locking import Locked, completed, locked_anew
 from mlship.flows.making import archive_of
 from mlship.flows.opening import project_of
+from mlship.flows.platforms import beside_native
 from mlship.flows.results import Relocked
 from mlship.image.lock import LockFile
 from mlship.image.lock_age import age_findings, today
@@ -30,7 +31,11 @@ def lock(context: Context, where: Where, *, python: str = "", refresh: bool = Fa
     path = lock_path(platforms[0])
     before = read_lock_file(path)
     because = () if refresh else _because(platforms, before)
-    found = [_locked(context, workplace, gathered, refresh=refresh) for gathered in platforms]
+    found: list[Locked] = []
+    for gathered in platforms:
+        found.append(_locked(context, workplace, gathered, refresh=refresh))
+        if gathered is not platforms[-1]:
+            workplace = beside_native(workplace, gathered, found[-1].lock, archive_of(context, project))
     after = LockFile(before.locks, locked_models(platforms[0]))
     for one in found:
         after = replace(after, locks=with_lock(after.locks, one.lock))

@@ -17,21 +17,28 @@ from mlship.flows.explaining import image_facts
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers, image_config, make_layers
 from mlship.flows.locking import Locked, locked
-from mlship.flows.platforms import Proved, left_for_deploy, proved_elsewhere, refuse_builder, version_differences
+from mlship.flows.platforms import (
+    Proved,
+    beside_native,
+    left_for_deploy,
+    proved_elsewhere,
+    refuse_builder,
+    version_differences,
+    with_native_layers,
+)
 from mlship.flows.reports import inputs_line
-from mlship.flows.training import compared_with_training
 from mlship.flows.size_gate import refuse_too_large
+from mlship.flows.training import compared_with_training
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import write
+from mlship.image.explain import KnownFacts
 from mlship.image.lock import Lock
 from mlship.image.manifest import serving_as_data
 from mlship.image.plan import DEBIAN
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.image.system.apt import Archive, machine_archive
-from mlship.flows.training import compared_with_training
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image
-from mlship.image.explain import KnownFacts
 from mlship.oci.index import write_index
 from mlship.units import Memory, size_text
 
@@ -68,14 +75,19 @@ def make(
     before = _blobs(workplace)
     refuse_docker_builder(builder, platforms[0])
     archive = archive_of(context, platforms[0].project)
-    known = [locked(workplace, gathered, archive, frozen=frozen, now=context.clock()) for gathered in platforms]
+    known: list[Locked] = []
+    place = workplace
+    for gathered in platforms:
+        known.append(locked(place, gathered, archive, frozen=frozen, now=context.clock()))
+        place = beside_native(place, gathered, known[-1].lock, archive) if gathered is not platforms[-1] else place
     made: list[Made] = []
     native: Layers | None = None
     for gathered, lock in zip(platforms, known, strict=True):
         proved = proved_elsewhere(context, gathered, native)
-        loaded = proved.loaded if proved else None
-        layers = make_layers(workplace, gathered, lock.lock, archive, loaded)
-        native = native or (layers if proved is None else None)
+        if proved is None:
+            native = layers = make_layers(workplace, gathered, lock.lock, archive)
+        else:
+            layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
         made.append(_image(context, workplace, gathered, lock, layers, proved, builder, kept, before))
     records = BuildRecords(workplace.home.images)
     together = _together(workplace, [(one.record, one.image) for one in made])
@@ -97,6 +109,7 @@ def _image(
     before: frozenset[str],
 ) -> Made:
     """The image of one platform, from its layers."""
+    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
     checks = _loading_checks(gathered, layers)
     if proved is None:
         checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
@@ -108,7 +121,7 @@ def _image(
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
     told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
     record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
-    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
+    KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image))
     if proved is not None:
         record = replace(record, to_run_at_deploy=left_for_deploy(gathered.specs, proved.place))
     findings = (*known.findings, *base_risks(workplace, gathered, known.lock))
@@ -121,7 +134,6 @@ def _together(workplace: Workplace, made: Sequence[tuple[BuildRecord, Image]]) -
         return [made[0][0]]
     (record, first), *_ = made
     write_index(workplace.layout, record.project, [image for _, image in made])
-    KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image))
     workplace.layout.tag(record.project, first)
     contents = {image.platform: image.content for _, image in made}
     return [replace(known, platforms=contents) for known, _ in made]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlship.errors import Finding, MlshipError
+from mlship.flows.base import base_layers, base_of
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers
 from mlship.flows.training import load_in_training
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.lock import Lock
+from mlship.image.system.apt import Archive
 from mlship.image.system.base import runs_here
+from mlship.image.workplace import Native, Workplace
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,22 @@ def proved_elsewhere(context: Context, gathered: Gathered, native: Layers | None
         context.progress.step("check", f"{spec.name} loads in {source}")
         loaded[spec.name] = load_in_training(context, python, spec)
     return Proved(loaded, f"in {source}")
+
+
+def beside_native(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Workplace:
+    """For what is locked and made after a platform that runs here: its interpreter compiles for the others, too."""
+    if not runs_here(lock.platform):
+        return workplace
+    plan = base_of(lock, gathered.project.build.packages)
+    return replace(workplace, native=Native(plan, base_layers(workplace, plan, archive)))
+
+
+def with_native_layers(workplace: Workplace, native: Layers | None) -> Workplace:
+    """Once they are made, they tell which files are compiled."""
+    if workplace.native is None or native is None:
+        return workplace
+    layers = tuple(layer for layer in native.layers if layer.role in ("packages", "server"))
+    return replace(workplace, native=replace(workplace.native, layers=layers))
 
 
 def left_for_deploy(specs: Sequence[ModelSpec], place: str) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from mlship.disk import disk_errors, locked, write_atomic
 from mlship.errors import Exit, MlshipError
-from mlship.image.bytecode import Compiler, compile_imported
+from mlship.image.bytecode import Compiler, compile_files, compile_imported
+from mlship.image.foreign import foreign_compiler
 from mlship.image.plan import BUILDER, BasePlan, ImageConfig, LayerFile, LayerPlan
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_entries, base_tree, runs_here
@@ -41,7 +42,7 @@ def base_layer(
         "python": plan.python,
         "requested": plan.requested,
         "packages": [(package.name, package.version, package.sha256) for package in plan.packages],
-        "compiled": runs_here(plan.platform),
+        "compiled": runs_here(plan.platform) or foreign_compiler(workplace, plan) is not None,
         **({"left_out": left_out} if left_out else {}),
     }
 
@@ -55,15 +56,23 @@ def base_layer(
 
 @dataclass(frozen=True)
 class Bytecode:
-    """What of a folder is compiled: whatever importing these modules loads from it. compiler: the base's interpreter."""
+    """What of a folder is compiled: whatever importing these modules loads from it. compiler: the base's interpreter.
+
+    like: for what cannot be imported here, the sources that importing loads where it can be, relative to the folder.
+    """
 
     compiler: Compiler
     modules: tuple[str, ...]
+    like: tuple[str, ...] | None = None
 
 
 def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, target: str, into: Path) -> None:
     """Compiles what the modules load from the folder; says which could not be imported."""
     root, python = bytecode.compiler.root(workplace), bytecode.compiler.python
+    if bytecode.like is not None:
+        sources = [(folder / name, f"{target}/{name}") for name in bytecode.like if (folder / name).is_file()]
+        compile_files(workplace, root, python, sources, into)
+        return
     failed = compile_imported(workplace, root, python, folder, target, bytecode.modules, into)
     for module, reason in failed.items():
         workplace.progress.step("packages", f"{module} cannot be imported in the image: {reason}")
@@ -71,7 +80,8 @@ def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, targ
 
 def bytecode_facts(bytecode: Bytecode | None) -> Any:
     """What of it goes into a layer's key."""
-    return bytecode and [bytecode.compiler.key, bytecode.compiler.python, bytecode.modules]
+    like = [bytecode.like] if bytecode and bytecode.like is not None else []
+    return bytecode and [bytecode.compiler.key, bytecode.compiler.python, bytecode.modules, *like]
 
 
 def compiler(plan: BasePlan, base: Layer) -> Compiler | None:

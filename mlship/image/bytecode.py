@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,19 +28,59 @@ _FAN_OUT_FROM = 40
 # of them this version of the model uses.
 _WHOLE = ("sklearn",)
 
+# What else a process has interned decides two things that follow from no source: which strings marshal takes for shared (it
+# counts references: so all are held), and which equal frozensets the compiler keeps apart (code.c, intern_string_constants: so
+# they are made one). Then the bytes follow from source, path and version of Python alone, on every processor.
+_STEADY = """
+import importlib._bootstrap_external as external, importlib.util
+code_type = type((lambda: 0).__code__)
+def steady(code, source):
+    if has_sets(code):
+        code = one_of_each(code, {})
+    kept = held(code, [])
+    return external._code_to_hash_pyc(code, importlib.util.source_hash(source), False)
+def held(value, kept):
+    if isinstance(value, str):
+        kept.append(value)
+    elif isinstance(value, (tuple, frozenset)):
+        for part in value:
+            held(part, kept)
+    elif isinstance(value, code_type):
+        for part in (value.co_consts, value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars,
+                     value.co_name, value.co_filename, getattr(value, "co_qualname", "")):
+            held(part, kept)
+    return kept
+def has_sets(value):
+    if isinstance(value, code_type):
+        value = value.co_consts
+    return isinstance(value, frozenset) or isinstance(value, tuple) and any(map(has_sets, value))
+def one_of_each(value, known):
+    if isinstance(value, code_type):
+        return value.replace(co_consts=tuple(one_of_each(part, known) for part in value.co_consts))
+    if isinstance(value, tuple) and has_sets(value):
+        return tuple(one_of_each(part, known) for part in value)
+    if isinstance(value, frozenset):
+        return known.setdefault(repr(sorted((type(part).__name__, repr(part)) for part in value)), value)
+    return value
+"""
+
 _COMPILE = """
-import json, py_compile, sys
-mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+import json, os, sys
 for source, shown, target in json.load(sys.stdin):
+    with open(source, "rb") as file:
+        data = file.read()
     try:
-        py_compile.compile(source, target, shown, doraise=True, invalidation_mode=mode)
-    except (py_compile.PyCompileError, SyntaxError, UnicodeDecodeError, ValueError, RecursionError):
-        pass  # a template or a file for another Python: it is not imported either
+        code = compile(data, shown, "exec", dont_inherit=True, optimize=-1)
+    except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError):
+        continue  # a template or a file for another Python: it is not imported either
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "wb") as file:
+        file.write(steady(code, data))
 """
 
 # Compiles what an import loads, while it loads it: each file is compiled once, and only those that are needed.
 _IMPORT = """
-import importlib, importlib._bootstrap_external as external, importlib.machinery, importlib.util, json, os, pkgutil, sys
+import importlib, importlib.machinery, json, os, pkgutil, sys
 job = json.load(sys.stdin)
 folder, target, into = job["folder"] + "/", job["target"], job["into"]
 sys.path.insert(0, job["folder"])
@@ -52,7 +93,7 @@ def source_to_code(self, data, path, **options):
     place = into + importlib.util.cache_from_source(shown)
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with open(place, "wb") as file:
-        file.write(external._code_to_hash_pyc(code, importlib.util.source_hash(data), False))
+        file.write(steady(code, data))
     return code
 importlib.machinery.SourceFileLoader.source_to_code = source_to_code
 failed = {}
@@ -105,7 +146,7 @@ def compile_files(workplace: Workplace, root: Path, python: str, sources: Iterab
     jobs = [[str(path), inside, f"{into}{_target(inside, python)}"] for path, inside in sorted(sources)]
     groups = [jobs[number::_GROUPS] for number in range(_GROUPS)] if len(jobs) >= _FAN_OUT_FROM else [jobs]
     with ThreadPoolExecutor(_GROUPS) as pool:
-        list(pool.map(lambda group: _run(workplace, root, python, _COMPILE, group), groups))
+        list(pool.map(lambda group: _run(workplace, root, python, _STEADY + _COMPILE, group), groups))
 
 
 def compile_imported(
@@ -116,9 +157,15 @@ def compile_imported(
     target: where `folder` will be inside the image. Gives module -> reason for those that could not be imported.
     """
     job = {"folder": str(folder), "target": target, "into": str(into), "modules": list(modules), "whole": _WHOLE}
-    said = _run(workplace, root, python, _IMPORT, job).rstrip().rpartition(b"\n")[2]
+    said = _run(workplace, root, python, _STEADY + _IMPORT, job).rstrip().rpartition(b"\n")[2]
     failed: dict[str, str] = json.loads(said)
     return failed
+
+
+def source_of(path: str) -> str:
+    """`numpy/__pycache__/version.cpython-311.pyc` -> `numpy/version.py`; another path as it is. Pure."""
+    compiled = re.fullmatch(r"(?:(.*)/)?__pycache__/([^/]+)\.cpython-\d+\.pyc", path)
+    return path if compiled is None else f"{compiled[1]}/{compiled[2]}.py" if compiled[1] else f"{compiled[2]}.py"
 
 
 def _target(inside: str, python: str) -> str:

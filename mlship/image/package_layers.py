@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlship.disk import write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
-from mlship.image.bytecode import Compiler
+from mlship.image.bytecode import Compiler, source_of
 from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.strip import RULES, needless
@@ -99,9 +98,9 @@ def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str])
     """Without files that nothing needs, and folders that are empty then. unstripped: files that stay. Pure."""
     base = target.strip("/") + "/"
     shown = [(entry, entry.path.removeprefix(base)) for entry in entries]
-    loaded = {str(PurePosixPath(_source(path)).parent) for entry, path in shown if path.endswith(".pyc")}
+    loaded = {str(PurePosixPath(source_of(path)).parent) for entry, path in shown if path.endswith(".pyc")}
     kept = [
-        entry for entry, path in shown if entry.folder or _source(path) in unstripped or not needless(_source(path), loaded)
+        entry for entry, path in shown if entry.folder or source_of(path) in unstripped or not needless(source_of(path), loaded)
     ]
     held = {str(parent) for entry in kept if not entry.folder for parent in PurePosixPath(entry.path).parents}
     return (entry for entry in kept if not entry.folder or entry.path in held)
@@ -123,7 +122,7 @@ def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Map
     rest = among[-1]
     split: dict[Part, list[Entry]] = {part: [] for part in among}
     for entry in entries:
-        part = owner.get(_source(entry.path.removeprefix(base)), rest)
+        part = owner.get(source_of(entry.path.removeprefix(base)), rest)
         if not entry.folder or part is rest:
             split[part].append(entry)
     held = {
@@ -136,12 +135,6 @@ def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Map
     return {
         part: tuple(entry for entry in found if not entry.folder or entry.path not in held) for part, found in split.items()
     }
-
-
-def _source(path: str) -> str:
-    """`numpy/__pycache__/version.cpython-311.pyc` -> `numpy/version.py`."""
-    compiled = re.fullmatch(r"(?:(.*)/)?__pycache__/([^/]+)\.cpython-\d+\.pyc", path)
-    return path if compiled is None else f"{compiled[1]}/{compiled[2]}.py" if compiled[1] else f"{compiled[2]}.py"
 
 
 def _part_key(

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlship
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written_and_kept
 from mlship.image.bytecode import Compiler, compile_files
+from mlship.image.foreign import compiled_sources
 from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.plan import SERVER
 from mlship.image.server_sources import digest_of, server_sources
@@ -27,7 +28,8 @@ def server_layer(
     wheels: a folder as `uv pip install --target` leaves it. inputs: a digest over what is in it, such as its lock's.
     """
     sources = tuple(server_sources())
-    bytecode = Bytecode(compiler, _modules(wheels)) if compiler else None
+    like = compiled_sources(workplace, SERVER) if workplace.native else None
+    bytecode = Bytecode(compiler, _modules(wheels), like) if compiler else None
     facts = {
         "version": mlship.__version__,
         "wheels": inputs,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mlship.disk import scratch_folder, sweep, temporary_folder
 from mlship.home import Home
+from mlship.image.plan import BasePlan
+from mlship.oci.image import Layer
 from mlship.oci.layer import Compression
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
@@ -16,14 +18,30 @@ from mlship.runner import Runner
 
 
 @dataclass(frozen=True)
+class Native:
+    """What was made for the platform that runs here, while another one's image is made. base: its base's layers, bottom first.
+
+    layers: of its packages and its server, empty before they are made.
+    """
+
+    plan: BasePlan
+    base: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
 class Workplace:
-    """The doors that a build goes through; a flow makes it from its Context. compression: of the layers that it makes."""
+    """The doors that a build goes through; a flow makes it from its Context. compression: of the layers that it makes.
+
+    native: only while what does not run here is made, and something that does run was made before.
+    """
 
     home: Home
     runner: Runner
     progress: Progress
     environ: Mapping[str, str]
     compression: Compression = "gzip"
+    native: Native | None = None
 
     @property
     def layout(self) -> Layout:

@@ -122,7 +122,7 @@ def test_a_cut_record_is_made_again(workplace, tmp_path):
     ],
 )
 def test_what_is_compiled_lies_where_its_source_does(path, source):
-    assert rules._source(path) == source
+    assert rules.source_of(path) == source
 
 
 def test_tests_are_left_out_unless_the_package_is_kept_whole(workplace, tmp_path):

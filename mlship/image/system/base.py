@@ -14,6 +14,7 @@ from pathlib import Path
 from mlship.disk import disk_errors
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import compile_files
+from mlship.image.foreign import foreign_compiler
 from mlship.image.plan import BasePlan, SystemPackage
 from mlship.image.system import base_files, deb
 from mlship.image.system.apt import AptSettings, Archive, without_credentials
@@ -201,8 +202,9 @@ def _finish(workplace: Workplace, tree: Path, plan: BasePlan) -> None:
     python = plan.python.rpartition("/")[2]
     remove_unloadable(tree, python)
     answer_find_library(tree, python)
-    if runs_here(plan.platform):
-        compile_files(workplace, tree, plan.python, _sources(tree, plan.python), tree)
+    by = None if runs_here(plan.platform) else foreign_compiler(workplace, plan)
+    if by is not None or runs_here(plan.platform):
+        compile_files(workplace, by.root(workplace) if by else tree, plan.python, _sources(tree, plan.python), tree)
     _, folders = machine(tree)
     (tree / "etc/ld.so.cache").write_bytes(ld_cache(tree, folders))
 
