@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mlship
@@ -28,6 +29,7 @@ from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Layer
 from mlship.oci.rootfs import assemble, command
+from mlship.parallel import side_by_side
 from mlship.server.manifest import Manifest, to_json
 
 # A model that needs longer than this to load at build is not served by anything that waits for it.
@@ -92,25 +94,17 @@ def _lower_layers(
     workplace: Workplace, gathered: Gathered, lock: Lock, base_plan: BasePlan, archive: Archive | None
 ) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
-    base = base_layers(workplace, base_plan, archive)
-    compiled = compiler_of(base_plan, base) or foreign_compiler(workplace, base_plan)
-    c_library = glibc(base_plan)
-    packages = install(
-        lock.wheels,
-        python_minor=lock.python,
-        platform=lock.platform,
-        glibc=c_library,
-        indexes=gathered.indexes,
-        runner=workplace.runner,
-        home=workplace.home,
-        progress=workplace.progress,
-        project_root=gathered.project.root,
-        python=gathered.environment.python,
+    base, packages, own = side_by_side(
+        lambda: base_layers(workplace, base_plan, archive),
+        lambda: packages_folder(workplace, gathered, lock, base_plan),
+        lambda: server_folder(workplace, gathered, lock),
     )
+    compiled = compiler_of(base_plan, base) or foreign_compiler(workplace, base_plan)
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
     like = compiled_sources(workplace, PACKAGES) if workplace.native else None
-    above = package_layers(
+    packed = partial(
+        package_layers,
         workplace,
         packages,
         PACKAGES,
@@ -119,9 +113,25 @@ def _lower_layers(
         bytecode=Bytecode(compiled, imported, like) if compiled else None,
         whole=known_whole(gathered, lock),
     )
-    own = wheels_key(lock.server, lock.python, lock.platform)
-    server = server_layer(workplace, server_folder(workplace, gathered, lock), inputs=own, compiler=compiled)
+    own_key = wheels_key(lock.server, lock.python, lock.platform)
+    above, server = side_by_side(packed, lambda: server_layer(workplace, own, inputs=own_key, compiler=compiled))
     return *base, *above, server
+
+
+def packages_folder(workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan) -> Path:
+    """The locked packages, installed."""
+    return install(
+        lock.wheels,
+        python_minor=lock.python,
+        platform=lock.platform,
+        glibc=glibc(base),
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        project_root=gathered.project.root,
+        python=gathered.environment.python,
+    )
 
 
 def known_whole(gathered: Gathered, lock: Lock) -> tuple[str, ...]:

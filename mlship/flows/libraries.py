@@ -20,6 +20,7 @@ from mlship.image.system.base import base_plan, glibc, runs_here
 from mlship.image.system.needs import Installed, Missing, installed, missing, missing_to
 from mlship.image.system.providers import Provider, providers
 from mlship.image.workplace import Workplace
+from mlship.parallel import side_by_side
 from mlship.units import size_text
 
 # What is added without asking, all packages together: a larger image is the user's decision.
@@ -51,8 +52,10 @@ def with_libraries(
     archive: None for a base that is an image, to which nothing is added.
     Raises FindingsError with exit 5 for wheels that the base cannot run, and for libraries that are needed and not added.
     """
-    folder = _installed(workplace, gathered, lock, base)
-    root = interpreter_of(base, base_layers(workplace, base, archive)).root(workplace)
+    folder, layers = side_by_side(
+        lambda: _installed(workplace, gathered, lock, base), lambda: base_layers(workplace, base, archive)
+    )
+    root = interpreter_of(base, layers).root(workplace)
     tree, wheels = installed(folder, root), installed_wheels(folder)
     _refuse(_abi(tree, wheels, base, lock.python))
     everything = missing(tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -84,11 +84,12 @@ def make(
     native: Layers | None = None
     for gathered, lock in zip(platforms, known, strict=True):
         proved = proved_elsewhere(context, gathered, native)
+        answered = trained(context, gathered) if proved is None else dict
         if proved is None:
             native = layers = make_layers(workplace, gathered, lock.lock, archive)
         else:
             layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
-        made.append(_image(context, workplace, gathered, lock, layers, proved, builder, kept, before))
+        made.append(_image(context, workplace, gathered, lock, layers, proved, answered, builder, kept, before))
     records = BuildRecords(workplace.home.images)
     together = _together(workplace, [(one.record, one.image) for one in made])
     for record in together:
@@ -104,6 +105,7 @@ def _image(
     known: Locked,
     layers: Layers,
     proved: Proved | None,
+    answered: Callable[[], Mapping[str, Loaded]],
     builder: str,
     kept: Path | None,
     before: frozenset[str],
@@ -112,7 +114,7 @@ def _image(
     refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
     checks = _loading_checks(gathered, layers)
     if proved is None:
-        checks = (*checks, *compared_with_training(context, gathered, layers.loaded))
+        checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
     notes = base_annotations(known.lock.base)
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)

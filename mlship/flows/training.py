@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import child_python, load_in_child
 from mlship.frameworks.introduce import introduce
 from mlship.image.manifest import model_entry, model_path
+from mlship.parallel import Ahead
 from mlship.releases.release import Proof
 from mlship.targets.base import Answer
 from mlship.targets.verify import difference
 
 LOAD_TIMEOUT_S = 300.0
+TWICE = 512 * 2**20  # bytes of models up to which they are loaded in two environments at the same time
 
 
 def load_in_training(context: Context, python: Path, spec: ModelSpec) -> Loaded:
@@ -40,20 +42,35 @@ def introduced(context: Context, python: Path, spec: ModelSpec, data: Path | Non
         return introduce(context.runner, child, model_entry(spec), root, data, timeout_s=LOAD_TIMEOUT_S)
 
 
-def compared_with_training(context: Context, gathered: Gathered, loaded: Mapping[str, Loaded]) -> tuple[str, ...]:
-    """`sample 20/20 equal to .venv` for each model with a sample; nothing where only a file of requirements is known.
+def trained(context: Context, gathered: Gathered) -> Callable[[], Mapping[str, Loaded]]:
+    """The models that have a sample, as the environment that trained them loads them: begun now, while the image is made.
 
-    Raises MlshipError with exit 5 when the image answers otherwise than the environment that trained the model.
+    Where only a file of requirements is known there are none. Large ones are loaded when the call is made, alone.
     """
     python = gathered.environment.trained_by
-    checks = []
-    for spec in gathered.specs if python is not None else ():
-        in_image = loaded[spec.name].answers
-        if not spec.sample or in_image is None or python is None:
-            continue
-        context.progress.step("check", f"{spec.name} answers as in {gathered.environment.source}")
-        checks.append(_compared(spec, in_image, load_in_training(context, python, spec), gathered.environment.source))
-    return tuple(checks)
+    asked = [spec for spec in gathered.specs if spec.sample] if python is not None else []
+
+    def load() -> Mapping[str, Loaded]:
+        return {spec.name: load_in_training(context, python, spec) for spec in asked if python is not None}
+
+    return Ahead(load).result if asked and sum(spec.size for spec in asked) <= TWICE else load
+
+
+def compared_with_training(
+    context: Context, gathered: Gathered, loaded: Mapping[str, Loaded], answered: Callable[[], Mapping[str, Loaded]]
+) -> tuple[str, ...]:
+    """`sample 20/20 equal to .venv` for each model with a sample; nothing where only a file of requirements is known.
+
+    loaded: in the image. answered: as `trained` gives it.
+    Raises MlshipError with exit 5 when the image answers otherwise than the environment that trained the model.
+    """
+    source = gathered.environment.source
+    with_sample = [spec for spec in gathered.specs if spec.sample and gathered.environment.trained_by is not None]
+    if with_sample:
+        context.progress.step("check", f"{', '.join(spec.name for spec in with_sample)} answers as in {source}")
+    there = answered() if with_sample else {}
+    answers = [(spec, loaded[spec.name].answers) for spec in with_sample]
+    return tuple(_compared(spec, here, there[spec.name], source) for spec, here in answers if here is not None)
 
 
 def _compared(spec: ModelSpec, in_image: Mapping[str, object], trained: Loaded, source: str) -> str:

@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 from mlship.disk import make_folder, sync_folder, write_atomic
 from mlship.errors import Exit, MlshipError, need
 from mlship.image.system.apt import AptSettings, without_credentials
+from mlship.parallel import in_parallel
 from mlship.progress import Progress
 
 TRIES = 4
@@ -79,8 +79,7 @@ class Fetcher:
         """
         total = sum(file.size for file in wanted)
         count = _Count(progress, name, total)
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            return list(pool.map(lambda file: self._file(file, count), wanted))
+        return in_parallel(lambda file: self._file(file, count), wanted, _PARALLEL)
 
     def file(self, wanted: Wanted, progress: Progress, name: str) -> Path:
         return self.files([wanted], progress, name)[0]

@@ -27,6 +27,7 @@ from mlship.image.system.needs import remove_unloadable
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.layer import Entry, entries_of_folder
 from mlship.oci.rootfs import machine
+from mlship.parallel import in_parallel
 
 ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
 _UNDER_PYTHON = (
@@ -119,13 +120,18 @@ def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> 
     """The base's files in a folder that is gone afterwards."""
     debs = fetch_packages(workplace, plan, archive)
     with scratch(workplace) as folder:
-        for package, path in zip(plan.packages, debs, strict=True):
+
+
+        def lay_out(package: SystemPackage, path: Path) -> None:
             keep = base_files.wanted(package.name, package.name in plan.requested, plan.python.lstrip("/"))
             deb.extract(path, folder, keep)
             said = deb.control_files(path)
             status = folder / "var/lib/dpkg/status.d" / package.name
             _write(status, base_files.status(said["control"], package.sha256))
             _write(status.with_name(f"{package.name}.md5sums"), base_files.present(said["md5sums"], folder))
+
+        # dpkg lets no two packages that are installed together have a file in common (Debian Policy 7.6): no order matters
+        in_parallel(lambda pair: lay_out(*pair), list(zip(plan.packages, debs, strict=True)))
         _finish(workplace, folder, plan)
         yield folder
 
