@@ -16,6 +16,7 @@ from mlship.oci.archive import ACCOUNT, HEAD, SCHEMA, need_room
 from mlship.oci.archive_members import Member, Strange, chunks, members, small, sum_of
 from mlship.oci.engine import place
 from mlship.oci.image import CONTENT_LABEL, FRONT_LABEL, Descriptor, Image, content_id
+from mlship.oci.layer import CHUNK
 from mlship.oci.layout import PROJECT_LABEL, Layout
 from mlship.oci.rootfs import open_layer
 from mlship.progress import Progress
@@ -63,6 +64,7 @@ class ArchiveFile:
         wanted = [image for image in (*self.account.images, *self.account.fronts) if image.content in contents]
         with disk_errors(layout.root), _judged(self.path):
             make_folder(layout.blobs)
+            need_room(layout.blobs, CHUNK)  # for the documents that say how much more is needed
             with scratch_folder(layout.blobs) as folder:
                 staging = Layout(folder)
                 images = tuple(self._image(staging, described) for described in wanted)
