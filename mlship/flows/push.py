@@ -27,7 +27,11 @@ from mlship.oci.registry.push_variant import PushVariant, push_variant
 from mlship.oci.registry.reference import Reference, parse_reference
 from mlship.oci.registry.upload import How
 
-REFUSED_PAPERS = ("registry-protocol", "registry-not-found")  # a registry that takes images, and no other artifacts
+REFUSED_PAPERS = (
+    "registry-protocol",
+    "registry-refused",
+    "registry-not-found",
+)  # a registry that takes images, and no other artifacts
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -261,6 +262,26 @@ def test_what_does_not_pass_has_its_words(
     assert error.fix and error.where == line.registry
     if status == 403:
         assert error.details == (f"{line.registry} says: DENIED not for you",)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "fix"),
+    [
+        (400, "TAG_INVALID", "push to another tag"),
+        (412, "PRECONDITION", "push to another tag"),
+        (400, "MANIFEST_INVALID", "mlship build --push-as docker-v2s2,single,gzip"),
+        (400, "SIZE_LIMIT", "change what the registry names, or its rules"),
+    ],
+)
+def test_rules_of_a_registry_are_told_in_its_words(line: BadLine, tmp_path: Path, status: int, code: str, fix: str) -> None:
+    tried = Tried(line, tmp_path, seed=status + len(code), sizes=(1000,))
+    body = json.dumps({"errors": [{"code": code, "message": "the tag v1 may not move"}]}).encode()
+    line.rule = lambda request: Say(status, body=body) if request.method == "PUT" and "/manifests/" in request.path else None
+    error = tried.refused(tried.push)
+    assert (error.exit, error.code) == (Exit.BUILD_FAILED, "registry-refused")
+    assert f"{line.registry} refuses pushing failing/churn:" in error.what
+    assert f"({status}): {code} the tag v1 may not move" in error.what
+    assert fix in error.fix
 
 
 def test_credentials_that_are_not_accepted_name_the_login(line: BadLine, tmp_path: Path) -> None:

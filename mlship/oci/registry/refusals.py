@@ -11,6 +11,8 @@ from mlship.oci.registry.connection import Answer, Cut
 from mlship.oci.registry.retrying import is_passing
 
 AGAIN = "run it again: what has arrived is kept"
+_OTHER_FORM = {"MANIFEST_INVALID", "UNSUPPORTED"}  # distribution-spec 1.1, Error Codes
+_OTHER_TAG = {"TAG_INVALID", "TAG_ALREADY_EXISTS", "ImageTagAlreadyExistsException", "PRECONDITION"}  # ECR, Harbor
 
 
 def unreachable(registry: str, cut: Cut) -> MlshipError:
@@ -73,6 +75,8 @@ def refused(registry: str, what: str, answer: Answer, who: str = "") -> MlshipEr
             code="registry-too-large",
             details=details,
         )
+    if said and 400 <= answer.status < 500:
+        return _refused_with_reason(registry, what, answer, details)
     return nonsense(registry, f"it answered {answer.status} to {what}", details)
 
 
@@ -106,6 +110,25 @@ def place(url: str) -> str:
     """An address to show: without query, which may be signed, and without credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _refused_with_reason(registry: str, what: str, answer: Answer, details: list[str]) -> MlshipError:
+    """Exit 5: it is a registry, and it has rules of its own."""
+    given = codes(answer)
+    if given & _OTHER_FORM or answer.status == 415:
+        fix = "push it in another form: mlship build --push-as docker-v2s2,single,gzip"
+    elif given & _OTHER_TAG or answer.status in (409, 412):
+        fix = "push to another tag: this one may not move, or the registry's rules do not allow it"
+    else:
+        fix = "change what the registry names, or its rules"
+    return MlshipError(
+        f"{registry} refuses {what} ({answer.status}): {'; '.join(reasons(answer))}",
+        where=registry,
+        fix=fix,
+        exit=Exit.BUILD_FAILED,
+        code="registry-refused",
+        details=details,
+    )
 
 
 def _denied(registry: str, what: str, status: int, who: str, details: list[str]) -> MlshipError:

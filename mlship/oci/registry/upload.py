@@ -24,6 +24,7 @@ CHUNK = 32 << 20
 _PIECE = 1 << 18
 _WHOLE_S = 120.0
 _LAST_S = 600.0  # registries read a large blob again before they answer the last request
+_NO_MOUNT = ("registry-not-found", "registry-protocol", "registry-refused")
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
 How = Literal["present", "mounted", "sent"]
@@ -133,7 +134,7 @@ class Upload:
         try:
             answer = self._registry.ask(call, self._what, (201, 202))
         except MlshipError as error:
-            if error.exit is not Exit.DENIED and error.code not in ("registry-not-found", "registry-protocol"):
+            if error.exit is not Exit.DENIED and error.code not in _NO_MOUNT:
                 raise
             return self._begun()  # not readable for us, or mounting is not known there
         return None if answer.status == 201 else self._session(answer)
