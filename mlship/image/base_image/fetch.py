@@ -50,7 +50,7 @@ def newest_base(workplace: Workplace, reference: str, platform: str, where: str 
     """
     wanted = parse_reference(reference, where)
     known = _known(workplace, reference, wanted.digest, platform) if wanted.digest else None
-    return known or _pulled(workplace, wanted, reference, platform)
+    return known or _pulled(workplace, wanted, reference, platform, where)
 
 
 def locked_base(workplace: Workplace, locked: BaseImage, platform: str) -> FetchedBase:
@@ -71,7 +71,7 @@ def locked_base(workplace: Workplace, locked: BaseImage, platform: str) -> Fetch
 def _again(workplace: Workplace, locked: BaseImage, platform: str) -> FetchedBase:
     wanted = parse_reference(locked.reference, "mlship.lock").at(locked.digest)
     try:
-        return _pulled(workplace, wanted, locked.reference, platform)
+        return _pulled(workplace, wanted, locked.reference, platform, "mlship.lock")
     except MlshipError as error:
         if error.code != "registry-not-found":
             raise
@@ -84,9 +84,10 @@ def _again(workplace: Workplace, locked: BaseImage, platform: str) -> FetchedBas
         ) from None
 
 
-def _pulled(workplace: Workplace, wanted: Reference, reference: str, platform: str) -> FetchedBase:
+def _pulled(workplace: Workplace, wanted: Reference, reference: str, platform: str, where: str) -> FetchedBase:
     # here and not above: a base that is here needs no HTTP client
     from mlship.oci.registry.client import Registry
+    from mlship.oci.registry.holdings import Holdings
     from mlship.oci.registry.pull import pull
 
     workplace.progress.step("base", str(wanted))
@@ -102,6 +103,12 @@ def _pulled(workplace: Workplace, wanted: Reference, reference: str, platform: s
                 exit=Exit.BUILD_FAILED,
                 code="no-image",
             ) from error
+        except MlshipError as error:
+            raise MlshipError(
+                f"the base cannot be had: {error.what}", where, error.fix, exit=error.exit, code=error.code, details=error.details
+            ) from None
+    blobs = [layer.blob.digest for layer in image.layers]
+    Holdings(workplace.home.registries).note(wanted.registry, wanted.repository, blobs)
     return _read(workplace, image, wanted, reference)
 
 
