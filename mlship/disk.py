@@ -14,6 +14,7 @@ from pathlib import Path
 from mlship.errors import Exit, MlshipError
 
 SCRATCH = ".mlship-scratch-"
+CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir/: what lies beside it can be made again
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK = (*FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
 
@@ -46,6 +47,11 @@ def _disk_error(place: Path, error: OSError) -> MlshipError:
         exit=Exit.BUILD_FAILED,
         code="disk",
     )
+
+
+def tag_as_made(folder: Path) -> None:
+    """Says to backups, and to later builds, that nothing in the folder is anybody's source."""
+    (folder / CACHE_TAG).write_bytes(b"Signature: 8a477f597d28d172789f06886806bc55\n# made by mlship\n")
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:

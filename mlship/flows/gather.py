@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform as machine
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
@@ -88,10 +89,12 @@ def for_platforms(gathered: Gathered) -> tuple[Gathered, ...]:
     return (gathered, *map(refuse_errors, others))
 
 
-def specs_of(project: Project, memo: Memo = FORGETFUL) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
-    """Reads every model's files, those that have changed since the memo; loads none."""
+def specs_of(
+    project: Project, memo: Memo = FORGETFUL, own: tuple[Path, ...] = ()
+) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
+    """Reads every model's files, those that have changed since the memo; loads none. own: mlship's folders."""
     digests = FileDigests(memo, str(project.file))
-    pairs = [model_spec(project, name, model, digests, memo) for name, model in project.models]
+    pairs = [model_spec(project, name, model, digests, memo, own) for name, model in project.models]
     digests.save()
     return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
 

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from mlship.errors import Finding
 from mlship.frameworks.base import CodeFile
 from mlship.frameworks.digest import FileDigests
+from mlship.frameworks.entering import files_of, is_broken, leads_out
 
-_LEFT_OUT = {"__pycache__", "node_modules", "site-packages", "mlship.yaml", "mlship.lock"}
+_LEFT_OUT = "site-packages"
 _LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info", ".ipynb")
 MAX_FILES = 20_000
 
 
 def code_files(
-    root: Path, listed: Iterable[str], where: str, leave_out: Iterable[Path] = (), digests: FileDigests | None = None
+    root: Path,
+    listed: Iterable[str],
+    where: str,
+    leave_out: Iterable[Path] = (),
+    digests: FileDigests | None = None,
 ) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:
     """The files of the packages and modules that `model.code` lists, sorted by name, and what is wrong with the list.
 
-    root: the project's folder. leave_out: files that travel otherwise, such as the model itself.
+    root: the project's folder. leave_out: what travels otherwise, such as the model itself, and folders of mlship's own.
     """
     known = digests or FileDigests()
     found: dict[str, CodeFile] = {}
     findings: list[Finding] = []
-    skipped = {path.resolve() for path in leave_out}
+    skipped = frozenset(Path(os.path.realpath(path)) for path in leave_out)
     for text in listed:
         top = root / text
         problem = _problem(root, top, text, where)
@@ -35,12 +42,16 @@ def code_files(
             findings.append(problem)
             continue
         base = import_base(top)
-        for file in (*_parents(top, base), *_walk(top)):
-            if not file.resolve().is_relative_to(root.resolve()):
+        inside = list(islice(_walk(top, skipped), MAX_FILES + 1))
+        if len(inside) > MAX_FILES:
+            findings.append(_too_many(text, where))
+            continue
+        for file in (*_parents(top, base), *inside):
+            if leads_out(file, root):
                 findings.append(_leads_out(file.relative_to(root).as_posix(), where))
-            elif not file.is_file():
+            elif is_broken(file):
                 findings.append(_no_file(file.relative_to(root).as_posix(), where))
-            elif file.resolve() not in skipped:
+            else:
                 name = file.relative_to(base).as_posix()
                 told = known.of(file)
                 found[name] = CodeFile(file, name, told.sha256, told.size, told.state)
@@ -124,7 +135,7 @@ def _problem(root: Path, top: Path, text: str, where: str) -> Finding | None:
         return Finding(
             f"there is no {text} in {root.name or root}", where, "name a package folder or a .py file", code="missing-code"
         )
-    if not top.resolve().is_relative_to(root.resolve()):
+    if leads_out(top, root):
         return _leads_out(text, where)
     if top.is_file() and top.suffix != ".py":
         return Finding(f"{text} is no Python module", where, "name a package folder or a .py file", code="no-module")
@@ -143,6 +154,15 @@ def _no_file(text: str, where: str) -> Finding:
     return Finding(f"{text} is a link to what is no file", where, "copy what it points to, or remove it", code="no-file")
 
 
+def _too_many(text: str, where: str) -> Finding:
+    return Finding(
+        f"{text} holds more than {MAX_FILES:,} files",
+        where,
+        "name the packages and modules that the model needs; data is not code",
+        code="too-many-files",
+    )
+
+
 def _parents(top: Path, base: Path) -> Iterator[Path]:
     """The `__init__.py` of the packages above, without which a part of a package is not found."""
     folder = top.parent
@@ -151,24 +171,12 @@ def _parents(top: Path, base: Path) -> Iterator[Path]:
         folder = folder.parent
 
 
-def _walk(path: Path) -> Iterator[Path]:
+def _walk(path: Path, own: Collection[Path] = ()) -> Iterator[Path]:
     if path.is_file():
-        yield path
+        if Path(os.path.realpath(path)) not in own:
+            yield path
         return
-    count = 0
-    waiting = [path]
-    while waiting:
-        for entry in sorted(waiting.pop().iterdir()):
-            if entry.name.startswith(".") or entry.name in _LEFT_OUT or entry.name.endswith(_LEFT_OUT_SUFFIXES):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                if not (entry / "pyvenv.cfg").exists():
-                    waiting.append(entry)
-            elif entry.is_symlink() or entry.is_file():
-                count += 1
-                yield entry
-            if count > MAX_FILES:
-                return
+    yield from files_of(path, own, lambda name: name == _LEFT_OUT or name.endswith(_LEFT_OUT_SUFFIXES))
 
 
 def _imports(file: Path) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlship.frameworks.base import ModelFile
+from mlship.frameworks.entering import files_of
 from mlship.memo import FORGETFUL, Memo, State, is_settled, state_of
 
 _PIECE = 1 << 20
@@ -64,11 +65,11 @@ def _read(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def model_files(path: Path, digests: FileDigests) -> tuple[ModelFile, ...]:
-    """The file, or every file of the folder but hidden ones, sorted by name. Raises OSError."""
+def model_files(path: Path, digests: FileDigests, own: Collection[Path] = ()) -> tuple[ModelFile, ...]:
+    """The file, or every file of the folder but hidden ones and mlship's own, sorted by name. Raises OSError."""
     if path.is_file():
         return (_model_file(path, path.name, digests),)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
+    files = sorted(file for file in files_of(path, own) if file.is_file())
     return tuple(_model_file(file, file.relative_to(path).as_posix(), digests) for file in files)
 
 
@@ -84,7 +85,3 @@ def model_digest(files: Iterable[ModelFile]) -> str:
 def _model_file(path: Path, name: str, digests: FileDigests) -> ModelFile:
     found = digests.of(path)
     return ModelFile(path, name, found.sha256, found.size, found.state)
-
-
-def _is_hidden(name: Path) -> bool:
-    return any(part.startswith(".") or part == "__pycache__" for part in name.parts)

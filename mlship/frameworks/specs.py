@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
+from mlship.frameworks.base import CodeFile, ModelSpec
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import detect
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
+from mlship.frameworks.entering import files_of, is_broken, leads_out
 from mlship.frameworks.sample import read_sample
 from mlship.frameworks.scan_memo import remembered_scan
 from mlship.frameworks.sklearn import Read, read_sklearn
@@ -23,11 +25,16 @@ TOLERANCES = {"sklearn": Tolerance(rtol=1e-6, atol=1e-9), "python": Tolerance(rt
 
 
 def model_spec(
-    project: Project, name: str, model: schema.Model, digests: FileDigests | None = None, memo: Memo = FORGETFUL
+    project: Project,
+    name: str,
+    model: schema.Model,
+    digests: FileDigests | None = None,
+    memo: Memo = FORGETFUL,
+    own: Collection[Path] = (),
 ) -> tuple[ModelSpec, tuple[Finding, ...]]:
     """Reads the model's files, own code and sample; loads nothing.
 
-    digests, memo: what is known of them from before.
+    digests, memo: what is known of them from before. own: folders of mlship's, with links resolved; nothing in them is read.
     Findings are all that is wrong with them. Raises MlshipError when there is no file that could be a model.
     """
     prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
@@ -36,16 +43,18 @@ def model_spec(
     framework = model.framework or ("python" if model.loader else None)
     known = digests or FileDigests()
     read, framework = _read(path, framework, model, where, known, memo)
-    code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), leave_out=(path,), digests=known)
+    elsewhere = (*own, path) if path.is_file() else own
+    code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)
     sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
-    own = own_modules(code)
-    unlisted = _unlisted(project.root, read, model, own)
-    files = model_files(path, known)
+    modules = own_modules(code)
+    unlisted = _unlisted(project.root, read, model, modules)
+    if path.is_dir():
+        refuse_links(project.root, path, own, where)
+    files = model_files(path, known, own)
     if not files:
         raise MlshipError(
             f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
         )
-    _refuse_leading_out(project.root.resolve(), path, files, where)
     spec = ModelSpec(
         name=name,
         uri=model.uri,
@@ -55,7 +64,7 @@ def model_spec(
         sha256=model_digest(files),
         names=read.names,
         versions=dict(read.versions or {}),
-        modules=_modules(read, code, model, own | {module_of(path) for path in unlisted}),
+        modules=_modules(read, code, model, modules | {module_of(path) for path in unlisted}),
         code=code,
         trust=tuple(sorted(set(model.trust))),
         loader=model.loader or "",
@@ -83,17 +92,24 @@ def _read(
     return read_sklearn(path, detected.format, model.trust, where, remembered_scan(digests, memo)), detected.framework
 
 
-def _refuse_leading_out(root: Path, path: Path, files: tuple[ModelFile, ...], where: str) -> None:
-    """A folder that came with the project brings nothing into the image that lies elsewhere on this machine."""
-    if not path.is_dir() or not path.resolve().is_relative_to(root):
-        return
-    for file in files:
-        if not file.path.resolve().is_relative_to(root):
+def refuse_links(root: Path, folder: Path, own: Collection[Path], where: str) -> None:
+    """A folder that came with the project brings nothing into the image that lies elsewhere; a link to no file is a mistake."""
+    is_of_project = not leads_out(folder, root)
+    for file in files_of(folder, own):
+        name = file.relative_to(folder).as_posix()
+        if is_of_project and leads_out(file, root):
             raise MlshipError(
-                f"{file.name} in {path.name} leads out of the project's folder",
+                f"{name} in {folder.name} leads out of the project's folder",
                 where,
                 "copy what it points to into the project",
                 code="leads-out",
+            )
+        if is_broken(file):
+            raise MlshipError(
+                f"{name} in {folder.name} is a link to what is no file",
+                where,
+                "copy what it points to, or remove it",
+                code="no-file",
             )
 
 

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mlship.disk import scratch_folder
+from mlship.disk import scratch_folder, tag_as_made
 from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
 from mlship.image.dockerfile import DockerPlan, docker_context, file_modes
@@ -55,6 +55,7 @@ def build_with_docker(
     with scratch_folder(home.cache) as folder:
         place = kept or folder / "context"
         write_context(place, context, file_modes(plan))
+        tag_as_made(place)  # a later build does not take a folder that was kept for the user's code
         progress.step("docker", f"building {len(plan.layers) + 2} layers")
         with _secrets(folder, indexes, environ) as secrets:
             return _build(docker, place, folder / "image-id", secrets, platform, runner, progress, environ)
