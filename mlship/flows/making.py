@@ -28,7 +28,7 @@ from mlship.flows.platforms import (
 )
 from mlship.flows.reports import inputs_line
 from mlship.flows.size_gate import refuse_too_large
-from mlship.flows.training import compared_with_training
+from mlship.flows.training import compared_with_training, trained
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import write
 from mlship.image.explain import KnownFacts

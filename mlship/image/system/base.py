@@ -121,7 +121,6 @@ def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> 
     debs = fetch_packages(workplace, plan, archive)
     with scratch(workplace) as folder:
 
-
         def lay_out(package: SystemPackage, path: Path) -> None:
             keep = base_files.wanted(package.name, package.name in plan.requested, plan.python.lstrip("/"))
             deb.extract(path, folder, keep)
