@@ -16,11 +16,8 @@ from mlship.image.plan import DEBIAN, BaseImage, BasePlan, Interpreter, entrypoi
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import base_plan, runs_here
 from mlship.image.workplace import Workplace
-from mlship.oci.image import Image, Layer
-from mlship.oci.registry.reference import Reference, parse_reference
-
-# Annotations of the image specification ("Pre-Defined Annotation Keys")
-BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
+from mlship.oci.image import BASE_DIGEST, BASE_NAME, Layer
+from mlship.oci.registry.reference import parse_reference
 
 
 def resolved_base(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> BasePlan:
@@ -44,7 +41,15 @@ def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
     """The base as it is locked. requested: build.packages. Pure."""
     if lock.base is not None:
         return BasePlan(lock.base.reference, lock.platform, lock.base.python, (), image=lock.base)
-    return BasePlan(lock.suite, lock.platform, f"/usr/bin/python{lock.python}", lock.system, tuple(sorted(set(requested))))
+    return BasePlan(
+        lock.suite,
+        lock.platform,
+        f"/usr/bin/python{lock.python}",
+        lock.system,
+        tuple(sorted(set(requested))),
+        diff_id=lock.diff_id,
+        blob=lock.blob,
+    )
 
 
 def base_layers(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> tuple[Layer, ...]:
@@ -96,17 +101,8 @@ def base_annotations(base: BaseImage | None) -> Mapping[str, str]:
     return {BASE_NAME: str(replace(named, digest="") if named.tag else named), BASE_DIGEST: base.digest}
 
 
-def mountable_from(image: Image, target: Reference) -> tuple[str, ...]:
-    """The repository that has the base's layers already, when it is in the target's registry and another one. Pure."""
-    name = image.annotations.get(BASE_NAME)
-    if not name:
-        return ()
-    base = parse_reference(name)
-    return (base.repository,) if base.registry == target.registry and base.repository != target.repository else ()
-
-
 def refuse_docker_builder(builder: str, gathered: Gathered) -> None:
-    """Raises MlshipError, exit 2. Pure."""
+    """Raises MlshipError, exit 2, where the Dockerfile would have to begin with an image. Pure."""
     if builder == "docker" and gathered.project.build.base != DEBIAN:
         raise MlshipError(
             "--builder docker on a base image is not yet built",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONTENT_LABEL = "mlship.content"
+# Annotations of a manifest (image specification, "Pre-Defined Annotation Keys"): an image of somebody else that was built upon
+BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
 FRONT_LABEL = "mlship.front"  # on the image of the docker target's front: which keeper and recipe it was made of
 FRONT_HAS = "mlship.front.has"  # the programs in it that callers' bytes reach, as people read it
 FRONT_PACKAGES = "mlship.front.packages"  # names all its packages by their versions

@@ -159,11 +159,11 @@ def test_another_python_is_refused_with_all_that_would_fit():
     (finding,) = misfits(FACTS, "r.example.test/python:3.11", python_minor="3.13", platform="linux/amd64", where="")
     assert finding.what == "r.example.test/python:3.11 has Python 3.11 (/usr/bin/python3.11), and the model needs 3.13"
     assert "a tag of it with Python 3.13" in finding.fix
-    assert "build.python" in finding.fix and "{base: debian}" in finding.fix
+    assert 'train with Python 3.11 and write python: "3.11"' in finding.fix and "{base: debian}" in finding.fix
 
 
 def test_a_shell_and_setuid_programs_are_told():
     assert risks(FACTS, "r", "") == ()
     (finding,) = risks(replace(FACTS, shell="/bin/sh", setuid=("/a", "/b", "/c", "/d", "/e")), "r", "")
     assert finding.severity == "warning"
-    assert finding.what.startswith("r has a shell (/bin/sh) and 5 setuid programs (/a, /b, /c, /d and 1 more)")
+    assert finding.what.startswith("r has a shell (/bin/sh) and 5 setuid or setgid programs (/a, /b, /c, /d and 1 more)")

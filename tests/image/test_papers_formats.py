@@ -16,6 +16,7 @@ from mlship.image.papers.facts import Facts, Licence
 from mlship.image.papers.papers import attach_papers, documents, write_papers
 from mlship.image.papers.reading import read_facts
 from mlship.image.papers.stamp import Stamp, stamp
+from mlship.oci.image import BASE_DIGEST, BASE_NAME
 from mlship.oci.referrers import attached
 
 STAMP = Stamp("0.1.0")
@@ -119,6 +120,20 @@ def test_the_text_of_a_licence_that_spdx_has_no_name_for_is_in_the_document(fact
     assert one(first["packages"], "libgcc-s1")["licenseDeclared"] == text["licenseId"]
     without = replace(facts, components=tuple(replace(c, licence=Licence()) for c in facts.components))
     assert "hasExtractedLicensingInfos" not in json.loads(spdx.spdx(without, STAMP))
+
+
+def test_what_is_unknown_of_a_foreign_base_is_said(tmp_path):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    layout, image = layout_with(tmp_path / "images")
+    on_image = replace(image, annotations={BASE_NAME: "r.example.test/python:3.11", BASE_DIGEST: f"sha256:{SHA256}"})
+    packages, parts = written(read_facts(layout, on_image))
+    unknown = f"of the base r.example.test/python:3.11@sha256:{SHA256}, what was installed without dpkg is unknown"
+    assert packages["packages"][0]["comment"].endswith(f"; {unknown}")
+    assert {"name": "mlship:unknown", "value": unknown} in parts["metadata"]["component"]["properties"]
+    assert parts["compositions"] == [{"aggregate": "incomplete", "assemblies": [image.content]}]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(parts)) is None
 
 
 def test_identifiers_are_unique_where_names_differ_only_in_signs(facts):

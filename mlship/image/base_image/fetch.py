@@ -105,7 +105,12 @@ def _pulled(workplace: Workplace, wanted: Reference, reference: str, platform: s
             ) from error
         except MlshipError as error:
             raise MlshipError(
-                f"the base cannot be had: {error.what}", where, error.fix, exit=error.exit, code=error.code, details=error.details
+                f"the base cannot be had: {error.what}",
+                where,
+                error.fix,
+                exit=error.exit,
+                code=error.code,
+                details=error.details,
             ) from None
     blobs = [layer.blob.digest for layer in image.layers]
     Holdings(workplace.home.registries).note(wanted.registry, wanted.repository, blobs)

@@ -24,7 +24,7 @@ def risks(facts: BaseFacts, reference: str, where: str) -> tuple[Finding, ...]:
     if facts.setuid:
         more = f" and {len(facts.setuid) - _SHOWN} more" if len(facts.setuid) > _SHOWN else ""
         programs = "program" if len(facts.setuid) == 1 else "programs"
-        has.append(f"{len(facts.setuid)} setuid {programs} ({', '.join(facts.setuid[:_SHOWN])}{more})")
+        has.append(f"{len(facts.setuid)} setuid or setgid {programs} ({', '.join(facts.setuid[:_SHOWN])}{more})")
     if not has:
         return ()
     return (
@@ -77,8 +77,8 @@ def _python(facts: BaseFacts, reference: str, minor: str) -> _Problem:
     one = max(facts.pythons, key=lambda text: int(text.partition(".")[2]))
     return (
         f"{reference} has Python {has}, and the model needs {minor}",
-        f"take a tag of it with Python {minor}, train with Python {one} (build.python says which one the image has), "
-        "or write build: {base: debian}",
+        f'take a tag of it with Python {minor}, or train with Python {one} and write python: "{one}", or write '
+        "build: {base: debian}",
         "base-python",
     )
 

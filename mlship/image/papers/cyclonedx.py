@@ -39,11 +39,16 @@ def cyclonedx(facts: Facts, stamp: Stamp) -> bytes:
                 "bom-ref": facts.content,
                 "name": facts.project,
                 "version": facts.content,
-                "properties": [_property("content", facts.content), _property("platform", facts.platform)],
+                "properties": [
+                    _property("content", facts.content),
+                    _property("platform", facts.platform),
+                    *([_property("base", facts.base), _property("unknown", facts.unknown)] if facts.base else []),
+                ],
             },
         },
         "components": [*([_system(facts.system)] if facts.system else []), *map(_component, facts.components)],
         "dependencies": _dependencies(facts),
+        **({"compositions": [{"aggregate": "incomplete", "assemblies": [facts.content]}]} if facts.unknown else {}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 

@@ -58,10 +58,16 @@ class OperatingSystem:
 
 @dataclass(frozen=True)
 class Facts:
-    """project: its name; content: the content id. components: sorted by kind, name and version."""
+    """project: its name; content: the content id. components: sorted by kind, name and version.
+
+    base: an image that it was built upon, `registry.example.com/python:3.11@sha256:...`; empty where mlship assembled the base.
+    unknown: what the components leave out, in one sentence; empty where they are all.
+    """
 
     project: str
     content: str
     platform: str
     components: tuple[Component, ...]
     system: OperatingSystem | None = None
+    base: str = ""
+    unknown: str = ""

@@ -15,7 +15,7 @@ from mlship.image.papers.purl import pypi_purl
 from mlship.image.papers.python_packages import python_packages
 from mlship.image.papers.system_packages import operating_system, system_packages
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, SERVER
-from mlship.oci.image import Image
+from mlship.oci.image import BASE_DIGEST, BASE_NAME, Image
 from mlship.oci.layout import PROJECT_LABEL, Layout
 from mlship.server.manifest import Manifest, Model, from_json
 
@@ -57,7 +57,15 @@ def facts_of(contents: Contents, image: Image, sums: Sums) -> Facts:
     components = (*packages, *wheels, *_server(contents, wheels), *_models(contents), *_code(contents))
     project = image.labels.get(PROJECT_LABEL) or image.labels.get("org.opencontainers.image.title") or "image"
     ordered = sorted(components, key=lambda one: (one.kind, one.name, one.version, one.ref))
-    return Facts(project, image.content, image.platform, tuple(ordered), system)
+    base = f"{image.annotations[BASE_NAME]}@{image.annotations.get(BASE_DIGEST, '')}" if BASE_NAME in image.annotations else ""
+    unknown = _unknown(base, has_packages=bool(packages)) if base else ""
+    return Facts(project, image.content, image.platform, tuple(ordered), system, base, unknown)
+
+
+def _unknown(base: str, *, has_packages: bool) -> str:
+    if has_packages:
+        return f"of the base {base}, what was installed without dpkg is unknown"
+    return f"which packages the base {base} has is unknown: it has no status of dpkg"
 
 
 def _python(packages: Iterable[Component]) -> str:

@@ -62,7 +62,7 @@ def _image(facts: Facts) -> dict[str, Any]:
         "primaryPackagePurpose": "CONTAINER",
         "checksums": [_checksum(facts.content.removeprefix("sha256:"))],
         "comment": f"the version and the checksum are the content id of the image for {facts.platform}, which does not depend on "
-        "how its layers are compressed",
+        "how its layers are compressed" + (f"; {facts.unknown}" if facts.unknown else ""),
     }
 
 
