@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -208,14 +208,14 @@ def test_a_newer_lease_is_refused_by_name(records: Records, tmp_path: Path) -> N
 
 
 def test_of_many_at_once_exactly_one_gets_the_lease(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        got: list[Any] = pool.starmap(_try, [(tmp_path, str(number)) for number in range(16)])
+    with ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as pool:
+        got = list(pool.map(_try, [tmp_path] * 16, map(str, range(16))))
     assert sum(got) == 1
 
 
 def test_of_many_commits_at_once_exactly_one_lands(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        got: list[Any] = pool.starmap(_try_commit, [(tmp_path, str(number)) for number in range(16)])
+    with ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as pool:
+        got = list(pool.map(_try_commit, [tmp_path] * 16, map(str, range(16))))
     assert sum(got) == 1
 
 
