@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,11 +28,12 @@ from mlship.parallel import in_parallel
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
 MOST = 10  # such layers; engines take 128 layers at most, and each costs a request at every pull
 LIGHT = "packages"  # the name of the layer of all others
+PURE = "pure"  # of those the ones that hold Python alone: the same layer on every platform
 
 
 @dataclass(frozen=True)
 class Part:
-    """What of an installed folder goes into one layer. name: of the wheel, or LIGHT; sha256: of its wheels.
+    """What of an installed folder goes into one layer. name: of the wheel, PURE or LIGHT; sha256: of its wheels.
 
     paths: relative to the folder; of the light part they are not told: whatever no other part has.
     """
@@ -51,7 +53,8 @@ def package_layers(
     bytecode: Bytecode | None = None,
     whole: Collection[str] = (),
 ) -> tuple[Layer, ...]:
-    """An installed folder as layers at the absolute image path `target`: heavy wheels by name, then all light ones.
+    """An installed folder as layers at the absolute image path `target`: heavy wheels by name, then light ones in Python alone,
+    then all others.
 
     inputs: a digest over everything that the folder was made from; it is only read when that is new. whole: names of wheels of
     which nothing is left out (strip.py).
@@ -69,7 +72,7 @@ def package_layers(
         unstripped = frozenset[str]().union(*(files.get(name, ()) for name in kept))
         entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
         few = _short(stripped(entries, target, unstripped), target, unstripped, shortened)
-        split = divided(few, parts(folder, files, wheels), target)
+        split = _filled(divided(few, parts(folder, files, wheels), target))
         by = bytecode.compiler if bytecode else None
         keys = {part: _part_key(workplace, part, of_part, target, by, shortened) for part, of_part in split.items()}
         layers = tuple(in_parallel(lambda part: _layer(workplace, part, split[part], keys[part]), tuple(split)))
@@ -107,12 +110,36 @@ def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str])
 
 
 def parts(folder: Path, installed: Mapping[str, frozenset[str]], wheels: Iterable[Wheel]) -> tuple[Part, ...]:
-    """The heaviest wheels from HEAVY on, at most MOST, by name; then the light rest. installed: as `owned` gives it."""
+    """The heaviest wheels from HEAVY on, at most MOST, by name; then light ones that are the same for every platform, and the
+    rest. installed: as `owned` gives it."""
     hashes = {wheel.name: wheel.sha256 for wheel in wheels}
     sizes = {name: sum((folder / path).stat().st_size for path in paths) for name, paths in installed.items() if name in hashes}
     heavy = sorted(sorted((name for name in sizes if sizes[name] >= HEAVY), key=lambda name: (-sizes[name], name))[:MOST])
-    light = hashlib.sha256("\n".join(sorted(hashes[name] for name in hashes if name not in heavy)).encode()).hexdigest()
-    return (*(Part(name, hashes[name], installed[name]) for name in heavy), Part(LIGHT, light))
+    light = sorted(hashes.keys() - set(heavy))
+    pure = [name for name in light if name in installed and _is_pure(folder, installed[name])]
+    parts = [Part(name, hashes[name], installed[name]) for name in heavy]
+    if pure:
+        held = frozenset[str]().union(*(installed[name] for name in pure))
+        parts.append(Part(PURE, _sum(hashes[name] for name in pure), held))
+    return (*parts, Part(LIGHT, _sum(hashes[name] for name in light if name not in pure)))
+
+
+def _sum(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
+def _is_pure(folder: Path, files: Collection[str]) -> bool:
+    """Whether all of its tags are of any platform (PEP 427)."""
+    wheel = next((folder / path for path in files if re.fullmatch(r"[^/]+\.dist-info/WHEEL", path)), None)
+    lines = wheel.read_text(encoding="utf-8", errors="replace").splitlines() if wheel else []
+    tags = [line.strip() for line in lines if line.startswith("Tag: ")]
+    return bool(tags) and all(tag.endswith("-any") for tag in tags)
+
+
+def _filled(split: Mapping[Part, tuple[Entry, ...]]) -> Mapping[Part, tuple[Entry, ...]]:
+    """Without the rest where nothing is in it, unless there is nothing at all."""
+    filled = {part: entries for part, entries in split.items() if entries}
+    return filled or split
 
 
 def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Mapping[Part, tuple[Entry, ...]]:
