@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import traceback
 from typing import Any
 
 from mlship import __version__
@@ -20,6 +18,8 @@ def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
     """Prints it; returns the exit code."""
     known = error if isinstance(error, MlshipError) else bug(error)
     if known is not error:
+        import traceback
+
         terminal.complain("".join(traceback.format_exception(error)))
     terminal.complain(error_text(known))
     if invocation.wants_json:
@@ -76,6 +76,8 @@ def interrupted() -> MlshipError:
 
 
 def unknown_command(said: str) -> MlshipError:
+    import difflib
+
     near = difflib.get_close_matches(said, COMMANDS, n=1)
     if said.startswith("-"):
         return MlshipError(f"{said} is not an option of mlship itself", fix="mlship --help", code="usage")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -48,6 +47,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant; empty when none is near."""
     if len(word) > 60:
         return ""
+    import difflib  # only where something is wrong
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return close[0] if close else ""
 

@@ -12,11 +12,11 @@ from mlship.config.project import Project
 from mlship.disk import disk_errors
 from mlship.errors import Finding, MlshipError
 from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
+from mlship.flows.build_results import ArchiveReport, Built, Explanation, ImageReport, LayerReport, PushReport
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
-from mlship.flows.opening import project_of
+from mlship.flows.loading import project_of
 from mlship.flows.reports import model_report
-from mlship.flows.results import ArchiveReport, Built, Explanation, ImageReport, LayerReport, PushReport
 from mlship.flows.size_gate import refuse_too_large
 from mlship.image.lock import Lock
 from mlship.image.lock_age import age_findings, today

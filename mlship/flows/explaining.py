@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mlship
+from mlship.flows.build_results import Explanation
 from mlship.flows.gather import Gathered
-from mlship.flows.results import Explanation
 from mlship.frameworks.base import ModelSpec
 from mlship.image.explain import Facts, KnownFacts, LayerWhy, explained, grouped, label
 from mlship.image.lock import Lock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform as machine
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def wanted_platforms(project: Project) -> tuple[str, ...]:
 
 def own_platform() -> str:
     """What images for this machine's processor are for."""
-    return _MACHINES.get(machine.machine().lower(), "linux/amd64")
+    return _MACHINES.get(os.uname().machine.lower(), "linux/amd64")
 
 
 def own_modules(specs: tuple[ModelSpec, ...]) -> tuple[str, ...]:

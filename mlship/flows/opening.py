@@ -13,6 +13,7 @@ from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
+from mlship.flows.loading import project_of as project_of
 from mlship.flows.results import ReleaseView
 from mlship.releases.history import History
 from mlship.releases.release import Release
@@ -40,18 +41,6 @@ class Opened:
     def command(self, verb: str) -> str:
         """A command line for this service that works from any folder."""
         return command_for(verb, self.name, self.target_name, self.environment)
-
-
-def project_of(context: Context, where: Where) -> Project:
-    """Loads the configuration. Raises MlshipError when there is none, or when it is of another project."""
-    file = where.file or find_file(context.cwd)
-    project = load_project(file, where.environment, where.target, where.text)
-    if where.name and where.name != project.name:
-        raise MlshipError(
-            f"{file.name} is the project {project.name}, not {where.name}",
-            fix=f"leave the name out, or go to the folder of {where.name}",
-        )
-    return project
 
 
 def opened(context: Context, where: Where) -> Opened:

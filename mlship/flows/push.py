@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from mlship.config.project import Project
 from mlship.disk import disk_errors
 from mlship.errors import Finding, MlshipError
+from mlship.flows.build_results import PushedLayer, PushReport
 from mlship.flows.context import Context
 from mlship.flows.opening import open_project
-from mlship.flows.results import PushedLayer, PushReport
 from mlship.image.pushed import PushRecord, PushRecords
 from mlship.image.variants import derived
 from mlship.image.workplace import Workplace

@@ -8,7 +8,7 @@ from mlship.cli.views.models import model_line, own_code
 from mlship.cli.views.pushed import pushed_text
 from mlship.cli.views.sizes import largest_rows
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
-from mlship.flows.results import Built
+from mlship.flows.build_results import Built
 from mlship.units import size_text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,8 @@ def python_of_file(path: Path, available: str) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as plain data. Raises MlshipError with the place of the mistake."""
+    import tomllib  # a training environment needs none of it
+
     try:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:

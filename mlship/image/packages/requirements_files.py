@@ -13,7 +13,6 @@ from typing import Any
 from mlship.errors import Finding, MlshipError, need
 from mlship.image.packages.addresses import without_credentials
 from mlship.image.packages.closure import ALWAYS, Closure, closure
-from mlship.image.packages.conda_file import conda_requirements
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
 from mlship.image.packages.python_version import read_text, read_toml, table
 from mlship.image.packages.requirements_lines import included_files, local_folders
@@ -133,6 +132,8 @@ def _from_uv_lock(path: Path) -> Requirements:
 
 
 def _from_conda(path: Path) -> Requirements:
+    from mlship.image.packages.conda_file import conda_requirements  # few projects have such a file
+
     lines, findings = conda_requirements(read_text(path), path)
     return Requirements(source=path.name, root=path.parent, lines=lines, findings=findings)
 

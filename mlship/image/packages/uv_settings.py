@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,8 @@ def uv_settings(
             split = environ[variable].split(",") if variable == "UV_FIND_LINKS" else environ[variable].split()
             told[key] = (*told.get(key, ()), Told(tuple(value for value in split if value), variable))
     for path in _files(environ, project_root, system):
+        import tomllib  # most machines have no such file
+
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
