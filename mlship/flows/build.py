@@ -96,6 +96,7 @@ def build(
         retrained=retrained,
         kept=kept,
         reproducible=reproducible,
+        pushed_to=tuple(push),
     )
     ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
     done = replace(done, findings=(*done.findings, *ages))
@@ -184,10 +185,11 @@ def _build(
     retrained: bool = False,
     kept: Path | None = None,
     reproducible: bool = False,
+    pushed_to: tuple[str, ...] = (),
 ) -> Build:
     compression = _compression(project, reproducible=reproducible)
     platforms = for_platforms(refuse_errors(gather(context, project, python)))
-    workplace = workplace_of(context, compression)
+    workplace = replace(workplace_of(context, compression), elsewhere=pushed_to)
     clear_leftovers(workplace)
     if frozen:
         from mlship.flows.lock_drift import refuse_drift

@@ -126,7 +126,7 @@ def _with_facts(workplace: Workplace, gathered: Gathered, lock: Lock, archive: A
     if lock.base is not None:
         return lock
     layer = base_layer(workplace, base_of(lock, gathered.project.build.packages), archive)
-    return replace(lock, diff_id=layer.diff_id, compressor=compressor(workplace.compression))
+    return replace(lock, diff_id=layer.diff_id, blob=layer.blob, compressor=compressor(workplace.compression))
 
 
 def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:

@@ -34,6 +34,7 @@ def base_layer(
 ) -> Layer:
     """The operating system and the interpreter. archive: where packages are looked for besides the URLs of the plan.
 
+    Where packages are gone, the same layer is taken from an earlier image, if there is one (lost_base.py).
     left_out: a regular expression; paths that begin so, without a leading slash, are not in the layer.
     """
     facts = {
@@ -46,10 +47,21 @@ def base_layer(
         **({"left_out": left_out} if left_out else {}),
     }
 
-    def make() -> Layer:
+    def assembled() -> Layer:
         with base_tree(workplace, plan, archive) as tree:
             kept = (entry for entry in base_entries(tree) if not left_out or not re.match(left_out, entry.path))
             return written_and_kept(workplace, tuple(kept), "base", plan.suite)
+
+    def make() -> Layer:
+        try:
+            return assembled()
+        except MlshipError as error:
+            from mlship.image.lost_base import LOST, recovered  # here and not above: it brings the client of registries
+
+            found = recovered(workplace, plan) if error.code in LOST else None
+            if found is None:
+                raise
+            return found
 
     return cached(workplace, key("base", facts, workplace.compression), make)
 

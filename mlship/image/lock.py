@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlship.image.plan import BaseImage, SystemPackage, Wheel
+from mlship.oci.image import Descriptor
 
 SCHEMA = 2  # 1 had no server's wheels, no models, and nothing that says what a lock was asked for
 
@@ -31,7 +32,7 @@ class Lock:
 
     base: where build.base names an image; suite and system are empty then. server: the server's own wheels, empty in a lock of
     schema 1. asked: None in a lock of schema 1. made: the day on which the packages were the newest ones, `2026-11-22`.
-    diff_id, compressor: of the base layer as it was made when this was locked, facts that no build is held to.
+    diff_id, blob, compressor: of the base layer as it was made when this was locked, facts that no build is held to.
     """
 
     python: str
@@ -46,6 +47,7 @@ class Lock:
     asked: Asked | None = None
     made: str = ""
     diff_id: str = ""
+    blob: Descriptor | None = None
     compressor: str = ""
 
 

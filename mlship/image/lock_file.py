@@ -15,6 +15,7 @@ from mlship.errors import MlshipError
 from mlship.image.lock import SCHEMA, Asked, Lock, LockedModel, LockFile, models_digest
 from mlship.image.packages.addresses import without_credentials
 from mlship.image.plan import BaseImage, SystemPackage, Wheel
+from mlship.oci.image import Descriptor
 
 NAME = "mlship.lock"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -133,7 +134,8 @@ def _asked_entry(asked: Asked | None) -> dict[str, Any] | None:
 def _base_entry(lock: Lock) -> dict[str, Any]:
     """A base image's layers are a choice that every build is held to; of an assembled base, the layer is what came of it."""
     if lock.base is None:
-        return {"diff_ids": [lock.diff_id] if lock.diff_id else []}
+        blob = {"blob": asdict(lock.blob)} if lock.blob else {}
+        return {"diff_ids": [lock.diff_id] if lock.diff_id else [], **blob}
     return {**asdict(lock.base), "diff_ids": list(lock.base.diff_ids)}
 
 
@@ -180,8 +182,15 @@ def _lock(entry: Mapping[str, Any]) -> Lock:
         asked=None if entry.get("asked") is None else _asked(entry["asked"]),
         made=_text(made, "made", _DAY) if made["made"] else "",
         diff_id=_text(made, "diff_id", _DIGEST) if made["diff_id"] and not image else "",
+        blob=_blob(base["blob"]) if "blob" in base else None,
         compressor=_text(made, "compressor", re.compile(r"[ -~]{0,100}")),
     )
+
+
+def _blob(entry: Mapping[str, Any]) -> Descriptor:
+    if not isinstance(entry["size"], int) or entry["size"] < 0:
+        raise ValueError(f"size is {entry['size']!r}")
+    return Descriptor(_text(entry, "media_type", _LINE), _text(entry, "digest", _DIGEST), entry["size"])
 
 
 def _asked(entry: Mapping[str, Any]) -> Asked:

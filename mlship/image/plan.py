@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mlship.oci.image import Descriptor
+
 # Part of every key. Raise it when the same inputs shall give other bytes.
 BUILDER = 7
 
@@ -42,7 +44,8 @@ class BasePlan:
 
     requested: names of build.packages; only their programs are kept. security: of the packages those whose version the
     distribution published as a security update; only known where they were resolved, and no part of the base's identity.
-    image: instead of packages, one that somebody else made; suite is its reference then.
+    image: instead of packages, one that somebody else made; suite is its reference then. diff_id, blob: of the layer as it was
+    when this was locked, to find it again where its packages are gone.
     """
 
     suite: str
@@ -52,6 +55,8 @@ class BasePlan:
     requested: tuple[str, ...] = ()
     security: tuple[str, ...] = field(default=(), compare=False)
     image: BaseImage | None = None
+    diff_id: str = field(default="", compare=False)
+    blob: Descriptor | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Native:
 class Workplace:
     """The doors that a build goes through; a flow makes it from its Context. compression: of the layers that it makes.
 
+    elsewhere: references of images in registries where a locked base may be found whose packages are gone.
     native: only while what does not run here is made, and something that does run was made before.
     """
 
@@ -42,6 +43,7 @@ class Workplace:
     environ: Mapping[str, str]
     compression: Compression = "gzip"
     native: Native | None = None
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def layout(self) -> Layout:

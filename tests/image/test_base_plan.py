@@ -1,6 +1,8 @@
 import io
 import os
+import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from made_archive import Gpgv, Link, MadeArchive
 
 from mlship.errors import MlshipError
 from mlship.home import Home
-from mlship.image.builder import base_layer
+from mlship.image.builder import base_layer, write
+from mlship.image.plan import BasePlan, ImageConfig
 from mlship.image.system import base
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import tar
@@ -189,3 +192,35 @@ def base_suite(uri: str):
 def test_the_entries_of_a_tree_are_whole(tmp_path: Path):
     (tmp_path / "etc").mkdir()
     assert b"etc" in b"".join(tar(base.base_entries(tmp_path)))
+
+
+def forgotten(workplace, made, name: str) -> None:
+    """The mirror has deleted a package, and this machine's caches are empty."""
+    shutil.rmtree(workplace.home.cache)
+    next(made.root.glob(f"pool/main/{name}_*.deb")).unlink()
+
+
+def imaged(workplace, made) -> BasePlan:
+    """An image stands on the base; the plan is as a lock has it."""
+    plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
+    layer = base_layer(workplace, plan, made.archive("bookworm"))
+    write(workplace, [layer], ImageConfig(("/usr/bin/python3",), labels={"mlship.project": "churn"}), "linux/amd64")
+    return replace(plan, diff_id=layer.diff_id, blob=layer.blob)
+
+
+def test_a_base_whose_package_is_gone_is_taken_from_an_earlier_image_or_names_the_refresh(made, workplace):
+    plan = imaged(workplace, made)
+    forgotten(workplace, made, "tzdata")
+    layer = base_layer(workplace, plan, made.archive("bookworm"))
+    assert (layer.diff_id, layer.blob, layer.role, layer.name) == (plan.diff_id, plan.blob, "base", "bookworm")
+    reproducible = replace(workplace, compression="zlib")
+    packed = base_layer(reproducible, plan, made.archive("bookworm"))
+    assert packed.diff_id == plan.diff_id and packed.blob != layer.blob
+
+    shutil.rmtree(workplace.home.cache)
+    path = workplace.layout.path(layer.blob.digest)  # a damaged image is no source
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:-8] + b"\0" * 8)
+    with pytest.raises(MlshipError, match=r"the archive no longer has tzdata_1_amd64.deb.*mlship lock --refresh takes it"):
+        base_layer(workplace, plan, made.archive("bookworm"))

@@ -11,6 +11,7 @@ from mlship.errors import MlshipError
 from mlship.image.lock import Asked, Lock, LockedModel
 from mlship.image.lock_file import locked_for, read_lock, read_lock_file, with_lock, write_lock
 from mlship.image.plan import BaseImage, SystemPackage, Wheel
+from mlship.oci.image import Descriptor
 
 HASH = "a" * 64
 LOCK = Lock(
@@ -35,7 +36,8 @@ WHOLE = Lock(
     asked=Asked("requirements.txt", "debian", ("libgomp1",), ("numpy>=2",)),
     made="2026-11-22",
     diff_id=f"sha256:{'d' * 64}",
-    compressor="isal 1.8.0, level 1",
+    blob=Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", f"sha256:{'c' * 64}", 9_000_000),
+    compressor="isal 1.8.0 level 1",
 )
 CHURN = LockedModel("churn", "models/churn.joblib", "e" * 64)
 

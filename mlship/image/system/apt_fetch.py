@@ -101,7 +101,7 @@ class Fetcher:
         raise MlshipError(
             f"the archive no longer has {missing[0].rpartition('/')[2]}",
             where=", ".join(missing),
-            fix="a newer version has replaced it: delete mlship.lock and run mlship build to take the newer one",
+            fix="a newer version has replaced it, and no earlier image with this base is known: mlship lock --refresh takes it",
             exit=Exit.BUILD_FAILED,
             code="package-gone",
         )
