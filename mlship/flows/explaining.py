@@ -18,7 +18,7 @@ from mlship.image.packages.strip import RULES
 from mlship.image.plan import BUILDER
 from mlship.image.record import BuildRecords
 from mlship.image.server_sources import server_digest
-from mlship.image.sizes import SHARED_LAYER
+from mlship.image.sizes import SHARED_LAYERS
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image, Layer
 from mlship.server.manifest import Signature, to_json
@@ -92,7 +92,7 @@ def _of_packages(name: str, gathered: Gathered, lock: Lock, alone: frozenset[str
     # what is compiled of a package follows from what importing these loads
     yield "modules that the model imports", ", ".join(sorted({module for spec in gathered.specs for module in spec.modules}))
     for wheel in lock.wheels:
-        if wheel.name == name or (name == SHARED_LAYER and wheel.name not in alone):
+        if wheel.name == name or (name in SHARED_LAYERS and wheel.name not in alone):
             yield wheel.name, f"{wheel.version}#{wheel.sha256}"
 
 

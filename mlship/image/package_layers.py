@@ -28,7 +28,7 @@ from mlship.parallel import in_parallel
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
 MOST = 10  # such layers; engines take 128 layers at most, and each costs a request at every pull
 LIGHT = "packages"  # the name of the layer of all others
-PURE = "pure"  # of those the ones that hold Python alone: the same layer on every platform
+PURE = "pure Python"  # of those the ones that hold Python alone: the same layer on every platform
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mlship.oci.image import Image, Layer
 from mlship.oci.layout import Layout
 
 OWNERS = "var/lib/dpkg/status.d/"  # NAME.md5sums there lists the files of an operating-system package
-SHARED_LAYER = "packages"  # of all wheels that have no layer of their own
+SHARED_LAYERS = ("pure Python", "packages")  # of all wheels that have no layer of their own
 _BLOCK = 512
 _COMPILED = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
 _LISTS = re.compile(rf"{OWNERS}(?P<system>[^/]+)\.md5sums|{PACKAGES.strip('/')}/(?P<python>[^/]+)\.dist-info/RECORD")
@@ -58,7 +58,7 @@ def largest(parts: Iterable[Part], count: int) -> tuple[tuple[Part, ...], tuple[
 
 
 def _parts(layout: Layout, layer: Layer, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
-    if layer.role == "base" or (layer.role, layer.name) == ("packages", SHARED_LAYER):
+    if layer.role == "base" or (layer.role == "packages" and layer.name in SHARED_LAYERS):
         return _of_several(layout, layer, kept / f"{layer.diff_id.removeprefix('sha256:')}.sizes")
     if layer.role == "packages":
         return (Part("python", layer.name, versions.get(layer.name, ""), layer.size),)

@@ -27,6 +27,7 @@ from mlship.flows.results import (
     Diagnosis,
     Explanation,
     HistoryView,
+    ImageReport,
     Initialised,
     LayerReport,
     Listed,
@@ -129,6 +130,28 @@ def test_build_says_what_the_image_is_made_of_and_what_is_new():
         "Built churn  content c41e07000000  238 MB (68 MB compressed), 1 layer new, 1.4 s\n"
         "Next: mlship deploy --env prod"
     )
+
+
+def test_a_build_for_several_platforms_says_what_they_share_and_what_a_deployment_proves():
+    model = replace(BUILT.layers[2], digest="sha256:aa")
+    layers = (replace(BUILT.layers[0], digest="sha256:bb"), model)
+    amd = ImageReport(
+        "c41e07", BUILT.content, BUILT.digest, "linux/amd64", 238_000_000, 68_000_000, layers, BUILT.base, 31, BUILT.checks
+    )
+    base = replace(layers[0], digest="sha256:cc", is_new=True)
+    left = ("churn loads", "churn answers its sample of 20 as on linux/amd64 (rtol 1e-06)")
+    arm = replace(amd, content="sha256:d2" + "0" * 62, platform="linux/arm64", layers=(base, model), to_run_at_deploy=left)
+    said = build_text(replace(BUILT, layers=layers, images=(amd, arm)), "mlship deploy").splitlines()
+    assert said[-6:-1] == [
+        "  linux/amd64  content c41e07000000   238 MB (68 MB compressed), 1 layer new",
+        "  linux/arm64  content d20000000000   238 MB (68 MB compressed), 2 layers new, shares 1 (3.1 MB)",
+        "  at deploy    linux/arm64: churn loads",
+        "  at deploy    linux/arm64: churn answers its sample of 20 as on linux/amd64 (rtol 1e-06)",
+        "Built churn for linux/amd64 and linux/arm64  content c41e07000000  238 MB (68 MB compressed), 2 layers new, 1.4 s",
+    ]
+    again = build_text(replace(BUILT, images=(amd, arm), unchanged=True), "mlship deploy").splitlines()
+    assert again[0].startswith("Nothing to do: churn is built for linux/amd64 and linux/arm64  content c41e07000000")
+    assert "  at deploy    linux/arm64: churn loads" in again
 
 
 def test_a_build_that_had_nothing_to_do_says_so():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlship.cli.views.explained import explained_text
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.models import model_line, own_code
+from mlship.cli.views.platforms import for_platforms, new_layers, platform_rows
 from mlship.cli.views.pushed import pushed_text
 from mlship.cli.views.sizes import largest_rows
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
@@ -15,8 +16,9 @@ from mlship.units import size_text
 def build_text(result: Built, next_command: str) -> str:
     if result.unchanged:
         return lines(
-            f"Nothing to do: {result.project} is built  content {short_content(result.content)}  {sizes(result)}, "
-            f"{seconds_text(result.seconds)}",
+            f"Nothing to do: {result.project} is built{for_platforms(result)}  content {short_content(result.content)}  "
+            f"{sizes(result)}, {seconds_text(result.seconds)}",
+            columns(platform_rows(result)),
             findings_text(result.findings),
             explained_text(result),
             papers_text(result),
@@ -24,13 +26,13 @@ def build_text(result: Built, next_command: str) -> str:
             pushes_text(result),
             f"Next: {next_command}",
         )
-    new = sum(layer.is_new for layer in result.layers)
+    new = new_layers(result)
     return lines(
         *(lines(model_line(model), own_code(model)) for model in result.models),
         columns(_rows(result)),
         findings_text(result.findings),
         explained_text(result),
-        f"Built {result.project}  content {short_content(result.content)}  {sizes(result)}, "
+        f"Built {result.project}{for_platforms(result)}  content {short_content(result.content)}  {sizes(result)}, "
         f"{new} layer{'s' if new != 1 else ''} new, {seconds_text(result.seconds)}",
         papers_text(result),
         archive_text(result),
@@ -74,6 +76,7 @@ def _rows(result: Built) -> list[list[str]]:
     rows += [["reused", ", ".join(layer.name or layer.role for layer in result.layers if not layer.is_new)]]
     rows += largest_rows(result)
     rows += [["checks", "   ".join(result.checks)], ["engine", result.engine]]
+    rows += platform_rows(result)
     return [row for row in rows if row[1]]
 
 
