@@ -13,9 +13,17 @@ RULES = 2  # part of every layer's key. Raise it when other files are left out
 _SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
 
 
-# By name: C headers where there is no compiler; vector instructions one by one, for numpy's tests; two photographs of
+# By name: C headers where there is no compiler; modules that only tests of numpy and scipy import; two photographs of
 # scikit-learn's gallery; joblib's tests, whose folder is called otherwise than everybody's.
-_NAMED = ("numpy/_core/include/", "numpy/_core/_simd.", "sklearn/datasets/images/", "joblib/test/")
+_NAMED = (
+    "numpy/_core/include/",
+    *(f"numpy/_core/_{name}." for name in ("simd", "rational_tests", "umath_tests", "struct_ufunc_tests", "operand_flag_tests")),
+    "scipy/_lib/_test_",
+    "scipy/ndimage/_cytest.",
+    "scipy/special/_test_internal.",
+    "sklearn/datasets/images/",
+    "joblib/test/",
+)
 
 
 def needless(path: str, loaded: Collection[str]) -> bool:

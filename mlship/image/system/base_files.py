@@ -51,12 +51,13 @@ _SELDOM = re.compile(
     r"""
       encodings/(?!(__init__|aliases|ascii|base64_codec|cp437|cp1252|hex_codec|idna|latin_1|punycode|raw_unicode_escape|unicode_escape
                 |utf_8|utf_8_sig|utf_16|utf_16_be|utf_16_le|utf_32)\.py$)
-    | (dbm|msilib|venv|wsgiref|xmlrpc)/
-    | (aifc|asynchat|asyncore|cgi|cgitb|chunk|compileall|crypt|doctest|ftplib|imaplib|imp|mailbox|mailcap|modulefinder|nntplib
-      |optparse|pickletools|plistlib|poplib|pstats|pyclbr|smtpd|smtplib|sndhdr|sunau|symtable|tabnanny|telnetlib|trace|wave
-      |webbrowser)\.py$
-    | asyncio/proactor_events\.py$ | email/_header_value_parser\.py$ | xml/dom/(expatbuilder|pulldom)\.py$
-    | zoneinfo/_zoneinfo\.py$
+    | (curses|dbm|msilib|venv|wsgiref|xml/dom|xmlrpc)/
+    | (aifc|asynchat|asyncore|bdb|cgi|cgitb|chunk|cmd|code|codeop|compileall|crypt|doctest|ftplib|imaplib|imghdr|imp|mailbox|mailcap
+      |modulefinder|netrc|nntplib|optparse|pdb|pickletools|pipes|plistlib|poplib|profile|pstats|pty|py_compile|pyclbr|rlcompleter
+      |sched|shelve|smtpd|smtplib|sndhdr|statistics|stringprep|sunau|symtable|tabnanny|telnetlib|trace|tracemalloc|uu|wave
+      |webbrowser|xdrlib|zipapp|cProfile|filecmp|getopt)\.py$
+    | asyncio/proactor_events\.py$ | email/(_header_value_parser|contentmanager|generator|headerregistry)\.py$
+    | unittest/mock\.py$ | urllib/robotparser\.py$ | zoneinfo/_zoneinfo\.py$
     """,
     re.VERBOSE,
 )
