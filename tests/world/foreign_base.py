@@ -3,6 +3,8 @@ to /usr/local by a RUN of the real engine, so that the upper layer has whiteouts
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import subprocess
 import tarfile
@@ -13,6 +15,12 @@ from pathlib import Path
 from made_base import workplace
 
 from mlship.image.system import apt, base
+from mlship.oci.image import Layer
+from mlship.oci.layout import Layout
+from mlship.oci.registry.client import Registry
+from mlship.oci.registry.credentials import nobody
+from mlship.oci.registry.push import push
+from mlship.oci.registry.reference import parse_reference
 
 _DOCKERFILE = """\
 FROM {below}
@@ -75,6 +83,23 @@ def push_slim(folder: Path, home: Path, reference: str) -> None:
             docker("push", "-q", reference)
         finally:
             docker("rmi", "-f", reference)
+
+
+def push_files(folder: Path, reference: str, files: dict[str, bytes], platform: str = "linux/amd64") -> None:
+    """An image of these programs, as another tool might have made it."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.mode, member.size = 0o755, len(content)
+            archive.addfile(member, io.BytesIO(content))
+    layout = Layout(folder)
+    blob = layout.put_blob(raw.getvalue(), "application/vnd.oci.image.layer.v1.tar")
+    layer = Layer(blob, f"sha256:{hashlib.sha256(raw.getvalue()).hexdigest()}", blob.size)
+    image = layout.write_image([layer], {"Labels": {"mlship.project": "stand-in"}}, platform)
+    named = parse_reference(reference)
+    with Registry(named.registry, os.environ, nobody) as registry:
+        push(registry, named, layout, [image])
 
 
 def docker(*argv: str) -> str:
