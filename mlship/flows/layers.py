@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,12 @@ import mlship
 from mlship.errors import Exit, MlshipError
 from mlship.flows.base import base_layers, base_of, compiler_of, start_of
 from mlship.flows.gather import Gathered, own_modules
+from mlship.flows.model_check import loaded_models
 from mlship.frameworks.base import Loaded, ModelSpec
-from mlship.frameworks.child import ChildPython, load_in_child
-from mlship.image.builder import Bytecode, files_key, files_layer, scratch
+from mlship.image.builder import Bytecode, files_key, files_layer
 from mlship.image.foreign import compiled_sources, foreign_compiler
 from mlship.image.lock import Lock
-from mlship.image.manifest import manifest, model_entry, model_path
+from mlship.image.manifest import manifest, model_path
 from mlship.image.package_layers import package_layers
 from mlship.image.packages.closure import package_name, third_party
 from mlship.image.packages.environment import normalised
@@ -28,12 +27,9 @@ from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Layer
-from mlship.oci.rootfs import assemble, command
 from mlship.parallel import side_by_side
 from mlship.server.manifest import Manifest, to_json
 
-# A model that needs longer than this to load at build is not served by anything that waits for it.
-LOAD_TIMEOUT_S = 600.0
 LARGE = 64 * 2**20  # bytes from which a file of a model has a layer of its own
 
 
@@ -71,8 +67,7 @@ def make_layers(
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
     if loaded is None:
-        with _rootfs(workplace, (*lower, *upper), base.python) as root:
-            loaded = {spec.name: _load(workplace, root, spec, start) for spec in gathered.specs}
+        loaded = loaded_models(workplace, lower, upper, base.python, start, gathered.specs)
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
     last = configuration_plan(described)
@@ -212,42 +207,3 @@ def configuration_plan(described: Manifest) -> LayerPlan:
     content = to_json(described)
     key = files_key([(MANIFEST, content.decode())])
     return LayerPlan("configuration", "manifest", (LayerFile(MANIFEST, content=content),), key)
-
-
-@contextmanager
-def _rootfs(workplace: Workplace, layers: tuple[Layer, ...], python: str) -> Iterator[Path]:
-    """The layers as a root file system that is gone afterwards."""
-
-    with scratch(workplace) as folder:
-        yield assemble(workplace.layout, layers, folder / "rootfs", workplace.home, python=python)
-
-
-def _load(workplace: Workplace, root: Path, spec: ModelSpec, start: Interpreter) -> Loaded:
-    workplace.progress.step("check", f"{spec.name} loads in the image")
-    run = command(root, (*start.argv[:3],), start.environ)
-    child = ChildPython(run.argv, dict(run.environ or {}))
-    loaded = load_in_child(
-        workplace.runner,
-        child,
-        model_entry(spec),
-        root / ROOT.lstrip("/"),
-        spec.sample or None,
-        timeout_s=LOAD_TIMEOUT_S,
-    )
-    refuse_foreign(root.resolve(), spec.name, loaded.libraries)
-    return loaded
-
-
-def refuse_foreign(root: Path, model: str, libraries: Sequence[str]) -> None:
-    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks.
-
-    Raises MlshipError with exit 5. Pure.
-    """
-    foreign = sorted({Path(path).name for path in libraries if not Path(path).is_relative_to(root)})
-    if foreign:
-        raise MlshipError(
-            f"{model} loads {', '.join(foreign)}, which the image does not have",
-            fix="add the operating-system packages that hold them to build.packages (on Debian, dpkg -S names them)",
-            exit=Exit.BUILD_FAILED,
-            code="missing-libraries",
-        )

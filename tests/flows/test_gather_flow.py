@@ -20,8 +20,9 @@ from mlship.flows.gather import (
     refuse_errors,
     wanted_platforms,
 )
-from mlship.flows.layers import LARGE, code_plans, image_config, model_plans, refuse_foreign
+from mlship.flows.layers import LARGE, code_plans, image_config, model_plans
 from mlship.flows.locking import locked
+from mlship.flows.model_check import refuse_foreign
 from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
@@ -194,6 +195,6 @@ def test_inputs_in_one_line() -> None:
 
 def test_a_library_of_this_machine_that_the_image_lacks_ends_the_build() -> None:
     own = "/home/rootfs/usr/lib/libc.so.6"
-    refuse_foreign(Path("/home/rootfs"), "churn", [own])
+    refuse_foreign([Path("/home/rootfs")], "churn", [own])
     with pytest.raises(MlshipError, match=r"churn loads libgomp\.so\.1, which the image does not have"):
-        refuse_foreign(Path("/home/rootfs"), "churn", [own, "/usr/lib/libgomp.so.1"])
+        refuse_foreign([Path("/home/rootfs")], "churn", [own, "/usr/lib/libgomp.so.1"])

@@ -1,0 +1,76 @@
+"""Every model loaded by the image's own interpreter, from the image's own files: what it is, and what it answers to its sample."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mlship.errors import Exit, MlshipError
+from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.child import ChildPython, load_in_child
+from mlship.image.manifest import model_entry
+from mlship.image.plan import CODE, ROOT, Interpreter
+from mlship.image.workplace import Workplace, scratch
+from mlship.oci.image import Layer
+from mlship.oci.rootfs import assemble, command
+
+# A model that needs longer than this to load at build is not served by anything that waits for it.
+LOAD_TIMEOUT_S = 600.0
+
+
+def loaded_models(
+    workplace: Workplace,
+    lower: Sequence[Layer],
+    upper: Sequence[Layer],
+    python: str,
+    start: Interpreter,
+    specs: Sequence[ModelSpec],
+) -> dict[str, Loaded]:
+    """By model name. lower: base, packages and server, whose files stay on this machine for the next model; upper: models and
+    code. python: the interpreter's path inside the image.
+
+    Raises MlshipError with exit 5 when a model does not load or predict there.
+    """
+    key = hashlib.sha256(" ".join((*(layer.diff_id for layer in lower), python)).encode()).hexdigest()
+    below = assemble(workplace.layout, lower, workplace.home.cache / "roots" / key, workplace.home, python=python)
+    with scratch(workplace) as folder:
+        above = assemble(workplace.layout, upper, folder / "rootfs", workplace.home)
+        return {spec.name: _load(workplace, below, above, spec, start) for spec in specs}
+
+
+def _load(workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter) -> Loaded:
+    workplace.progress.step("check", f"{spec.name} loads in the image")
+    run = command(below, start.argv[:3], _with_code(start, above).environ)
+    loaded = load_in_child(
+        workplace.runner,
+        ChildPython(run.argv, dict(run.environ or {})),
+        model_entry(spec),
+        above / ROOT.lstrip("/"),
+        spec.sample or None,
+        timeout_s=LOAD_TIMEOUT_S,
+    )
+    refuse_foreign((below.resolve(), above.resolve()), spec.name, loaded.libraries)
+    return loaded
+
+
+def _with_code(start: Interpreter, above: Path) -> Interpreter:
+    """The user's own packages are looked for where they lie on this machine."""
+    environ: Mapping[str, str] = {name: text.replace(CODE, f"{above}{CODE}") for name, text in start.environ.items()}
+    return replace(start, environ=environ)
+
+
+def refuse_foreign(roots: Sequence[Path], model: str, libraries: Sequence[str]) -> None:
+    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks.
+
+    Raises MlshipError with exit 5. Pure.
+    """
+    foreign = sorted({Path(path).name for path in libraries if not any(Path(path).is_relative_to(root) for root in roots)})
+    if foreign:
+        raise MlshipError(
+            f"{model} loads {', '.join(foreign)}, which the image does not have",
+            fix="add the operating-system packages that hold them to build.packages (on Debian, dpkg -S names them)",
+            exit=Exit.BUILD_FAILED,
+            code="missing-libraries",
+        )
