@@ -17,7 +17,10 @@ _SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
 # scikit-learn's gallery; joblib's tests, whose folder is called otherwise than everybody's.
 _NAMED = (
     "numpy/_core/include/",
-    *(f"numpy/_core/_{name}." for name in ("simd", "rational_tests", "umath_tests", "struct_ufunc_tests", "operand_flag_tests")),
+    *(
+        f"numpy/_core/_{name}."
+        for name in ("simd", "rational_tests", "umath_tests", "struct_ufunc_tests", "operand_flag_tests")
+    ),
     "scipy/_lib/_test_",
     "scipy/ndimage/_cytest.",
     "scipy/special/_test_internal.",
