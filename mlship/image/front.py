@@ -38,7 +38,7 @@ _NEEDLESS = r"""(?x)
         |telnetlib|webbrowser|tarfile|zipfile|cProfile|pstats|optparse)\.
     | usr/lib/python3\.\d+/lib-dynload/(_codecs_|_sqlite3|_dbm|_curses|readline|_ctypes|_test|_xx|nis|_uuid|_zoneinfo|_asyncio
         |_multiprocessing|_elementtree|ossaudiodev|audioop)
-    | (var/lib/dpkg/status\.d|usr/share/doc)/(libsqlite3-0|libuuid1)(/|$)
+    | (var/lib/dpkg/status\.d|usr/share/doc)/(libsqlite3-0|libuuid1)(\.md5sums)?(/|$)
 """
 
 
