@@ -51,7 +51,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
-    """Bytes name no test: gzip writes the time into them, and the workers of xdist must collect the same names."""
+    """Bytes name no test: gzip writes the time into them, and a name must be the same in every run."""
     return argname if isinstance(val, bytes) else None
 
 
