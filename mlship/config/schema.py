@@ -209,7 +209,7 @@ class Build(Part, frozen=True, kw_only=True):
         ),
     ] = None
     packages: Annotated[tuple[DebianName, ...], Meta(description="operating-system packages")] = ()
-    base: Annotated[str, Meta(description="debian: assembled from signed packages; or an image reference")] = "debian"
+    base: Annotated[str, Meta(description="debian: assembled from signed packages; or an image of a registry")] = "debian"
     whole: Annotated[
         tuple[PythonName, ...],
         Meta(

@@ -78,7 +78,7 @@ def _again(workplace: Workplace, locked: BaseImage, platform: str) -> FetchedBas
         raise MlshipError(
             f"{wanted.name} has the locked image {locked.digest[:19]} no more, and this machine does not have it either",
             where="mlship.lock",
-            fix="mlship build without --locked resolves the tag anew once mlship.lock is deleted; or push that image again",
+            fix="mlship lock --refresh takes what the tag is now; or push that image again",
             exit=Exit.BUILD_FAILED,
             code="base-gone",
         ) from None
@@ -114,7 +114,7 @@ def _pulled(workplace: Workplace, wanted: Reference, reference: str, platform: s
             ) from None
     blobs = [layer.blob.digest for layer in image.layers]
     Holdings(workplace.home.registries).note(wanted.registry, wanted.repository, blobs)
-    return _read(workplace, image, wanted, reference)
+    return _known(workplace, reference, image.manifest.digest, platform) or _read(workplace, image, wanted, reference)
 
 
 def _read(workplace: Workplace, image: Image, wanted: Reference, reference: str) -> FetchedBase:
