@@ -67,7 +67,7 @@ def make_layers(
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper = tuple(files_layer(workplace, plan) for plan in plans)
     if loaded is None:
-        loaded = loaded_models(workplace, lower, upper, base.python, start, gathered.specs)
+        loaded = loaded_models(workplace, lower, upper, plans, base.python, start, gathered.specs)
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
     last = configuration_plan(described)
@@ -184,7 +184,7 @@ def model_plans(spec: ModelSpec) -> tuple[LayerPlan, ...]:
         LayerPlan(
             "model",
             spec.name if group is small or len(spec.files) == 1 else f"{spec.name} {group[0].name}",
-            tuple(LayerFile(targets[file.name], file.path) for file in group),
+            tuple(LayerFile(targets[file.name], file.path, sha256=file.sha256) for file in group),
             files_key((targets[file.name], file.sha256) for file in group),
         )
         for group in (small, *alone)
@@ -197,7 +197,7 @@ def code_plans(gathered: Gathered) -> tuple[LayerPlan, ...]:
     files = {file.name: file for spec in gathered.specs for file in spec.code}
     if not files:
         return ()
-    planned = tuple(LayerFile(f"{CODE}/{name}", file.path) for name, file in sorted(files.items()))
+    planned = tuple(LayerFile(f"{CODE}/{name}", file.path, sha256=file.sha256) for name, file in sorted(files.items()))
     key = files_key((f"{CODE}/{name}", file.sha256) for name, file in files.items())
     return (LayerPlan("code", "code", planned, key),)
 

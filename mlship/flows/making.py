@@ -27,6 +27,7 @@ from mlship.flows.platforms import (
     with_native_layers,
 )
 from mlship.flows.reports import inputs_line
+from mlship.flows.room import refuse_full_disk
 from mlship.flows.size_gate import refuse_too_large
 from mlship.flows.training import compared_with_training, trained
 from mlship.frameworks.base import Loaded, ModelSpec
@@ -72,6 +73,7 @@ def make(
     All are locked before one is made; what runs here is checked before anything else is made.
     """
     refuse_builder(builder, platforms)
+    refuse_full_disk(workplace, platforms)
     before = _blobs(workplace)
     refuse_docker_builder(builder, platforms[0])
     archive = archive_of(context, platforms[0].project)

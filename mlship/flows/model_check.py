@@ -11,7 +11,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
 from mlship.image.manifest import model_entry
-from mlship.image.plan import CODE, ROOT, Interpreter
+from mlship.image.plan import CODE, ROOT, Interpreter, LayerPlan
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.rootfs import assemble, command
@@ -24,20 +24,31 @@ def loaded_models(
     workplace: Workplace,
     lower: Sequence[Layer],
     upper: Sequence[Layer],
+    plans: Sequence[LayerPlan],
     python: str,
     start: Interpreter,
     specs: Sequence[ModelSpec],
 ) -> dict[str, Loaded]:
     """By model name. lower: base, packages and server, whose files stay on this machine for the next model; upper: models and
-    code. python: the interpreter's path inside the image.
+    code, as the plans told. python: the interpreter's path inside the image. Models are not unpacked: their layers were written
+    from files with these very digests, which lie here already.
 
     Raises MlshipError with exit 5 when a model does not load or predict there.
     """
     key = hashlib.sha256(" ".join((*(layer.diff_id for layer in lower), python)).encode()).hexdigest()
     below = assemble(workplace.layout, lower, workplace.home.cache / "roots" / key, workplace.home, python=python)
     with scratch(workplace) as folder:
-        above = assemble(workplace.layout, upper, folder / "rootfs", workplace.home)
+        code = [layer for layer in upper if layer.role != "model"]
+        above = assemble(workplace.layout, code, folder / "rootfs", workplace.home)
+        _link_models(plans, above)
         return {spec.name: _load(workplace, below, above, spec, start) for spec in specs}
+
+
+def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
+    for file in (file for plan in plans if plan.role == "model" for file in plan.files if file.source):
+        place = above / file.target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(file.source.absolute())
 
 
 def _load(workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter) -> Loaded:

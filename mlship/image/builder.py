@@ -111,7 +111,16 @@ def files_layer(workplace: Workplace, plan: LayerPlan) -> Layer:
         raw = plan.role == "model" and not is_worth_compressing([file.source for file in plan.files if file.source])
         return written(workplace, map(_entry, plan.files), plan.role, plan.name, raw=raw)
 
-    return cached(workplace, key(plan.role, {"name": plan.name, "key": plan.key}, workplace.compression), make)
+    return cached(workplace, _files_key(workplace, plan), make)
+
+
+def is_made(workplace: Workplace, plan: LayerPlan) -> bool:
+    """Whether `files_layer` has nothing to write."""
+    return known(workplace, _files_key(workplace, plan)) is not None
+
+
+def _files_key(workplace: Workplace, plan: LayerPlan) -> str:
+    return key(plan.role, {"name": plan.name, "key": plan.key}, workplace.compression)
 
 
 def write(
@@ -196,7 +205,7 @@ def written_and_kept(workplace: Workplace, entries: Sequence[Entry], role: str, 
 def _entry(file: LayerFile) -> Entry:
     if not file.target.startswith("/"):
         raise MlshipError(f"{file.target!r} is not an absolute path inside the image", exit=Exit.BUILD_FAILED)
-    return Entry(file.target[1:], mode=0o755 if file.mode & 0o100 else 0o644, source=file.source, content=file.content)
+    return Entry(file.target[1:], mode=0o755 if file.mode & 0o100 else 0o644, source=file.source, content=file.content, sha256=file.sha256)
 
 
 def _record(workplace: Workplace, layer_key: str) -> Path:

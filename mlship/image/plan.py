@@ -88,12 +88,16 @@ class Wheel:
 
 @dataclass(frozen=True)
 class LayerFile:
-    """A file for a layer. target: absolute path inside the image. source: on this machine; else content."""
+    """A file for a layer. target: absolute path inside the image. source: on this machine; else content.
+
+    sha256: hex of what the source held when it was planned; empty where nobody has read it.
+    """
 
     target: str
     source: Path | None = None
     content: bytes = b""
     mode: int = 0o644
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Entry:
     """One path of a layer, relative to the root: `usr/bin/python3.11`.
 
     A file has a source on this machine or its content here; a symbolic link has a target; a folder has neither.
-    mode: 0o644 or 0o755 for files, 0o755 or 0o1777 for folders. Owner and time are always 0.
+    mode: 0o644 or 0o755 for files, 0o755 or 0o1777 for folders. Owner and time are always 0. sha256: hex of what the source has
+    to hold, where that is known.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Entry:
     content: bytes = b""
     link: str = ""
     folder: bool = False
+    sha256: str = ""
 
 
 def write_layer(
@@ -123,7 +125,7 @@ def tar(entries: Iterable[Entry]) -> Iterator[bytes]:
         size = _size(entry)
         yield from _header(entry, size)
         if entry.source is not None:
-            yield from _body(entry.source, size)
+            yield from _body(entry.source, size, entry.sha256)
         elif entry.content:
             yield from _padded(entry.content)
     yield _END
@@ -291,20 +293,28 @@ def _size(entry: Entry) -> int:
         raise MlshipError(f"{entry.source} cannot be read: {error.strerror}", exit=Exit.BUILD_FAILED) from None
 
 
-def _body(source: Path, expected: int) -> Iterator[bytes]:
-    read = 0
+def _body(source: Path, expected: int, sha256: str) -> Iterator[bytes]:
+    read, digest = 0, hashlib.sha256()
     try:
         with source.open("rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
                 read += len(chunk)
                 if read > expected:
                     break
+                if sha256:
+                    digest.update(chunk)
                 yield chunk
     except OSError as error:
         raise MlshipError(f"{source} cannot be read: {error.strerror}", exit=Exit.BUILD_FAILED) from None
     if read != expected:
         raise MlshipError(
             f"{source} changed while it was read: {expected} bytes became {read}",
+            fix="wait until it is written, then run mlship build again",
+            exit=Exit.BUILD_FAILED,
+        )
+    if sha256 and digest.hexdigest() != sha256:
+        raise MlshipError(
+            f"{source} changed since it was read: its SHA-256 was {sha256[:12]}… and is {digest.hexdigest()[:12]}…",
             fix="wait until it is written, then run mlship build again",
             exit=Exit.BUILD_FAILED,
         )

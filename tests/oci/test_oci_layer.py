@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import io
 import os
 import tarfile
@@ -169,6 +170,14 @@ def test_libraries_and_modules_are_not_executable_but_the_loader_is(tmp_path):
         (tmp_path / name).touch(mode=0o755)
     modes = {entry.path: entry.mode for entry in entries_of_folder(tmp_path, "/")}
     assert [name for name, mode in modes.items() if mode == 0o755] == ["ld-linux-x86-64.so.2", "python3.11"]
+
+
+def test_a_file_that_is_not_what_was_planned_is_refused(tmp_path):
+    (tmp_path / "model").write_bytes(b"new")
+    planned = [Entry("model", source=tmp_path / "model", sha256=hashlib.sha256(b"old").hexdigest())]
+    with pytest.raises(MlshipError, match=r"model changed since it was read: its SHA-256 was \w+… and is \w+…"):
+        write_layer(Layout(tmp_path / "l"), planned, role="model", name="m")
+    assert not list((tmp_path / "l" / "blobs" / "sha256").iterdir())
 
 
 def test_zlib_gives_gzip_of_a_fixed_level_whatever_is_installed(tmp_path):
