@@ -45,10 +45,11 @@ def loaded_models(
 
 
 def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
-    for file in (file for plan in plans if plan.role == "model" for file in plan.files if file.source):
-        place = above / file.target.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(file.source.absolute())
+    for file in (file for plan in plans if plan.role == "model" for file in plan.files):
+        if file.source is not None:
+            place = above / file.target.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file.source.absolute())
 
 
 def _load(workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter) -> Loaded:

@@ -205,7 +205,13 @@ def written_and_kept(workplace: Workplace, entries: Sequence[Entry], role: str, 
 def _entry(file: LayerFile) -> Entry:
     if not file.target.startswith("/"):
         raise MlshipError(f"{file.target!r} is not an absolute path inside the image", exit=Exit.BUILD_FAILED)
-    return Entry(file.target[1:], mode=0o755 if file.mode & 0o100 else 0o644, source=file.source, content=file.content, sha256=file.sha256)
+    return Entry(
+        file.target[1:],
+        mode=0o755 if file.mode & 0o100 else 0o644,
+        source=file.source,
+        content=file.content,
+        sha256=file.sha256,
+    )
 
 
 def _record(workplace: Workplace, layer_key: str) -> Path:

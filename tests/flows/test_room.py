@@ -9,7 +9,9 @@ from mlship.image.plan import LayerFile, LayerPlan
 
 
 def test_a_model_for_which_the_disk_has_no_room_is_refused_with_both_figures():
-    with pytest.raises(MlshipError, match=r"need 4.3 GB \(4300000000 bytes\) below /home/m, and 2.0 GB \(2000000000 bytes\)") as raised:
+    with pytest.raises(
+        MlshipError, match=r"need 4.3 GB \(4300000000 bytes\) below /home/m, and 2.0 GB \(2000000000 bytes\)"
+    ) as raised:
         refuse_less(4_300_000_000, 2_000_000_000, Path("/home/m"))
     assert raised.value.exit is Exit.BUILD_FAILED
     assert "nothing was written" in raised.value.fix
