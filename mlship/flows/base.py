@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ from mlship.image.system.base import base_plan, runs_here
 from mlship.image.workplace import Workplace
 from mlship.oci.image import BASE_DIGEST, BASE_NAME, Layer
 from mlship.oci.registry.reference import parse_reference
+
+# What the server reads of its surroundings (server/settings.py)
+_SETTINGS = re.compile(r"(MLSHIP|AIP|SAGEMAKER)_.*|PORT|PYTHONHOME", re.DOTALL)
 
 
 def resolved_base(workplace: Workplace, gathered: Gathered, archive: Archive | None) -> BasePlan:
@@ -74,7 +78,12 @@ def start_of(workplace: Workplace, plan: BasePlan) -> Interpreter:
     start = entrypoint(plan.python)
     if plan.image is None:
         return start
-    return replace(start, environ={**locked_base(workplace, plan.image, plan.platform).environ, **start.environ})
+    return replace(start, environ=joined_environ(locked_base(workplace, plan.image, plan.platform).environ, start.environ))
+
+
+def joined_environ(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Without what the server would take for its own settings. Pure."""
+    return {**{name: text for name, text in base.items() if not _SETTINGS.fullmatch(name)}, **own}
 
 
 def base_risks(workplace: Workplace, gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:

@@ -141,7 +141,7 @@ def machine(root: Path) -> tuple[str, tuple[str, ...]]:
     for loaders, folders in _MACHINES:
         for loader in loaders:
             if (root / loader).exists():
-                others = (folder for folder in (*_configured(root), *_ELSEWHERE) if _is_own_folder(root / folder))
+                others = (folder for folder in (*_configured(root), *_ELSEWHERE) if _is_own_folder(root, folder))
                 return loader, tuple(dict.fromkeys((*folders, *others)))
     raise MlshipError(
         f"the files below {root} have no dynamic loader that mlship knows",
@@ -160,9 +160,9 @@ def _configured(root: Path) -> Iterator[str]:
         yield from (line.strip("/ ") for line in lines if line.startswith("/") and ".." not in line)
 
 
-def _is_own_folder(path: Path) -> bool:
-    """Not one that is searched by another name already."""
-    return path.is_dir() and not path.is_symlink()
+def _is_own_folder(root: Path, folder: str) -> bool:
+    """Not one that is searched by another name already: `lib` is `usr/lib` in most images."""
+    return (root / folder).is_dir() and (root / folder).resolve() == root.resolve() / folder
 
 
 def _asked_for(root: Path, library_path: str) -> Iterator[str]:

@@ -123,6 +123,17 @@ def test_hard_links_are_the_same_file(tmp_path):
     assert found.setuid == ("/usr/bin/su", "/usr/bin/sudo")
 
 
+def test_capabilities_of_files_are_rights_too(tmp_path):
+    output, ping = io.BytesIO(), tarfile.TarInfo("usr/bin/ping")
+    ping.pax_headers = {"SCHILY.xattr.security.capability": "x"}
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(ping)
+    layout = Layout(tmp_path)
+    blob = layout.put_blob(output.getvalue(), "application/vnd.oci.image.layer.v1.tar")
+    files = read_files(layout, [Layer(blob, blob.digest, blob.size)])
+    assert base_facts(files, ()).setuid == ("/usr/bin/ping",)
+
+
 @pytest.mark.parametrize("name", ["../etc/passwd", "a/../../b"])
 def test_a_path_that_leads_out_is_refused(tmp_path, name):
     with pytest.raises(MlshipError, match=r"layer foreign cannot be used: the path .* leads out of the image"):
@@ -166,4 +177,4 @@ def test_a_shell_and_setuid_programs_are_told():
     assert risks(FACTS, "r", "") == ()
     (finding,) = risks(replace(FACTS, shell="/bin/sh", setuid=("/a", "/b", "/c", "/d", "/e")), "r", "")
     assert finding.severity == "warning"
-    assert finding.what.startswith("r has a shell (/bin/sh) and 5 setuid or setgid programs (/a, /b, /c, /d and 1 more)")
+    assert finding.what.startswith("r has a shell (/bin/sh) and 5 programs that gain rights (/a, /b, /c, /d and 1 more)")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from mlship.image.base_image.files import Files
+from mlship.image.base_image.files import File, Files
 from mlship.image.plan import ROOT
 from mlship.image.system import elf
 
@@ -28,8 +28,9 @@ class BaseFacts:
     """system: as os-release says, or empty. glibc: `2.36`, empty where there is none.
 
     pythons: minor -> path of an interpreter that every user may run. closed: interpreters that only some may. machines: of the
-    interpreters, as platforms. setuid: paths. shell: the path of one, or empty. taken: whether something lies where mlship puts
-    its own files, or a link stands in the way. has_dpkg: whether it says which packages it has.
+    interpreters, as platforms. setuid: programs that gain rights, by setgid and capabilities, too. shell: of one, or empty.
+    taken: whether something lies where mlship puts its own files, or a link stands in the way. has_dpkg: whether it says which
+    packages it has.
     """
 
     system: str
@@ -57,11 +58,15 @@ def base_facts(files: Files, search: Sequence[str]) -> BaseFacts:
         pythons=_first((minor, path) for minor, path in found if files.is_open(path)),
         closed=_first((minor, path) for minor, path in found if not files.is_open(path)),
         machines=tuple(sorted(_MACHINES.get(head, "another processor") for head in heads)),
-        setuid=tuple(sorted(path for path, entry in files.entries.items() if entry.kind == "file" and entry.mode & _SETUID)),
+        setuid=tuple(sorted(path for path, entry in files.entries.items() if _is_privileged(entry))),
         shell=next((path for path in _SHELLS if files.real(path)), ""),
         taken=ROOT in files.entries or ("/opt" in files.entries and files.entries["/opt"].kind != "folder"),
         has_dpkg="/var/lib/dpkg/status" in files.entries or "/var/lib/dpkg/status.d" in files.entries,
     )
+
+
+def _is_privileged(entry: File) -> bool:
+    return entry.kind == "file" and (entry.is_capable or bool(entry.mode & _SETUID))
 
 
 def _interpreters(files: Files, search: Sequence[str]) -> Iterator[tuple[str, str]]:

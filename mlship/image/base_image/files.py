@@ -26,16 +26,18 @@ _READ = re.compile(
     """,
     re.VERBOSE,
 )
+_CAPABILITY = "SCHILY.xattr.security.capability"  # how engines write the attribute into a layer
 _LARGEST, _HEAD = 16 * 2**20, 64
 
 
 @dataclass(frozen=True)
 class File:
-    """kind: file, folder, link or other. mode: permission bits. link: target as it is written."""
+    """kind: file, folder, link or other. mode: permission bits. link: target as it is written. is_capable: has capabilities(7)."""
 
     kind: str
     mode: int
     link: str = ""
+    is_capable: bool = False
 
 
 @dataclass
@@ -97,7 +99,8 @@ def _take(layer: Files, archive: tarfile.TarFile, member: tarfile.TarInfo) -> No
         if target in layer.contents:
             layer.contents[path] = layer.contents[target]
     elif inner.parts:
-        layer.entries[path] = File(_kind(member), stat.S_IMODE(member.mode), member.linkname if member.issym() else "")
+        capable = _CAPABILITY in member.pax_headers
+        layer.entries[path] = File(_kind(member), stat.S_IMODE(member.mode), member.linkname if member.issym() else "", capable)
         if member.isfile() and _READ.match(path):
             content = archive.extractfile(member)
             assert content is not None

@@ -24,7 +24,7 @@ def risks(facts: BaseFacts, reference: str, where: str) -> tuple[Finding, ...]:
     if facts.setuid:
         more = f" and {len(facts.setuid) - _SHOWN} more" if len(facts.setuid) > _SHOWN else ""
         programs = "program" if len(facts.setuid) == 1 else "programs"
-        has.append(f"{len(facts.setuid)} setuid or setgid {programs} ({', '.join(facts.setuid[:_SHOWN])}{more})")
+        has.append(f"{len(facts.setuid)} {programs} that gain rights ({', '.join(facts.setuid[:_SHOWN])}{more})")
     if not has:
         return ()
     return (
