@@ -43,7 +43,7 @@ def model_spec(
     framework = model.framework or ("python" if model.loader else None)
     known = digests or FileDigests()
     read, framework = _read(path, framework, model, where, known, memo)
-    elsewhere = (*own, path) if path.is_file() else own
+    elsewhere = own if _holds_code(path, own) else (*own, path)
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)
     sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
     modules = own_modules(code)
@@ -90,6 +90,11 @@ def _read(
         return Read("none"), framework
     detected = detect(path, where)
     return read_sklearn(path, detected.format, model.trust, where, remembered_scan(digests, memo)), detected.framework
+
+
+def _holds_code(path: Path, own: Collection[Path]) -> bool:
+    """A model's folder may be a package too; files of any other one are not taken a second time as code."""
+    return path.is_dir() and any(file.suffix == ".py" for file in files_of(path, own))
 
 
 def refuse_links(root: Path, folder: Path, own: Collection[Path], where: str) -> None:

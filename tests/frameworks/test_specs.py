@@ -230,3 +230,15 @@ def test_a_sample_may_be_a_bare_list(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(PLAIN)
     (tmp_path / "sample.json").write_text('["a", "b"]')
     assert spec_of(tmp_path, sample="sample.json")[0].sample == ("a", "b")
+
+
+def test_a_models_folder_inside_the_code_goes_into_the_image_once(tmp_path: Path) -> None:
+    for name in ("shop/__init__.py", "shop/net.py", "shop/weights/a.bin", "shop/weights/b.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    asked = schema.Model(uri="shop/weights", framework="python", loader="shop.net:Net", code=("shop/",))
+    spec, _ = model_spec(project(tmp_path), "churn", asked)
+    assert [file.name for file in spec.code] == ["shop/__init__.py", "shop/net.py"]
+    (tmp_path / "shop/weights/__init__.py").touch()  # a package: the code may import it
+    spec, _ = model_spec(project(tmp_path), "churn", asked)
+    assert len(spec.code) == 5

@@ -11,6 +11,7 @@ from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.options import Python
+from mlship.errors import MlshipError
 
 
 class Builder(StrEnum):
@@ -52,6 +53,8 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each layer was made again, compared with the build before.")
     ] = False,
+    sign: Annotated[bool, typer.Option("--sign", hidden=True)] = False,
+    provenance: Annotated[bool, typer.Option("--provenance", hidden=True)] = False,
     push: Annotated[
         list[str] | None,
         typer.Option("--push", metavar="REFERENCE", help="Push the image there, as HOST/NAME:TAG; may be repeated."),
@@ -70,6 +73,7 @@ def command(
 
     The same inputs give the same content id; where nothing changed, nothing is done. --quiet prints the content id.
     """
+    _refuse_later(sign=sign, provenance=provenance)
     from mlship.cli.views.build import build_text
     from mlship.flows import build
 
@@ -91,3 +95,12 @@ def command(
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
     return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)
+
+
+def _refuse_later(*, sign: bool, provenance: bool) -> None:
+    """Options of other tools that people will try."""
+    from mlship.config.not_yet import INSTEAD
+
+    for option, asked in (("sign", sign), ("provenance", provenance)):
+        if asked:
+            raise MlshipError(f"--{option} is not yet built", fix=INSTEAD[f"build.{option}"].replace("delete it", "leave it out"))
