@@ -101,7 +101,8 @@ def build(
     ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
     done = replace(done, findings=(*done.findings, *ages))
     papers = _papers(context, done, sbom) if sbom is not None else ()
-    pushed = _pushed(context, done, wanted) if wanted else ()
+    compression = _compression(project, reproducible=reproducible)
+    pushed = _pushed(context, done, wanted, compression) if wanted else ()
     written = _archived(context, done, archive) if archive is not None else None
     variants = PushRecords(context.home.images).of_content(done.image.content)
     return replace(
@@ -280,10 +281,10 @@ def _pushing(context: Context, project: Project, push: Sequence[str], push_as: s
     return pushing(context, project, push, push_as)
 
 
-def _pushed(context: Context, done: Build, wanted: Pushing) -> tuple[PushReport, ...]:
+def _pushed(context: Context, done: Build, wanted: Pushing, compression: Compression) -> tuple[PushReport, ...]:
     from mlship.flows.push import push_images
 
-    return push_images(context, workplace_of(context), wanted, [one.image for one in (done, *done.others)])
+    return push_images(context, workplace_of(context, compression), wanted, [one.image for one in (done, *done.others)])
 
 
 def _report(done: Build, seconds: float, papers: tuple[Path, ...] = ()) -> Built:

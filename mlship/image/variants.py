@@ -10,7 +10,7 @@ from typing import Any
 from mlship.errors import Exit, MlshipError
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image, Layer
-from mlship.oci.layer import layer_of_tar
+from mlship.oci.layer import MEDIA_TYPES, layer_of_tar
 from mlship.oci.registry.push_variant import PushVariant, compression_of
 from mlship.oci.rootfs import decompressed
 
@@ -29,7 +29,9 @@ def derived(workplace: Workplace, image: Image, wanted: PushVariant) -> Image:
 
 def _recompressed(workplace: Workplace, layer: Layer, wanted: PushVariant) -> Layer:
     compression = wanted.compression(layer.blob.media_type)
-    if compression_of(layer.blob.media_type) == compression:
+    if compression == "gzip" and workplace.compression == "zlib":
+        compression = "zlib"  # gzip as well, and the same bytes on every machine
+    if MEDIA_TYPES[compression] == MEDIA_TYPES[compression_of(layer.blob.media_type)]:
         return layer
     # here and not above: what makes layers takes long to import, and most images are pushed as they were built
     from mlship.image.builder import cached

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_what_was_compressed_anew_is_kept(workplace: Workplace) -> None:
     assert made.layers[0].blob.media_type == MEDIA_TYPES["gzip"]
     workplace.layout.path(image.layers[0].blob.digest).unlink()
     assert derived(workplace, image, PushVariant(types="docker-v2s2")) == made
+
+
+def test_a_reproducible_build_is_compressed_anew_by_the_program_that_gives_the_same_bytes(workplace: Workplace) -> None:
+    image = image_of(workplace, "none", "gzip")
+    made = derived(replace(workplace, compression="zlib"), image, push_variant("gzip"))
+    expected = write_layer(workplace.layout, [Entry("opt/none", content=b"none" * 99)], role="", name="", compression="zlib")
+    assert made.layers[0].blob == expected.blob
+    assert made.layers[1] == image.layers[1]
 
 
 def test_another_user_is_another_configuration_of_the_same_content(workplace: Workplace) -> None:
