@@ -175,6 +175,7 @@ def test_another_python_is_refused_with_all_that_would_fit():
 
 def test_a_shell_and_setuid_programs_are_told():
     assert risks(FACTS, "r", "") == ()
+    assert [found.code for found in risks(replace(FACTS, has_dpkg=False), "r", "")] == ["unknown-packages"]
     (finding,) = risks(replace(FACTS, shell="/bin/sh", setuid=("/a", "/b", "/c", "/d", "/e")), "r", "")
     assert finding.severity == "warning"
     assert finding.what.startswith("r has a shell (/bin/sh) and 5 programs that gain rights (/a, /b, /c, /d and 1 more)")

@@ -25,9 +25,17 @@ def risks(facts: BaseFacts, reference: str, where: str) -> tuple[Finding, ...]:
         more = f" and {len(facts.setuid) - _SHOWN} more" if len(facts.setuid) > _SHOWN else ""
         programs = "program" if len(facts.setuid) == 1 else "programs"
         has.append(f"{len(facts.setuid)} {programs} that gain rights ({', '.join(facts.setuid[:_SHOWN])}{more})")
+    unknown = Finding(
+        f"{reference} has no status of dpkg: which packages it has is unknown, to scanners and to --sbom",
+        where,
+        severity="note",
+        code="unknown-packages",
+    )
+    notes = () if facts.has_dpkg else (unknown,)
     if not has:
-        return ()
+        return notes
     return (
+        *notes,
         Finding(
             f"{reference} has {' and '.join(has)}; all of it is in the image",
             where,
