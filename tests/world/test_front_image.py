@@ -99,7 +99,8 @@ def test_the_engine_keeps_it_by_its_key(place, delivered):
     def make(platform: str) -> str:
         raise MlshipError("it was made again")
 
-    assert deliver_front(connect(os.environ), place.layout, FrontImage(front.front_key(), make)).labels == delivered.labels
+    found = deliver_front(connect(os.environ), place.layout, FrontImage(front.front_key(), make))
+    assert found.labels[FRONT_LABEL] == delivered.labels[FRONT_LABEL]  # others at this engine may have made one, too
 
 
 def test_the_newest_release_of_the_archive_gives_one_that_runs_too(place, made, tmp_path):
