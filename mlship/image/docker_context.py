@@ -179,7 +179,7 @@ def _secrets(folder: Path, indexes: Indexes, environ: Mapping[str, str]) -> Iter
     """Arguments that hand secrets to BuildKit. The file with credentials is gone when this ends."""
     settings = folder / "uv.toml"
     settings.touch(mode=0o600)
-    settings.write_text(uv_toml(indexes))
+    settings.write_text(uv_toml(indexes.for_hashes()))
     arguments = ["--secret", f"id=indexes,src={settings}"]
     if indexes.certificate and Path(indexes.certificate.value).is_file():
         arguments += ["--secret", f"id=certificates,src={indexes.certificate.value}"]

@@ -45,7 +45,6 @@ def test_pips_files_are_passed_on_to_uv(machine):
     assert machine.indexes().uv_environ() == {
         "UV_DEFAULT_INDEX": "https://pypi.example.test/simple",
         "UV_INDEX": "https://a.example.test/simple https://b.example.test/simple",
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_INSECURE_HOST": "a.example.test",
         "UV_KEYRING_PROVIDER": "subprocess",
         "UV_HTTP_TIMEOUT": "180",
@@ -84,6 +83,22 @@ def test_uvs_own_word_goes_before_pips(machine):
         "UV_INDEX": "https://x.example.test/ https://more.example.test/",
         "UV_INDEX_STRATEGY": "first-index",
     }
+
+
+def test_the_first_index_with_a_name_has_it_alone_unless_somebody_says_otherwise(machine):
+    machine.write("etc/pip.conf", "[global]\nindex-url = https://a.test/\nextra-index-url = https://b.test/ https://c.test/\n")
+    found = machine.indexes()
+    assert (found.strategy, found.exhausted().strategy, found.for_hashes().strategy) == (
+        "",
+        "unsafe-best-match",
+        "unsafe-best-match",
+    )
+    other = found.other_order().uv_environ()
+    assert (other["UV_DEFAULT_INDEX"], other["UV_INDEX"]) == ("https://c.test/", "https://a.test/ https://b.test/")
+    certain = machine.indexes(UV_INDEX_STRATEGY="first-index")
+    assert (certain.other_order(), certain.for_hashes().strategy) == (None, "first-index")
+    machine.write("etc/pip.conf", "[global]\nextra-index-url = https://b.test/\n")
+    assert machine.indexes().other_order() is None  # before the public one, always
 
 
 def test_what_uv_reads_itself_is_not_passed_on_again_but_pip_needs_it(machine):
@@ -143,7 +158,6 @@ def test_the_indexes_of_a_requirements_file_count_with_its_variables(machine):
         "UV_INDEX": f"https://u:{SECRET}@x.example.test/cpu",
         "UV_FIND_LINKS": f"{machine.project}/wheels",
         "UV_INSECURE_HOST": "x.example.test",
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
     }
     assert SECRET not in " ".join(map(str, found.findings()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,7 +41,9 @@ class Indexes:
     """The union of what uv and pip are told. Credentials stay inside: only `uv_environ` and `pip_environ` hand them on.
 
     index: the default index, None for the public one. extra: further indexes, uv's first. links: folders or pages of wheels.
-    strategy: uv's word for how several indexes are searched; "" leaves it to uv. absent: local folders that do not exist.
+    strategy: uv's word for how several indexes are searched, where somebody said it; "" is first-index: the first one that knows a
+    name is the only one for that name, extra indexes before the default one. So no stranger's index can offer a higher version
+    of a private name. absent: local folders that do not exist.
     """
 
     index: Source | None = None
@@ -65,6 +67,25 @@ class Indexes:
         alone = (self.index, self.keyring, self.certificate, self.client_certificate)
         several = (*self.extra, *self.links, *self.hosts, *self.proxies.values())
         return tuple(source for source in (*alone, *several) if source)
+
+    def exhausted(self) -> Indexes:
+        """A later index may give what an earlier one has only in other versions, or for other platforms: for exact versions alone,
+        which were used before."""
+        return replace(self, strategy="unsafe-best-match")
+
+    def for_hashes(self) -> Indexes:
+        """For files that are asked for by their hash: whatever index has that file will do."""
+        return replace(self, strategy=self.strategy or ("unsafe-best-match" if self.extra else ""))
+
+    def other_order(self) -> Indexes | None:
+        """The default index before the extra ones. None where the order is certain: one index, uv's own settings, or a strategy.
+
+        pip has no order: nobody can tell which of them the private names are on.
+        """
+        if self.strategy or self.index is None or not self.extra or any(one.by_uv for one in (self.index, *self.extra)):
+            return None
+        *before, last = (self.index, *self.extra)
+        return replace(self, index=last, extra=tuple(before))
 
     def uv_arguments(self) -> tuple[str, ...]:
         """What uv has no variable for. Never an address: arguments can be read by every user of the machine."""
@@ -162,7 +183,7 @@ def find_indexes(
         extra=extra,
         links=links,
         hosts=_several("trusted host", uv.get("trusted-host", ()), pip.get("trusted-host")),
-        strategy=_strategy(uv, is_merged="extra-index-url" in pip or "extra-index-url" in own),
+        strategy=uv["index-strategy"][0].value if "index-strategy" in uv else "",
         keyring=_keyring(uv.get("keyring-provider", ()), pip.get("keyring-provider")),
         timeout_s=environ.get("UV_HTTP_TIMEOUT") or (pip["timeout"].value if "timeout" in pip else ""),
         no_index=pip["no-index"].value.lower() in ("1", "true", "yes", "on") if "no-index" in pip else False,
@@ -212,14 +233,6 @@ def _address(value: str) -> str:
     """UV_INDEX takes `name=https://...`."""
     name, equals, address = value.partition("=")
     return address if equals and name.replace("-", "").replace("_", "").isalnum() and "://" in address else value
-
-
-def _strategy(uv: Mapping[str, tuple[Told, ...]], *, is_merged: bool) -> str:
-    """pip takes the best version of all its indexes. uv stops at the first index that knows the name, which would miss
-    versions where an extra index holds a part of the packages only."""
-    if "index-strategy" in uv:
-        return uv["index-strategy"][0].value
-    return "unsafe-best-match" if is_merged else ""
 
 
 def _keyring(uv: tuple[Told, ...], pip: Told | None) -> Source | None:

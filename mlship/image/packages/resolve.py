@@ -10,6 +10,7 @@ from pathlib import Path
 from mlship.disk import make_folder, scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
+from mlship.image.packages.closure import ALWAYS
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.interpreter import folder_modules
@@ -82,6 +83,7 @@ def lock(
         made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}
         progress.step("packages", f"resolving for Python {python_minor} on {platform}")
         resolved, findings = _resolve(question, made)
+        _refuse_ambiguous(question, made, resolved)
         tags = wheel_tags(python_minor, platform, glibc)
         wheels = [
             made.get(package.name) or _wheel(package, question) for package in resolved if not _is_own(package, requirements)
@@ -130,6 +132,9 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
     if not result.ok:
         result = question.workshop.runner.run(question.command(inputs=inputs))
     findings: tuple[Finding, ...] = ()
+    if not result.ok and _may_go_on(question):
+        later, findings = _of_later_indexes(question, made)
+        result = later or result
     if not result.ok:
         absent = _absent_pins(question, made)
         plain, findings = _without_local_tags(wanted, absent)
@@ -140,6 +145,67 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
             raise _unresolved(question, result, _absent_pins(replace(question, requirements=plain), made))
     tags = wheel_tags(question.workshop.python_minor, question.platform, question.glibc)
     return resolved_packages(result.text, tags, question.workshop.root), findings
+
+
+def _may_go_on(question: _Question) -> bool:
+    """Whether all is asked for in exact versions, those that the model was trained with, and there is a later index to ask."""
+    indexes, wanted = question.workshop.indexes, question.requirements
+    pinned = {_name(line) for line in (*wanted.lines, *wanted.overrides, *wanted.constraints) if "==" in line}
+    exact = wanted.exported or all(_name(line) in {*pinned, ALWAYS} for line in wanted.lines)
+    return bool(indexes.extra and not indexes.strategy and not wanted.files and exact)
+
+
+def _of_later_indexes(question: _Question, made: Mapping[str, Wheel]) -> tuple[Result | None, tuple[Finding, ...]]:
+    """Versions that the first index with the name lacks, as where an extra index has builds of its own of a few releases."""
+    workshop = replace(question.workshop, indexes=question.workshop.indexes.exhausted())
+    later = replace(question, workshop=workshop)
+    result = workshop.runner.run(later.command(inputs=_inputs(later, question.requirements, made)))
+    if not result.ok:
+        return None, ()
+    findings = tuple(
+        Finding(
+            f"{pin} is taken from a later index: an earlier one has {_name(pin)}, and not this version for the platform",
+            where=question.requirements.source,
+            fix="nothing to do, if that is where it was installed from; mlship doctor shows the indexes",
+            severity="note",
+            code="later-index",
+        )
+        for pin in _absent_pins(question, made)
+    )
+    return result, findings
+
+
+def _refuse_ambiguous(question: _Question, made: Mapping[str, Wheel], resolved: tuple[Resolved, ...]) -> None:
+    """A name that index-url and an extra index give differently: one of them may be a stranger's (dependency confusion)."""
+    other = question.workshop.indexes.other_order()
+    if other is None:
+        return
+    try:
+        again, _ = _resolve(replace(question, workshop=replace(question.workshop, indexes=other)), made)
+    except MlshipError:
+        return  # in that order there is no answer, so nothing else can have been meant
+    found = {package.name: package for package in again}
+    findings = [
+        Finding(
+            f"{one.name} is {_said(one, found[one.name])} on one index, and {_said(found[one.name], one)} on another",
+            where=question.requirements.source,
+            fix="use one index that proxies the others; or say that extra indexes go before index-url: UV_INDEX_STRATEGY=first-index",
+            code="ambiguous-index",
+        )
+        for one in resolved
+        if one.name in found and _file(one) != _file(found[one.name])
+    ]
+    if findings:
+        raise FindingsError(f"{_problems(len(findings))} with indexes", findings, exit=Exit.BUILD_FAILED)
+
+
+def _file(package: Resolved) -> tuple[str, str, str]:
+    return package.version, package.sha256, package.origin
+
+
+def _said(package: Resolved, other: Resolved) -> str:
+    """`1.0`, or with the beginning of the hash where the versions are the same."""
+    return package.version if package.version != other.version else f"{package.version} ({package.sha256[:12] or 'a source'})"
 
 
 def _inputs(question: _Question, wanted: Requirements, made: Mapping[str, Wheel]) -> list[str]:
@@ -270,7 +336,8 @@ def _unresolved(question: _Question, result: Result, absent: tuple[str, ...]) ->
             Finding(
                 f"{pin} is on no index that is configured here for Python {minor} on {platform}",
                 where=question.requirements.source,
-                fix="mlship doctor shows the indexes; add the one that has it, or install another version and train again",
+                fix="mlship doctor shows the indexes; add the one that has it, or install another version and train again"
+                + _trust(question),
                 code="not-on-index",
             )
             for pin in absent
@@ -279,10 +346,21 @@ def _unresolved(question: _Question, result: Result, absent: tuple[str, ...]) ->
     return MlshipError(
         f"the requirements of {question.requirements.source} have no solution for Python {minor} on {platform}",
         where=question.requirements.source,
-        fix="the last lines of uv say which packages disagree; mlship doctor shows the indexes",
+        fix="the last lines of uv say which packages disagree; mlship doctor shows the indexes" + _trust(question),
         exit=Exit.BUILD_FAILED,
         details=result.last_lines(12),
         code="unresolved",
+    )
+
+
+def _trust(question: _Question) -> str:
+    """The way out where an index has a part of the versions only."""
+    indexes = question.workshop.indexes
+    if not indexes.extra or indexes.strategy:
+        return ""
+    return (
+        "; the first index that knows a name is the only one for it: where you trust all of them, "
+        "set UV_INDEX_STRATEGY=unsafe-best-match"
     )
 
 

@@ -149,7 +149,8 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
     command = ("pip", "install", "--target", str(folder), "--no-deps", "--only-binary", ":all:", "--link-mode", "copy",
                "--no-compile-bytecode", "--no-break-system-packages", "-r", str(listed), *arguments)  # fmt: skip
     result = workshop.runner.stream(
-        uv_command(command, workshop.indexes, workshop.root), lambda line: workshop.progress.step("packages", line.strip())
+        uv_command(command, workshop.indexes.for_hashes(), workshop.root),
+        lambda line: workshop.progress.step("packages", line.strip()),
     )
     if result.ok:
         return
