@@ -13,7 +13,7 @@ from pathlib import Path
 from mlship.errors import Finding
 from mlship.frameworks.base import CodeFile
 from mlship.frameworks.digest import FileDigests
-from mlship.frameworks.entering import files_of, is_broken, leads_out
+from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
 
 _LEFT_OUT = "site-packages"
 _LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".dist-info", ".ipynb")
@@ -47,7 +47,7 @@ def code_files(
             findings.append(_too_many(text, where))
             continue
         for file in (*_parents(top, base), *inside):
-            if leads_out(file, root):
+            if link_leads_out(file, root):
                 findings.append(_leads_out(file.relative_to(root).as_posix(), where))
             elif is_broken(file):
                 findings.append(_no_file(file.relative_to(root).as_posix(), where))

@@ -40,14 +40,19 @@ def files_of(
                 yield Path(entry.path)
 
 
-def is_broken(link: Path) -> bool:
-    """It leads to no file: to nothing, to a folder, or in a circle."""
-    return not link.is_file()
+def is_broken(file: Path) -> bool:
+    """A link that leads to no file: to nothing, to a folder, or in a circle."""
+    return file.is_symlink() and not file.is_file()
 
 
 def leads_out(path: Path, root: Path) -> bool:
     """With all links followed, the path is outside of the folder; a circle of links is not."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def link_leads_out(file: Path, root: Path) -> bool:
+    """As leads_out, for what `files_of` gave of a folder that does not lead out."""
+    return file.is_symlink() and leads_out(file, root)
 
 
 def _is_made(names: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from mlship.frameworks.base import CodeFile, ModelSpec
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import detect
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
-from mlship.frameworks.entering import files_of, is_broken, leads_out
+from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
 from mlship.frameworks.sample import read_sample
 from mlship.frameworks.scan_memo import remembered_scan
 from mlship.frameworks.sklearn import Read, read_sklearn
@@ -102,7 +102,7 @@ def refuse_links(root: Path, folder: Path, own: Collection[Path], where: str) ->
     is_of_project = not leads_out(folder, root)
     for file in files_of(folder, own):
         name = file.relative_to(folder).as_posix()
-        if is_of_project and leads_out(file, root):
+        if is_of_project and link_leads_out(file, root):
             raise MlshipError(
                 f"{name} in {folder.name} leads out of the project's folder",
                 where,
