@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from mlship.errors import MlshipError, need
@@ -11,6 +12,7 @@ from mlship.runner import Command
 # glibc versions (minor of 2.x) that uv knows as `x86_64-manylinux_2_36` and the like (uv 0.9, --python-platform)
 _KNOWN_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+_LOOKING = threading.Lock()  # uv asks sysconfig, which in Python 3.11 shows other threads a table that is not full yet
 
 
 def uv_command(arguments: tuple[str, ...], indexes: Indexes, cwd: Path) -> Command:
@@ -23,7 +25,8 @@ def find_uv() -> str:
     """The program of the uv package that mlship depends on."""
     uv = need("uv")
     try:
-        return str(uv.find_uv_bin())
+        with _LOOKING:
+            return str(uv.find_uv_bin())
     except FileNotFoundError:
         raise MlshipError(
             "the package uv has no program in it", fix="pip install --force-reinstall uv", code="missing-program"
