@@ -60,7 +60,13 @@ def package_layers(
     which nothing is left out (strip.py).
     """
     kept = sorted(map(normalised, whole))
-    facts = {"inputs": inputs, "target": target, "bytecode": bytecode_facts(bytecode), "heavy": [HEAVY, MOST], "whole": kept}
+    facts = {
+        "inputs": inputs,
+        "target": target,
+        "bytecode": bytecode_facts(bytecode),
+        "heavy": [HEAVY, MOST, PURE],
+        "whole": kept,
+    }
     listed = workplace.home.cache / "layers" / f"{key('packages', {**facts, 'strip': RULES}, workplace.compression)}.list"
     found = _remembered(workplace, listed)
     if found is not None:
