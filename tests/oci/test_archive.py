@@ -109,8 +109,9 @@ def test_an_archive_that_is_cut_is_refused_wherever_it_ends(file: Path, store: L
 def test_an_archive_with_a_changed_byte_is_refused_wherever_it_is(file: Path, store: Layout) -> None:
     raw = file.read_bytes()
     with tarfile.open(file) as opened:
-        places = [member.offset_data + member.size // 2 for member in opened if member.isfile() and member.name != archive.HEAD]
-        places += [member.offset + 2 for member in opened] + [member.offset + 130 for member in opened if member.isfile()]
+        files = [member for member in opened if member.isfile() and member.name != archive.HEAD]
+    places = [member.offset_data + member.size // 2 for member in files]
+    places += [member.offset + field for member in files[:3] for field in (2, 130)]  # its name, its size
     for place in places:
         file.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
         assert refusal(file, store).code == "damaged-archive", raw[place - 20 : place + 20]

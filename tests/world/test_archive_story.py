@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +88,11 @@ def archives(shop: Shop, front_home: Path, operator: Operator) -> tuple[Path, Pa
     shop.target, shop.port = "docker", free_port()
     shop.configure(more="resources: {memory: 256MiB}\n")
     for number in (1, 2):
-        built = shop.story.mlship("build", "--archive", f"{number}.tar")
+        built = shop.story.mlship("build", "--archive", f"{number}.tar", "--sbom", "sbom")
         assert Path(built["archive"]["path"]).stat().st_size == built["archive"]["size"]
+        with tarfile.open(built["archive"]["path"]) as archive:
+            inside = {name: archive.extractfile(f"papers/{name}").read() for name in ("till.spdx.json", "till.cdx.json")}  # type: ignore[union-attr]
+        assert inside == {path.name: path.read_bytes() for path in (shop.story.folder / "sbom").iterdir()}
         shutil.copy(shop.story.folder / f"{number}.tar", operator.folder)
         shop.next_version()
     shop.target, shop.port = "local", 0
