@@ -163,8 +163,8 @@ def _carrying(catalogue: Catalogue, python: str) -> Distribution:
     raise MlshipError(
         f"Python {python or 3} is in no suite of this machine's package archive; it has {', '.join(seen) or 'none'}",
         where="mlship.yaml build.python",
-        fix="train with one of these, name an archive that has it in build.mirror, or use mlship build --builder docker "
-        "with build.base",
+        fix="train with one of these, name an archive that has it in build.mirror, or build upon an image that has it: "
+        "build.base: HOST/NAME:TAG",
         code="no-such-python",
     )
 
