@@ -44,12 +44,13 @@ class Pushing:
 
 
 def pushing(context: Context, project: Project, references: Sequence[str], push_as: str) -> Pushing:
-    """Nothing is sent. push_as: words as in `docker-v2s2,gzip`; empty: the form that the project's target takes.
+    """Nothing is sent. push_as: words as in `docker-v2s2,gzip`; what they do not say is as the project's target takes it.
 
     Raises MlshipError (exit 2) for a reference, words or docker credentials that are malformed.
     """
     parsed = tuple(dict.fromkeys(_reference(text) for text in references))
-    variant = push_variant(push_as) if push_as else _targets_own(context, project)
+    own = _targets_own(context, project)
+    variant = push_variant(push_as, own) if push_as else own
     source = docker_credentials(context.environ, context.runner)
     known = {registry: source(registry) for registry in dict.fromkeys(reference.registry for reference in parsed)}
     return Pushing(parsed, variant, _asked_already(known, source))
@@ -60,13 +61,21 @@ def push_images(context: Context, workplace: Workplace, wanted: Pushing, images:
 
     Raises MlshipError: exit 8 (credentials), 13 (a registry does not answer), 5 (it got or answers other bytes).
     """
-    references = [
-        reference if reference.tag else replace(reference, tag=short(images[0].content)) for reference in wanted.references
-    ]
+    content = short(images[0].content)
+    references = [reference if reference.tag else replace(reference, tag=content) for reference in wanted.references]
     images = sorted(images, key=lambda image: image.platform)  # the same index on every machine
     with disk_errors(workplace.home.root):
         made = tuple(derived(workplace, image, wanted.variant) for image in images)
-        return tuple(_pushed(context, workplace, wanted, reference, images, made) for reference in references)
+    reports: list[PushReport] = []
+    for reference in references:
+        try:
+            with disk_errors(workplace.home.root):
+                reports.append(_pushed(context, workplace, wanted, reference, images, made))
+        except MlshipError as error:
+            built = f"the image is built: content {content}; the same command again only pushes"
+            error.details = (*error.details, *(f"pushed already: {report.deploy}" for report in reports), built)
+            raise
+    return tuple(reports)
 
 
 def _reference(text: str) -> Reference:
@@ -115,20 +124,16 @@ def _pushed(
             half_done_in=workplace.home.registries / "half-done",
         )
         holdings.note(reference.registry, reference.repository, (*done.sent, *done.mounted, *done.present))
+        _record(workplace, reference, done, wanted.variant, context.clock())
         papers, findings = _papers(registry, workplace, done, images)
-    when = context.clock()
+    return _report(reference, done, made, wanted.variant, papers, findings, context.clock() - began)
+
+
+def _record(workplace: Workplace, reference: Reference, done: Pushed, variant: PushVariant, when: float) -> None:
+    place = (reference.registry, reference.repository, reference.tag)
+    record = PushRecord(*place, done.reference.digest, done.kind, str(variant), when)
     for content in done.contents:
-        record = PushRecord(
-            registry=reference.registry,
-            repository=reference.repository,
-            tag=reference.tag,
-            digest=done.reference.digest,
-            kind=done.kind,
-            variant=str(wanted.variant),
-            when=when,
-        )
         PushRecords(workplace.home.images).add(content, record)
-    return _report(reference, done, made, wanted.variant, papers, findings, when - began)
 
 
 def _papers(

@@ -10,6 +10,8 @@ import pytest
 from mlship.errors import MlshipError
 from mlship.flows.build import build
 from mlship.flows.context import Context, Where
+from mlship.flows.loading import project_of
+from mlship.flows.push import pushing
 from mlship.home import Home
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
@@ -40,6 +42,15 @@ def test_what_is_no_reference_or_form_is_refused(context: Context, push: list[st
         build(context, Where(), push=push, push_as=push_as)
     assert said in str(refused.value)
     assert not context.home.root.exists()
+
+
+def test_what_is_not_said_is_as_the_projects_target_takes_it(context: Context) -> None:
+    (context.cwd / "mlship.yaml").write_text("name: churn\nmodel: a.joblib\ntarget: docker\n")
+    project = project_of(context, Where())
+    said = {text: str(pushing(context, project, ["r.io/churn"], text).variant) for text in ("", "docker-v2s2", "zstd")}
+    assert said == {"": "oci,gzip,raw", "docker-v2s2": "docker-v2s2,gzip,raw", "zstd": "oci,zstd"}
+    (context.cwd / "mlship.yaml").write_text("name: churn\nmodel: a.joblib\ntarget: local\n")
+    assert str(pushing(context, project_of(context, Where()), ["r.io/churn"], "").variant) == "oci"
 
 
 def test_credentials_that_are_none_are_refused_and_not_shown(context: Context) -> None:

@@ -280,6 +280,7 @@ def test_a_registry_that_stopped_is_unreachable_and_nothing_is_lost(project: Sto
     said = project.refused("build", "--push", reference, exit=13)
     assert f"the registry localhost:{port} does not answer" in said
     assert "then run it again: what has arrived is kept" in said
+    assert "the image is built: content" in said and "the same command again only pushes" in said
     assert project.mlship("build")["unchanged"] is True
 
 

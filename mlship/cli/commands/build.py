@@ -64,7 +64,7 @@ def command(
         typer.Option(
             "--push-as",
             metavar="FORM",
-            help="oci or docker-v2s2, index or single, gzip or zstd, user=UID: what differs from the target's own form.",
+            help="oci or docker-v2s2, index or single, gzip or zstd, user=UID: where it differs from the target's own form.",
             show_default=False,
         ),
     ] = "",

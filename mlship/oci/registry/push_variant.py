@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mlship.errors import MlshipError
@@ -56,17 +56,21 @@ def compression_of(media_type: str) -> Compression:
     return "gzip" if media_type.endswith("gzip") else "zstd" if media_type.endswith("zstd") else "none"
 
 
-def push_variant(text: str) -> PushVariant:
-    """The variant that a person wrote. Raises MlshipError for an unknown word, and for two that exclude each other."""
+def push_variant(text: str, otherwise: PushVariant | None = None) -> PushVariant:
+    """The variant that a person wrote. otherwise: what is not said; left out, as built.
+
+    Raises MlshipError for an unknown word, and for two that exclude each other.
+    """
     found: dict[str, Any] = {}
     for word in (part.strip() for part in text.split(",")):
         key, value = _meaning(word, text)
         if key in found and (key != "compressions" or value[0] in found[key]):
             raise _refused(text, f"{word!r} comes after another word for the same", f"write {_WORDS}")
         found[key] = (*found[key], *value) if key in found else value
-    if found.get("types") == "docker-v2s2" and found.get("compressions") == ("zstd",):
+    made = replace(otherwise or PushVariant(), **found)
+    if made.types == "docker-v2s2" and made.compressions == ("zstd",):
         raise _refused(text, "docker-v2s2 has no media type for layers in zstd", "write docker-v2s2,gzip or oci,zstd")
-    return PushVariant(**found)
+    return made
 
 
 def _meaning(word: str, text: str) -> tuple[str, Any]:
