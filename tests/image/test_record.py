@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_a_record_is_found_by_its_inputs_and_by_its_content(tmp_path: Path) -> N
     assert records.of_inputs("inputs") is None
     records.write(RECORD)
     assert records.of_content(CONTENT) == records.of_inputs("inputs") == RECORD
+
+
+def test_a_record_of_a_build_for_one_platform_only_is_read_still(tmp_path: Path) -> None:
+    records = BuildRecords(tmp_path)
+    both = replace(RECORD, to_run_at_deploy=("churn loads",), platforms={"linux/amd64": CONTENT})
+    records.write(both)
+    assert records.of_content(CONTENT) == both
+    path = tmp_path / "records" / f"{'ab' * 32}.json"
+    document = json.loads(path.read_bytes())
+    path.write_text(json.dumps({key: value for key, value in document.items() if key not in ("to_run_at_deploy", "platforms")}))
+    assert records.of_content(CONTENT) == RECORD
 
 
 def test_a_pointer_to_a_record_that_is_gone_is_no_build(tmp_path: Path) -> None:
