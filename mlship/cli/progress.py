@@ -95,7 +95,9 @@ class LiveProgress:
                 self._timer.start()
 
     def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
-        self._amount = f"{more_than(self._name, name)}  {amount_text(done, total, unit)}".lstrip()
+        more, told = more_than(self._name, name), amount_text(done, total, unit)
+        # the line has room for the step's detail, or for a blob with its speed
+        self._text, self._amount = (self._name, f"{more}  {told}") if more else (self._text, told)
 
     def pause(self) -> None:
         with self._lock:
