@@ -27,10 +27,10 @@ _HASHED = ("sha256", "signature", "sample")  # of a manifest: digests, and what 
 _LONGEST = 60  # characters of a setting that are shown
 
 
-def image_facts(gathered: Gathered, lock: Lock, image: Image) -> dict[str, Facts]:
+def image_facts(gathered: Gathered, lock: Lock, image: Image, builder: str) -> dict[str, Facts]:
     """What each layer of the image was made from, by its label."""
     alone = frozenset(layer.name for layer in image.layers if layer.role == "packages")
-    return {label(layer): dict(_facts(layer, gathered, lock, alone)) for layer in image.layers}
+    return {label(layer): {"builder": builder, **dict(_facts(layer, gathered, lock, alone))} for layer in image.layers}
 
 
 def images_before(workplace: Workplace, project: str) -> dict[str, Image]:

@@ -125,7 +125,7 @@ def _image(
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
     told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
     record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
-    KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image))
+    KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image, builder))
     if proved is not None:
         record = replace(record, to_run_at_deploy=left_for_deploy(gathered.specs, proved.place))
     findings = (*known.findings, *base_risks(workplace, gathered, known.lock))

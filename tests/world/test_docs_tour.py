@@ -29,7 +29,7 @@ VARYING = (
     (r"scikit-learn [\d.]+", "scikit-learn <version>"),
     (r"Python 3[\d.]+", "Python <version>"),
     (r"\b(debian|base) (bookworm|trixie|jammy|noble)\b", r"\1 <suite>"),
-    (r"\b\d+ locked|\b\d layers? new|[01]\.\d{3} of", "<number>"),
+    (r"\b\d+ locked|\b\d+ layers? new|[01]\.\d{3} of", "<number>"),
     (r"0\.\d{6,}", "<probability>"),
     (r"\d+ rps +p50 [\d.]+ ms p95 [\d.]+ ms +errors \d+/\d+", "<traffic>"),
     (r" {2,}", "  "),
