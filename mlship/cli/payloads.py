@@ -155,6 +155,14 @@ def deployed(result: results.Deployed) -> dict[str, Any]:
     }
 
 
+def taken_in(result: results.TakenIn | None) -> dict[str, Any]:
+    """configuration: null for the archive's own."""
+    if result is None:
+        return {}
+    configuration = result.configuration and str(result.configuration)
+    return {"archive": {"path": str(result.archive), "content": result.content, "configuration": configuration}}
+
+
 def aborted(result: results.Aborted) -> dict[str, Any]:
     return {
         "project": result.project,

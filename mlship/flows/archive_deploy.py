@@ -15,19 +15,12 @@ from mlship.flows.context import Context, Where
 from mlship.flows.fitting import platform_of
 from mlship.flows.hosts import hosts_of, looked_at, places
 from mlship.flows.opening import found_file, open_project, project_of
+from mlship.flows.results import TakenIn
 from mlship.image.front import front_key
 from mlship.image.record import SCHEMA, BuildRecord, BuildRecords
 from mlship.oci.archive_reading import ArchiveFile, Described, opened_archive
 from mlship.oci.image import FRONT_LABEL
 from mlship.oci.layout import Layout
-
-
-@dataclass(frozen=True)
-class Taken:
-    """where: the project of the archive. content: of its image, or of one of several platforms."""
-
-    where: Where
-    content: str
 
 
 @dataclass(frozen=True)
@@ -39,8 +32,10 @@ class Facts:
     git: str
 
 
-def take(context: Context, where: Where, path: Path) -> Taken:
+def take(context: Context, where: Where, path: Path) -> tuple[Where, TakenIn]:
     """Takes in what the target's machines can run: image, front and record. Nothing else is changed, and nothing where this fails.
+
+    Gives where its project is found from now on.
 
     The configuration is that of an mlship.yaml of the same project, here or above, or -f; where there is none, the archive's own.
     Raises MlshipError.
@@ -55,7 +50,7 @@ def take(context: Context, where: Where, path: Path) -> Taken:
         contents = {one.content for one in (*images, *fronts) if one is not None}
         archive.take(Layout(context.home.images), contents, context.progress)
     _record(context, facts, contents)
-    return Taken(there, images[0].content)
+    return there, TakenIn(path, images[0].content, there.file if there.text is None else None)
 
 
 def _facts(archive: ArchiveFile) -> Facts:
@@ -84,7 +79,6 @@ def _where(context: Context, where: Where, archive: ArchiveFile, facts: Facts) -
     file = found_file(context.cwd)
     if file is not None and load_project(file).name == name:
         return replace(where, file=file, name=name, git=facts.git)
-    context.progress.step("archive", f"the configuration is that of {archive.path.name}")
     return replace(where, file=archive.path.parent / "mlship.yaml", name=name, text=facts.configuration, git=facts.git)
 
 

@@ -68,6 +68,18 @@ class Relocked:
 
 
 @dataclass(frozen=True)
+class TakenIn:
+    """What came from an archive. content: of the image, of one of several platforms. configuration: the mlship.yaml that counts,
+
+    None for the archive's own.
+    """
+
+    archive: Path
+    content: str
+    configuration: Path | None
+
+
+@dataclass(frozen=True)
 class ReleaseView:
     """A release as every command shows it. models: name -> sha256 hex."""
 

@@ -56,9 +56,10 @@ def archive(folder: Path, platforms: tuple[str, ...] = (HERE,), target: str = "l
 
 
 def test_image_record_and_configuration_come_from_the_archive(tmp_path: Path, context: Context) -> None:
-    taken = take(context, Where(), archive(tmp_path, (ELSEWHERE, HERE)))
-    project = project_of(context, taken.where)
-    assert (project.env["FROM"], project.root, taken.where.git) == ("archive", context.cwd, "3f2a91c")
+    where, taken = take(context, Where(), archive(tmp_path, (ELSEWHERE, HERE)))
+    project = project_of(context, where)
+    assert taken.configuration is None
+    assert (project.env["FROM"], project.root, where.git) == ("archive", context.cwd, "3f2a91c")
     (image,) = Layout(context.home.images).images()
     record = BuildRecords(context.home.images).of_content(taken.content)
     assert image.content == taken.content and image.platform == HERE
@@ -67,15 +68,17 @@ def test_image_record_and_configuration_come_from_the_archive(tmp_path: Path, co
 
 def test_a_file_of_the_project_beside_it_counts_before_the_archives_own(tmp_path: Path, context: Context) -> None:
     (context.cwd / "mlship.yaml").write_text(YAML.format(target="local", place="site"))
-    taken = take(context, Where(), archive(tmp_path))
-    assert project_of(context, taken.where).env["FROM"] == "site"
+    where, taken = take(context, Where(), archive(tmp_path))
+    assert project_of(context, where).env["FROM"] == "site"
+    assert taken.configuration == context.cwd / "mlship.yaml"
 
 
 def test_a_file_of_another_project_counts_only_when_it_is_named(tmp_path: Path, context: Context) -> None:
     other = context.cwd / "mlship.yaml"
     other.write_text("name: fraud\nmodel: a.joblib\n")
     file = archive(tmp_path)
-    assert project_of(context, take(context, Where(), file).where).name == "churn"
+    where, _ = take(context, Where(), file)
+    assert project_of(context, where).name == "churn"
     with pytest.raises(MlshipError, match="is the project fraud, not churn"):
         take(context, Where(file=other), file)
 

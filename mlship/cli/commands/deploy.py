@@ -34,17 +34,18 @@ def command(
     Where it fails, what served before still serves, and the exit code is 6.
     """
     call.need_consent()
-    from mlship.cli.views.deploy import deploy_text, plan_text
+    from mlship.cli.views.deploy import deploy_text, plan_text, taken_text
     from mlship.flows import deploy, plan
     from mlship.flows.hosts import hosts_of, in_turn, places
 
-    where = call.where()
+    where, taken = call.where(), None
     if archive:
         from mlship.flows.archive_deploy import refuse_other_options, take
 
         refuse_other_options(image, python)
-        taken = take(call.context, where, call.path(archive))
-        where, image = taken.where, taken.content
+        where, taken = take(call.context, where, call.path(archive))
+        image = taken.content
+        call.show(taken_text(taken))
     found = places(call.context, where)
     prepared = plan.prepare_each(call.context, found, image=image, again=again, python=python)
     changing = [one.view for one in prepared if not one.view.is_empty]
@@ -54,7 +55,7 @@ def command(
 
     def act(position: int) -> Answer:
         result = deploy.deploy(call.context, prepared[position])
-        return Answer(deploy_text(result), payloads.deployed(result), brief=result.release.id)
+        return Answer(deploy_text(result), {**payloads.deployed(result), **payloads.taken_in(taken)}, brief=result.release.id)
 
     hosts = hosts_of(found)
     return together(hosts, in_turn(hosts, act, [one.view for one in prepared]))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlship.cli.views.findings import findings_text
-from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text
+from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text, short_content
 from mlship.flows.command_line import command_for
-from mlship.flows.results import Aborted, Deployed, PlanView
+from mlship.flows.results import Aborted, Deployed, PlanView, TakenIn
 
 
 def plan_text(view: PlanView) -> str:
@@ -28,6 +28,12 @@ def plan_text(view: PlanView) -> str:
         findings_text(view.findings),
         f"  undo: {view.undo}" if view.undo else "",
     )
+
+
+def taken_text(result: TakenIn) -> str:
+    """`Taken in  churn.tar, content c41e07a1b2c3, with the mlship.yaml in it`."""
+    file = f"with {result.configuration}" if result.configuration else "with the mlship.yaml in it"
+    return f"Taken in  {result.archive}, content {short_content(result.content)}, {file}"
 
 
 def deploy_text(result: Deployed) -> str:
