@@ -10,6 +10,7 @@ from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.gather import Gathered
 from mlship.image.base_image.fetch import locked_base, newest_base
 from mlship.image.base_image.guard import misfits, risks
+from mlship.image.base_image.stdlib import stdlib_layer
 from mlship.image.builder import base_layer
 from mlship.image.bytecode import Compiler
 from mlship.image.lock import Lock
@@ -71,6 +72,12 @@ def interpreter_of(plan: BasePlan, layers: Sequence[Layer]) -> Compiler:
 def compiler_of(plan: BasePlan, layers: Sequence[Layer]) -> Compiler | None:
     """The base's Python, where this machine can run it."""
     return interpreter_of(plan, layers) if runs_here(plan.platform) else None
+
+
+def bytecode_above(workplace: Workplace, plan: BasePlan, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """What a base image lacks of its Python's compiled files; an assembled base has them."""
+    compiler = compiler_of(plan, layers)
+    return stdlib_layer(workplace, compiler) if plan.image is not None and compiler is not None else ()
 
 
 def start_of(workplace: Workplace, plan: BasePlan) -> Interpreter:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlship
 from mlship.errors import Exit, MlshipError
-from mlship.flows.base import base_layers, base_of, compiler_of, start_of
+from mlship.flows.base import base_layers, base_of, bytecode_above, compiler_of, start_of
 from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.model_check import loaded_models
 from mlship.frameworks.base import Loaded, ModelSpec
@@ -94,6 +94,7 @@ def _lower_layers(
         lambda: packages_folder(workplace, gathered, lock, base_plan),
         lambda: server_folder(workplace, gathered, lock),
     )
+    base = (*base, *bytecode_above(workplace, base_plan, base))
     compiled = compiler_of(base_plan, base) or foreign_compiler(workplace, base_plan)
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))

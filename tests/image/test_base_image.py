@@ -14,6 +14,7 @@ from mlship.errors import MlshipError
 from mlship.image.base_image.facts import BaseFacts, base_facts
 from mlship.image.base_image.files import Files, read_files
 from mlship.image.base_image.guard import misfits, risks
+from mlship.image.base_image.stdlib import stdlib_sources
 from mlship.oci.image import Layer
 from mlship.oci.layout import Layout
 
@@ -179,3 +180,27 @@ def test_a_shell_and_setuid_programs_are_told():
     (finding,) = risks(replace(FACTS, shell="/bin/sh", setuid=("/a", "/b", "/c", "/d", "/e")), "r", "")
     assert finding.severity == "warning"
     assert finding.what.startswith("r has a shell (/bin/sh) and 5 programs that gain rights (/a, /b, /c, /d and 1 more)")
+
+
+def test_only_a_library_without_compiled_files_is_compiled_and_nothing_that_no_server_imports(tmp_path):
+    library = tmp_path / "usr/local/lib/python3.11"
+    for name in (
+        "os.py",
+        "json/__init__.py",
+        "test/x.py",
+        "sqlite3/test/x.py",
+        "site-packages/pip/x.py",
+        "idlelib/x.py",
+        "a.txt",
+    ):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).touch()
+    python = "/usr/local/bin/python3.11"
+    found = [inside for _, inside in stdlib_sources(tmp_path, python)]
+    assert found == ["/usr/local/lib/python3.11/json/__init__.py", "/usr/local/lib/python3.11/os.py"]
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt/lib").symlink_to(tmp_path / "usr/local/lib")
+    assert stdlib_sources(tmp_path, "/opt/bin/python3.11") == [], "a layer would put a folder in the place of the link"
+    (library / "__pycache__").mkdir()
+    (library / "__pycache__/os.cpython-311.pyc").touch()
+    assert stdlib_sources(tmp_path, python) == []
