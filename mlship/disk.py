@@ -90,6 +90,23 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def locked_together(path: Path) -> Iterator[None]:
+    """As locked, but together with others who ask for it so: only `locked` keeps them out, and waits for all of them."""
+    make_folder(path.parent)
+    with disk_errors(path.parent):
+        file = path.open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def used(path: Path) -> None:
+    """Notes that something in the cache is still of use: what was of none for long is pruned."""
+    with suppress(OSError):  # pruned just now, or another user's
+        os.utime(path)
+
+
+@contextmanager
 def scratch_file(folder: Path) -> Iterator[Path]:
     """An empty file in `folder` that is gone afterwards, unless it was renamed. What killed commands left there goes too."""
     handle, path = _owned(folder, lambda: _new_file(folder))
@@ -108,7 +125,7 @@ def scratch_folder(folder: Path | None = None) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _remove_tree(path)
+        remove_tree(path)
         os.close(handle)
 
 
@@ -131,7 +148,7 @@ def sweep(folder: Path) -> None:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove_tree(path) if path.is_dir() else path.unlink()
+                remove_tree(path) if path.is_dir() else path.unlink()
             finally:
                 os.close(handle)
 
@@ -152,7 +169,7 @@ def _owned(folder: Path, make: Callable[[], Path]) -> tuple[int, Path]:
             os.close(handle)
 
 
-def _remove_tree(path: Path) -> None:
+def remove_tree(path: Path) -> None:
     """Also folders that somebody's code made read-only; nothing happens where there is nothing."""
     shutil.rmtree(path, ignore_errors=True)
     for folder, names, _ in os.walk(path):

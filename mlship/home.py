@@ -40,6 +40,11 @@ class Home:
         return self.cache / "memo"
 
     @property
+    def in_use(self) -> Path:
+        """Locked together by all who build, and alone by who removes what no build needs."""
+        return self.root / ".in-use.lock"
+
+    @property
     def local(self) -> Path:
         """Records and running services of the target `local`."""
         return self.root / "local"

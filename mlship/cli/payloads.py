@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.errors import Finding
-    from mlship.flows import results
+    from mlship.flows import cache, results
+    from mlship.image.cache.export import Exported
+    from mlship.image.cache.prune import Removal
+    from mlship.image.cache.take import Taken
     from mlship.targets.base import LogLine, ServiceRow
 
 
@@ -256,3 +259,21 @@ def destroyed(result: results.Destroyed) -> dict[str, Any]:
 
 def log_payload(line: LogLine) -> dict[str, Any]:
     return asdict(line)
+
+
+def cache_sizes(found: cache.CacheSizes) -> dict[str, Any]:
+    kinds = [asdict(kind) for kind in found.kinds]
+    return {"cache": {"home": str(found.home), "size": found.size, "free": found.free, "kinds": kinds}}
+
+
+def cache_removal(going: Removal, *, removed: bool) -> dict[str, Any]:
+    images = [{"project": i.project, "platform": i.platform, "content": i.content, "made": i.made} for i in going.images]
+    return {"images": images, "paths": [str(path) for path in going.paths], "size": going.size, "removed": removed}
+
+
+def cache_exported(made: Exported) -> dict[str, Any]:
+    return {**asdict(made), "path": str(made.path)}
+
+
+def cache_taken(taken: Taken) -> dict[str, Any]:
+    return {**asdict(taken), "path": str(taken.path)}

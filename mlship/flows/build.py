@@ -15,6 +15,7 @@ from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
 from mlship.flows.build_results import ArchiveReport, Built, Explanation, ImageReport, LayerReport, PushReport
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
+from mlship.flows.in_use import holding_the_cache
 from mlship.flows.loading import project_of
 from mlship.flows.reports import model_report
 from mlship.flows.size_gate import refuse_too_large
@@ -48,6 +49,7 @@ class Build:
     others: tuple[Build, ...] = ()
 
 
+@holding_the_cache
 def build(
     context: Context,
     where: Where,
@@ -153,6 +155,7 @@ def _archived(context: Context, done: Build, path: Path) -> ArchiveReport:
     return ArchiveReport(path, write(context, workplace_of(context), done.project, parts, path))
 
 
+@holding_the_cache
 def built_records(context: Context, project: Project, python: str = "") -> tuple[BuildRecord, ...]:
     """The records of the images of this project as it is now, one a platform; builds them when something changed."""
     done = _build(context, project, python, builder="mlship", frozen=False)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import disk_errors, locked, write_atomic
+from mlship.disk import disk_errors, locked, used, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_files, compile_imported
 from mlship.image.foreign import foreign_compiler
@@ -172,7 +172,10 @@ def known(workplace: Workplace, layer_key: str) -> Layer | None:
         layer = Layer(**{**fields, "blob": Descriptor(**fields["blob"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None  # never made, or a record that is cut: it is made again
-    return layer if workplace.layout.has(layer.blob) else None
+    if not workplace.layout.has(layer.blob):
+        return None
+    used(_record(workplace, layer_key))
+    return layer
 
 
 def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> Layer:

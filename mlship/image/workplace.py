@@ -53,7 +53,8 @@ class Workplace:
 
 def clear_leftovers(workplace: Workplace) -> None:
     """Removes what builds that were killed left behind."""
-    for folder in (workplace.home.cache / "work", temporary_folder()):
+    caches = (workplace.home.cache / name for name in ("work", "packages", "server", "roots", "unpacked"))
+    for folder in (*caches, workplace.layout.blobs, temporary_folder()):
         if folder.is_dir():
             sweep(folder)
 

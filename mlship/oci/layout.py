@@ -139,6 +139,14 @@ class Layout:
         found = (entry for entry in self._entries() if _reference(entry) == reference)
         return next((Descriptor(entry["mediaType"], entry["digest"], entry["size"]) for entry in found), None)
 
+    def listed(self) -> list[Mapping[str, Any]]:
+        """Everything that the index names, as it stands there; the oldest first."""
+        return list(self._entries())
+
+    def keep_listed(self, is_kept: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Takes all else out of the index; blobs stay."""
+        self._update_index(lambda entries: [entry for entry in entries if is_kept(entry)])
+
     def images(self, project: str = "") -> list[Image]:
         """All images, or those of one project; the newest first."""
         return [self._image(entry) for entry in reversed(self._listed()) if not project or _project(entry) == project]

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlship.disk import DISK, disk_errors, locked, scratch_folder
+from mlship.disk import DISK, disk_errors, locked, scratch_folder, used
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.oci.image import Image, Layer
@@ -45,6 +45,7 @@ def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
     """
     target = unpacked_folder(home, layer)
     if target.is_dir():
+        used(target)
         return target
     with locked(target.with_name(f".{target.name}.lock")):
         if target.is_dir():

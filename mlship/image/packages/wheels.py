@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from mlship.disk import locked, scratch_folder
+from mlship.disk import locked, scratch_folder, used
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.image.packages.environment import normalised
@@ -51,6 +51,7 @@ def install(
     """
     target = home.cache / "packages" / wheels_key(wheels, python_minor, platform)
     if target.is_dir():
+        used(target)
         return target
     workshop = Workshop(project_root, python, python_minor, indexes, runner, home, progress)
     whole = [restored(wheel, workshop) for wheel in wheels]
@@ -82,6 +83,7 @@ def server_wheels(
     key = hashlib.sha256("\n".join((_LAYOUT, python_minor, f"{sys.platform}-{python}", *lines)).encode()).hexdigest()
     target = home.cache / "server" / key
     if target.is_dir():
+        used(target)
         return target
     progress.step("server", f"installing {len(lines)} packages")
     workshop = Workshop(project_root, python, python_minor, indexes, runner, home, progress)
