@@ -28,11 +28,12 @@ _FAN_OUT_FROM = 40
 # of them this version of the model uses.
 _WHOLE = ("sklearn",)
 
-# What else a process has interned decides two things that follow from no source: which strings marshal takes for shared (it
-# counts references: so all are held), and which equal frozensets the compiler keeps apart (code.c, intern_string_constants: so
-# they are made one). Then the bytes follow from source, path and version of Python alone, on every processor.
+# What else a process has interned decides three things that follow from no source: which strings marshal takes for shared (it
+# counts references: so all are held), whether it calls a single character interned (there is one object of each: so all are),
+# and which equal frozensets the compiler keeps apart (code.c, intern_string_constants: so they are made one). Then the bytes
+# follow from source, path and version of Python alone, on every processor.
 _STEADY = """
-import importlib._bootstrap_external as external, importlib.util
+import importlib._bootstrap_external as external, importlib.util, sys
 code_type = type((lambda: 0).__code__)
 def steady(code, source):
     if has_sets(code):
@@ -41,7 +42,7 @@ def steady(code, source):
     return external._code_to_hash_pyc(code, importlib.util.source_hash(source), False)
 def held(value, kept):
     if isinstance(value, str):
-        kept.append(value)
+        kept.append(sys.intern(value) if len(value) < 2 else value)
     elif isinstance(value, (tuple, frozenset)):
         for part in value:
             held(part, kept)
