@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from mlship.disk import make_folder, sync_folder, write_atomic
+from mlship.disk import make_folder, scratch_file, sync_folder
 from mlship.errors import Exit, MlshipError, need
 from mlship.image.system.apt import AptSettings, without_credentials
 from mlship.parallel import in_parallel
@@ -107,8 +107,7 @@ class Fetcher:
         )
 
     def _fetched(self, url: str, wanted: Wanted, target: Path, count: _Count) -> bool:
-        part = target.with_name(f".{target.name}.part-{os.getpid()}-{threading.get_ident()}")
-        try:
+        with scratch_file(target.parent) as part:
             for fresh in (False, True):
                 if not self._download(url, part, wanted, count):
                     return False
@@ -117,19 +116,16 @@ class Fetcher:
                     part.replace(target)
                     sync_folder(target.parent)
                     return True
-                part.unlink()
+                os.truncate(part, 0)
                 if fresh:
                     raise _other_bytes(url, wanted)
             return False
-        finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
 
     def _download(self, url: str, part: Path, wanted: Wanted, count: _Count) -> bool:
         if urlsplit(url).scheme == "file":
             source = _local(url)
             if source.is_file():
-                write_atomic(part, source.read_bytes())
+                shutil.copyfile(source, part)
             return source.is_file()
         return self._retried(url, lambda: self._continued(url, part, wanted, count)) or False
 
