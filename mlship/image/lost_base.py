@@ -14,6 +14,7 @@ from mlship.image.pushed import PushRecords
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Descriptor, Layer
 from mlship.oci.layer import CHUNK, MEDIA_TYPES, layer_of_tar
+from mlship.oci.layout import short
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.docker_config import docker_credentials
 from mlship.oci.registry.pull import fetch_blobs, fetch_manifest
@@ -55,7 +56,7 @@ def _first(
 def _of_store(workplace: Workplace, plan: BasePlan) -> Iterator[tuple[str, Callable[[], Descriptor | None]]]:
     layout = workplace.layout
     found = {
-        layer.blob: image.content.removeprefix("sha256:")[:12]
+        layer.blob: short(image.content)
         for image in layout.images()
         for layer in image.layers
         if layer.diff_id == plan.diff_id and layout.has(layer.blob)

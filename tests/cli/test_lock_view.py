@@ -30,7 +30,7 @@ def test_what_changes_is_a_table_with_the_reasons_above_it() -> None:
         "  system  libssl3  3.0.15  ->  3.0.17  security update\n"
         "  python  numpy    -       ->  2.1.0\n"
         "  model  churn (m) is aa, and bb is locked\n"
-        "Locked churn: 10 Python packages and 23 of the system, of 2026-11-22; 2 packages changed, 1 of them security updates, 1 model\n"
+        "Locked churn: 10 Python packages and 23 of the system, of 2026-11-22; 2 packages changed, 1 of them a security update, 1 model\n"
         "Next: mlship build, and commit mlship.lock"
     )
     assert relocked(result)["changes"][0]["is_security"] is True
@@ -39,7 +39,7 @@ def test_what_changes_is_a_table_with_the_reasons_above_it() -> None:
 def test_nothing_is_written_where_it_is_only_shown() -> None:
     shown = replace(RESULT, changes=(SSL,), is_changed=True)
     assert lock_text(shown, "mlship lock --refresh", "").endswith(
-        "Nothing is written: 1 package changed, 1 of them security updates\nNext: mlship lock --refresh"
+        "Nothing is written: 1 package changed, 1 of them a security update\nNext: mlship lock --refresh"
     )
     other = replace(shown, platforms=("linux/amd64", "linux/arm64"))
     assert "security update  linux/amd64" in lock_text(other, "", "")

@@ -16,9 +16,7 @@ def lock_text(result: Relocked, again: str, build: str) -> str:
         columns(["model", change] for change in result.models),
         findings_text(result.findings),
     )
-    holds = (
-        f"{result.packages} Python packages and {result.system} of the system, of {result.made or 'a day before locks told'}"
-    )
+    holds = f"{result.packages} Python packages and {result.system} of the system, of {result.made or 'an unknown day'}"
     if result.is_written:
         changed = _count(result) if result.is_changed else "nothing newer"
         return lines(told, f"Locked {result.project}: {holds}; {changed}", f"Next: {build}, and commit {result.file.name}")
@@ -37,6 +35,6 @@ def _count(result: Relocked) -> str:
     """`12 packages change, 2 of them security updates`."""
     updates = sum(change.is_security and bool(change.before) for change in result.changes)
     parts = [f"{len(result.changes)} package{'s' if len(result.changes) != 1 else ''} changed"]
-    parts += [f"{updates} of them security updates"] if updates else []
+    parts += [f"{updates} of them {'a security update' if updates == 1 else 'security updates'}"] if updates else []
     parts += [f"{len(result.models)} model{'s' if len(result.models) != 1 else ''}"] if result.models else []
     return ", ".join(parts)
