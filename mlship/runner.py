@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -129,6 +130,7 @@ class LocalRunner:
             raise _missing(command) from None
         said: list[bytes] = []
         assert process.stdout is not None
+        _followed.add(process)
         try:
             for raw in process.stdout:
                 said.append(raw)
@@ -138,6 +140,8 @@ class LocalRunner:
             process.kill()
             process.wait()
             raise
+        finally:
+            _followed.discard(process)
 
     def start(
         self,
@@ -165,6 +169,18 @@ class LocalRunner:
         finally:
             if not isinstance(output, int):
                 output.close()
+
+
+_followed: set[subprocess.Popen[bytes]] = set()
+
+
+def end_followed() -> None:
+    """Ends the programs that threads still follow when the command is over: after an error elsewhere, or an interrupt."""
+    for process in tuple(_followed):
+        process.kill()
+
+
+atexit.register(end_followed)
 
 
 def _missing(command: Command) -> MlshipError:

@@ -24,6 +24,8 @@ def main() -> None:
         # sys.exit would end by SIGINT where the interrupt met an exec, as in the making of a dataclass, though it was caught
         sys.stdout.flush()
         sys.stderr.flush()
+        if "mlship.runner" in sys.modules:
+            sys.modules["mlship.runner"].end_followed()
         os._exit(code)
     sys.exit(code)
 
