@@ -56,6 +56,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(project: Story, sh
     said = project.refused("build")
     assert "has Python 3.11 (/usr/local/bin/python3.11), and the model needs 3.12" in said
     assert "take a tag of it with Python 3.12" in said
+    on(project, shelf.slim)
+    assert "--builder docker on a base image is not yet built" in project.refused("build", "--builder", "docker")
     on(project, shelf.slim, ", packages: [libgomp1]")
     assert "RUN apt-get install -y libgomp1" in project.refused("check")
     alpine = f"{shelf.host}/team/python:3.11-alpine"
