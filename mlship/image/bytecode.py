@@ -29,7 +29,7 @@ _FAN_OUT_FROM = 40
 _WHOLE = ("sklearn",)
 
 # What else a process has interned decides three things that follow from no source: which strings marshal takes for shared (it
-# counts references: so all are held), whether it calls a single character interned (there is one object of each: so all are),
+# counts references: so all are held), whether it calls a single character interned (there is one object of each: so those of Latin-1 are),
 # and which equal frozensets the compiler keeps apart (code.c, intern_string_constants: so they are made one). Then the bytes
 # follow from source, path and version of Python alone, on every processor.
 _STEADY = """
@@ -42,7 +42,9 @@ def steady(code, source):
     return external._code_to_hash_pyc(code, importlib.util.source_hash(source), False)
 def held(value, kept):
     if isinstance(value, str):
-        kept.append(sys.intern(value) if len(value) < 2 else value)
+        kept.append(value)
+        if not value or len(value) == 1 and ord(value) < 256:
+            sys.intern(value)
     elif isinstance(value, (tuple, frozenset)):
         for part in value:
             held(part, kept)

@@ -24,7 +24,7 @@ SOURCE = b"""\
 def first(word):
     return word in {'one word', 'other_word', 'third'}
 def second(word):
-    return word in {'one word', 'other_word', 'third'}, ('?', frozenset())
+    return word in {'one word', 'other_word', 'third'}, ('?', frozenset(), '\\ufeff')
 """
 
 
@@ -83,7 +83,7 @@ def test_the_same_source_gives_the_same_bytes_whatever_else_the_process_holds(st
         return steady(compile(SOURCE, "/opt/mlship/env/words.py", "exec", dont_inherit=True), SOURCE)
 
     before = compiled()  # of a process whose own '?' may be interned or not: the script interns it
-    kept = [sys.intern(word) for word in ("other_" + "word", "thi" + "rd", "fir" + "st")]
+    kept = [sys.intern(word) for word in ("other_" + "word", "thi" + "rd", "fir" + "st", chr(0xFEFF))]
     assert compiled() == before and kept
     assert before[:8] == importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")  # by its hash, which nobody checks
 
@@ -92,4 +92,4 @@ def test_what_is_compiled_does_as_its_source_says(steady: Any) -> None:
     told: dict[str, Any] = {}
     exec(marshal.loads(steady(compile(SOURCE, "words.py", "exec"), SOURCE)[16:]), told)
     assert told["first"]("third") and not told["first"]("fourth")
-    assert told["second"]("one word") == (True, ("?", frozenset()))
+    assert told["second"]("one word") == (True, ("?", frozenset(), "\ufeff"))
