@@ -82,7 +82,7 @@ def _compared(spec: ModelSpec, in_image: Mapping[str, object], trained: Loaded, 
     if wrong:
         raise MlshipError(
             f"{spec.name} answers otherwise in the image than in {source}: {wrong}",
-            fix="the packages differ; delete mlship.lock and build again, or widen model.tolerance",
+            fix="the packages differ; mlship lock --refresh and build again, or widen model.tolerance",
             exit=Exit.BUILD_FAILED,
             code="other-answers",
         )

@@ -53,7 +53,7 @@ def _by_tag(wheel: InstalledWheel, python_minor: str, platform: str, glibc: str,
     return Finding(
         f"{wheel.title} is made for {wheel.tags[0]}; the image has Python {python_minor} on {platform}, glibc {glibc}",
         where=suite,
-        fix="delete mlship.lock and build again; where it stays, no other wheel of this version is to be had: take another version",
+        fix="mlship lock --refresh, and build again; where it stays, no other wheel of this version is to be had: take another version",
         code="other-platform-wheel",
     )
 

@@ -80,7 +80,7 @@ def restored(wheel: Wheel, workshop: Workshop) -> Wheel:
                 f"{wheel.name} {wheel.version} built here is not the wheel that mlship.lock has "
                 f"({made.sha256[:12]}, locked {wheel.sha256[:12]})",
                 where=wheel.origin,
-                fix="its build is not reproducible: publish its wheel to an index, or delete mlship.lock and build again",
+                fix="its build is not reproducible: publish its wheel to an index, or mlship lock --refresh and build again",
                 exit=Exit.BUILD_FAILED,
                 code="not-reproducible",
             )
@@ -180,7 +180,7 @@ def _absolute(origin: str, root: Path) -> str:
     raise MlshipError(
         f"mlship.lock has a package that was built from {origin[5:]}, which is not here",
         where=str(path),
-        fix="get its source, or delete mlship.lock and build again",
+        fix="get its source, or mlship lock --refresh and build again",
         exit=Exit.BUILD_FAILED,
         code="no-source",
     )

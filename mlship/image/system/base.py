@@ -244,7 +244,7 @@ def _interpreter_is_there(tree: Path, plan: BasePlan) -> None:
     python = tree / plan.python.lstrip("/")
     if not python.is_file():
         raise MlshipError(
-            f"the packages of {plan.suite} hold no {plan.python}", fix="delete mlship.lock", exit=Exit.BUILD_FAILED
+            f"the packages of {plan.suite} hold no {plan.python}", fix="mlship lock --refresh", exit=Exit.BUILD_FAILED
         )
     shortcut = python.with_name("python3")
     if not shortcut.is_symlink():

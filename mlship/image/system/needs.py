@@ -87,7 +87,7 @@ def remove_unloadable(tree: Path, python: str) -> None:
     for file in sorted({each.file for each in lacks}):
         if file.partition(".")[0] not in _NEEDLESS_MODULES:
             names = ", ".join(each.library for each in lacks if each.file == file)
-            raise MlshipError(f"{python}'s own {file} lacks {names}", fix="delete mlship.lock", exit=Exit.BUILD_FAILED)
+            raise MlshipError(f"{python}'s own {file} lacks {names}", fix="mlship lock --refresh", exit=Exit.BUILD_FAILED)
         (folder / file).unlink()
 
 
