@@ -66,7 +66,9 @@ def _is(entry: dict[str, Any], package: dict[str, Any]) -> bool:
 def _names_what_scanners_find(story: Story, built: dict[str, Any], spdx: dict[str, Any], cyclonedx: dict[str, Any]) -> None:
     """Scanners read status.d and the names of .dist-info folders; here by file name alone, another way than the papers'."""
     names = list(_names_in(story, built["image"]["content"]))
-    debs = {name.removeprefix("var/lib/dpkg/status.d/") for name in names if name.startswith("var/lib/dpkg/status.d/")}
+    status = {name.removeprefix("var/lib/dpkg/status.d/") for name in names if name.startswith("var/lib/dpkg/status.d/")}
+    debs = {name for name in status if not name.endswith(".md5sums")}
+    assert {f"{name}.md5sums" for name in debs} == status - debs
     folders = {name.split("/")[-2] for name in names if name.endswith(".dist-info/METADATA")}
     wheels = {tuple(folder.removesuffix(".dist-info").lower().replace("_", "-").rsplit("-", 1)) for folder in folders}
     purls = [PackageURL.from_string(entry["purl"]) for entry in cyclonedx["components"] if "purl" in entry]
