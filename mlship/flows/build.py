@@ -99,6 +99,7 @@ def build(
         kept=kept,
         reproducible=reproducible,
         pushed_to=tuple(push),
+        wanted=wanted,
     )
     ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
     done = replace(done, findings=(*done.findings, *ages))
@@ -190,6 +191,7 @@ def _build(
     kept: Path | None = None,
     reproducible: bool = False,
     pushed_to: tuple[str, ...] = (),
+    wanted: Pushing | None = None,
 ) -> Build:
     compression = _compression(project, reproducible=reproducible)
     platforms = for_platforms(refuse_errors(gather(context, project, python)))
@@ -204,6 +206,10 @@ def _build(
     found = _all_existing(workplace, platforms, builder) if kept is None else None
     if found is not None:
         return found
+    if wanted is not None:
+        from mlship.flows.push import reach
+
+        reach(context, wanted)
     # here and not above: what makes images takes longer to import than a build takes that finds nothing to do
     from mlship.flows.making import make
 

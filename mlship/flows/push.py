@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlship.config.project import Project
 from mlship.disk import disk_errors
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.flows.build_results import PushedLayer, PushReport
 from mlship.flows.context import Context
 from mlship.flows.opening import open_project
@@ -18,6 +18,7 @@ from mlship.oci.image import Image
 from mlship.oci.layout import short
 from mlship.oci.referrers import TITLE, attached
 from mlship.oci.registry.client import Registry, check_address
+from mlship.oci.registry.connection import Call
 from mlship.oci.registry.credentials import Credentials, CredentialSource
 from mlship.oci.registry.docker_config import docker_credentials
 from mlship.oci.registry.holdings import Holdings
@@ -54,6 +55,23 @@ def pushing(context: Context, project: Project, references: Sequence[str], push_
     source = docker_credentials(context.environ, context.runner)
     known = {registry: source(registry) for registry in dict.fromkeys(reference.registry for reference in parsed)}
     return Pushing(parsed, variant, _asked_already(known, source))
+
+
+def reach(context: Context, wanted: Pushing) -> None:
+    """Asks every registry for an answer, before minutes go into an image that cannot go there.
+
+    Raises MlshipError: exit 13 for one that does not answer, 8 for credentials that it does not accept.
+    """
+    for reference in {each.registry: each for each in wanted.references}.values():
+        with Registry(reference.registry, context.environ, wanted.credentials) as registry:
+            registry.want(f"repository:{reference.repository}:pull,push")
+            try:
+                registry.ask(Call("GET", "/v2/"), f"pushing {reference.repository}", (200,))
+            except MlshipError as error:
+                if error.exit not in (Exit.UNREACHABLE, Exit.DENIED):
+                    continue  # the push itself asks more exactly
+                error.details = (*error.details, "nothing was built")
+                raise
 
 
 def push_images(context: Context, workplace: Workplace, wanted: Pushing, images: Sequence[Image]) -> tuple[PushReport, ...]:

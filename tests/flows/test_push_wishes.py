@@ -41,7 +41,7 @@ def test_what_is_no_reference_or_form_is_refused(context: Context, push: list[st
     with pytest.raises(MlshipError) as refused:
         build(context, Where(), push=push, push_as=push_as)
     assert said in str(refused.value)
-    assert not context.home.root.exists()
+    assert not context.home.images.exists()
 
 
 def test_what_is_not_said_is_as_the_projects_target_takes_it(context: Context) -> None:
@@ -61,4 +61,4 @@ def test_credentials_that_are_none_are_refused_and_not_shown(context: Context) -
     ) as refused:
         build(context, Where(), push=["r.io/churn:1"])
     assert "w0rd" not in str(refused.value)
-    assert not context.home.root.exists()
+    assert not context.home.images.exists()
