@@ -1,17 +1,21 @@
 """Several things at a time: the first error, or an interrupt, is the caller's at once, whatever the others still do.
 
 Threads, because what takes long here lets go of the interpreter: hashing, compressing, the network, other programs. They are
-daemons, so that the end of the command waits for none of them; files that they were writing are never whole, and swept up.
+daemons: after an error the command gives them a moment to clear up, after an interrupt none. What is left is never whole, and
+swept up by the next command.
 """
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 MOST = 4
+_MOMENT_S = 2.0
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -41,7 +45,7 @@ def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int
                 done.put((number, None, error))
 
     for _ in range(min(most, len(given))):
-        threading.Thread(target=take, daemon=True).start()
+        _begun(threading.Thread(target=take, daemon=True))
     results: dict[int, Made] = {}
     try:
         while len(results) < len(given):
@@ -59,6 +63,23 @@ def side_by_side(*calls: Callable[[], Any]) -> list[Any]:
     return in_parallel(lambda call: call(), calls, most=max(len(calls), 1))
 
 
+_threads: list[threading.Thread] = []
+
+
+def _begun(thread: threading.Thread) -> None:
+    _threads[:] = [known for known in _threads if known.is_alive()]
+    thread.start()
+    _threads.append(thread)
+
+
+@atexit.register
+def _clear_up() -> None:
+    """What threads of a command that failed were writing goes, if that takes a moment only."""
+    end = time.monotonic() + _MOMENT_S
+    for thread in _threads:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
 class Ahead(threading.Thread):
     """A call that begins now and whose result is asked for later, or never."""
 
@@ -66,7 +87,7 @@ class Ahead(threading.Thread):
         super().__init__(daemon=True)
         self._call = call
         self._done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        self.start()
+        _begun(self)
 
     def run(self) -> None:
         try:
