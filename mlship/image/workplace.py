@@ -53,8 +53,9 @@ class Workplace:
 
 def clear_leftovers(workplace: Workplace) -> None:
     """Removes what builds that were killed left behind."""
-    caches = (workplace.home.cache / name for name in ("work", "packages", "server", "roots", "unpacked"))
-    for folder in (*caches, workplace.layout.blobs, temporary_folder()):
+    cache, images = workplace.home.cache, workplace.home.images
+    caches = cache.iterdir() if cache.is_dir() else ()
+    for folder in (cache, *caches, images, images / "records", images / "inputs", workplace.layout.blobs, temporary_folder()):
         if folder.is_dir():
             sweep(folder)
 

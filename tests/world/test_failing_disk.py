@@ -22,13 +22,14 @@ def test_a_disk_that_takes_no_more_is_told_in_one_error(shop: Shop, largest: int
 
     with Caller(shop.status()["endpoint"]):
         shop.next_version()
-        for words in (("build",), ("deploy", "--yes")):
+        for words in (("build",), ("deploy", "--yes"), ("cache", "export", str(shop.story.folder / "cache.tar"))):
             process = shop.start(*words, preexec_fn=limited)
             said = process.communicate(timeout=60)[0]
             assert process.returncode in (5, 6), said
             assert "Traceback (most recent call last)" not in said
             assert "File too large" in said or "No usable temporary directory found" in said
             assert shop.left() == []
+            assert not (shop.story.folder / "cache.tar").exists()
         assert shop.serves_alone() == live
         assert shop.wrong_blobs() == []
         shop.run("deploy", "--yes", "--again")
