@@ -48,9 +48,9 @@ INSTEAD: Mapping[str, str] = {
     "public": "delete it and put a proxy of your own in front",
     "serve.auth": "delete it and put a proxy that authenticates in front",
     "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
+    "resources.gpu": "delete it to serve on CPUs",
     "build.sign": "delete it, and sign the digest that `mlship build --json` names with a tool of your own",
     "build.provenance": "delete it; `mlship build --sbom DIR` writes what the image consists of",
-    "resources.gpu": "delete it to serve on CPUs",
     "scale.schedule": "delete it, and let a range of scale.replicas follow the load",
 }
 

@@ -40,7 +40,7 @@ class Gathered:
 def gather(context: Context, project: Project, python: str = "") -> Gathered:
     """python: what `--python` says. Raises MlshipError where there is nothing to start from; mistakes stand in findings."""
     memo = Memo(context.home.memo)
-    specs, findings = specs_of(project, memo)
+    specs, findings = specs_of(project, memo, (context.home.root.resolve(),))
     modules = tuple(sorted({module for spec in specs for module in spec.modules}))
     environment = find_environment(
         project.root,
