@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import mlship
 from mlship.config.project import Project
-from mlship.disk import disk_errors
+from mlship.disk import disk_errors, locked_together
 from mlship.errors import Finding, MlshipError
 from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
 from mlship.flows.build_results import ArchiveReport, Built, Explanation, ImageReport, LayerReport, PushReport
 from mlship.flows.context import Context, Where
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
-from mlship.flows.in_use import holding_the_cache
 from mlship.flows.loading import project_of
 from mlship.flows.reports import model_report
 from mlship.flows.size_gate import refuse_too_large
@@ -49,7 +48,6 @@ class Build:
     others: tuple[Build, ...] = ()
 
 
-@holding_the_cache
 def build(
     context: Context,
     where: Where,
@@ -88,34 +86,35 @@ def build(
         from mlship.oci.archive import check_place
 
         check_place(archive)
-    before = _images_before(context, project) if explain else {}
-    done = _build(
-        context,
-        project,
-        python,
-        builder=builder,
-        frozen=locked,
-        retrained=retrained,
-        kept=kept,
-        reproducible=reproducible,
-        pushed_to=tuple(push),
-        wanted=wanted,
-    )
-    ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
-    done = replace(done, findings=(*done.findings, *ages))
-    papers = _papers(context, done, sbom) if sbom is not None else ()
-    compression = _compression(project, reproducible=reproducible)
-    pushed = _pushed(context, done, wanted, compression) if wanted else ()
-    written = _archived(context, done, archive) if archive is not None else None
-    variants = PushRecords(context.home.images).of_content(done.image.content)
-    return replace(
-        _report(done, context.clock() - started, papers),
-        pushed=pushed,
-        variants=variants,
-        archive=written,
-        parts=_parts(context, done),
-        explained=_explained(context, done, before) if explain else (),
-    )
+    with locked_together(context.home.in_use):  # `mlship cache prune` waits for the end of this, and this for the prune's
+        before = _images_before(context, project) if explain else {}
+        done = _build(
+            context,
+            project,
+            python,
+            builder=builder,
+            frozen=locked,
+            retrained=retrained,
+            kept=kept,
+            reproducible=reproducible,
+            pushed_to=tuple(push),
+            wanted=wanted,
+        )
+        ages = age_findings((one.lock for one in (done, *done.others)), today(context.clock(), context.environ))
+        done = replace(done, findings=(*done.findings, *ages))
+        papers = _papers(context, done, sbom) if sbom is not None else ()
+        compression = _compression(project, reproducible=reproducible)
+        pushed = _pushed(context, done, wanted, compression) if wanted else ()
+        written = _archived(context, done, archive) if archive is not None else None
+        variants = PushRecords(context.home.images).of_content(done.image.content)
+        return replace(
+            _report(done, context.clock() - started, papers),
+            pushed=pushed,
+            variants=variants,
+            archive=written,
+            parts=_parts(context, done),
+            explained=_explained(context, done, before) if explain else (),
+        )
 
 
 def _parts(context: Context, done: Build) -> tuple[Part, ...]:
@@ -156,10 +155,10 @@ def _archived(context: Context, done: Build, path: Path) -> ArchiveReport:
     return ArchiveReport(path, write(context, workplace_of(context), done.project, parts, path))
 
 
-@holding_the_cache
 def built_records(context: Context, project: Project, python: str = "") -> tuple[BuildRecord, ...]:
     """The records of the images of this project as it is now, one a platform; builds them when something changed."""
-    done = _build(context, project, python, builder="mlship", frozen=False)
+    with locked_together(context.home.in_use):
+        done = _build(context, project, python, builder="mlship", frozen=False)
     return tuple(one.record for one in (done, *done.others))
 
 

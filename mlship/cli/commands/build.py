@@ -103,4 +103,6 @@ def _refuse_later(*, sign: bool, provenance: bool) -> None:
 
     for option, asked in (("sign", sign), ("provenance", provenance)):
         if asked:
-            raise MlshipError(f"--{option} is not yet built", fix=INSTEAD[f"build.{option}"].replace("delete it", "leave it out"))
+            raise MlshipError(
+                f"--{option} is not yet built", fix=INSTEAD[f"build.{option}"].replace("delete it", "leave it out")
+            )
