@@ -139,7 +139,7 @@ class Built:
     findings: tuple[Finding, ...]
     engine: str
     unchanged: bool
-    seconds: float
+    seconds: float = 0.0
     papers: tuple[Path, ...] = ()
     pushed: tuple[PushReport, ...] = ()
     variants: tuple[PushRecord, ...] = ()

@@ -8,6 +8,7 @@ import pytest
 
 from mlship.errors import MlshipError
 from mlship.flows.build import build
+from mlship.flows.build_wishes import Wishes
 from mlship.flows.context import Context, Where
 from mlship.home import Home
 from mlship.progress import Silent
@@ -19,6 +20,6 @@ def test_a_file_where_the_papers_shall_go_is_refused_before_the_build(tmp_path: 
     (tmp_path / "mlship.yaml").write_text("name: churn\nmodel: a.joblib\n")
     (tmp_path / "sbom").write_text("a file")
     with pytest.raises(MlshipError, match="sbom is not a folder") as refused:
-        build(context, Where(), sbom=tmp_path / "sbom")
+        build(context, Where(), Wishes(sbom=tmp_path / "sbom"))
     assert refused.value.code == "usage"
     assert not (tmp_path / "home").exists()

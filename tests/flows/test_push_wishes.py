@@ -9,6 +9,7 @@ import pytest
 
 from mlship.errors import MlshipError
 from mlship.flows.build import build
+from mlship.flows.build_wishes import Wishes
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import project_of
 from mlship.flows.push import pushing
@@ -39,7 +40,7 @@ def context(tmp_path: Path) -> Context:
 )
 def test_what_is_no_reference_or_form_is_refused(context: Context, push: list[str], push_as: str, said: str) -> None:
     with pytest.raises(MlshipError) as refused:
-        build(context, Where(), push=push, push_as=push_as)
+        build(context, Where(), Wishes(push=tuple(push), push_as=push_as))
     assert said in str(refused.value)
     assert not context.home.images.exists()
 
@@ -59,6 +60,6 @@ def test_credentials_that_are_none_are_refused_and_not_shown(context: Context) -
     with pytest.raises(
         MlshipError, match=r"the entry auths\.r\.io\.auth is not base64 of user:password; docker login r\.io"
     ) as refused:
-        build(context, Where(), push=["r.io/churn:1"])
+        build(context, Where(), Wishes(push=("r.io/churn:1",)))
     assert "w0rd" not in str(refused.value)
     assert not context.home.images.exists()

@@ -75,23 +75,23 @@ def command(
     """
     _refuse_later(sign=sign, provenance=provenance)
     from mlship.cli.views.build import build_text
-    from mlship.flows import build
+    from mlship.flows.build import build
+    from mlship.flows.build_wishes import Wishes
 
-    result = build.build(
-        call.context,
-        call.where(),
+    wishes = Wishes(
         python=python,
         builder=builder.value,
         locked=locked,
         retrained=retrained,
         kept=call.path(context) if context else None,
         sbom=call.path(sbom) if sbom else None,
-        push=push or (),
+        push=tuple(push or ()),
         push_as=push_as,
         reproducible=reproducible,
         archive=call.path(archive) if archive else None,
         explain=explain,
     )
+    result = build(call.context, call.where(), wishes)
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
     return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)
