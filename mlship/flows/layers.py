@@ -65,9 +65,10 @@ def make_layers(
     start = start_of(workplace, base)
     workplace.progress.step("model", ", ".join(spec.name for spec in gathered.specs))
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
-    upper = tuple(files_layer(workplace, plan) for plan in plans)
-    if loaded is None:
-        loaded = loaded_models(workplace, lower, upper, plans, base.python, start, gathered.specs)
+    upper, loaded = side_by_side(
+        lambda: [files_layer(workplace, plan) for plan in plans],
+        lambda: loaded_models(workplace, lower, plans, base.python, start, gathered.specs) if loaded is None else loaded,
+    )
     signatures = {name: found.signature for name, found in loaded.items()}
     described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
     last = configuration_plan(described)

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlship.errors import Exit, MlshipError
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
+from mlship.image.builder import files_layer
 from mlship.image.manifest import model_entry
 from mlship.image.plan import CODE, ROOT, Interpreter, LayerPlan
 from mlship.image.workplace import Workplace, scratch
@@ -23,22 +24,21 @@ LOAD_TIMEOUT_S = 600.0
 def loaded_models(
     workplace: Workplace,
     lower: Sequence[Layer],
-    upper: Sequence[Layer],
     plans: Sequence[LayerPlan],
     python: str,
     start: Interpreter,
     specs: Sequence[ModelSpec],
 ) -> dict[str, Loaded]:
-    """By model name. lower: base, packages and server, whose files stay on this machine for the next model; upper: models and
-    code, as the plans told. python: the interpreter's path inside the image. Models are not unpacked: their layers were written
-    from files with these very digests, which lie here already.
+    """By model name. lower: base, packages and server, whose files stay on this machine for the next model; plans: of the models'
+    layers and the code's. python: the interpreter's path inside the image. Models are not unpacked: their layers are written from
+    files with these very digests, which lie here already.
 
     Raises MlshipError with exit 5 when a model does not load or predict there.
     """
     key = hashlib.sha256(" ".join((*(layer.diff_id for layer in lower), python)).encode()).hexdigest()
     below = assemble(workplace.layout, lower, workplace.home.cache / "roots" / key, workplace.home, python=python)
     with scratch(workplace) as folder:
-        code = [layer for layer in upper if layer.role != "model"]
+        code = [files_layer(workplace, plan) for plan in plans if plan.role != "model"]
         above = assemble(workplace.layout, code, folder / "rootfs", workplace.home)
         _link_models(plans, above)
         return {spec.name: _load(workplace, below, above, spec, start) for spec in specs}

@@ -86,7 +86,7 @@ def test_compiled_files_are_unchecked_and_name_no_path_of_this_machine():
     made = made_base()
     tree = rootfs.unpack_layer(made.workplace.layout, made.layer, made.workplace.home)
     compiled = list(tree.rglob("*.pyc"))
-    assert len(compiled) > 400
+    assert len(compiled) > 250  # what servers import; rare modules stay as they are
     for path in compiled:
         content = path.read_bytes()
         assert content[4:8] == b"\x01\0\0\0"

@@ -15,8 +15,9 @@ INSTANTS = 8
 
 
 def test_a_build_killed_at_any_instant_converges_and_leaves_nothing(shop: Shop) -> None:
-    shop.run("build")
-    shop.next_version()
+    for _ in range(2):  # the second one leaves what every later one finds
+        shop.run("build")
+        shop.next_version()
     whole = shop.run("build")
     ended = []
     for after_s in instants(whole.seconds, INSTANTS):
@@ -27,7 +28,7 @@ def test_a_build_killed_at_any_instant_converges_and_leaves_nothing(shop: Shop) 
         assert shop.left() == []
     assert shop.wrong_blobs() == []
     assert "Nothing to do: till is built" in shop.run("build").said
-    assert ended.count(-signal.SIGKILL) > INSTANTS / 2, ended
+    assert ended.count(-signal.SIGKILL) >= INSTANTS / 2, ended
 
 
 def test_an_import_killed_at_any_instant_leaves_only_whole_blobs_and_is_done_again(shop: Shop, tmp_path: Path) -> None:
