@@ -104,11 +104,11 @@ def test_a_request_that_crashes_the_model_takes_at_most_two_copies_with_it(onpre
     onprem.deploy(1)
     with onprem.under_load(rate=100.0) as client:
         for _ in range(10):
-            until(lambda: ready(onprem) == REPLICAS, 30)
+            until(lambda: ready(onprem) == REPLICAS, 90)  # the engine waits longer before each restart
             before, asked = restarts(onprem), client.report().requests
             assert post(onprem.port, CRASH) in (502, 503)
             client.reach(asked + 50)
-            until(lambda: ready(onprem) == REPLICAS, 30)
+            until(lambda: ready(onprem) == REPLICAS, 90)
             assert 1 <= restarts(onprem) - before <= 2
         report = client.end()
     print(report)
