@@ -89,8 +89,7 @@ def project(folder: Path, name: str, models: list[Path]) -> Path:
 
 def measure(row: Row, place: Registry, models: list[Path], repeats: int) -> None:
     print(f"-- {row.peer.name}", file=sys.stderr, flush=True)
-    row.peer.build()  # fills what a cold build of the peers may use: uv's cache, pip's cache
-    note(row, "cold", repeats=1, step=row.peer.cold, place=None)
+    row.peer.build()
     note(row, "nothing changed", repeats=repeats, step=row.peer.build, place=None)
     row.peer.push(place.name)
     row.compressed = place.compressed(row.peer.repository, "latest")
@@ -102,6 +101,8 @@ def measure(row: Row, place: Registry, models: list[Path], repeats: int) -> None
         with (row.project / "digits/features.py").open("a") as code:
             code.write(f"# {number}\n")
         note(row, "new code, pushed", repeats=1, step=lambda: row.peer.push(place.name), place=place)
+    # last: BuildKit would later mix what it made now with what it made before; uv's and pip's caches are full, as is meant
+    note(row, "cold", repeats=1, step=row.peer.cold, place=None)
 
 
 def note(row: Row, name: str, *, repeats: int, step: Callable[[], object], place: Registry | None) -> None:
