@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +58,11 @@ class Mlship:
         return ran([str(Path(sys.executable).with_name("mlship")), *words, *self.options], self.project, environ)
 
 
-@dataclass
-class Docker:
-    """A multi-stage Dockerfile with uv, built by BuildKit: its base is there and uv's cache is warm in the cold build."""
+class ByEngine(ABC):
+    """What an engine builds from a Dockerfile."""
 
-    project: Path
     docker: str
-    name: str = "multi-stage Docker + uv"
-    repository: str = f"{REPOSITORY}-docker"
+    repository: str
 
     def cold(self) -> None:
         self._build("--no-cache")
@@ -79,12 +77,25 @@ class Docker:
     def size(self) -> int:
         return engine_size(self.docker, self.repository)
 
+    @abstractmethod
+    def _build(self, *options: str) -> None: ...
+
+
+@dataclass
+class Docker(ByEngine):
+    """A multi-stage Dockerfile with uv, built by BuildKit: its base is there and uv's cache is warm in the cold build."""
+
+    project: Path
+    docker: str
+    name: str = "multi-stage Docker + uv"
+    repository: str = f"{REPOSITORY}-docker"
+
     def _build(self, *options: str) -> None:
         by_engine(self.docker, self.project, "Dockerfile", self.repository, *options)
 
 
 @dataclass
-class Bento:
+class Bento(ByEngine):
     """BentoML: `bentoml build`, then the Dockerfile that it generates, built by the same engine."""
 
     project: Path
@@ -93,19 +104,6 @@ class Bento:
     home: Path
     name: str = "BentoML"
     repository: str = f"{REPOSITORY}-bento"
-
-    def cold(self) -> None:
-        self._build("--no-cache")
-
-    def build(self) -> None:
-        self._build()
-
-    def push(self, registry: str) -> None:
-        self.build()
-        pushed(self.docker, self.repository, registry)
-
-    def size(self) -> int:
-        return engine_size(self.docker, self.repository)
 
     def _build(self, *options: str) -> None:
         environ = {**os.environ, "BENTOML_HOME": str(self.home), "BENTOML_DO_NOT_TRACK": "True"}

@@ -12,6 +12,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.base import base_layers, base_of, bytecode_above, compiler_of, start_of
 from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.model_check import loaded_models
+from mlship.flows.packages import packages_folder
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import Bytecode, files_key, files_layer
 from mlship.image.foreign import compiled_sources, foreign_compiler
@@ -113,22 +114,6 @@ def _lower_layers(
     own_key = wheels_key(lock.server, lock.python, lock.platform)
     above, server = side_by_side(packed, lambda: server_layer(workplace, own, inputs=own_key, compiler=compiled))
     return *base, *above, server
-
-
-def packages_folder(workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan) -> Path:
-    """The locked packages, installed."""
-    return install(
-        lock.wheels,
-        python_minor=lock.python,
-        platform=lock.platform,
-        glibc=glibc(base),
-        indexes=gathered.indexes,
-        runner=workplace.runner,
-        home=workplace.home,
-        progress=workplace.progress,
-        project_root=gathered.project.root,
-        python=gathered.environment.python,
-    )
 
 
 def known_whole(gathered: Gathered, lock: Lock) -> tuple[str, ...]:

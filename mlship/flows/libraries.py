@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mlship.errors import Exit, Finding, FindingsError
 from mlship.flows.base import base_layers, interpreter_of
 from mlship.flows.gather import Gathered, own_modules
+from mlship.flows.packages import packages_folder
 from mlship.image.lock import Lock
 from mlship.image.packages.abi import abi_findings
 from mlship.image.packages.wheel_files import InstalledWheel, installed_wheels, owner
-from mlship.image.packages.wheels import install
 from mlship.image.plan import BasePlan
 from mlship.image.smoke import Smoke, smoke
 from mlship.image.system.apt import Archive
@@ -53,7 +52,7 @@ def with_libraries(
     Raises FindingsError with exit 5 for wheels that the base cannot run, and for libraries that are needed and not added.
     """
     folder, layers = side_by_side(
-        lambda: _installed(workplace, gathered, lock, base), lambda: base_layers(workplace, base, archive)
+        lambda: packages_folder(workplace, gathered, lock, base), lambda: base_layers(workplace, base, archive)
     )
     root = interpreter_of(base, layers).root(workplace)
     tree, wheels = installed(folder, root), installed_wheels(folder)
@@ -250,21 +249,6 @@ def _by_wheel(lacks: tuple[Missing, ...], wheels: tuple[InstalledWheel, ...]) ->
 def _libraries(lacks: tuple[Missing, ...]) -> str:
     names = list(dict.fromkeys(each.library for each in lacks))
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _installed(workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan) -> Path:
-    return install(
-        lock.wheels,
-        python_minor=lock.python,
-        platform=lock.platform,
-        glibc=glibc(base),
-        indexes=gathered.indexes,
-        runner=workplace.runner,
-        home=workplace.home,
-        progress=workplace.progress,
-        project_root=gathered.project.root,
-        python=gathered.environment.python,
-    )
 
 
 def _extended(

@@ -6,6 +6,7 @@ import hashlib
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from mlship.disk import DISK, disk_errors
 from mlship.errors import MlshipError
@@ -62,12 +63,16 @@ def _of_store(workplace: Workplace, plan: BasePlan) -> Iterator[tuple[str, Calla
         if layer.diff_id == plan.diff_id and layout.has(layer.blob)
     }
     for blob, content in found.items():
-        yield f"the image {content}", lambda blob=blob: blob  # type: ignore[misc]
+        yield f"the image {content}", partial(_known, blob)
+
+
+def _known(blob: Descriptor) -> Descriptor:
+    return blob
 
 
 def _of_registries(workplace: Workplace, plan: BasePlan) -> Iterator[tuple[str, Callable[[], Descriptor | None]]]:
     for reference in dict.fromkeys((*map(parse_reference, workplace.elsewhere), *_pushed_to(workplace))):
-        yield reference.name, lambda reference=reference: _fetched(workplace, plan, reference)  # type: ignore[misc]
+        yield reference.name, partial(_fetched, workplace, plan, reference)
 
 
 def _pushed_to(workplace: Workplace) -> list[Reference]:

@@ -73,7 +73,8 @@ def command(
 
     The same inputs give the same content id; where nothing changed, nothing is done. --quiet prints the content id.
     """
-    _refuse_later(sign=sign, provenance=provenance)
+    if sign or provenance:
+        raise _later("sign" if sign else "provenance")
     from mlship.cli.views.build import build_text
     from mlship.flows.build import build
     from mlship.flows.build_wishes import Wishes
@@ -97,12 +98,8 @@ def command(
     return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)
 
 
-def _refuse_later(*, sign: bool, provenance: bool) -> None:
-    """Options of other tools that people will try."""
+def _later(option: str) -> MlshipError:
+    """The refusal of an option of other tools that people will try."""
     from mlship.config.not_yet import INSTEAD
 
-    for option, asked in (("sign", sign), ("provenance", provenance)):
-        if asked:
-            raise MlshipError(
-                f"--{option} is not yet built", fix=INSTEAD[f"build.{option}"].replace("delete it", "leave it out")
-            )
+    return MlshipError(f"--{option} is not yet built", fix=INSTEAD[f"build.{option}"].replace("delete it", "leave it out"))
