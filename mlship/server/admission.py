@@ -1,0 +1,56 @@
+"""Whether new work is taken, and until when its answer is wanted. Pure: numbers in, a decision out.
+
+A queue is bounded by time, not by a count: work that waits longer than its caller does is computed for nobody. As much may wait
+as is answered in half of the time that a caller has: capacity x (deadline - service time) / 2 requests. Measured in seconds of
+work, which is what the cost line gives, the capacity falls out: one second of work takes one second.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
+LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises
+TIMEOUT = "x-request-timeout-ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a worker has taken and not answered yet: `rows` of it, expected to cost so many seconds, the running call whole."""
+
+    rows: int
+    seconds: float
+
+
+EMPTY = Backlog(0, 0.0)
+
+
+def allowed_s(left_s: float, service_s: float) -> float:
+    """Seconds of work that may wait before a request that has `left_s` seconds left and costs `service_s` itself."""
+    return max(0.0, (left_s - service_s) * SHARE)
+
+
+def retry_after_s(backlog: Backlog, left_s: float, service_s: float) -> int | None:
+    """None when the request is taken; else after how many seconds the queue will be short enough, at least 1.
+
+    Who has nothing to do refuses nothing: a cost that was measured wrong would otherwise never be measured again.
+    """
+    if backlog.rows <= 0:
+        return None
+    excess = backlog.seconds - allowed_s(left_s, service_s)
+    if excess <= 0:
+        return None
+    return LONGEST_RETRY_S if excess >= LONGEST_RETRY_S else max(1, math.ceil(excess))
+
+
+def timeout_s(given: str | None, configured_s: float) -> float:
+    """Seconds that a caller waits: X-Request-Timeout-Ms where it is sent, never more than serve.request_timeout.
+
+    Raises ValueError with the message for the caller.
+    """
+    if given is None:
+        return configured_s
+    if not (given.isascii() and given.isdigit() and len(given) <= 10 and int(given) > 0):
+        raise ValueError(f"X-Request-Timeout-Ms is {given[:40]!r}; write whole milliseconds, at least 1")
+    return min(int(given) / 1000, configured_s)
