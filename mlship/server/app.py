@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlship.server import describe, docspage, health, log, metrics, openapi
-from mlship.server.messages import Call, Request, Response, Route, refused, refused_input
+from mlship.server.manifest import Manifest
+from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
 from mlship.server.protocols import native, sagemaker
 from mlship.server.service import Service
+from mlship.server.settings import Settings
 
+# in the order in which they are asked: where two want the same path and method, the later one has it
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {"native": native.routes, "sagemaker": sagemaker.routes}
 ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
 OF_PROTOCOL = {"native": ("/predict",), "sagemaker": ("/ping", "/invocations")}
@@ -21,9 +24,18 @@ def unknown_protocols(protocols: tuple[str, ...]) -> list[str]:
     return [name for name in protocols if name not in PROTOCOLS]
 
 
-def paths(protocols: tuple[str, ...]) -> tuple[str, ...]:
+def paths(manifest: Manifest, settings: Settings) -> tuple[str, ...]:
     """Labels of the counted routes; index 0 is everything unknown. Known before the fork, so that the board has room."""
-    return (metrics.UNKNOWN, *ALWAYS, *(path for name in protocols for path in OF_PROTOCOL[name]))
+    spoken = (path for name in PROTOCOLS if name in manifest.serving.protocols for path in OF_PROTOCOL[name])
+    return tuple(dict.fromkeys((metrics.UNKNOWN, *ALWAYS, *spoken)))
+
+
+def merged(table: list[Route]) -> list[Route]:
+    """One route a path, with the methods of all that name it."""
+    methods: dict[str, dict[str, Handler]] = {}
+    for route in table:
+        methods.setdefault(route.path, {}).update(route.methods)
+    return [Route(path, handlers) for path, handlers in methods.items()]
 
 
 class App:
@@ -31,16 +43,16 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.paths = paths(service.manifest.serving.protocols)
+        self.paths = paths(service.manifest, service.settings)
         table = [
             *health.routes(service),
             *metrics.routes(service, self.paths),
             *describe.routes(service),
             *openapi.routes(service),
             *docspage.routes(service),
-            *(route for name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
+            *(route for name in PROTOCOLS if name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
         ]
-        self._routes = {route.path: (self.paths.index(route.path), route) for route in table}
+        self._routes = {route.path: (self.paths.index(route.path), route) for route in merged(table)}
 
     def open(self, request: Request) -> Response | Call:
         """The answer, or the model's call that makes it. Every failure becomes an answer, none an exception."""

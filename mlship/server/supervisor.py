@@ -106,7 +106,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
-        self._board = Board(self.workers, len(paths(self.manifest.serving.protocols)))
+        self._board = Board(self.workers, len(paths(self.manifest, self.settings)))
         self.seats = [Seat(index) for index in range(self.workers)]
         self._wake, waker = os.pipe()
         self._lifeline, self._lifeline_end = os.pipe()

@@ -135,11 +135,11 @@ class Wire:
     def __init__(self, max_body: int = 1000, engine: type[Engine] = AtOnce) -> None:
         entry = Model("demo", "python", "none", "model", "ab", signature=SIGNATURE)
         manifest = Manifest("demo", (entry,), Serving(max_body=max_body))
-        self.board = Board(1, len(paths(manifest.serving.protocols)))
+        settings = Settings(Path("/manifest.json"), release="r1-aaaaaa")
+        self.board = Board(1, len(paths(manifest, settings)))
         self.board.cells[STARTED] = 1.0
         self.slot = self.board.slot(0)
         self.slot.cells[STATE] = READY
-        settings = Settings(Path("/manifest.json"), release="r1-aaaaaa")
         service = Service(manifest, settings, {"demo": ServedModel(entry, Doubler())}, self.board, self.slot)
         self.loop = Loop()
         self.engine = engine(self.loop, self.slot, 2.0)  # type: ignore[arg-type]
