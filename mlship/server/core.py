@@ -28,9 +28,10 @@ class Batch:
 class ServedModel:
     """One model with its signature; safe to call from one thread at a time."""
 
-    def __init__(self, entry: Model, loaded: LoadedModel) -> None:
-        """Raises ImportError when the signature wants a DataFrame and pandas is not there."""
+    def __init__(self, entry: Model, loaded: LoadedModel, index: int = 0) -> None:
+        """index: its place in the manifest. Raises ImportError when the signature wants a DataFrame and pandas is not there."""
         self.entry = entry
+        self.index = index
         self.loaded = loaded
         self.validator = Validator(entry.signature)
         self._container = container_for(entry.signature)

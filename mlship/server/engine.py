@@ -92,7 +92,8 @@ class Engine:
             outcome = call.model.run(call.batch)
             seconds = time.perf_counter() - started
             self.pace(call).learn(call.batch.count, seconds)
-            self._slot.count_model(call.batch.count, seconds)
+            waited_s = started - call.request.started
+            self._slot.count_batch(1, call.batch.count, waited_s, seconds, call.model.index)
             return call.respond(outcome)
         except InputError as error:
             return refused_input(error, request_id)

@@ -21,6 +21,7 @@ class Settings:
 
     hold: public connections are accepted only after SIGUSR1. access_log: share of requests that are logged, 0 to 1.
     drain_delay_s: how long new connections are still accepted after SIGTERM. drain_timeout_s: from SIGTERM to the end at most.
+    metrics: False counts nothing, and /metrics is not there.
     stuck_s: a worker without a sign of life for so long is killed and replaced; 0 derives it from the request timeout.
     """
 
@@ -34,6 +35,7 @@ class Settings:
     drain_timeout_s: float = 10.0
     stuck_s: float = 0.0
     access_log: float = 0.0
+    metrics: bool = True
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -51,6 +53,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         drain_timeout_s=_seconds(environ, "MLSHIP_DRAIN_TIMEOUT_S", 10.0),
         stuck_s=_seconds(environ, "MLSHIP_STUCK_S", 0.0),
         access_log=_share(environ.get("MLSHIP_ACCESS_LOG", "")),
+        metrics=_switch(environ, "MLSHIP_METRICS"),
     )
 
 
@@ -82,6 +85,14 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= seconds <= 86_400:
         raise SettingsError(f"{name} is {given!r}; write seconds between 0 and 86400")
     return seconds
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    """On unless it is turned off."""
+    given = environ.get(name, "")
+    if given not in ("", "0", "1"):
+        raise SettingsError(f"{name} is {given!r}; write 0 (off) or 1 (on)")
+    return given != "0"
 
 
 def _share(given: str) -> float:

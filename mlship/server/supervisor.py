@@ -106,7 +106,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
-        self._board = Board(self.workers, len(paths(self.manifest, self.settings)))
+        routes = len(paths(self.manifest, self.settings))
+        self._board = Board(self.workers, routes, len(self.manifest.models), self.settings.metrics)
         self.seats = [Seat(index) for index in range(self.workers)]
         self._wake, waker = os.pipe()
         self._lifeline, self._lifeline_end = os.pipe()

@@ -85,14 +85,14 @@ def loaded_models(manifest: Manifest, root: Path) -> dict[str, ServedModel]:
     code = str(root / manifest.code)
     if code not in sys.path:
         sys.path.insert(0, code)
-    return {entry.name: _loaded(entry, root) for entry in manifest.models}
+    return {entry.name: _loaded(entry, root, index) for index, entry in enumerate(manifest.models)}
 
 
-def _loaded(entry: Model, root: Path) -> ServedModel:
+def _loaded(entry: Model, root: Path, index: int) -> ServedModel:
     try:
         from mlship.server.runtimes import runtime_for
 
-        return ServedModel(entry, runtime_for(entry.framework).load(entry, root))
+        return ServedModel(entry, runtime_for(entry.framework).load(entry, root), index)
     except LoadError as error:
         raise LoadFailed({"model": entry.name, "error": "LoadError", "message": str(error)}) from None
     except (Exception, SystemExit) as error:

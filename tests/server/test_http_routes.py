@@ -226,13 +226,17 @@ def test_metrics_count_requests_rows_and_model_time(server: Server) -> None:
         found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
-    names = ('mlship_requests_total{route="/predict",status="200"}', "mlship_rows_total", "mlship_model_seconds_count")
+    names = (
+        'mlship_requests_total{route="/predict",status="200"}',
+        'mlship_rows_total{model="demo"}',
+        'mlship_model_seconds_count{model="demo"}',
+    )
     before = server.ask("/metrics").body.decode()
     server.ask("/predict", ROWS)
     server.ask("/nowhere")
     after = server.ask("/metrics").body.decode()
     assert [value(after, name) - value(before, name) for name in names] == [1, 2, 1]
-    assert value(after, 'mlship_request_seconds_count{route="/predict"}') > 0
+    assert value(after, 'mlship_request_seconds_count{route="/predict",status_class="2xx"}') > 0
     assert 'mlship_release_info{mlship="0.1.0",project="demo",release="r7-abcdef"} 1.0' in after
     assert value(after, "process_resident_memory_bytes") > 10e6
     assert "/nowhere" not in after and 'route="other",status="404"' in after

@@ -13,7 +13,7 @@ import pytest
 from served import listener
 
 from mlship.server import __main__ as main
-from mlship.server.board import BUCKETS, HISTOGRAM, STATUSES, Board
+from mlship.server.board import BUCKETS, CLASSES, HISTOGRAM, STATUSES, Board
 from mlship.server.cores import THREADS, quota, thread_settings, usable_cores
 from mlship.server.manifest import Manifest, ManifestError, Model, Serving
 from mlship.server.probe import probe
@@ -148,10 +148,10 @@ def test_the_board_adds_up_what_each_worker_counts() -> None:
     board = Board(2, 3)
     for index, status in ((0, 200), (1, 200), (1, 500), (1, 302)):
         board.slot(index).count_request(2, status, BUCKETS[3])
-    board.slot(0).count_model(7, 0.1)
+    board.slot(0).count_batch(3, 7, 0.02, 0.1)
     counts = [sum(column) for column in zip(*(slot.requests(2) for slot in board.slots()), strict=True)]
     assert (counts[STATUSES.index(200)], counts[STATUSES.index(500)], counts[-1]) == (2, 1, 1)
-    assert board.slot(1).latencies(2)[3] == 3
+    assert [board.slot(1).latencies(2, kind)[3] for kind in range(len(CLASSES))] == [1, 1, 0, 1]
     assert len(board.slot(0).model_times()) == HISTOGRAM
     assert board.slot(1).requests(1) == [0] * (len(STATUSES) + 1)
 
