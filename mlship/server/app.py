@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlship.server import describe, docspage, health, log, metrics, openapi
+from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
@@ -16,6 +17,7 @@ from mlship.server.settings import Settings
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {"native": native.routes, "sagemaker": sagemaker.routes}
 ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
 OF_PROTOCOL = {"native": ("/predict",), "sagemaker": ("/ping", "/invocations")}
+FAMILIES: dict[str, Family] = {}
 NOT_FOUND = 0  # index of the route that stands for unknown paths
 
 
@@ -33,9 +35,11 @@ def paths(manifest: Manifest, settings: Settings) -> tuple[str, ...]:
 def merged(table: list[Route]) -> list[Route]:
     """One route a path, with the methods of all that name it."""
     methods: dict[str, dict[str, Handler]] = {}
+    labels: dict[str, str] = {}
     for route in table:
         methods.setdefault(route.path, {}).update(route.methods)
-    return [Route(path, handlers) for path, handlers in methods.items()]
+        labels[route.path] = route.label
+    return [Route(path, handlers, labels[path]) for path, handlers in methods.items()]
 
 
 class App:
@@ -52,7 +56,8 @@ class App:
             *docspage.routes(service),
             *(route for name in PROTOCOLS if name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
         ]
-        self._routes = {route.path: (self.paths.index(route.path), route) for route in merged(table)}
+        self._routes = {route.path: (self.paths.index(route.name), route) for route in merged(table)}
+        self._families = [FAMILIES[name] for name in service.manifest.serving.protocols if name in FAMILIES]
 
     def open(self, request: Request) -> Response | Call:
         """The answer, or the model's call that makes it. Every failure becomes an answer, none an exception."""
@@ -68,8 +73,7 @@ class App:
         target = request.target
         found = self._routes.get(target) or self._routes.get(_path(target))
         if found is None:
-            known = ", ".join(sorted(self._routes))
-            return refused(404, f"there is nothing at this path; there is {known}", request.id)
+            return refused(404, self._absent(_path(target)), request.id)
         request.route, route = found
         handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
@@ -77,6 +81,16 @@ class App:
             message = f"{request.method} is not possible at {route.path}; send {allowed}"
             return refused(405, message, request.id, headers=(("allow", allowed),))
         return handler(request)
+
+    def worded(self, request: Request, response: Response) -> Response:
+        """An error in the form of the protocol whose path was asked; also one that was made before a route was found."""
+        path = _path(request.target)
+        return next((family.worded(response) for family in self._families if family.holds(path)), response)
+
+    def _absent(self, path: str) -> str:
+        said = next((family.absent(self.service, path) for family in self._families if family.holds(path)), "")
+        known = ", ".join(sorted({route.name for _, route in self._routes.values()}))
+        return said or f"there is nothing at this path; there is {known}"
 
 
 def _path(target: str) -> str:

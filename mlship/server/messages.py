@@ -68,10 +68,19 @@ Handler = Callable[[Request], "Response | Call"]
 
 @dataclass(frozen=True)
 class Route:
-    """One path. methods: what answers to each; HEAD is GET without its body."""
+    """One path. methods: what answers to each; HEAD is GET without its body.
+
+    label: as what it is counted and named, where many paths (one a model) are one route; empty for the path itself.
+    """
 
     path: str
     methods: dict[str, Handler] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """As what the route is counted."""
+        return self.label or self.path
 
     def allowed(self) -> str:
         """The value of the Allow header."""
