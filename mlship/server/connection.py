@@ -14,6 +14,7 @@ from typing import Any
 import httptools
 
 from mlship.server import log
+from mlship.server.access import AccessLog
 from mlship.server.app import NOT_FOUND, App
 from mlship.server.board import CONNECTIONS
 from mlship.server.engine import Engine, Job
@@ -58,7 +59,7 @@ class Room:
         self.heads = Heads(app.service.settings.release)
         self.max_body = app.service.manifest.serving.max_body
         self.connections: set[Connection] = set()
-        self._unlogged = 0.0
+        self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
 
     def close_overdue(self) -> None:
         """Ends connections whose time is over; called about twice a second."""
@@ -67,25 +68,10 @@ class Room:
             connection.expire()
 
     def record(self, request: Request, status: int, seconds: float, size: int) -> None:
-        """Counts an answered request, and logs it when its turn has come."""
+        """Counts an answered request, and logs it when its turn has come, or when it failed."""
         self.service.slot.count_request(request.route, status, seconds)
-        share = self.service.settings.access_log
-        if not share:
-            return
-        self._unlogged += share
-        if self._unlogged >= 1:
-            self._unlogged -= 1
-            log.access(
-                request_id=request.id,
-                method=request.method,
-                route=self.app.paths[request.route],
-                status=status,
-                ms=round(seconds * 1000, 3),
-                bytes_in=len(request.body),
-                bytes_out=size,
-                rows=request.rows,
-                release=self.service.settings.release,
-            )
+        if status >= 500 or self.access.share:
+            self.access.record(request, status, seconds, size)
 
 
 class Connection(asyncio.Protocol):

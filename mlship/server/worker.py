@@ -67,8 +67,12 @@ def run(post: Post) -> int:
     gc.freeze()
     gc.set_threshold(*usual)
     service = Service(post.manifest, post.settings, models, post.board, slot)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Worker(post, service, runner.get_loop()).serve())
+    log.write_behind()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Worker(post, service, runner.get_loop()).serve())
+    finally:
+        log.finish()
     return 0
 
 
@@ -134,6 +138,7 @@ class Worker:
             self._open()
         await self._leaving.wait()
         await self._drain()
+        self._room.access.flush()
 
     async def _listening(self, sock: socket.socket) -> asyncio.Server:
         """The socket stays the supervisor's; this worker's copy is closed with the server."""
@@ -166,6 +171,7 @@ class Worker:
         cells[RSS] = resident_bytes()
         self._room.heads.new_second()
         self._room.close_overdue()
+        self._room.access.flush()
         self._loop.call_later(TICK_S, self._beat)
 
     async def _drain(self) -> None:
