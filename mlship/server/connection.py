@@ -17,8 +17,9 @@ from mlship.server import log
 from mlship.server.access import AccessLog
 from mlship.server.app import NOT_FOUND, App
 from mlship.server.board import CONNECTIONS
-from mlship.server.engine import Engine, Job
+from mlship.server.engine import Engine
 from mlship.server.heads import Heads
+from mlship.server.line import Job
 from mlship.server.messages import Call, Request, Response, refused
 
 # seconds
@@ -34,7 +35,7 @@ HEADERS = 100
 TARGET_BYTES = 8_192
 CHUNKS = 20_000
 LINGER_BYTES = 1_000_000
-PIPELINED = 16  # requests that wait behind a slow one before reading pauses
+PIPELINED = 16  # requests of one connection that wait for their answers before reading pauses; no more are computed at a time
 
 NEVER = float("inf")
 
@@ -74,6 +75,27 @@ class Room:
             self.access.record(request, status, seconds, size)
 
 
+class Turn:
+    """A request whose answer is owed: it is written when all before it are. response: None while it is not there yet."""
+
+    __slots__ = ("_connection", "header", "is_open", "job", "request", "response")
+
+    def __init__(self, connection: Connection, request: Request, header: str, response: Response | None = None) -> None:
+        """header: the value of the answer's header `connection`; empty leaves it out."""
+        self._connection = connection
+        self.request = request
+        self.header = header
+        self.response = response
+        self.is_open = response is not None
+        self.job: Job | None = None
+
+    def done(self, response: Response) -> None:
+        """The model has answered, or the time was over."""
+        self.response = response
+        self.job = None
+        self._connection.advance()
+
+
 class Connection(asyncio.Protocol):
     """One connection. deadline: loop time at which it is overdue, whatever it is doing."""
 
@@ -83,9 +105,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._out: list[bytes] = []
-        self._waiting: deque[tuple[Request, str, Response | None]] = deque()
-        self._job: Job | None = None
-        self._serving: tuple[Request, str] | None = None
+        self._turns: deque[Turn] = deque()
         self._is_reading_head = False
         self._is_reading_body = False
         self._is_last = False  # nothing that comes after this request is read
@@ -109,10 +129,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._room.connections.discard(self)
         self._room.service.slot.cells[CONNECTIONS] -= 1
-        self._waiting.clear()
-        if self._job is not None:
-            self._job.cancel()
-            self._job = None
+        for turn in self._turns:
+            if turn.job is not None:
+                turn.job.cancel()
+        self._turns.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._is_last:
@@ -135,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that has shut its sending side still gets the answers that it waits for."""
-        if self._serving is None and not self._waiting:
+        if not self._turns:
             return False
         self._is_last = True
         return True
@@ -147,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stalled = False
-        self.deadline = self._room.loop.time() + IDLE_TIME if self._job is None else NEVER
+        self.deadline = NEVER if self._turns else self._room.loop.time() + IDLE_TIME
         self._resume()
         self._settle()
 
@@ -229,10 +249,10 @@ class Connection(asyncio.Protocol):
         connection = "close" if not keeps else "keep-alive" if is_old else ""
         if not keeps:
             self._is_last = True
-        if self._serving is not None:
-            self._waiting.append((request, connection, None))
-            if len(self._waiting) >= PIPELINED:
-                self._pause()
+        if len(self._turns) >= PIPELINED:
+            self._turns.append(Turn(self, request, connection))
+            self.deadline = NEVER
+            self._pause()
             return
         self._serve(request, connection)
 
@@ -261,7 +281,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """True between requests: nothing is read, computed or owed."""
-        return self._serving is None and not self._waiting and not self._is_reading_head and not self._is_reading_body
+        return not self._turns and not self._is_reading_head and not self._is_reading_body
 
     def _new_message(self) -> None:
         self._target = b""
@@ -269,35 +289,40 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._header_count = self._header_bytes = self._body_bytes = self._chunks = 0
 
-    def _serve(self, request: Request, connection: str) -> None:
-        opened = self._room.app.open(request)
-        if isinstance(opened, Call):
-            self._serving = (request, connection)
-            outcome = self._room.engine.run(opened, self._done)
-            if isinstance(outcome, Job):
-                self._job = outcome
-                self.deadline = NEVER
-                return
-            self._serving = None
-            opened = outcome
-        self._answer(request, opened, connection)
-
-    def _done(self, response: Response) -> None:
-        """The model's thread has answered, or the time was over."""
-        if self._serving is None or self._transport.is_closing():
+    def advance(self) -> None:
+        """Writes the answers that are there, up to the first that is not, and opens requests that waited for room."""
+        if self._transport.is_closing():
             return
-        request, connection = self._serving
-        self._serving = self._job = None
-        self._answer(request, response, connection)
-        while self._waiting and self._serving is None and not self._is_closing:
-            waiting, connection, ready = self._waiting.popleft()
-            if ready is None:
-                self._serve(waiting, connection)
-            else:
-                self._answer(waiting, ready, connection)
-        if self._serving is None and not self._is_stalled:
+        turns = self._turns
+        while turns and (response := turns[0].response) is not None and not self._is_closing:
+            turn = turns.popleft()
+            self._answer(turn.request, response, turn.header)
+            if len(turns) >= PIPELINED:
+                self._open(turns[PIPELINED - 1])
+        if len(turns) < PIPELINED and not self._is_stalled:
             self._resume()
         self._settle()
+
+    def _serve(self, request: Request, header: str) -> None:
+        opened = self._room.app.open(request)
+        if isinstance(opened, Response) and not self._turns:
+            self._answer(request, opened, header)
+            return
+        turn = Turn(self, request, header)
+        self._turns.append(turn)
+        self.deadline = NEVER
+        self._give(turn, opened)
+
+    def _open(self, turn: Turn) -> None:
+        if not turn.is_open:
+            self._give(turn, self._room.app.open(turn.request))
+
+    def _give(self, turn: Turn, opened: Response | Call) -> None:
+        turn.is_open = True
+        if isinstance(opened, Response):
+            turn.response = opened
+        else:
+            turn.job = self._room.engine.submit(opened, turn.done)
 
     def _answer(self, request: Request, response: Response, connection: str) -> None:
         if self._is_closing:
@@ -305,6 +330,8 @@ class Connection(asyncio.Protocol):
         room = self._room
         if room.service.is_draining:
             connection = "close"
+        if response.status >= 400:
+            response = room.app.worded(request, response)
         self._out.append(room.heads.write(response, request.id, connection, request.method == "HEAD"))
         room.record(request, response.status, time.perf_counter() - request.started, len(response.body))
         if connection == "close":
@@ -319,7 +346,7 @@ class Connection(asyncio.Protocol):
                 self.deadline = self._room.loop.time() + IDLE_TIME
         if self._is_closing:
             self._shut()
-        elif self._owes_continue and self._serving is None:
+        elif self._owes_continue and not self._turns:
             self._owes_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif self._is_last and self.is_idle and not self._is_stalled:
@@ -372,8 +399,8 @@ class Connection(asyncio.Protocol):
         self._is_reading_head = self._is_reading_body = False
         request = self._refused_request()
         response = refused(status, message, request.id)
-        if self._serving is not None:
-            self._waiting.append((request, "close", response))
+        if self._turns:
+            self._turns.append(Turn(self, request, "close", response))
         else:
             self._answer(request, response, "close")
 

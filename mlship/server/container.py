@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
-from mlship.server.validate import Table, Validator
+from mlship.server.validate import Table
 
 FLOATS = ("float64", "float32", "float16")
 NUMERIC = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", *FLOATS)
@@ -18,37 +19,36 @@ class NotFinite(Exception):
 
 
 class Container(Protocol):
-    """Builds what the model receives, and cuts it into parts."""
+    """Builds what the model receives from the rows of one request or of several, and cuts it into parts."""
 
-    def build(self, table: Table, instances: list[Any]) -> Any:
-        """table: the instances, checked. Raises NotFinite when `table.numbers` does not fit the dtype."""
+    def build(self, tables: Sequence[Table]) -> Any:
+        """The rows of all tables, in their order. Raises NotFinite when a number does not fit the dtype."""
+
+    def kind(self, table: Table) -> Hashable:
+        """Tables of one kind can be built together without any row being seen differently than alone."""
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         """Rows start..stop-1 in the same form."""
 
 
-def batch(signature: Signature, validator: Validator, container: Container, instances: Any) -> Any:
-    """The instances, checked, as the model takes them. Raises InputError."""
-    if not signature.inputs:
-        return _unchecked(signature, container, validator, instances)
-    try:
-        return container.build(validator.table(instances), instances)
-    except NotFinite:
-        return container.build(validator.exact_table(instances), instances)
-
-
 def container_for(signature: Signature) -> Container:
     """Imports pandas or numpy only where the model takes them. Raises ImportError."""
     if signature.container == "frame":
-        return Frames(signature)
-    return Arrays(signature) if signature.container == "array" else Lists()
+        return Frames(signature) if signature.inputs else Inferred()
+    if signature.container == "array":
+        return Arrays(signature) if signature.inputs else Numbers()
+    return Lists()
 
 
 class Lists:
     """The rows as they came, for a user's own class."""
 
-    def build(self, table: Table, instances: list[Any]) -> Any:
-        return instances
+    def build(self, tables: Sequence[Table]) -> Any:
+        return tables[0].instances if len(tables) == 1 else list(chain.from_iterable(table.instances for table in tables))
+
+    def kind(self, table: Table) -> Hashable:
+        """Lists and objects apart: a class may look at the first row to know which it got."""
+        return type(table.instances[0]).__name__
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows[start:stop]
@@ -63,16 +63,26 @@ class Arrays:
         self._numpy = numpy
         self._dtype = _common_dtype(signature.inputs)
 
-    def build(self, table: Table, instances: list[Any]) -> Any:
-        if table.numbers is not None:
-            return finite(self._numpy, table.numbers, self._dtype)
+    def build(self, tables: Sequence[Table]) -> Any:
+        rows = _numbers(tables)
+        if rows is not None:
+            return finite(self._numpy, rows, self._dtype)
+        built = [self._built(table) for table in tables]
+        return built[0] if len(built) == 1 else self._numpy.concatenate(built)
+
+    def kind(self, table: Table) -> Hashable:
+        return None
+
+    def part(self, rows: Any, start: int, stop: int) -> Any:
+        return rows[start:stop]
+
+    def _built(self, table: Table) -> Any:
+        if table.array is not None or table.numbers is not None:
+            return finite(self._numpy, table.numbers if table.array is None else table.array, self._dtype)
         array: Any = self._numpy.empty((table.count, len(table.columns)), dtype=self._dtype)
         for index, column in enumerate(table.columns):
             array[:, index] = _with_nan(column) if self._dtype != "object" else column
         return array
-
-    def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows[start:stop]
 
 
 class Frames:
@@ -89,18 +99,29 @@ class Frames:
         self._block = dtypes.pop() if len(dtypes) == 1 else ""
         # pandas 3 reads text as its own `str`, pandas 2 as object; encoders compare by it
         self._text = "str" if int(pandas.__version__.split(".")[0]) >= 3 else "object"
+        self._inferred = [
+            index
+            for index, feature in enumerate(signature.inputs)
+            if feature.dtype == "any" or (feature.nullable and feature.dtype not in FLOATS and feature.dtype != "string")
+        ]
 
-    def build(self, table: Table, instances: list[Any]) -> Any:
-        if table.numbers is not None and self._block:
-            return self._pandas.DataFrame(finite(self._numpy, table.numbers, self._block), columns=self._columns, copy=False)
-        columns = table.columns if table.numbers is None else list(zip(*table.numbers, strict=True))
+    def build(self, tables: Sequence[Table]) -> Any:
+        rows = _numbers(tables)
+        if rows is not None and self._block:
+            return self._pandas.DataFrame(finite(self._numpy, rows, self._block), columns=self._columns, copy=False)
         arrays = {
             index: self._array(feature, column)
-            for index, (feature, column) in enumerate(zip(self._features, columns, strict=True))
+            for index, (feature, column) in enumerate(zip(self._features, _columns(tables), strict=True))
         }
         frame = self._pandas.DataFrame(arrays, copy=False)
         frame.columns = self._columns
         return frame
+
+    def kind(self, table: Table) -> Hashable:
+        """By what decides the dtype of columns whose dtype follows from their values: a hole makes whole numbers floats."""
+        if not self._inferred or table.numbers is not None:
+            return None
+        return tuple(frozenset(map(type, table.columns[index])) for index in self._inferred)
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows.iloc[start:stop]
@@ -121,6 +142,86 @@ class Frames:
         return numpy.array(_with_nan(column), dtype=holed)
 
 
+class Numbers:
+    """numpy, float64, for a model whose features are not known: as wide as the caller's rows are."""
+
+    def __init__(self) -> None:
+        import numpy
+
+        self._numpy = numpy
+
+    def build(self, tables: Sequence[Table]) -> Any:
+        built = [self._built(table.instances) if table.array is None else table.array for table in tables]
+        return built[0] if len(built) == 1 else self._numpy.concatenate(built)
+
+    def kind(self, table: Table) -> Hashable:
+        first = table.instances[0] if table.array is None else table.array[0]
+        return len(first) if hasattr(first, "__len__") and not isinstance(first, str) else 1
+
+    def part(self, rows: Any, start: int, stop: int) -> Any:
+        return rows[start:stop]
+
+    def _built(self, instances: Any) -> Any:
+        rows = instances if isinstance(instances[0], list) else [[value] for value in instances]
+        try:
+            array = self._numpy.array(rows)
+        except ValueError:
+            raise InputError(422, message="the rows differ in length") from None
+        if array.dtype.kind not in "biuf" or not self._numpy.isfinite(array).all():
+            raise InputError(422, message="the rows must be lists of finite numbers, all of the same length")
+        return array.astype("float64")
+
+
+class Inferred:
+    """pandas, for a model whose features are not known: what pandas makes of the caller's rows, so each request alone."""
+
+    def __init__(self) -> None:
+        import pandas
+
+        self._pandas = pandas
+
+    def build(self, tables: Sequence[Table]) -> Any:
+        (table,) = tables
+        instances = table.instances
+        if any(type(row) is not type(instances[0]) or type(row) not in (list, dict) for row in instances):
+            raise InputError(422, message="the rows must be all objects or all lists")
+        try:
+            return self._pandas.DataFrame(instances)
+        except (ValueError, TypeError, OverflowError):
+            raise InputError(422, message="the rows do not make a table") from None
+
+    def kind(self, table: Table) -> Hashable:
+        return object()
+
+    def part(self, rows: Any, start: int, stop: int) -> Any:
+        return rows.iloc[start:stop]
+
+
+def _numbers(tables: Sequence[Table]) -> Any:
+    """The rows of all tables as plain numbers, or as one array; None when a table has none."""
+    if len(tables) == 1:
+        return tables[0].numbers if tables[0].array is None else tables[0].array
+    rows: list[Sequence[float]] = []
+    for table in tables:
+        if table.numbers is None:
+            return None
+        rows += table.numbers
+    return rows
+
+
+def _columns(tables: Sequence[Table]) -> Sequence[Sequence[Any]]:
+    """One sequence of values for each feature, through all tables."""
+    turned = [_turned(table) for table in tables]
+    return turned[0] if len(turned) == 1 else [list(chain.from_iterable(columns)) for columns in zip(*turned, strict=True)]
+
+
+def _turned(table: Table) -> Sequence[Sequence[Any]]:
+    if table.array is not None:
+        columns: list[list[Any]] = table.array.T.tolist()
+        return columns
+    return table.columns if table.numbers is None else list(zip(*table.numbers, strict=True))
+
+
 def finite(numpy: Any, rows: Any, dtype: str) -> Any:
     """The rows as an array of the dtype. Raises NotFinite when a value is not finite in it."""
     try:
@@ -131,36 +232,6 @@ def finite(numpy: Any, rows: Any, dtype: str) -> Any:
     if not numpy.isfinite(array).all():
         raise NotFinite
     return array
-
-
-def _unchecked(signature: Signature, container: Container, validator: Validator, instances: Any) -> Any:
-    """Rows of a model whose features are not known: only their shape can be wrong."""
-    validator.require_rows(instances)
-    if signature.container == "list":
-        return instances
-    if signature.container == "frame":
-        return _inferred_frame(instances)
-    import numpy
-
-    rows = instances if isinstance(instances[0], list) else [[value] for value in instances]
-    try:
-        array = numpy.array(rows)
-    except ValueError:
-        raise InputError(422, message="the rows differ in length") from None
-    if array.dtype.kind not in "biuf" or not numpy.isfinite(array).all():
-        raise InputError(422, message="the rows must be lists of finite numbers, all of the same length")
-    return array.astype("float64")
-
-
-def _inferred_frame(instances: list[Any]) -> Any:
-    import pandas
-
-    if any(type(row) is not type(instances[0]) or type(row) not in (list, dict) for row in instances):
-        raise InputError(422, message="the rows must be all objects or all lists")
-    try:
-        return pandas.DataFrame(instances)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(422, message="the rows do not make a table") from None
 
 
 def _common_dtype(inputs: tuple[Feature, ...]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlship.server.container import batch, container_for
+from mlship.server import log
+from mlship.server.container import NotFinite, container_for
 from mlship.server.encode import outputs
+from mlship.server.extras import extras_of
 from mlship.server.manifest import Model
 from mlship.server.problems import LIMIT, InputError, ModelFailed, Problem
 from mlship.server.runtimes.base import LoadedModel
-from mlship.server.validate import Validator
+from mlship.server.validate import Table, Validator
 
 MESSAGE = 300  # characters of a model's own words that a caller sees
 APART = 64  # calls at most to find the rows that a model refuses
@@ -19,10 +21,18 @@ APART = 64  # calls at most to find the rows that a model refuses
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Checked rows as the model takes them, and how many they are."""
+    """The checked rows of one request, and how many they are.
 
-    rows: Any
+    kind: batches of one model and one kind can be joined in one call without a row being seen differently than alone.
+    """
+
+    table: Table
     count: int
+    kind: Hashable = None
+
+
+class NotJoined(Exception):
+    """A call for several requests failed; says nothing about any one of them."""
 
 
 class ServedModel:
@@ -33,7 +43,9 @@ class ServedModel:
         self.entry = entry
         self.index = index
         self.loaded = loaded
-        self.validator = Validator(entry.signature)
+        self.is_joined = True
+        self.extras = extras_of(entry)
+        self.validator = Validator(entry.signature, self.extras)
         self._container = container_for(entry.signature)
         # without known features only the model can tell that a row is wrong, and it tells by these
         self._refusals: tuple[type[Exception], ...] = (
@@ -46,40 +58,82 @@ class ServedModel:
         Returns `{"predictions": [...], ...}` with one entry a row, in JSON's types; numbers that are not finite are None.
         Raises InputError, ModelFailed.
         """
-        return self.run(self.prepare(instances))
+        return {**self.run(self.prepare(instances)), **self.extras.values(instances)}
 
     def prepare(self, instances: Any) -> Batch:
-        """Checks the rows without calling the model. Raises InputError."""
-        return Batch(batch(self.entry.signature, self.validator, self._container, instances), len(instances))
+        """Checks the rows without calling the model. Raises InputError.
+
+        What only shows in the finished array (a number beyond float32, rows of different lengths) is told by `run`.
+        """
+        return self.prepared(self.validator.table(instances))
+
+    def prepared(self, table: Table) -> Batch:
+        """The rows of a table as a batch of this model."""
+        return Batch(table, table.count, self._container.kind(table))
+
+    def examine(self, instances: Any) -> None:
+        """Looks at every value. Raises InputError for the first that no JSON number can be."""
+        self._container.build([self.validator.exact_table(instances)])
 
     def run(self, prepared: Batch) -> dict[str, Any]:
-        """Calls the model once for all rows. Raises InputError (422) naming the rows that it refuses, else ModelFailed."""
+        """Calls the model once for the rows of one request.
+
+        Raises InputError (422) naming the rows that the model refuses, else ModelFailed.
+        """
+        rows = self._rows(prepared)
         try:
-            result = self.loaded.predict(prepared.rows)
+            result = self.loaded.predict(rows)
         except self._refusals as error:
-            raise self._refusal(prepared, error) from error
+            raise self._refusal(rows, prepared.count, error) from error
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a model that calls exit() must not end the worker
             raise ModelFailed(f"{type(error).__name__}: {error}") from error
         return outputs(result, prepared.count)
 
-    def _refusal(self, prepared: Batch, error: Exception) -> InputError:
-        refused: list[tuple[int, BaseException]] = [(0, error)] if prepared.count == 1 else list(self._refused_apart(prepared))
+    def run_joined(self, batches: Sequence[Batch]) -> list[dict[str, Any]]:
+        """Calls the model once for several requests of one kind; their answers in the same order.
+
+        Raises NotJoined for whatever goes wrong: which request is to blame shows when they are run apart.
+        """
+        count = sum(batch.count for batch in batches)
+        try:
+            rows = self._container.build([batch.table for batch in batches])
+            answer = outputs(self.loaded.predict(rows), count)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise NotJoined(f"{type(error).__name__}: {error}") from error
+        return list(_parted(answer, batches))
+
+    def join_no_more(self, reason: str) -> None:
+        """From now on each request is computed alone: joined, it may be answered otherwise."""
+        if self.is_joined:
+            self.is_joined = False
+            log.event("warning", "batching_off", model=self.entry.name, reason=reason[:MESSAGE])
+
+    def _rows(self, prepared: Batch) -> Any:
+        try:
+            return self._container.build([prepared.table])
+        except NotFinite:
+            return self._container.build([self.validator.exact_table(_instances(prepared.table))])
+
+    def _refusal(self, rows: Any, count: int, error: Exception) -> InputError:
+        refused: list[tuple[int, BaseException]] = [(0, error)] if count == 1 else list(self._refused_apart(rows, count))
         if not refused:
             # each half is taken alone: the model refuses the batch as a whole
-            return InputError(422, message=f"the model refuses these {prepared.count} rows together: {_words(error)}")
+            return InputError(422, message=f"the model refuses these {count} rows together: {_words(error)}")
         return InputError(422, [_refused_row(row, said) for row, said in sorted(refused, key=lambda pair: pair[0])])
 
-    def _refused_apart(self, prepared: Batch) -> Iterator[tuple[int, BaseException]]:
+    def _refused_apart(self, rows: Any, count: int) -> Iterator[tuple[int, BaseException]]:
         """Halves the batch until the refused rows stand alone: some log2(rows) calls for each, not one for every row."""
-        spans = [(0, prepared.count)]
+        spans = [(0, count)]
         calls = found = 0
         while spans and calls < APART and found < LIMIT:
             start, stop = spans.pop(0)
             for low, high in _halves(start, stop):
                 calls += 1
-                said = self._said_to(self._container.part(prepared.rows, low, high))
+                said = self._said_to(self._container.part(rows, low, high))
                 if said is None:
                     continue
                 if high - low > 1:
@@ -94,6 +148,19 @@ class ServedModel:
         except (Exception, SystemExit) as error:
             return error
         return None
+
+
+def _parted(answer: dict[str, Any], batches: Sequence[Batch]) -> Iterator[dict[str, Any]]:
+    """The answer cut into what each batch asked."""
+    start = 0
+    for batch in batches:
+        stop = start + batch.count
+        yield {name: values[start:stop] for name, values in answer.items()}
+        start = stop
+
+
+def _instances(table: Table) -> Any:
+    return table.array.tolist() if table.instances is None else table.instances
 
 
 def _halves(start: int, stop: int) -> tuple[tuple[int, int], tuple[int, int]]:

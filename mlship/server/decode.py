@@ -92,7 +92,7 @@ def _name_non_finite(body: bytes, model: ServedModel, bare: bool) -> None:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return
-    model.prepare(rows_of(value, bare))
+    model.examine(rows_of(value, bare))
 
 
 def _wrap(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from mlship.server.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature
 from mlship.server.problems import LIMIT, Problem, described, shown
 from mlship.server.values import Check, Refused, near
@@ -16,7 +17,8 @@ NAMED = 20  # features named in one message
 class Diagnosis:
     """Names problems by the features and checks of a signature."""
 
-    def __init__(self, inputs: Sequence[Feature], checks: Sequence[Check]) -> None:
+    def __init__(self, inputs: Sequence[Feature], checks: Sequence[Check], extras: Extras = NO_EXTRAS) -> None:
+        self._extras = extras
         self._pairs = list(zip(inputs, checks, strict=True))
         self._names = [feature.name for feature in inputs]
         self._known = frozenset(self._names)
@@ -49,7 +51,7 @@ class Diagnosis:
 
     def _of_object(self, index: int, row: dict[str, Any]) -> Iterator[Problem]:
         for name, value in row.items():
-            if name not in self._known:
+            if name not in self._known and not self._extras.may_be((name,)):
                 hint = near(name, self._names)
                 message = f'row {index} has a feature "{shown(name)}" that the model does not know{hint}'
                 yield Problem(index, shown(name), shown(value), "no such feature", message)

@@ -1,151 +1,167 @@
-"""When and where the model runs: at once for quick calls, in one thread for slow ones, so that health always answers."""
+"""When and where the model runs: all calls that have come by now in one, at once where it is quick, else in one thread.
+
+Drain batching: the first call of a turn of the loop asks for `flush` with call_soon. uvloop reads every readable socket before it
+runs what call_soon was given (libuv: poll, then idle handles), so flush finds all that had arrived, and nobody waits for a timer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 
-from mlship.server import log
 from mlship.server.board import IN_FLIGHT, Slot
-from mlship.server.messages import Call, Response, refused, refused_input
-from mlship.server.problems import InputError, ModelFailed
+from mlship.server.core import ServedModel
+from mlship.server.line import Done, Job, Line
+from mlship.server.messages import Call, Response, refused
+from mlship.server.pace import MOST
+from mlship.server.together import apart, together
 
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
-SMOOTHING = 0.2  # share of the newest measurement
-
-Done = Callable[[Response], None]
 
 
-class Pace:
-    """What a call is expected to cost: so much for the call, so much for each row beyond the first."""
+@dataclass(frozen=True)
+class Batching:
+    """max_rows: of one call of a model. max_delay_s: how long a call may wait for others, for models that gain from it."""
 
-    def __init__(self) -> None:
-        self._call_s: float | None = None
-        self._row_s: float | None = None
-
-    def expected_s(self, rows: int) -> float:
-        """Seconds for a call with so many rows; infinite before the first measurement."""
-        if self._call_s is None:
-            return float("inf")
-        return self._call_s + (self._call_s if self._row_s is None else self._row_s) * (rows - 1)
-
-    def learn(self, rows: int, seconds: float) -> None:
-        """Takes one measured call into account."""
-        if rows == 1 or self._call_s is None:
-            per_call = seconds / rows if self._call_s is None else seconds
-            self._call_s = _smoothed(self._call_s, per_call)
-        else:
-            self._row_s = _smoothed(self._row_s, max(0.0, seconds - self._call_s) / (rows - 1))
-
-
-class Job:
-    """A call that waits for the model's thread or runs in it."""
-
-    __slots__ = ("call", "done", "is_over", "timer")
-
-    def __init__(self, call: Call, done: Done) -> None:
-        self.call = call
-        self.done = done
-        self.is_over = False
-        self.timer: asyncio.TimerHandle | None = None
-
-    def cancel(self) -> None:
-        """Nobody waits any more: what has not begun is not computed."""
-        self.is_over = True
-        if self.timer is not None:
-            self.timer.cancel()
+    max_rows: int = MOST
+    max_delay_s: float = 0.0
 
 
 class Engine:
-    """Runs calls one at a time, in the order in which they came."""
+    """Runs the calls of each model one after another, in the order in which they came."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, slot: Slot, timeout_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, slot: Slot, timeout_s: float, batching: Batching | None = None) -> None:
         self._loop = loop
         self._slot = slot
         self._timeout_s = timeout_s
-        self._pace: dict[int, Pace] = {}
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._waiting = 0
+        self._batching = batching or Batching()
+        self._lines: dict[int, Line] = {}
+        self._armed: asyncio.Handle | None = None
+        self._is_delayed = False
+        self._groups: SimpleQueue[tuple[Line, list[Job]]] = SimpleQueue()
         self._running_since: float | None = None
         self._thread: threading.Thread | None = None
 
-    def run(self, call: Call, done: Done) -> Response | Job:
-        """The answer, when the call is quick; else a job whose answer is given to `done` in the loop's thread."""
-        if not self._waiting and self.pace(call).expected_s(call.batch.count) <= INLINE_S:
-            return self.answer(call)
-        job = Job(call, done)
-        job.timer = self._loop.call_later(self._timeout_s, self._expire, job)
-        self._waiting += 1
-        self._slot.cells[IN_FLIGHT] = self._waiting
-        self._start_thread()
-        self._jobs.put(job)
+    def submit(self, call: Call, done: Done) -> Job:
+        """Takes a call; its answer is given to `done`, in the loop's thread, never before this returns."""
+        line = self.line(call.model)
+        job = Job(call, done, line)
+        line.append(job)
+        if self._armed is None:
+            self._armed = self._later()
+        elif self._is_delayed and line.rows >= self._batching.max_rows:
+            self._armed.cancel()
+            self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
         return job
 
-    def answer(self, call: Call) -> Response:
-        """Runs the call here and now; every way in which it can fail becomes an answer."""
-        request_id = call.request.id
-        started = time.perf_counter()
-        try:
-            outcome = call.model.run(call.batch)
-            seconds = time.perf_counter() - started
-            self.pace(call).learn(call.batch.count, seconds)
-            waited_s = started - call.request.started
-            self._slot.count_batch(1, call.batch.count, waited_s, seconds, call.model.index)
-            return call.respond(outcome)
-        except InputError as error:
-            return refused_input(error, request_id)
-        except ModelFailed as error:
-            log.failure("model_failed", error.__cause__ or error, request_id=request_id, model=call.model.entry.name)
-            return refused(
-                500, "the model failed on this input; the log has the reason under this request id", request_id, "model_failed"
-            )
-        except Exception as error:
-            log.failure("answer_failed", error, request_id=request_id, model=call.model.entry.name)
-            return refused(500, "the answer could not be written; the log has the reason under this request id", request_id)
+    def line(self, model: ServedModel) -> Line:
+        """The waiting calls of a model, and what a call of it costs."""
+        line = self._lines.get(id(model))
+        if line is None:
+            line = self._lines[id(model)] = Line(model, self._batching.max_rows)
+        return line
 
-    def pace(self, call: Call) -> Pace:
-        """What is known of the cost of the call's model."""
-        return self._pace.setdefault(id(call.model), Pace())
+    def backlog_s(self) -> float:
+        """Seconds of work that wait or run, of all models."""
+        return sum(line.backlog_s() for line in self._lines.values())
+
+    def flush(self) -> None:
+        """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
+        self._armed = None
+        until = time.perf_counter() + INLINE_S
+        for line in list(self._lines.values()):
+            while line.rows and not line.is_running and time.perf_counter() < until:
+                self._start(line, line.take())
+        self._settle()
 
     def running_s(self) -> float:
         """For how long the thread has been in one call; 0 when it is idle."""
         since = self._running_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def _start_thread(self) -> None:
+    def measured(self, calls: Sequence[Call], started: float, seconds: float) -> None:
+        """One call of the model has answered so many calls: the cost line learns, the counters count."""
+        rows = waited_s = 0.0
+        for call in calls:
+            rows += call.batch.count
+            waited_s += started - call.request.started
+        model = calls[0].model
+        self.line(model).pace.learn(int(rows), seconds)
+        self._slot.count_batch(len(calls), int(rows), max(0.0, waited_s / len(calls)), seconds, model.index)
+
+    def _later(self) -> asyncio.Handle:
+        delay_s = self._batching.max_delay_s
+        self._is_delayed = bool(delay_s)
+        return self._loop.call_later(delay_s, self.flush) if delay_s else self._loop.call_soon(self.flush)
+
+    def _settle(self) -> None:
+        """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
+        rows = 0
+        for line in self._lines.values():
+            rows += line.rows + line.running_rows
+            if line.is_running:
+                for job in line.untimed():
+                    self._time(job)
+            elif line.rows and self._armed is None:
+                self._armed = self._loop.call_soon(self.flush)
+        self._slot.cells[IN_FLIGHT] = rows
+
+    def _start(self, line: Line, jobs: list[Job]) -> None:
+        calls = [job.call for job in jobs]
+        rows = sum(call.batch.count for call in calls)
+        answers = None
+        if self._is_quick(line.pace.expected_s(rows)):
+            answers = together(line.model, calls, self.measured)
+            if answers is None and self._is_quick(line.pace.expected_s(1) * 2 * len(calls)):
+                answers = apart(line.model, calls, self.measured)
+        if answers is None:
+            self._hand_over(line, jobs, rows)
+            return
+        for job, response in zip(jobs, answers, strict=True):
+            job.finish(response)
+
+    def _hand_over(self, line: Line, jobs: list[Job], rows: int) -> None:
+        """Gives the jobs to the thread."""
+        for job in jobs:
+            self._time(job)
+        line.is_running, line.running_rows = True, rows
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="model", daemon=True)
             self._thread.start()
+        self._groups.put((line, jobs))
+
+    def _is_quick(self, seconds: float) -> bool:
+        return seconds <= INLINE_S
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
-            response = None
-            if not job.is_over:
+            line, jobs = self._groups.get()
+            jobs = [job for job in jobs if not job.is_over]
+            answers: list[Response] = []
+            if jobs:
                 self._running_since = time.monotonic()
-                response = self.answer(job.call)
+                calls = [job.call for job in jobs]
+                answers = together(line.model, calls, self.measured) or apart(line.model, calls, self.measured)
                 self._running_since = None
             try:
-                self._loop.call_soon_threadsafe(self._finish, job, response)
+                self._loop.call_soon_threadsafe(self._finish, line, jobs, answers)
             except RuntimeError:  # the loop has closed: the worker is going
                 return
 
-    def _finish(self, job: Job, response: Response | None) -> None:
-        self._waiting -= 1
-        self._slot.cells[IN_FLIGHT] = self._waiting
-        if job.is_over or response is None:
-            return
-        job.cancel()
-        job.done(response)
+    def _finish(self, line: Line, jobs: list[Job], answers: list[Response]) -> None:
+        line.is_running, line.running_rows = False, 0
+        for job, response in zip(jobs, answers, strict=True):
+            job.finish(response)
+        self._settle()
+
+    def _time(self, job: Job) -> None:
+        if job.timer is None:
+            job.timer = self._loop.call_later(self._timeout_s, self._expire, job)
 
     def _expire(self, job: Job) -> None:
-        job.is_over = True
         message = f"no answer within {self._timeout_s:g} s (serve.request_timeout)"
-        job.done(refused(504, message, job.call.request.id))
-
-
-def _smoothed(before: float | None, newest: float) -> float:
-    return newest if before is None else before + SMOOTHING * (newest - before)
+        job.finish(refused(504, message, job.call.request.id))

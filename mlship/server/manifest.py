@@ -83,6 +83,8 @@ class Model:
     sha256: of the file; of a folder, the sha256 over its sorted `sha256  path` lines. trust: exact names beside the framework's.
     loader: `module:Class` for framework python. method: what to call; `` is predict with what the model gives beside it.
     sample: rows as objects by feature name, as lists in the signature's order, or as bare values.
+    outputs: name -> `output` or `output[position]` of what the model gives. passthrough: names that go from row to answer.
+    extra: `refuse` or `ignore`, for other names in a row. hooks: file below the code folder, or ``.
     """
 
     name: str
@@ -98,17 +100,23 @@ class Model:
     tolerance: Tolerance = Tolerance()
     outputs: dict[str, str] = field(default_factory=dict)
     passthrough: tuple[str, ...] = ()
+    extra: Literal["refuse", "ignore"] = "refuse"
+    hooks: str = ""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How the server answers; times in seconds, sizes in bytes; workers 0: one a core."""
+    """How the server answers; times in seconds, sizes in bytes; workers 0: one a core.
+
+    invocations: whose wire format /invocations speaks where the body does not tell.
+    """
 
     protocols: tuple[str, ...] = ("native", "sagemaker")
     request_timeout_s: float = 2.0
     startup_timeout_s: float = 60.0
     max_body: int = 4_000_000
     workers: int = 0
+    invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
 
 
 @dataclass(frozen=True)

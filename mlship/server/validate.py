@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from mlship.server.diagnose import Diagnosis
+from mlship.server.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError, described
 from mlship.server.values import Check, Refused, check_for
@@ -18,15 +19,19 @@ FLOATS = frozenset(("float64", "float32", "float16"))
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Checked rows, either way round.
+    """Checked rows in one of several forms; the tables of several requests become one batch.
 
-    numbers: rows of plain numbers, whose finiteness and range the container still has to look at (None: read columns).
+    numbers: rows of plain numbers, whose finiteness and range the container still has to look at.
     columns: one sequence of values for each feature, in the signature's order; null is None.
+    array: numpy, (count, features), of numbers whose finiteness and range the container still has to look at.
+    instances: the rows as they came, where the model wants them so, or where they are looked at again.
     """
 
     count: int
-    numbers: Sequence[Sequence[float]] | None
-    columns: Sequence[Sequence[Any]]
+    numbers: Sequence[Sequence[float]] | None = None
+    columns: Sequence[Sequence[Any]] = ()
+    array: Any = None
+    instances: Any = None
 
 
 class Validator:
@@ -35,13 +40,15 @@ class Validator:
     Good rows are judged a column at a time; only what is wrong somewhere is looked at row by row, to name all of it.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, extras: Extras = NO_EXTRAS) -> None:
+        """extras: what rows may hold beside the features."""
+        self._extras = extras
         self._names = [feature.name for feature in signature.inputs]
         self._known = frozenset(self._names)
         self._checks: list[Check] = [check_for(feature) for feature in signature.inputs]
         # arrays and frames judge plain numbers in one step of numpy; lists are built of nothing
         self._all_numbers = signature.container != "list" and all(_is_free_float(feature) for feature in signature.inputs)
-        self._diagnosis = Diagnosis(signature.inputs, self._checks)
+        self._diagnosis = Diagnosis(signature.inputs, self._checks, extras)
 
     def table(self, instances: Any) -> Table:
         """instances: the rows: lists in the signature's order, objects by feature name, or bare values for one feature.
@@ -49,12 +56,17 @@ class Validator:
         Raises InputError: 400 when it is not a list of rows, 422 with up to 20 problems.
         """
         self.require_rows(instances)
+        if not self._names:
+            return Table(len(instances), instances=instances)
         if self._all_numbers and self._are_number_rows(instances):
-            return Table(len(instances), instances, ())
+            return Table(len(instances), instances, instances=instances)
         return self.exact_table(instances)
 
     def exact_table(self, instances: list[Any]) -> Table:
-        """As `table`, but every value is looked at. Raises InputError with status 422."""
+        """As `table`, but every value is looked at. Raises InputError."""
+        self.require_rows(instances)
+        if not self._names:
+            return Table(len(instances), instances=instances)
         columns = self._columns(instances)
         if columns is None:
             raise InputError(422, self._diagnosis.problems(instances))
@@ -62,7 +74,7 @@ class Validator:
             checked = [_checked(check, column) for check, column in zip(self._checks, columns, strict=True)]
         except Refused:
             raise InputError(422, self._diagnosis.problems(instances)) from None
-        return Table(len(instances), None, checked)
+        return Table(len(instances), None, checked, instances=instances)
 
     @staticmethod
     def require_rows(instances: Any) -> None:
@@ -90,10 +102,14 @@ class Validator:
             fits = all(type(row) is list and len(row) == width for row in instances)
             return list(zip(*instances, strict=True)) if fits else None
         if first is dict:
-            fits = all(type(row) is dict and row.keys() == self._known for row in instances)
+            fits = all(type(row) is dict and (row.keys() == self._known or self._has_all(row)) for row in instances)
             return [[row[name] for row in instances] for name in self._names] if fits else None
         fits = width == 1 and not any(type(row) in (list, dict) for row in instances)
         return [instances] if fits else None
+
+    def _has_all(self, row: dict[str, Any]) -> bool:
+        """True when the row has every feature, and beside them only what it may."""
+        return row.keys() >= self._known and self._extras.may_be(row.keys() - self._known)
 
 
 def _checked(check: Check, column: Sequence[Any]) -> Sequence[Any]:

@@ -22,11 +22,11 @@ from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
 from mlship.server.engine import Engine
 from mlship.server.manifest import Manifest, Model
-from mlship.server.messages import Call, Request, answered
 from mlship.server.runtimes.base import LoadError
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.sockets import BACKLOG, Sockets
+from mlship.server.warmup import warm_up
 
 TICK_S = 0.25
 IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
@@ -129,7 +129,8 @@ class Worker:
         self._loop.add_signal_handler(signal.SIGTERM, self._leaving.set)
         self._loop.add_signal_handler(signal.SIGUSR1, self._open)
         self._loop.add_reader(self._post.lifeline, self._orphaned)
-        warm_up(self._service, self._engine)
+        for model in self._service.models.values():
+            warm_up(model, self._engine.line(model).pace.learn)
         self._probe = [await self._listening(sock) for sock in self._post.sockets.probe]
         self._beat()
         self._slot.cells[STATE] = READY
@@ -218,25 +219,6 @@ def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
         log.event("error", "loop_failed", message=context["message"])
     else:
         log.failure("loop_failed", error, during=context["message"])
-
-
-def warm_up(service: Service, engine: Engine) -> None:
-    """Answers the sample before the first caller comes: loads what is lazy, and measures what a call costs."""
-    for model in service.models.values():
-        rows = list(model.entry.sample)
-        if not rows:
-            continue
-        for part in (rows[:1], rows[:1], rows[:64]):
-            try:
-                call = Call(Request("", "", {}, "warm-up"), model, model.prepare(part), answered)
-                started = time.perf_counter()
-                model.run(call.batch)
-                seconds = time.perf_counter() - started
-            except Exception as error:
-                log.failure("warm_up_failed", error, model=model.entry.name)
-                break
-            if part is not rows[:1]:
-                engine.pace(call).learn(call.batch.count, seconds)
 
 
 def stuck_after_s(settings: Settings, manifest: Manifest) -> float:

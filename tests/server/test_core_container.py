@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlship.server.container import batch, container_for
+from mlship.server.container import container_for
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
 from mlship.server.validate import Validator
 
 
 def built(signature: Signature, instances: Any) -> Any:
-    return batch(signature, Validator(signature), container_for(signature), instances)
+    table = Validator(signature).table(instances)
+    return container_for(signature).build([table])
 
 
 FRAME = Signature(

@@ -12,11 +12,13 @@ from mlship.server.app import App, paths
 from mlship.server.board import READY, STARTED, STATE, Board
 from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
-from mlship.server.engine import Engine, Job
+from mlship.server.engine import Engine
+from mlship.server.line import Job
 from mlship.server.manifest import Manifest, Model, Serving
 from mlship.server.messages import Call, Response
 from mlship.server.service import Service
 from mlship.server.settings import Settings
+from mlship.server.together import together
 
 
 class Loop:
@@ -33,6 +35,9 @@ class Loop:
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> Timer:
         self.timers.append(Timer(self.now + delay_s, callback, arguments))
         return self.timers[-1]
+
+    def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self.asked.append((callback, arguments))
 
     def call_soon_threadsafe(self, callback: Callable[..., None], *arguments: Any) -> None:
         self.asked.append((callback, arguments))
@@ -112,21 +117,22 @@ class Doubler:
 class Held(Engine):
     """Keeps each call as a job until the test runs it, as the model's thread would."""
 
-    def run(self, call: Call, done: Callable[[Response], None]) -> Job:
-        self.jobs = [*getattr(self, "jobs", []), Job(call, done)]
+    def submit(self, call: Call, done: Callable[[Response], None]) -> Job:
+        self.jobs = [*getattr(self, "jobs", []), Job(call, done, self.line(call.model))]
         return self.jobs[-1]
 
     def finish(self) -> None:
         job = self.jobs.pop(0)
-        if not job.is_over:
-            job.done(self.answer(job.call))
+        (response,) = together(job.call.model, [job.call], self.measured) or [None]
+        assert response is not None
+        job.finish(response)
 
 
 class AtOnce(Engine):
-    """Runs each call at once."""
+    """Takes every call for a quick one."""
 
-    def run(self, call: Call, done: Callable[[Response], None]) -> Response:
-        return self.answer(call)
+    def _is_quick(self, seconds: float) -> bool:
+        return True
 
 
 class Wire:
@@ -154,6 +160,7 @@ class Wire:
     def send(self, *parts: bytes) -> Wire:
         for part in parts:
             self.connection.data_received(part)
+            self.loop.turn()
         return self
 
     def pass_time(self, seconds: float) -> None:

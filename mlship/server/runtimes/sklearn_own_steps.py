@@ -27,7 +27,7 @@ def facts_behind(estimator: Any, found: manifest.Signature, sample: tuple[Any, .
     if not own or not rest or not sample or found.container != "frame":
         return {}
     try:
-        frame = container_for(found).build(Validator(found).exact_table(list(sample)), list(sample))
+        frame = container_for(found).build([Validator(found).exact_table(list(sample))])
         after = frame
         for step in own:
             after = step.transform(after)

@@ -1,0 +1,120 @@
+"""Calls of one model that wait to be computed, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from mlship.server.core import ServedModel
+from mlship.server.messages import Call, Response
+from mlship.server.pace import Pace
+
+Done = Callable[[Response], None]
+
+
+class Job:
+    """A call that waits or runs. is_over: nobody waits for its answer any more, or it is given."""
+
+    __slots__ = ("call", "done", "is_over", "is_waiting", "line", "timer")
+
+    def __init__(self, call: Call, done: Done, line: Line) -> None:
+        self.call = call
+        self.done = done
+        self.line = line
+        self.is_over = False
+        self.is_waiting = True
+        self.timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Nobody waits any more: what has not begun is not computed."""
+        if self.is_over:
+            return
+        self.is_over = True
+        if self.is_waiting:
+            self.line.forget(self)
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def finish(self, response: Response) -> None:
+        """Gives the answer, unless nobody waits for it."""
+        if self.is_over:
+            return
+        self.cancel()
+        self.done(response)
+
+
+class Line:
+    """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread."""
+
+    def __init__(self, model: ServedModel, max_rows: int) -> None:
+        self.model = model
+        self.pace = Pace()
+        self.rows = 0
+        self.is_running = False
+        self.running_rows = 0
+        self._max_rows = max_rows
+        self._jobs: deque[Job] = deque()
+
+    def append(self, job: Job) -> None:
+        """Takes a job at the end."""
+        self._jobs.append(job)
+        self.rows += job.call.batch.count
+
+    def forget(self, job: Job) -> None:
+        """The job's caller is gone: its rows do not count, and it is passed over when its turn comes."""
+        self.rows -= job.call.batch.count
+        job.is_waiting = False
+
+    def untimed(self) -> Iterator[Job]:
+        """Those that somebody waits for and that have no end of time yet: the newest."""
+        for job in reversed(self._jobs):
+            if job.timer is not None:
+                return
+            if not job.is_over:
+                yield job
+
+    def backlog_s(self) -> float:
+        """Seconds of work that wait or run: what a new call of the model has before it."""
+        rows = self.rows + self.running_rows
+        if not rows:
+            return 0.0
+        calls = -(-rows // self.most_rows())
+        return calls * self.pace.call_s + self.pace.row_s * rows
+
+    def most_rows(self) -> int:
+        """Rows from which a call is not worth joining with more."""
+        return min(self._max_rows, self.pace.worth_joining())
+
+    def take(self) -> list[Job]:
+        """The next jobs that one call computes, in their order; empty when none waits.
+
+        Jobs of one kind follow each other into a call until it has the rows from which more gain nothing: a large request goes
+        alone, small ones together.
+        """
+        jobs = self._jobs
+        while jobs and jobs[0].is_over:
+            jobs.popleft()
+        if not jobs:
+            return []
+        taken = [self._popped()]
+        if not self.model.is_joined:
+            return taken
+        kind, rows, most = taken[0].call.batch.kind, taken[0].call.batch.count, self.most_rows()
+        while jobs:
+            job = jobs[0]
+            if job.is_over:
+                jobs.popleft()
+                continue
+            batch = job.call.batch
+            rows += batch.count
+            if rows > most or batch.kind != kind:
+                break
+            taken.append(self._popped())
+        return taken
+
+    def _popped(self) -> Job:
+        job = self._jobs.popleft()
+        job.is_waiting = False
+        self.rows -= job.call.batch.count
+        return job

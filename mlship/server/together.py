@@ -1,0 +1,88 @@
+"""Several calls of one model computed as one; apart, where together fails, so that each request pays for itself only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlship.server import log
+from mlship.server.core import NotJoined, ServedModel
+from mlship.server.messages import Call, Response, refused, refused_input
+from mlship.server.problems import InputError, ModelFailed
+
+Measured = Callable[[Sequence[Call], float, float], None]
+Outcome = dict[str, Any] | Exception
+
+
+def together(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Response] | None:
+    """The answer to each call, in their order, from one call of the model; None when that fails and they must be taken apart.
+
+    Every way in which a single call can fail becomes its answer. measured: told of each call of the model that gave answers: the
+    calls, when it began (time.perf_counter), seconds.
+    """
+    if len(calls) == 1:
+        return [_response(calls[0], _alone(calls[0], measured))]
+    try:
+        outcomes = _joined(model, calls, measured)
+    except NotJoined:
+        return None
+    return [_response(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
+
+
+def apart(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Response]:
+    """As `together`, where that has failed: only the requests that fail alone are refused."""
+    outcomes = _halves(model, calls, measured)
+    if not any(isinstance(outcome, Exception) for outcome in outcomes):
+        model.join_no_more(f"{len(calls)} requests fail together, and none of them alone")
+    return [_response(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
+
+
+def _halves(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Outcome]:
+    """Each half by itself, and its halves where it fails again: the refused stand alone after some log2(calls) calls each."""
+    middle = len(calls) // 2
+    return [*_half(model, calls[:middle], measured), *_half(model, calls[middle:], measured)]
+
+
+def _half(model: ServedModel, calls: Sequence[Call], measured: Measured) -> Sequence[Outcome]:
+    if len(calls) == 1:
+        return [_alone(calls[0], measured)]
+    try:
+        return _joined(model, calls, measured)
+    except NotJoined:
+        return _halves(model, calls, measured)
+
+
+def _joined(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[dict[str, Any]]:
+    started = time.perf_counter()
+    outcomes = model.run_joined([call.batch for call in calls])
+    measured(calls, started, time.perf_counter() - started)
+    return outcomes
+
+
+def _alone(call: Call, measured: Measured) -> Outcome:
+    started = time.perf_counter()
+    try:
+        outcome = call.model.run(call.batch)
+    except Exception as error:
+        return error
+    measured((call,), started, time.perf_counter() - started)
+    return outcome
+
+
+def _response(call: Call, outcome: Outcome) -> Response:
+    request_id = call.request.id
+    try:
+        if not isinstance(outcome, Exception):
+            return call.respond(outcome)
+        raise outcome
+    except InputError as error:
+        return refused_input(error, request_id)
+    except ModelFailed as error:
+        log.failure("model_failed", error.__cause__ or error, request_id=request_id, model=call.model.entry.name)
+        return refused(
+            500, "the model failed on this input; the log has the reason under this request id", request_id, "model_failed"
+        )
+    except Exception as error:
+        log.failure("answer_failed", error, request_id=request_id, model=call.model.entry.name)
+        return refused(500, "the answer could not be written; the log has the reason under this request id", request_id)
