@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from mlship.server.board import DRAINING, READY, STARTED, STATE, Board, Slot
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest
 from mlship.server.settings import Settings
+
+NUMBERED = re.compile(r"r([1-9][0-9]{0,17})-[0-9a-f]{6}\Z")
 
 
 @dataclass
@@ -28,6 +31,12 @@ class Service:
     def model(self) -> ServedModel:
         """The only or the default model."""
         return self.models[self.manifest.models[0].name]
+
+    @property
+    def version(self) -> str:
+        """The version of every model here, for protocols that number them: that of the release, 41 of r41-9c01d2; else 1."""
+        numbered = NUMBERED.match(self.settings.release)
+        return numbered[1] if numbered else "1"
 
     @property
     def is_draining(self) -> bool:

@@ -1,0 +1,193 @@
+"""Tensors as batches: numbers from the wire straight into arrays, judged a column at a time.
+
+One tensor of shape (rows, features) named MATRIX, or one of shape (rows,) or (rows, 1) a feature, by the feature's name. NaN in a
+tensor of floats is what null is in JSON. What is wrong is named by row and feature, in the same words as for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from mlship.server.columns import FLOATS, ColumnRefused, Judge
+from mlship.server.container import NUMERIC
+from mlship.server.core import Batch, ServedModel
+from mlship.server.manifest import Feature
+from mlship.server.problems import LIMIT, InputError, Problem, shown
+from mlship.server.validate import Table
+from mlship.server.values import near
+
+MATRIX = "input-0"  # the name that the Open Inference Protocol's own examples give to a model's only input
+NAMED = 20  # features named in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a request.
+
+    datatype: in the protocol's words, for messages. values: numpy, in the tensor's shape: bool, int, uint or float of any size; or
+    objects: str, None for null, and bytes that are not UTF-8.
+    """
+
+    name: str
+    datatype: str
+    values: Any
+
+
+class Intake:
+    """Makes batches of one model from tensors. Built once."""
+
+    def __init__(self, model: ServedModel) -> None:
+        import numpy
+
+        self._numpy = numpy
+        self._model = model
+        signature = model.entry.signature
+        self._features = signature.inputs
+        self._names = [feature.name for feature in signature.inputs]
+        self._known = frozenset(self._names)
+        self._judges = [Judge.of(feature) for feature in signature.inputs]
+        self._container = signature.container
+        self._as_objects = signature.named
+        self._has_nullable = any(feature.nullable for feature in signature.inputs)
+        self._is_numeric = all(feature.dtype in NUMERIC for feature in signature.inputs)
+        self._is_block = _is_block(signature.inputs) and signature.container != "list"
+
+    def batch(self, tensors: Sequence[Tensor]) -> Batch:
+        """Raises InputError: 400 for tensors that make no rows, 422 for rows that the model cannot take."""
+        if len(tensors) == 1 and (tensors[0].name == MATRIX or not self._names) and MATRIX not in self._known:
+            table = self._of_matrix(tensors[0])
+        else:
+            table = self._of_columns(tensors)
+        return self._model.prepared(table)
+
+    def _of_matrix(self, tensor: Tensor) -> Table:
+        values = tensor.values
+        count = _count(tensor)
+        if not self._names:
+            return self._unchecked(tensor)
+        width = len(self._names)
+        if values.ndim == 1 and width == 1:
+            values = values.reshape(count, 1)
+        if values.ndim != 2 or values.shape[1] != width:
+            raise InputError(422, message=f"{_described(tensor)}; the model takes [rows, {width}]: {_listed(self._names)}")
+        if self._is_block and values.dtype.kind in "iuf" and not self._has_holes(values):
+            return Table(count, array=values)
+        return self._table(count, [values[:, index] for index in range(width)], [tensor.datatype] * width)
+
+    def _has_holes(self, values: Any) -> bool:
+        return bool(self._has_nullable and values.dtype.kind == "f" and self._numpy.isnan(values).any())
+
+    def _of_columns(self, tensors: Sequence[Tensor]) -> Table:
+        by_name = {tensor.name: tensor for tensor in tensors}
+        if not self._names:
+            return self._unchecked_columns(tensors)
+        self._require_names(by_name)
+        ordered = [by_name[name] for name in self._names]
+        count = _common_count(ordered)
+        return self._table(count, [_flat(tensor, count) for tensor in ordered], [tensor.datatype for tensor in ordered])
+
+    def _require_names(self, given: dict[str, Tensor]) -> None:
+        if given.keys() == self._known:
+            return
+        raise InputError(422, list(islice(self._name_problems(given), LIMIT)))
+
+    def _name_problems(self, given: dict[str, Tensor]) -> Iterator[Problem]:
+        each = f"one tensor a feature: {_listed(self._names)}"
+        whole = f'one tensor "{MATRIX}" of shape [rows, {len(self._names)}], or {each}' if self._is_numeric else each
+        unknown = [name for name in given if name not in self._known]
+        for name in unknown:
+            hint = near(name, self._names) or f"; it takes {whole}"
+            message = f'the model takes no tensor "{shown(name)}"{hint}'
+            yield Problem(None, shown(name), None, "no such tensor", message)
+        if len(unknown) == len(given):
+            return
+        for name in self._names:
+            if name not in given:
+                yield Problem(
+                    None, name, None, "a tensor of this name", f'there is no tensor "{name}"; the model takes {whole}'
+                )
+
+    def _table(self, count: int, columns: Sequence[Any], datatypes: Sequence[str]) -> Table:
+        """The columns, judged. Raises InputError(422)."""
+        taken: list[Any] = []
+        problems: list[Problem] = []
+        for judge, values, datatype in zip(self._judges, columns, datatypes, strict=True):
+            try:
+                taken.append(judge.taken(self._numpy, values, datatype))
+            except ColumnRefused as refused:
+                problems += refused.problems
+        if problems:
+            problems.sort(key=lambda problem: -1 if problem.row is None else problem.row)
+            raise InputError(422, problems[:LIMIT])
+        if self._container == "list":
+            return Table(count, instances=self._rows(taken))
+        return Table(count, columns=tuple(taken))
+
+    def _rows(self, columns: Sequence[Any]) -> list[Any]:
+        """The rows as a user's own class expects them: objects where its features have names, else lists."""
+        lists = [_python(column) for column in columns]
+        if self._as_objects:
+            return [dict(zip(self._names, row, strict=True)) for row in zip(*lists, strict=True)]
+        return [list(row) for row in zip(*lists, strict=True)]
+
+    def _unchecked(self, tensor: Tensor) -> Table:
+        """For a model whose features are not known: any number of columns, finite numbers where an array is made of them."""
+        values, count = tensor.values, _count(tensor)
+        if self._container != "array":
+            return Table(count, instances=values.tolist())
+        if values.dtype.kind not in "biuf" or values.ndim > 2 or not self._numpy.isfinite(values).all():
+            raise InputError(422, message=f"{_described(tensor)}; the model takes [rows, features] of finite numbers")
+        return Table(count, array=values.reshape(count, -1).astype("float64"))
+
+    def _unchecked_columns(self, tensors: Sequence[Tensor]) -> Table:
+        count = _common_count(tensors)
+        if self._container == "array":
+            raise InputError(422, message=f'the model takes one tensor "{MATRIX}" of shape [rows, features]')
+        columns = [_flat(tensor, count).tolist() for tensor in tensors]
+        names = [tensor.name for tensor in tensors]
+        return Table(count, instances=[dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
+
+
+def _is_block(features: Sequence[Feature]) -> bool:
+    """True when one array of numbers is all there is to judge: all features are floats of one size, none of a closed set."""
+    dtypes = {feature.dtype if feature.categories is None else "" for feature in features}
+    return len(dtypes) == 1 and dtypes <= set(FLOATS)
+
+
+def _count(tensor: Tensor) -> int:
+    """Raises InputError(400) for a tensor without rows."""
+    if not tensor.values.ndim or not tensor.values.shape[0]:
+        raise InputError(400, message=f"{_described(tensor)}: there is no row in it; send at least one")
+    return int(tensor.values.shape[0])
+
+
+def _common_count(tensors: Sequence[Tensor]) -> int:
+    count = _count(tensors[0])
+    for tensor in tensors:
+        if tensor.values.shape[:1] != (count,):
+            raise InputError(400, message=f'{_described(tensor)}, but "{shown(tensors[0].name)}" has {count} rows')
+    return count
+
+
+def _flat(tensor: Tensor, count: int) -> Any:
+    """One value a row. Raises InputError(422)."""
+    if tensor.values.size != count or tensor.values.ndim > 2:
+        raise InputError(422, message=f"{_described(tensor)}; a feature takes [rows] or [rows, 1]")
+    return tensor.values.reshape(count)
+
+
+def _described(tensor: Tensor) -> str:
+    return f'the tensor "{shown(tensor.name)}" has shape {list(tensor.values.shape)}'
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
+def _python(column: Any) -> list[Any]:
+    """A judged column as JSON would have brought it: null for NaN."""
+    values: list[Any] = column if isinstance(column, list) else column.tolist()
+    return [None if value != value else value for value in values]
