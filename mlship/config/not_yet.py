@@ -24,7 +24,8 @@ BUILT = frozenset(
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
-        *("serve.workers", "resources.cpu", "resources.memory", "rollout"),
+        *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
+        *("resources.cpu", "resources.memory", "rollout"),
         *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
         *("build.whole", "build.max_size", "build.allow_secrets"),
@@ -39,7 +40,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "target": TARGETS,
     "model.framework": ("sklearn", "python"),
     "model.engine": ("auto", "original"),
-    "serve.protocols": ("native", "sagemaker"),
+    "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
 
@@ -47,7 +48,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 INSTEAD: Mapping[str, str] = {
     "public": "delete it and put a proxy of your own in front",
     "serve.auth": "delete it and put a proxy that authenticates in front",
-    "serve.hooks": "delete it and do the work in the model, or in a class for framework python",
     "resources.gpu": "delete it to serve on CPUs",
     "build.sign": "delete it, and sign the digest that `mlship build --json` names with a tool of your own",
     "build.provenance": "delete it; `mlship build --sbom DIR` writes what the image consists of",

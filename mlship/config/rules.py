@@ -120,6 +120,25 @@ def code_stays_inside(facts: Facts) -> Iterator[Problem]:
                 yield Problem(spot, f"{clipped(text)} leads out of the project's folder", "move or copy the code into it")
 
 
+def answers_have_one_name_each(facts: Facts) -> Iterator[Problem]:
+    serve = facts.document.serve
+    for name in serve.passthrough:
+        if name == "predictions" or name in serve.outputs:
+            said = "serve.outputs names it, too" if name in serve.outputs else "the answer has its predictions there"
+            path = ("serve", "passthrough", name)
+            yield Problem(path, f"{clipped(name)} cannot go through: {said}", "send the field under another name")
+
+
+def hooks_are_a_module_of_the_project(facts: Facts) -> Iterator[Problem]:
+    text, path = facts.document.serve.hooks, ("serve", "hooks")
+    if text is None:
+        return
+    if not re.fullmatch(r"(.*/)?[A-Za-z_][A-Za-z0-9_]*\.py", text):
+        yield Problem(path, f"{clipped(text)} is no Python module", "name a file such as hooks.py")
+    elif not facts.resolve(text).is_relative_to(facts.resolve("")):
+        yield Problem(path, f"{clipped(text)} leads out of the project's folder", "move or copy the file into it")
+
+
 def loader_goes_with_python(facts: Facts) -> Iterator[Problem]:
     for path, model in models_of(facts):
         if model.loader and model.framework not in (None, "python"):
@@ -305,6 +324,7 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
     said = facts.document
     lists: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         (("serve", "protocols"), said.serve.protocols),
+        (("serve", "passthrough"), said.serve.passthrough),
         (("build", "packages"), said.build.packages),
         (("build", "whole"), said.build.whole),
         (("build", "platforms"), said.build.platforms or ()),
@@ -330,6 +350,8 @@ RULES: tuple[Rule, ...] = (
     one_way_to_name_models,
     paths_are_paths,
     code_stays_inside,
+    answers_have_one_name_each,
+    hooks_are_a_module_of_the_project,
     loader_goes_with_python,
     reserved_names_stay_free,
     secrets_have_places,

@@ -81,6 +81,21 @@ PythonName = Annotated[
         extra={"wanted": "the name of a Python package, such as scikit-learn"},
     ),
 ]
+OutputName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$",
+        extra={"wanted": "an output's name: letters, digits and underscores, at most 64, no digit first"},
+    ),
+]
+OutputSource = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}(\[(0|[1-9][0-9]{0,5})\])?$",
+        extra={"wanted": "an output of the model, or one position of it: probabilities, proba[1]"},
+    ),
+]
+FieldName = Annotated[str, Meta(min_length=1, max_length=200)]
 _UP_TO_AN_HOUR = {"minimum": Duration(0.001), "maximum": Duration(3600)}
 _UP_TO_A_DAY = {"minimum": Duration(0.001), "maximum": Duration(86_400)}
 _UP_TO_A_MONTH = {"minimum": Duration(0), "maximum": Duration(30 * 86_400)}
@@ -169,11 +184,19 @@ class Serve(Part, frozen=True, kw_only=True):
         Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"] | None,
         Meta(description="the model's method; left out: predict, with probabilities beside it where the model has them"),
     ] = None
-    outputs: Annotated[dict[str, str], Meta(description="names of the answer's parts, such as proba[1]")] = field(
-        default_factory=dict
+    outputs: Annotated[
+        dict[OutputName, OutputSource],
+        Meta(description="the answer's parts beside predictions, by names of your own, such as proba[1]; others are left out"),
+    ] = field(default_factory=dict)
+    passthrough: Annotated[
+        tuple[FieldName, ...], Meta(description="fields of a row that are no features, copied from request to answer")
+    ] = ()
+    extra: Annotated[
+        Literal["refuse", "ignore"], Meta(description="fields of a row that neither the model nor passthrough knows")
+    ] = "refuse"
+    hooks: Annotated[str | None, Meta(description="Python file with preprocess(rows), postprocess(answer, rows), or both")] = (
+        None
     )
-    passthrough: Annotated[tuple[str, ...], Meta(description="copied from request to answer")] = ()
-    hooks: Annotated[str | None, Meta(description="Python file with preprocess or postprocess")] = None
     batching: Batching = Batching()
     request_timeout: Annotated[
         Duration, Meta(description="after this a request is answered with 504", extra=_UP_TO_AN_HOUR)

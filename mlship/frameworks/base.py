@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlship.memo import State
 from mlship.server.manifest import Signature, Tolerance
@@ -43,6 +43,7 @@ class ModelSpec:
     framework: `sklearn`, `python`. format: `joblib`, `pickle`, `skops`, `none`. names: the exact (module.name) globals that
     the file refers to, sorted. versions: what the model recorded of the packages that wrote it ({"scikit-learn": "1.9.1"}).
     modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
+    hooks: the file of serve.hooks by its name among `code`, or ``.
     """
 
     name: str
@@ -60,6 +61,10 @@ class ModelSpec:
     method: str = ""
     sample: tuple[Any, ...] = ()
     tolerance: Tolerance = Tolerance()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    passthrough: tuple[str, ...] = ()
+    extra: Literal["refuse", "ignore"] = "refuse"
+    hooks: str = ""
 
     @property
     def size(self) -> int:

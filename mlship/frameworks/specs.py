@@ -45,6 +45,8 @@ def model_spec(
     read, framework = _read(path, framework, model, where, known, memo)
     elsewhere = own if _holds_code(path, own) else (*own, path)
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)
+    hooks, hook_findings = _hooks(project, elsewhere, known)
+    code = tuple(sorted({file.name: file for file in (*code, *hooks)}.values(), key=lambda file: file.name))
     sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
     modules = own_modules(code)
     unlisted = _unlisted(project.root, read, model, modules)
@@ -71,9 +73,21 @@ def model_spec(
         method=project.serve.method or "",
         sample=sample,
         tolerance=_tolerance(model, framework),
+        outputs=project.serve.outputs,
+        passthrough=project.serve.passthrough,
+        extra=project.serve.extra,
+        hooks=hooks[-1].name if hooks else "",
     )
     lacking = _lacking_code(unlisted, project.at(f"{prefix}.code"))
-    return spec, (*read.findings, *code_findings, *lacking, *sample_findings)
+    return spec, (*read.findings, *code_findings, *hook_findings, *lacking, *sample_findings)
+
+
+def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:
+    """The file of serve.hooks, last, after the `__init__.py` of the packages that it is in."""
+    if not project.serve.hooks:
+        return (), ()
+    found, findings = code_files(project.root, (project.serve.hooks,), project.at("serve.hooks"), own, digests)
+    return tuple(sorted(found, key=lambda file: file.path.name != "__init__.py")), findings
 
 
 def _read(

@@ -32,6 +32,10 @@ def model_entry(spec: ModelSpec, signature: Signature | None = None) -> Model:
         signature=signature or Signature(),
         sample=spec.sample,
         tolerance=spec.tolerance,
+        outputs=dict(spec.outputs),
+        passthrough=spec.passthrough,
+        extra=spec.extra,
+        hooks=spec.hooks,
     )
 
 
@@ -41,6 +45,7 @@ def serving(project: Project) -> Serving:
         request_timeout_s=project.serve.request_timeout.seconds,
         startup_timeout_s=project.serve.startup_timeout.seconds,
         max_body=project.serve.max_body.bytes,
+        invocations=project.serve.invocations,
         workers=0 if project.serve.workers == "auto" else int(project.serve.workers),
     )
 

@@ -9,14 +9,26 @@ from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
-from mlship.server.protocols import native, sagemaker
+from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, vertex
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 
 # in the order in which they are asked: where two want the same path and method, the later one has it
-PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {"native": native.routes, "sagemaker": sagemaker.routes}
+PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
+    "native": native.routes,
+    "sagemaker": sagemaker.routes,
+    "mlflow": mlflow.routes,
+    "azureml": azureml.routes,
+    "vertex": vertex.routes,
+}
 ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
-OF_PROTOCOL = {"native": ("/predict",), "sagemaker": ("/ping", "/invocations")}
+OF_PROTOCOL = {
+    "native": ("/predict",),
+    "sagemaker": ("/ping", "/invocations"),
+    "mlflow": ("/ping", "/health", "/version", "/invocations"),
+    "azureml": ("/", "/score"),
+    "vertex": (vertex.HEALTH, vertex.PREDICT),
+}
 FAMILIES: dict[str, Family] = {}
 NOT_FOUND = 0  # index of the route that stands for unknown paths
 
@@ -55,6 +67,7 @@ class App:
             *openapi.routes(service),
             *docspage.routes(service),
             *(route for name in PROTOCOLS if name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
+            *invocations.routes(service),
         ]
         self._routes = {route.path: (self.paths.index(route.name), route) for route in merged(table)}
         self._families = [FAMILIES[name] for name in service.manifest.serving.protocols if name in FAMILIES]

@@ -85,7 +85,7 @@ class ServedModel:
             result = self.loaded.predict(rows)
         except self._refusals as error:
             raise self._refusal(rows, prepared.count, error) from error
-        except KeyboardInterrupt:
+        except (InputError, ModelFailed, KeyboardInterrupt):
             raise
         except BaseException as error:  # a model that calls exit() must not end the worker
             raise ModelFailed(f"{type(error).__name__}: {error}") from error

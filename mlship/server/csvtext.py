@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from mlship.server.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
 from mlship.server.problems import LIMIT, InputError, Problem, shown
 from mlship.server.values import near
@@ -18,11 +19,11 @@ BOOLS = {"true": True, "false": False, "1": True, "0": False}
 MISSING = ("", "nan")  # what to_csv and numpy write for a missing value
 
 
-def rows(body: bytes, signature: Signature, header: bool | None = None) -> list[Any]:
+def rows(body: bytes, signature: Signature, header: bool | None = None, extras: Extras = NO_EXTRAS) -> list[Any]:
     """The rows as lists in the signature's order, cells as the dtype of their feature reads them.
 
     A cell that does not read so stays text: the validation names it. header: whether the first line is one; None looks
-    whether it names features. Raises InputError.
+    whether it names features. Rows are objects by name where a column goes through to the answer. Raises InputError.
     """
     try:
         table = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True) if line]
@@ -30,8 +31,8 @@ def rows(body: bytes, signature: Signature, header: bool | None = None) -> list[
         raise InputError(400, message=f"the CSV is not UTF-8 (byte {error.start})") from None
     except csv.Error as error:
         raise InputError(400, message=f"the body is not CSV: {error}") from None
-    if table and _has_header(table[0], signature, header):
-        return _with_header(table, signature)
+    if table and _has_header(table[0], signature, header, extras):
+        return _with_header(table, signature, extras)
     if not signature.inputs:
         return [[_guess(cell) for cell in line] for line in table]
     return [_typed(line, signature.inputs) for line in table]
@@ -48,11 +49,11 @@ def text(answer: dict[str, Any], outputs: tuple[Output, ...], header: bool = Tru
     return into.getvalue().encode("utf-8", "replace")
 
 
-def _has_header(first: list[str], signature: Signature, header: bool | None) -> bool:
+def _has_header(first: list[str], signature: Signature, header: bool | None, extras: Extras) -> bool:
     """Half of the cells being feature names make a header, so that a misspelt one is named, not read as a row."""
     if header is not None:
         return header
-    known = {feature.name for feature in signature.inputs}
+    known = {*(feature.name for feature in signature.inputs), *extras.kept}
     return sum(title in known for title in _titles_of(first, known)) * 2 >= len(first) if known else False
 
 
@@ -61,23 +62,32 @@ def _titles_of(first: list[str], known: set[str]) -> list[str]:
     return [cell if cell in known else cell.strip() for cell in first]
 
 
-def _with_header(table: list[list[str]], signature: Signature) -> list[Any]:
+def _with_header(table: list[list[str]], signature: Signature, extras: Extras) -> list[Any]:
     titles = _titles_of(table[0], {feature.name for feature in signature.inputs})
     if not signature.inputs:
         return [dict(zip(titles, map(_guess, line), strict=False)) for line in table[1:]]
     names = [feature.name for feature in signature.inputs]
-    problems = list(_wrong_titles(titles, names))
+    problems = list(_wrong_titles(titles, names, extras))
     if problems:
         raise InputError(422, problems[:LIMIT])
     order = [titles.index(name) for name in names]
     if any(len(line) != len(titles) for line in table[1:]):
         raise InputError(422, list(_wrong_lengths(table, len(titles)))[:LIMIT])
-    return [_typed([line[index] for index in order], signature.inputs) for line in table[1:]]
+    typed = [_typed([line[index] for index in order], signature.inputs) for line in table[1:]]
+    kept = {name: titles.index(name) for name in extras.kept if name in titles}
+    if not kept:
+        return typed
+    return [
+        {**{name: _guess(line[index]) for name, index in kept.items()}, **dict(zip(names, row, strict=True))}
+        for line, row in zip(table[1:], typed, strict=True)
+    ]
 
 
-def _wrong_titles(titles: list[str], names: list[str]) -> Iterator[Problem]:
+def _wrong_titles(titles: list[str], names: list[str], extras: Extras) -> Iterator[Problem]:
     known, seen = set(names), set()
     for title in titles:
+        if title not in known and extras.may_be((title,)):
+            continue
         if title not in known:
             message = f'the CSV has a column "{shown(title)}" that the model does not know{near(title, names)}'
             yield Problem(None, shown(title), None, "no such feature", message)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 import orjson
 
-from mlship.server import csvtext, decode
+from mlship.server import csvtext, decode, npy
 from mlship.server.core import ServedModel
 from mlship.server.messages import JSON, Request, Response
 from mlship.server.problems import InputError
 
-Format = Literal["json", "csv", "jsonlines"]
+Format = Literal["json", "csv", "jsonlines", "npy"]
 
 # curl -d announces a form where the caller says nothing; the bodies that people send so are JSON
 TYPES: dict[str, Format] = {
@@ -27,9 +28,16 @@ TYPES: dict[str, Format] = {
     "application/x-jsonlines": "jsonlines",
     "application/x-ndjson": "jsonlines",
     "application/ndjson": "jsonlines",
+    "application/x-npy": "npy",
 }
-WRITTEN: dict[Format, str] = {"json": JSON, "csv": "text/csv; charset=utf-8", "jsonlines": "application/jsonlines"}
-TAKEN = "application/json, text/csv, application/jsonlines"
+QUALITY = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)\Z", re.ASCII)
+WRITTEN: dict[Format, str] = {
+    "json": JSON,
+    "csv": "text/csv; charset=utf-8",
+    "jsonlines": "application/jsonlines",
+    "npy": "application/x-npy",
+}
+TAKEN = "application/json, text/csv, application/jsonlines, application/x-npy"
 
 
 def sent(request: Request) -> tuple[Format, bool | None]:
@@ -52,38 +60,61 @@ def sent(request: Request) -> tuple[Format, bool | None]:
     return TYPES[kind], header
 
 
-def wanted(request: Request, default: Format) -> Format:
-    """The format that Accept asks for, in the caller's order; the default when it asks for nothing that there is."""
+def wanted(request: Request, default: Format, strict: bool = False) -> Format:
+    """The format that Accept likes best (RFC 9110, 12.5.1); the default when it asks for nothing that there is.
+
+    strict: raises InputError(406) instead.
+    """
     accept = request.headers.get("accept")
     if accept is None or accept == "*/*":
         return default
-    for part in accept.split(","):
-        kind = part.partition(";")[0].strip().lower()
+    for kind in _by_liking(accept):
         if kind in ("*/*", "application/*"):
             return default
         if kind == "text/*":
             return "csv"
         if kind and kind in TYPES:
             return TYPES[kind]
+    if strict:
+        raise InputError(406, message=f"there is no answer of type {accept[:80]}; accept one of {TAKEN}")
     return default
+
+
+def _by_liking(accept: str) -> list[str]:
+    """The media types of an Accept header, the most liked first, in the caller's order where it likes them equally."""
+    liked = []
+    for part in accept.split(","):
+        kind, _, rest = part.partition(";")
+        weight = dict(_parameter(each) for each in rest.split(";") if each.strip()).get("q", "1")
+        quality = float(weight) if QUALITY.match(weight) else 1.0
+        if quality:
+            liked.append((-quality, kind.strip().lower()))
+    return [kind for _, kind in sorted(liked, key=lambda pair: pair[0])]
 
 
 def rows(request: Request, model: ServedModel, bare: bool) -> tuple[list[Any], Format]:
     """The rows of a body and its format. bare: a JSON list without envelope is taken. Raises InputError."""
     form, header = sent(request)
     if form == "csv":
-        return csvtext.rows(request.body, model.entry.signature, header), form
+        return csvtext.rows(request.body, model.entry.signature, header, model.extras), form
     if form == "jsonlines":
         return decode.lines(request.body), form
+    if form == "npy":
+        return npy.rows(request.body, len(model.entry.signature.inputs)), form
     return decode.instances(request.body, model, bare), form
 
 
 def writer(form: Format, model: ServedModel, csv_header: bool) -> Callable[[dict[str, Any]], Response]:
-    """What turns the model's answer into a response. csv_header: with a header line, and every output beside predictions."""
+    """What turns the model's answer into a response; npy has the predictions alone.
+
+    csv_header: with a header line, and every output beside predictions.
+    """
     if form == "csv":
         return lambda answer: Response(200, _csv(answer, model, csv_header), WRITTEN["csv"])
     if form == "jsonlines":
         return lambda answer: Response(200, _json_lines(answer), WRITTEN["jsonlines"])
+    if form == "npy":
+        return lambda answer: Response(200, npy.data(answer["predictions"]), WRITTEN["npy"])
     return _json
 
 

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server import manifest
-from mlship.server.core import ServedModel
 from mlship.server.failures import failure
 from mlship.server.needless import needless
+from mlship.server.opening import OpenedModel
 from mlship.server.pickle_open import Refused
 from mlship.server.problems import InputError, ModelFailed
-from mlship.server.runtimes import runtime_for
-from mlship.server.runtimes.base import LoadedModel, LoadError
+from mlship.server.runtimes.base import LoadError
 
 # import name -> what to install, where they differ
 PACKAGES = {
@@ -35,20 +34,21 @@ PACKAGES = {
 
 def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
     """The report on one model. request: see mlship.server.inspect."""
-    entry = manifest.from_json(request["manifest"].encode()).model()
-    root = Path(request["root"])
+    document = manifest.from_json(request["manifest"].encode())
+    entry, root = document.model(), Path(request["root"])
     sample = request["sample"]
     started = time.perf_counter()
-    loaded = _attempt(lambda: runtime_for(entry.framework).load(entry, root), "load")
-    if isinstance(loaded, dict):
-        return loaded
+    opened = _attempt(lambda: OpenedModel(entry, root, root / document.code), "load")
+    if isinstance(opened, dict):
+        return opened
+    loaded = opened.loaded
     load_s = time.perf_counter() - started
     peak = _peak_memory()
     found = _attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
     if isinstance(found, dict):
         return found
     described = replace(entry, signature=found)
-    answers: dict[str, Any] = _answers(described, loaded, sample) if sample else {"answers": None}
+    answers: dict[str, Any] = _answers(opened, described, sample) if sample else {"answers": None}
     if "error" in answers:
         return answers
     looks_for_less = request.get("whole_table", False) and sample
@@ -64,9 +64,9 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answers(entry: manifest.Model, loaded: LoadedModel, sample: list[Any]) -> dict[str, Any]:
+def _answers(opened: OpenedModel, entry: manifest.Model, sample: list[Any]) -> dict[str, Any]:
     try:
-        return {"answers": ServedModel(entry, loaded).answer(sample)}
+        return {"answers": opened.served(entry).answer(sample)}
     except InputError as error:
         return failure("sample", f"the sample does not fit the model: {error.message}", "correct the rows in model.sample")
     except ModelFailed as error:

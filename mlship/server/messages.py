@@ -17,6 +17,7 @@ CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     408: "timeout",
     413: "body_too_large",
     415: "unsupported_media_type",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PORTS = ("PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Cloud Run and others, Vertex AI, SageMaker
+PATH = re.compile(r"/[A-Za-z0-9._~:@!$&'()*+,;=%/-]{0,500}\Z")  # RFC 3986, 3.3
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -22,6 +23,7 @@ class Settings:
     hold: public connections are accepted only after SIGUSR1. access_log: share of requests that are logged, 0 to 1.
     drain_delay_s: how long new connections are still accepted after SIGTERM. drain_timeout_s: from SIGTERM to the end at most.
     metrics: False counts nothing, and /metrics is not there.
+    vertex_health, vertex_predict: the paths that Vertex AI calls, empty where it does not say.
     stuck_s: a worker without a sign of life for so long is killed and replaced; 0 derives it from the request timeout.
     """
 
@@ -36,6 +38,8 @@ class Settings:
     stuck_s: float = 0.0
     access_log: float = 0.0
     metrics: bool = True
+    vertex_health: str = ""
+    vertex_predict: str = ""
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -54,6 +58,8 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         stuck_s=_seconds(environ, "MLSHIP_STUCK_S", 0.0),
         access_log=_share(environ.get("MLSHIP_ACCESS_LOG", "")),
         metrics=_switch(environ, "MLSHIP_METRICS"),
+        vertex_health=_path(environ, "AIP_HEALTH_ROUTE"),
+        vertex_predict=_path(environ, "AIP_PREDICT_ROUTE"),
     )
 
 
@@ -85,6 +91,13 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= seconds <= 86_400:
         raise SettingsError(f"{name} is {given!r}; write seconds between 0 and 86400")
     return seconds
+
+
+def _path(environ: Mapping[str, str], name: str) -> str:
+    given = environ.get(name, "")
+    if given and not PATH.match(given):
+        raise SettingsError(f"{name} is {given[:80]!r}; write a path such as /predict")
+    return given
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlship.server import decode, formats
+from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.service import Service
 
@@ -11,21 +12,21 @@ ASKS_RELEASE = b'"mlship"'  # seldom in a body, so that the question costs other
 
 def routes(service: Service) -> list[Route]:
     """/predict for the only or default model."""
-    return [Route("/predict", {"POST": lambda request: predict(service, request, bare=False, csv_header=True)})]
+    return [Route("/predict", {"POST": lambda request: predict(service, request)})]
 
 
-def predict(service: Service, request: Request, bare: bool, csv_header: bool) -> Response | Call:
+def predict(service: Service, request: Request) -> Response | Call:
     """The call that the body asks for, or the release for `{"mlship": "release"}`. Raises InputError."""
-    if ASKS_RELEASE in request.body[:64] and asks_release(request):
+    if asks_release(request):
         return answered(service.identity())
     model = service.model
-    rows, form = formats.rows(request, model, bare)
-    batch = model.prepare(rows)
-    request.rows = batch.count
-    return Call(request, model, batch, formats.writer(formats.wanted(request, form), model, csv_header))
+    rows, form = formats.rows(request, model, bare=False)
+    return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
 
 
 def asks_release(request: Request) -> bool:
     """True for `{"mlship": "release"}`: where a platform lets nothing but its predict route through. Raises InputError."""
+    if ASKS_RELEASE not in request.body[:64]:
+        return False
     form, _ = formats.sent(request)
     return form == "json" and bool(decode.document(request.body) == {"mlship": "release"})

@@ -1,13 +1,16 @@
 """SageMaker's container contract: GET /ping, POST /invocations.
 
-Source: Amazon SageMaker developer guide, "Use Your Own Inference Code with Hosting Services" (2026-03). Beside the native
-envelope a bare JSON list of rows is taken; CSV answers hold the predictions only and no header, as its own containers do.
+Source: Amazon SageMaker developer guide, "Use Your Own Inference Code with Hosting Services" and "Common Data Formats for
+Inference" (2026-03). Beside the native envelope a bare JSON list of rows is taken; CSV answers hold the predictions only and no
+header, as its own containers do. X-Amzn-SageMaker-Custom-Attributes is the caller's and the platform's: neither read nor sent.
 """
 
 from __future__ import annotations
 
-from mlship.server.messages import Request, Response, Route
-from mlship.server.protocols import native
+from mlship.server import formats
+from mlship.server.asking import ask
+from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.protocols.native import asks_release
 from mlship.server.service import Service
 
 
@@ -19,5 +22,14 @@ def routes(service: Service) -> list[Route]:
 
     return [
         Route("/ping", {"GET": ping}),
-        Route("/invocations", {"POST": lambda request: native.predict(service, request, bare=True, csv_header=False)}),
+        Route("/invocations", {"POST": lambda request: predict(service, request)}),
     ]
+
+
+def predict(service: Service, request: Request) -> Response | Call:
+    """The call that the body asks for. Raises InputError; 406 when Accept names only what there is not."""
+    if asks_release(request):
+        return answered(service.identity())
+    model = service.model
+    rows, form = formats.rows(request, model, bare=True)
+    return ask(request, model, rows, formats.writer(formats.wanted(request, form, strict=True), model, csv_header=False))

@@ -1,0 +1,21 @@
+"""From a request's rows to the model's call: counted, checked, and with what goes through put beside the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mlship.server.core import ServedModel
+from mlship.server.messages import Call, Request, Response
+
+Respond = Callable[[dict[str, Any]], Response]
+
+
+def ask(request: Request, model: ServedModel, rows: Any, respond: Respond) -> Call:
+    """The call for these rows. Raises InputError."""
+    batch = model.prepare(rows)
+    request.rows = batch.count
+    if not model.extras.kept:
+        return Call(request, model, batch, respond)
+    kept = model.extras.values(rows)
+    return Call(request, model, batch, lambda answer: respond({**answer, **kept}))

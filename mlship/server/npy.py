@@ -1,0 +1,105 @@
+"""npy in and out, by the format's own reader and never through pickle: the header is bounded, the data as long as it says.
+
+Source: NumPy's documentation of numpy.lib.format (NEP 1), versions 1.0 to 3.0.
+"""
+
+from __future__ import annotations
+
+import io
+from math import prod
+from typing import Any
+
+from mlship.server.problems import InputError, described
+
+HEADER = 10_000  # bytes; numpy's own bound (numpy.lib.format, _MAX_HEADER_SIZE)
+KINDS = "biuf"  # booleans, whole numbers and floats; `O` would be pickle, the others no features
+
+
+def rows(body: bytes, width: int) -> list[Any]:
+    """The rows of an array (rows, features), or of a flat one: rows of one feature, or one row of several.
+
+    width: features of the model, 0 where they are not known. NaN is a missing value. Raises InputError(400) for what is not
+    npy, InputError(422) for an array that cannot be rows.
+    """
+    array = _array(body)
+    if not array.size:
+        return []  # also for a billion rows of nothing
+    if array.ndim == 1 and width > 1:
+        array = array.reshape(1, -1)
+    listed: list[Any] = array.tolist()
+    if array.dtype.kind != "f" or not _has_nan(array):
+        return listed
+    return [_without_nan(row) if isinstance(row, list) else _null(row) for row in listed]
+
+
+def data(values: list[Any]) -> bytes:
+    """One output as an array. Raises InputError(406) for what an array without pickle cannot hold."""
+    import numpy
+
+    try:
+        array = numpy.array([_number(value) for value in values])
+    except ValueError:
+        array = numpy.empty(0, dtype=object)
+    if array.dtype.kind not in KINDS + "U":
+        raise InputError(406, message="the predictions are no array of numbers or strings; accept application/json")
+    into = io.BytesIO()
+    numpy.lib.format.write_array(into, array, allow_pickle=False)
+    return into.getvalue()
+
+
+def _array(body: bytes) -> Any:
+    import numpy
+
+    stream = io.BytesIO(body)
+    try:
+        version = numpy.lib.format.read_magic(stream)
+        read = _reader(numpy.lib.format, version)
+        shape, is_fortran, dtype = read(stream, max_header_size=HEADER)
+    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError, RecursionError, MemoryError, EOFError) as error:
+        raise InputError(400, message=f"the body is not npy: {_said(error)}") from None
+    if dtype.kind not in KINDS or dtype.itemsize > 8:
+        raise InputError(422, message=f"the array is of dtype {str(dtype)[:40]}; send numbers of at most 64 bits")
+    if len(shape) not in (1, 2):
+        raise InputError(422, message=f"the array has {len(shape)} dimensions; send rows by features")
+    size = prod(shape) * dtype.itemsize
+    rest = len(body) - stream.tell()
+    if any(type(length) is not int or length < 0 for length in shape) or size != rest:
+        raise InputError(400, message=f"the npy header says {size} bytes of data, the body has {rest}")
+    flat = numpy.frombuffer(body, dtype=dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _reader(form: Any, version: tuple[int, int]) -> Any:
+    """Headers of 2.0 and 3.0 differ in their text's coding only; numpy reads both behind one private name."""
+    if version == (1, 0):
+        return form.read_array_header_1_0
+    if version == (2, 0):
+        return form.read_array_header_2_0
+    raise ValueError(f"version {version[0]}.{version[1]} is not read; save with numpy.save")
+
+
+def _said(error: BaseException) -> str:
+    return (str(error).split("\n", 1)[0] or type(error).__name__)[:120]
+
+
+def _has_nan(array: Any) -> bool:
+    import numpy
+
+    return bool(numpy.isnan(array).any())
+
+
+def _without_nan(row: list[Any]) -> list[Any]:
+    return [_null(value) for value in row]
+
+
+def _null(value: Any) -> Any:
+    return None if value != value else value
+
+
+def _number(value: Any) -> Any:
+    """Null is NaN among numbers; a list is a row of several values."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if isinstance(value, dict):
+        raise ValueError(described(value))
+    return float("nan") if value is None else value

@@ -1,0 +1,46 @@
+"""Vertex AI's contract for custom containers: a health route and a predict route, both named by the environment.
+
+Source: Vertex AI documentation, "Custom container requirements for prediction" (2026-03): AIP_HTTP_PORT, AIP_HEALTH_ROUTE,
+AIP_PREDICT_ROUTE; `{"instances": [...], "parameters": {...}}` to `{"predictions": [...]}`. `rawPredict` hands on any body: CSV,
+JSON Lines and npy are answered in kind. Its `predict` wants `instances`: the release is also told to `[{"mlship": "release"}]`.
+"""
+
+from __future__ import annotations
+
+from mlship.server import decode, formats
+from mlship.server.asking import ask
+from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.protocols.answers import predictions
+from mlship.server.protocols.envelope import Envelope
+from mlship.server.protocols.native import ASKS_RELEASE, asks_release
+from mlship.server.service import Service
+
+HEALTH, PREDICT = "/vertex/health", "/vertex/predict"  # as what they are counted, and where they are without the environment
+ENVELOPE = Envelope(("instances",), "parameters", '{"instances": [...]}')
+
+
+def routes(service: Service) -> list[Route]:
+    """The two routes that the environment names."""
+
+    def health(request: Request) -> Response:
+        return Response(200 if service.is_ready else 503, b"")
+
+    return [
+        Route(service.settings.vertex_health or HEALTH, {"GET": health}, HEALTH),
+        Route(service.settings.vertex_predict or PREDICT, {"POST": lambda request: predict(service, request)}, PREDICT),
+    ]
+
+
+def predict(service: Service, request: Request) -> Response | Call:
+    """The call that the body asks for. Raises InputError."""
+    if asks_release(request):
+        return answered(service.identity())
+    model = service.model
+    form, _ = formats.sent(request)
+    if form != "json":
+        rows, form = formats.rows(request, model, bare=True)
+        return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
+    _, rows = ENVELOPE.opened(decode.document(request.body), model.extras.ignored)
+    if ASKS_RELEASE in request.body[:64] and rows == [{"mlship": "release"}]:
+        return answered({"predictions": [service.identity()]})
+    return ask(request, model, rows, predictions(model))
