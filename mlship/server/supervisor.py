@@ -1,6 +1,7 @@
 """The first process: owns the sockets, starts the workers, replaces those that die or hang, and stops them in order.
 
-It runs no model and no loop of its own, so that nothing a model does can stop it. Works as process 1 of a container.
+It runs no model and no loop of its own, so that nothing a model does can stop it: what workers share is loaded in the nursery.
+Works as process 1 of a container.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-
-import orjson
 
 from mlship.server import log
 from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
+from mlship.server.core import ServedModel
 from mlship.server.cores import set_threads, usable_cores
 from mlship.server.manifest import Manifest, ManifestError, from_json
+from mlship.server.nursery import Nursery, shareable, tend
+from mlship.server.seats import Report, Seat
 from mlship.server.secrets import take_secrets
 from mlship.server.settings import Settings, SettingsError, settings_from
 from mlship.server.sockets import Sockets, address, sockets_from
@@ -77,20 +80,6 @@ def servable(manifest: Manifest) -> Manifest:
 
 
 @dataclass
-class Seat:
-    """A worker's place. pid 0: empty; report: the pipe on which its one line comes."""
-
-    index: int
-    pid: int = 0
-    report: int = -1
-    said: bytes = b""
-    has_said: bool = False
-    started: float = 0.0
-    failures: int = 0
-    due: float = 0.0
-
-
-@dataclass
 class Supervisor:
     """Holds the workers. State is changed by `run` alone; signal handlers only make it look."""
 
@@ -102,7 +91,9 @@ class Supervisor:
     _got: list[int] = field(default_factory=list)
     _terms: int = 0
     _drain_by: float = 0.0
+    _told: set[int] = field(default_factory=set)
     _reason: dict[str, Any] | None = None
+    _nursery: Nursery | None = None
 
     def run(self) -> int:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
@@ -117,6 +108,8 @@ class Supervisor:
         for number in SIGNALS:
             signal.signal(number, lambda got, frame: self._got.append(got))
         self._start_by = time.monotonic() + self.manifest.serving.startup_timeout_s
+        if shared := shareable(self.manifest, self.workers):
+            self._start_nursery(shared)
         while True:
             status = self._step()
             if status is not None:
@@ -133,8 +126,8 @@ class Supervisor:
             self._replace_stuck(now)
         elif (failed := self._start_failure(now)) is not None:
             return self._give_up(failed)
-        for seat in self.seats:
-            if not seat.pid and now >= seat.due:
+        for seat in self.seats if self._nursery is None or self._nursery.is_ready else ():
+            if not seat.is_taken and now >= seat.due:
                 self._start(seat)
         self._note_use()
         self._wait()
@@ -145,22 +138,43 @@ class Supervisor:
 
     # starting
 
+    def _start_nursery(self, shared: frozenset[str]) -> None:
+        report, said = Report.opened()
+        orders, ordered = socket.socketpair()
+
+        def live() -> int:
+            orders.close()
+            return tend(self.manifest, self.settings.manifest.parent, shared, ordered, said, self._serve)
+
+        self._nursery = Nursery(self._forked(live), report, orders)
+        ordered.close()
+        os.close(said)
+
     def _start(self, seat: Seat) -> None:
-        report, writer = os.pipe()
+        report, said = Report.opened()
         self._board.slot(seat.index).reset()
+        is_ordered = self._nursery is not None and self._nursery.order(seat.index, said)
+        pid = 0 if is_ordered else self._forked(lambda: self._serve(seat.index, said, {}))
+        os.close(said)
+        seat.take(pid, report, time.monotonic())
+
+    def _serve(self, index: int, said: int, shared: Mapping[str, ServedModel]) -> int:
+        """A worker's life, in its own process."""
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        return run(Post(self.manifest, self.settings, self.sockets, self._board, index, said, self._lifeline), shared)
+
+    def _forked(self, live: Callable[[], int]) -> int:
+        """A new process that lives and ends with what `live` returns; its pid."""
         everything = set(signal.valid_signals())
         signal.pthread_sigmask(signal.SIG_BLOCK, everything)
         pid = os.fork()
         if pid == 0:
-            self._become_worker(seat, writer)
+            self._become(live)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, everything)
-        os.close(writer)
-        os.set_blocking(report, False)
-        seat.pid, seat.report, seat.said, seat.started = pid, report, b"", time.monotonic()
-        seat.has_said = False
+        return pid
 
-    def _become_worker(self, seat: Seat, report: int) -> NoReturn:
-        """In the child: nothing of the supervisor is left but the sockets, the board and two pipes."""
+    def _become(self, live: Callable[[], int]) -> NoReturn:
+        """In the child: nothing of the supervisor is left but the sockets, the board and the ends of pipes that it needs."""
         status = EXIT_FAILED
         try:
             signal.set_wakeup_fd(-1)
@@ -171,10 +185,10 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, set(signal.valid_signals()))
             os.close(self._lifeline_end)
             for other in self.seats:
-                if other.report >= 0:
-                    os.close(other.report)
-            post = Post(self.manifest, self.settings, self.sockets, self._board, seat.index, report, self._lifeline)
-            status = run(post)
+                other.leave()
+            if self._nursery is not None:
+                self._nursery.leave()
+            status = live()
         except BaseException as error:
             log.failure("worker_failed", error)
         finally:
@@ -208,7 +222,7 @@ class Supervisor:
         self._board.cells[OPEN] = 1.0
         for seat in self.seats:
             if seat.pid and self._board.slot(seat.index).cells[STATE] == READY:
-                self._kill(seat, signal.SIGUSR1)
+                _kill(seat.pid, signal.SIGUSR1)
 
     def _start_failure(self, now: float) -> dict[str, Any] | None:
         if self._reason is not None:
@@ -251,17 +265,23 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._hear_reports()  # whoever makes a worker says its pid before the worker can become a child of ours
+            code, cpu_s = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
             for seat in self.seats:
                 if seat.pid == pid:
-                    self._lost(seat, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
+                    self._lost(seat, code, cpu_s)
+            if self._nursery is not None and self._nursery.pid == pid:
+                self._lost_nursery(self._nursery, code)
 
     def _lost(self, seat: Seat, code: int, cpu_s: float) -> None:
         now = time.monotonic()
-        reason = self._last_words(seat)
+        seat.hear()
+        reason = seat.reason
+        seat.leave()
         self._board.slot(seat.index).reset()
         self._board.cells[RETIRED_CPU] += cpu_s
         seat.failures = 1 if now - seat.started > RECOVERED_S else seat.failures + 1
-        seat.pid, seat.due = 0, now + BACKOFF_S[min(seat.failures, len(BACKOFF_S)) - 1]
+        seat.due = now + BACKOFF_S[min(seat.failures, len(BACKOFF_S)) - 1]
         if self._terms:
             return
         if not self._has_started:
@@ -277,16 +297,14 @@ class Supervisor:
             **(reason or {}),
         )
 
-    def _last_words(self, seat: Seat) -> dict[str, Any] | None:
-        self._hear(seat)
-        os.close(seat.report)
-        seat.report = -1
-        for line in seat.said.splitlines():
-            with contextlib.suppress(orjson.JSONDecodeError):
-                reason: dict[str, Any] = orjson.loads(line)
-                if reason:
-                    return reason
-        return None
+    def _lost_nursery(self, nursery: Nursery, code: int) -> None:
+        """Without it each worker loads for itself, unless it is the loading that ended it."""
+        self._nursery = None
+        nursery.leave()
+        if nursery.is_ready and not self._terms:
+            log.event("warning", "nursery_lost", ending=_ending(code))
+        elif not nursery.is_alone:
+            self._reason = self._reason or {"message": f"the process that loads the models ended ({_ending(code)})"}
 
     def _replace_stuck(self, now: float) -> None:
         limit = stuck_after_s(self.settings, self.manifest)
@@ -294,9 +312,12 @@ class Supervisor:
         for seat in self.seats:
             cells = self._board.slot(seat.index).cells
             silent = now - (cells[BEAT] or seat.started)
-            if seat.pid and silent > (limit if cells[BEAT] else startup):
+            if seat.is_taken and silent > (limit if cells[BEAT] else startup):
                 log.event("error", "worker_stuck", worker=seat.index, silent_s=round(silent, 1))
-                self._kill(seat, signal.SIGKILL)
+                if seat.pid:
+                    _kill(seat.pid, signal.SIGKILL)
+                elif self._nursery is not None:
+                    _kill(self._nursery.pid, signal.SIGKILL)  # it was to make this worker
                 cells[BEAT] = now
 
     def _note_use(self) -> None:
@@ -305,23 +326,22 @@ class Supervisor:
 
     def _wait(self) -> None:
         waiting = select.poll()
-        for descriptor in (self._wake, *(seat.report for seat in self.seats if seat.report >= 0 and not seat.has_said)):
-            waiting.register(descriptor, select.POLLIN)
+        waiting.register(self._wake, select.POLLIN)
+        for one in (self._nursery, *self.seats):
+            if one is not None and one.report is not None and not one.report.has_ended:
+                waiting.register(one.report.descriptor, select.POLLIN)
         with contextlib.suppress(InterruptedError):
             waiting.poll(TICK_S * 1000)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 4096)
 
     def _hear_reports(self) -> None:
+        if self._nursery is not None and (reason := self._nursery.hear()):
+            self._reason = self._reason or reason
         for seat in self.seats:
-            if seat.report >= 0:
-                self._hear(seat)
-
-    def _hear(self, seat: Seat) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while part := os.read(seat.report, 65536):
-                seat.said += part
-            seat.has_said = True  # the worker's end is closed: a poll would return at once for ever
+            seat.hear()
+            if seat.report is not None and seat.report.has_ended and not seat.pid:
+                self._lost(seat, EXIT_FAILED, 0.0)  # the nursery could make no worker
 
     # stopping
 
@@ -330,16 +350,23 @@ class Supervisor:
         self._drain_by = time.monotonic() + max(self.settings.drain_timeout_s, self.settings.drain_delay_s) + 1.0
         if not self.sockets.inherited:
             self.sockets.close()
+        if self._nursery is not None:
+            _kill(self._nursery.pid, signal.SIGKILL)  # it holds the sockets, too
+        self._send_off()
+
+    def _send_off(self) -> None:
+        """Tells each worker once; one that the nursery is making may be known only now."""
         for seat in self.seats:
-            if seat.pid:
-                self._kill(seat, signal.SIGTERM)
+            if seat.pid and seat.pid not in self._told:
+                self._told.add(seat.pid)
+                _kill(seat.pid, signal.SIGTERM)
 
     def _stopping(self, now: float) -> int | None:
         if self._terms > 1:
             self._kill_all()
             log.event("warning", "stopped_at_once", release=self.settings.release)
             return EXIT_FORCED
-        if not any(seat.pid for seat in self.seats):
+        if not any(seat.is_taken for seat in self.seats):
             log.event("info", "stopped", release=self.settings.release)
             return EXIT_STOPPED
         if now > self._drain_by:
@@ -348,20 +375,22 @@ class Supervisor:
             return EXIT_STOPPED
         self._note_use()
         self._wait()
+        self._hear_reports()
+        self._send_off()
         return None
 
     def _kill_all(self) -> None:
-        for seat in self.seats:
-            if seat.pid:
-                self._kill(seat, signal.SIGKILL)
-        for seat in self.seats:
-            if seat.pid:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(seat.pid, 0)
+        pids = [one.pid for one in (self._nursery, *self.seats) if one is not None and one.pid]
+        for pid in pids:
+            _kill(pid, signal.SIGKILL)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
-    def _kill(self, seat: Seat, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(seat.pid, number)
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _ending(code: int) -> str:

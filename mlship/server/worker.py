@@ -1,16 +1,15 @@
-"""One worker: loads the models after the fork, answers, and goes when it is told to."""
+"""One worker: loads the models that it does not share, answers, and goes when it is told to."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import resource
 import signal
 import socket
-import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY
 from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
 from mlship.server.engine import Engine
-from mlship.server.manifest import Manifest, Model
-from mlship.server.runtimes.base import LoadError
+from mlship.server.loading import LoadFailed, loaded_models, settle
+from mlship.server.manifest import Manifest
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.sockets import BACKLOG, Sockets
@@ -31,9 +30,6 @@ from mlship.server.warmup import warm_up
 TICK_S = 0.25
 IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
 PAGE = resource.getpagesize()
-# Net new objects after which the collector looks while models load; Python's own 700 cost a tenth of a scikit-learn server's
-# start, because nearly all that imports and unpickling make stays.
-COLLECT_WHILE_LOADING = 50_000
 
 
 @dataclass(frozen=True)
@@ -49,23 +45,23 @@ class Post:
     lifeline: int
 
 
-def run(post: Post) -> int:
-    """Serves until drained. Returns the exit status: 1 when the models cannot be loaded, the reason told to the supervisor."""
+def run(post: Post, shared: Mapping[str, ServedModel]) -> int:
+    """Serves until drained. shared: the models that were loaded before this process was made of another.
+
+    Returns the exit status: 1 when the others cannot be loaded, the reason told to the supervisor.
+    """
     slot = post.board.slot(post.index)
     slot.cells[PID] = os.getpid()
-    usual = gc.get_threshold()
-    gc.set_threshold(COLLECT_WHILE_LOADING, *usual[1:])
+    names = [entry.name for entry in post.manifest.models]
     try:
-        models = loaded_models(post.manifest, post.settings.manifest.parent)
+        own = loaded_models(post.manifest, post.settings.manifest.parent, [name for name in names if name not in shared])
     except LoadFailed as failed:
         os.write(post.report, json.dumps(failed.reason).encode() + b"\n")
         return 1
     import uvloop
 
-    # what is loaded stays; the collector need not look at it again, least of all during a request
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*usual)
+    settle()
+    models = {name: shared.get(name) or own[name] for name in names}
     service = Service(post.manifest, post.settings, models, post.board, slot)
     log.write_behind()
     try:
@@ -74,38 +70,6 @@ def run(post: Post) -> int:
     finally:
         log.finish()
     return 0
-
-
-class LoadFailed(Exception):
-    """A model cannot be loaded. reason: for the log, in JSON's types."""
-
-    def __init__(self, reason: dict[str, Any]) -> None:
-        self.reason = reason
-        super().__init__(reason["message"])
-
-
-def loaded_models(manifest: Manifest, root: Path) -> dict[str, ServedModel]:
-    """All models of the manifest, in memory. root: the manifest's folder. Raises LoadFailed."""
-    code = str(root / manifest.code)
-    if code not in sys.path:
-        sys.path.insert(0, code)
-    return {entry.name: _loaded(entry, root, index) for index, entry in enumerate(manifest.models)}
-
-
-def _loaded(entry: Model, root: Path, index: int) -> ServedModel:
-    try:
-        from mlship.server.runtimes import runtime_for
-
-        return ServedModel(entry, runtime_for(entry.framework).load(entry, root), index)
-    except LoadError as error:
-        raise LoadFailed({"model": entry.name, "error": "LoadError", "message": str(error)}) from None
-    except (Exception, SystemExit) as error:
-        import traceback
-
-        trace = "".join(traceback.format_exception(error))[-log.TRACE :]
-        reason = ": ".join(filter(None, (type(error).__name__, str(error))))
-        message = f"the model {entry.name} cannot be loaded: {reason}"
-        raise LoadFailed({"model": entry.name, "error": type(error).__name__, "message": message, "trace": trace}) from None
 
 
 class Worker:

@@ -34,7 +34,13 @@ class LoadedModel(Protocol):
 
 
 class Runtime(Protocol):
-    """Loads models of one framework. One instance a process."""
+    """Loads models of one framework. One instance a process.
+
+    fork_safe: what it has loaded, and nobody has asked yet, works on in copies of the process; so all workers share one. What
+    starts threads or opens a device while it loads (CUDA) must not say so; OpenMP may start threads when the model is asked.
+    """
+
+    fork_safe: bool
 
     def load(self, model: manifest.Model, root: Path) -> LoadedModel:
         """root: the folder of manifest.json. Raises LoadError; never loads a name that is not allowed."""

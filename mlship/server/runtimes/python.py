@@ -15,6 +15,8 @@ from mlship.server.runtimes.observed import columns, observed_features, observed
 class PythonRuntime:
     """Makes the class with no arguments and calls its `load` with the model's path."""
 
+    fork_safe = False  # nobody knows what a user's class opens or starts
+
     def load(self, model: manifest.Model, root: Path) -> PythonModel:
         """Raises LoadError, and whatever the user's own code raises."""
         cls = _named(model.loader)

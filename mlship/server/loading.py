@@ -1,0 +1,74 @@
+"""The models of a manifest, from disk into memory."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlship.server import log
+from mlship.server.core import ServedModel
+from mlship.server.manifest import Manifest, Model
+from mlship.server.opening import OpenedModel
+from mlship.server.runtimes.base import LoadError
+
+# Net new objects after which the collector looks while models load; Python's own 700 cost a tenth of a scikit-learn server's
+# start, because nearly all that imports and unpickling make stays.
+COLLECT_WHILE_LOADING = 50_000
+
+
+class LoadFailed(Exception):
+    """A model cannot be loaded. reason: for the log, in JSON's types."""
+
+    def __init__(self, reason: dict[str, Any]) -> None:
+        self.reason = reason
+        super().__init__(reason["message"])
+
+
+def loaded_models(manifest: Manifest, root: Path, names: Collection[str]) -> dict[str, ServedModel]:
+    """The named models of the manifest, in memory. root: the manifest's folder. Raises LoadFailed."""
+    code = str(root / manifest.code)
+    if code not in sys.path:
+        sys.path.insert(0, code)
+    with _collecting_seldom():
+        return {
+            entry.name: _loaded(entry, root, Path(code), index)
+            for index, entry in enumerate(manifest.models)
+            if entry.name in names
+        }
+
+
+def settle() -> None:
+    """What is loaded stays; the collector need not look at it again, least of all during a request.
+
+    Nor may it before a fork: looking writes to each object, and a page that is written to is no longer shared.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(COLLECT_WHILE_LOADING, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+def _loaded(entry: Model, root: Path, code: Path, index: int) -> ServedModel:
+    try:
+        return OpenedModel(entry, root, code).served(entry, index)
+    except LoadError as error:
+        raise LoadFailed({"model": entry.name, "error": "LoadError", "message": str(error)}) from None
+    except (Exception, SystemExit) as error:
+        import traceback
+
+        trace = "".join(traceback.format_exception(error))[-log.TRACE :]
+        reason = ": ".join(filter(None, (type(error).__name__, str(error))))
+        message = f"the model {entry.name} cannot be loaded: {reason}"
+        raise LoadFailed({"model": entry.name, "error": type(error).__name__, "message": message, "trace": trace}) from None
