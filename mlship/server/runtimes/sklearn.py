@@ -12,6 +12,7 @@ from mlship.server.pickle_load import load
 from mlship.server.pickle_open import Refused
 from mlship.server.runtimes import sklearn_signature
 from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.sklearn_once import Checks, Once
 from mlship.server.runtimes.sklearn_parts import dense, parts, takes_text
 
 
@@ -35,14 +36,14 @@ class SklearnRuntime:
             # one request is one batch: threads inside the model only wait for each other
             if getattr(part, "n_jobs", None) not in (None, 1):
                 part.n_jobs = 1
-        return SklearnModel(estimator, model.method)
+        return SklearnModel(estimator, model.method, are_floats(model.signature))
 
 
 class SklearnModel:
     """A fitted estimator. method: what to call; empty for predict, or transform where there is no predict."""
 
-    def __init__(self, estimator: Any, method: str = "") -> None:
-        """Raises LoadError when the estimator has no such method."""
+    def __init__(self, estimator: Any, method: str = "", is_checked: bool = False) -> None:
+        """is_checked: rows are float64 and finite when they come here. Raises LoadError when the estimator has no such method."""
         self.estimator = estimator
         self._takes_text = takes_text(estimator)
         self._method = method or ("predict" if hasattr(estimator, "predict") else "transform")
@@ -52,6 +53,8 @@ class SklearnModel:
             raise LoadError(
                 f"{self.title} has no {self._method}; it has {', '.join(known) or 'no method that answers new rows'}"
             )
+        self._once = Once(estimator) if self._has_probabilities else None
+        self._checks = Checks(estimator, is_checked)
         # arrays are given on purpose where the model does not select by name
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
@@ -66,13 +69,20 @@ class SklearnModel:
         of one such list for each output in each row. Raises whatever the estimator raises.
         """
         taken = rows[:, 0].tolist() if self._takes_text and getattr(rows, "ndim", 1) == 2 else rows
-        answer = {"predictions": dense(getattr(self.estimator, self._method)(taken))}
-        if self._has_probabilities:
-            answer["probabilities"] = dense(self.estimator.predict_proba(taken))
-        return answer
+        self._checks.leave_out()
+        if self._once is None:
+            return {"predictions": dense(getattr(self.estimator, self._method)(taken))}
+        predictions, probabilities = self._once.predict(taken)
+        return {"predictions": dense(predictions), "probabilities": dense(probabilities)}
 
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:
         return sklearn_signature.signature(self, sample)
+
+
+def are_floats(signature: manifest.Signature) -> bool:
+    """True where the server lets nothing but finite numbers of float64 through."""
+    features = signature.inputs
+    return bool(features) and all(feature.dtype == "float64" and not feature.nullable for feature in features)
 
 
 _METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
