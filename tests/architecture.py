@@ -28,7 +28,7 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
     ("cost", "targets.base"), ("cost", "bench"),
 }  # fmt: skip
 CLOSED = ("server", "keeper")
-SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client"}
+SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client", "jwt", "cryptography"}
 MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
 MODEL_PLACES = (
     "server.runtimes",

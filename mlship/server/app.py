@@ -9,7 +9,12 @@ from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
+<<<<<<< /tmp/metrics/mine/mlship/server/app.py
+from mlship.server.protocols import native, sagemaker
+from mlship.server.roles import role_for
+=======
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, vertex
+>>>>>>> /tmp/metrics/tree/mlship/server/app.py
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 
@@ -94,6 +99,11 @@ class App:
             message = f"{request.method} is not possible at {route.path}; send {allowed}"
             return refused(405, message, request.id, headers=(("allow", allowed),))
         return handler(request)
+
+    def role(self, method: str, target: str) -> str:
+        """What a caller needs for this where the service has serve.auth."""
+        found = self._routes.get(target) or self._routes.get(_path(target))
+        return role_for(found[1].name if found else "", method)
 
     def worded(self, request: Request, response: Response) -> Response:
         """An error in the form of the protocol whose path was asked; also one that was made before a route was found."""

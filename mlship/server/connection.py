@@ -18,6 +18,7 @@ from mlship.server.access import AccessLog
 from mlship.server.app import NOT_FOUND, App
 from mlship.server.board import CONNECTIONS
 from mlship.server.engine import Engine
+from mlship.server.gate import Gate
 from mlship.server.heads import Heads
 from mlship.server.line import Job
 from mlship.server.messages import Call, Request, Response, refused
@@ -36,6 +37,7 @@ TARGET_BYTES = 8_192
 CHUNKS = 20_000
 LINGER_BYTES = 1_000_000
 PIPELINED = 16  # requests of one connection that wait for their answers before reading pauses; no more are computed at a time
+SINGLE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "x-api-key"))
 
 NEVER = float("inf")
 
@@ -43,9 +45,10 @@ NEVER = float("inf")
 class Refusal(Exception):
     """The request is answered before it is read to its end, and the connection closed."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.status = status
         self.message = message
+        self.headers = headers
         super().__init__(message)
 
 
@@ -60,6 +63,7 @@ class Room:
         self.heads = Heads(app.service.settings.release)
         self.max_body = app.service.manifest.serving.max_body
         self.connections: set[Connection] = set()
+        self.gate = app.service.settings.gate
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
 
     def close_overdue(self) -> None:
@@ -192,7 +196,7 @@ class Connection(asyncio.Protocol):
         if not self._is_reading_head:
             return  # a trailer: nothing of it is used
         key = name.decode("latin-1").lower()
-        if key in self._headers and key in ("host", "content-length", "transfer-encoding", "content-type"):
+        if key in self._headers and key in SINGLE:
             raise Refusal(400, f"the header {key} is there twice")
         self._headers[key] = value.decode("latin-1")
 
@@ -210,6 +214,8 @@ class Connection(asyncio.Protocol):
                 400, "a body needs either content-length or the transfer coding chunked, not both and no other coding"
             )
         self._is_reading_head = False
+        if self._room.gate is not None:
+            self._ask(self._room.gate)
         size = int(length) if length else 0
         if size > self._room.max_body:
             raise self._too_large()
@@ -388,17 +394,17 @@ class Connection(asyncio.Protocol):
 
     def _refuse_broken(self, cause: BaseException | None) -> None:
         if isinstance(cause, Refusal):
-            self._refuse(cause.status, cause.message)
+            self._refuse(cause.status, cause.message, cause.headers)
         elif cause is not None:
             log.failure("connection_failed", cause)
             self._refuse(500, "the server failed on this request")
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """One answer, after those that are owed, and the end of the connection."""
         self._is_last = True
         self._is_reading_head = self._is_reading_body = False
         request = self._refused_request()
-        response = refused(status, message, request.id)
+        response = refused(status, message, request.id, headers=headers)
         if self._turns:
             self._turns.append(Turn(self, request, "close", response))
         else:
@@ -408,6 +414,14 @@ class Connection(asyncio.Protocol):
         request_id = self._room.heads.request_id(self._headers.get("x-request-id"))
         target = self._target.decode("latin-1")
         return Request("", target, self._headers, request_id, route=NOT_FOUND, started=time.perf_counter())
+
+    def _ask(self, gate: Gate) -> None:
+        """Whether the caller may do this. Raises Refusal."""
+        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
+        denial = gate.denial(self._headers, self._room.app.role(method, target))
+        if denial is not None:
+            self._room.service.slot.count_refusal(denial.reason)
+            raise Refusal(denial.status, denial.message, denial.headers)
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the body is larger than {self._room.max_body} bytes (serve.max_body)")

@@ -105,6 +105,30 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Jwt:
+    """Bearer tokens of an identity provider.
+
+    jwks: where its public keys are, a URL or `secret:NAME`. claim: where a token names its roles, dotted where it is nested.
+    roles: ours (predict, metrics) -> the provider's word in that claim; empty: every good token may predict.
+    """
+
+    issuer: str
+    audience: str
+    jwks: str
+    claim: str = "roles"
+    roles: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Auth:
+    """Who may call. api_keys: the variable with the keys, empty for none. metrics: who may read /metrics: `role` or `open`."""
+
+    api_keys: str = ""
+    jwt: Jwt | None = None
+    metrics: str = "role"
+
+
+@dataclass(frozen=True)
 class Serving:
     """How the server answers; times in seconds, sizes in bytes; workers 0: one a core.
 
@@ -117,6 +141,8 @@ class Serving:
     max_body: int = 4_000_000
     workers: int = 0
     invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
+
+    auth: Auth | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +221,14 @@ def _model(entry: dict[str, Any]) -> Model:
 
 
 def _serving(entry: dict[str, Any]) -> Serving:
-    return Serving(**{**entry, "protocols": tuple(entry["protocols"])})
+    return Serving(**{**entry, "protocols": tuple(entry["protocols"]), "auth": _auth(entry.get("auth"))})
+
+
+def _auth(entry: dict[str, Any] | None) -> Auth | None:
+    if entry is None:
+        return None
+    jwt = entry.get("jwt")
+    return Auth(**{**entry, "jwt": None if jwt is None else Jwt(**jwt)})
 
 
 def _maybe_tuple(values: list[Any] | None) -> tuple[Any, ...] | None:

@@ -21,6 +21,10 @@ class Problem:
     message: str
 
 
+class SettingsError(Exception):
+    """An environment variable has a value that cannot be used; the message names both and says what to write."""
+
+
 class InputError(Exception):
     """The caller's fault: 400 for a body that cannot be read, 422 for rows that the model cannot take."""
 

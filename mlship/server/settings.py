@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlship.server.gate import Gate
+from mlship.server.problems import SettingsError as SettingsError
+
 PORTS = ("PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Cloud Run and others, Vertex AI, SageMaker
 PATH = re.compile(r"/[A-Za-z0-9._~:@!$&'()*+,;=%/-]{0,500}\Z")  # RFC 3986, 3.3
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-
-
-class SettingsError(Exception):
-    """An environment variable has a value that cannot be used; the message names both and says what to write."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Settings:
 
     hold: public connections are accepted only after SIGUSR1. access_log: share of requests that are logged, 0 to 1.
     drain_delay_s: how long new connections are still accepted after SIGTERM. drain_timeout_s: from SIGTERM to the end at most.
+    gate: who may call, None where everybody may; the manifest says so, and secrets are needed for it.
     metrics: False counts nothing, and /metrics is not there.
     vertex_health, vertex_predict: the paths that Vertex AI calls, empty where it does not say.
     stuck_s: a worker without a sign of life for so long is killed and replaced; 0 derives it from the request timeout.
@@ -38,8 +38,12 @@ class Settings:
     stuck_s: float = 0.0
     access_log: float = 0.0
     metrics: bool = True
+<<<<<<< /tmp/metrics/mine/mlship/server/settings.py
+    gate: Gate | None = None
+=======
     vertex_health: str = ""
     vertex_predict: str = ""
+>>>>>>> /tmp/metrics/tree/mlship/server/settings.py
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

@@ -14,8 +14,13 @@ import signal
 import socket
 import sys
 import time
+<<<<<<< /tmp/metrics/mine/mlship/server/supervisor.py
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field, replace
+=======
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+>>>>>>> /tmp/metrics/tree/mlship/server/supervisor.py
 from typing import Any, NoReturn
 
 from mlship.server import log
@@ -23,6 +28,7 @@ from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
 from mlship.server.cores import set_threads, usable_cores
+from mlship.server.gate import gate_from
 from mlship.server.manifest import Manifest, ManifestError, from_json
 from mlship.server.nursery import Nursery, shareable, tend
 from mlship.server.seats import Report, Seat
@@ -47,6 +53,7 @@ def serve(environ: MutableMapping[str, str]) -> int:
         manifest = servable(from_json(settings.manifest.read_bytes()))
         sockets = sockets_from(settings, environ)
         take_secrets(environ)  # when the server's own variables were read: no secret can be one of them
+        settings = replace(settings, gate=gate_from(manifest.serving.auth, manifest.project, environ))
     except (SettingsError, ManifestError) as error:
         log.event("error", "start_failed", message=str(error))
         return EXIT_USAGE

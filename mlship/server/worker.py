@@ -64,6 +64,8 @@ def run(post: Post, shared: Mapping[str, ServedModel]) -> int:
     models = {name: shared.get(name) or own[name] for name in names}
     service = Service(post.manifest, post.settings, models, post.board, slot)
     log.write_behind()
+    if post.settings.gate is not None:
+        post.settings.gate.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Worker(post, service, runner.get_loop()).serve())
