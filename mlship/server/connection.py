@@ -22,6 +22,7 @@ from mlship.server.gate import Gate
 from mlship.server.heads import Heads
 from mlship.server.line import Job
 from mlship.server.messages import Call, Request, Response, refused
+from mlship.server.repeated import Head, Repeated
 
 # seconds
 HEAD_TIME = 10.0  # from the first byte of a head to its end
@@ -61,6 +62,7 @@ class Room:
         self.loop = loop
         self.service = app.service
         self.heads = Heads(app.service.settings.release)
+        self.repeated = Repeated()
         self.max_body = app.service.manifest.serving.max_body
         self.connections: set[Connection] = set()
         self.gate = app.service.settings.gate
@@ -79,24 +81,24 @@ class Room:
             self.access.record(request, status, seconds, size)
 
 
-class Turn:
+class Turn(Job):
     """A request whose answer is owed: it is written when all before it are. response: None while it is not there yet."""
 
-    __slots__ = ("_connection", "header", "is_open", "job", "request", "response")
+    __slots__ = ("_connection", "header", "is_open", "request", "response")
 
     def __init__(self, connection: Connection, request: Request, header: str, response: Response | None = None) -> None:
         """header: the value of the answer's header `connection`; empty leaves it out."""
+        self.is_over = self.is_waiting = False
+        self.timer = None
         self._connection = connection
         self.request = request
         self.header = header
         self.response = response
         self.is_open = response is not None
-        self.job: Job | None = None
 
     def done(self, response: Response) -> None:
         """The model has answered, or the time was over."""
         self.response = response
-        self.job = None
         self._connection.advance()
 
 
@@ -119,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._is_warned = False
         self._owes_continue = False
         self._lingered = 0
-        self._head_bytes = 0
+        self._head_bytes = self._messages = 0
         self._new_message()
 
     # asyncio.Protocol
@@ -134,16 +136,20 @@ class Connection(asyncio.Protocol):
         self._room.connections.discard(self)
         self._room.service.slot.cells[CONNECTIONS] -= 1
         for turn in self._turns:
-            if turn.job is not None:
-                turn.job.cancel()
+            turn.cancel()
         self._turns.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._is_last:
             self._linger(len(data))
             return
-        was_in_head = self._is_reading_head
         self._is_warned = False
+        was_in_head = self._is_reading_head
+        is_first = not was_in_head and not self._is_reading_body
+        if is_first and (found := self._room.repeated.find(data)) is not None:
+            self._repeat(*found, data)
+            return
+        self._messages = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -155,6 +161,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
         if was_in_head and self._is_reading_head and not self._is_last:
             self._count_head(len(data))
+        if is_first and self._messages == 1 and self.is_between and not self._is_last and self._room.gate is None:
+            self._room.repeated.learn(data, self._parser.get_method().decode("latin-1"), self._target, self._headers)
         self._settle()
 
     def eof_received(self) -> bool:
@@ -244,23 +252,12 @@ class Connection(asyncio.Protocol):
         method = parser.get_method().decode("latin-1")
         keeps = parser.should_keep_alive() and not parser.should_upgrade()
         is_old = parser.get_http_version() == "1.0"
-        request = Request(
-            method,
-            self._target.decode("latin-1"),
-            self._headers,
-            self._room.heads.request_id(self._headers.get("x-request-id")),
-            self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            started=time.perf_counter(),
-        )
         connection = "close" if not keeps else "keep-alive" if is_old else ""
         if not keeps:
             self._is_last = True
-        if len(self._turns) >= PIPELINED:
-            self._turns.append(Turn(self, request, connection))
-            self.deadline = NEVER
-            self._pause()
-            return
-        self._serve(request, connection)
+        self._messages += 1
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._receive(method, self._target.decode("latin-1"), self._headers, body, connection)
 
     # from here on our own
 
@@ -287,7 +284,12 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """True between requests: nothing is read, computed or owed."""
-        return not self._turns and not self._is_reading_head and not self._is_reading_body
+        return not self._turns and self.is_between
+
+    @property
+    def is_between(self) -> bool:
+        """True when all that has been read is whole requests."""
+        return not self._is_reading_head and not self._is_reading_body
 
     def _new_message(self) -> None:
         self._target = b""
@@ -309,6 +311,22 @@ class Connection(asyncio.Protocol):
             self._resume()
         self._settle()
 
+    def _repeat(self, head: Head, start: int, data: bytes) -> None:
+        """As the parser would, for a head that it has read before and the whole body."""
+        self._receive(head.method, head.target, head.headers, data[start:], "")
+        self._settle()
+
+    def _receive(self, method: str, target: str, headers: dict[str, str], body: bytes, header: str) -> None:
+        """A request has come completely."""
+        request_id = self._room.heads.request_id(headers.get("x-request-id"))
+        request = Request(method, target, headers, request_id, body, started=time.perf_counter())
+        if len(self._turns) < PIPELINED:
+            self._serve(request, header)
+            return
+        self._turns.append(Turn(self, request, header))
+        self.deadline = NEVER
+        self._pause()
+
     def _serve(self, request: Request, header: str) -> None:
         opened = self._room.app.open(request)
         if isinstance(opened, Response) and not self._turns:
@@ -328,7 +346,8 @@ class Connection(asyncio.Protocol):
         if isinstance(opened, Response):
             turn.response = opened
         else:
-            turn.job = self._room.engine.submit(opened, turn.done)
+            turn.call = opened
+            self._room.engine.submit(turn)
 
     def _answer(self, request: Request, response: Response, connection: str) -> None:
         if self._is_closing:

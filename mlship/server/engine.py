@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
-from mlship.server.line import Done, Job, Line
+from mlship.server.line import Job, Line
 from mlship.server.messages import Call, Response, refused
 from mlship.server.pace import MOST
 from mlship.server.together import apart, together
@@ -46,17 +46,15 @@ class Engine:
         self._running_since: float | None = None
         self._thread: threading.Thread | None = None
 
-    def submit(self, call: Call, done: Done) -> Job:
-        """Takes a call; its answer is given to `done`, in the loop's thread, never before this returns."""
-        line = self.line(call.model)
-        job = Job(call, done, line)
+    def submit(self, job: Job) -> None:
+        """Takes a job with its call; the job is told the answer, in the loop's thread, never before this returns."""
+        line = self.line(job.call.model)
         line.append(job)
         if self._armed is None:
             self._armed = self._later()
         elif self._is_delayed and line.rows >= self._batching.max_rows:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
-        return job
 
     def line(self, model: ServedModel) -> Line:
         """The waiting calls of a model, and what a call of it costs."""

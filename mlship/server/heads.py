@@ -18,7 +18,7 @@ class Heads:
 
     def __init__(self, release: str) -> None:
         self._release = release
-        self._starts: dict[tuple[int, str], str] = {}
+        self._starts: dict[tuple[int, str], bytes] = {}
         self._ids = count()
         self._prefix = os.urandom(6).hex()
 
@@ -34,19 +34,25 @@ class Heads:
 
     def write(self, response: Response, request_id: str, connection: str, is_head: bool) -> bytes:
         """The whole answer. connection: `` leaves the header out. is_head: everything but the body."""
+        body = response.body
         start = self._starts.get((response.status, response.content_type)) or self._start(
             response.status, response.content_type
         )
-        extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers) if response.headers else ""
+        if connection or is_head or response.headers:
+            head = self._with_extras(start, response, request_id, connection)
+            return head if is_head else head + body
+        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, request_id.encode(), len(body), body)
+
+    def _with_extras(self, start: bytes, response: Response, request_id: str, connection: str) -> bytes:
+        extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
         if connection:
             extra += f"connection: {connection}\r\n"
-        head = f"{start}{request_id}\r\ncontent-length: {len(response.body)}\r\n{extra}\r\n".encode("latin-1")
-        return head if is_head else head + response.body
+        return start + f"{request_id}\r\ncontent-length: {len(response.body)}\r\n{extra}\r\n".encode("latin-1")
 
-    def _start(self, status: int, content_type: str) -> str:
+    def _start(self, status: int, content_type: str) -> bytes:
         start = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
             f"content-type: {content_type}\r\nx-mlship-release: {self._release}\r\nx-request-id: "
-        )
+        ).encode("latin-1")
         self._starts[status, content_type] = start
         return start

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Response
 from mlship.server.pace import Pace
 
-Done = Callable[[Response], None]
-
 
 class Job:
     """A call that waits or runs. is_over: nobody waits for its answer any more, or it is given."""
 
-    __slots__ = ("call", "done", "is_over", "is_waiting", "line", "timer")
+    __slots__ = ("call", "is_over", "is_waiting", "line", "timer")
 
-    def __init__(self, call: Call, done: Done, line: Line) -> None:
-        self.call = call
-        self.done = done
-        self.line = line
+    call: Call
+    line: Line
+
+    def __init__(self) -> None:
         self.is_over = False
-        self.is_waiting = True
+        self.is_waiting = False
         self.timer: asyncio.TimerHandle | None = None
+
+    def done(self, response: Response) -> None:
+        """Called once with the answer, in the loop's thread."""
+        raise NotImplementedError
 
     def cancel(self) -> None:
         """Nobody waits any more: what has not begun is not computed."""
-        if self.is_over:
-            return
         self.is_over = True
         if self.is_waiting:
             self.line.forget(self)
@@ -38,10 +38,9 @@ class Job:
 
     def finish(self, response: Response) -> None:
         """Gives the answer, unless nobody waits for it."""
-        if self.is_over:
-            return
-        self.cancel()
-        self.done(response)
+        if not self.is_over:
+            self.cancel()
+            self.done(response)
 
 
 class Line:
@@ -58,6 +57,8 @@ class Line:
 
     def append(self, job: Job) -> None:
         """Takes a job at the end."""
+        job.line = self
+        job.is_waiting = True
         self._jobs.append(job)
         self.rows += job.call.batch.count
 

@@ -15,7 +15,6 @@ from mlship.server.core import ServedModel
 from mlship.server.engine import Engine
 from mlship.server.line import Job
 from mlship.server.manifest import Manifest, Model, Serving
-from mlship.server.messages import Call, Response
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.together import together
@@ -117,9 +116,8 @@ class Doubler:
 class Held(Engine):
     """Keeps each call as a job until the test runs it, as the model's thread would."""
 
-    def submit(self, call: Call, done: Callable[[Response], None]) -> Job:
-        self.jobs = [*getattr(self, "jobs", []), Job(call, done, self.line(call.model))]
-        return self.jobs[-1]
+    def submit(self, job: Job) -> None:
+        self.jobs = [*getattr(self, "jobs", []), job]
 
     def finish(self) -> None:
         job = self.jobs.pop(0)

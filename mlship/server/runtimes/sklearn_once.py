@@ -56,7 +56,8 @@ class Memo:
 
     def __init__(self, estimator: Any, name: str) -> None:
         self._method: Callable[..., Any] = getattr(estimator, name)
-        self.forget()
+        self._given: Any = None
+        self._result: Any = None
         setattr(estimator, name, self)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
