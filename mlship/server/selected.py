@@ -12,14 +12,14 @@ from mlship.server.problems import ModelFailed
 from mlship.server.runtimes.base import LoadedModel, LoadError
 
 SOURCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(0|[1-9][0-9]{0,5})\])?\Z")
-ALIASES = {"proba": "probabilities"}
+PROBA = "proba"  # the probabilities, wherever serve.method puts them
 
 
 class SelectedModel:
     """A model that answers `predictions` and what `wanted` names, nothing else.
 
     wanted: name -> `output` or `output[position]`, the position counted from 0 within each row. `predictions` stays what the
-    model says, unless it is named.
+    model says, unless it is named. `proba` is `probabilities`, or `predictions` where there are none beside them.
     """
 
     def __init__(self, loaded: LoadedModel, wanted: Mapping[str, str]) -> None:
@@ -34,22 +34,30 @@ class SelectedModel:
     def predict(self, rows: Any) -> Mapping[str, Any]:
         """Raises ModelFailed when the model gives no such output or position, and whatever the model raises."""
         answer = self._loaded.predict(rows)
-        return {name: _part(answer, name, source, position) for name, (source, position) in self._sources.items()}
+        return {name: _part(answer, name, _named(source, answer), place) for name, (source, place) in self._sources.items()}
 
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:
         """The model's own, with these outputs. Raises LoadError when the model does not give what is named."""
         found = self._loaded.signature(sample)
         given = {output.name: output for output in found.outputs}
-        outputs = tuple(_described(given, name, *source) for name, source in self._sources.items())
+        outputs = tuple(
+            _described(given, name, _named(source, given), place) for name, (source, place) in self._sources.items()
+        )
         return manifest.Signature(found.inputs, outputs, found.container, found.named)
 
 
 def parsed(source: str) -> tuple[str, int | None]:
-    """`proba[1]` -> ("probabilities", 1). Raises LoadError."""
+    """`proba[1]` -> ("proba", 1). Raises LoadError."""
     match = SOURCE.match(source)
     if match is None:
         raise LoadError(f"serve.outputs takes {source!r}; write the name of an output, or one position of it: proba[1]")
-    return ALIASES.get(match[1], match[1]), None if match[2] is None else int(match[2])
+    return match[1], None if match[2] is None else int(match[2])
+
+
+def _named(source: str, given: Mapping[str, Any]) -> str:
+    if source != PROBA or PROBA in given:
+        return source
+    return "probabilities" if "probabilities" in given else "predictions"
 
 
 def _part(answer: Mapping[str, Any], name: str, source: str, position: int | None) -> Any:

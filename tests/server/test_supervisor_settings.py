@@ -13,6 +13,7 @@ import pytest
 from served import listener
 
 from mlship.server import __main__ as main
+from mlship.server.app import PROTOCOLS
 from mlship.server.board import BUCKETS, CLASSES, HISTOGRAM, STATUSES, Board
 from mlship.server.cores import THREADS, quota, thread_settings, usable_cores
 from mlship.server.manifest import Manifest, ManifestError, Model, Serving
@@ -83,7 +84,7 @@ def test_a_value_that_cannot_be_used_is_named_with_what_to_write(environ: dict[s
         (
             (MODEL,),
             ("native", "v3"),
-            "manifest.json asks for the protocol v3, which this server does not speak; it speaks native, sagemaker",
+            f"manifest.json asks for the protocol v3, which this server does not speak; it speaks {', '.join(PROTOCOLS)}",
         ),
     ],
 )
