@@ -1,0 +1,117 @@
+"""Models are loaded once for all workers where a copy of the process that loaded them works on."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import ROOT
+
+from mlship.server.manifest import Manifest, Model, Serving
+from mlship.server.nursery import HARMLESS, descriptors, shareable, unfit_to_fork
+from mlship.server.runtimes import RUNTIMES, runtime_for
+from mlship.server.seats import Report, Seat
+
+SKLEARN = Model("a", "sklearn", "joblib", "a.joblib", "")
+OWN = Model("b", "python", "none", "b", "")
+
+
+def said(*lines: bytes) -> Seat:
+    report, end = Report.opened()
+    os.write(end, b"".join(lines))
+    os.close(end)
+    seat = Seat(0)
+    seat.take(0, report, time.monotonic())
+    seat.hear()
+    return seat
+
+
+def test_a_seat_learns_who_sits_there_and_why_it_goes() -> None:
+    seat = said(b'{"pid": 4711}\n{}\n{"message": "gone", "model": "a"}\nnot json\n{"mess')
+    assert (seat.pid, seat.reason, seat.is_taken) == (4711, {"message": "gone", "model": "a"}, True)
+    seat.leave()
+    assert (seat.pid, seat.is_taken) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("models", "workers", "shared"),
+    [
+        ((SKLEARN, OWN), 2, {"a"}),
+        ((SKLEARN,), 1, set()),  # one worker has nobody to share with
+        ((OWN,), 8, set()),
+        ((Model("c", "unheard-of", "none", "c", ""),), 2, set()),
+    ],
+)
+def test_what_is_fork_safe_is_shared_between_workers(models: tuple[Model, ...], workers: int, shared: set[str]) -> None:
+    # in a process of its own: it becomes the parent of orphans
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if shareable(Manifest("demo", models, Serving()), workers) == shared else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_every_runtime_says_whether_it_is_fork_safe() -> None:
+    assert {name: runtime_for(name).fork_safe for name in RUNTIMES} == {"sklearn": True, "python": False}
+
+
+@pytest.fixture
+def before() -> Iterator[frozenset[str]]:
+    yield descriptors()
+
+
+def test_a_process_that_holds_a_connection_or_a_device_is_not_copied(before: frozenset[str]) -> None:
+    assert unfit_to_fork(before) == ""
+    with socket.socket() as held:
+        assert unfit_to_fork(before) == f"loading opened socket:[{os.fstat(held.fileno()).st_ino}]"
+    with Path("/dev/null").open(), Path(__file__).open():  # a file that is mapped or read does no harm
+        assert "/dev/null" in HARMLESS
+        assert unfit_to_fork(before) == ""
+
+
+WARMED = """
+import os, signal, sys
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from mlship.server.nursery import descriptors, unfit_to_fork
+before = descriptors()
+rows = np.random.default_rng(0).normal(size=(400, 5))
+model = HistGradientBoostingClassifier(max_iter=5)
+pid = os.fork()
+if pid == 0:
+    model.fit(rows, rows[:, 0] > 0)
+    import joblib
+    joblib.dump(model, sys.argv[1])
+    os._exit(0)
+os.waitpid(pid, 0)
+import joblib
+model = joblib.load(sys.argv[1])
+print("loaded:", unfit_to_fork(before))
+model.predict_proba(rows)
+print("warm:", unfit_to_fork(before))
+pid = os.fork()
+if pid == 0:
+    signal.alarm(3)
+    model.predict_proba(rows)
+    os._exit(0)
+print("copy:", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.world
+def test_a_warmed_up_openmp_model_hangs_in_a_copy_and_is_known_by_its_threads(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WARMED, str(tmp_path / "model.joblib")]
+    told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60).stdout
+    loaded, warm, copy = told.splitlines()
+    assert loaded == "loaded: "
+    assert warm.startswith("warm: loading started the threads python")
+    assert copy == "copy: -14"  # SIGALRM: it waits for threads that it does not have
