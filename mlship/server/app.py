@@ -9,12 +9,8 @@ from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
-<<<<<<< /tmp/metrics/mine/mlship/server/app.py
-from mlship.server.protocols import native, sagemaker
-from mlship.server.roles import role_for
-=======
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, vertex
->>>>>>> /tmp/metrics/tree/mlship/server/app.py
+from mlship.server.roles import role_for
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 

@@ -38,12 +38,9 @@ class Settings:
     stuck_s: float = 0.0
     access_log: float = 0.0
     metrics: bool = True
-<<<<<<< /tmp/metrics/mine/mlship/server/settings.py
     gate: Gate | None = None
-=======
     vertex_health: str = ""
     vertex_predict: str = ""
->>>>>>> /tmp/metrics/tree/mlship/server/settings.py
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

@@ -14,13 +14,8 @@ import signal
 import socket
 import sys
 import time
-<<<<<<< /tmp/metrics/mine/mlship/server/supervisor.py
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field, replace
-=======
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
->>>>>>> /tmp/metrics/tree/mlship/server/supervisor.py
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from mlship.server import log
