@@ -121,8 +121,6 @@ def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
 
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
     said = facts.document
-    if len(said.models) > 1:
-        yield Problem(("models",), "more than one model is not yet built", "keep one, or make a project of each", "not-yet")
     if said.scale.replicas.min == 0:
         most = max(said.scale.replicas.max, 1)
         fix = f"write {f'1..{most}' if most > 1 else 1}; mlship destroy ends a service that is not needed"

@@ -178,7 +178,10 @@ class Serve(Part, frozen=True, kw_only=True):
 
     protocols: Annotated[tuple[Protocol, ...], Meta(description="wire formats on the one port")] = (
         "native",
+        "v2",
         "sagemaker",
+        "vertex",
+        "azureml",
     )
     method: Annotated[
         Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"] | None,

@@ -15,14 +15,19 @@ from mlship.targets.base import Request
 MAX_FILE = 64_000_000  # bytes; larger inputs are work for batch prediction
 
 
-def predict(context: Context, where: Where, *, data: Path | None = None, body: bytes | None = None) -> Predicted:
+def predict(
+    context: Context, where: Where, *, data: Path | None = None, body: bytes | None = None, model: str = ""
+) -> Predicted:
     """data: a .json file with a /predict body or a list of rows, or a .csv file with a header. body: the same as JSON bytes.
 
+    model: one of several; the first of the file where it is left out.
     Raises MlshipError with exit 2 for an input that the model does not take, 13 when nothing answers.
     """
     place = opened(context, where)
-    content, content_type = _body(place, data, body)
-    answer = place.target.ask(Request("POST", "/predict", content, "live", content_type=content_type, timeout_s=60.0))
+    _require_model(place, model)
+    content, content_type = _body(place, data, body, model)
+    path = f"/predict/{model}" if model else "/predict"
+    answer = place.target.ask(Request("POST", path, content, "live", content_type=content_type, timeout_s=60.0))
     if answer.status == 0:
         raise MlshipError(
             f"{place.name} does not answer: {answer.body.decode(errors='replace')}",
@@ -36,11 +41,23 @@ def predict(context: Context, where: Where, *, data: Path | None = None, body: b
     return Predicted(endpoint, answer.headers.get("x-mlship-release", ""), _answer(answer.body))
 
 
-def _body(place: Opened, data: Path | None, body: bytes | None) -> tuple[bytes, str]:
+def _require_model(place: Opened, model: str) -> None:
+    """Raises MlshipError with exit 2 for a model that the live release does not have."""
+    if not model:
+        return
+    live = history_or_error(place, place.target.observe().history).live_release
+    known = [served.name for served in live.served.models] if live else [model]
+    if model not in known:
+        raise MlshipError(
+            f"{place.name} has no model {model}; it has {', '.join(known)}", fix="name one of them, or leave --model out"
+        )
+
+
+def _body(place: Opened, data: Path | None, body: bytes | None, model: str) -> tuple[bytes, str]:
     if body is not None:
         return _wrapped(body, "the request"), "application/json"
     if data is None:
-        return _sample(place), "application/json"
+        return _sample(place, model), "application/json"
     try:
         if data.stat().st_size > MAX_FILE:
             raise MlshipError(f"{data} is larger than {MAX_FILE // 10**6} MB", fix="send it in pieces")
@@ -61,13 +78,16 @@ def _wrapped(raw: bytes, where: str) -> bytes:
     return json.dumps({"instances": document}).encode() if isinstance(document, list) else raw
 
 
-def _sample(place: Opened) -> bytes:
+def _sample(place: Opened, model: str) -> bytes:
     live = history_or_error(place, place.target.observe().history).live_release
-    for proof in live.proofs.values() if live else ():
-        if proof.instances:
-            return json.dumps({"instances": list(proof.instances)}).encode()
+    asked = model or (live.served.models[0].name if live else "")
+    proof = live.proofs.get(asked) if live else None
+    if proof and proof.instances:
+        return json.dumps({"instances": list(proof.instances)}).encode()
     raise MlshipError(
-        f"{place.name} was built without a sample", fix="name rows with --data FILE, or set model.sample", code="no-sample"
+        f"{asked or place.name} was built without a sample",
+        fix="name rows with --data FILE, or set model.sample",
+        code="no-sample",
     )
 
 

@@ -109,11 +109,10 @@ def _unchanged(prepared: Prepared) -> Deployed:
 
 
 def _sample_body(prepared: Prepared) -> dict[str, object] | None:
-    """One row to try the service with."""
-    for proof in prepared.plan.deployment.release.proofs.values():
-        if proof.instances:
-            return {"instances": [proof.instances[0]]}
-    return None
+    """One row to try the service with: of the model that /predict asks."""
+    release = prepared.plan.deployment.release
+    proof = release.proofs.get(release.served.models[0].name)
+    return {"instances": [proof.instances[0]]} if proof and proof.instances else None
 
 
 def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...]) -> PlanView:

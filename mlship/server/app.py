@@ -9,7 +9,7 @@ from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.problems import InputError
-from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, vertex
+from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
 from mlship.server.roles import role_for
 from mlship.server.service import Service
 from mlship.server.settings import Settings
@@ -17,6 +17,8 @@ from mlship.server.settings import Settings
 # in the order in which they are asked: where two want the same path and method, the later one has it
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
     "native": native.routes,
+    "v2": v2.routes,
+    "tfserving": tfserving.routes,
     "sagemaker": sagemaker.routes,
     "mlflow": mlflow.routes,
     "azureml": azureml.routes,
@@ -24,13 +26,15 @@ PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
 }
 ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
 OF_PROTOCOL = {
-    "native": ("/predict",),
+    "native": native.PATHS,
+    "v2": v2.PATHS,
+    "tfserving": tfserving.PATHS,
     "sagemaker": ("/ping", "/invocations"),
     "mlflow": ("/ping", "/health", "/version", "/invocations"),
     "azureml": ("/", "/score"),
     "vertex": (vertex.HEALTH, vertex.PREDICT),
 }
-FAMILIES: dict[str, Family] = {}
+FAMILIES: dict[str, Family] = {"v2": v2.FAMILY, "tfserving": tfserving.FAMILY}
 NOT_FOUND = 0  # index of the route that stands for unknown paths
 
 

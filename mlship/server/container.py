@@ -121,7 +121,7 @@ class Frames:
         """By what decides the dtype of columns whose dtype follows from their values: a hole makes whole numbers floats."""
         if not self._inferred or table.numbers is not None:
             return None
-        return tuple(frozenset(map(type, table.columns[index])) for index in self._inferred)
+        return tuple(_types(table.columns[index]) for index in self._inferred)
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows.iloc[start:stop]
@@ -135,6 +135,8 @@ class Frames:
             return pandas.to_datetime(pandas.Series(list(column), dtype="object"))
         if feature.dtype not in NUMERIC:
             return pandas.Series(list(column))
+        if _is_array(column):
+            return column  # judged: in the feature's dtype, float64 where it has holes
         if None not in column:
             return numpy.array(column, dtype=feature.dtype)
         # what pandas makes of a column with holes: int becomes float64, bool becomes object
@@ -212,7 +214,25 @@ def _numbers(tables: Sequence[Table]) -> Any:
 def _columns(tables: Sequence[Table]) -> Sequence[Sequence[Any]]:
     """One sequence of values for each feature, through all tables."""
     turned = [_turned(table) for table in tables]
-    return turned[0] if len(turned) == 1 else [list(chain.from_iterable(columns)) for columns in zip(*turned, strict=True)]
+    return turned[0] if len(turned) == 1 else [_strung(columns) for columns in zip(*turned, strict=True)]
+
+
+def _strung(columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    """One column after the other; arrays, which tensors bring, stay an array."""
+    if all(map(_is_array, columns)):
+        import numpy
+
+        joined: Sequence[Any] = numpy.concatenate(columns)
+        return joined
+    return list(chain.from_iterable(columns))
+
+
+def _is_array(column: Sequence[Any]) -> bool:
+    return hasattr(column, "dtype")
+
+
+def _types(column: Any) -> Hashable:
+    return column.dtype.str if _is_array(column) else frozenset(map(type, column))
 
 
 def _turned(table: Table) -> Sequence[Sequence[Any]]:
@@ -241,5 +261,7 @@ def _common_dtype(inputs: tuple[Feature, ...]) -> str:
     return "float32" if dtypes == {"float32"} else "float64"
 
 
-def _with_nan(column: Sequence[Any]) -> list[Any]:
+def _with_nan(column: Sequence[Any]) -> Sequence[Any]:
+    if _is_array(column):
+        return column
     return [float("nan") if value is None else value for value in column]

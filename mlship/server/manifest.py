@@ -135,7 +135,7 @@ class Serving:
     invocations: whose wire format /invocations speaks where the body does not tell.
     """
 
-    protocols: tuple[str, ...] = ("native", "sagemaker")
+    protocols: tuple[str, ...] = ("native", "v2", "sagemaker", "vertex", "azureml")
     request_timeout_s: float = 2.0
     startup_timeout_s: float = 60.0
     max_body: int = 4_000_000

@@ -251,8 +251,9 @@ class FakeTarget:
         headers = {"x-mlship-release": said}
         if request.path == "/mlship/release":
             return Answer(200, json.dumps({"release": said}).encode(), headers)
-        if request.path == "/predict":
-            proof = next(iter(copy.release.proofs.values()), None)
+        if request.path.startswith("/predict"):
+            named = request.path.removeprefix("/predict").removeprefix("/")
+            proof = copy.release.proofs.get(named, next(iter(copy.release.proofs.values()), None))
             answers = dict(proof.answers) if proof else {}
             return Answer(200, json.dumps({} if copy.broken == "answers" else answers).encode(), headers)
         return Answer(200, b"{}", headers)

@@ -8,7 +8,7 @@ from mlship.targets.base import Action, Outcome, Replica
 from mlship.targets.changing import Change
 from mlship.targets.comparing import prediction_change
 from mlship.targets.undo import take_back
-from mlship.targets.verify import Verification, sample_request, verify
+from mlship.targets.verify import Verification, predict_path, sample_request, verify
 
 
 def prove_copies(change: Change, action: Action) -> Verification:
@@ -36,10 +36,11 @@ def change_of_sample(change: Change) -> float | None:
     new = next(iter(copies_of(replicas, change.release.id)), "")
     old = next((replica.name for replica in replicas if replica.release == change.before and replica.ready), "")
     moved: list[float | None] = []
-    for proof in change.release.proofs.values():
+    for model, proof in change.release.proofs.items():
         if proof.instances:
-            before = change.target.ask(sample_request(proof, "live", replica=old))
-            after = change.target.ask(sample_request(proof, "staged", replica=new))
+            path = predict_path(change.release, model)
+            before = change.target.ask(sample_request(proof, "live", replica=old, path=path))
+            after = change.target.ask(sample_request(proof, "staged", replica=new, path=path))
             moved.append(prediction_change(before, after))
     known = [value for value in moved if value is not None]
     return max(known) if known and len(known) == len(moved) else None

@@ -48,7 +48,7 @@ def verify(
     for model, proof in sorted(release.proofs.items()):
         if not proof.instances:
             continue
-        answer = ask(sample_request(proof, of, timeout_s, replica))
+        answer = ask(sample_request(proof, of, timeout_s, replica, predict_path(release, model)))
         wrong = difference(answer, proof)
         if wrong:
             return Verification(False, release.id, rows, f"model {model} answers otherwise: {wrong}", _shown(answer))
@@ -59,10 +59,17 @@ def verify(
     return Verification(True, release.id, rows)
 
 
-def sample_request(proof: Proof, of: Literal["live", "staged"], timeout_s: float = 10.0, replica: str = "") -> Request:
+def predict_path(release: Release, model: str) -> str:
+    """Where a model of a release is asked; releases of one model may be of a server that knows no other path than /predict."""
+    return f"/predict/{model}" if len(release.proofs) > 1 else "/predict"
+
+
+def sample_request(
+    proof: Proof, of: Literal["live", "staged"], timeout_s: float = 10.0, replica: str = "", path: str = "/predict"
+) -> Request:
     """The build's sample, asked of one copy."""
     body = json.dumps({"instances": list(proof.instances)}, ensure_ascii=False).encode()
-    return Request("POST", "/predict", body, of, timeout_s=timeout_s, replica=replica)
+    return Request("POST", path, body, of, timeout_s=timeout_s, replica=replica)
 
 
 def said_release(answer: Answer) -> str:

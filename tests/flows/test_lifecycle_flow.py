@@ -52,8 +52,8 @@ def context(tmp_path: Path) -> Context:
     )
 
 
-def built(context: Context, version: int, rows: int = 2) -> str:
-    """An image without layers and the record that a build would have left."""
+def built(context: Context, version: int, rows: int = 2, others: tuple[RecordedModel, ...] = ()) -> str:
+    """An image without layers and the record that a build would have left. others: models beside churn."""
     layout = Layout(context.home.images)
     labels = {"mlship.project": "churn", "version": str(version)}
     image = layout.write_image([], {"Labels": labels}, "linux/amd64")
@@ -63,7 +63,7 @@ def built(context: Context, version: int, rows: int = 2) -> str:
         answers={"predictions": [version] * rows}, tolerance={"rtol": 1e-6, "atol": 1e-9},
     )  # fmt: skip
     BuildRecords(context.home.images).write(
-        BuildRecord(f"inputs-{version}", image.content, "churn", "linux/amd64", 0.0, "0.1.0", (model,))
+        BuildRecord(f"inputs-{version}", image.content, "churn", "linux/amd64", 0.0, "0.1.0", (model, *others))
     )
     return image.content
 
@@ -191,6 +191,19 @@ def test_an_image_of_another_project_is_refused(context: Context) -> None:
     (context.cwd / "mlship.yaml").write_text(YAML.replace("churn", "fraud"))
     with pytest.raises(MlshipError, match="is of the project churn, not of fraud"):
         plan.prepare(context, Where(), image=content)
+
+
+def test_each_of_several_models_is_verified_and_asked_by_name(context: Context) -> None:
+    fraud = RecordedModel(
+        "bets", "sklearn", "Pipeline", "fraud.joblib", 13, "ab" * 32, sample=([1.0],), answers={"predictions": [0.5]}
+    )
+    live = deploy.deploy(context, plan.prepare(context, Where(), image=built(context, 1, others=(fraud,))))
+    assert live.verified is not None and live.verified.text == "release id + 3 predictions ok"
+    assert live.sample_body == {"instances": [{"age": 0}]}, "/predict asks the first model of the file, not the first by name"
+    assert predict.predict(context, Where()).answer == {"predictions": [1, 1]}
+    assert predict.predict(context, Where(), model="bets").answer == {"predictions": [0.5]}
+    with pytest.raises(MlshipError, match="churn has no model bet; it has churn, bets"):
+        predict.predict(context, Where(), model="bet")
 
 
 def test_predict_takes_files_and_says_what_is_wrong_with_them(context: Context, tmp_path: Path) -> None:

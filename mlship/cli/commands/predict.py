@@ -28,6 +28,16 @@ def command(
             show_default=False,
         ),
     ] = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="One of several models; the first of the file when left out.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> Answer:
     """Ask the live service. Prints its answer as JSON."""
     from mlship.flows import predict
@@ -36,7 +46,7 @@ def command(
     file = call.path(data) if data and body is None else None
 
     def act(where: Where) -> Answer:
-        result = predict.predict(call.context, where, data=file, body=body)
+        result = predict.predict(call.context, where, data=file, body=body, model=model)
         answer = json.dumps(dict(result.answer), ensure_ascii=False)
         payload = {"endpoint": result.endpoint, "release": result.release, "answer": dict(result.answer)}
         return Answer(answer, payload, brief=answer)

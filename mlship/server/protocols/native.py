@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from mlship.server import decode, formats
 from mlship.server.asking import ask
-from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.core import ServedModel
+from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.service import Service
 
+PATHS = ("/predict", "/predict/{model}")
 ASKS_RELEASE = b'"mlship"'  # seldom in a body, so that the question costs other requests one search
 
 
 def routes(service: Service) -> list[Route]:
-    """/predict for the only or default model."""
-    return [Route("/predict", {"POST": lambda request: predict(service, request)})]
+    """/predict for the only or default model, and a path below it for each."""
+    named = [Route(f"/predict/{name}", {"POST": _predicts(service, model)}, PATHS[1]) for name, model in service.models.items()]
+    return [Route(PATHS[0], {"POST": _predicts(service, service.model)}), *named]
 
 
-def predict(service: Service, request: Request) -> Response | Call:
+def _predicts(service: Service, model: ServedModel) -> Handler:
+    return lambda request: predict(service, model, request)
+
+
+def predict(service: Service, model: ServedModel, request: Request) -> Response | Call:
     """The call that the body asks for, or the release for `{"mlship": "release"}`. Raises InputError."""
     if asks_release(request):
         return answered(service.identity())
-    model = service.model
     rows, form = formats.rows(request, model, bare=False)
     return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
 
