@@ -1,0 +1,179 @@
+"""What was measured, as tables and as goals that are met or missed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """connections: of the load, each with one request under way. rows: in each request."""
+
+    name: str
+    title: str
+    model: str
+    connections: int
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of one case against one server; load.py's Result."""
+
+    requests: int
+    wrong: int
+    failed: int
+    seconds: float
+    server_cpu_s: float
+    own_cpu_s: float
+    p50_ms: float
+    p99_ms: float
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def per_cpu_s(self) -> float:
+        """Requests answered for one second of the server's processor time."""
+        return self.requests / self.server_cpu_s if self.server_cpu_s else 0.0
+
+    @property
+    def rps(self) -> float:
+        return self.requests / self.seconds
+
+
+@dataclass(frozen=True)
+class Goal:
+    """mlship against one peer in one case: what (`per_cpu_s` or `p50_ms`), and how many times better it has to be."""
+
+    case: str
+    peer: str
+    times: float
+    what: str = "per_cpu_s"
+
+
+GOALS = (
+    Goal("linear", "fastapi", 25),
+    *(Goal("linear", peer, 60) for peer in ("bentoml", "litserve", "mlflow")),
+    Goal("pipeline", "fastapi", 20),
+    Goal("forest", "fastapi", 30),
+    Goal("forest", "mlserver", 5),
+    Goal("one", "fastapi", 4, "p50_ms"),
+    Goal("many", "fastapi", 10),
+)
+WORKER_BYTES = 115e6
+START_TIMES = 1.1
+
+
+def report(cases: list[Case], seen: list[Any], note: str) -> str:
+    """seen: `Seen` of each peer."""
+    parts = [header(note), *(table(case, seen) for case in cases), costs(seen), goals(seen)]
+    return "\n".join(parts)
+
+
+def header(note: str) -> str:
+    load = f"load average {os.getloadavg()[2]:.1f}"
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cpu_name()}, {os.cpu_count()} cores, Python"
+        f" {platform.python_version()}, {load};",
+        "each server on one core, the load on another, every answer checked; medians over interleaved rounds;",
+        "written by `python bench/serving --write`.",
+    ]
+    return "\n".join([*lines, *([note] if note else []), ""])
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown processor")
+
+
+def table(case: Case, seen: list[Any]) -> str:
+    """busy: share of its core that the server used, and the load of its own: where the load is full, rps is the load's."""
+    lines = [
+        f"### {case.title}",
+        "",
+        "| | requests / server CPU s | times naive FastAPI | requests / s | p50 ms | p99 ms | wrong, failed | busy: server, load |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    base = middle(cells_of(seen, "fastapi", case.name), "per_cpu_s")
+    for each in seen:
+        cells = each.cells.get(case.name, [])
+        if cells:
+            lines.append(f"| {each.place.peer.name} | {row(cells, base)} |")
+    return "\n".join([*lines, ""])
+
+
+def row(cells: list[Cell], base: float) -> str:
+    rate = middle(cells, "per_cpu_s")
+    wrong, failed = sum(cell.wrong for cell in cells), sum(cell.failed for cell in cells)
+    busy = statistics.median(cell.server_cpu_s / cell.seconds for cell in cells)
+    own = statistics.median(cell.own_cpu_s / cell.seconds for cell in cells)
+    times = f"{rate / base:.1f}" if base else ""
+    timing = f"{middle(cells, 'p50_ms'):.2f} | {middle(cells, 'p99_ms'):.2f}"
+    return f"{rate:,.0f} | {times} | {middle(cells, 'rps'):,.0f} | {timing} | {wrong}, {failed} | {busy:.0%}, {own:.0%}"
+
+
+def costs(seen: list[Any]) -> str:
+    lines = [
+        "### start, memory, size",
+        "",
+        "Start: until the first right answer, logistic regression / DataFrame pipeline / forest. Memory: proportional set size after"
+        " the load, all processes and the largest. Installed: packages with bytecode, scikit-learn and pandas included.",
+        "",
+        "| | version | start s | memory MB, largest process | installed MB |",
+        "|---|---|---|---|---|",
+    ]
+    for each in seen:
+        if not each.place.peer.fixed:
+            starts = " / ".join(f"{statistics.median(times):.2f}" for times in each.starts.values())
+            size = each.place.size() / 1e6
+            lines.append(f"| {each.place.peer.name} | {each.place.version()} | {starts} | {memory(each.memory)} | {size:.0f} |")
+    return "\n".join([*lines, ""])
+
+
+def memory(samples: list[list[int]]) -> str:
+    if not samples:
+        return ""
+    total = statistics.median(sum(sample) for sample in samples)
+    largest = statistics.median(sample[0] for sample in samples)
+    return f"{total / 1e6:.0f}, {largest / 1e6:.0f}"
+
+
+def goals(seen: list[Any]) -> str:
+    lines = ["### goals", "", "| goal | wanted | measured | |", "|---|---|---|---|"]
+    for goal in GOALS:
+        ours, theirs = cells_of(seen, "mlship", goal.case), cells_of(seen, goal.peer, goal.case)
+        better = middle(ours, goal.what), middle(theirs, goal.what)
+        if all(better):
+            times = better[0] / better[1] if goal.what == "per_cpu_s" else better[1] / better[0]
+            name = f"{goal.case}: {'requests / CPU s' if goal.what == 'per_cpu_s' else 'p50'} against {goal.peer}"
+            lines.append(f"| {name} | {goal.times:g} times | {times:.1f} times | {verdict(times >= goal.times)} |")
+    own = next(each for each in seen if each.place.peer.name == "mlship")
+    if own.memory:
+        largest = statistics.median(sample[0] for sample in own.memory)
+        told = f"| {WORKER_BYTES / 1e6:.0f} MB | {largest / 1e6:.0f} MB | {verdict(largest <= WORKER_BYTES)} |"
+        lines.append(f"| memory of one worker with scikit-learn {told}")
+    if own.imports and "linear" in own.starts:
+        # the fastest of each: what else the machine does can only add
+        times = min(own.starts["linear"]) / min(own.imports)
+        told = (
+            f"| {START_TIMES} times | {times:.2f} times ({min(own.starts['linear']):.2f} s) | {verdict(times <= START_TIMES)} |"
+        )
+        lines.append(f"| start against imports, loading and one answer in a bare Python {told}")
+    return "\n".join([*lines, ""])
+
+
+def verdict(is_met: bool) -> str:
+    return "met" if is_met else "missed"
+
+
+def cells_of(seen: list[Any], peer: str, case: str) -> list[Cell]:
+    return [cell for each in seen if each.place.peer.name == peer for cell in each.cells.get(case, [])]
+
+
+def middle(cells: list[Cell], what: str) -> float:
+    return statistics.median(getattr(cell, what) for cell in cells) if cells else 0.0
