@@ -17,8 +17,9 @@ from typing import Any
 from mlship.server import log
 from mlship.server.problems import SettingsError
 
+RETRY_S = 5.0  # after a fetch that failed while no key is known yet
 REFRESH_S = 300.0  # so that a key which the provider takes back is forgotten
-PAUSE_S = 30.0  # between two fetches for the sake of unknown key ids, or after one that failed
+PAUSE_S = 30.0  # between two fetches for the sake of unknown key ids
 FETCH_S = 5.0
 LARGEST = 1_000_000  # bytes
 RSA_BITS = 2048  # fewer are not accepted (RFC 7518, 3.3)
@@ -70,6 +71,7 @@ class KeySet:
         self._clock = clock
         self._asked = float("-inf")
         self._wake = threading.Event()
+        self._is_busy = False
         self._thread: threading.Thread | None = None
         self.generation = 0
         """Changes when keys go: what was judged by them does not count any more."""
@@ -82,7 +84,6 @@ class KeySet:
     def start(self) -> None:
         """Fetches now and every REFRESH_S; to be called in the process that judges tokens."""
         if self._source and self._thread is None:
-            self._asked = self._clock()
             self._thread = threading.Thread(target=self._follow, name="jwks", daemon=True)
             self._thread.start()
 
@@ -103,8 +104,8 @@ class KeySet:
 
     @property
     def is_fetching(self) -> bool:
-        """True from `ask_again` or `start` until the answer is there."""
-        return self._wake.is_set() or (self._thread is not None and self.is_empty)
+        """True from `ask_again` on until the answer is there, and while there are no keys at all."""
+        return self._is_busy or self._wake.is_set() or (self._thread is not None and self.is_empty)
 
     def fetch(self) -> None:
         """Once, here and now. Keeps what it has when the provider gives nothing better."""
@@ -120,9 +121,11 @@ class KeySet:
 
     def _follow(self) -> None:
         while True:
+            self._is_busy = True
+            self._wake.clear()  # who asks from now on may mean keys that are newer than this answer
             self.fetch()
-            self._wake.clear()
-            self._wake.wait(PAUSE_S if self.is_empty else REFRESH_S)
+            self._is_busy = False
+            self._wake.wait(RETRY_S if self.is_empty else REFRESH_S)
 
 
 def _document(url: str) -> bytes:
