@@ -20,7 +20,7 @@ from mlship.server.runtimes.base import LoadedModel
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 
-PROTOCOLS = ("native", "sagemaker", "mlflow", "azureml", "vertex")
+PROTOCOLS = ("native", "sagemaker", "mlflow", "azureml", "vertex", "v2", "tfserving")
 ENTRY = Model("demo", "python", "none", "model", "ab" * 32, signature=SIGNATURE)
 
 

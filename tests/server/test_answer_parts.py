@@ -92,7 +92,7 @@ def test_with_predict_proba_the_predictions_are_the_probabilities_of_an_output()
     assert Spoken(selected, signature=found).ask("/predict", {"instances": [[1, 0]]}).json["p"] == [0.75]
 
 
-KEPT = {"passthrough": ("id",)}
+KEPT: dict[str, Any] = {"passthrough": ("id",)}
 UNKNOWN = 'row 0 has a feature "idd" that the model does not know'
 
 

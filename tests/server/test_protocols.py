@@ -13,7 +13,7 @@ from spoken import Spoken
 
 from mlship.server.board import DRAINING, STATE
 from mlship.server.manifest import Feature, Signature
-from mlship.server.settings import Settings, SettingsError, settings_from
+from mlship.server.settings import SettingsError, settings_from
 
 ROWS = [{"amount": 1, "city": "Rome"}, {"amount": 2.5, "city": None}]
 SPLIT = {"columns": ["city", "amount"], "data": [["Rome", 1], [None, 2.5]]}
@@ -90,7 +90,9 @@ def test_what_a_protocol_does_not_take_is_named(path: str, body: Any, message: s
     assert answer.json["error"]["message"].startswith(message)
 
 
-@pytest.mark.parametrize("path", ["/predict", "/invocations", "/vertex/predict", "/score"])
+@pytest.mark.parametrize(
+    "path", ["/predict", "/invocations", "/vertex/predict", "/score", "/v2/models/demo/infer", "/v1/models/demo:predict"]
+)
 def test_every_predict_route_tells_the_release(path: str) -> None:
     assert SPOKEN.ask(path, {"mlship": "release"}).json["release"] == "r1-aaaaaa"
 

@@ -12,7 +12,7 @@ from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import bare
 from mlship.server.protocols.envelope import Envelope
-from mlship.server.protocols.native import asks_release
+from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 from mlship.server.tables import rows_of_split
 

@@ -18,7 +18,7 @@ from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.problems import InputError, described
 from mlship.server.protocols.answers import predictions
 from mlship.server.protocols.envelope import Envelope
-from mlship.server.protocols.native import asks_release
+from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 from mlship.server.tables import rows_of_columns, rows_of_split
 

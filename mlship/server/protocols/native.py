@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mlship.server import decode, formats
+from mlship.server import formats
 from mlship.server.asking import ask
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
+from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
 PATHS = ("/predict", "/predict/{model}")
-ASKS_RELEASE = b'"mlship"'  # seldom in a body, so that the question costs other requests one search
 
 
 def routes(service: Service) -> list[Route]:
@@ -29,10 +29,3 @@ def predict(service: Service, model: ServedModel, request: Request) -> Response 
     rows, form = formats.rows(request, model, bare=False)
     return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
 
-
-def asks_release(request: Request) -> bool:
-    """True for `{"mlship": "release"}`: where a platform lets nothing but its predict route through. Raises InputError."""
-    if ASKS_RELEASE not in request.body[:64]:
-        return False
-    form, _ = formats.sent(request)
-    return form == "json" and bool(decode.document(request.body) == {"mlship": "release"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from mlship.server import formats
 from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
-from mlship.server.protocols.native import asks_release
+from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
 

@@ -14,6 +14,7 @@ from mlship.server.core import ServedModel
 from mlship.server.families import Family, flat
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.problems import InputError, described, shown
+from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 from mlship.server.tables import rows_of_columns
 from mlship.server.values import near
@@ -92,8 +93,10 @@ class _Endpoint:
             }
         )
 
-    def predict(self, request: Request) -> Call:
+    def predict(self, request: Request) -> Response | Call:
         """Raises InputError."""
+        if asks_release(request):
+            return answered(self._service.identity())
         rows, is_columnar = asked_rows(request)
         return ask(request, self._model, rows, _columns if is_columnar else _rows)
 

@@ -16,6 +16,7 @@ from mlship.server.manifest import Signature
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.problems import shown
 from mlship.server.protocols import v2_answer
+from mlship.server.protocols.identity import asks_release
 from mlship.server.protocols.v2_request import inference
 from mlship.server.service import Service
 from mlship.server.tensors import MATRIX, Intake
@@ -100,8 +101,10 @@ class Endpoint:
         is_ready = self._service.is_ready
         return answered({"name": self._model.entry.name, "ready": is_ready}, 200 if is_ready else 503)
 
-    def infer(self, request: Request) -> Call:
+    def infer(self, request: Request) -> Response | Call:
         """Raises InputError."""
+        if asks_release(request):
+            return answered(self._service.identity())
         asked = inference(request)
         batch = self._intake.batch(asked.tensors)
         request.rows = batch.count

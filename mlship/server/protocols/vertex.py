@@ -12,7 +12,7 @@ from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import predictions
 from mlship.server.protocols.envelope import Envelope
-from mlship.server.protocols.native import ASKS_RELEASE, asks_release
+from mlship.server.protocols.identity import QUESTION, asks_release
 from mlship.server.service import Service
 
 HEALTH, PREDICT = "/vertex/health", "/vertex/predict"  # as what they are counted, and where they are without the environment
@@ -41,6 +41,6 @@ def predict(service: Service, request: Request) -> Response | Call:
         rows, form = formats.rows(request, model, bare=True)
         return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
     _, rows = ENVELOPE.opened(decode.document(request.body), model.extras.ignored)
-    if ASKS_RELEASE in request.body[:64] and rows == [{"mlship": "release"}]:
+    if rows == [QUESTION]:
         return answered({"predictions": [service.identity()]})
     return ask(request, model, rows, predictions(model))
