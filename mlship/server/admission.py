@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
 LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises
+KEPT = 0.9  # share of the earlier measurements that stays with each new one
 TIMEOUT = "x-request-timeout-ms"
 
 
@@ -24,6 +25,20 @@ class Backlog:
 
 
 EMPTY = Backlog(0, 0.0)
+
+
+class Overhead:
+    """What a request costs beside the model: reading, parsing, checking and answering it. The newest turns count most."""
+
+    def __init__(self) -> None:
+        self.each_s = 0.0
+        self._requests = self._seconds = 0.0
+
+    def learn(self, requests: int, seconds: float) -> None:
+        """So many requests (at least 1) took so long together."""
+        self._requests = self._requests * KEPT + requests
+        self._seconds = self._seconds * KEPT + max(0.0, seconds)
+        self.each_s = self._seconds / self._requests
 
 
 def allowed_s(left_s: float, service_s: float) -> float:

@@ -100,6 +100,11 @@ class App:
             return refused(405, message, request.id, headers=(("allow", allowed),))
         return handler(request)
 
+    def locate(self, request: Request) -> None:
+        """Tells by which route a request is counted that is answered without it."""
+        found = self._routes.get(request.target) or self._routes.get(_path(request.target))
+        request.route = found[0] if found else NOT_FOUND
+
     def role(self, method: str, target: str) -> str:
         """What a caller needs for this where the service has serve.auth."""
         found = self._routes.get(target) or self._routes.get(_path(target))

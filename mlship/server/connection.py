@@ -18,6 +18,7 @@ from mlship.server.access import AccessLog
 from mlship.server.app import NOT_FOUND, App
 from mlship.server.board import CONNECTIONS
 from mlship.server.engine import Engine
+from mlship.server.entrance import Entrance
 from mlship.server.gate import Gate
 from mlship.server.heads import Heads
 from mlship.server.line import Job
@@ -64,6 +65,7 @@ class Room:
         self.heads = Heads(app.service.settings.release)
         self.repeated = Repeated()
         self.max_body = app.service.manifest.serving.max_body
+        self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
         self.connections: set[Connection] = set()
         self.gate = app.service.settings.gate
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
@@ -95,6 +97,10 @@ class Turn(Job):
         self.header = header
         self.response = response
         self.is_open = response is not None
+
+    def open(self) -> None:
+        """It was this request's turn to be read."""
+        self._connection.open(self)
 
     def done(self, response: Response) -> None:
         """The model has answered, or the time was over."""
@@ -161,8 +167,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
         if was_in_head and self._is_reading_head and not self._is_last:
             self._count_head(len(data))
-        if is_first and self._messages == 1 and self.is_between and not self._is_last and self._room.gate is None:
-            self._room.repeated.learn(data, self._parser.get_method().decode("latin-1"), self._target, self._headers)
+        if is_first and self._messages == 1 and self.is_between and not self._is_last:
+            self._remember(data)
         self._settle()
 
     def eof_received(self) -> bool:
@@ -307,14 +313,21 @@ class Connection(asyncio.Protocol):
             self._answer(turn.request, response, turn.header)
             if len(turns) >= PIPELINED:
                 self._open(turns[PIPELINED - 1])
-        if len(turns) < PIPELINED and not self._is_stalled:
+        if self._is_paused and len(turns) < PIPELINED and not self._is_stalled:
             self._resume()
         self._settle()
+
+    def _remember(self, data: bytes) -> None:
+        """data: all bytes of the request that the parser has just read."""
+        room, parser = self._room, self._parser
+        if room.gate is None and parser.get_http_version() == "1.1":
+            room.repeated.learn(data, parser.get_method().decode("latin-1"), self._target, self._headers)
 
     def _repeat(self, head: Head, start: int, data: bytes) -> None:
         """As the parser would, for a head that it has read before and the whole body."""
         self._receive(head.method, head.target, head.headers, data[start:], "")
-        self._settle()
+        if self._out:
+            self._settle()
 
     def _receive(self, method: str, target: str, headers: dict[str, str], body: bytes, header: str) -> None:
         """A request has come completely."""
@@ -327,8 +340,24 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         self._pause()
 
+    def open(self, turn: Turn) -> None:
+        """Reads a request that waited at the entrance, unless its client has gone."""
+        if turn.is_open or turn.is_over:
+            return
+        self._open(turn)
+        if turn.response is not None:
+            self.advance()
+
     def _serve(self, request: Request, header: str) -> None:
-        opened = self._room.app.open(request)
+        refusal = None
+        if request.method == "POST":
+            refusal = self._room.entrance.refusal(request)
+            if refusal is not None:
+                self._room.app.locate(request)
+            elif self._room.entrance.must_wait(request):
+                self._wait(request, header)
+                return
+        opened = refusal or self._room.app.open(request)
         if isinstance(opened, Response) and not self._turns:
             self._answer(request, opened, header)
             return
@@ -336,6 +365,12 @@ class Connection(asyncio.Protocol):
         self._turns.append(turn)
         self.deadline = NEVER
         self._give(turn, opened)
+
+    def _wait(self, request: Request, header: str) -> None:
+        turn = Turn(self, request, header)
+        self._turns.append(turn)
+        self.deadline = NEVER
+        self._room.entrance.wait(turn.open)
 
     def _open(self, turn: Turn) -> None:
         if not turn.is_open:
@@ -367,7 +402,7 @@ class Connection(asyncio.Protocol):
         if self._out:
             self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
-            if self.is_idle and not self._is_stalled:
+            if not (self._turns or self._is_reading_head or self._is_reading_body or self._is_stalled):
                 self.deadline = self._room.loop.time() + IDLE_TIME
         if self._is_closing:
             self._shut()

@@ -7,12 +7,14 @@ runs what call_soon was given (libuv: poll, then idle handles), so flush finds a
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from mlship.server.admission import Backlog, Overhead, allowed_s
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
 from mlship.server.line import Job, Line
@@ -45,13 +47,22 @@ class Engine:
         self._groups: SimpleQueue[tuple[Line, list[Job]]] = SimpleQueue()
         self._running_since: float | None = None
         self._thread: threading.Thread | None = None
+        self._overhead = Overhead()
+        self._computed_s = 0.0
+        self._row_s = 0.0
+        self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
+        self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
 
     def submit(self, job: Job) -> None:
         """Takes a job with its call; the job is told the answer, in the loop's thread, never before this returns."""
-        line = self.line(job.call.model)
+        line = self._lines.get(id(job.call.model)) or self.line(job.call.model)
         line.append(job)
+        self.ease_s -= self._overhead.each_s + job.call.batch.count * self._row_s
+        if job.call.request.timeout_s:
+            self._time(job)
         if self._armed is None:
             self._armed = self._later()
+            self.began = job.call.request.started
         elif self._is_delayed and line.rows >= self._batching.max_rows:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
@@ -63,17 +74,35 @@ class Engine:
             line = self._lines[id(model)] = Line(model, self._batching.max_rows)
         return line
 
-    def backlog_s(self) -> float:
-        """Seconds of work that wait or run, of all models."""
-        return sum(line.backlog_s() for line in self._lines.values())
+    def backlog(self) -> Backlog:
+        """The work that waits or runs, of all models: by their cost lines, and by what requests cost beside them."""
+        rows, jobs, seconds = 0, 0, 0.0
+        for line in self._lines.values():
+            rows += line.rows + line.running_rows
+            jobs += line.waiting
+            seconds += line.backlog_s()
+        return Backlog(rows, max(seconds + jobs * self._overhead.each_s, self.running_s()))
+
+    def service_s(self) -> float:
+        """Seconds for a call of one row, of the quickest model; 0 while nothing was measured."""
+        known = (line.pace.expected_s(1) for line in self._lines.values())
+        return min((seconds for seconds in known if seconds != math.inf), default=0.0)
 
     def flush(self) -> None:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
         self._armed = None
-        until = time.perf_counter() + INLINE_S
+        now = time.perf_counter()
+        until, done, computed_s = now + INLINE_S, 0, self._computed_s
         for line in list(self._lines.values()):
-            while line.rows and not line.is_running and time.perf_counter() < until:
-                self._start(line, line.take())
+            self._refuse_late(line, now)
+            while line.rows and not line.is_running and now < until:
+                jobs = line.take()
+                self._start(line, jobs)
+                now = time.perf_counter()
+                done += 0 if line.is_running else len(jobs)
+        if done:
+            self._overhead.learn(done, now - self.began - (self._computed_s - computed_s))
+        self.began = math.inf
         self._settle()
 
     def running_s(self) -> float:
@@ -88,6 +117,7 @@ class Engine:
             rows += call.batch.count
             waited_s += started - call.request.started
         model = calls[0].model
+        self._computed_s += seconds
         self.line(model).pace.learn(int(rows), seconds)
         self._slot.count_batch(len(calls), int(rows), max(0.0, waited_s / len(calls)), seconds, model.index)
 
@@ -98,15 +128,17 @@ class Engine:
 
     def _settle(self) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
-        rows = 0
         for line in self._lines.values():
-            rows += line.rows + line.running_rows
             if line.is_running:
                 for job in line.untimed():
                     self._time(job)
             elif line.rows and self._armed is None:
                 self._armed = self._loop.call_soon(self.flush)
-        self._slot.cells[IN_FLIGHT] = rows
+                self.began = time.perf_counter()
+        backlog = self.backlog()
+        self._slot.cells[IN_FLIGHT] = backlog.rows
+        self._row_s = max((line.each_s() for line in self._lines.values()), default=0.0)
+        self.ease_s = allowed_s(self._timeout_s, self.service_s()) - backlog.seconds
 
     def _start(self, line: Line, jobs: list[Job]) -> None:
         calls = [job.call for job in jobs]
@@ -150,6 +182,11 @@ class Engine:
             except RuntimeError:  # the loop has closed: the worker is going
                 return
 
+    def _refuse_late(self, line: Line, now: float) -> None:
+        for job in line.late(now, self._timeout_s):
+            self._slot.count_refusal("deadline")
+            self._expire(job)
+
     def _finish(self, line: Line, jobs: list[Job], answers: list[Response]) -> None:
         line.is_running, line.running_rows = False, 0
         for job, response in zip(jobs, answers, strict=True):
@@ -158,8 +195,13 @@ class Engine:
 
     def _time(self, job: Job) -> None:
         if job.timer is None:
-            job.timer = self._loop.call_later(self._timeout_s, self._expire, job)
+            request = job.call.request
+            left_s = request.started + (request.timeout_s or self._timeout_s) - time.perf_counter()
+            job.timer = self._loop.call_later(max(0.0, left_s), self._expire, job)
 
     def _expire(self, job: Job) -> None:
-        message = f"no answer within {self._timeout_s:g} s (serve.request_timeout)"
-        job.finish(refused(504, message, job.call.request.id))
+        request = job.call.request
+        said = "X-Request-Timeout-Ms" if request.timeout_s else "serve.request_timeout"
+        if job.is_waiting:
+            self._slot.count_refusal("deadline")
+        job.finish(refused(504, f"no answer within {request.timeout_s or self._timeout_s:g} s ({said})", request.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -38,9 +39,14 @@ class Job:
 
     def finish(self, response: Response) -> None:
         """Gives the answer, unless nobody waits for it."""
-        if not self.is_over:
-            self.cancel()
-            self.done(response)
+        if self.is_over:
+            return
+        self.is_over = True
+        if self.is_waiting:
+            self.line.forget(self)
+        if self.timer is not None:
+            self.timer.cancel()
+        self.done(response)
 
 
 class Line:
@@ -75,17 +81,40 @@ class Line:
             if not job.is_over:
                 yield job
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait; those whose callers have gone since count until their turn comes."""
+        return len(self._jobs)
+
     def backlog_s(self) -> float:
-        """Seconds of work that wait or run: what a new call of the model has before it."""
+        """Seconds of work that wait or run: what a new call of the model has before it; 0 while nothing was measured."""
         rows = self.rows + self.running_rows
-        if not rows:
+        if not rows or self.pace.call_s == math.inf:
             return 0.0
-        calls = -(-rows // self.most_rows())
-        return calls * self.pace.call_s + self.pace.row_s * rows
+        return self.pace.call_s + rows * self.each_s()
+
+    def each_s(self) -> float:
+        """What one more row costs where many wait: its own cost, and its share of the call that it joins."""
+        if self.pace.call_s == math.inf:
+            return 0.0
+        most = self.most_rows() if self.model.is_joined else 1
+        return self.pace.row_s + self.pace.call_s / most
 
     def most_rows(self) -> int:
         """Rows from which a call is not worth joining with more."""
         return min(self._max_rows, self.pace.worth_joining())
+
+    def late(self, now: float, timeout_s: float) -> Iterator[Job]:
+        """Takes out those at the front that came more than so long ago. now: time.perf_counter.
+
+        A caller who waits for less than the others has a timer of its own.
+        """
+        jobs = self._jobs
+        while jobs and (jobs[0].is_over or jobs[0].call.request.started + timeout_s < now):
+            if jobs[0].is_over:
+                jobs.popleft()
+            else:
+                yield self._popped()
 
     def take(self) -> list[Job]:
         """The next jobs that one call computes, in their order; empty when none waits.

@@ -43,7 +43,8 @@ class Request:
     body: bytes = b""
     route: int = 0  # index of the route that answers, for the counters
     rows: int = 0
-    started: float = 0.0  # loop clock, when the last byte had come
+    started: float = 0.0  # time.perf_counter, when the last byte had come
+    timeout_s: float = 0.0  # from then on, for how long the caller waits; 0: serve.request_timeout
 
 
 @dataclass(slots=True)

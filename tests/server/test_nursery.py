@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,32 +49,36 @@ def test_a_seat_learns_who_sits_there_and_why_it_goes() -> None:
     ],
 )
 def test_what_is_fork_safe_is_shared_between_workers(models: tuple[Model, ...], workers: int, shared: set[str]) -> None:
-    # in a process of its own: it becomes the parent of orphans
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if shareable(Manifest("demo", models, Serving()), workers) == shared else 1)
-        finally:
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert holds_in_a_copy(lambda: shareable(Manifest("demo", models, Serving()), workers) == shared)
 
 
 def test_every_runtime_says_whether_it_is_fork_safe() -> None:
     assert {name: runtime_for(name).fork_safe for name in RUNTIMES} == {"sklearn": True, "python": False}
 
 
-@pytest.fixture
-def before() -> Iterator[frozenset[str]]:
-    yield descriptors()
+def test_a_process_that_holds_a_connection_or_a_device_is_not_copied() -> None:
+    assert holds_in_a_copy(sees_what_cannot_be_copied)
 
 
-def test_a_process_that_holds_a_connection_or_a_device_is_not_copied(before: frozenset[str]) -> None:
-    assert unfit_to_fork(before) == ""
-    with socket.socket() as held:
-        assert unfit_to_fork(before) == f"loading opened socket:[{os.fstat(held.fileno()).st_ino}]"
+def sees_what_cannot_be_copied() -> bool:
+    before = descriptors()
+    is_fit = unfit_to_fork(before) == ""
     with Path("/dev/null").open(), Path(__file__).open():  # a file that is mapped or read does no harm
-        assert "/dev/null" in HARMLESS
-        assert unfit_to_fork(before) == ""
+        is_fit = is_fit and unfit_to_fork(before) == ""
+    with socket.socket() as held:
+        told = f"loading opened socket:[{os.fstat(held.fileno()).st_ino}]"
+        return is_fit and "/dev/null" in HARMLESS and unfit_to_fork(before) == told
+
+
+def holds_in_a_copy(check: Callable[[], bool]) -> bool:
+    """In a process of its own, which may become the parent of orphans and has no threads of others."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if check() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 WARMED = """

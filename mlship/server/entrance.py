@@ -1,0 +1,88 @@
+"""What a request for a prediction meets first: is there time for it, and is it its turn to be read?
+
+The decision falls when the request has come completely and before its body is parsed. Not with the head: what counts is how long
+the queue is when the work would join it, a slow body may find it short again, and with nothing left unread the connection stays.
+
+The loop reads all sockets in one turn, and parsing large bodies makes a turn long; what is asked about health then waits in
+the kernel. So a turn parses for PARSE_S only; what has come beyond that waits here, unparsed, and is taken in the next turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from mlship.server.admission import TIMEOUT, Backlog, retry_after_s, timeout_s
+from mlship.server.board import Slot
+from mlship.server.engine import Engine
+from mlship.server.messages import Request, Response, refused
+
+PARSE_S = 0.02  # of one turn
+KEPT = 0.9  # share of the earlier measurements of what parsing costs
+
+
+class Loop(Protocol):
+    """The part of an event loop that is used here."""
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Runs it in the next turn."""
+
+
+class Entrance:
+    """One worker's. Requests that wait here are taken in the order in which they came."""
+
+    def __init__(self, loop: Loop, engine: Engine, slot: Slot, configured_s: float) -> None:
+        """configured_s: serve.request_timeout."""
+        self._loop = loop
+        self._engine = engine
+        self._slot = slot
+        self._configured_s = configured_s
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._parse_s = 0.0
+
+    def must_wait(self, request: Request) -> bool:
+        """True when this turn has parsed for long enough."""
+        return bool(self._waiting) or request.started - self._engine.began > PARSE_S
+
+    def wait(self, go_on: Callable[[], None]) -> None:
+        """Goes on with it in a later turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._take)
+        self._waiting.append(go_on)
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that there is no time for; None lets it in, with the time that it has."""
+        given = request.headers.get(TIMEOUT)
+        if given is None and self._engine.ease_s > 0 and not self._waiting:
+            return None
+        if given is not None:
+            try:
+                request.timeout_s = timeout_s(given, self._configured_s)
+            except ValueError as error:
+                return refused(400, str(error), request.id)
+        backlog = self._backlog()
+        retry = retry_after_s(backlog, request.timeout_s or self._configured_s, self._engine.service_s())
+        return None if retry is None else self._refused(request, backlog, retry)
+
+    def _backlog(self) -> Backlog:
+        behind = self._engine.backlog()
+        count = len(self._waiting)
+        return Backlog(behind.rows + count, behind.seconds + count * self._parse_s)
+
+    def _refused(self, request: Request, backlog: Backlog, retry: int) -> Response:
+        self._slot.count_refusal("overload")
+        message = f"there is work for {backlog.seconds:.2f} s before this request, which is more than it can wait for; try again"
+        return refused(503, message, request.id, "overloaded", headers=(("retry-after", str(retry)),))
+
+    def _take(self) -> None:
+        """As many as one turn may parse."""
+        began = time.perf_counter()
+        taken, now = 0, began
+        while self._waiting and now - began < PARSE_S:
+            self._waiting.popleft()()
+            taken, now = taken + 1, time.perf_counter()
+        self._parse_s = self._parse_s * KEPT + (now - began) / max(1, taken) * (1 - KEPT)
+        if self._waiting:
+            self._loop.call_soon(self._take)

@@ -1,0 +1,118 @@
+"""Too much work is refused before its body is read; what nobody waits for is not computed; health is answered meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from wired import Wire, prediction, request
+
+from mlship.server.entrance import PARSE_S
+from mlship.server.messages import Response
+
+BROKEN = request("POST", "/predict", body=b"{")
+
+
+def busy(rows: int) -> Wire:
+    """A server whose model takes half a second a row, with so many requests waiting, each on its own connection."""
+    wire = Wire()
+    (model,) = wire.room.service.models.values()
+    pace = wire.engine.line(model).pace
+    pace.learn(1, 0.5)
+    pace.learn(2, 1.0)
+    for _ in range(rows):
+        wire.connection.data_received(prediction(1))
+        assert wire.statuses == []
+        wire.connect()
+    return wire
+
+
+def test_what_there_is_no_time_for_is_refused_before_its_body_is_read_and_the_connection_stays() -> None:
+    wire = busy(rows=2)
+    wire.connection.data_received(BROKEN)
+    (answer,) = wire.answers
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json["error"]["code"] == "overloaded"
+    assert answer.json["error"]["message"] == (
+        "there is work for 1.00 s before this request, which is more than it can wait for; try again"
+    )
+    assert (wire.transport.state, "connection" in answer.headers) == ("open", False)
+    assert wire.slot.refusals()[0] == 1
+    wire.loop.turn()  # the work is done
+    assert wire.send(prediction(4)).statuses == [503, 200]
+
+
+def test_a_refused_body_in_pieces_is_drained_and_the_next_request_read() -> None:
+    wire = busy(rows=2)
+    head, _, body = prediction(1).partition(b"\r\n\r\n")
+    for part in (head + b"\r\n\r\n", body[:5], body[5:], request("GET", "/livez")):
+        wire.connection.data_received(part)
+    assert wire.statuses == [503, 200]
+
+
+def test_health_and_metrics_are_answered_while_predictions_are_refused() -> None:
+    wire = busy(rows=2)
+    for path in ("/livez", "/readyz", "/metrics", "/mlship/release"):
+        wire.connection.data_received(request("GET", path))
+    assert wire.statuses == [200] * 4
+
+
+def test_nothing_is_refused_where_nothing_waits() -> None:
+    assert busy(rows=0).send(prediction(1)).statuses == [200]
+
+
+def test_a_caller_with_little_time_is_refused_at_once() -> None:
+    wire = busy(rows=1)
+    wire.connection.data_received(prediction(1, "X-Request-Timeout-Ms: 900"))
+    assert wire.statuses == [503]
+    wire.connect()
+    wire.connection.data_received(prediction(1, "X-Request-Timeout-Ms: 1800"))
+    assert wire.statuses == []
+
+
+def test_a_time_that_cannot_be_read_is_the_callers_mistake() -> None:
+    (answer,) = Wire().send(prediction(1, "X-Request-Timeout-Ms: soon")).answers
+    assert answer.status == 400
+    assert answer.json["error"]["message"] == "X-Request-Timeout-Ms is 'soon'; write whole milliseconds, at least 1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "aged_s", "said"),
+    [
+        ((), 2.5, "no answer within 2 s (serve.request_timeout)"),
+        (("X-Request-Timeout-Ms: 300",), 0.0, "no answer within 0.3 s (X-Request-Timeout-Ms)"),
+    ],
+)
+def test_work_that_comes_out_of_the_queue_too_late_is_not_computed(fields: tuple[str, ...], aged_s: float, said: str) -> None:
+    wire = Wire()
+    wire.connection.data_received(prediction(-2, *fields))  # computed, it would fail with 500
+    (turn,) = wire.connection._turns
+    turn.request.started -= aged_s
+    if fields:
+        flush, wire.loop.asked = wire.loop.asked, []
+        wire.pass_time(0.4)
+        wire.loop.asked = flush
+    wire.loop.turn()
+    (answer,) = wire.answers
+    assert (answer.status, answer.json["error"]["message"]) == (504, said)
+    assert wire.slot.refusals()[1] == 1
+
+
+def test_a_turn_reads_for_a_while_and_the_rest_waits_its_turn_in_order() -> None:
+    wire = Wire()
+    wire.engine.began = time.perf_counter() - 2 * PARSE_S  # others have been read for so long
+    wire.connection.data_received(prediction(1) + BROKEN + prediction(3) + request())
+    assert wire.statuses == []
+    wire.loop.turn()
+    assert wire.statuses == [200, 400, 200, 200]
+
+
+def test_what_waits_to_be_read_is_not_read_when_its_client_is_gone() -> None:
+    wire = Wire()
+    wire.engine.began = time.perf_counter() - 2 * PARSE_S
+    wire.connection.data_received(prediction(1))
+    wire.connection.connection_lost(None)
+    opened: list[object] = []
+    wire.room.app.open = lambda request: opened.append(request) or Response(200, b"")  # type: ignore[method-assign,func-returns-value]
+    wire.loop.turn()
+    assert opened == []
