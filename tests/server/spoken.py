@@ -56,4 +56,6 @@ class Spoken:
                 response = response.respond(response.model.run(response.batch))
             except InputError as error:
                 response = refused_input(error, "1")
+        if response.status >= 400:
+            response = self.app.worded(request, response)
         return Answer(response.status, {"content-type": response.content_type, **dict(response.headers)}, response.body)
