@@ -73,7 +73,9 @@ class Entrance:
 
     def _refused(self, request: Request, backlog: Backlog, retry: int) -> Response:
         self._slot.count_refusal("overload")
-        message = f"there is work for {backlog.seconds:.2f} s before this request, which is more than it can wait for; try again"
+        message = (
+            f"there is work for {backlog.seconds:.2f} s before this request, which is more than it can wait for; try again"
+        )
         return refused(503, message, request.id, "overloaded", headers=(("retry-after", str(retry)),))
 
     def _take(self) -> None:
