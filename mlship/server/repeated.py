@@ -11,7 +11,9 @@ from dataclasses import dataclass
 END = b"\r\n\r\n"
 HEADS = 1024  # kept at most: lengths of bodies vary, and each length is a head
 HEAD_BYTES = 1024  # of one
-ONCE = frozenset(("x-request-id", "traceparent", "expect", "transfer-encoding", "upgrade", "connection"))
+KEPT = "keep-alive"
+# with a credential it is judged each time, and it stands nowhere in memory as it is (serve.auth)
+ONCE = frozenset(("x-request-id", "traceparent", "expect", "transfer-encoding", "upgrade", "authorization", "x-api-key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,9 @@ class Repeated:
         return (head, start) if head is not None and len(data) - start == head.size else None
 
     def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
-        """Keeps the head of one request, of which `data` is every byte."""
+        """Keeps the head of one HTTP/1.1 request, of which `data` is every byte."""
         start = data.find(END) + 4
-        if start > HEAD_BYTES or not ONCE.isdisjoint(headers):
+        if start > HEAD_BYTES or not ONCE.isdisjoint(headers) or headers.get("connection", KEPT).lower() != KEPT:
             return
         size = int(headers.get("content-length", 0))
         if len(data) - start != size:

@@ -17,7 +17,7 @@ NUMBERS = frozenset((float, int))
 FLOATS = frozenset(("float64", "float32", "float16"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes it three times as dear, for each request
 class Table:
     """Checked rows in one of several forms; the tables of several requests become one batch.
 
@@ -47,7 +47,7 @@ class Validator:
         self._known = frozenset(self._names)
         self._checks: list[Check] = [check_for(feature) for feature in signature.inputs]
         # arrays and frames judge plain numbers in one step of numpy; lists are built of nothing
-        self._all_numbers = signature.container != "list" and all(_is_free_float(feature) for feature in signature.inputs)
+        self.all_numbers = signature.container != "list" and all(_is_free_float(feature) for feature in signature.inputs)
         self._diagnosis = Diagnosis(signature.inputs, self._checks, extras)
 
     def table(self, instances: Any) -> Table:
@@ -58,7 +58,7 @@ class Validator:
         self.require_rows(instances)
         if not self._names:
             return Table(len(instances), instances=instances)
-        if self._all_numbers and self._are_number_rows(instances):
+        if self.all_numbers and self._are_number_rows(instances):
             return Table(len(instances), instances, instances=instances)
         return self.exact_table(instances)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlship.server import formats
+from mlship.server import formats, quick
 from mlship.server.asking import ask
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
@@ -24,8 +24,9 @@ def _predicts(service: Service, model: ServedModel) -> Handler:
 
 def predict(service: Service, model: ServedModel, request: Request) -> Response | Call:
     """The call that the body asks for, or the release for `{"mlship": "release"}`. Raises InputError."""
+    if (plain := quick.call(request, model)) is not None:
+        return plain
     if asks_release(request):
         return answered(service.identity())
     rows, form = formats.rows(request, model, bare=False)
     return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
-
