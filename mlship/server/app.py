@@ -69,12 +69,12 @@ class App:
             *health.routes(service),
             *metrics.routes(service, self.paths),
             *describe.routes(service),
-            *openapi.routes(service),
             *docspage.routes(service),
             *(route for name in PROTOCOLS if name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
             *invocations.routes(service),
         ]
-        self._routes = {route.path: (self.paths.index(route.name), route) for route in merged(table)}
+        table = merged([*table, *openapi.routes(service, merged(table))])
+        self._routes = {route.path: (self.paths.index(route.name), route) for route in table}
         self._families = [FAMILIES[name] for name in service.manifest.serving.protocols if name in FAMILIES]
 
     def open(self, request: Request) -> Response | Call:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 from spoken import Spoken
 
 from mlship.server.board import DRAINING, STATE
 from mlship.server.manifest import Feature, Signature
+from mlship.server.openapi import template
 from mlship.server.settings import SettingsError, settings_from
 
 ROWS = [{"amount": 1, "city": "Rome"}, {"amount": 2.5, "city": None}]
@@ -222,3 +224,39 @@ def test_sagemakers_custom_attributes_are_left_alone() -> None:
     answer = SPOKEN.ask("/invocations", ROWS, {"X-Amzn-SageMaker-Custom-Attributes": "trace=1"})
     assert answer.json == PREDICTIONS
     assert not any("amzn" in name.lower() for name in answer.headers)
+
+
+def test_the_document_describes_every_route_with_its_methods() -> None:
+    document = SPOKEN.ask("/openapi.json").json
+    table = {template(route): route.methods for _, route in SPOKEN.app._routes.values()}
+    assert {path: set(item) - {"parameters"} for path, item in document["paths"].items()} == {
+        path: {method.lower() for method in methods} for path, methods in table.items()
+    }
+    operations = [
+        item[method]["operationId"] for item in document["paths"].values() for method in ("get", "post") if method in item
+    ]
+    assert len(set(operations)) == len(operations)
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/invocations", "/vertex/predict", "/score", "/v2/models/{model}/infer", "/v1/models/{model}:predict"]
+)
+def test_what_the_document_says_of_a_predict_route_fits_its_answers(path: str) -> None:
+    spoken = Spoken(passthrough=("id",), extra="ignore", sample=({"amount": 1, "city": "Rome"},))
+    document = spoken.ask("/openapi.json").json
+    operation = document["paths"][path]["post"]
+    body = operation["requestBody"]["content"]["application/json"].get(
+        "example",
+        {
+            "inputs": [
+                {"name": "amount", "shape": [1], "datatype": "FP64", "data": [1]},
+                {"name": "city", "shape": [1], "datatype": "BYTES", "data": ["Rome"]},
+            ]
+        },
+    )
+    answer = spoken.ask(path.replace("{model}", "demo"), body)
+    schema = {**operation["responses"]["200"]["content"]["application/json"]["schema"], "components": document["components"]}
+    assert answer.status == 200
+    Draft202012Validator(schema).validate(answer.json)
+    with pytest.raises(ValidationError):
+        Draft202012Validator(schema).validate({"prediction": []})

@@ -1,0 +1,119 @@
+"""The schemas of one model: a row in all its forms, the answer, and what every error looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlship.server.extras import extras_of
+from mlship.server.manifest import Feature, Model, Output
+
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+SCALAR = {"type": ["string", "number", "boolean", "null"]}
+TEXT = {"type": "string"}
+NONE: dict[str, Any] = {"type": ["object", "null"], "maxProperties": 0}  # parameters of a model that takes none
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(schema: dict[str, Any]) -> dict[str, Any]:
+    """A list with at least one item."""
+    return {"type": "array", "items": schema, "minItems": 1}
+
+
+def shape(required: dict[str, Any], optional: dict[str, Any] | None = None, *, closed: bool = True) -> dict[str, Any]:
+    """An object. closed: other keys are refused."""
+    properties = {**required, **(optional or {})}
+    made: dict[str, Any] = {"type": "object", "properties": properties, "required": list(required)}
+    return {**made, "additionalProperties": False} if closed else made
+
+
+def components(entry: Model) -> dict[str, Any]:
+    """The schemas that the routes refer to."""
+    problem = shape(
+        {
+            "row": {"type": ["integer", "null"]},
+            "feature": {"type": ["string", "null"]},
+            "value": {},
+            "expected": TEXT,
+            "message": TEXT,
+        }
+    )
+    error = shape({"code": TEXT, "message": TEXT, "problems": {"type": "array", "items": problem}})
+    return {
+        "Row": row_schema(entry),
+        "Rows": listed(ref("Row")),
+        "Answer": shape(answer_properties(entry)),
+        "Entry": entry_schema(entry),
+        "Question": {"const": {"mlship": "release"}, "description": "Which release is this?"},
+        "Identity": {"type": "object", "required": ["release", "project", "models", "accepting", "ready"]},
+        "Error": shape({"error": error, "request_id": TEXT}),
+        "FlatError": shape({"error": TEXT, "code": TEXT, "problems": {"type": "array", "items": problem}, "request_id": TEXT}),
+    }
+
+
+def row_schema(entry: Model) -> dict[str, Any]:
+    """One row in all its forms; anything where the user's own preprocess reads it, or where no feature is known."""
+    inputs = entry.signature.inputs
+    if not inputs:
+        return {}
+    extras = extras_of(entry)
+    properties = {feature.name: feature_schema(feature) for feature in inputs}
+    beside = {name: SCALAR for name in extras.kept if name not in properties}
+    forms: list[dict[str, Any]] = [
+        shape(properties, beside, closed=not extras.ignored),
+        {
+            "type": "array",
+            "prefixItems": [feature_schema(feature) for feature in inputs],
+            "minItems": len(inputs),
+            "maxItems": len(inputs),
+        },
+    ]
+    return {"oneOf": [*forms, feature_schema(inputs[0])] if len(inputs) == 1 else forms}
+
+
+def feature_schema(feature: Feature) -> dict[str, Any]:
+    """One feature's values."""
+    kind = _kind(feature.dtype)
+    if feature.categories is not None:
+        known = [value for value in feature.categories if value is not None]
+        return {"enum": [*known, None] if feature.nullable else known}
+    if not kind:
+        return {} if feature.nullable else {"not": {"type": "null"}}
+    return {"type": [kind, "null"]} if feature.nullable else {"type": kind}
+
+
+def answer_properties(entry: Model) -> dict[str, Any]:
+    """Every output by name, one entry a row, and what goes through."""
+    outputs = {
+        output.name: {"type": "array", "items": output_schema(output)}
+        for output in entry.signature.outputs or (Output("predictions"),)
+    }
+    return {**outputs, **{name: {"type": "array", "items": SCALAR} for name in entry.passthrough}}
+
+
+def entry_schema(entry: Model) -> dict[str, Any]:
+    """What stands for one row where an answer holds predictions alone."""
+    outputs = {output.name: output_schema(output) for output in entry.signature.outputs or (Output("predictions"),)}
+    if not entry.outputs and not entry.passthrough:
+        return outputs["predictions"]
+    return shape({**outputs, **dict.fromkeys(entry.passthrough, SCALAR)})
+
+
+def output_schema(output: Output) -> dict[str, Any]:
+    """Every number may be null: that is how a result that is not finite is written."""
+    kind = _kind(output.dtype)
+    schema: dict[str, Any] = {"type": [kind, "null"]} if kind else {}
+    for size in reversed(output.shape):
+        schema = {"type": "array", "items": schema, **({"minItems": size, "maxItems": size} if size >= 0 else {})}
+    return schema
+
+
+def _kind(dtype: str) -> str:
+    if dtype == "any":
+        return ""
+    if dtype in INTEGERS:
+        return "integer"
+    return {"bool": "boolean", "string": "string", "datetime": "string"}.get(dtype, "number")
