@@ -140,9 +140,9 @@ def predicted(endpoint: str, body: bytes, kind: str = "application/json") -> dic
     return answer if isinstance(answer, dict) else {"csv": answer}
 
 
-def posted(endpoint: str, body: bytes, kind: str = "application/json") -> tuple[int, Any]:
-    """Status and answer of /predict; text where the answer is not JSON."""
-    request = urllib.request.Request(f"{endpoint}/predict", body, {"Content-Type": kind})
+def posted(endpoint: str, body: bytes, kind: str = "application/json", path: str = "/predict") -> tuple[int, Any]:
+    """Status and answer of a predict route; text where the answer is not JSON."""
+    request = urllib.request.Request(f"{endpoint}{path}", body, {"Content-Type": kind})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             status, content, answered = answer.status, answer.read(), answer.headers["Content-Type"]
