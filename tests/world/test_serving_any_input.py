@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from serving_models import CITIES, Judged, Server, judged_model
 
 BOUNDED = settings(
-    derandomize=True, database=None, deadline=None, max_examples=250,
+    derandomize=True, database=None, deadline=None, max_examples=200,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 TARGETS = (
     "/predict", "/invocations", "/ping", "/livez", "/readyz", "/schema", "/openapi.json", "/docs", "/metrics", "/mlship/release",
-    "/v2", "/v2/models/pipeline/infer", "/v1/models/pipeline:predict", "/score", "/version",
+    "/v2", "/v2/health/ready", "/v2/models/unchecked", "/v2/models/unchecked/infer", "/v1/models/unchecked", "/score", "/version",
+    "/v1/models/unchecked:predict", "/v2/models/unchecked/versions/1/infer",
 )  # fmt: skip
 TYPES = (
     "application/json", "text/csv", "text/csv; header=present", "application/jsonlines", "application/x-npy", "text/plain",
@@ -43,7 +44,10 @@ rows = st.one_of(
     st.dictionaries(st.sampled_from(("age", "fee", "city", "x")), values, max_size=4),
     values,
 )
-envelopes = st.sampled_from(("instances", "inputs", "dataframe_records", "rows", "mlship", "signature_name", "parameters"))
+envelopes = st.sampled_from(
+    ("instances", "inputs", "dataframe_records", "dataframe_split", "input_data", "mlship", "signature_name", "parameters", "params",
+     "outputs", "id", "columns", "index", "data")
+)  # fmt: skip
 tensors = st.fixed_dictionaries(
     {"name": st.sampled_from(("age", "fee", "city", "input-0")), "shape": st.lists(st.integers(-2, 2**40), max_size=3),
      "datatype": st.sampled_from(("FP64", "FP32", "BYTES", "INT64", "BOOL", "NONE")), "data": values},
@@ -51,9 +55,46 @@ tensors = st.fixed_dictionaries(
 documents = st.one_of(
     st.lists(rows, max_size=3).map(lambda made: {"instances": made}),
     st.lists(tensors, max_size=3).map(lambda made: {"inputs": made}),
+    st.lists(rows, max_size=3).map(lambda made: {"dataframe_split": {"columns": ["age", "fee", "city"], "data": made}}),
+    st.lists(rows, max_size=3).map(
+        lambda made: {"input_data": {"columns": ["age", "fee", "city"], "index": [0], "data": made}}
+    ),
     st.dictionaries(envelopes, st.lists(rows, max_size=2) | values, max_size=3),
     values,
 )
+finite = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**63), 2**64), st.sampled_from((0, -0.0, 5e-324))
+)
+plausible = st.lists(st.tuples(finite, finite, st.sampled_from(CITIES) | st.text(max_size=5)).map(list), min_size=1, max_size=4)
+
+
+def columns_v2(made: list[list[Any]]) -> dict[str, Any]:
+    """Open Inference Protocol: a tensor for each column."""
+    kinds = {"age": "FP64", "fee": "FP64", "city": "BYTES"}
+    columns = zip(kinds.items(), zip(*made, strict=True), strict=True)
+    return {"inputs": [{"name": n, "datatype": k, "shape": [len(made)], "data": list(data)} for (n, k), data in columns]}
+
+
+def named(made: list[list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(("age", "fee", "city"), row, strict=True)) for row in made]
+
+
+def split(made: list[list[Any]]) -> dict[str, Any]:
+    return {"columns": ["age", "fee", "city"], "data": made}
+
+
+# what each protocol takes: most of these reach the model, with numbers that it never saw
+SPOKEN: tuple[tuple[str, Any], ...] = (
+    ("/predict", lambda made: {"instances": made}),
+    ("/predict", lambda made: {"instances": named(made)}),
+    ("/invocations", lambda made: {"dataframe_split": split(made)}),
+    ("/invocations", lambda made: {"dataframe_records": named(made)}),
+    ("/invocations", lambda made: {"instances": named(made)}),
+    ("/v1/models/unchecked:predict", lambda made: {"instances": named(made)}),
+    ("/v2/models/unchecked/infer", columns_v2),
+    ("/score", lambda made: {"input_data": split(made)}),
+)
+spoken = st.tuples(st.sampled_from(SPOKEN), plausible).map(lambda pair: (pair[0][0], json.dumps(pair[0][1](pair[1])).encode()))
 csv_cells = st.one_of(
     st.sampled_from(("1", "-1e400", "nan", "Rome", '"', "", "age", "fee", "city", "0x1")), st.text(max_size=6)
 )
@@ -104,12 +145,11 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 @pytest.fixture(scope="module")
 def server(judged: Judged) -> Iterator[Server]:
     with judged.server() as running:
-        workers = running.ask("/metrics").body.count(b"process_")
         yield running
-        assert running.ask("/metrics").body.count(b"process_") == workers
         running.signal(signal.SIGTERM)
         running.event("stopped", 60)
-        failures = [line for line in running.errors if line["level"] == "error"]
+        # errors are what failed in our code; warnings tell of workers that died or did not drain
+        failures = [line for line in running.errors if line["level"] != "info"]
         assert failures == [], failures[:3]
 
 
@@ -117,6 +157,14 @@ def server(judged: Judged) -> Iterator[Server]:
 @given(body=bodies, target=st.sampled_from(TARGETS), kind=st.sampled_from(TYPES))
 def test_no_body_gives_a_trace(server: Server, body: bytes, target: str, kind: str) -> None:
     head = f"POST {target} HTTP/1.1\r\nHost: judge\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    assert_answered_well(server, [head.encode() + body])
+
+
+@BOUNDED
+@given(asked=spoken)
+def test_no_value_gives_a_trace(server: Server, asked: tuple[str, bytes]) -> None:
+    target, body = asked
+    head = f"POST {target} HTTP/1.1\r\nHost: judge\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     assert_answered_well(server, [head.encode() + body])
 
 
@@ -145,6 +193,22 @@ def test_no_chunking_gives_a_trace(server: Server, body: bytes, cuts: list[int],
         wire = wire[:place] + data.draw(st.binary(max_size=2)) + wire[place + 1 :]
     cut = data.draw(st.integers(0, len(wire)))
     assert_answered_well(server, [wire[:cut], wire[cut:]])
+
+
+@BOUNDED
+@given(tensor=tensors, size=st.integers(-1, 40), length=st.integers(-2, 300) | st.none(), rest=st.binary(max_size=60))
+def test_no_binary_tensor_gives_a_trace(
+    server: Server, tensor: dict[str, Any], size: int, length: int | None, rest: bytes
+) -> None:
+    described = {**tensor, "parameters": {"binary_data_size": size}}
+    del described["data"]
+    head = json.dumps(
+        {"inputs": [described], "outputs": [{"name": "predictions", "parameters": {"binary_data": True}}]}
+    ).encode()
+    told = len(head) if length is None else length
+    fields = f"Inference-Header-Content-Length: {told}\r\nContent-Length: {len(head) + len(rest)}\r\n\r\n"
+    first = "POST /v2/models/unchecked/infer HTTP/1.1\r\nHost: judge\r\nContent-Type: application/octet-stream\r\n"
+    assert_answered_well(server, [(first + fields).encode() + head + rest])
 
 
 @BOUNDED
