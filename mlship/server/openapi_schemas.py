@@ -44,7 +44,7 @@ def components(entry: Model) -> dict[str, Any]:
     error = shape({"code": TEXT, "message": TEXT, "problems": {"type": "array", "items": problem}})
     return {
         "Row": row_schema(entry),
-        "Rows": listed(ref("Row")),
+        "Rows": rows_schema(entry),
         "Answer": shape(answer_properties(entry)),
         "Entry": entry_schema(entry),
         "Question": {"const": {"mlship": "release"}, "description": "Which release is this?"},
@@ -56,9 +56,19 @@ def components(entry: Model) -> dict[str, Any]:
 
 def row_schema(entry: Model) -> dict[str, Any]:
     """One row in all its forms; anything where the user's own preprocess reads it, or where no feature is known."""
+    return {"oneOf": forms} if (forms := _row_forms(entry)) else {}
+
+
+def rows_schema(entry: Model) -> dict[str, Any]:
+    """All rows of a request have the form of the first."""
+    forms = _row_forms(entry)
+    return {"anyOf": [listed(form) for form in forms]} if forms else listed({})
+
+
+def _row_forms(entry: Model) -> list[dict[str, Any]]:
     inputs = entry.signature.inputs
     if not inputs:
-        return {}
+        return []
     extras = extras_of(entry)
     properties = {feature.name: feature_schema(feature) for feature in inputs}
     beside = {name: SCALAR for name in extras.kept if name not in properties}
@@ -71,7 +81,7 @@ def row_schema(entry: Model) -> dict[str, Any]:
             "maxItems": len(inputs),
         },
     ]
-    return {"oneOf": [*forms, feature_schema(inputs[0])] if len(inputs) == 1 else forms}
+    return [*forms, feature_schema(inputs[0])] if len(inputs) == 1 else forms
 
 
 def feature_schema(feature: Feature) -> dict[str, Any]:

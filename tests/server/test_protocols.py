@@ -65,6 +65,7 @@ def test_each_platforms_own_forms_are_answered_in_its_own_form(
 
 REFUSED = [
     ("/invocations", {"dataframe_split": SPLIT, "params": {"max_length": 3}}, "the model takes no params; leave them out"),
+    ("/invocations", {"dataframe_split": SPLIT, "params": False}, "the model takes no params; leave them out"),
     ("/invocations", {"dataframe_split": SPLIT, "instances": ROWS}, "the body must have exactly one of dataframe_split, dataframe_records, instances, inputs; it has dataframe_split and instances"),
     ("/invocations", {"dataframe_split": SPLIT, "parms": {}}, 'the body has "parms" beside "dataframe_split"; did you mean "params"?'),
     ("/invocations", {"dataframe_split": {**SPLIT, "dat": []}}, 'dataframe_split has a key "dat"; did you mean "data"?; known: columns, index, data'),

@@ -30,7 +30,7 @@ class Envelope:
             raise InputError(400, message=f"the body must have {self._one()}; {said}")
         if not ignores_extra:
             self._require_known(value, found[0])
-        if value.get(self.parameters):
+        if value.get(self.parameters) not in (None, {}):
             raise InputError(400, message=f"the model takes no {self.parameters}; leave them out")
         return found[0], value[found[0]]
 
