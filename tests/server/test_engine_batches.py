@@ -1,0 +1,264 @@
+"""Drain batching: what is computed together, what apart, and that nobody gets another's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+from typing import Any
+
+import numpy as np
+import pytest
+import uvloop
+from crowd import NUMBERS, Crowd, ask, modelled, sums
+from served import answers
+from wired import request
+
+from mlship.server.engine import Batching
+from mlship.server.manifest import Feature, Signature
+from mlship.server.pace import Pace
+from mlship.server.warmup import warm_up
+
+ROWS = [[float(index), 0.5] for index in range(64)]
+
+
+def test_all_that_has_come_by_now_is_one_call_of_the_model_and_each_gets_its_own_answer() -> None:
+    crowd = Crowd(modelled(sums), 64)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS])
+    assert crowd.sizes == []
+    crowd.turn()
+    assert crowd.sizes == [64]
+    assert crowd.predictions() == [[index + 0.5] for index in range(64)]
+
+
+class Counting(asyncio.Protocol):
+    """Counts what it reads; the first byte of a turn asks for a flush."""
+
+    flushes: list[int]
+    read = 0
+
+    def data_received(self, data: bytes) -> None:
+        if not Counting.read:
+            asyncio.get_running_loop().call_soon(self.flush)
+        Counting.read += 1
+
+    def flush(self) -> None:
+        Counting.flushes.append(Counting.read)
+        Counting.read = 0
+
+
+def test_uvloop_reads_every_readable_socket_before_it_runs_what_call_soon_was_given() -> None:
+    Counting.flushes = []
+    pairs = [socket.socketpair() for _ in range(200)]
+
+    async def read_all() -> None:
+        loop = asyncio.get_running_loop()
+        transports = [(await loop.connect_accepted_socket(Counting, ours))[0] for ours, _ in pairs]
+        for turn in range(3):
+            for _, theirs in pairs:
+                theirs.send(b"x")
+            while sum(Counting.flushes) < (turn + 1) * len(pairs):
+                await asyncio.sleep(0)
+        for transport in transports:
+            transport.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(read_all(), 10))
+    for _, theirs in pairs:
+        theirs.close()
+    assert Counting.flushes == [200, 200, 200]
+
+
+def test_rows_are_counted_and_a_request_that_fills_a_call_goes_alone() -> None:
+    crowd = Crowd(modelled(sums), 5)
+    pace = crowd.engine.line(crowd.model).pace
+    pace.learn(1, 0.002)
+    pace.learn(101, 0.012)
+    pace.learn = lambda rows, seconds: None  # type: ignore[method-assign]  # 2 ms a call and 0.1 ms a row: beyond some 160 rows joining gains nothing
+    large = [[1.0, 1.0]] * 200
+    crowd.send(ask([1, 0]), ask(*large), ask([2, 0], [3, 0]), ask([4, 0]), ask(*large))
+    crowd.turn()
+    assert crowd.sizes == [1, 200, 3, 200]
+    assert crowd.predictions() == [[1], [2] * 200, [2, 3], [4], [2] * 200]
+
+
+def test_max_rows_cuts_a_batch() -> None:
+    crowd = Crowd(modelled(sums), 5, batching=Batching(max_rows=2))
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS[:5]])
+    crowd.turn()
+    assert crowd.sizes == [2, 2, 1]
+
+
+def test_max_delay_waits_for_more_but_not_beyond_max_rows() -> None:
+    crowd = Crowd(modelled(sums), 6, batching=Batching(max_rows=4, max_delay_s=0.05))
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(ask(ROWS[0]))
+    crowd.turn()
+    assert crowd.sizes == []
+    crowd.connections[1].data_received(ask(ROWS[1]))
+    crowd.loop.now += 0.06
+    crowd.turn()
+    assert crowd.sizes == [2]
+    for connection in crowd.connections[2:]:
+        connection.data_received(ask(ROWS[2]))
+    crowd.turn()
+    assert crowd.sizes == [2, 4]
+
+
+def test_only_the_request_that_the_model_refuses_is_refused() -> None:
+    crowd = Crowd(modelled(sums), 64)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    asked = [ask(row) for row in ROWS]
+    asked[17] = ask([1, 1], [-1, 1])
+    crowd.send(*asked)
+    crowd.turn()
+    got = crowd.answers()
+    assert [answer.status for answer in got] == [200] * 17 + [422] + [200] * 46
+    problem = got[17].json["error"]["problems"][0]
+    assert (problem["row"], problem["message"]) == (1, "the model refuses row 1: ValueError: no row may begin with -1")
+    assert [answer.json["predictions"] for answer in got if answer.status == 200] == [
+        [index + 0.5] for index in range(64) if index != 17
+    ]
+    assert len(crowd.sizes) < 20
+    assert crowd.model.is_joined
+
+
+def test_a_call_that_fails_only_together_is_answered_and_never_joined_again(capsys: pytest.CaptureFixture[str]) -> None:
+    def small(rows: Any) -> Any:
+        if len(rows) > 3:
+            raise ValueError("at most three rows")
+        return rows[:, 0]
+
+    crowd = Crowd(modelled(small), 8)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS[:8]])
+    crowd.turn()
+    assert crowd.predictions() == [[float(index)] for index in range(8)]
+    assert not crowd.model.is_joined
+    assert json.loads(capsys.readouterr().err)["event"] == "batching_off"
+
+
+def test_an_answer_with_too_few_rows_is_nobodys_answer() -> None:
+    crowd = Crowd(modelled(lambda rows: rows[: min(len(rows), 2), 0]), 5)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS[:5]])
+    crowd.turn()
+    assert crowd.predictions() == [[float(index)] for index in range(5)]
+
+
+def test_work_of_a_client_that_is_gone_is_not_computed_and_its_neighbours_are_answered() -> None:
+    crowd = Crowd(modelled(sums), 6)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS[:6]])
+    for gone in (0, 3, 5):
+        crowd.connections[gone].connection_lost(None)
+    crowd.turn()
+    assert crowd.sizes == [3]
+    assert crowd.predictions() == [[1.5], [2.5], [4.5]]
+
+
+def test_requests_in_one_packet_are_computed_together_and_answered_in_their_order() -> None:
+    crowd = Crowd(modelled(sums), 2)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(ask([1, 0]) + request() + ask([-1, 0]) + ask([2, 0]), ask([3, 0]))
+    crowd.turn()
+    first = answers(crowd.transports[0].written)
+    assert [answer.status for answer in first] == [200, 200, 422, 200]
+    assert [first[0].json["predictions"], first[3].json["predictions"]] == [[1], [2]]
+    assert crowd.sizes[0] == 4
+
+
+def test_what_a_hole_would_turn_into_another_dtype_is_not_joined() -> None:
+    whole = Signature((Feature("n", "int64", nullable=True),), (), "frame", True)
+    crowd = Crowd(modelled(lambda frame: [str(value) for value in frame["n"]], whole), 3)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(ask([1]), ask([None]), ask([2]))
+    crowd.turn()
+    assert crowd.predictions() == [["1"], ["nan"], ["2"]]
+
+
+@pytest.mark.parametrize(
+    ("predict", "is_joined"),
+    [
+        (lambda rows: rows.sum(axis=1), True),
+        (lambda rows: (rows - rows.mean(axis=0)).sum(axis=1), False),
+        (lambda rows: np.argsort(np.argsort(rows[:, 0])), False),
+        (lambda rows: np.random.default_rng().random(len(rows)), False),
+        (lambda rows: rows[:1, 0], False),
+    ],
+    ids=["row-wise", "centred on the batch", "ranked in the batch", "random", "one answer for all"],
+)
+@pytest.mark.parametrize("sample", [([1.0, 2.0], [3.0, 5.0]), ([1.0, 2.0],)], ids=["two rows", "one row"])
+def test_a_model_whose_answers_depend_on_their_neighbours_is_found_at_the_start(
+    predict: Any, is_joined: bool, sample: Any
+) -> None:
+    model = modelled(predict, NUMBERS, sample)
+    warm_up(model, Pace().learn)
+    assert model.is_joined is is_joined
+
+
+def test_a_users_class_without_a_sample_is_not_joined() -> None:
+    model = modelled(sums)
+    warm_up(model, Pace().learn)
+    assert not model.is_joined
+
+
+def test_the_cost_line_is_known_before_the_first_caller() -> None:
+    pace = Pace()
+    warm_up(modelled(sums, NUMBERS, ([1.0, 2.0], [3.0, 5.0])), pace.learn)
+    assert 0 < pace.expected_s(1) < 0.01
+
+
+def test_the_cost_line_tells_calls_from_rows_and_follows_what_changes() -> None:
+    pace = Pace()
+    assert (pace.expected_s(1), pace.worth_joining()) == (float("inf"), 1)
+    for rows in (1, 64, 8, 1, 32):
+        pace.learn(rows, 0.004 + 0.0001 * rows)
+    assert (pace.call_s, pace.row_s) == (pytest.approx(0.004), pytest.approx(0.0001))
+    assert pace.worth_joining() == pytest.approx(320, abs=1)
+    for _ in range(60):
+        pace.learn(1, 0.020)
+    assert pace.expected_s(1) == pytest.approx(0.020, rel=0.05)
+    steady = Pace()
+    for _ in range(20):
+        steady.learn(10, 0.010)
+    assert steady.worth_joining() > 1
+
+
+def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None:
+    crowd = Crowd(modelled(sums), 6, is_quick=False)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask(row) for row in ROWS[:3]])
+    crowd.turn()
+    for connection, row in zip(crowd.connections[3:], ROWS[3:6], strict=True):
+        connection.data_received(ask(row))
+    for _ in range(2000):
+        crowd.turn()
+        if len(crowd.answers()) == 6:
+            break
+        crowd.engine._thread.join(0.001)  # type: ignore[union-attr]
+    assert crowd.predictions() == [[index + 0.5] for index in range(6)]
+    assert crowd.sizes == [3, 3]
+
+
+def test_no_answer_is_swapped_whatever_comes_together() -> None:
+    crowd = Crowd(modelled(sums), 40)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    draw = random.Random(5)
+    for _ in range(12):
+        rows = [[[draw.randint(0, 9999), draw.random()] for _ in range(draw.choice((1, 1, 1, 2, 7)))] for _ in range(40)]
+        bad = set(draw.sample(range(40), draw.choice((0, 0, 1, 3))))
+        for index in bad:
+            rows[index][-1][0] = -1
+        for transport in crowd.transports:
+            transport.written = b""
+        crowd.send(*[ask(*each) for each in rows])
+        crowd.turn()
+        for index, answer in enumerate(crowd.answers()):
+            if index in bad:
+                assert answer.status == 422
+            else:
+                assert answer.json["predictions"] == pytest.approx([sum(row) for row in rows[index]])
