@@ -37,6 +37,7 @@ TAKEN = [
     ("/invocations", {"inputs": {"amount": [[1], [2.5]], "city": [["Rome"], [None]]}}, {}, PREDICTIONS),
     ("/invocations", {"inputs": [[1, "Rome"], [2.5, None]]}, {}, PREDICTIONS),
     ("/invocations", {"instances": ROWS}, {}, PREDICTIONS),
+    ("/invocations", {"instances": ROWS, "params": {}}, {}, PREDICTIONS),
     ("/invocations", ROWS, {}, PREDICTIONS),
     ("/invocations", b'{"dataframe_split": {"columns": ["amount", "city"], "data": [[1, NaN], [2.5, "Rome"]]}}', {}, PREDICTIONS),
     ("/invocations", {"instances": [[1, "dataframe_split"]]}, {}, 422),

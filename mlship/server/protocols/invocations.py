@@ -12,7 +12,7 @@ from mlship.server.protocols import mlflow, sagemaker
 from mlship.server.service import Service
 
 # keys of MLflow alone; `instances` is an envelope of both
-OF_MLFLOW = ("dataframe_split", "dataframe_records", "inputs")
+OF_MLFLOW = ("dataframe_split", "dataframe_records", "inputs", "params")
 
 
 def routes(service: Service) -> list[Route]:
