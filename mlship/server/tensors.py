@@ -6,7 +6,7 @@ tensor of floats is what null is in JSON. What is wrong is named by row and feat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,19 +21,28 @@ from mlship.server.values import near
 
 MATRIX = "input-0"  # the name that the Open Inference Protocol's own examples give to a model's only input
 NAMED = 20  # features named in one message
+DIRECT = frozenset(("FP64", *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes it three times as dear, for each request
 class Tensor:
     """One tensor of a request.
 
-    datatype: in the protocol's words, for messages. values: numpy, in the tensor's shape: bool, int, uint or float of any size; or
-    objects: str, None for null, and bytes that are not UTF-8.
+    datatype: in the protocol's words. numbers: int and float in row-major order, as JSON brought them, else None. made: gives
+    `values`, once somebody wants them: one row of plain JSON numbers needs no array of its own.
     """
 
     name: str
     datatype: str
-    values: Any
+    shape: list[int]
+    numbers: list[Any] | None
+    made: Callable[[], Any]
+
+    @property
+    def values(self) -> Any:
+        """numpy, in the tensor's shape: bool, int, uint or float of any size; or objects: str, None for null, and bytes that are
+        not UTF-8. Raises InputError(400) for a number that no double can hold."""
+        return self.made()
 
 
 class Intake:
@@ -53,7 +62,9 @@ class Intake:
         self._as_objects = signature.named
         self._has_nullable = any(feature.nullable for feature in signature.inputs)
         self._is_numeric = all(feature.dtype in NUMERIC for feature in signature.inputs)
-        self._is_block = _is_block(signature.inputs) and signature.container != "list"
+        self._is_block = signature.container != "list" and _is_block(signature.inputs)
+        # JSON numbers of these datatypes become the features' dtype without a step between
+        self._direct = DIRECT | ({"FP32"} if self._is_block and signature.inputs[0].dtype == "float32" else set())
 
     def batch(self, tensors: Sequence[Tensor]) -> Batch:
         """Raises InputError: 400 for tensors that make no rows, 422 for rows that the model cannot take."""
@@ -64,18 +75,23 @@ class Intake:
         return self._model.prepared(table)
 
     def _of_matrix(self, tensor: Tensor) -> Table:
-        values = tensor.values
         count = _count(tensor)
         if not self._names:
             return self._unchecked(tensor)
         width = len(self._names)
-        if values.ndim == 1 and width == 1:
-            values = values.reshape(count, 1)
-        if values.ndim != 2 or values.shape[1] != width:
+        if tensor.shape[1:] != [width] and not (width == 1 and len(tensor.shape) == 1):
             raise InputError(422, message=f"{_described(tensor)}; the model takes [rows, {width}]: {_listed(self._names)}")
+        if self._is_direct(tensor):
+            numbers: Any = tensor.numbers
+            rows = [numbers[start : start + width] for start in range(0, count * width, width)]
+            return Table(count, numbers=rows, instances=rows)
+        values = tensor.values.reshape(count, width)
         if self._is_block and values.dtype.kind in "iuf" and not self._has_holes(values):
             return Table(count, array=values)
         return self._table(count, [values[:, index] for index in range(width)], [tensor.datatype] * width)
+
+    def _is_direct(self, tensor: Tensor) -> bool:
+        return self._is_block and tensor.numbers is not None and tensor.datatype in self._direct
 
     def _has_holes(self, values: Any) -> bool:
         return bool(self._has_nullable and values.dtype.kind == "f" and self._numpy.isnan(values).any())
@@ -87,7 +103,13 @@ class Intake:
         self._require_names(by_name)
         ordered = [by_name[name] for name in self._names]
         count = _common_count(ordered)
-        return self._table(count, [_flat(tensor, count) for tensor in ordered], [tensor.datatype for tensor in ordered])
+        for tensor in ordered:
+            _require_flat(tensor, count)
+        if all(map(self._is_direct, ordered)):
+            rows = list(map(list, zip(*(tensor.numbers for tensor in ordered), strict=True)))  # type: ignore[arg-type]
+            return Table(count, numbers=rows, instances=rows)
+        columns = [tensor.values.reshape(count) for tensor in ordered]
+        return self._table(count, columns, [tensor.datatype for tensor in ordered])
 
     def _require_names(self, given: dict[str, Tensor]) -> None:
         if given.keys() == self._known:
@@ -135,7 +157,7 @@ class Intake:
 
     def _unchecked(self, tensor: Tensor) -> Table:
         """For a model whose features are not known: any number of columns, finite numbers where an array is made of them."""
-        values, count = tensor.values, _count(tensor)
+        values, count = tensor.values, tensor.shape[0]
         if self._container != "array":
             return Table(count, instances=values.tolist())
         if values.dtype.kind not in "biuf" or values.ndim > 2 or not self._numpy.isfinite(values).all():
@@ -146,7 +168,9 @@ class Intake:
         count = _common_count(tensors)
         if self._container == "array":
             raise InputError(422, message=f'the model takes one tensor "{MATRIX}" of shape [rows, features]')
-        columns = [_flat(tensor, count).tolist() for tensor in tensors]
+        for tensor in tensors:
+            _require_flat(tensor, count)
+        columns = [tensor.values.reshape(count).tolist() for tensor in tensors]
         names = [tensor.name for tensor in tensors]
         return Table(count, instances=[dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
 
@@ -159,28 +183,27 @@ def _is_block(features: Sequence[Feature]) -> bool:
 
 def _count(tensor: Tensor) -> int:
     """Raises InputError(400) for a tensor without rows."""
-    if not tensor.values.ndim or not tensor.values.shape[0]:
+    if not tensor.shape[0]:
         raise InputError(400, message=f"{_described(tensor)}: there is no row in it; send at least one")
-    return int(tensor.values.shape[0])
+    return tensor.shape[0]
 
 
 def _common_count(tensors: Sequence[Tensor]) -> int:
     count = _count(tensors[0])
     for tensor in tensors:
-        if tensor.values.shape[:1] != (count,):
+        if tensor.shape[0] != count:
             raise InputError(400, message=f'{_described(tensor)}, but "{shown(tensors[0].name)}" has {count} rows')
     return count
 
 
-def _flat(tensor: Tensor, count: int) -> Any:
-    """One value a row. Raises InputError(422)."""
-    if tensor.values.size != count or tensor.values.ndim > 2:
+def _require_flat(tensor: Tensor, count: int) -> None:
+    """Raises InputError(422) unless there is one value a row."""
+    if tensor.shape != [count] and tensor.shape != [count, 1]:
         raise InputError(422, message=f"{_described(tensor)}; a feature takes [rows] or [rows, 1]")
-    return tensor.values.reshape(count)
 
 
 def _described(tensor: Tensor) -> str:
-    return f'the tensor "{shown(tensor.name)}" has shape {list(tensor.values.shape)}'
+    return f'the tensor "{shown(tensor.name)}" has shape {tensor.shape}'
 
 
 def _listed(names: Sequence[str]) -> str:

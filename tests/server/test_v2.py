@@ -237,7 +237,7 @@ BROKEN = [
     ({"inputs": [{"name": "input-0", "datatype": "FP64", "shape": [1, 3]}]}, 'has neither "data" nor the parameter'),
     ({"inputs": [{**MATRIX, "parameters": {"binary_data_size": 48}}]}, 'has both "data" and binary_data_size'),
     ({"inputs": [binary("input-0", "FP64", [1, 3], b"1" * 24)]}, "has binary_data_size 24; 0 bytes are left"),
-    ({"inputs": [{**MATRIX, "parameters": {"shared_memory_region": "r"}}]}, "lies in shared memory"),
+    ({"inputs": [{**MATRIX, "parameters": {"shared_memory_region": "r"}}]}, "a tensor lies in shared memory"),
     ({"inputs": [{**MATRIX, "parameters": []}]}, "must be an object"),
     ({"inputs": [MATRIX], "outputs": [{"name": "part"}]}, 'there is no output "part"; did you mean "parts"?'),
     ({"inputs": [MATRIX], "outputs": {}}, "outputs must be a list"),

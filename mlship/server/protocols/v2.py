@@ -71,7 +71,8 @@ class Endpoint:
     def __init__(self, service: Service, model: ServedModel) -> None:
         self._service = service
         self._model = model
-        self._declared = {output.name: output for output in model.entry.signature.outputs}
+        self._dtypes = {output.name: output.dtype for output in model.entry.signature.outputs}
+        self._start = {"model_name": model.entry.name, "model_version": service.version}
 
     def routes(self) -> list[Route]:
         name, version = self._model.entry.name, self._service.version
@@ -110,7 +111,7 @@ class Endpoint:
         request.rows = batch.count
 
         def respond(outcome: dict[str, Any]) -> Response:
-            return v2_answer.response(asked, self._model.entry.name, self._service.version, self._declared, outcome)
+            return v2_answer.response(asked, self._start, self._dtypes, outcome)
 
         return Call(request, self._model, batch, respond)
 

@@ -24,10 +24,12 @@ OF_DTYPE = {
 PACKED = {"BOOL": "?", "INT64": "q", "FP16": "e", "FP32": "f", "FP64": "d"}
 WIDE = {"INT8", "INT16", "INT32", "UINT8", "UINT16", "UINT32"}
 NONE = type(None)
+LISTS = {list}
+NUMBERS = {int, float, NONE}
 INT64 = (-(2**63), 2**63 - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes it three times as dear, for each answer
 class Answered:
     """One output. values: in row-major order, JSON's types."""
 
@@ -37,42 +39,45 @@ class Answered:
     values: list[Any]
 
 
-def response(asked: Inference, model: str, version: str, declared: dict[str, Output], outcome: dict[str, Any]) -> Response:
-    """The answer to a request. outcome: output name -> one entry a row. Raises InputError for an output that there is not."""
-    wanted = asked.outputs if asked.outputs is not None else dict.fromkeys(outcome, asked.binary)
+def response(asked: Inference, start: dict[str, Any], dtypes: dict[str, str], outcome: dict[str, Any]) -> Response:
+    """The answer to a request. start: what every answer of the model begins with. dtypes: of the outputs, as the manifest says.
+
+    outcome: output name -> one entry a row. Raises InputError for an output that there is not.
+    """
     outputs: list[dict[str, Any]] = []
     data: list[bytes] = []
+    wanted = asked.outputs or dict.fromkeys(outcome, asked.binary)
     for name, is_binary in wanted.items():
         if name not in outcome:
             raise InputError(400, message=_no_output(name, list(outcome)))
-        answered = tensor(name, outcome[name], declared.get(name))
-        told: dict[str, Any] = {"name": name, "datatype": answered.datatype, "shape": answered.shape}
+        made = tensor(name, outcome[name], dtypes.get(name, "any"))
+        told: dict[str, Any] = {"name": name, "datatype": made.datatype, "shape": made.shape}
         if is_binary:
-            raw = packed(answered)
+            raw = packed(made)
             data.append(raw)
             told["parameters"] = {"binary_data_size": len(raw)}
         else:
-            told["data"] = answered.values
+            told["data"] = made.values
         outputs.append(told)
-    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
-    if asked.id:
-        document["id"] = asked.id
+    document = {**start, "id": asked.id, "outputs": outputs} if asked.id else {**start, "outputs": outputs}
     head = orjson.dumps(document)
     if not data:
         return Response(200, head)
     return Response(200, b"".join((head, *data)), BINARY, (("Inference-Header-Content-Length", str(len(head))),))
 
 
-def tensor(name: str, entries: list[Any], declared: Output | None) -> Answered:
-    """entries: one a row, numbers or lists of them, all of one shape. What makes no tensor becomes BYTES of JSON, one a row."""
+def tensor(name: str, entries: list[Any], dtype: str) -> Answered:
+    """entries: one a row, numbers or lists of them, all of one shape. What makes no tensor becomes BYTES of JSON, one a row.
+
+    dtype: the output's, as the manifest says.
+    """
     shape, values = [len(entries)], entries
     while values and type(values[0]) is list:
-        width = len(values[0])
-        if any(type(value) is not list or len(value) != width for value in values):
+        if set(map(type, values)) != LISTS or len(set(map(len, values))) != 1:
             return _as_json(name, entries)
-        shape.append(width)
+        shape.append(len(values[0]))
         values = list(chain.from_iterable(values))
-    datatype = _datatype(values, declared.dtype if declared else "any")
+    datatype = _datatype(values, dtype)
     return Answered(name, datatype, shape, values) if datatype else _as_json(name, entries)
 
 
@@ -92,15 +97,18 @@ def announced(output: Output) -> dict[str, Any]:
 
 
 def _datatype(values: list[Any], dtype: str) -> str:
-    """The datatype of the values, which are what counts; what the manifest says decides between sizes of floats."""
+    """The datatype of the values, which are what counts; what the manifest says decides between sizes of floats. Empty: none."""
     kinds = set(map(type, values))
-    if kinds <= {bool}:
-        return "BOOL" if kinds else _declared(dtype)
-    if kinds <= {int} and not dtype.startswith("float"):
+    if not kinds:
+        return _declared(dtype)
+    is_float = dtype.startswith("float")
+    if kinds <= NUMBERS and (float in kinds or NONE in kinds or is_float):
+        return _declared(dtype) if is_float else "FP64"
+    if len(kinds) > 1:
+        return ""
+    if int in kinds:
         return "INT64" if INT64[0] <= min(values) and max(values) <= INT64[1] else ""
-    if kinds <= {int, float, NONE}:
-        return _declared(dtype) if dtype.startswith("float") else "FP64"
-    return "BYTES" if kinds == {str} else ""
+    return "BOOL" if bool in kinds else "BYTES" if str in kinds else ""
 
 
 def _declared(dtype: str) -> str:
