@@ -54,6 +54,7 @@ class Intake:
         self._numpy = numpy
         self._model = model
         signature = model.entry.signature
+        self._extras = model.extras
         self._features = signature.inputs
         self._names = [feature.name for feature in signature.inputs]
         self._known = frozenset(self._names)
@@ -68,11 +69,21 @@ class Intake:
 
     def batch(self, tensors: Sequence[Tensor]) -> Batch:
         """Raises InputError: 400 for tensors that make no rows, 422 for rows that the model cannot take."""
+        if len(tensors) > 1 and self._extras.kept:
+            tensors = [tensor for tensor in tensors if tensor.name not in self._extras.kept] or tensors
         if len(tensors) == 1 and (tensors[0].name == MATRIX or not self._names) and MATRIX not in self._known:
             table = self._of_matrix(tensors[0])
         else:
             table = self._of_columns(tensors)
         return self._model.prepared(table)
+
+    def kept(self, tensors: Sequence[Tensor], count: int) -> dict[str, list[Any]]:
+        """What goes through to the answer (serve.passthrough), one value a row; null where there is no such tensor.
+
+        Raises InputError(422).
+        """
+        by_name = {tensor.name: tensor for tensor in tensors}
+        return {name: _through(by_name.get(name), count) for name in self._extras.kept}
 
     def _of_matrix(self, tensor: Tensor) -> Table:
         count = _count(tensor)
@@ -106,7 +117,7 @@ class Intake:
         for tensor in ordered:
             _require_flat(tensor, count)
         if all(map(self._is_direct, ordered)):
-            rows = list(map(list, zip(*(tensor.numbers for tensor in ordered), strict=True)))  # type: ignore[arg-type]
+            rows = list(map(list, zip(*(tensor.numbers for tensor in ordered), strict=True)))
             return Table(count, numbers=rows, instances=rows)
         columns = [tensor.values.reshape(count) for tensor in ordered]
         return self._table(count, columns, [tensor.datatype for tensor in ordered])
@@ -114,17 +125,19 @@ class Intake:
     def _require_names(self, given: dict[str, Tensor]) -> None:
         if given.keys() == self._known:
             return
-        raise InputError(422, list(islice(self._name_problems(given), LIMIT)))
+        problems = list(islice(self._name_problems(given), LIMIT))
+        if problems:
+            raise InputError(422, problems)
 
     def _name_problems(self, given: dict[str, Tensor]) -> Iterator[Problem]:
         each = f"one tensor a feature: {_listed(self._names)}"
         whole = f'one tensor "{MATRIX}" of shape [rows, {len(self._names)}], or {each}' if self._is_numeric else each
-        unknown = [name for name in given if name not in self._known]
+        unknown = [name for name in given if name not in self._known and not self._extras.may_be((name,))]
         for name in unknown:
             hint = near(name, self._names) or f"; it takes {whole}"
             message = f'the model takes no tensor "{shown(name)}"{hint}'
             yield Problem(None, shown(name), None, "no such tensor", message)
-        if len(unknown) == len(given):
+        if unknown and len(unknown) == len(given):
             return
         for name in self._names:
             if name not in given:
@@ -179,6 +192,16 @@ def _is_block(features: Sequence[Feature]) -> bool:
     """True when one array of numbers is all there is to judge: all features are floats of one size, none of a closed set."""
     dtypes = {feature.dtype if feature.categories is None else "" for feature in features}
     return len(dtypes) == 1 and dtypes <= set(FLOATS)
+
+
+def _through(tensor: Tensor | None, count: int) -> list[Any]:
+    if tensor is None:
+        return [None] * count
+    _require_flat(tensor, count)
+    return [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for value in _python(tensor.values.reshape(count))
+    ]
 
 
 def _count(tensor: Tensor) -> int:

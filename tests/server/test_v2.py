@@ -1,4 +1,3 @@
-# ruff: noqa: E501  a table reads best with one case a line
 """The Open Inference Protocol and TensorFlow Serving's REST API: tensors in, tensors out, each refusal in its client's words."""
 
 from __future__ import annotations
@@ -374,3 +373,21 @@ def test_tensorflow_servings_status_metadata_and_what_is_not_there() -> None:
         == '"classify" is not answered here; post to /v1/models/demo:predict'
     )
     assert SUMMED.ask("/v1/models/demo/versions/2:predict", {}).status == 404
+
+
+def test_what_goes_through_is_a_tensor_of_the_answer_and_unknown_ones_may_be_ignored() -> None:
+    through = Spoken(Summed(), serving=SERVING, signature=FLOATS, passthrough=("customer", "order"))
+    answer = infer(through, MATRIX, column("customer", "BYTES", "a", "b"))
+    tensors = {output["name"]: output for output in answer.json["outputs"]}
+    assert (tensors["customer"]["datatype"], tensors["customer"]["data"]) == ("BYTES", ["a", "b"])
+    assert tensors["order"]["data"] == [None, None]
+    short = infer(through, MATRIX, column("customer", "BYTES", "a"))
+    assert (short.status, 'the tensor "customer" has shape [1]' in short.json["error"]) == (422, True)
+    columns = [column(f"x{index}", "FP64", 1) for index in range(3)]
+    assert infer(SUMMED, *columns, column("note", "BYTES", "x")).json["error"].startswith('the model takes no tensor "note"')
+    assert (
+        infer(
+            Spoken(Summed(), serving=SERVING, signature=FLOATS, extra="ignore"), *columns, column("note", "BYTES", "x")
+        ).status
+        == 200
+    )

@@ -109,9 +109,10 @@ class Endpoint:
         asked = inference(request)
         batch = self._intake.batch(asked.tensors)
         request.rows = batch.count
+        kept = self._intake.kept(asked.tensors, batch.count) if self._model.extras.kept else {}
 
         def respond(outcome: dict[str, Any]) -> Response:
-            return v2_answer.response(asked, self._start, self._dtypes, outcome)
+            return v2_answer.response(asked, self._start, self._dtypes, {**outcome, **kept} if kept else outcome)
 
         return Call(request, self._model, batch, respond)
 
