@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from mlship.server import csvtext, decode, npy
-from mlship.server.core import ServedModel
+from mlship.server.core import Batch, ServedModel
 from mlship.server.messages import JSON, Request, Response
 from mlship.server.problems import InputError
 
@@ -92,15 +92,18 @@ def _by_liking(accept: str) -> list[str]:
     return [kind for _, kind in sorted(liked, key=lambda pair: pair[0])]
 
 
-def rows(request: Request, model: ServedModel, bare: bool) -> tuple[list[Any], Format]:
-    """The rows of a body and its format. bare: a JSON list without envelope is taken. Raises InputError."""
+def rows(request: Request, model: ServedModel, bare: bool) -> tuple[list[Any] | Batch, Format]:
+    """The rows of a body and its format; an array is a batch already. bare: a JSON list without envelope is taken.
+
+    Raises InputError.
+    """
     form, header = sent(request)
     if form == "csv":
         return csvtext.rows(request.body, model.entry.signature, header, model.extras), form
     if form == "jsonlines":
         return decode.lines(request.body), form
     if form == "npy":
-        return npy.rows(request.body, len(model.entry.signature.inputs)), form
+        return npy.batch(request.body, model), form
     return decode.instances(request.body, model, bare), form
 
 

@@ -6,30 +6,39 @@ Source: NumPy's documentation of numpy.lib.format (NEP 1), versions 1.0 to 3.0.
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from math import prod
 from typing import Any
 
+from mlship.server.core import Batch, ServedModel
 from mlship.server.problems import InputError, described
+from mlship.server.tensors import MATRIX, Intake, Tensor
 
 HEADER = 10_000  # bytes; numpy's own bound (numpy.lib.format, _MAX_HEADER_SIZE)
-KINDS = "biuf"  # booleans, whole numbers and floats; `O` would be pickle, the others no features
+KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}  # `O` would be pickle, the others are no features
 
 
-def rows(body: bytes, width: int) -> list[Any]:
-    """The rows of an array (rows, features), or of a flat one: rows of one feature, or one row of several.
+def batch(body: bytes, model: ServedModel) -> Batch:
+    """The rows of an array (rows, features), or of a flat one: rows of one feature, or one row of several. NaN is null.
 
-    width: features of the model, 0 where they are not known. NaN is a missing value. Raises InputError(400) for what is not
-    npy, InputError(422) for an array that cannot be rows.
+    Raises InputError(400) for what is not npy, InputError(422) for an array that cannot be rows, or rows that the model cannot
+    take.
     """
     array = _array(body)
-    if not array.size:
-        return []  # also for a billion rows of nothing
-    if array.ndim == 1 and width > 1:
-        array = array.reshape(1, -1)
-    listed: list[Any] = array.tolist()
-    if array.dtype.kind != "f" or not _has_nan(array):
-        return listed
-    return [_without_nan(row) if isinstance(row, list) else _null(row) for row in listed]
+    width = len(model.entry.signature.inputs)
+    if not array.size:  # also a billion rows of nothing
+        raise InputError(400, message="the array is empty; send at least one row")
+    if array.ndim == 1:
+        array = array.reshape(1, -1) if width > 1 else array.reshape(-1, 1)
+    if width and array.shape[1] != width:
+        raise InputError(422, message=f"the array has shape {list(array.shape)}; the model takes [rows, {width}]")
+    bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
+    return _intake(model).batch([Tensor(MATRIX, KINDS[array.dtype.kind] + bits, list(array.shape), None, lambda: array)])
+
+
+@lru_cache(maxsize=64)
+def _intake(model: ServedModel) -> Intake:
+    return Intake(model)
 
 
 def data(values: list[Any]) -> bytes:
@@ -40,7 +49,7 @@ def data(values: list[Any]) -> bytes:
         array = numpy.array([_number(value) for value in values])
     except ValueError:
         array = numpy.empty(0, dtype=object)
-    if array.dtype.kind not in KINDS + "U":
+    if array.dtype.kind not in (*KINDS, "U"):
         raise InputError(406, message="the predictions are no array of numbers or strings; accept application/json")
     into = io.BytesIO()
     numpy.lib.format.write_array(into, array, allow_pickle=False)
@@ -65,7 +74,7 @@ def _array(body: bytes) -> Any:
     rest = len(body) - stream.tell()
     if any(type(length) is not int or length < 0 for length in shape) or size != rest:
         raise InputError(400, message=f"the npy header says {size} bytes of data, the body has {rest}")
-    flat = numpy.frombuffer(body, dtype=dtype, offset=stream.tell())
+    flat = numpy.frombuffer(body, dtype=dtype, offset=stream.tell()).astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
@@ -80,20 +89,6 @@ def _reader(form: Any, version: tuple[int, int]) -> Any:
 
 def _said(error: BaseException) -> str:
     return (str(error).split("\n", 1)[0] or type(error).__name__)[:120]
-
-
-def _has_nan(array: Any) -> bool:
-    import numpy
-
-    return bool(numpy.isnan(array).any())
-
-
-def _without_nan(row: list[Any]) -> list[Any]:
-    return [_null(value) for value in row]
-
-
-def _null(value: Any) -> Any:
-    return None if value != value else value
 
 
 def _number(value: Any) -> Any:

@@ -12,7 +12,11 @@ from collections.abc import Iterator, Mapping
 
 from mlship.targets.base import Measures
 
-PREDICTIONS = ("/predict", "/invocations")  # the routes of serve.protocols that reach the model
+# The routes of serve.protocols that reach the model, by the names under which the server counts them.
+PREDICTIONS = (
+    *("/predict", "/predict/{model}", "/v2/models/{model}/infer", "/v1/models/{model}:predict"),
+    *("/invocations", "/vertex/predict", "/score"),
+)
 REQUESTS = "mlship_requests_total"
 HISTOGRAM = "mlship_request_seconds"
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 from spoken import Spoken
 
 from mlship.server.board import DRAINING, STATE
 from mlship.server.manifest import Feature, Signature
 from mlship.server.openapi import template
 from mlship.server.settings import SettingsError, settings_from
+from mlship.targets import scraped
 
 ROWS = [{"amount": 1, "city": "Rome"}, {"amount": 2.5, "city": None}]
 SPLIT = {"columns": ["city", "amount"], "data": [["Rome", 1], [None, 2.5]]}
@@ -184,11 +185,12 @@ BAD_NPY = [
     (b"\x93NUMPY\x09\x00\x46\x00", 400, "the body is not npy: "),
     (saved(numpy.array([[1.0, 2.0]]))[:-3], 400, "the npy header says 16 bytes of data, the body has 13"),
     (saved(numpy.array([[1.0, 2.0]])).replace(b"(1, 2)", b"(9, 2)"), 400, "the npy header says 144 bytes of data, the body has 16"),
-    (saved(numpy.empty((10**9, 0))), 400, "instances is empty; send at least one row"),
+    (saved(numpy.empty((10**9, 0))), 400, "the array is empty; send at least one row"),
     (saved(numpy.array([[{}, 2]], dtype=object)), 422, "the array is of dtype object; send numbers of at most 64 bits"),
     (saved(numpy.array([["a", "b"]])), 422, "the array is of dtype <U1; send numbers"),
     (saved(numpy.zeros((1, 2, 1))), 422, "the array has 3 dimensions; send rows by features"),
-    (saved(numpy.array([[1.0, 2.0, 3.0]])), 422, "row 0 has 3 values; the model takes 2: a, b"),
+    (saved(numpy.array([[1.0, 2.0, 3.0]])), 422, "the array has shape [1, 3]; the model takes [rows, 2]"),
+    (saved(numpy.array([[numpy.nan, 2.0]])), 422, 'row 0, feature "a": expected a number, got NaN'),
     (saved(numpy.array([[numpy.inf, 2.0]])), 422, 'row 0, feature "a": expected a number, got Infinity'),
     (b"\x93NUMPY\x02\x00\xff\xff\xff\x0f" + b"(" * 20_000, 400, "the body is not npy: "),
     (b"\x93NUMPY\x01\x00\x20\x4e" + b"(" * 20_000, 400, "the body is not npy: "),
@@ -262,3 +264,8 @@ def test_what_the_document_says_of_a_predict_route_fits_its_answers(path: str) -
     Draft202012Validator(schema).validate(answer.json)
     with pytest.raises(ValidationError):
         Draft202012Validator(schema).validate({"prediction": []})
+
+
+def test_the_routes_that_deploys_measure_are_those_that_reach_the_model() -> None:
+    posted = {route.name for _, route in SPOKEN.app._routes.values() if "POST" in route.methods}
+    assert set(scraped.PREDICTIONS) == posted

@@ -7,7 +7,7 @@ header, as its own containers do. X-Amzn-SageMaker-Custom-Attributes is the call
 
 from __future__ import annotations
 
-from mlship.server import formats
+from mlship.server import formats, quick
 from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.identity import asks_release
@@ -28,8 +28,10 @@ def routes(service: Service) -> list[Route]:
 
 def predict(service: Service, request: Request) -> Response | Call:
     """The call that the body asks for. Raises InputError; 406 when Accept names only what there is not."""
+    model = service.model
+    if (plain := quick.call(request, model)) is not None:
+        return plain
     if asks_release(request):
         return answered(service.identity())
-    model = service.model
     rows, form = formats.rows(request, model, bare=True)
     return ask(request, model, rows, formats.writer(formats.wanted(request, form, strict=True), model, csv_header=False))

@@ -7,7 +7,7 @@ JSON Lines and npy are answered in kind. Its `predict` wants `instances`: the re
 
 from __future__ import annotations
 
-from mlship.server import decode, formats
+from mlship.server import decode, formats, quick
 from mlship.server.asking import ask
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import predictions
@@ -33,9 +33,12 @@ def routes(service: Service) -> list[Route]:
 
 def predict(service: Service, request: Request) -> Response | Call:
     """The call that the body asks for. Raises InputError."""
+    model = service.model
+    if (plain := quick.call(request, model)) is not None:
+        plain.respond = predictions(model)
+        return plain
     if asks_release(request):
         return answered(service.identity())
-    model = service.model
     form, _ = formats.sent(request)
     if form != "json":
         rows, form = formats.rows(request, model, bare=True)
