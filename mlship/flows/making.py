@@ -205,8 +205,9 @@ def _recorded_model(spec: ModelSpec, loaded: Loaded) -> RecordedModel:
 
 
 def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
-    """Raises MlshipError with exit 5 when the model needs more memory than a replica gets."""
+    """Raises MlshipError with exit 5 when the models need more memory than a replica gets."""
     limit = gathered.project.resources.memory
+    sizes = {spec.name: spec.size for spec in gathered.specs}
     for spec in gathered.specs:
         needed = layers.loaded[spec.name].peak_memory
         if needed > limit.bytes:
@@ -217,10 +218,27 @@ def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
                 exit=Exit.BUILD_FAILED,
                 code="too-little-memory",
             )
+    together = needed_together({name: found.peak_memory for name, found in layers.loaded.items()}, sizes)
+    if together > limit.bytes:
+        raise MlshipError(
+            f"{', '.join(sizes)} need at least {size_text(together)} together, and resources.memory is {limit}",
+            gathered.project.at("resources.memory"),
+            f"set resources.memory: {Memory(-(-together * 5 // 4 // 2**28) * 2**28)}",
+            exit=Exit.BUILD_FAILED,
+            code="too-little-memory",
+        )
     return tuple(
         f"{name} loads in {found.load_s:.1f} s with {size_text(found.peak_memory)} of {limit}"
         for name, found in layers.loaded.items()
     )
+
+
+def needed_together(peaks: Mapping[str, int], sizes: Mapping[str, int]) -> int:
+    """Bytes that models of these names take at least when all are loaded in one process.
+
+    peaks: of each alone, packages included, which are there only once. sizes: of their files, which no loaded model is below.
+    """
+    return max((peak + sum(size for other, size in sizes.items() if other != name) for name, peak in peaks.items()), default=0)
 
 
 def _blobs(workplace: Workplace) -> frozenset[str]:

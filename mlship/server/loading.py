@@ -35,7 +35,7 @@ def loaded_models(manifest: Manifest, root: Path, names: Collection[str]) -> dic
         sys.path.insert(0, code)
     with _collecting_seldom():
         return {
-            entry.name: _loaded(entry, root, Path(code), index)
+            entry.name: _loaded(entry, root, Path(code), index, is_one_of_several=len(manifest.models) > 1)
             for index, entry in enumerate(manifest.models)
             if entry.name in names
         }
@@ -60,7 +60,9 @@ def _collecting_seldom() -> Iterator[None]:
         gc.set_threshold(*usual)
 
 
-def _loaded(entry: Model, root: Path, code: Path, index: int) -> ServedModel:
+def _loaded(entry: Model, root: Path, code: Path, index: int, is_one_of_several: bool) -> ServedModel:
+    if is_one_of_several:  # a process that is killed for its memory says nothing: the last line names the model
+        log.event("info", "model_loading", model=entry.name)
     try:
         return OpenedModel(entry, root, code).served(entry, index)
     except LoadError as error:
