@@ -2,7 +2,7 @@
 
 A queue is bounded by time, not by a count: work that waits longer than its caller does is computed for nobody. As much may wait
 as is answered in half of the time that a caller has: capacity x (deadline - service time) / 2 requests. Measured in seconds of
-work, which is what the cost line gives, the capacity falls out: one second of work takes one second.
+work, which is what the cost line gives, the capacity falls out: one second of work takes one second. Of that, four fifths.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+WORST = 4.0  # a wait that was longer by more than this says that the machine stood still, not how fast it is
 SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
+CAUTION = 0.8  # of the capacity that was measured: a machine with neighbours is slower in the next second than in the last
 LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises
 KEPT = 0.9  # share of the earlier measurements that stays with each new one
 TIMEOUT = "x-request-timeout-ms"
@@ -41,9 +43,26 @@ class Overhead:
         self.each_s = self._seconds / self._requests
 
 
+class Correction:
+    """How much longer callers waited than was expected when they were let in; the newest count most.
+
+    The cost lines know nothing of what the turning away of the others costs, nor of neighbours on the machine.
+    """
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self._expected = self._waited = 0.0
+
+    def learn(self, expected_s: float, waited_s: float) -> None:
+        """Sums over some callers."""
+        self._expected = self._expected * KEPT + expected_s
+        self._waited = self._waited * KEPT + waited_s
+        self.factor = min(WORST, max(1.0, self._waited / self._expected))
+
+
 def allowed_s(left_s: float, service_s: float) -> float:
     """Seconds of work that may wait before a request that has `left_s` seconds left and costs `service_s` itself."""
-    return max(0.0, (left_s - service_s) * SHARE)
+    return max(0.0, (left_s - service_s) * SHARE * CAUTION)
 
 
 def retry_after_s(backlog: Backlog, left_s: float, service_s: float) -> int | None:

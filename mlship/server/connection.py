@@ -370,7 +370,7 @@ class Connection(asyncio.Protocol):
         turn = Turn(self, request, header)
         self._turns.append(turn)
         self.deadline = NEVER
-        self._room.entrance.wait(turn.open)
+        self._room.entrance.wait(turn)
 
     def _open(self, turn: Turn) -> None:
         if not turn.is_open:

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from mlship.server.admission import Backlog, Overhead, allowed_s
+from mlship.server.admission import Backlog, Correction, Overhead, allowed_s
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
 from mlship.server.line import Job, Line
-from mlship.server.messages import Call, Response, refused
+from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.pace import MOST
 from mlship.server.together import apart, together
 
+EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
 
 
@@ -48,6 +49,7 @@ class Engine:
         self._running_since: float | None = None
         self._thread: threading.Thread | None = None
         self._overhead = Overhead()
+        self.correction = Correction()
         self._computed_s = 0.0
         self._row_s = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
@@ -81,7 +83,8 @@ class Engine:
             rows += line.rows + line.running_rows
             jobs += line.waiting
             seconds += line.backlog_s()
-        return Backlog(rows, max(seconds + jobs * self._overhead.each_s, self.running_s()))
+        seconds = (seconds + jobs * self._overhead.each_s) * self.correction.factor
+        return Backlog(rows, max(seconds, self.running_s()))
 
     def service_s(self) -> float:
         """Seconds for a call of one row, of the quickest model; 0 while nothing was measured."""
@@ -105,6 +108,11 @@ class Engine:
         self.began = math.inf
         self._settle()
 
+    def too_late(self, request: Request) -> Response:
+        """The answer where there is none in time."""
+        said = "X-Request-Timeout-Ms" if request.timeout_s else "serve.request_timeout"
+        return refused(504, f"no answer within {request.timeout_s or self._timeout_s:g} s ({said})", request.id)
+
     def running_s(self) -> float:
         """For how long the thread has been in one call; 0 when it is idle."""
         since = self._running_since
@@ -116,6 +124,8 @@ class Engine:
         for call in calls:
             rows += call.batch.count
             waited_s += started - call.request.started
+            if call.request.expected_s > EXPECTED_S:
+                self.correction.learn(call.request.expected_s, started - call.request.started)
         model = calls[0].model
         self._computed_s += seconds
         self.line(model).pace.learn(int(rows), seconds)
@@ -200,8 +210,6 @@ class Engine:
             job.timer = self._loop.call_later(max(0.0, left_s), self._expire, job)
 
     def _expire(self, job: Job) -> None:
-        request = job.call.request
-        said = "X-Request-Timeout-Ms" if request.timeout_s else "serve.request_timeout"
         if job.is_waiting:
             self._slot.count_refusal("deadline")
-        job.finish(refused(504, f"no answer within {request.timeout_s or self._timeout_s:g} s ({said})", request.id))
+        job.finish(self.too_late(job.call.request))

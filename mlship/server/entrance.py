@@ -14,13 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from mlship.server.admission import TIMEOUT, Backlog, retry_after_s, timeout_s
+from mlship.server.admission import TIMEOUT, Backlog, Overhead, retry_after_s, timeout_s
 from mlship.server.board import Slot
 from mlship.server.engine import Engine
 from mlship.server.messages import Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
-KEPT = 0.9  # share of the earlier measurements of what parsing costs
 
 
 class Loop(Protocol):
@@ -28,6 +27,18 @@ class Loop(Protocol):
 
     def call_soon(self, callback: Callable[[], None]) -> object:
         """Runs it in the next turn."""
+
+
+class Waiter(Protocol):
+    """A request that has come completely and whose body is not parsed."""
+
+    request: Request
+
+    def open(self) -> None:
+        """Parses it and goes on with it, unless its client has gone."""
+
+    def done(self, response: Response) -> None:
+        """Answers it without."""
 
 
 class Entrance:
@@ -39,18 +50,20 @@ class Entrance:
         self._engine = engine
         self._slot = slot
         self._configured_s = configured_s
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._parse_s = 0.0
+        self._waiting: deque[Waiter] = deque()
+        self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
+        self._took = 0.0
 
     def must_wait(self, request: Request) -> bool:
         """True when this turn has parsed for long enough."""
         return bool(self._waiting) or request.started - self._engine.began > PARSE_S
 
-    def wait(self, go_on: Callable[[], None]) -> None:
-        """Goes on with it in a later turn."""
+    def wait(self, waiter: Waiter) -> None:
+        """Opens it in a later turn."""
         if not self._waiting:
+            self._took = time.perf_counter()
             self._loop.call_soon(self._take)
-        self._waiting.append(go_on)
+        self._waiting.append(waiter)
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request that there is no time for; None lets it in, with the time that it has."""
@@ -64,12 +77,15 @@ class Entrance:
                 return refused(400, str(error), request.id)
         backlog = self._backlog()
         retry = retry_after_s(backlog, request.timeout_s or self._configured_s, self._engine.service_s())
-        return None if retry is None else self._refused(request, backlog, retry)
+        if retry is not None:
+            return self._refused(request, backlog, retry)
+        request.expected_s = backlog.seconds / self._engine.correction.factor
+        return None
 
     def _backlog(self) -> Backlog:
         behind = self._engine.backlog()
         count = len(self._waiting)
-        return Backlog(behind.rows + count, behind.seconds + count * self._parse_s)
+        return Backlog(behind.rows + count, behind.seconds + count * self._cost.each_s * self._engine.correction.factor)
 
     def _refused(self, request: Request, backlog: Backlog, retry: int) -> Response:
         self._slot.count_refusal("overload")
@@ -80,11 +96,18 @@ class Entrance:
 
     def _take(self) -> None:
         """As many as one turn may parse."""
-        began = time.perf_counter()
-        taken, now = 0, began
+        began = now = time.perf_counter()
+        taken = 0
         while self._waiting and now - began < PARSE_S:
-            self._waiting.popleft()()
+            waiter = self._waiting.popleft()
+            if now > waiter.request.started + (waiter.request.timeout_s or self._configured_s):
+                self._slot.count_refusal("deadline")
+                waiter.done(self._engine.too_late(waiter.request))
+            else:
+                waiter.open()
             taken, now = taken + 1, time.perf_counter()
-        self._parse_s = self._parse_s * KEPT + (now - began) / max(1, taken) * (1 - KEPT)
+        if taken:
+            self._cost.learn(taken, now - self._took)
+        self._took = now
         if self._waiting:
             self._loop.call_soon(self._take)

@@ -94,11 +94,15 @@ class Line:
         return self.pace.call_s + rows * self.each_s()
 
     def each_s(self) -> float:
-        """What one more row costs where many wait: its own cost, and its share of the call that it joins."""
-        if self.pace.call_s == math.inf:
+        """What one more row costs where many wait: its own cost, and its share of the call that it joins.
+
+        No gain is believed in that was not seen: the line may be wrong beyond the largest call that it goes through.
+        """
+        pace = self.pace
+        if pace.call_s == math.inf:
             return 0.0
-        most = self.most_rows() if self.model.is_joined else 1
-        return self.pace.row_s + self.pace.call_s / most
+        most = min(self.most_rows(), pace.most_seen) if self.model.is_joined else 1
+        return pace.row_s + pace.call_s / most
 
     def most_rows(self) -> int:
         """Rows from which a call is not worth joining with more."""

@@ -44,6 +44,7 @@ class Request:
     route: int = 0  # index of the route that answers, for the counters
     rows: int = 0
     started: float = 0.0  # time.perf_counter, when the last byte had come
+    expected_s: float = 0.0  # of waiting, when it was let in behind others
     timeout_s: float = 0.0  # from then on, for how long the caller waits; 0: serve.request_timeout
 
 

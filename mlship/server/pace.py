@@ -14,9 +14,10 @@ UNFELT_S = 0.001  # rows that cost no more together are always joined: nobody fe
 
 
 class Pace:
-    """A line through the measured calls, the newest counting most."""
+    """A line through the measured calls, the newest counting most. most_seen: rows of the largest of them."""
 
     def __init__(self) -> None:
+        self.most_seen = 1
         self.call_s = math.inf
         self.row_s = 0.0
         self._weight = self._rows = self._seconds = self._squares = self._products = 0.0
@@ -34,6 +35,7 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes one measured call into account."""
+        self.most_seen = max(self.most_seen, rows)
         self._weight = self._weight * KEPT + 1
         self._rows = self._rows * KEPT + rows
         self._seconds = self._seconds * KEPT + seconds

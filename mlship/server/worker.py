@@ -28,6 +28,9 @@ from mlship.server.sockets import BACKLOG, Sockets
 from mlship.server.warmup import warm_up
 
 TICK_S = 0.25
+# The loop takes one connection a turn from each handle that listens (measured with uvloop 0.23), and under load a turn takes 10 ms
+# and more: with one handle on a socket, new callers would wait for seconds, unseen by the queue that is to refuse them.
+ACCEPTED_A_TURN = 16
 IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
 PAGE = resource.getpagesize()
 
@@ -120,7 +123,8 @@ class Worker:
             self._opening = self._loop.create_task(self._accept())
 
     async def _accept(self) -> None:
-        self._public = [await self._listening(sock) for sock in self._post.sockets.public]
+        listened = (sock for sock in self._post.sockets.public for _ in range(ACCEPTED_A_TURN))
+        self._public = [await self._listening(sock) for sock in listened]
         self._slot.cells[ACCEPTING] = 1.0
 
     def _orphaned(self) -> None:

@@ -25,6 +25,8 @@ MODEL = '''
 import os
 import time
 
+ASLEEP_S = float(os.environ.get("DOUBLER_ASLEEP_S", "0"))  # a row
+
 
 class Doubler:
     """Answers with twice the first value; certain values make it misbehave."""
@@ -35,6 +37,8 @@ class Doubler:
         time.sleep(float(os.environ.get("DOUBLER_LOADS_S", "0")))
 
     def predict(self, rows):
+        if ASLEEP_S:
+            time.sleep(ASLEEP_S * len(rows))
         return [self.one(row["amount"] if isinstance(row, dict) else row[0]) for row in rows]
 
     def one(self, amount):

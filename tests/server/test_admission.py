@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from mlship.server.admission import EMPTY, LONGEST_RETRY_S, Backlog, allowed_s, retry_after_s, timeout_s
+from mlship.server.admission import (
+    CAUTION,
+    EMPTY,
+    LONGEST_RETRY_S,
+    WORST,
+    Backlog,
+    Correction,
+    allowed_s,
+    retry_after_s,
+    timeout_s,
+)
 
 
 @pytest.mark.parametrize(
     ("backlog", "left_s", "service_s", "retry"),
     [
         (EMPTY, 2.0, 0.02, None),
-        (Backlog(10, 0.9), 2.0, 0.02, None),
-        (Backlog(10, 0.99), 2.0, 0.02, None),
-        (Backlog(10, 1.0), 2.0, 0.02, 1),
+        (Backlog(10, 0.7), 2.0, 0.02, None),
+        (Backlog(10, 0.79), 2.0, 0.02, None),
+        (Backlog(10, 0.8), 2.0, 0.02, 1),
         (Backlog(100, 3.5), 2.0, 0.02, 3),
         (Backlog(10, 0.2), 0.1, 0.02, 1),  # this caller waits for 100 ms only
         (Backlog(1, 0.02), 0.1, 0.02, None),
@@ -22,10 +32,22 @@ from mlship.server.admission import EMPTY, LONGEST_RETRY_S, Backlog, allowed_s, 
         (Backlog(1, float("inf")), 2.0, float("inf"), LONGEST_RETRY_S),
     ],
 )
-def test_as_much_work_may_wait_as_half_of_the_time_that_is_left(
+def test_as_much_work_may_wait_as_four_fifths_of_half_of_the_time_that_is_left(
     backlog: Backlog, left_s: float, service_s: float, retry: int | None
 ) -> None:
     assert retry_after_s(backlog, left_s, service_s) == retry
+
+
+def test_waits_that_were_longer_than_expected_make_the_next_ones_be_expected_longer() -> None:
+    correction = Correction()
+    for _ in range(20):
+        correction.learn(0.5, 1.0)
+    assert correction.factor == pytest.approx(2.0)
+    correction.learn(0.5, 100.0)
+    assert correction.factor == WORST
+    for _ in range(200):
+        correction.learn(0.5, 0.1)  # shorter than expected: the caution stays
+    assert correction.factor == 1.0
 
 
 def test_who_has_nothing_to_do_refuses_nothing() -> None:
@@ -35,7 +57,7 @@ def test_who_has_nothing_to_do_refuses_nothing() -> None:
 def test_in_requests_it_is_capacity_times_the_time_left_over_two() -> None:
     service_s, left_s = 0.02, 2.0
     waiting = allowed_s(left_s, service_s) / service_s
-    assert waiting == pytest.approx((1 / service_s) * (left_s - service_s) / 2)
+    assert waiting == pytest.approx(CAUTION * (1 / service_s) * (left_s - service_s) / 2)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_caller_with_little_time_is_refused_at_once() -> None:
     wire.connection.data_received(prediction(1, "X-Request-Timeout-Ms: 900"))
     assert wire.statuses == [503]
     wire.connect()
-    wire.connection.data_received(prediction(1, "X-Request-Timeout-Ms: 1800"))
+    wire.connection.data_received(prediction(1, "X-Request-Timeout-Ms: 1900"))
     assert wire.statuses == []
 
 
