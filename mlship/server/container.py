@@ -77,8 +77,9 @@ class Arrays:
         return rows[start:stop]
 
     def _built(self, table: Table) -> Any:
-        if table.array is not None or table.numbers is not None:
-            return finite(self._numpy, table.numbers if table.array is None else table.array, self._dtype)
+        rows = _numbers([table])
+        if rows is not None:
+            return finite(self._numpy, rows, self._dtype)
         array: Any = self._numpy.empty((table.count, len(table.columns)), dtype=self._dtype)
         for index, column in enumerate(table.columns):
             array[:, index] = _with_nan(column) if self._dtype != "object" else column
@@ -119,7 +120,7 @@ class Frames:
 
     def kind(self, table: Table) -> Hashable:
         """By what decides the dtype of columns whose dtype follows from their values: a hole makes whole numbers floats."""
-        if not self._inferred or table.numbers is not None:
+        if not self._inferred or not table.columns:
             return None
         return tuple(_types(table.columns[index]) for index in self._inferred)
 
@@ -138,7 +139,7 @@ class Frames:
         if _is_array(column):
             return column  # judged: in the feature's dtype, float64 where it has holes
         if None not in column:
-            return numpy.array(column, dtype=feature.dtype)
+            return (finite if feature.dtype in FLOATS else _whole)(numpy, column, feature.dtype)
         # what pandas makes of a column with holes: int becomes float64, bool becomes object
         holed = feature.dtype if feature.dtype in FLOATS else ("object" if feature.dtype == "bool" else "float64")
         return numpy.array(_with_nan(column), dtype=holed)
@@ -201,6 +202,8 @@ class Inferred:
 
 def _numbers(tables: Sequence[Table]) -> Any:
     """The rows of all tables as plain numbers, or as one array; None when a table has none."""
+    if all(table.packed is not None for table in tables):
+        return unpacked(tables)
     if len(tables) == 1:
         return tables[0].numbers if tables[0].array is None else tables[0].array
     rows: list[Sequence[float]] = []
@@ -209,6 +212,14 @@ def _numbers(tables: Sequence[Table]) -> Any:
             return None
         rows += table.numbers
     return rows
+
+
+def unpacked(tables: Sequence[Table]) -> Any:
+    """The packed rows of all tables as one array, (rows, features), read-only."""
+    import numpy
+
+    packed = b"".join([table.packed for table in tables if table.packed is not None])
+    return numpy.frombuffer(packed).reshape(sum(table.count for table in tables), -1)
 
 
 def _columns(tables: Sequence[Table]) -> Sequence[Sequence[Any]]:
@@ -236,8 +247,9 @@ def _types(column: Any) -> Hashable:
 
 
 def _turned(table: Table) -> Sequence[Sequence[Any]]:
-    if table.array is not None:
-        columns: list[list[Any]] = table.array.T.tolist()
+    array = unpacked([table]) if table.packed is not None else table.array
+    if array is not None:
+        columns: list[list[Any]] = array.T.tolist()
         return columns
     return table.columns if table.numbers is None else list(zip(*table.numbers, strict=True))
 
@@ -252,6 +264,10 @@ def finite(numpy: Any, rows: Any, dtype: str) -> Any:
     if not numpy.isfinite(array).all():
         raise NotFinite
     return array
+
+
+def _whole(numpy: Any, column: Any, dtype: str) -> Any:
+    return numpy.array(column, dtype=dtype)
 
 
 def _common_dtype(inputs: tuple[Feature, ...]) -> str:

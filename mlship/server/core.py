@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlship.server import log
-from mlship.server.container import NotFinite, container_for
+from mlship.server.container import NotFinite, container_for, unpacked
 from mlship.server.encode import outputs
 from mlship.server.extras import extras_of
 from mlship.server.manifest import Model
@@ -47,8 +47,8 @@ class ServedModel:
         self.extras = extras_of(entry)
         self.validator = Validator(entry.signature, self.extras)
         self._container = container_for(entry.signature)
-        # features of a model whose rows are nothing but numbers that a float holds, else 0
-        self.plain_width = len(entry.signature.inputs) if self.validator.all_numbers and not self.extras.kept else 0
+        # writes a row as floats, for a model whose rows are nothing else
+        self.packer = self.validator.packer() if not self.extras.kept else None
         # without known features only the model can tell that a row is wrong, and it tells by these
         self._refusals: tuple[type[Exception], ...] = (
             (ValueError,) if entry.signature.inputs else (ValueError, TypeError, LookupError)
@@ -162,7 +162,9 @@ def _parted(answer: dict[str, Any], batches: Sequence[Batch]) -> Iterator[dict[s
 
 
 def _instances(table: Table) -> Any:
-    return table.array.tolist() if table.instances is None else table.instances
+    if table.instances is not None:
+        return table.instances
+    return (table.array if table.packed is None else unpacked([table])).tolist()
 
 
 def _halves(start: int, stop: int) -> tuple[tuple[int, int], tuple[int, int]]:

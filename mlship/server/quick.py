@@ -6,39 +6,39 @@ names what is wrong; a test holds both to that.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import orjson
 
 from mlship.server.core import Batch, ServedModel
 from mlship.server.messages import JSON, Call, Request, Response
-from mlship.server.validate import NUMBERS, Table
+from mlship.server.validate import Table
+
+# no JSON, no such envelope, a row that is no list of so many numbers, an integer that no double holds
+REFUSED = (orjson.JSONDecodeError, KeyError, TypeError, IndexError, struct.error, OverflowError)
 
 
 def call(request: Request, model: ServedModel) -> Call | None:
     """The call for `{"instances": [[number, ...], ...]}`, answered in JSON; None for everything else."""
-    width = model.plain_width
+    packer = model.packer
     headers = request.headers
-    if not width or headers.get("content-type") != JSON or "content-encoding" in headers:
+    if packer is None or headers.get("content-type") != JSON or "content-encoding" in headers:
         return None
-    if headers.get("accept", "*/*") != "*/*":
+    body = request.body
+    # a packer takes truth values for numbers, and nothing else that JSON has and is no number
+    if b"true" in body or b"false" in body or headers.get("accept", "*/*") != "*/*":
         return None
     try:
-        value = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        return None
-    rows = value.get("instances") if type(value) is dict and len(value) == 1 else None
-    if type(rows) is not list or not rows:
-        return None
-    kinds: set[type] = set()
-    for row in rows:
-        if type(row) is not list or len(row) != width:
+        value = orjson.loads(body)
+        rows = value["instances"]
+        if len(value) != 1 or type(rows) is not list:
             return None
-        kinds.update(map(type, row))
-    if not kinds <= NUMBERS:
+        count = request.rows = len(rows)
+        packed = packer.pack(*rows[0]) if count == 1 else b"".join([packer.pack(*row) for row in rows])
+    except REFUSED:
         return None
-    count = request.rows = len(rows)
-    return Call(request, model, Batch(Table(count, rows, (), None, rows), count), _json)
+    return Call(request, model, Batch(Table(count, None, (), None, None, packed), count), _json) if packed else None
 
 
 def _json(answer: dict[str, Any]) -> Response:

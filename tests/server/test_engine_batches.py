@@ -217,7 +217,7 @@ def test_the_cost_line_tells_calls_from_rows_and_follows_what_changes() -> None:
     assert (pace.expected_s(1), pace.worth_joining()) == (float("inf"), 1)
     for rows in (1, 64, 8, 1, 32):
         pace.learn(rows, 0.004 + 0.0001 * rows)
-    assert (pace.call_s, pace.row_s) == (pytest.approx(0.004), pytest.approx(0.0001))
+    assert [pace.call_s, pace.row_s] == pytest.approx([0.004, 0.0001])
     assert pace.worth_joining() == pytest.approx(320, abs=1)
     for _ in range(60):
         pace.learn(1, 0.020)
