@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from mlship.config.rules import URL, Facts, Problem, models_of
 from mlship.config.schema import TargetName
+from mlship.config.secrets import WITH_SECRETS
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
 from mlship.config.words import clipped, either
@@ -25,7 +26,7 @@ BUILT = frozenset(
         *("model.sample", "model.tolerance", "model.engine"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
         *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
-        *("resources.cpu", "resources.memory", "rollout"),
+        *("serve.auth", "resources.cpu", "resources.memory", "rollout"),
         *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
         *("build.whole", "build.max_size", "build.allow_secrets"),
@@ -47,7 +48,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 # What to do instead, where deleting the key is not the whole answer.
 INSTEAD: Mapping[str, str] = {
     "public": "delete it and put a proxy of your own in front",
-    "serve.auth": "delete it and put a proxy that authenticates in front",
     "resources.gpu": "delete it to serve on CPUs",
     "build.sign": "delete it, and sign the digest that `mlship build --json` names with a tool of your own",
     "build.provenance": "delete it; `mlship build --sbom DIR` writes what the image consists of",
@@ -114,7 +114,7 @@ def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
     """Sources for another target are read when that target is; until then nobody would notice a mistake in them."""
     for name, sources in facts.document.secrets.items():
         for target in sources:
-            if target in get_args(TargetName) and target != "docker":
+            if target in get_args(TargetName) and target not in WITH_SECRETS:
                 what = f"secrets for the target {target} are not yet built"
                 yield Problem(("secrets", name, target), what, "delete it, and write docker: env", "not-yet")
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from mlship.config.gates import parse
 from mlship.config.nodes import Map
 from mlship.config.schema import Document, Model, TargetName
-from mlship.config.secrets import REFERENCE, named_by, source_of
+from mlship.config.secrets import REFERENCE, WITH_SECRETS, named_by, source_of
 from mlship.config.words import clipped, nearest
 
 
@@ -150,12 +150,13 @@ def loader_goes_with_python(facts: Facts) -> Iterator[Problem]:
 
 
 RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT", re.ASCII)
+SWITCHES = ("MLSHIP_ACCESS_LOG", "MLSHIP_METRICS")  # of the server, for users
 
 
 def reserved_names_stay_free(facts: Facts) -> Iterator[Problem]:
     for section in ("env", "secrets"):
         for name in getattr(facts.document, section):
-            if RESERVED.fullmatch(name):
+            if RESERVED.fullmatch(name) and not (section == "env" and name in SWITCHES):
                 yield Problem((section, name), f"{name} is set by mlship or the platform", "choose another name", "reserved")
     for name in facts.document.labels:
         if name.startswith("mlship"):
@@ -176,7 +177,7 @@ def secrets_have_places(facts: Facts) -> Iterator[Problem]:
                 yield Problem(
                     path, f"there is no target {clipped(target)}", f"did you mean {near}?" if near else "write docker"
                 )
-            elif target == "docker":
+            elif target in WITH_SECRETS:
                 yield from _source_problem(path, name, text)
 
 
@@ -197,6 +198,40 @@ def keys_of_certificates_are_secrets(facts: Facts) -> Iterator[Problem]:
     elif tls and named_by(tls.key) not in facts.document.secrets:
         fix = f'write secrets: {{{clipped(named_by(tls.key))}: {{docker: "file:PATH"}}}}'
         yield Problem(path, f"there is no secret {clipped(named_by(tls.key))}", fix, "missing-key")
+
+
+def callers_can_be_told_apart(facts: Facts) -> Iterator[Problem]:
+    """A service with serve.auth has what it needs to judge callers, on the target that it is for."""
+    auth = facts.document.serve.auth
+    if auth is None:
+        return
+    path = ("serve", "auth")
+    if auth.api_keys is None and auth.jwt is None:
+        fix = "write api_keys: secret:NAME, or jwt: {issuer: ..., audience: ..., jwks: ...}"
+        yield Problem(path, "nothing in it lets anybody in", fix, "missing-key")
+    if auth.api_keys is not None:
+        yield from _secret_problem(facts, (*path, "api_keys"), auth.api_keys)
+    if auth.jwt is None:
+        return
+    place = (*path, "jwt", "jwks")
+    if auth.jwt.jwks.startswith(REFERENCE):
+        yield from _secret_problem(facts, place, auth.jwt.jwks)
+    elif not re.fullmatch(r"https://[^\s@]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s@]*", auth.jwt.jwks):
+        what = "this is neither a URL that starts with https:// nor secret:NAME"
+        yield Problem(place, what, "name the provider's jwks_uri, or a secret with its JWK set")
+    elif facts.document.target == "docker" and not facts.document.targets.docker.egress:
+        fix = "write egress: true under targets.docker, or put the provider's JWK set into a secret: jwks: secret:NAME"
+        yield Problem(place, "replicas on the target docker reach no other machine, and no identity provider either", fix)
+
+
+def _secret_problem(facts: Facts, path: tuple[str, ...], reference: str) -> Iterator[Problem]:
+    """What is no name of a secret is not repeated: it may be the value itself, written here by mistake."""
+    name = named_by(reference)
+    if not reference.startswith(REFERENCE):
+        yield Problem(path, "this names no secret", "write secret:NAME, with NAME a key of secrets")
+    elif name not in facts.document.secrets:
+        fix = f"write secrets: {{{clipped(name)}: {{{facts.document.target}: env}}}}"
+        yield Problem(path, f"there is no secret {clipped(name)}", fix, "missing-key")
 
 
 def urls_are_safe(facts: Facts) -> Iterator[Problem]:
@@ -356,6 +391,7 @@ RULES: tuple[Rule, ...] = (
     reserved_names_stay_free,
     secrets_have_places,
     keys_of_certificates_are_secrets,
+    callers_can_be_told_apart,
     urls_are_safe,
     addresses_are_addresses,
     ranges_are_ordered,

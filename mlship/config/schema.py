@@ -158,16 +158,24 @@ class Batching(Part, frozen=True, kw_only=True):
 class Jwt(Part, frozen=True, kw_only=True):
     """Bearer tokens of an identity provider."""
 
-    issuer: str
-    audience: str
-    roles: dict[str, str] = field(default_factory=dict)
+    issuer: Annotated[str, Meta(description="what a token's iss has to be")]
+    audience: Annotated[str, Meta(description="what a token's aud has to be or to have")]
+    jwks: Annotated[str, Meta(description="the provider's public keys: an https URL, or secret:NAME")]
+    claim: Annotated[str, Meta(description="where a token names its roles, dotted where it is nested")] = "roles"
+    roles: Annotated[
+        dict[Literal["predict", "metrics"], str],
+        Meta(description="the provider's word for each role; left out: every good token may predict"),
+    ] = field(default_factory=dict)
 
 
 class Auth(Part, frozen=True, kw_only=True):
-    """Who may call."""
+    """Who may call; health and /mlship/release stay open."""
 
-    api_keys: Annotated[str | None, Meta(description="secret:NAME")] = None
+    api_keys: Annotated[str | None, Meta(description="secret:NAME, with one key a line: KEY, NAME:KEY or NAME:ROLE:KEY")] = None
     jwt: Jwt | None = None
+    metrics: Annotated[
+        Literal["role", "open"], Meta(description="who may read /metrics: callers with the role metrics, or everybody")
+    ] = "role"
 
 
 Protocol = Literal["native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"]
@@ -211,7 +219,7 @@ class Serve(Part, frozen=True, kw_only=True):
         Memory, Meta(description="larger requests get 413", extra={"minimum": Memory(1), "maximum": Memory(10**10)})
     ] = Memory(4_000_000)
     workers: Annotated[int | Literal["auto"], Meta(ge=1, le=1024, description="processes; auto: one a core")] = "auto"
-    auth: Auth | None = None
+    auth: Annotated[Auth | None, Meta(description="who may call; left out: everybody who reaches the port")] = None
     invocations: Annotated[Literal["sagemaker", "mlflow"], Meta(description="whose wire format /invocations speaks")] = (
         "sagemaker"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 REFERENCE = "secret:"
+WITH_SECRETS = ("local", "docker")  # targets that have a place for them
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 

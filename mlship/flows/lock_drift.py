@@ -15,7 +15,7 @@ from mlship.flows.gather import Gathered
 from mlship.image.lock import Lock, LockedModel, LockFile
 from mlship.image.lock_file import NAME, read_lock_file
 from mlship.image.packages.asked import asked_changes, asked_lines
-from mlship.image.packages.wheels import server_changes
+from mlship.image.packages.wheels import server_changes, server_keys
 
 REMEDY = "mlship lock writes the lock anew; commit it"
 
@@ -72,7 +72,7 @@ def _changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
     if lock.inputs != lock_inputs(gathered):
         yield from tuple(_input_changes(gathered, lock)) or (_unnamed(gathered, lock),)
     if lock.server:
-        yield from server_changes(lock.server)
+        yield from server_changes(lock.server, server_keys(gathered.project))
 
 
 def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:

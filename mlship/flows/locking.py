@@ -18,7 +18,7 @@ from mlship.image.packages.asked import asked_lines
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.resolve import lock as resolve
 from mlship.image.packages.resolve import lock_server
-from mlship.image.packages.wheels import server_fits
+from mlship.image.packages.wheels import server_fits, server_keys
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
@@ -42,7 +42,7 @@ def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *,
     path = lock_path(gathered)
     file = read_lock_file(path)
     known = locked_for(file.locks, gathered.platform, lock_inputs(gathered))
-    if known is not None and server_fits(known.server):
+    if known is not None and server_fits(known.server, server_keys(gathered.project)):
         return Locked(known)
     if frozen:
         return _without_writing(workplace, gathered, known)
@@ -62,7 +62,8 @@ def locked_anew(workplace: Workplace, gathered: Gathered, archive: Archive | Non
 
 def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
     """The lock with the wheels of this mlship's server; all else as it was. Asks the indexes."""
-    if server_fits(lock.server):
+    keys = server_keys(gathered.project)
+    if server_fits(lock.server, keys):
         return Locked(lock)
     wheels = lock_server(
         python_minor=lock.python,
@@ -73,6 +74,7 @@ def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
         home=workplace.home,
         progress=workplace.progress,
         root=gathered.project.root,
+        keys=keys,
     )
     return Locked(replace(lock, server=wheels, asked=lock.asked or asked_of(gathered)))
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from mlship.config.project import Project
-from mlship.config.secrets import named_by
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 from mlship.flows.build import built_records
@@ -15,7 +14,7 @@ from mlship.flows.opening import open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.plan import recorded_image, release_from
 from mlship.flows.results import Rendered
-from mlship.flows.secrets import TARGET
+from mlship.flows.secrets import names_for_release
 from mlship.releases.history import History
 
 
@@ -39,9 +38,7 @@ def render(context: Context, where: Where, *, image: str = "", out: Path) -> Ren
 
 def first_versions(project: Project) -> dict[str, str]:
     """Of the secrets that the model gets: no value is read. Pure."""
-    tls = project.targets.docker.tls
-    names = set(project.secrets) - ({named_by(tls.key)} if tls else set())
-    return dict.fromkeys(sorted(names), "1") if project.target == TARGET else {}
+    return dict.fromkeys(names_for_release(project), "1")
 
 
 def _make_room(out: Path) -> None:

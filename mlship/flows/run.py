@@ -19,7 +19,7 @@ from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training, staged
 from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
-from mlship.image.packages.wheels import server_wheels
+from mlship.image.packages.wheels import server_keys, server_wheels
 from mlship.image.plan import entrypoint
 from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command, Process
@@ -72,6 +72,7 @@ def _from_source(context: Context, gathered: Gathered, settings: dict[str, str])
         progress=context.progress,
         project_root=gathered.project.root,
         python=python,
+        keys=server_keys(gathered.project),
     )
     with staged(spec) as root:
         described = manifest(gathered.project, gathered.specs, {spec.name: loaded.signature}, mlship.__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mlship.config.project import Project
-from mlship.config.secrets import Source, named_by, source_of
+from mlship.config.secrets import REFERENCE, WITH_SECRETS, Source, named_by, source_of
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
-from mlship.targets.base import Certificate, Deployment
+from mlship.targets.base import OPERATOR_KEY, Certificate, Deployment
 from mlship.targets.docker.certificate import WARN_BEFORE_S, Unfit, certificate_from, validity
 
 LONGEST = 64 * 2**10  # bytes of a value; what the keeper takes, too
-TARGET = "docker"  # the one that has a place for secrets
+WITH_FRONT = "docker"  # the target that has a certificate
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,53 @@ class Given:
 
 def read_secrets(context: Context, project: Project) -> Given:
     """What is missing or cannot serve stands in `findings`, and what was found of it in none of them."""
-    if project.target != TARGET:
-        return Given()
     values: dict[str, str] = {}
     findings: list[Finding] = []
-    for name in sorted(project.secrets):
+    for name in wanted_names(project):
         try:
             values[name] = _value(context, project, name)
         except _Missing as missing:
             findings.append(missing.finding)
-    tls = project.targets.docker.tls
+    tls = project.targets.docker.tls if project.target == WITH_FRONT else None
     certificate = None
     if tls is not None:
         key = values.pop(named_by(tls.key), "")
         certificate, said = _certificate(project, tls.cert, key, context.clock()) if key else (None, ())
         findings += said
+    if is_closed(project):
+        values[OPERATOR_KEY] = secrets.token_urlsafe(32)
     return Given(values, certificate, tuple(findings))
+
+
+def wanted_names(project: Project) -> list[str]:
+    """The secrets that this target needs, that of the front's certificate too. On this machine a model may do without those
+
+    that have no place for it; the keys of callers are needed wherever callers are judged. Pure.
+    """
+    if project.target not in WITH_SECRETS:
+        return []
+    needed = _of_callers(project)
+    if project.target == WITH_FRONT:
+        return sorted(project.secrets)
+    return sorted(name for name, places in project.secrets.items() if project.target in places or name in needed)
+
+
+def names_for_release(project: Project) -> list[str]:
+    """The secrets that a release of it has, mlship's own key too. Pure."""
+    tls = project.targets.docker.tls if project.target == WITH_FRONT else None
+    names = set(wanted_names(project)) - ({named_by(tls.key)} if tls else set())
+    return sorted(names | ({OPERATOR_KEY} if is_closed(project) else set()))
+
+
+def is_closed(project: Project) -> bool:
+    """Whether callers are judged, on a target that can keep the key with which mlship itself asks. Pure."""
+    return project.serve.auth is not None and project.target in WITH_SECRETS
+
+
+def _of_callers(project: Project) -> set[str]:
+    auth = project.serve.auth
+    references = (auth.api_keys, auth.jwt.jwks if auth.jwt else None) if auth else ()
+    return {named_by(text) for text in references if text and text.startswith(REFERENCE)}
 
 
 def refuse_missing(project: Project, given: Given) -> None:
@@ -81,10 +113,11 @@ class _Missing(Exception):
 
 def _value(context: Context, project: Project, name: str) -> str:
     """Raises _Missing."""
-    where = project.at(f"secrets.{name}.{TARGET}")
-    if TARGET not in project.secrets[name]:
-        raise _Missing(f"the secret {name} has no place for the target {TARGET}", where, f"write {name}: {{{TARGET}: env}}")
-    source = source_of(name, project.secrets[name][TARGET])
+    target = project.target
+    where = project.at(f"secrets.{name}.{target}")
+    if target not in project.secrets[name]:
+        raise _Missing(f"the secret {name} has no place for the target {target}", where, f"write {name}: {{{target}: env}}")
+    source = source_of(name, project.secrets[name][target])
     raw = _from_file(project.root / source.at, source, where) if source.kind == "file" else _from_env(context, source, where)
     if len(raw) > LONGEST:
         raise _Missing(

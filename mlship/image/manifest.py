@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlship.config.project import Project
+from mlship.config.secrets import named_by
 from mlship.frameworks.base import ModelSpec
-from mlship.server.manifest import Manifest, Model, Serving, Signature
+from mlship.server.manifest import Auth, Jwt, Manifest, Model, Serving, Signature
 
 
 def model_path(spec: ModelSpec) -> str:
@@ -47,7 +48,18 @@ def serving(project: Project) -> Serving:
         max_body=project.serve.max_body.bytes,
         invocations=project.serve.invocations,
         workers=0 if project.serve.workers == "auto" else int(project.serve.workers),
+        auth=auth(project),
     )
+
+
+def auth(project: Project) -> Auth | None:
+    """Who may call, by the names of secrets; no value of one is here."""
+    said = project.serve.auth
+    if said is None:
+        return None
+    roles = {str(role): word for role, word in said.jwt.roles.items()} if said.jwt else {}
+    jwt = Jwt(said.jwt.issuer, said.jwt.audience, said.jwt.jwks, said.jwt.claim, roles) if said.jwt else None
+    return Auth(named_by(said.api_keys or ""), jwt, said.metrics)
 
 
 def serving_as_data(project: Project) -> dict[str, Any]:

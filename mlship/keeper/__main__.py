@@ -56,6 +56,7 @@ def operations(folder: Path) -> Operations:
         "ask": ask,
         "secret_versions": secrets.versions,
         "secret_sets": secrets.sets,
+        "operator_key": secrets.operator,
         "secrets_write": secrets.write,
         "secrets_forget": secrets.forget,
         "certificate_write": secrets.write_certificate,

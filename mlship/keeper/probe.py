@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def probe(request: Mapping[str, Any]) -> dict[str, Any]:
-    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type", "accept", "wait_s", "tls" where wanted.
+    """{"method", "path", "port", "timeout_s"} with "body" (base64), "content_type", "accept", "wait_s", "tls", "key" where wanted.
 
     wait_s: ask again until the answer is 200 or this many seconds are over. Gives {"status", "headers", "body" (base64)};
     status 0: nothing answered, and "error" says why.
@@ -40,6 +40,7 @@ def ask(
     accept: str = "application/json",
     wait_s: float = 0.0,
     tls: bool = False,
+    key: str = "",
 ) -> Reply:
     """The same of the server at an IPv4 address. Raises Refused.
 
@@ -56,6 +57,7 @@ def ask(
         {
             "address": address, "port": port, "method": method, "path": path, "timeout_s": timeout_s, "body": body,
             "content_type": content_type, "accept": accept, "wait_s": wait_s, "tls": tls,
+            "key": key,
         }
     )  # fmt: skip
 
@@ -65,6 +67,8 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
     body = base64.b64decode(request.get("body", ""))
     kind = request.get("content_type", "application/json")
     headers = {"Accept": request.get("accept", "application/json")} | ({"Content-Type": kind} if body else {})
+    if request.get("key"):
+        headers["Authorization"] = f"Bearer {request['key']}"
     try:
         connection.request(request["method"], request["path"], body or None, headers)
         response = connection.getresponse()

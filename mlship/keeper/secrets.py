@@ -23,6 +23,7 @@ from mlship.keeper.state import Damaged
 
 SERVER = 65532  # the user of replicas and front, who alone reads a value
 LONGEST = 64 * 2**10
+OPERATOR = "MLSHIP_OPERATOR_KEY"  # its value is the keeper's own, whatever is sent: the same for all releases of a project
 SET = Path("/secrets")  # where the volume of one set is mounted while it is written
 MARKER = ".whole"  # written last; what stands in it only this keeper can compute
 
@@ -59,6 +60,7 @@ class Secrets:
         """
         _judge_values(values)
         document = self._read()
+        values = _with_own(values, document["key"]) if document["key"] else values
         return {"versions": {name: _version(document, name, value, floor or {}) for name, value in sorted(values.items())}}
 
     def sets(self) -> Reply:
@@ -76,12 +78,18 @@ class Secrets:
         if not self._place.is_dir():
             raise Refused("invalid", f"no volume is mounted at {self._place}")
         with self._records.alone(token):
+            values = _with_own(values, self._keyed()["key"])
             document = self._remembered(values, versions)
             mark = _mac(document["key"], "set", json.dumps(sorted(versions.items())), json.dumps(sorted(values.items())))
             if not self._is_whole(mark):
                 self._fill(values, mark)
             self._write({**document, "sets": sorted({*document["sets"], set_id})})
         return {}
+
+    def operator(self) -> Reply:
+        """{"key": text}: with which mlship asks a release whose callers are judged; empty before the first secret was written."""
+        key = self._read()["key"]
+        return {"key": _operator(key) if key else ""}
 
     def forget(self, keep: list[str], token: str = "") -> Reply:
         """Sets that are not in `keep` do not count as written any more; their volumes may go then."""
@@ -128,8 +136,7 @@ class Secrets:
 
     def _remembered(self, values: Mapping[str, str], versions: Mapping[str, str]) -> dict[str, Any]:
         """The document with the MACs of these versions, which is on disk before any value is: a number means one value for good."""
-        document = self._read()
-        document["key"] = document["key"] or os.urandom(32).hex()
+        document = self._keyed()
         known = {name: dict(macs) for name, macs in document["versions"].items()}
         for name, value in values.items():
             macs = known.setdefault(name, {})
@@ -140,6 +147,14 @@ class Secrets:
         changed = {**document, "versions": known}
         self._write(changed)
         return changed
+
+    def _keyed(self) -> dict[str, Any]:
+        """The document with a key, which is on disk when this returns."""
+        document = self._read()
+        if not document["key"]:
+            document["key"] = os.urandom(32).hex()
+            self._write(document)
+        return document
 
     def _is_whole(self, mark: str) -> bool:
         return hmac.compare_digest(state.read_text(self._place / MARKER) or "", mark)
@@ -193,6 +208,15 @@ def _version(document: Mapping[str, Any], name: str, value: str, floor: Mapping[
         if hmac.compare_digest(mac, other):
             return version
     return str(max([int(version) for version in (*known, floor.get(name, "0"))], default=0) + 1)
+
+
+def _with_own(values: Mapping[str, str], key: str) -> dict[str, str]:
+    """The values, of which one is not the sender's to say."""
+    return {**values, OPERATOR: _operator(key)} if OPERATOR in values else dict(values)
+
+
+def _operator(key: str) -> str:
+    return _mac(key, "operator")
 
 
 def _mac(key: str, *parts: str) -> str:

@@ -179,6 +179,9 @@ class Observed:
     front: FrontFacts | None = None
 
 
+# The secret with which mlship asks a release whose callers are judged (serve.auth). The target makes it, and keeps its value.
+OPERATOR_KEY = "MLSHIP_OPERATOR_KEY"
+
 ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
 
 
@@ -219,7 +222,7 @@ class Outcome:
 class Request:
     """A call to the served model. of: `live` goes the way that callers go; `staged` asks a copy at 0 %.
 
-    replica: asks this very copy, whatever its share; `of` does not matter then.
+    replica: asks this very copy, whatever its share; `of` does not matter then. key: sent as a bearer token.
     """
 
     method: Literal["GET", "POST"]
@@ -230,6 +233,12 @@ class Request:
     accept: str = "application/json"
     timeout_s: float = 10.0
     replica: str = ""
+    key: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that say what is wanted and who asks."""
+        return {"Accept": self.accept} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,11 @@ def test_the_servers_packages_are_pinned_and_found_again(tmp_path):
     assert server_wheels(python=Path("/env/bin/python"), **{**doors, "runner": NoRunner()}) == own
 
 
+def test_packages_for_tokens_come_only_where_tokens_are_judged():
+    names = [{pin.partition("==")[0] for pin in server_pins(keys=keys)} for keys in ((), ("serve.auth.jwt",))]
+    assert names[1] - names[0] == {"cffi", "cryptography", "pycparser", "pyjwt", "typing_extensions"} and names[0] < names[1]
+
+
 def test_the_locked_packages_of_another_mlships_server_are_named():
     fit = [Wheel(name.lower().replace("_", "-"), version, HASH) for name, version in (pin.split("==") for pin in server_pins())]
     assert server_fits(fit)

@@ -13,7 +13,7 @@ import pytest
 
 from mlship.keeper.__main__ import answer, operations
 from mlship.keeper.records import Records, Refused
-from mlship.keeper.secrets import LONGEST, Secrets
+from mlship.keeper.secrets import LONGEST, OPERATOR, Secrets
 from mlship.keeper.state import Damaged, Newer
 
 SET = "0123456789ab"
@@ -69,6 +69,16 @@ def test_a_version_never_means_a_second_value(secrets: Secrets) -> None:
         with pytest.raises(Refused, match="the secret KEY got another version meanwhile") as refused:
             secrets.write(values, versions, "0123456789ac")
         assert refused.value.code == "lease-lost"
+
+
+def test_mlships_own_key_is_the_keepers_whatever_is_sent(secrets: Secrets, place: Path) -> None:
+    assert secrets.operator() == {"key": ""}
+    secrets.write({"KEY": "a", OPERATOR: "sent"}, {"KEY": "1", OPERATOR: "1"}, SET)
+    own = (place / OPERATOR).read_text()
+    assert secrets.operator() == {"key": own} and len(own) == 64
+    assert known(secrets, KEY="b", MLSHIP_OPERATOR_KEY="sent anew") == {"KEY": "2", OPERATOR: "1"}
+    secrets.write({"KEY": "b", OPERATOR: "sent anew"}, {"KEY": "2", OPERATOR: "1"}, "0123456789ac")
+    assert (place / OPERATOR).read_text() == own
 
 
 def test_a_set_is_one_file_a_secret_that_only_its_reader_reads(secrets: Secrets, place: Path) -> None:

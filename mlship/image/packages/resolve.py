@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,12 +105,13 @@ def lock_server(
     home: Home,
     progress: Progress,
     root: Path,
+    keys: Collection[str] = (),
 ) -> tuple[Wheel, ...]:
     """The wheels of the server's own packages, as `lock` gives them: the versions are mlship's, the hashes of the index.
 
-    root: the project's folder. Raises as `lock` does.
+    root: the project's folder. keys: as `server_keys` gives them. Raises as `lock` does.
     """
-    wanted = Requirements("mlship's server", root, lines=server_pins())
+    wanted = Requirements("mlship's server", root, lines=server_pins(keys=keys))
     found = lock(
         wanted,
         python_minor=python_minor,

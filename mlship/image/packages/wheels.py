@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib import resources
 from pathlib import Path
 
+from mlship.config.project import Project
 from mlship.disk import locked, scratch_folder, used
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
@@ -73,13 +74,14 @@ def server_wheels(
     project_root: Path,
     python: Path,
     packages: str | None = None,
+    keys: Collection[str] = (),
 ) -> Path:
     """The folder with the server's own packages for a `python` of this machine (`mlship run --source`; macOS, too).
 
-    packages: the pins, those of mlship/server/packages.txt when left out. Made once, then found in the cache without starting a
-    program. An image's are locked, and installed by `install`.
+    packages: the pins, those of mlship/server/packages.txt when left out. keys: as `server_keys` gives them. Made once, then
+    found in the cache without starting a program. An image's are locked, and installed by `install`.
     """
-    lines = list(server_pins(packages))
+    lines = list(server_pins(packages, keys))
     key = hashlib.sha256("\n".join((_LAYOUT, python_minor, f"{sys.platform}-{python}", *lines)).encode()).hexdigest()
     target = home.cache / "server" / key
     if target.is_dir():
@@ -96,20 +98,28 @@ def server_packages() -> str:
     return resources.files("mlship.server").joinpath("packages.txt").read_text(encoding="utf-8")
 
 
-def server_pins(packages: str | None = None) -> tuple[str, ...]:
-    """`orjson==3.13.0`, one a package. packages: a file's text, that of this mlship when left out."""
+def server_keys(project: Project) -> frozenset[str]:
+    """The keys of mlship.yaml that need packages which not every server has."""
+    auth = project.serve.auth
+    return frozenset(("serve.auth.jwt",)) if auth is not None and auth.jwt is not None else frozenset()
+
+
+def server_pins(packages: str | None = None, keys: Collection[str] = ()) -> tuple[str, ...]:
+    """`orjson==3.13.0`, one a package. packages: a file's text, that of this mlship when left out. keys: as `server_keys`."""
     text = server_packages() if packages is None else packages
-    return tuple(line for line in (line.partition("#")[0].strip() for line in text.splitlines()) if line)
+    lines = (line.partition("#") for line in text.splitlines())
+    asked = ((pin.strip(), comment.strip().partition("only with ")[2]) for pin, _, comment in lines)
+    return tuple(pin for pin, key in asked if pin and (not key or key in keys))
 
 
-def server_fits(wheels: Iterable[Wheel]) -> bool:
+def server_fits(wheels: Iterable[Wheel], keys: Collection[str] = ()) -> bool:
     """Whether they are what this mlship's server is made with."""
-    return not server_changes(wheels)
+    return not server_changes(wheels, keys)
 
 
-def server_changes(wheels: Iterable[Wheel]) -> tuple[str, ...]:
+def server_changes(wheels: Iterable[Wheel], keys: Collection[str] = ()) -> tuple[str, ...]:
     """What another mlship's server was made with, in words: `orjson 3.12.0 is locked, this mlship's server has 3.13.0`."""
-    pins = {normalised(name): version for name, _, version in (pin.partition("==") for pin in server_pins())}
+    pins = {normalised(name): version for name, _, version in (pin.partition("==") for pin in server_pins(keys=keys))}
     locked = {wheel.name: wheel.version for wheel in wheels}
     return tuple(
         f"{name} {locked.get(name, 'in no version')} is locked, and this mlship's server has {pins.get(name, 'none of it')}"

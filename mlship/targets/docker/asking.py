@@ -29,7 +29,7 @@ def ask_published(address: Address, request: Request, chain: str | None = None) 
     if chain == "":
         return Answer(0, b"the front's certificate is not on its volume: nobody could tell who answers")
     connection = _connection(address, request.timeout_s, chain)
-    headers = {"Accept": request.accept} | ({"Content-Type": request.content_type} if request.body else {})
+    headers = request.headers | ({"Content-Type": request.content_type} if request.body else {})
     try:
         connection.connect()
         if isinstance(connection.sock, ssl.SSLSocket) and not is_pinned(chain or "", connection.sock.getpeercert(True)):
@@ -61,6 +61,7 @@ def ask_inside(keeper: AskKeeper, address: str, request: Request, wait_s: float 
         "timeout_s": request.timeout_s,
         "wait_s": wait_s,
         **({"tls": True} if tls else {}),
+        **({"key": request.key} if request.key else {}),
     }
     try:
         said = keeper(question)

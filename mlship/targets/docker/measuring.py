@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from mlship.targets.asked import asked
 from mlship.targets.base import Measures
 from mlship.targets.docker import spec, traffic
 from mlship.targets.docker.asking import METRICS, ask_inside
@@ -12,8 +14,11 @@ from mlship.targets.docker.observing import Seen
 from mlship.targets.scraped import counted
 
 
-def measures(seen: Seen, fleet: Fleet) -> dict[str, Measures]:
-    """By release id. Counts of the front are added up over its restarts; a replica that was started again begins anew."""
+def measures(seen: Seen, fleet: Fleet, own_key: Callable[[], str] = str) -> dict[str, Measures]:
+    """By release id. Counts of the front are added up over its restarts; a replica that was started again begins anew.
+
+    own_key: for releases whose callers are judged.
+    """
     releases = set(traffic.shares(seen.document))
     buckets: dict[str, dict[float, float]] = {release: {} for release in releases}
     seconds: dict[str, float] = dict.fromkeys(releases, 0.0)
@@ -21,7 +26,8 @@ def measures(seen: Seen, fleet: Fleet) -> dict[str, Measures]:
         release = container.labels[spec.RELEASE]
         if not container.is_running or release not in releases:
             continue
-        answer = ask_inside(fleet.ask, container.addresses.get(fleet.scope.network, ""), METRICS)
+        address = container.addresses.get(fleet.scope.network, "")
+        answer = asked(partial(ask_inside, fleet.ask, address), METRICS, own_key)
         if answer.status == 200:
             found = counted(answer.body.decode(errors="replace"))
             buckets[release] = added(buckets[release], found.buckets)

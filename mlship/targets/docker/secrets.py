@@ -138,6 +138,10 @@ class SecretStore:
             self._chains[certificate] = said["chain"]
         return self._chains[certificate]
 
+    def operator_key(self) -> str:
+        """With which mlship asks a release whose callers are judged; empty where no secret was ever written."""
+        return str(self.records.ask({"op": "operator_key"})["key"]) if self.records.exist else ""
+
     def retire(self, history: History | None) -> None:
         """Removes the sets that no release of the records needs, and certificates that the front does not name.
 

@@ -12,6 +12,7 @@ from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
 from mlship.releases.records import LeaseLost
+from mlship.targets.asked import asked
 from mlship.targets.base import (
     Action,
     Answer,
@@ -157,6 +158,9 @@ class DockerTarget:
             return as_outcome(error)
 
     def ask(self, request: Request) -> Answer:
+        return asked(self._ask, request, self._secrets.operator_key)
+
+    def _ask(self, request: Request) -> Answer:
         """An engine that does not answer is no answer, so that the rollout can take the step back."""
         try:
             if request.replica or request.of == "staged":
@@ -166,7 +170,7 @@ class DockerTarget:
             return Answer(0, error.what.encode())
 
     def measure(self) -> Mapping[str, Measures]:
-        return measures(self._seen(), self._fleet())
+        return measures(self._seen(), self._fleet(), self._secrets.operator_key)
 
     def why(self) -> tuple[Why, ...]:
         return whys(self._seen(), self._fleet(), self._engine())

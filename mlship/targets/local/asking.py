@@ -13,7 +13,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 list
 def ask(host: str, port: int, request: Request) -> Answer:
     """One request on its own connection. Status 0, with the reason in words, where nothing answers."""
     connection = http.client.HTTPConnection(_ANY.get(host, host), port, timeout=request.timeout_s)
-    headers = {"Connection": "close", "Accept": request.accept}
+    headers = {"Connection": "close", **request.headers}
     if request.method == "POST":
         headers["Content-Type"] = request.content_type
     try:

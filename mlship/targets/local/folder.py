@@ -81,6 +81,11 @@ class ReleaseFolder:
         return self.path / "launch.json"
 
     @property
+    def secrets(self) -> Path:
+        """One file a secret, for this user alone."""
+        return self.path / "secrets"
+
+    @property
     def content(self) -> Path:
         """The content id: as long as this file is here, the unpacked image is in use."""
         return self.path / "content"

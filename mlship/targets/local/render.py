@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from mlship.errors import MlshipError
 from mlship.targets.base import Deployment
 from mlship.targets.local import launching
+from mlship.targets.local.folder import DEFAULT
 from mlship.targets.local.listening import BACKLOG, FIRST_PORT
 
 # Inside every image; image/plan.py lays it out, and a test holds both together.
 LAID_OUT = "/opt/mlship"
 PYTHONPATH = ("lib", "env", "code")
+SECRETS = "MLSHIP_SECRETS"
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
@@ -48,7 +50,7 @@ def service(deployment: Deployment) -> Mapping[str, object]:
         "labels": dict(deployment.labels),
         "root": _root_folder(deployment),
         "command": "the image's entry point, through the image's own dynamic loader",
-        "environ": launching.server_environ(deployment),
+        "environ": {**launching.server_environ(deployment), **_secrets(deployment, _run_folder(deployment))},
         "sockets": {"public": f"{_host(deployment)}:{_port(deployment) or 'first free from ' + str(FIRST_PORT)}"},
         "limits": _limits(deployment),
         "startup_timeout_s": deployment.startup_timeout_s,
@@ -76,7 +78,7 @@ def socket_unit(deployment: Deployment) -> tuple[str, ...]:
 
 def service_unit(deployment: Deployment) -> tuple[str, ...]:
     name = unit_name(deployment)
-    environ = launching.server_environ(deployment)
+    environ = {**launching.server_environ(deployment), **_secrets(deployment, f"%h/{name}/secrets")}
     limits = deployment.release.served.resources
     return (
         "[Unit]",
@@ -87,7 +89,7 @@ def service_unit(deployment: Deployment) -> tuple[str, ...]:
         "[Service]",
         f"ExecStart=/bin/sh %h/{name}/serve",
         f"WorkingDirectory=%h/{name}",
-        *(f"Environment={_quoted(f'{key}={text}')}" for key, text in sorted(environ.items())),
+        *(f"Environment={_assigned(key, text)}" for key, text in sorted(environ.items())),
         *([f"LimitDATA={limits['memory']}"] if limits.get("memory") else []),
         *([f"CPUQuota={limits['cpu'] / 10:g}%"] if limits.get("cpu") else []),
         "LimitCORE=0",
@@ -128,6 +130,7 @@ def readme(deployment: Deployment) -> tuple[str, ...]:
         "",
         f"    mkdir -p ~/{name} ~/.config/systemd/user",
         f'    cp -a "{_root_folder(deployment)}" serve ~/{name}/',
+        *_secret_lines(deployment, name),
         f"    cp {name}.socket {name}.service ~/.config/systemd/user/",
         "    systemctl --user daemon-reload",
         f"    systemctl --user enable --now {name}.socket {name}.service",
@@ -141,6 +144,28 @@ def readme(deployment: Deployment) -> tuple[str, ...]:
 def _root_folder(deployment: Deployment) -> str:
     content = deployment.release.served.content.removeprefix("sha256:")
     return f"${{MLSHIP_HOME:-$HOME/.mlship}}/local/rootfs/{content}/root"
+
+
+def _run_folder(deployment: Deployment) -> str:
+    environment = deployment.environment or DEFAULT
+    return f"${{MLSHIP_HOME:-$HOME/.mlship}}/local/{deployment.project}/{environment}/run/{deployment.release.id}/secrets"
+
+
+def _secrets(deployment: Deployment, folder: str) -> dict[str, str]:
+    return {SECRETS: folder} if deployment.release.served.secrets else {}
+
+
+def _secret_lines(deployment: Deployment, name: str) -> tuple[str, ...]:
+    """Where the values go that are in none of the files."""
+    names = sorted(deployment.release.served.secrets)
+    if not names:
+        return ()
+    return (f"    mkdir -m 700 ~/{name}/secrets   # and in it a file for each of: {', '.join(names)}",)
+
+
+def _assigned(key: str, text: str) -> str:
+    """%h is meant in a path of ours, and nothing is in what users wrote."""
+    return f'"{key}={text}"' if key == SECRETS else _quoted(f"{key}={text}")
 
 
 def _limits(deployment: Deployment) -> Mapping[str, int]:

@@ -31,7 +31,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "rolling": Feature("absent", _ONE, "the target's own strategy"),
         "recreate": Feature("absent", "the old copy serves until the new one does", "the target's own strategy"),
         "slo": Feature("absent", "nothing measures it on this target", "target docker"),
-        "secrets": Feature("absent", "this machine has no store for secrets"),
+        "secrets": Feature("emulated", "files in mlship's own folder that only you read"),
         "public": Feature("absent", "callers reach what targets.local.host listens on", "targets.local.host"),
     }
 }

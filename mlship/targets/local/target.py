@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from mlship.disk import make_folder, write_atomic
 from mlship.errors import Finding, MlshipError
 from mlship.home import Home
 from mlship.oci.registry.push_variant import PushVariant
+from mlship.releases.history import History
+from mlship.releases.release import Release
 from mlship.runner import Runner
+from mlship.targets.asked import asked
 from mlship.targets.base import (
     Action,
     Answer,
@@ -34,7 +38,7 @@ from mlship.targets.base import (
     ServiceRow,
     Why,
 )
-from mlship.targets.local import place
+from mlship.targets.local import place, secrets
 from mlship.targets.local.asking import ask, is_ready, release_at
 from mlship.targets.local.control import Control
 from mlship.targets.local.folder import ReleaseFolder, ServiceFolder
@@ -132,7 +136,7 @@ class LocalTarget:
         serving = release_at(server.host, server.port) if server else ""
         replicas = tuple(_replica(self._project, number, copy) for number, copy in enumerate(view.servers if view else ()))
         known = history.releases if history else ()
-        restorable = frozenset(release.id for release in known if self._is_restorable(release.served.content))
+        restorable = frozenset(release.id for release in known if self._is_restorable(release))
         seen = [
             (history.generation, history.live) if history else None,
             running is not None,
@@ -154,20 +158,24 @@ class LocalTarget:
             fingerprint=hashlib.sha256(json.dumps(seen).encode()).hexdigest(),
         )
 
+    def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
+        return secrets.versions(self._folder, values, history)
+
     def ask(self, request: Request) -> Answer:
         view = self._view()
         staged = [copy for copy in view.servers if copy.state == "staged"] if view else []
         live = view.live_server if view else None
         if request.of == "staged" and (staged or live):
             copy = staged[-1] if staged else live
-            return ask("127.0.0.1", copy.probe, request) if copy else Answer(0, b"nothing is running")
+            return self._ask(copy, "127.0.0.1", copy.probe, request) if copy else Answer(0, b"nothing is running")
         if live is None:
             return Answer(0, b"nothing is running")
-        return ask(live.host, live.port, request)
+        return self._ask(live, live.host, live.port, request)
 
     def measure(self) -> Mapping[str, Measures]:
         view = self._view()
-        return measures(view) if view else {}
+        live = view.live_server if view else None
+        return measures(view, lambda: secrets.operator_key(self._run(live.release))) if view and live else {}
 
     def why(self) -> tuple[Why, ...]:
         """Where no holder answers, what the last one wrote: also of copies that ended with it."""
@@ -220,6 +228,7 @@ class LocalTarget:
 
     def _stage(self, deployment: Deployment) -> Outcome:
         folder = self._run(deployment.release.id)
+        secrets.write(folder, deployment.release, deployment.secrets)
         wanted = self._launch(deployment)
         write_atomic(folder.launch, json.dumps(wanted.to_dict()).encode(), 0o600)
         return self._start(wanted)
@@ -299,8 +308,13 @@ class LocalTarget:
     # What they are made of.
 
     def _launch(self, deployment: Deployment) -> Launch:
-        command = self._rootfs.command(deployment.release.served.content, server_environ(deployment))
-        return launch(deployment, command, self._run(deployment.release.id), self._known_host())
+        folder = self._run(deployment.release.id)
+        place = {"MLSHIP_SECRETS": str(folder.secrets)} if deployment.release.served.secrets else {}
+        command = self._rootfs.command(deployment.release.served.content, {**server_environ(deployment), **place})
+        return launch(deployment, command, folder, self._known_host())
+
+    def _ask(self, copy: ServerView, host: str, port: int, request: Request) -> Answer:
+        return asked(partial(ask, host, port), request, lambda: secrets.operator_key(self._run(copy.release)))
 
     def _known_host(self) -> str:
         """Where the service listens now: a rollback without mlship.yaml must not move it."""
@@ -331,6 +345,7 @@ class LocalTarget:
             return
         for path in (folder.content, folder.launch):
             path.unlink(missing_ok=True)
+        shutil.rmtree(folder.secrets, ignore_errors=True)
         self._collect()
 
     def _collect(self) -> None:
@@ -352,8 +367,10 @@ class LocalTarget:
         running = tuple(copy for copy in last.servers if copy.pid and start_ticks(copy.pid) == copy.ticks)
         return replace(last, servers=running)
 
-    def _is_restorable(self, content: str) -> bool:
-        return self._rootfs.has(content) or self._rootfs.find(content) is not None
+    def _is_restorable(self, release: Release) -> bool:
+        content = release.served.content
+        has_files = self._rootfs.has(content) or self._rootfs.find(content) is not None
+        return has_files and secrets.are_whole(self._run(release.id), release)
 
     def _log_folder(self, release: str) -> ReleaseFolder | None:
         if release:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from mlship.targets.asked import asked
 from mlship.targets.base import Measures, Request, Why
 from mlship.targets.local.asking import ask, is_ready
 from mlship.targets.local.folder import ServiceFolder
@@ -22,12 +24,12 @@ def whys(project: str, view: HolderView, folder: ServiceFolder) -> tuple[Why, ..
     return tuple(_why(f"{project}-{number}", copy, folder) for number, copy in enumerate(view.servers))
 
 
-def measures(view: HolderView) -> Mapping[str, Measures]:
-    """release id -> what its live copy counted since it was started."""
+def measures(view: HolderView, own_key: Callable[[], str]) -> Mapping[str, Measures]:
+    """release id -> what its live copy counted since it was started. own_key: for a release whose callers are judged."""
     live = view.live_server
     if live is None:
         return {}
-    answer = ask("127.0.0.1", live.probe, Request("GET", "/metrics", timeout_s=SCRAPE_S))
+    answer = asked(partial(ask, "127.0.0.1", live.probe), Request("GET", "/metrics", timeout_s=SCRAPE_S), own_key)
     return {live.release: counted(answer.body.decode(errors="replace"))} if answer.status == 200 else {}
 
 
