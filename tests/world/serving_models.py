@@ -90,7 +90,7 @@ def _write_manifest(folder: Path, sample: list[Any], knows_categories: bool) -> 
     digest = hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
     entry = manifest.Model(folder.name, "sklearn", "joblib", "model.joblib", digest, sample=tuple(sample))
     # a long deadline: what is judged here is whether answers are right, on a machine that may be busy
-    serving = manifest.Serving(protocols=tuple(PROTOCOLS), workers=2, request_timeout_s=30.0)
+    serving = manifest.Serving(protocols=tuple(PROTOCOLS), workers=2, request_timeout_s=300.0)
     asked = manifest.to_json(manifest.Manifest("judged", (entry,), serving)).decode()
     told = inspect_model({"root": str(folder), "manifest": asked, "sample": sample})
     assert "error" not in told, told

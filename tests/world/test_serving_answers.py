@@ -10,7 +10,7 @@ from serving_client import Asker, Talk, Tally
 from serving_models import Judged, Server, judged_model
 
 CONNECTIONS = 64
-STEPS = {"linear": 24, "unchecked": 5, "forest": 5}  # of each connection; what one costs differs as much
+STEPS = {"linear": 16, "unchecked": 4, "forest": 4}  # of each connection; what one costs differs as much
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from serving_models import CITIES, Judged, Server, judged_model
 
 BOUNDED = settings(
-    derandomize=True, database=None, deadline=None, max_examples=200,
+    derandomize=True, database=None, deadline=None, max_examples=120,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 TARGETS = (

@@ -29,8 +29,9 @@ class Frames:
         self.model = joblib.load(FOLDER / "model.joblib")
 
     @bentoml.api(batchable=True, max_batch_size=256)
-    def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        return self.model.predict_proba(rows)
+    def predict(self, rows: list[dict[str, float | str]]) -> list[list[float]]:
+        # with its own DataFrame type, batches of version 1.4.39 fail: it adds a shape to a number
+        return self.model.predict_proba(pd.DataFrame(rows)).tolist()
 
 
 Service = Frames if FOLDER.name == "pipeline" else Numbers
