@@ -35,8 +35,8 @@ _SIZED = len(SIZES) + 2
 STARTING, READY, DRAINING = 0.0, 1.0, 2.0
 
 # cells of the supervisor
-OPEN, STARTED, DRAIN, WORKERS, RESTARTS, RETIRED_CPU, BOSS_CPU, BOSS_RSS = range(8)
-SHARED = 8
+OPEN, STARTED, DRAIN, WORKERS, RESTARTS, RETIRED_CPU, BOSS_CPU, BOSS_RSS, FAILING = range(9)
+SHARED = 9
 # cells of a worker; the counters follow: refusals, then those of each model, then those of each route
 PID, STATE, BEAT, ACCEPTING, CPU, RSS, IN_FLIGHT, CONNECTIONS = range(8)
 REFUSALS = 8

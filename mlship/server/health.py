@@ -27,4 +27,6 @@ def routes(service: Service) -> list[Route]:
 
 def state(service: Service) -> str:
     """Why a server that is not ready is not."""
-    return "draining" if service.is_draining else "starting"
+    if service.is_draining:
+        return "draining"
+    return "a worker cannot load its models" if service.is_failing else "starting"

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlship.server.board import DRAINING, READY, STARTED, STATE, Board, Slot
+from mlship.server.board import DRAINING, FAILING, READY, STARTED, STATE, Board, Slot
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest
 from mlship.server.settings import Settings
@@ -46,7 +46,12 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """True when every worker has loaded its models and this one is not going away."""
-        return bool(self.board.cells[STARTED]) and self.slot.cells[STATE] == READY
+        return bool(self.board.cells[STARTED]) and self.slot.cells[STATE] == READY and not self.is_failing
+
+    @property
+    def is_failing(self) -> bool:
+        """True while a worker that is to replace a lost one cannot load its models."""
+        return bool(self.board.cells[FAILING])
 
     def identity(self) -> dict[str, Any]:
         """The document of /mlship/release."""

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from mlship.server import log
 from mlship.server.app import PROTOCOLS, paths, unknown_protocols
-from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
+from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
 from mlship.server.cores import set_threads, usable_cores
 from mlship.server.gate import gate_from
@@ -134,8 +134,10 @@ class Supervisor:
         self._note_use()
         self._wait()
         self._hear_reports()
-        if not self._has_started and all(self._board.slot(seat.index).cells[STATE] == READY for seat in self.seats):
-            self._started()
+        if all(self._board.slot(seat.index).cells[STATE] == READY for seat in self.seats):
+            self._board.cells[FAILING] = 0.0
+            if not self._has_started:
+                self._started()
         return None
 
     # starting
@@ -290,6 +292,8 @@ class Supervisor:
             self._reason = self._reason or reason or {"message": f"a worker ended while it loaded the model ({_ending(code)})"}
             return
         self._board.cells[RESTARTS] += 1
+        if reason is not None:
+            self._board.cells[FAILING] = 1.0
         log.event(
             "error",
             "worker_lost",

@@ -32,6 +32,7 @@ TICK_S = 0.25
 # and more: with one handle on a socket, new callers would wait for seconds, unseen by the queue that is to refuse them.
 ACCEPTED_A_TURN = 16
 IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
+LEFTOVERS_S = 1.0
 PAGE = resource.getpagesize()
 
 
@@ -172,14 +173,16 @@ class Worker:
             await self._take_leftovers(sock)
 
     async def _take_leftovers(self, sock: socket.socket) -> None:
-        while True:
+        """Until there are none; not for ever where callers who are turned away come back at once."""
+        until = self._loop.time() + LEFTOVERS_S
+        while self._loop.time() < until:
             try:
                 client, _ = sock.accept()
             except OSError:
-                sock.close()
-                return
+                break
             client.setblocking(False)
             await self._loop.connect_accepted_socket(lambda: Connection(self._room), client)
+        sock.close()
 
 
 def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ class Load:
     def __init__(self) -> None:
         self.releases: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.refused_at: list[float] = []
 
     def saw(self, raw: bytes) -> None:
         head, _, body = raw.partition(b"\r\n\r\n")
@@ -161,3 +162,43 @@ def test_a_killed_worker_costs_only_its_own_connections(tmp_path: Path) -> None:
         load = under_load(keep_alive, address, kill, clients=10)
     assert len(load.failures) <= 10
     assert sum(load.releases.values()) > 100
+
+
+async def until_refused(address: tuple[str, int], load: Load, stop: asyncio.Event) -> None:
+    """One client that asks on and on, on a new connection when it is told that the old one closes, until nobody listens."""
+    while not stop.is_set():
+        try:
+            reader, writer = await asyncio.open_connection(*address)
+        except ConnectionRefusedError:
+            load.refused_at.append(time.monotonic())
+            return
+        try:
+            closes = False
+            while not closes and not stop.is_set():
+                writer.write(prediction(3))
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = int(next(line for line in head.decode().split("\r\n") if line.startswith("content-length")).split()[1])
+                load.saw(head + await reader.readexactly(size))
+                closes = b"connection: close" in head
+            writer.close()
+        except (OSError, asyncio.IncompleteReadError) as error:
+            load.failures.append(repr(error))
+
+
+def test_sigterm_under_load_loses_no_request(tmp_path: Path) -> None:
+    with running(written(tmp_path, workers=2), MLSHIP_DRAIN_DELAY_S="1", DOUBLER_ASLEEP_S="0.002") as server:
+        told: list[float] = []
+
+        def stop() -> None:
+            told.append(time.monotonic())
+            server.signal(signal.SIGTERM)
+            server.event("draining")
+            until(lambda: server.ask("/readyz").status == 503, 0.5)
+            assert server.wait(10) == 0
+
+        load = under_load(until_refused, ("127.0.0.1", server.port), stop, clients=24)  # type: ignore[arg-type]
+        assert server.event("stopped")
+    assert load.failures == []
+    assert len(load.refused_at) == 24
+    assert 1.0 <= min(load.refused_at) - told[0] < 4.0
+    assert sum(load.releases.values()) > 200

@@ -73,6 +73,20 @@ def asked_again(server: Server) -> dict[str, object] | None:
 
 
 @pytest.mark.world
+def test_a_replacement_that_cannot_load_its_model_ends_readiness_until_one_can(tmp_path: Path) -> None:
+    with running(written(tmp_path, workers=2)) as server:
+        code = tmp_path / "code" / "doubler.py"
+        kept = code.read_text()
+        code.write_text("raise RuntimeError('the weights are gone')")
+        os.kill(int(str(release(server.port)["pid"])), signal.SIGKILL)
+        until(lambda: server.ask("/readyz").json == {"status": "a worker cannot load its models"})
+        assert (server.ask("/livez").status, server.ask("/predict", {"instances": [[1, None]]}).status) == (200, 200)
+        code.write_text(kept)
+        until(lambda: server.ask("/readyz").status == 200)
+        assert any("the weights are gone" in line.get("message", "") for line in server.errors) or server.event("worker_lost")
+
+
+@pytest.mark.world
 def test_a_worker_that_a_model_ends_is_replaced(tmp_path: Path) -> None:
     with running(written(tmp_path)) as server:
         with pytest.raises(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
