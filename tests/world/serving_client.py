@@ -16,10 +16,14 @@ ANSWER_S = 60.0  # the machine may be busy; a lost answer is what counts
 
 @dataclass(frozen=True)
 class Question:
-    """One request on the wire, and its answer. rows: whose predictions have to come. bad_row: which one is to be named."""
+    """One request on the wire, and its answer. rows: whose predictions have to come. bad_row: which one is to be named.
+
+    form: the protocol that it is asked in.
+    """
 
     raw: bytes
     id: str
+    form: str = "native"
     status: int = 200
     rows: tuple[int, ...] = ()
     bad_row: int | None = None
@@ -51,7 +55,9 @@ class Asker:
 
     def good(self, count: int) -> Question:
         picked = tuple(self.random.randrange(len(self.judged.rows)) for _ in range(count))
-        return self._question({"instances": [self.judged.rows[index] for index in picked]}, rows=picked)
+        form = self.random.choice(("native", "native", "v2", "mlflow", "tfserving"))
+        path, value = asked(form, self.judged.name, [self.judged.rows[index] for index in picked])
+        return self._question(value, path=path, rows=picked, form=form)
 
     def bad_row(self) -> Question:
         """One row that the model, or its signature, does not take, among good ones."""
@@ -79,6 +85,39 @@ class Asker:
         name = f"judge-{self._seed}-{self._count}"
         head = f"POST {path} HTTP/1.1\r\nHost: judge\r\nContent-Type: application/json\r\nX-Request-Id: {name}\r\n"
         return Question(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent, name, **expected)
+
+
+def asked(form: str, name: str, rows: list[Any]) -> tuple[str, Any]:
+    """Where and how a protocol asks for rows, which are all objects or all lists of numbers."""
+    if form == "v2":
+        return f"/v2/models/{name}/infer", {"inputs": tensors(rows)}
+    if form == "tfserving":
+        return f"/v1/models/{name}:predict", {"instances": rows}
+    if form == "mlflow":
+        columns = list(rows[0]) if isinstance(rows[0], dict) else [f"x{index}" for index in range(len(rows[0]))]
+        values = [list(row.values()) if isinstance(row, dict) else row for row in rows]
+        return "/invocations", {"dataframe_split": {"columns": columns, "data": values}}
+    return "/predict", {"instances": rows}
+
+
+def tensors(rows: list[Any]) -> list[dict[str, Any]]:
+    if not isinstance(rows[0], dict):
+        data = [value for row in rows for value in row]
+        return [{"name": "input-0", "datatype": "FP64", "shape": [len(rows), len(rows[0])], "data": data}]
+    kinds = {name: "BYTES" if isinstance(value, str) else "FP64" for name, value in rows[0].items()}
+    return [{"name": n, "datatype": kind, "shape": [len(rows)], "data": [row[n] for row in rows]} for n, kind in kinds.items()]
+
+
+def told(form: str, answer: Any) -> tuple[list[Any], list[list[float]] | None]:
+    """Classes and probabilities, row by row; MLflow's answers have no probabilities."""
+    if form == "v2":
+        data = {output["name"]: output["data"] for output in answer["outputs"]}
+        flat = data["probabilities"]
+        return data["predictions"], [flat[start : start + 2] for start in range(0, len(flat), 2)]
+    if form == "tfserving":
+        rows = answer["predictions"]
+        return [row["predictions"] for row in rows], [row["probabilities"] for row in rows]
+    return answer["predictions"], None if form == "mlflow" else answer["probabilities"]
 
 
 class Talk:
@@ -139,9 +178,12 @@ def complaint(judged: Judged, question: Question, status: int, fields: dict[str,
         problems = answer["error"]["problems"]
         named = [problem["row"] for problem in problems]
         return "" if question.bad_row is None or named == [question.bad_row] else f"row {question.bad_row} should be named"
-    if answer["predictions"] != [judged.classes[index] for index in question.rows]:
+    classes, probabilities = told(question.form, answer)
+    if classes != [judged.classes[index] for index in question.rows]:
         return "other classes"
+    if probabilities is None:
+        return ""
     wanted = [judged.probabilities[index] for index in question.rows]
-    pairs = zip(answer["probabilities"], wanted, strict=True)
+    pairs = zip(probabilities, wanted, strict=True)
     fits = all(abs(a - b) <= TOLERANCE for got, right in pairs for a, b in zip(got, right, strict=True))
     return "" if fits else "other probabilities"
