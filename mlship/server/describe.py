@@ -35,6 +35,8 @@ def schema(service: Service) -> dict[str, Any]:
         "inputs": [asdict(feature) for feature in entry.signature.inputs],
         "outputs": [asdict(output) for output in entry.signature.outputs],
         "named": entry.signature.named,
+        "passthrough": list(entry.passthrough),
+        "extra": entry.extra,
         "sample": list(entry.sample[:SHOWN]),
         "models": list(service.models),
     }

@@ -113,6 +113,8 @@ def refused(
 
 def refused_input(error: InputError, request_id: str) -> Response:
     """The answer to an InputError."""
-    headers = (("accept", "application/json, text/csv, application/jsonlines"),) if error.status == 415 else ()
+    headers = (
+        (("accept", "application/json, text/csv, application/jsonlines, application/x-npy"),) if error.status == 415 else ()
+    )
     code = CODES[error.status] if error.status not in (400, 422) else error.code
     return refused(error.status, error.message, request_id, code, error.problems, headers)

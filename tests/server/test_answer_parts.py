@@ -12,12 +12,15 @@ import numpy
 import pytest
 from spoken import ENTRY, Spoken
 
+from mlship.server.asking import ask
 from mlship.server.core import ServedModel
 from mlship.server.hooks import HookedModel, Hooks, behind_hooks, hooks_from
 from mlship.server.manifest import Feature, Output, Signature
+from mlship.server.messages import Call, Request, answered
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes.base import LoadError
 from mlship.server.selected import SelectedModel
+from mlship.server.together import apart, together
 
 TWO = Signature(
     (Feature("a"), Feature("b", nullable=True)),
@@ -141,7 +144,7 @@ from mlship.server.hooks import WrongInput
 def preprocess(rows):
     if any(row["euro"] < 0 for row in rows):
         raise WrongInput("debts are not taken", row=[row["euro"] < 0 for row in rows].index(True), feature="euro")
-    if rows[0]["euro"] == 13:
+    if any(row["euro"] == 13 for row in rows):
         raise KeyError("unlucky")
     if rows[0]["euro"] == 14:
         return rows[1:]
@@ -195,6 +198,16 @@ def test_a_hook_refuses_rows_in_its_own_words(hooked: Spoken) -> None:
 def test_what_a_hook_does_wrong_is_the_servers_failure_with_its_reason(hooked: Spoken, euro: int, reason: str) -> None:
     with pytest.raises(ModelFailed, match=reason.replace("(", "[(]")):
         hooked.model.answer([{"euro": euro}])
+
+
+def test_of_requests_that_come_together_only_the_one_that_a_hook_refuses_is_refused(hooked: Spoken) -> None:
+    def call(place: int, euro: float) -> Call:
+        return ask(Request("POST", "/predict", {}, str(place)), hooked.model, [{"euro": euro}], answered)
+
+    calls = [call(place, -1 if place == 5 else 13 if place == 9 else 1 + place) for place in range(16)]
+    assert together(hooked.model, calls, lambda *measured: None) is None
+    statuses = [response.status for response in apart(hooked.model, calls, lambda *measured: None)]
+    assert statuses == [422 if place == 5 else 500 if place == 9 else 200 for place in range(16)]
 
 
 def test_rows_that_preprocess_makes_are_checked() -> None:

@@ -13,6 +13,7 @@ from mlship.server.service import Service
 
 # keys of MLflow alone; `instances` is an envelope of both
 OF_MLFLOW = ("dataframe_split", "dataframe_records", "inputs", "params")
+MARKS = tuple(f'"{key}"'.encode() for key in OF_MLFLOW)
 
 
 def routes(service: Service) -> list[Route]:
@@ -32,7 +33,7 @@ def routes(service: Service) -> list[Route]:
 def asks_mlflow(request: Request) -> bool:
     """True for a JSON object with a key that only MLflow has. Raises InputError(415)."""
     body = request.body
-    if not any(f'"{key}"'.encode() in body for key in OF_MLFLOW) or formats.sent(request)[0] != "json":
+    if not any(mark in body for mark in MARKS) or formats.sent(request)[0] != "json":
         return False
     try:
         value: Any = orjson.loads(body)
