@@ -6,15 +6,15 @@ tensor of floats is what null is in JSON. What is wrong is named by row and feat
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mlship.server.columns import FLOATS, ColumnRefused, Judge
+from mlship.server.columns import ColumnRefused, Judge
 from mlship.server.container import NUMERIC
 from mlship.server.core import Batch, ServedModel
-from mlship.server.manifest import Feature
 from mlship.server.problems import LIMIT, InputError, Problem, shown
 from mlship.server.validate import Table
 from mlship.server.values import near
@@ -61,11 +61,11 @@ class Intake:
         self._judges = [Judge.of(feature) for feature in signature.inputs]
         self._container = signature.container
         self._as_objects = signature.named
-        self._has_nullable = any(feature.nullable for feature in signature.inputs)
         self._is_numeric = all(feature.dtype in NUMERIC for feature in signature.inputs)
-        self._is_block = signature.container != "list" and _is_block(signature.inputs)
+        self._all_floats = model.validator.all_numbers and bool(self._names)
         # JSON numbers of these datatypes become the features' dtype without a step between
-        self._direct = DIRECT | ({"FP32"} if self._is_block and signature.inputs[0].dtype == "float32" else set())
+        is_small = all(feature.dtype == "float32" for feature in signature.inputs)
+        self._direct = DIRECT | {"FP32"} if is_small else DIRECT
 
     def batch(self, tensors: Sequence[Tensor]) -> Batch:
         """Raises InputError: 400 for tensors that make no rows, 422 for rows that the model cannot take."""
@@ -92,20 +92,28 @@ class Intake:
         width = len(self._names)
         if tensor.shape[1:] != [width] and not (width == 1 and len(tensor.shape) == 1):
             raise InputError(422, message=f"{_described(tensor)}; the model takes [rows, {width}]: {_listed(self._names)}")
-        if self._is_direct(tensor):
-            numbers: Any = tensor.numbers
-            rows = [numbers[start : start + width] for start in range(0, count * width, width)]
-            return Table(count, numbers=rows, instances=rows)
+        packed = self._packed(tensor) if self._all_floats else None
+        if packed is not None:
+            return Table(count, packed=packed)
         values = tensor.values.reshape(count, width)
-        if self._is_block and values.dtype.kind in "iuf" and not self._has_holes(values):
-            return Table(count, array=values)
         return self._table(count, [values[:, index] for index in range(width)], [tensor.datatype] * width)
 
-    def _is_direct(self, tensor: Tensor) -> bool:
-        return self._is_block and tensor.numbers is not None and tensor.datatype in self._direct
+    def _packed(self, tensor: Tensor) -> bytes | None:
+        """The numbers as float64, one after the other; None where there is something else, or one that is not finite."""
+        if self._is_direct(tensor):
+            numbers: Any = tensor.numbers
+            try:
+                return struct.pack(f"{len(numbers)}d", *numbers)
+            except OverflowError:
+                return None
+        values = tensor.values
+        if values.dtype.kind not in "iuf" or not self._numpy.isfinite(values).all():
+            return None
+        raw: bytes = (values if values.dtype == "f8" else values.astype("f8")).tobytes()
+        return raw
 
-    def _has_holes(self, values: Any) -> bool:
-        return bool(self._has_nullable and values.dtype.kind == "f" and self._numpy.isnan(values).any())
+    def _is_direct(self, tensor: Tensor) -> bool:
+        return tensor.numbers is not None and tensor.datatype in self._direct
 
     def _of_columns(self, tensors: Sequence[Tensor]) -> Table:
         by_name = {tensor.name: tensor for tensor in tensors}
@@ -116,11 +124,21 @@ class Intake:
         count = _common_count(ordered)
         for tensor in ordered:
             _require_flat(tensor, count)
-        if all(map(self._is_direct, ordered)):
-            rows = list(map(list, zip(*(tensor.numbers for tensor in ordered), strict=True)))
-            return Table(count, numbers=rows, instances=rows)
+        packed = self._packed_columns(ordered, count) if self._all_floats else None
+        if packed is not None:
+            return Table(count, packed=packed)
         columns = [tensor.values.reshape(count) for tensor in ordered]
         return self._table(count, columns, [tensor.datatype for tensor in ordered])
+
+    def _packed_columns(self, tensors: Sequence[Tensor], count: int) -> bytes | None:
+        """As `_packed`, of one tensor a feature."""
+        columns = [self._packed(tensor) for tensor in tensors]
+        if None in columns:
+            return None
+        if count == 1:
+            return b"".join(columns)  # type: ignore[arg-type]
+        turned: bytes = self._numpy.frombuffer(b"".join(columns)).reshape(-1, count).T.tobytes()  # type: ignore[arg-type]
+        return turned
 
     def _require_names(self, given: dict[str, Tensor]) -> None:
         if given.keys() == self._known:
@@ -186,12 +204,6 @@ class Intake:
         columns = [tensor.values.reshape(count).tolist() for tensor in tensors]
         names = [tensor.name for tensor in tensors]
         return Table(count, instances=[dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
-
-
-def _is_block(features: Sequence[Feature]) -> bool:
-    """True when one array of numbers is all there is to judge: all features are floats of one size, none of a closed set."""
-    dtypes = {feature.dtype if feature.categories is None else "" for feature in features}
-    return len(dtypes) == 1 and dtypes <= set(FLOATS)
 
 
 def _through(tensor: Tensor | None, count: int) -> list[Any]:
