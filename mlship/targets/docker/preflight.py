@@ -159,7 +159,7 @@ def _exposure(deployment: Deployment, published: Address) -> Iterator[Finding]:
         return
     what = f"the service is published on {published.host} without authentication: whoever reaches that machine can call it"
     place = deployment.places.get("targets.docker.host", "")
-    fix = "targets.docker.host: 127.0.0.1, with a proxy that authenticates before it"
+    fix = "say who may call (serve.auth), or write targets.docker.host: 127.0.0.1, with a proxy that authenticates before it"
     yield Finding(what, place, fix, "warning", "open-to-all")
 
 

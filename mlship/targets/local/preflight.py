@@ -91,7 +91,7 @@ def _exposure(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(
             f"the service listens on {host} without authentication: whoever reaches this machine can call it",
             deployment.places.get("targets.local.host", ""),
-            "targets.local.host: 127.0.0.1, with a proxy that authenticates before it",
+            "say who may call (serve.auth), or write targets.local.host: 127.0.0.1, with a proxy that authenticates before it",
             severity="warning",
             code="open-to-all",
         )
