@@ -41,6 +41,8 @@ LINGER_BYTES = 1_000_000
 PIPELINED = 16  # requests of one connection that wait for their answers before reading pauses; no more are computed at a time
 SINGLE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "x-api-key"))
 
+FRAMING = frozenset(("content-length", "transfer-encoding"))
+
 NEVER = float("inf")
 
 
@@ -150,6 +152,8 @@ class Connection(asyncio.Protocol):
             self._linger(len(data))
             return
         self._is_warned = False
+        if self._is_reading_body and self._is_overlong(len(data)):
+            return
         was_in_head = self._is_reading_head
         is_first = not was_in_head and not self._is_reading_body
         if is_first and (found := self._room.repeated.find(data)) is not None:
@@ -172,11 +176,21 @@ class Connection(asyncio.Protocol):
         self._settle()
 
     def eof_received(self) -> bool:
-        """A client that has shut its sending side still gets the answers that it waits for."""
+        """A client that has shut its sending side gets what is computed in this turn, or is being computed.
+
+        Who has to wait longer is taken for gone, unless its request said that it would be the last: scripts shut one side, callers
+        whose patience has ended close both, and here they look the same.
+        """
         if not self._turns:
             return False
         self._is_last = True
+        if self._turns[-1].header != "close":
+            self._room.loop.call_soon(self._leave)
         return True
+
+    def _leave(self) -> None:
+        if self._turns and (self._turns[0].is_waiting or not self._turns[0].is_open) and not self._transport.is_closing():
+            self._close()
 
     def pause_writing(self) -> None:
         self._is_stalled = True
@@ -212,6 +226,8 @@ class Connection(asyncio.Protocol):
         key = name.decode("latin-1").lower()
         if key in self._headers and key in SINGLE:
             raise Refusal(400, f"the header {key} is there twice")
+        if "_" in key and key.replace("_", "-") in FRAMING:
+            raise Refusal(400, f"the header {key} is spelt with an underscore, which others may read as a hyphen")
         self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -301,7 +317,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._header_count = self._header_bytes = self._body_bytes = self._chunks = 0
+        self._header_count = self._header_bytes = self._body_bytes = self._body_sent = self._chunks = 0
 
     def advance(self) -> None:
         """Writes the answers that are there, up to the first that is not, and opens requests that waited for room."""
@@ -487,6 +503,15 @@ class Connection(asyncio.Protocol):
         if expectation.lower() != "100-continue":
             raise Refusal(417, "the only expectation that can be met is 100-continue")
         self._owes_continue = True
+
+    def _is_overlong(self, size: int) -> bool:
+        """Counts the bytes of a body as they come, those between its chunks too; answers when they are far more than it may be."""
+        self._body_sent += size
+        if self._body_sent <= 2 * self._room.max_body + LINGER_BYTES:
+            return False
+        self._refuse(400, "the chunks of the body have too much beside it")
+        self._settle()
+        return True
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size

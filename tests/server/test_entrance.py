@@ -116,3 +116,25 @@ def test_what_waits_to_be_read_is_not_read_when_its_client_is_gone() -> None:
     wire.room.app.open = lambda request: opened.append(request) or Response(200, b"")  # type: ignore[method-assign,func-returns-value]
     wire.loop.turn()
     assert opened == []
+
+
+@pytest.mark.parametrize(("fields", "state"), [((), "closed"), (("Connection: close",), "open")])
+def test_who_hangs_up_while_its_work_waits_is_gone_unless_it_said_that_it_would(fields: tuple[str, ...], state: str) -> None:
+    wire = Wire()
+    wire.connection.data_received(prediction(1, *fields))
+    flush, wire.loop.asked = wire.loop.asked, []  # a later turn
+    assert wire.connection.eof_received() is True
+    wire.loop.turn()
+    assert wire.transport.state == state
+    if state == "open":
+        wire.loop.asked = flush
+        wire.loop.turn()
+        assert wire.statuses == [200]
+
+
+def test_who_hangs_up_with_its_request_gets_the_answer_of_this_turn() -> None:
+    wire = Wire()
+    wire.connection.data_received(prediction(1))
+    assert wire.connection.eof_received() is True
+    wire.loop.turn()
+    assert (wire.statuses, wire.transport.state) == ([200], "closed")
