@@ -18,11 +18,12 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.core import ServedModel
 from mlship.server.encode import outputs
-from mlship.server.problems import InputError, Problem
+from mlship.server.problems import InputError, Problem, shown
 from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.observed import observed_outputs
 
 NAMES = ("preprocess", "postprocess")
+WORDS = 300  # characters of a refusal that a caller sees
 
 
 class WrongInput(Exception):
@@ -100,7 +101,7 @@ def hooks_from(entry: manifest.Model, code: Path) -> Hooks:
     name = entry.hooks.removesuffix(".py").replace("/", ".")
     module = importlib.import_module(name)
     file = code / entry.hooks
-    if file.is_file() and not file.samefile(module.__file__ or ""):
+    if file.is_file() and not (module.__file__ and file.samefile(module.__file__)):
         raise LoadError(f"serve.hooks: an installed package is called {name}, too; give {entry.hooks} another name")
     found = {each: getattr(module, each, None) for each in NAMES}
     if not any(found.values()):
@@ -123,11 +124,17 @@ def _called(name: str, hook: Callable[..., Any], *given: Any) -> Any:
     except WrongInput as wrong:
         row = wrong.row if isinstance(wrong.row, int) and 0 <= wrong.row < len(given[-1]) else None
         where = "" if row is None else f"row {row}: "
-        raise InputError(422, [Problem(row, wrong.feature, None, "", f"{where}{str(wrong)[:300]}")]) from None
+        feature = None if wrong.feature is None else shown(str(wrong.feature))
+        raise InputError(422, [Problem(row, feature, None, "", where + _sayable(str(wrong)))]) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also a hook that calls exit()
         raise HookFailed(f"{name} raised {type(error).__name__}: {error}") from error
+
+
+def _sayable(words: str) -> str:
+    """Short enough for an answer, and without what UTF-8 cannot hold."""
+    return words[:WORDS].encode("utf-8", "replace").decode()
 
 
 def _classes(found: manifest.Signature) -> tuple[Any, ...] | None:
