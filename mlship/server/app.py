@@ -24,7 +24,7 @@ PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
     "azureml": azureml.routes,
     "vertex": vertex.routes,
 }
-ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", "/schema", "/openapi.json", "/docs")
+ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", *describe.PATHS, "/openapi.json", "/docs")
 OF_PROTOCOL = {
     "native": native.PATHS,
     "v2": v2.PATHS,

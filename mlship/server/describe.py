@@ -7,29 +7,32 @@ from typing import Any
 
 import orjson
 
-from mlship.server.messages import Request, Response, Route
+from mlship.server.core import ServedModel
+from mlship.server.messages import Handler, Response, Route
 from mlship.server.service import Service
 
+PATHS = ("/schema", "/schema/{model}")
 SHOWN = 3  # rows of the sample; more would only make the page heavy
 
 
 def routes(service: Service) -> list[Route]:
-    """/schema."""
-    body = orjson.dumps(schema(service), default=str)
-
-    def answer(request: Request) -> Response:
-        return Response(200, body)
-
-    return [Route("/schema", {"GET": answer})]
+    """/schema of the only or default model, and a path below it for each."""
+    named = [Route(f"/schema/{name}", {"GET": _told(service, model)}, PATHS[1]) for name, model in service.models.items()]
+    return [Route(PATHS[0], {"GET": _told(service, service.model)}), *named]
 
 
-def schema(service: Service) -> dict[str, Any]:
-    """The signature of the default model, with its sample."""
-    entry = service.model.entry
+def _told(service: Service, model: ServedModel) -> Handler:
+    body = orjson.dumps(schema(service, model), default=str)
+    return lambda request: Response(200, body)
+
+
+def schema(service: Service, model: ServedModel) -> dict[str, Any]:
+    """The signature of a model, with its sample."""
+    entry = model.entry
     return {
         "project": service.manifest.project,
         "model": entry.name,
-        "title": service.model.loaded.title,
+        "title": model.loaded.title,
         "framework": entry.framework,
         "method": entry.method or "predict",
         "inputs": [asdict(feature) for feature in entry.signature.inputs],

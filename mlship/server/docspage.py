@@ -34,7 +34,7 @@ def routes(service: Service) -> list[Route]:
 
 def rendered(service: Service) -> str:
     """The page with this model's schema in it. Whatever names and categories hold, it stays text."""
-    schema = {**describe.schema(service), "release": service.settings.release}
+    schema = {**describe.schema(service, service.model), "release": service.settings.release}
     inside = orjson.dumps(schema, default=str).decode()
     for character in "<>&\u2028\u2029":
         inside = inside.replace(character, f"\\u{ord(character):04x}")

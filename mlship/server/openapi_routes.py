@@ -193,6 +193,7 @@ ITEMS: dict[str, Callable[[About], Item]] = {
     "/readyz": _told("Ready for predictions", OBJECT, late=True),
     "/mlship/release": _told("Which release this is", ref("Identity")),
     "/schema": _told("What the model takes and gives", OBJECT),
+    "/schema/{model}": _told("What the model takes and gives", OBJECT),
     "/openapi.json": _told("This document", OBJECT),
     "/docs": _told("A page to try the model", TEXT, "text/html; charset=utf-8"),
     "/metrics": _told("What was counted, as Prometheus reads it", TEXT, "text/plain; version=0.0.4; charset=utf-8"),
