@@ -23,7 +23,7 @@ from mlship.server.gate import Gate
 from mlship.server.heads import Heads
 from mlship.server.line import Job
 from mlship.server.messages import Call, Request, Response, refused
-from mlship.server.repeated import Head, Repeated
+from mlship.server.repeated import Head, Judged, Repeated
 
 # seconds
 HEAD_TIME = 10.0  # from the first byte of a head to its end
@@ -65,11 +65,11 @@ class Room:
         self.loop = loop
         self.service = app.service
         self.heads = Heads(app.service.settings.release)
-        self.repeated = Repeated()
         self.max_body = app.service.manifest.serving.max_body
         self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
         self.connections: set[Connection] = set()
         self.gate = app.service.settings.gate
+        self.repeated = Repeated() if self.gate is None else Judged(self.gate, app.role)
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
 
     def close_overdue(self) -> None:
@@ -336,7 +336,7 @@ class Connection(asyncio.Protocol):
     def _remember(self, data: bytes) -> None:
         """data: all bytes of the request that the parser has just read."""
         room, parser = self._room, self._parser
-        if room.gate is None and parser.get_http_version() == "1.1":
+        if parser.get_http_version() == "1.1":
             room.repeated.learn(data, parser.get_method().decode("latin-1"), self._target, self._headers)
 
     def _repeat(self, head: Head, start: int, data: bytes) -> None:

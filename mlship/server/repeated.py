@@ -6,14 +6,19 @@ in its plainest form: HTTP/1.1, kept alive, a length or no body. Equal bytes the
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
+
+from mlship.server.gate import Gate
 
 END = b"\r\n\r\n"
 HEADS = 1024  # kept at most: lengths of bodies vary, and each length is a head
 HEAD_BYTES = 1024  # of one
 KEPT = "keep-alive"
-# with a credential it is judged each time, and it stands nowhere in memory as it is (serve.auth)
-ONCE = frozenset(("x-request-id", "traceparent", "expect", "transfer-encoding", "upgrade", "authorization", "x-api-key"))
+ONCE = frozenset(("x-request-id", "traceparent", "expect", "transfer-encoding", "upgrade"))
+CREDENTIALS = ("authorization", "x-api-key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Repeated:
 
     def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
         """Keeps the head of one HTTP/1.1 request, of which `data` is every byte."""
+        self._keep(data[: data.find(END) + 4], data, method, target, headers)
+
+    def _keep(self, known: bytes, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
+        """known: by what the head is found again."""
         start = data.find(END) + 4
         if start > HEAD_BYTES or not ONCE.isdisjoint(headers) or headers.get("connection", KEPT).lower() != KEPT:
             return
@@ -48,4 +57,31 @@ class Repeated:
             return
         if len(self._heads) >= HEADS:
             self._heads.clear()
-        self._heads[data[:start]] = Head(method, target.decode("latin-1"), headers, size)
+        self._heads[known] = Head(method, target.decode("latin-1"), headers, size)
+
+
+class Judged(Repeated):
+    """The heads that a worker knows where callers are judged (serve.auth): only those that may pass for as long as it lives.
+
+    They have credentials in them, so they are found by a digest under a secret of this process, and kept without.
+    """
+
+    def __init__(self, gate: Gate, role: Callable[[str, str], str]) -> None:
+        """role: what a method and a target need."""
+        super().__init__()
+        self._gate = gate
+        self._role = role
+        self._secret = os.urandom(32)
+
+    def find(self, data: bytes) -> tuple[Head, int] | None:
+        start = data.find(END) + 4
+        head = self._heads.get(self._digest(data[:start]))
+        return (head, start) if head is not None and len(data) - start == head.size else None
+
+    def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
+        if self._gate.passes_for_good(headers, self._role(method, target.decode("latin-1"))):
+            plain = {name: text for name, text in headers.items() if name not in CREDENTIALS}
+            self._keep(self._digest(data[: data.find(END) + 4]), data, method, target, plain)
+
+    def _digest(self, head: bytes) -> bytes:
+        return blake2b(head, digest_size=32, key=self._secret).digest()

@@ -21,6 +21,7 @@ from mlship.server.gate import Gate, gate_from
 from mlship.server.jwks import PAUSE_S, KeySet, keys_from
 from mlship.server.manifest import Auth, Jwt
 from mlship.server.problems import SettingsError
+from mlship.server.repeated import Judged
 from mlship.server.roles import METRICS, OPEN, PREDICT, role_for
 from mlship.server.tokens import Tokens, Unknowable, Untrusted, roles_of
 
@@ -252,6 +253,23 @@ def test_a_caller_with_a_key_is_answered(wire: Wire) -> None:
     wire.send(prediction(2, f"X-Api-Key: {OLD}"), request("GET", "/livez"), request("GET", "/metrics", f"X-Api-Key: {OLD}"))
     assert wire.statuses == [200, 200, 403]
     assert wire.answers[2].json["error"]["message"] == "this needs the role metrics, which the caller has not"
+
+
+def test_a_head_that_comes_again_is_known_by_its_digest_and_kept_without_its_key(wire: Wire) -> None:
+    wire.room.repeated = known = Judged(wire.room.gate, wire.room.app.role)
+    for _ in range(3):
+        wire.send(prediction(2, f"X-Api-Key: {OLD}"))
+    wire.send(prediction(2, f"X-Api-Key: {SCRAPER}"))
+    assert wire.statuses == [200, 200, 200, 403]
+    assert len(known._heads) == 1 and OLD.encode() not in b"".join(known._heads)
+    assert OLD not in str(list(known._heads.values()))
+
+
+def test_a_token_is_judged_each_time_it_comes(tokens: Tokens) -> None:
+    made = Gate("churn", ApiKeys(callers_from(KEYS, "CHURN_KEYS")), tokens)
+    headers = {"authorization": f"Bearer {token()}"}
+    assert made.denial(headers, PREDICT) is None and not made.passes_for_good(headers, PREDICT)
+    assert made.passes_for_good({"x-api-key": OLD}, PREDICT) and not made.passes_for_good({"x-api-key": OLD}, METRICS)
 
 
 def test_two_keys_in_one_head_are_no_key(wire: Wire) -> None:
