@@ -19,9 +19,11 @@ from mlship.server.app import App
 from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
 from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
-from mlship.server.engine import Engine
+from mlship.server.engine import Batching, Engine
+from mlship.server.extra import most_connections, newcomer
 from mlship.server.loading import LoadFailed, loaded_models, settle
 from mlship.server.manifest import Manifest
+from mlship.server.pace import MOST
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.sockets import BACKLOG, Sockets
@@ -86,8 +88,11 @@ class Worker:
         self._service = service
         self._loop = loop
         self._slot: Slot = service.slot
-        self._engine = Engine(loop, service.slot, post.manifest.serving.request_timeout_s)
+        serving = post.manifest.serving
+        batching = Batching(serving.batch_rows or MOST, serving.batch_delay_s)
+        self._engine = Engine(loop, service.slot, serving.request_timeout_s, batching)
         self._room = Room(App(service), self._engine, loop)
+        self._most = most_connections()
         self._public: list[asyncio.Server] = []
         self._probe: list[asyncio.Server] = []
         self._leaving = asyncio.Event()
@@ -115,8 +120,11 @@ class Worker:
         """The socket stays the supervisor's; this worker's copy is closed with the server."""
         copy = sock.dup()
         if copy.family == socket.AF_UNIX:
-            return await self._loop.create_unix_server(lambda: Connection(self._room), sock=copy, backlog=BACKLOG)
-        return await self._loop.create_server(lambda: Connection(self._room), sock=copy, backlog=BACKLOG)
+            return await self._loop.create_unix_server(self._newcomer, sock=copy, backlog=BACKLOG)
+        return await self._loop.create_server(self._newcomer, sock=copy, backlog=BACKLOG)
+
+    def _newcomer(self) -> Connection:
+        return newcomer(self._room, self._most)
 
     def _open(self) -> None:
         """Takes public connections from now on; safe to be told twice."""
@@ -181,7 +189,7 @@ class Worker:
             except OSError:
                 break
             client.setblocking(False)
-            await self._loop.connect_accepted_socket(lambda: Connection(self._room), client)
+            await self._loop.connect_accepted_socket(self._newcomer, client)
         sock.close()
 
 

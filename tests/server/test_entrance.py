@@ -7,7 +7,10 @@ import time
 import pytest
 from wired import Wire, prediction, request
 
+from mlship.server.board import REASONS
+from mlship.server.connection import Connection
 from mlship.server.entrance import PARSE_S
+from mlship.server.extra import MOST, most_connections, newcomer
 from mlship.server.messages import Response
 
 BROKEN = request("POST", "/predict", body=b"{")
@@ -138,3 +141,19 @@ def test_who_hangs_up_with_its_request_gets_the_answer_of_this_turn() -> None:
     assert wire.connection.eof_received() is True
     wire.loop.turn()
     assert (wire.statuses, wire.transport.state) == ([200], "closed")
+
+
+def test_beyond_the_most_connections_health_is_answered_and_predictions_are_refused() -> None:
+    wire = Wire()
+    room = wire.room
+    assert type(newcomer(room, most=2)) is Connection
+    for raw, status in ((prediction(1), 503), (request("GET", "/livez"), 200)):
+        wire.connect()
+        extra = newcomer(room, most=1)
+        extra.connection_made(wire.transport)
+        extra.data_received(raw)
+        wire.loop.turn()
+        assert (wire.statuses, wire.transport.state) == ([status], "eof")
+        assert wire.answers[0].headers["connection"] == "close"
+    assert wire.slot.refusals()[REASONS.index("connections")] == 1
+    assert 1 <= most_connections() <= MOST
