@@ -80,6 +80,7 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
         seconds=seconds,
         sample_body=_sample_body(prepared),
         notes=(*rolled.notes, *superseded(observed, release.id)),
+        is_closed=_is_closed(prepared),
     )
 
 
@@ -105,7 +106,12 @@ def _unchanged(prepared: Prepared) -> Deployed:
         unchanged=True,
         seconds=0.0,
         sample_body=_sample_body(prepared),
+        is_closed=_is_closed(prepared),
     )
+
+
+def _is_closed(prepared: Prepared) -> bool:
+    return bool(prepared.plan.deployment.release.served.serving.get("auth"))
 
 
 def _sample_body(prepared: Prepared) -> dict[str, object] | None:

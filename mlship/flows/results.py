@@ -130,7 +130,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Deployed:
-    """deploy and rollback. unchanged: what is live is what was wanted."""
+    """deploy and rollback. unchanged: what is live is what was wanted. is_closed: callers are judged (serve.auth)."""
 
     plan: PlanView
     release: ReleaseView
@@ -142,6 +142,7 @@ class Deployed:
     seconds: float
     sample_body: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    is_closed: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,14 @@ def place(project: str, environment: str) -> str:
     return f"{project}/{environment}" if environment else project
 
 
-def curl(endpoint: str, body: Mapping[str, Any] | None) -> str:
-    """A request that can be pasted: the first row of the sample, or the schema where there is no short sample."""
+def curl(endpoint: str, body: Mapping[str, Any] | None, is_closed: bool = False) -> str:
+    """A request that can be pasted: the first row of the sample, or the schema where there is no short sample.
+
+    is_closed: with the place of a caller's key, which this command does not show.
+    """
+    key = "-H 'Authorization: Bearer KEY' " if is_closed else ""
     if body and body.get("instances"):
         text = json.dumps({**body, "instances": body["instances"][:1]}, ensure_ascii=False)
         if len(text) <= LONGEST_EXAMPLE:
-            return f"curl -H 'Content-Type: application/json' {endpoint}/predict -d {shlex.quote(text)}"
-    return f"curl {endpoint}/schema"
+            return f"curl {key}-H 'Content-Type: application/json' {endpoint}/predict -d {shlex.quote(text)}"
+    return f"curl {key}{endpoint}/schema"
