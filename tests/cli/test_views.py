@@ -227,11 +227,11 @@ def test_deploy_ends_with_lines_that_can_be_pasted():
         """-d '{"instances": [{"age": 30, "name": "O'"'"'Neill"}]}'\n"""
         "Undo: mlship rollback churn --target docker --env prod"
     )
+    closed = deploy_text(replace(DEPLOYED, is_closed=True))
+    assert "Try:  curl -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' http" in closed
 
 
 def test_a_first_deploy_is_undone_by_destroying_it():
-    closed = deploy_text(replace(DEPLOYED, is_closed=True))
-    assert "Try:  curl -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' http" in closed
     first = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None))
     assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
 
