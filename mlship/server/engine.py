@@ -22,6 +22,7 @@ from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.pace import MOST
 from mlship.server.together import apart, together
 
+KNOWN_S = 0.02  # for so long what a row costs is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
 
@@ -51,7 +52,7 @@ class Engine:
         self._overhead = Overhead()
         self.correction = Correction()
         self._computed_s = 0.0
-        self._row_s = 0.0
+        self._row_s = self._allowed_s = self._known_until = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
         self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
 
@@ -138,17 +139,21 @@ class Engine:
 
     def _settle(self) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
+        rows, now = 0, time.perf_counter()
         for line in self._lines.values():
+            rows += line.rows + line.running_rows
             if line.is_running:
                 for job in line.untimed():
                     self._time(job)
             elif line.rows and self._armed is None:
                 self._armed = self._loop.call_soon(self.flush)
-                self.began = time.perf_counter()
-        backlog = self.backlog()
-        self._slot.cells[IN_FLIGHT] = backlog.rows
-        self._row_s = max((line.each_s() for line in self._lines.values()), default=0.0)
-        self.ease_s = allowed_s(self._timeout_s, self.service_s()) - backlog.seconds
+                self.began = now
+        self._slot.cells[IN_FLIGHT] = rows
+        if now > self._known_until:
+            self._row_s = max((line.each_s() for line in self._lines.values()), default=0.0)
+            self._allowed_s = allowed_s(self._timeout_s, self.service_s())
+            self._known_until = now + KNOWN_S
+        self.ease_s = self._allowed_s - (self.backlog().seconds if rows else 0.0)
 
     def _start(self, line: Line, jobs: list[Job]) -> None:
         calls = [job.call for job in jobs]
