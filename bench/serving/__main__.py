@@ -107,7 +107,7 @@ def measure(each: Seen, model: str, cases: list[Case], seconds: float) -> None:
     place = each.place
     server_core, load_core = sorted(os.sched_getaffinity(0))[:2]
     if place.peer is MLSHIP:
-        each.imports.append(place.import_s("linear", server_core))
+        each.imports.append(place.import_s(server_core))
     ports = free_ports(3)
     first = questions(place, Case("", "", model, 1))
     with place.serving(model, ports, server_core) as process:

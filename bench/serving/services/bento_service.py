@@ -8,7 +8,6 @@ from pathlib import Path
 import bentoml
 import joblib
 import numpy as np
-import pandas as pd
 
 FOLDER = Path(os.environ["BENCH_MODEL"])
 
@@ -30,6 +29,8 @@ class Frames:
 
     @bentoml.api(batchable=True, max_batch_size=256)
     def predict(self, rows: list[dict[str, float | str]]) -> list[list[float]]:
+        import pandas as pd
+
         # with its own DataFrame type, batches of version 1.4.39 fail: it adds a shape to a number
         return self.model.predict_proba(pd.DataFrame(rows)).tolist()
 

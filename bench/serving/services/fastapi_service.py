@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import joblib
-import pandas as pd
 from fastapi import FastAPI
 from pydantic import BaseModel
 
@@ -43,6 +42,8 @@ def of_rows(body: Rows) -> Answer:
 
 
 def of_customers(body: Customers) -> Answer:
+    import pandas as pd
+
     frame = pd.DataFrame([customer.model_dump() for customer in body.instances])
     return Answer(predictions=model.predict_proba(frame).tolist())
 

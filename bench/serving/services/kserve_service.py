@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import joblib
-import pandas as pd
 from kserve import Model, ModelServer
 
 FOLDER = Path(os.environ["BENCH_MODEL"])
@@ -18,7 +17,10 @@ class Served(Model):
 
     def predict(self, payload, headers=None, response_headers=None):
         rows = payload["instances"]
-        rows = pd.DataFrame(rows) if FOLDER.name == "pipeline" else rows
+        if FOLDER.name == "pipeline":
+            import pandas as pd
+
+            rows = pd.DataFrame(rows)
         return {"predictions": self.model.predict_proba(rows).tolist()}
 
 

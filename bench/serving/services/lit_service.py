@@ -7,10 +7,11 @@ from pathlib import Path
 import joblib
 import litserve
 import numpy as np
-import pandas as pd
 
 FOLDER = Path(os.environ["BENCH_MODEL"])
 TAKES_FRAMES = FOLDER.name == "pipeline"
+if TAKES_FRAMES:
+    import pandas as pd
 
 
 class Model(litserve.LitAPI):
