@@ -46,6 +46,8 @@ def serving(project: Project) -> Serving:
         request_timeout_s=project.serve.request_timeout.seconds,
         startup_timeout_s=project.serve.startup_timeout.seconds,
         max_body=project.serve.max_body.bytes,
+        batch_rows=project.serve.batching.max_rows or 0,
+        batch_delay_s=project.serve.batching.max_delay.seconds,
         invocations=project.serve.invocations,
         workers=0 if project.serve.workers == "auto" else int(project.serve.workers),
         auth=auth(project),

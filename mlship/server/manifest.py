@@ -132,7 +132,8 @@ class Auth:
 class Serving:
     """How the server answers; times in seconds, sizes in bytes; workers 0: one a core.
 
-    invocations: whose wire format /invocations speaks where the body does not tell.
+    invocations: whose wire format /invocations speaks where the body does not tell. batch_rows: at most in one call of a model, 0:
+    as many as gain from it. batch_delay_s: how long a call may wait for others.
     """
 
     protocols: tuple[str, ...] = ("native", "v2", "sagemaker", "vertex", "azureml")
@@ -141,6 +142,8 @@ class Serving:
     max_body: int = 4_000_000
     workers: int = 0
     invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
+    batch_rows: int = 0
+    batch_delay_s: float = 0.0
 
     auth: Auth | None = None
 
