@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
 
     def _serve(self, request: Request, header: str) -> None:
         refusal = None
-        if request.method == "POST":
+        if request.method == "POST" and not self._room.entrance.is_free(request):
             refusal = self._room.entrance.refusal(request)
             if refusal is not None:
                 self._room.app.locate(request)

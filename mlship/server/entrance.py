@@ -54,6 +54,16 @@ class Entrance:
         self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
         self._took = 0.0
 
+    def is_free(self, request: Request) -> bool:
+        """True when nothing need be asked: the usual case, told at once."""
+        engine = self._engine
+        return (
+            engine.ease_s > 0
+            and request.started - engine.began <= PARSE_S
+            and not self._waiting
+            and TIMEOUT not in request.headers
+        )
+
     def must_wait(self, request: Request) -> bool:
         """True when this turn has parsed for long enough."""
         return bool(self._waiting) or request.started - self._engine.began > PARSE_S
@@ -68,8 +78,6 @@ class Entrance:
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request that there is no time for; None lets it in, with the time that it has."""
         given = request.headers.get(TIMEOUT)
-        if given is None and self._engine.ease_s > 0 and not self._waiting:
-            return None
         if given is not None:
             try:
                 request.timeout_s = timeout_s(given, self._configured_s)
