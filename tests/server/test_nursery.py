@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
-from served import ROOT
+from served import ROOT, release, running, until
+from sklearn.ensemble import HistGradientBoostingClassifier
 
-from mlship.server.manifest import Manifest, Model, Serving
+from mlship.server.manifest import Manifest, Model, Serving, to_json
 from mlship.server.nursery import HARMLESS, descriptors, shareable, unfit_to_fork
 from mlship.server.runtimes import RUNTIMES, runtime_for
 from mlship.server.seats import Report, Seat
@@ -79,6 +84,32 @@ def holds_in_a_copy(check: Callable[[], bool]) -> bool:
         finally:
             os._exit(2)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.world
+def test_an_openmp_model_is_shared_and_answered_by_every_worker(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 3)).round(3)
+    model = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0)
+    joblib.dump(model, tmp_path / "model.joblib")
+    entry = Model("demo", "sklearn", "joblib", "model.joblib", "")
+    sample = tuple(rows[:8].tolist())
+    entry = replace(entry, sample=sample, signature=runtime_for("sklearn").load(entry, tmp_path).signature(sample))
+    (tmp_path / "manifest.json").write_bytes(to_json(Manifest("demo", (entry,), Serving(workers=2))))
+    expected = model.predict(rows[:8]).tolist()
+    with running(tmp_path / "manifest.json", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1") as server:
+        seen: set[int] = set()
+        for _ in range(200):
+            assert server.ask("/predict", {"instances": rows[:8].tolist()}).json["predictions"] == expected
+            seen.add(int(str(release(server.port)["pid"])))
+            if len(seen) == 2:
+                break
+        assert len(seen) == 2
+        assert "models_not_shared" not in [line["event"] for line in server.errors]
+        killed = seen.pop()
+        os.kill(killed, signal.SIGKILL)
+        server.event("worker_lost")
+        until(lambda: release(server.port)["pid"] not in {killed, *seen}, 20)
+        assert server.ask("/predict", {"instances": rows[:8].tolist()}).json["predictions"] == expected
 
 
 WARMED = """
