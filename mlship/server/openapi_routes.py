@@ -22,25 +22,27 @@ STATUSES = {
     "503": "The server is starting, draining or has no room; Retry-After says when to ask again",
     "504": "No answer within request_timeout",
 }
-ANY: dict[str, Any] = {}
+Item = dict[str, Any]
+ANY: Item = {}
 OBJECT: dict[str, Any] = {"type": "object"}
-ROWS = ref("Rows")
 SIZES: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 ALL = tuple(WRITTEN.values())
 
 
 @dataclass(frozen=True)
 class About:
-    """Whose routes they are: the default model, and how it is served."""
+    """Whose routes they are: a model, how it is served, and the suffix of its schemas' names."""
 
     entry: Model
     serving: Serving
+    suffix: str = ""
+
+    def ref(self, name: str) -> Item:
+        """A reference to one of the model's own schemas."""
+        return ref(f"{name}{self.suffix}")
 
     def speaks(self, *protocols: str) -> bool:
         return any(name in self.serving.protocols for name in protocols)
-
-
-Item = dict[str, Any]
 
 
 def item(label: str, about: About) -> Item | None:
@@ -124,7 +126,7 @@ def _split() -> Item:
 
 
 def _predict(about: About) -> Item:
-    return _post([shape({"instances": ROWS})], [ref("Answer")], example=_sample(about, "instances"))
+    return _post([shape({"instances": about.ref("Rows")})], [about.ref("Answer")], example=_sample(about, "instances"))
 
 
 def _invocations(about: About) -> Item:
@@ -132,12 +134,12 @@ def _invocations(about: About) -> Item:
     answers: list[Item] = []
     is_mlflow_alone = about.serving.invocations == "mlflow" or not about.speaks("sagemaker")
     if not (is_mlflow_alone and about.speaks("mlflow")):
-        forms, answers = [shape({"instances": ROWS}), ROWS], [ref("Answer")]
+        forms, answers = [shape({"instances": about.ref("Rows")}), about.ref("Rows")], [about.ref("Answer")]
     if about.speaks("mlflow"):
-        tables = {"dataframe_split": _split(), "dataframe_records": ROWS, "instances": ROWS}
-        inputs = {"anyOf": [ROWS, {"type": "object", "additionalProperties": {"type": "array"}}]}
+        tables = {"dataframe_split": _split(), "dataframe_records": about.ref("Rows"), "instances": about.ref("Rows")}
+        inputs = {"anyOf": [about.ref("Rows"), {"type": "object", "additionalProperties": {"type": "array"}}]}
         forms += [_envelope(about, key, rows, "params") for key, rows in {**tables, "inputs": inputs}.items()]
-        answers.append(shape({"predictions": listed(ref("Entry"))}))
+        answers.append(shape({"predictions": listed(about.ref("Entry"))}))
     given = (JSON,) if is_mlflow_alone and about.speaks("mlflow") else ALL
     item = _post(forms, answers, given=given, example=_sample(about, "instances"))
     item["post"]["responses"]["406"] = _error("Accept names only types that there are not", "Error")
@@ -145,15 +147,15 @@ def _invocations(about: About) -> Item:
 
 
 def _vertex(about: About) -> Item:
-    forms = [_envelope(about, "instances", ROWS, "parameters"), shape({"instances": listed(ref("Question"))})]
-    answers = [shape({"predictions": listed(ref("Entry"))}), shape({"predictions": listed(ref("Identity"))})]
+    forms = [_envelope(about, "instances", about.ref("Rows"), "parameters"), shape({"instances": listed(ref("Question"))})]
+    answers = [shape({"predictions": listed(about.ref("Entry"))}), shape({"predictions": listed(ref("Identity"))})]
     return _post(forms, answers, example=_sample(about, "instances"))
 
 
 def _score(about: About) -> Item:
-    rows = {"input_data": {"anyOf": [_split(), ROWS]}, "data": ROWS, "instances": ROWS}
+    rows = {"input_data": {"anyOf": [_split(), about.ref("Rows")]}, "data": about.ref("Rows"), "instances": about.ref("Rows")}
     forms = [_envelope(about, key, schema, "params") for key, schema in rows.items()]
-    return _post(forms, [listed(ref("Entry")), ref("Answer")], example=_sample(about, "input_data"))
+    return _post(forms, [listed(about.ref("Entry")), about.ref("Answer")], example=_sample(about, "input_data"))
 
 
 def _infer(about: About) -> Item:
@@ -168,7 +170,7 @@ def _infer(about: About) -> Item:
 
 def _tensorflow(about: About) -> Item:
     named = {"signature_name": {"enum": ["", "serving_default"]}}
-    forms = [shape({"instances": ROWS}, named), shape({"inputs": ANY}, named)]
+    forms = [shape({"instances": about.ref("Rows")}, named), shape({"inputs": ANY}, named)]
     answers = [shape({"predictions": {"type": "array"}}), shape({"outputs": ANY})]
     return _post(forms, answers, kinds=(JSON,), given=(JSON,), error="FlatError", example=_sample(about, "instances"))
 

@@ -30,8 +30,18 @@ def shape(required: dict[str, Any], optional: dict[str, Any] | None = None, *, c
     return {**made, "additionalProperties": False} if closed else made
 
 
-def components(entry: Model) -> dict[str, Any]:
-    """The schemas that the routes refer to."""
+def of_model(entry: Model, suffix: str) -> dict[str, Any]:
+    """The schemas of one model. suffix: of their names, empty for the default model."""
+    return {
+        f"Row{suffix}": row_schema(entry),
+        f"Rows{suffix}": rows_schema(entry),
+        f"Answer{suffix}": shape(answer_properties(entry)),
+        f"Entry{suffix}": entry_schema(entry),
+    }
+
+
+def of_all() -> dict[str, Any]:
+    """The schemas that every model's routes refer to."""
     problem = shape(
         {
             "row": {"type": ["integer", "null"]},
@@ -43,10 +53,6 @@ def components(entry: Model) -> dict[str, Any]:
     )
     error = shape({"code": TEXT, "message": TEXT, "problems": {"type": "array", "items": problem}})
     return {
-        "Row": row_schema(entry),
-        "Rows": rows_schema(entry),
-        "Answer": shape(answer_properties(entry)),
-        "Entry": entry_schema(entry),
         "Question": {"const": {"mlship": "release"}, "description": "Which release is this?"},
         "Identity": {"type": "object", "required": ["release", "project", "models", "accepting", "ready"]},
         "Error": shape({"error": error, "request_id": TEXT}),

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy
 import pytest
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
-from spoken import Spoken
+from spoken import ENTRY, Spoken
 
+from mlship.server.app import App
 from mlship.server.board import DRAINING, STATE
+from mlship.server.core import ServedModel
 from mlship.server.manifest import Feature, Signature
+from mlship.server.messages import Request, Response
 from mlship.server.openapi import template
 from mlship.server.settings import SettingsError, settings_from
 from mlship.targets import scraped
@@ -232,7 +236,7 @@ def test_sagemakers_custom_attributes_are_left_alone() -> None:
 
 def test_the_document_describes_every_route_with_its_methods() -> None:
     document = SPOKEN.ask("/openapi.json").json
-    table = {template(route): route.methods for _, route in SPOKEN.app._routes.values()}
+    table = {template(SPOKEN.app.service, route): route.methods for _, route in SPOKEN.app._routes.values()}
     assert {path: set(item) - {"parameters"} for path, item in document["paths"].items()} == {
         path: {method.lower() for method in methods} for path, methods in table.items()
     }
@@ -269,3 +273,17 @@ def test_what_the_document_says_of_a_predict_route_fits_its_answers(path: str) -
 def test_the_routes_that_deploys_measure_are_those_that_reach_the_model() -> None:
     posted = {route.name for _, route in SPOKEN.app._routes.values() if "POST" in route.methods}
     assert set(scraped.PREDICTIONS) == posted
+
+
+def test_of_several_models_each_is_described_as_it_is() -> None:
+    service = SPOKEN.app.service
+    other = ServedModel(replace(ENTRY, name="other", signature=NUMBERS), Firsts())
+    several = replace(service, models={**service.models, "other": other})
+    document = App(several).open(Request("GET", "/openapi.json", {}, "1"))
+    assert isinstance(document, Response)
+    told = json.loads(document.body)
+    taken = [told["paths"][f"/predict/{name}"]["post"]["requestBody"] for name in ("demo", "other")]
+    schemas = [body["content"]["application/json"]["schema"]["anyOf"][0]["properties"]["instances"]["$ref"] for body in taken]
+    assert schemas == ["#/components/schemas/Rows", "#/components/schemas/Rows.other"]
+    row = told["components"]["schemas"]["Row.other"]["oneOf"][0]
+    assert set(row["properties"]) == {"a", "b"}
