@@ -29,6 +29,8 @@ class AccessLog:
         self._due = 0.0
         self._failures = log.Allowance(FAILURES_AT_ONCE, FAILURES_PER_S)
         self._lines: list[bytes] = []
+        self._second = 0
+        self._kept = ""
 
     def record(self, request: Request, status: int, seconds: float, size: int) -> None:
         """One answer; need only be called when `share` is not zero or the status is 5xx. size: bytes of the answer's body."""
@@ -47,10 +49,16 @@ class AccessLog:
             log.write(1, b"".join(self._lines))
             self._lines.clear()
 
+    def _time(self, now: float) -> str:
+        """ISO 8601 in UTC; what does not change within a second is kept."""
+        if int(now) != self._second:
+            self._second = int(now)
+            self._kept = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        return f"{self._kept}.{int(now % 1 * 1000):03d}Z"
+
     def _line(self, request: Request, status: int, seconds: float, size: int) -> bytes:
-        now = time.time()
         line = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z",
+            "time": self._time(time.time()),
             **self._fixed,
             "request_id": request.id,
             "method": request.method,

@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from wired import Wire, prediction, request
 
-from mlship.targets.scraped import counted
+from mlship.server.app import OF_PROTOCOL
+from mlship.targets.scraped import PREDICTIONS, counted
 
 GUIDE = (Path(__file__).parents[2] / "docs/guide.md").read_text()
 BASE_UNITS = ("_seconds", "_bytes", "_info", "_total")
@@ -69,6 +70,13 @@ def test_the_targets_read_their_measures_from_it(wire: Wire) -> None:
     measures = counted(wire.answers[0].body.decode())
     assert (measures.requests, measures.errors) == (2, 1)
     assert measures.buckets[float("inf")] == 2 and measures.seconds > 0
+
+
+def test_the_targets_know_every_route_that_reaches_the_model() -> None:
+    asked = {label for labels in OF_PROTOCOL.values() for label in labels if re.search(r"predict|infer|invocations|score", label)}
+    assert set(PREDICTIONS) == asked
+    found = counted('mlship_requests_total{route="/predict/{model}",status="200"} 3.0\n')
+    assert found.requests == 3
 
 
 def test_strangers_make_no_new_series(wire: Wire) -> None:
