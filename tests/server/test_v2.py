@@ -213,7 +213,7 @@ def test_many_wrong_rows_are_named_in_their_order_and_up_to_a_limit() -> None:
 
 
 BROKEN = [
-    (b"", "the body is empty"),
+    (b"", 'the body has no JSON; send {"inputs": '),
     (b"[1]", "the body must be"),
     (b"{}", 'the body lacks "inputs"'),
     (b'{"inputs": []}', 'the body has no tensor in "inputs"'),

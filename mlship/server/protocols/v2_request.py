@@ -66,14 +66,17 @@ def _document(request: Request) -> tuple[dict[str, Any], int]:
     """The JSON object, and where the binary data begin."""
     body, told = request.body, request.headers.get(LENGTH)
     if told is None:
-        document, start = decode.document(body), len(body)
+        raw, start = body, len(body)
     else:
         if not told.isascii() or not told.isdigit() or len(told) > 15 or int(told) > len(body):
             raise InputError(
                 400, message=f"Inference-Header-Content-Length is {shown(told)}, but the body has {len(body)} bytes"
             )
         start = int(told)
-        document = decode.document(body[:start])
+        raw = body[:start]
+    if not raw:
+        raise InputError(400, message=f"the body has no JSON; send {FORM}")
+    document = decode.document(raw)
     if not isinstance(document, dict):
         raise InputError(400, message=f"the body must be {FORM}, got {described(document)}")
     return document, start
