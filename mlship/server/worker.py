@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -34,7 +35,6 @@ TICK_S = 0.25
 # and more: with one handle on a socket, new callers would wait for seconds, unseen by the queue that is to refuse them.
 ACCEPTED_A_TURN = 16
 IDLE_GRACE_S = 3.0  # idle connections may send one more request after SIGTERM; then they are closed
-LEFTOVERS_S = 1.0
 PAGE = resource.getpagesize()
 
 
@@ -181,16 +181,15 @@ class Worker:
             await self._take_leftovers(sock)
 
     async def _take_leftovers(self, sock: socket.socket) -> None:
-        """Until there are none; not for ever where callers who are turned away come back at once."""
-        until = self._loop.time() + LEFTOVERS_S
-        while self._loop.time() < until:
-            try:
-                client, _ = sock.accept()
-            except OSError:
-                break
+        """All at once, and the socket closed before any is answered: callers who are told to close come back at once."""
+        clients: list[socket.socket] = []
+        with contextlib.suppress(OSError):
+            while len(clients) < 2 * BACKLOG:
+                clients.append(sock.accept()[0])
+        sock.close()
+        for client in clients:
             client.setblocking(False)
             await self._loop.connect_accepted_socket(self._newcomer, client)
-        sock.close()
 
 
 def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
