@@ -15,7 +15,6 @@ CLASSES = ("2xx", "3xx", "4xx", "5xx")
 REASONS = (
     "overload",
     "deadline",
-    "draining",
     "connections",
     "limit",
     "malformed",

@@ -42,6 +42,7 @@ PIPELINED = 16  # requests of one connection that wait for their answers before 
 SINGLE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "x-api-key"))
 
 FRAMING = frozenset(("content-length", "transfer-encoding"))
+REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
 
 NEVER = float("inf")
 
@@ -474,6 +475,8 @@ class Connection(asyncio.Protocol):
         self._is_last = True
         self._is_reading_head = self._is_reading_body = False
         request = self._refused_request()
+        if status in REASON_OF:
+            self._room.service.slot.count_refusal(REASON_OF[status])
         response = refused(status, message, request.id, headers=headers)
         if self._turns:
             self._turns.append(Turn(self, request, "close", response))

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from wired import Wire, prediction, request
 
 from mlship.server.api_keys import ApiKeys, Caller, callers_from
+from mlship.server.board import REASONS
 from mlship.server.gate import Gate, gate_from
 from mlship.server.jwks import PAUSE_S, KeySet, keys_from
 from mlship.server.manifest import Auth, Jwt
@@ -246,7 +247,7 @@ def test_a_stranger_is_refused_before_the_body_is_there(wire: Wire) -> None:
     [answer] = wire.send(head).answers
     assert (answer.status, answer.json["error"]["code"], wire.transport.state) == (401, "unauthorized", "eof")
     assert answer.headers["www-authenticate"] == 'Bearer realm="churn"'
-    assert wire.slot.refusals()[7] == 1
+    assert wire.slot.refusals()[REASONS.index("unauthorized")] == 1
 
 
 def test_a_caller_with_a_key_is_answered(wire: Wire) -> None:

@@ -72,8 +72,22 @@ def test_the_targets_read_their_measures_from_it(wire: Wire) -> None:
     assert measures.buckets[float("inf")] == 2 and measures.seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [(b"GET / HTTP/1.1\r\n\r\n", "malformed"), (request("POST", "/predict", "Content-Length: 5000"), "limit")],
+)
+def test_a_refusal_is_counted_once_by_its_reason(sent: bytes, reason: str) -> None:
+    wire = Wire()
+    wire.send(sent)
+    families = scraped(wire)
+    counts = {sample.labels["reason"]: sample.value for sample in families["mlship_refusals"].samples}
+    assert {name for name, count in counts.items() if count} == {reason} and counts[reason] == 1
+
+
 def test_the_targets_know_every_route_that_reaches_the_model() -> None:
-    asked = {label for labels in OF_PROTOCOL.values() for label in labels if re.search(r"predict|infer|invocations|score", label)}
+    asked = {
+        label for labels in OF_PROTOCOL.values() for label in labels if re.search(r"predict|infer|invocations|score", label)
+    }
     assert set(PREDICTIONS) == asked
     found = counted('mlship_requests_total{route="/predict/{model}",status="200"} 3.0\n')
     assert found.requests == 3
