@@ -51,7 +51,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._overhead = Overhead()
         self.correction = Correction()
-        self._computed_s = 0.0
+        self._computed_s = self._used_s = 0.0
         self._row_s = self._allowed_s = self._known_until = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
         self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
@@ -96,7 +96,7 @@ class Engine:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
         self._armed = None
         now = time.perf_counter()
-        until, done, computed_s = now + INLINE_S, 0, self._computed_s
+        until, done = now + INLINE_S, 0
         for line in list(self._lines.values()):
             self._refuse_late(line, now)
             while line.rows and not line.is_running and now < until:
@@ -104,10 +104,16 @@ class Engine:
                 self._start(line, jobs)
                 now = time.perf_counter()
                 done += 0 if line.is_running else len(jobs)
-        if done:
-            self._overhead.learn(done, now - self.began - (self._computed_s - computed_s))
+        self._note_overhead(done)
         self.began = math.inf
         self._settle()
+
+    def _note_overhead(self, done: int) -> None:
+        """done: requests that were answered since the last time. Processor time: a busy machine that halts us is no cost of theirs."""
+        used_s = time.thread_time()
+        if done and self._used_s:  # what was used before the first turn was used to start
+            self._overhead.learn(done, used_s - self._used_s - self._computed_s)
+        self._used_s, self._computed_s = used_s, 0.0
 
     def too_late(self, request: Request) -> Response:
         """The answer where there is none in time."""

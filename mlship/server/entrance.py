@@ -20,6 +20,7 @@ from mlship.server.engine import Engine
 from mlship.server.messages import Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
+LONGEST_S = 5 * PARSE_S  # a turn that took longer was halted, and says nothing about what the requests cost
 
 
 class Loop(Protocol):
@@ -115,7 +116,7 @@ class Entrance:
                 waiter.open()
             taken, now = taken + 1, time.perf_counter()
         if taken:
-            self._cost.learn(taken, now - self._took)
+            self._cost.learn(taken, min(now - self._took, LONGEST_S))
         self._took = now
         if self._waiting:
             self._loop.call_soon(self._take)
