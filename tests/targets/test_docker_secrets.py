@@ -23,7 +23,7 @@ from mlship.keeper.secrets import Secrets
 from mlship.releases.history import History, Underway
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release, Served
-from mlship.targets.base import Answer, Certificate, Deployment, Request
+from mlship.targets.base import OPERATOR_KEY, Answer, Certificate, Deployment, Request
 from mlship.targets.docker.asking import ask_published
 from mlship.targets.docker.certificate import certificate_from
 from mlship.targets.docker.engine import EngineImage, EngineRefused
@@ -159,6 +159,14 @@ def test_the_writing_keeper_may_give_files_away_and_nothing_else() -> None:
 def test_before_anything_is_there_every_version_is_the_first(store: SecretStore, engine: MemoryEngine) -> None:
     assert store.versions({"B": "b", "A": KEY}, None) == {"A": "1", "B": "1"}
     assert engine.labels == {}, "a plan makes nothing"
+
+
+def test_mlships_own_key_is_made_at_the_engine_and_asked_with(store: SecretStore, engine: MemoryEngine) -> None:
+    assert store.operator_key() == ""
+    values = {"KEYS": KEY, OPERATOR_KEY: "sent"}
+    name = store.volume(deployment(release(KEYS="1", MLSHIP_OPERATOR_KEY="1"), secrets=values))
+    assert store.operator_key() == (engine.folder / name / OPERATOR_KEY).read_text() != "sent"
+    assert store.versions({**values, OPERATOR_KEY: "sent anew"}, None) == {"KEYS": "1", OPERATOR_KEY: "1"}
 
 
 def test_a_release_without_secrets_needs_nothing(store: SecretStore, engine: MemoryEngine) -> None:
