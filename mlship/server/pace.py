@@ -44,11 +44,14 @@ class Pace:
         self._fit()
 
     def _fit(self) -> None:
-        """Least squares, neither part below zero. Calls of one size say nothing about the slope: then it stays as it was."""
+        """Least squares, neither part below zero. Calls of one size say nothing about the slope: then it stays as it was, unless
+        it is the slope that keeps them small: what one stall made of it is doubted, until a larger call is tried again."""
         rows, seconds = self._rows / self._weight, self._seconds / self._weight
         spread = self._squares / self._weight - rows * rows
         if spread > 0.01 * rows * rows:
             slope = (self._products / self._weight - rows * seconds) / spread
             self.row_s = max(0.0, slope)
+        elif rows >= self.worth_joining():
+            self.row_s *= KEPT
         self.row_s = min(self.row_s, seconds / rows)
         self.call_s = seconds - self.row_s * rows

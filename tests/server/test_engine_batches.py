@@ -228,6 +228,18 @@ def test_the_cost_line_tells_calls_from_rows_and_follows_what_changes() -> None:
     assert steady.worth_joining() > 1
 
 
+def test_one_stall_does_not_end_joining() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.learn(1, 0.005)
+    pace.learn(2, 0.060)  # the machine did something else for a while
+    assert pace.worth_joining() == 1
+    for _ in range(60):
+        rows = min(64, pace.worth_joining())
+        pace.learn(rows, 0.005 + 0.00005 * rows)
+    assert pace.worth_joining() >= 64
+
+
 def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None:
     crowd = Crowd(modelled(sums), 6, is_quick=False)
     crowd.engine.line(crowd.model).pace.learn(1, 0.001)
