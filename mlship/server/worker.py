@@ -17,14 +17,14 @@ from typing import Any
 
 from mlship.server import log
 from mlship.server.app import App
+from mlship.server.batching.engine import Batching, Engine
+from mlship.server.batching.pace import MOST
 from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
 from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
-from mlship.server.engine import Batching, Engine
 from mlship.server.extra import most_connections, newcomer
 from mlship.server.loading import LoadFailed, loaded_models, settle
 from mlship.server.manifest import Manifest
-from mlship.server.pace import MOST
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.sockets import BACKLOG, Sockets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlship.server.admission import (
+from mlship.server.batching.admission import (
     CAUTION,
     EMPTY,
     LONGEST_RETRY_S,

@@ -13,6 +13,7 @@ import pytest
 from spoken import ENTRY, Spoken
 
 from mlship.server.asking import ask
+from mlship.server.batching.together import apart, together
 from mlship.server.core import ServedModel
 from mlship.server.hooks import HookedModel, Hooks, behind_hooks, hooks_from
 from mlship.server.manifest import Feature, Output, Signature
@@ -20,7 +21,6 @@ from mlship.server.messages import Call, Request, answered
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes.base import LoadError
 from mlship.server.selected import SelectedModel
-from mlship.server.together import apart, together
 
 TWO = Signature(
     (Feature("a"), Feature("b", nullable=True)),

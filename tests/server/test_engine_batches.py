@@ -15,9 +15,9 @@ from crowd import NUMBERS, Crowd, ask, modelled, sums
 from served import answers
 from wired import request
 
-from mlship.server.engine import Batching
+from mlship.server.batching.engine import Batching
+from mlship.server.batching.pace import Pace
 from mlship.server.manifest import Feature, Signature
-from mlship.server.pace import Pace
 from mlship.server.warmup import warm_up
 
 ROWS = [[float(index), 0.5] for index in range(64)]

@@ -7,9 +7,9 @@ import time
 import pytest
 from wired import Wire, prediction, request
 
+from mlship.server.batching.entrance import PARSE_S
 from mlship.server.board import REASONS
 from mlship.server.connection import Connection
-from mlship.server.entrance import PARSE_S
 from mlship.server.extra import MOST, most_connections, newcomer
 from mlship.server.messages import Response
 

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from mlship.server.admission import Backlog, Correction, Overhead, allowed_s
+from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s
+from mlship.server.batching.line import Job, Line
+from mlship.server.batching.pace import MOST
+from mlship.server.batching.together import apart, together
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
-from mlship.server.line import Job, Line
 from mlship.server.messages import Call, Request, Response, refused
-from mlship.server.pace import MOST
-from mlship.server.together import apart, together
 
 KNOWN_S = 0.02  # for so long what a row costs is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was

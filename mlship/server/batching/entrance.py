@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from mlship.server.admission import TIMEOUT, Backlog, Overhead, retry_after_s, timeout_s
+from mlship.server.batching.admission import TIMEOUT, Backlog, Overhead, retry_after_s, timeout_s
+from mlship.server.batching.engine import Engine
 from mlship.server.board import Slot
-from mlship.server.engine import Engine
 from mlship.server.messages import Request, Response, refused
 
 PARSE_S = 0.02  # of one turn

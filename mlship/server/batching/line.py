@@ -7,9 +7,9 @@ import math
 from collections import deque
 from collections.abc import Iterator
 
+from mlship.server.batching.pace import Pace
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Response
-from mlship.server.pace import Pace
 
 
 class Job:
