@@ -32,7 +32,7 @@ SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client"
 MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
 MODEL_PLACES = (
     "server.runtimes",
-    "server.container",
+    "server.input.container",
     "server.inspection",
     "server.pickle_load",
 )  # where the model's own packages are met

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlship.server.formats import WRITTEN
+from mlship.server.input.formats import WRITTEN
 from mlship.server.manifest import Model, Serving
 from mlship.server.messages import JSON
 from mlship.server.openapi_schemas import NONE, TEXT, listed, ref, shape

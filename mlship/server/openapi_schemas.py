@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlship.server.extras import extras_of
+from mlship.server.input.extras import extras_of
 from mlship.server.manifest import Feature, Model, Output
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from mlship.server.core import Batch, ServedModel
+from mlship.server.input.validate import Table
 from mlship.server.messages import JSON, Call, Request, Response
-from mlship.server.validate import Table
 
 # no JSON, no such envelope, a row that is no list of so many numbers, an integer that no double holds
 REFUSED = (orjson.JSONDecodeError, KeyError, TypeError, IndexError, struct.error, OverflowError)

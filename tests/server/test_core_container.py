@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlship.server.container import container_for
+from mlship.server.input.container import container_for
+from mlship.server.input.validate import Validator
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
-from mlship.server.validate import Validator
 
 
 def built(signature: Signature, instances: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlship.server import csvtext
+from mlship.server.input import csvtext
 from mlship.server.manifest import Feature, Signature
 
 BLANK = Signature((Feature("age", "float64"), Feature(" sex", "string")), named=True)

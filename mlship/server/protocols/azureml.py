@@ -7,14 +7,14 @@ models; `data` is the key of its custom scripts, `instances` the native envelope
 
 from __future__ import annotations
 
-from mlship.server import decode, formats
 from mlship.server.asking import ask
+from mlship.server.input import formats, jsontext
+from mlship.server.input.pandas_json import rows_of_split
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import bare
 from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
-from mlship.server.tables import rows_of_split
 
 ENVELOPE = Envelope(("input_data", "data", "instances"), "params", '{"input_data": {"columns": [...], "data": [[...]]}}')
 
@@ -40,7 +40,7 @@ def predict(service: Service, request: Request) -> Response | Call:
     if form != "json":
         rows, form = formats.rows(request, model, bare=True)
         return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
-    key, rows = ENVELOPE.opened(decode.document(request.body), model.extras.ignored)
+    key, rows = ENVELOPE.opened(jsontext.document(request.body), model.extras.ignored)
     if key != "input_data":
         return ask(request, model, rows, formats.writer("json", model, csv_header=True))
     return ask(request, model, rows_of_split(rows, key) if isinstance(rows, dict) else rows, bare(model))

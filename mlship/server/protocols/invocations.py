@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from mlship.server import formats
+from mlship.server.input import formats
 from mlship.server.messages import Call, Request, Response, Route
 from mlship.server.protocols import mlflow, sagemaker
 from mlship.server.service import Service

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlship.server import decode, formats
 from mlship.server.asking import ask
 from mlship.server.core import ServedModel
 from mlship.server.families import Family, flat
+from mlship.server.input import formats, jsontext
+from mlship.server.input.checks import near
+from mlship.server.input.pandas_json import rows_of_columns
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.problems import InputError, described, shown
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
-from mlship.server.tables import rows_of_columns
-from mlship.server.values import near
 
 MODELS = "/v1/models/"
 PATHS = ("/v1/models/{model}", "/v1/models/{model}/metadata", "/v1/models/{model}:predict")
@@ -105,7 +105,7 @@ def asked_rows(request: Request) -> tuple[Any, bool]:
     """The rows of a body, and whether they came as columns. Raises InputError(400), for other content than JSON 415."""
     if formats.sent(request)[0] != "json":
         raise InputError(415, message="only JSON is taken at this path")
-    body = decode.document(request.body)
+    body = jsontext.document(request.body)
     if not isinstance(body, dict):
         raise InputError(400, message=f'the body must be {{"instances": [...]}} or {{"inputs": ...}}, got {described(body)}')
     unknown = next((key for key in body if key not in KEYS), None)

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
+from mlship.server.input.checks import near
 from mlship.server.manifest import Output
 from mlship.server.messages import Response
 from mlship.server.problems import InputError, shown
 from mlship.server.protocols.v2_request import Inference
-from mlship.server.values import near
 
 BINARY = "application/octet-stream"
 OF_DTYPE = {

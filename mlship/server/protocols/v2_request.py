@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from mlship.server import decode
+from mlship.server.input import jsontext
+from mlship.server.input.checks import near
+from mlship.server.input.tensors import Tensor
 from mlship.server.messages import Request
 from mlship.server.problems import InputError, described, shown
-from mlship.server.tensors import Tensor
-from mlship.server.values import near
 
 LENGTH = "inference-header-content-length"
 MAX_DIMENSIONS = 8
@@ -76,7 +76,7 @@ def _document(request: Request) -> tuple[dict[str, Any], int]:
         raw = body[:start]
     if not raw:
         raise InputError(400, message=f"the body has no JSON; send {FORM}")
-    document = decode.document(raw)
+    document = jsontext.document(raw)
     if not isinstance(document, dict):
         raise InputError(400, message=f"the body must be {FORM}, got {described(document)}")
     return document, start

@@ -7,8 +7,9 @@ JSON Lines and npy are answered in kind. Its `predict` wants `instances`: the re
 
 from __future__ import annotations
 
-from mlship.server import decode, formats, quick
+from mlship.server import quick
 from mlship.server.asking import ask
+from mlship.server.input import formats, jsontext
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import predictions
 from mlship.server.protocols.envelope import Envelope
@@ -43,7 +44,7 @@ def predict(service: Service, request: Request) -> Response | Call:
     if form != "json":
         rows, form = formats.rows(request, model, bare=True)
         return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
-    _, rows = ENVELOPE.opened(decode.document(request.body), model.extras.ignored)
+    _, rows = ENVELOPE.opened(jsontext.document(request.body), model.extras.ignored)
     if rows == [QUESTION]:
         return answered({"predictions": [service.identity()]})
     return ask(request, model, rows, predictions(model))

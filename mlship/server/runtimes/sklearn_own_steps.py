@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.server import manifest
-from mlship.server.container import container_for
+from mlship.server.input.container import container_for
+from mlship.server.input.validate import Validator
 from mlship.server.problems import InputError
 from mlship.server.runtimes.sklearn_columns import Fact, facts_of_steps
 from mlship.server.runtimes.sklearn_parts import inside, kind_of
-from mlship.server.validate import Validator
 
 # what code that is given columns it does not expect raises
 _RAISED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)

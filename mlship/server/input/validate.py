@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from mlship.server.diagnose import Diagnosis
-from mlship.server.extras import NO_EXTRAS, Extras
+from mlship.server.input.checks import Check, Refused, check_for
+from mlship.server.input.diagnose import Diagnosis
+from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError, described
-from mlship.server.values import Check, Refused, check_for
 
 NUMBERS = frozenset((float, int))
 FLOATS = frozenset(("float64", "float32", "float16"))

@@ -11,8 +11,8 @@ from math import prod
 from typing import Any
 
 from mlship.server.core import Batch, ServedModel
+from mlship.server.input.tensors import MATRIX, Intake, Tensor
 from mlship.server.problems import InputError, described
-from mlship.server.tensors import MATRIX, Intake, Tensor
 
 HEADER = 10_000  # bytes; numpy's own bound (numpy.lib.format, _MAX_HEADER_SIZE)
 KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}  # `O` would be pickle, the others are no features

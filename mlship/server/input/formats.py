@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import orjson
 
-from mlship.server import csvtext, decode, npy
 from mlship.server.core import Batch, ServedModel
+from mlship.server.input import csvtext, jsontext, npy
 from mlship.server.messages import JSON, Request, Response
 from mlship.server.problems import InputError
 
@@ -101,10 +101,10 @@ def rows(request: Request, model: ServedModel, bare: bool) -> tuple[list[Any] | 
     if form == "csv":
         return csvtext.rows(request.body, model.entry.signature, header, model.extras), form
     if form == "jsonlines":
-        return decode.lines(request.body), form
+        return jsontext.lines(request.body), form
     if form == "npy":
         return npy.batch(request.body, model), form
-    return decode.instances(request.body, model, bare), form
+    return jsontext.instances(request.body, model, bare), form
 
 
 def writer(form: Format, model: ServedModel, csv_header: bool) -> Callable[[dict[str, Any]], Response]:

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from mlship.server.core import ServedModel
+from mlship.server.input.checks import near
 from mlship.server.problems import InputError, described
-from mlship.server.values import near
 
 ENVELOPE = '{"instances": [...]}'
 

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+from mlship.server.input.validate import Table
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
-from mlship.server.validate import Table
 
 FLOATS = ("float64", "float32", "float16")
 NUMERIC = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", *FLOATS)

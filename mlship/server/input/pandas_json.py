@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlship.server.input.checks import near
 from mlship.server.problems import InputError, described
-from mlship.server.values import near
 
 SPLIT = ("columns", "index", "data")
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mlship.server.extras import NO_EXTRAS, Extras
+from mlship.server.input.checks import near
+from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
 from mlship.server.problems import LIMIT, InputError, Problem, shown
-from mlship.server.values import near
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)

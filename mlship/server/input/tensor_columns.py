@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from mlship.server.input.checks import Check, Refused, check_for
 from mlship.server.manifest import Feature
 from mlship.server.problems import LIMIT, Problem, described, shown
-from mlship.server.values import Check, Refused, check_for
 
 FLOATS = ("float64", "float32", "float16")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
