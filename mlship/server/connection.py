@@ -16,11 +16,11 @@ import httptools
 from mlship.server import log
 from mlship.server.access import AccessLog
 from mlship.server.app import NOT_FOUND, App
+from mlship.server.auth.gate import Gate
 from mlship.server.batching.engine import Engine
 from mlship.server.batching.entrance import Entrance
 from mlship.server.batching.line import Job
 from mlship.server.board import CONNECTIONS
-from mlship.server.gate import Gate
 from mlship.server.heads import Heads
 from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.repeated import Head, Judged, Repeated

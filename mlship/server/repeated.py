@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from mlship.server.gate import Gate
+from mlship.server.auth.gate import Gate
 
 END = b"\r\n\r\n"
 HEADS = 1024  # kept at most: lengths of bodies vary, and each length is a head

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.server.gate import Gate
+from mlship.server.auth.gate import Gate
 from mlship.server.problems import SettingsError as SettingsError
 
 PORTS = ("PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Cloud Run and others, Vertex AI, SageMaker

@@ -20,10 +20,10 @@ from typing import Any, NoReturn
 
 from mlship.server import log
 from mlship.server.app import PROTOCOLS, paths, unknown_protocols
+from mlship.server.auth.gate import gate_from
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
 from mlship.server.cores import set_threads, usable_cores
-from mlship.server.gate import gate_from
 from mlship.server.manifest import Manifest, ManifestError, from_json
 from mlship.server.nursery import Nursery, shareable, tend
 from mlship.server.seats import Report, Seat

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from wired import Wire, prediction, request
 
-from mlship.server.api_keys import ApiKeys, Caller, callers_from
+from mlship.server.auth.api_keys import ApiKeys, Caller, callers_from
+from mlship.server.auth.gate import Gate, gate_from
+from mlship.server.auth.jwks import PAUSE_S, KeySet, keys_from
+from mlship.server.auth.roles import METRICS, OPEN, PREDICT, role_for
+from mlship.server.auth.tokens import Tokens, Unknowable, Untrusted, roles_of
 from mlship.server.board import REASONS
-from mlship.server.gate import Gate, gate_from
-from mlship.server.jwks import PAUSE_S, KeySet, keys_from
 from mlship.server.manifest import Auth, Jwt
 from mlship.server.problems import SettingsError
 from mlship.server.repeated import Judged
-from mlship.server.roles import METRICS, OPEN, PREDICT, role_for
-from mlship.server.tokens import Tokens, Unknowable, Untrusted, roles_of
 
 OLD, NEW, SCRAPER = "old-key-0123456789", "new-key-0123456789", "scraper-0123456789"
 KEYS = f"# callers\nshop:{OLD}\n\nshop:predict:{NEW}\nprometheus:metrics:{SCRAPER}\n"

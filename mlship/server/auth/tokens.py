@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlship.server.api_keys import Caller
-from mlship.server.jwks import KeySet, PublicKey
+from mlship.server.auth.api_keys import Caller
+from mlship.server.auth.jwks import KeySet, PublicKey
+from mlship.server.auth.roles import PREDICT
 from mlship.server.manifest import Jwt
-from mlship.server.roles import PREDICT
 
 LEEWAY_S = 30.0  # by so much clocks may differ
 LONGEST = 8192  # characters

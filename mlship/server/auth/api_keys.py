@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mlship.server.auth.roles import PREDICT, ROLES
 from mlship.server.problems import SettingsError
-from mlship.server.roles import PREDICT, ROLES
 
 SHORTEST = 16  # characters: what is shorter can be guessed
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]{1,256}", re.ASCII)  # what stands in a header without quotes (RFC 6750, b64token)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
-from mlship.server.api_keys import ApiKeys, Caller, callers_from
-from mlship.server.jwks import key_set
+from mlship.server.auth.api_keys import ApiKeys, Caller, callers_from
+from mlship.server.auth.jwks import key_set
+from mlship.server.auth.roles import METRICS, OPEN, ROLES
+from mlship.server.auth.tokens import Tokens, Unknowable, Untrusted
 from mlship.server.manifest import Auth
 from mlship.server.problems import SettingsError
-from mlship.server.roles import METRICS, OPEN, ROLES
-from mlship.server.tokens import Tokens, Unknowable, Untrusted
 
 # mlship's own key, with which it asks a release that it has just started; the target makes it, and keeps it where only that
 # target's owner reads it.

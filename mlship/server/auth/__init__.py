@@ -1,0 +1,1 @@
+"""serve.auth: who may call, by API keys and JSON Web Tokens."""
