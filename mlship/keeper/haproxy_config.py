@@ -32,7 +32,7 @@ CLIENT_S = 30.0  # how long a caller may pause in the middle of sending or readi
 HEAD_S = 10.0  # how long the head of a request may take
 CONNECT_S = 1.0  # on one engine a connection takes microseconds; a vanished address costs a retry this long
 IDLE_REPLICA_S = (
-    5.0  # shorter than a replica keeps an idle connection (server/connection.py: 75), so that it never closes first
+    5.0  # shorter than a replica keeps an idle connection (server/http/connection.py: 75), so that it never closes first
 )
 MOST_CONNECTIONS = 2000  # with 64 KiB buffers at most 256 MiB when all are busy at once; the others wait in the backlog
 

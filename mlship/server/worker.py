@@ -20,9 +20,9 @@ from mlship.server.app import App
 from mlship.server.batching.engine import Batching, Engine
 from mlship.server.batching.pace import MOST
 from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
-from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
-from mlship.server.extra import most_connections, newcomer
+from mlship.server.http.connection import Connection, Room
+from mlship.server.http.surplus import most_connections, newcomer
 from mlship.server.loading import LoadFailed, loaded_models, settle
 from mlship.server.manifest import Manifest
 from mlship.server.service import Service

@@ -12,8 +12,8 @@ from wired import Loop, Transport, request
 from mlship.server.app import App, paths
 from mlship.server.batching.engine import Batching, Engine
 from mlship.server.board import READY, STARTED, STATE, Board
-from mlship.server.connection import Connection, Room
 from mlship.server.core import ServedModel
+from mlship.server.http.connection import Connection, Room
 from mlship.server.manifest import Feature, Manifest, Model, Signature
 from mlship.server.service import Service
 from mlship.server.settings import Settings

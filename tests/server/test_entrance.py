@@ -9,8 +9,8 @@ from wired import Wire, prediction, request
 
 from mlship.server.batching.entrance import PARSE_S
 from mlship.server.board import REASONS
-from mlship.server.connection import Connection
-from mlship.server.extra import MOST, most_connections, newcomer
+from mlship.server.http.connection import Connection
+from mlship.server.http.surplus import MOST, most_connections, newcomer
 from mlship.server.messages import Response
 
 BROKEN = request("POST", "/predict", body=b"{")

@@ -22,9 +22,9 @@ from mlship.server.auth.jwks import PAUSE_S, KeySet, keys_from
 from mlship.server.auth.roles import METRICS, OPEN, PREDICT, role_for
 from mlship.server.auth.tokens import Tokens, Unknowable, Untrusted, roles_of
 from mlship.server.board import REASONS
+from mlship.server.http.repeated_heads import Judged
 from mlship.server.manifest import Auth, Jwt
 from mlship.server.problems import SettingsError
-from mlship.server.repeated import Judged
 
 OLD, NEW, SCRAPER = "old-key-0123456789", "new-key-0123456789", "scraper-0123456789"
 KEYS = f"# callers\nshop:{OLD}\n\nshop:predict:{NEW}\nprometheus:metrics:{SCRAPER}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wired import Wire, prediction, request
 
-from mlship.server.repeated import HEADS, Repeated
+from mlship.server.http.repeated_heads import HEADS, Repeated
 
 
 def known(wire: Wire) -> int:

@@ -21,9 +21,9 @@ from mlship.server.batching.engine import Engine
 from mlship.server.batching.entrance import Entrance
 from mlship.server.batching.line import Job
 from mlship.server.board import CONNECTIONS
-from mlship.server.heads import Heads
+from mlship.server.http.answer_heads import Heads
+from mlship.server.http.repeated_heads import Head, Judged, Repeated
 from mlship.server.messages import Call, Request, Response, refused
-from mlship.server.repeated import Head, Judged, Repeated
 
 # seconds
 HEAD_TIME = 10.0  # from the first byte of a head to its end

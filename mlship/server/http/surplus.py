@@ -1,17 +1,17 @@
-"""One connection more than a worker may hold."""
+"""Connections beyond those that a worker may hold."""
 
 from __future__ import annotations
 
 import resource
 
-from mlship.server.connection import Connection, Room
+from mlship.server.http.connection import Connection, Room
 from mlship.server.messages import Request, refused
 
 MOST = 10_000  # of one worker: an idle one takes some 5 kB here and as much in the kernel
 RESERVED = 256  # descriptors that are no connections
 
 
-class Extra(Connection):
+class Surplus(Connection):
     """Its one request is answered when it asks about health, which must not fail because others hold connections."""
 
     def _serve(self, request: Request, header: str) -> None:
@@ -28,7 +28,7 @@ class Extra(Connection):
 
 def newcomer(room: Room, most: int) -> Connection:
     """What serves the next connection of a worker that may hold so many."""
-    return Connection(room) if len(room.connections) < most else Extra(room)
+    return Connection(room) if len(room.connections) < most else Surplus(room)
 
 
 def most_connections() -> int:
