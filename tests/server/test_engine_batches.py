@@ -17,8 +17,8 @@ from wired import request
 
 from mlship.server.batching.engine import Batching
 from mlship.server.batching.pace import Pace
+from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Feature, Signature
-from mlship.server.warmup import warm_up
 
 ROWS = [[float(index), 0.5] for index in range(64)]
 

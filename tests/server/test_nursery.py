@@ -18,10 +18,10 @@ import pytest
 from served import ROOT, release, running, until
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from mlship.server.life.nursery import HARMLESS, descriptors, shareable, unfit_to_fork
+from mlship.server.life.seats import Report, Seat
 from mlship.server.manifest import Manifest, Model, Serving, to_json
-from mlship.server.nursery import HARMLESS, descriptors, shareable, unfit_to_fork
 from mlship.server.runtimes import RUNTIMES, runtime_for
-from mlship.server.seats import Report, Seat
 
 SKLEARN = Model("a", "sklearn", "joblib", "a.joblib", "")
 OWN = Model("b", "python", "none", "b", "")
@@ -116,7 +116,7 @@ WARMED = """
 import os, signal, sys
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
-from mlship.server.nursery import descriptors, unfit_to_fork
+from mlship.server.life.nursery import descriptors, unfit_to_fork
 before = descriptors()
 rows = np.random.default_rng(0).normal(size=(400, 5))
 model = HistGradientBoostingClassifier(max_iter=5)

@@ -15,12 +15,12 @@ from served import listener
 from mlship.server import __main__ as main
 from mlship.server.app import PROTOCOLS
 from mlship.server.board import BUCKETS, CLASSES, HISTOGRAM, STATUSES, Board
-from mlship.server.cores import THREADS, quota, thread_settings, usable_cores
+from mlship.server.life.cores import THREADS, quota, thread_settings, usable_cores
+from mlship.server.life.sockets import bound, inherited
+from mlship.server.life.supervisor import servable
 from mlship.server.manifest import Manifest, ManifestError, Model, Serving
 from mlship.server.probe import probe
 from mlship.server.settings import SettingsError, settings_from
-from mlship.server.sockets import bound, inherited
-from mlship.server.supervisor import servable
 
 MODEL = Model("demo", "python", "none", "model", "")
 GIVEN = {"MLSHIP_MANIFEST": "/srv/manifest.json"}

@@ -23,14 +23,14 @@ from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.auth.gate import gate_from
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
-from mlship.server.cores import set_threads, usable_cores
+from mlship.server.life.cores import set_threads, usable_cores
+from mlship.server.life.nursery import Nursery, shareable, tend
+from mlship.server.life.seats import Report, Seat
+from mlship.server.life.sockets import Sockets, address, sockets_from
+from mlship.server.life.worker import Post, resident_bytes, run, stuck_after_s
 from mlship.server.manifest import Manifest, ManifestError, from_json
-from mlship.server.nursery import Nursery, shareable, tend
-from mlship.server.seats import Report, Seat
 from mlship.server.secrets import take_secrets
 from mlship.server.settings import Settings, SettingsError, settings_from
-from mlship.server.sockets import Sockets, address, sockets_from
-from mlship.server.worker import Post, resident_bytes, run, stuck_after_s
 
 TICK_S = 0.25
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S

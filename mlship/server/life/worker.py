@@ -23,12 +23,12 @@ from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY
 from mlship.server.core import ServedModel
 from mlship.server.http.connection import Connection, Room
 from mlship.server.http.surplus import most_connections, newcomer
-from mlship.server.loading import LoadFailed, loaded_models, settle
+from mlship.server.life.loading import LoadFailed, loaded_models, settle
+from mlship.server.life.sockets import BACKLOG, Sockets
+from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Manifest
 from mlship.server.service import Service
 from mlship.server.settings import Settings
-from mlship.server.sockets import BACKLOG, Sockets
-from mlship.server.warmup import warm_up
 
 TICK_S = 0.25
 # The loop takes one connection a turn from each handle that listens (measured with uvloop 0.23), and under load a turn takes 10 ms
