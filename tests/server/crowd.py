@@ -13,7 +13,8 @@ from mlship.server.app import App, paths
 from mlship.server.batching.engine import Batching, Engine
 from mlship.server.board import READY, STARTED, STATE, Board
 from mlship.server.core import ServedModel
-from mlship.server.http.connection import Connection, Room
+from mlship.server.http.connection import Connection
+from mlship.server.http.room import Room
 from mlship.server.manifest import Feature, Manifest, Model, Signature
 from mlship.server.service import Service
 from mlship.server.settings import Settings

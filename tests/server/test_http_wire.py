@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wired import Held, Wire, prediction, request
 
-from mlship.server.http.connection import BODY_TIME, HEAD_TIME, IDLE_TIME, LINGER_TIME, PIPELINED, WRITE_TIME
+from mlship.server.http.connection import IDLE_TIME, LINGER_TIME, PIPELINED, WRITE_TIME
+from mlship.server.http.reading import BODY_TIME, HEAD_TIME
 
 CHUNKED = "Transfer-Encoding: chunked"
 

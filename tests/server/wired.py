@@ -14,7 +14,8 @@ from mlship.server.batching.line import Job
 from mlship.server.batching.together import together
 from mlship.server.board import READY, STARTED, STATE, Board
 from mlship.server.core import ServedModel
-from mlship.server.http.connection import Connection, Room
+from mlship.server.http.connection import Connection
+from mlship.server.http.room import Room
 from mlship.server.manifest import Manifest, Model, Serving
 from mlship.server.service import Service
 from mlship.server.settings import Settings

@@ -1,7 +1,6 @@
 """One client's connection: bytes to requests, answers to bytes, in the order in which they came.
 
-No task, no future and no thread for a request: httptools calls back, the answer is written from there. What can be read in two
-ways is refused and the connection closed: what a proxy in front of us understood otherwise is how requests are smuggled.
+No task, no future and no thread for a request: httptools calls back (reading.py), the answer is written from there.
 """
 
 from __future__ import annotations
@@ -14,76 +13,22 @@ from typing import Any
 import httptools
 
 from mlship.server import log
-from mlship.server.access import AccessLog
-from mlship.server.app import NOT_FOUND, App
-from mlship.server.auth.gate import Gate
-from mlship.server.batching.engine import Engine
-from mlship.server.batching.entrance import Entrance
+from mlship.server.app import NOT_FOUND
 from mlship.server.batching.line import Job
 from mlship.server.board import CONNECTIONS
-from mlship.server.http.answer_heads import Heads
-from mlship.server.http.repeated_heads import Head, Judged, Repeated
+from mlship.server.http.reading import HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
+from mlship.server.http.repeated_heads import Head
+from mlship.server.http.room import Room
 from mlship.server.messages import Call, Request, Response, refused
 
 # seconds
-HEAD_TIME = 10.0  # from the first byte of a head to its end
-BODY_TIME = 30.0  # for a body, and as long again for each 1.5 MB of it
-BODY_RATE = 50_000.0  # bytes a second: slower senders hold a connection for nothing
 IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first
 WRITE_TIME = 30.0  # for a client that does not read its answer
 LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
 
-HEAD_BYTES = 32_768
-HEADERS = 100
-TARGET_BYTES = 8_192
-CHUNKS = 20_000
 LINGER_BYTES = 1_000_000
 PIPELINED = 16  # requests of one connection that wait for their answers before reading pauses; no more are computed at a time
-SINGLE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "x-api-key"))
-
-FRAMING = frozenset(("content-length", "transfer-encoding"))
 REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
-
-NEVER = float("inf")
-
-
-class Refusal(Exception):
-    """The request is answered before it is read to its end, and the connection closed."""
-
-    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        self.status = status
-        self.message = message
-        self.headers = headers
-        super().__init__(message)
-
-
-class Room:
-    """What all connections of a worker share."""
-
-    def __init__(self, app: App, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
-        self.app = app
-        self.engine = engine
-        self.loop = loop
-        self.service = app.service
-        self.heads = Heads(app.service.settings.release)
-        self.max_body = app.service.manifest.serving.max_body
-        self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
-        self.connections: set[Connection] = set()
-        self.gate = app.service.settings.gate
-        self.repeated = Repeated() if self.gate is None else Judged(self.gate, app.role)
-        self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
-
-    def close_overdue(self) -> None:
-        """Ends connections whose time is over; called about twice a second."""
-        now = self.loop.time()
-        for connection in [each for each in self.connections if each.deadline <= now]:
-            connection.expire()
-
-    def record(self, request: Request, status: int, seconds: float, size: int) -> None:
-        """Counts an answered request, and logs it when its turn has come, or when it failed."""
-        self.service.slot.count_request(request.route, status, seconds)
-        if status >= 500 or self.access.share:
-            self.access.record(request, status, seconds, size)
 
 
 class Turn(Job):
@@ -111,27 +56,18 @@ class Turn(Job):
         self._connection.advance()
 
 
-class Connection(asyncio.Protocol):
-    """One connection. deadline: loop time at which it is overdue, whatever it is doing."""
+class Connection(RequestReader, asyncio.Protocol):
+    """One connection."""
 
     def __init__(self, room: Room) -> None:
-        self.deadline = NEVER
-        self._room = room
-        self._parser: Any = httptools.HttpRequestParser(self)
+        super().__init__(room)
         self._transport: Any = None
         self._out: list[bytes] = []
         self._turns: deque[Turn] = deque()
-        self._is_reading_head = False
-        self._is_reading_body = False
-        self._is_last = False  # nothing that comes after this request is read
-        self._is_closing = False  # the last answer is written
         self._is_stalled = False
         self._is_paused = False
         self._is_warned = False
-        self._owes_continue = False
         self._lingered = 0
-        self._head_bytes = self._messages = 0
-        self._new_message()
 
     # asyncio.Protocol
 
@@ -154,6 +90,8 @@ class Connection(asyncio.Protocol):
             return
         self._is_warned = False
         if self._is_reading_body and self._is_overlong(len(data)):
+            self._refuse(400, "the chunks of the body have too much beside it")
+            self._settle()
             return
         was_in_head = self._is_reading_head
         is_first = not was_in_head and not self._is_reading_body
@@ -170,8 +108,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._is_last:
                 self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
-        if was_in_head and self._is_reading_head and not self._is_last:
-            self._count_head(len(data))
+        if was_in_head and self._is_reading_head and not self._is_last and self._is_head_overlong(len(data)):
+            self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
         if is_first and self._messages == 1 and self.is_between and not self._is_last:
             self._remember(data)
         self._settle()
@@ -204,86 +142,6 @@ class Connection(asyncio.Protocol):
         self._resume()
         self._settle()
 
-    # httptools
-
-    def on_message_begin(self) -> None:
-        self._new_message()
-        self._is_reading_head = True
-        self._head_bytes = 0
-        self.deadline = self._room.loop.time() + HEAD_TIME
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-        if len(self._target) > TARGET_BYTES:
-            raise Refusal(400, f"the path is longer than {TARGET_BYTES} bytes")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_count += 1
-        self._header_bytes += len(name) + len(value)
-        if self._header_count > HEADERS or self._header_bytes > HEAD_BYTES:
-            raise Refusal(431, f"the headers are more than {HEADERS} or longer than {HEAD_BYTES} bytes")
-        if not self._is_reading_head:
-            return  # a trailer: nothing of it is used
-        key = name.decode("latin-1").lower()
-        if key in self._headers and key in SINGLE:
-            raise Refusal(400, f"the header {key} is there twice")
-        if "_" in key and key.replace("_", "-") in FRAMING:
-            raise Refusal(400, f"the header {key} is spelt with an underscore, which others may read as a hyphen")
-        self._headers[key] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        headers = self._headers
-        version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            raise Refusal(400, f"HTTP/{version} is not spoken here; send HTTP/1.1")
-        if "host" not in headers and version == "1.1":
-            raise Refusal(400, "the header host is missing")
-        length = headers.get("content-length")
-        coding = headers.get("transfer-encoding")
-        if coding is not None and (length is not None or coding.strip().lower() != "chunked" or version != "1.1"):
-            raise Refusal(
-                400, "a body needs either content-length or the transfer coding chunked, not both and no other coding"
-            )
-        self._is_reading_head = False
-        if self._room.gate is not None:
-            self._ask(self._room.gate)
-        size = int(length) if length else 0
-        if size > self._room.max_body:
-            raise self._too_large()
-        self._is_reading_body = size > 0 or coding is not None
-        if self._is_reading_body:
-            expected = size if coding is None else self._room.max_body
-            self.deadline = self._room.loop.time() + BODY_TIME + expected / BODY_RATE
-            self._promise_continue()
-
-    def on_chunk_header(self) -> None:
-        self._chunks += 1
-        if self._chunks > CHUNKS:
-            raise Refusal(400, f"the body has more than {CHUNKS} chunks")
-
-    def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > self._room.max_body:
-            raise self._too_large()
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        self._is_reading_body = self._is_reading_head = self._owes_continue = False
-        if self._is_closing:
-            return
-        parser = self._parser
-        method = parser.get_method().decode("latin-1")
-        keeps = parser.should_keep_alive() and not parser.should_upgrade()
-        is_old = parser.get_http_version() == "1.0"
-        connection = "close" if not keeps else "keep-alive" if is_old else ""
-        if not keeps:
-            self._is_last = True
-        self._messages += 1
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._receive(method, self._target.decode("latin-1"), self._headers, body, connection)
-
-    # from here on our own
-
     def expire(self) -> None:
         """The deadline has passed: a sender that is too slow is told so, an idle connection closed.
 
@@ -308,17 +166,6 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """True between requests: nothing is read, computed or owed."""
         return not self._turns and self.is_between
-
-    @property
-    def is_between(self) -> bool:
-        """True when all that has been read is whole requests."""
-        return not self._is_reading_head and not self._is_reading_body
-
-    def _new_message(self) -> None:
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-        self._header_count = self._header_bytes = self._body_bytes = self._body_sent = self._chunks = 0
 
     def advance(self) -> None:
         """Writes the answers that are there, up to the first that is not, and opens requests that waited for room."""
@@ -487,36 +334,3 @@ class Connection(asyncio.Protocol):
         request_id = self._room.heads.request_id(self._headers.get("x-request-id"))
         target = self._target.decode("latin-1")
         return Request("", target, self._headers, request_id, route=NOT_FOUND, started=time.perf_counter())
-
-    def _ask(self, gate: Gate) -> None:
-        """Whether the caller may do this. Raises Refusal."""
-        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
-        denial = gate.denial(self._headers, self._room.app.role(method, target))
-        if denial is not None:
-            self._room.service.slot.count_refusal(denial.reason)
-            raise Refusal(denial.status, denial.message, denial.headers)
-
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body is larger than {self._room.max_body} bytes (serve.max_body)")
-
-    def _promise_continue(self) -> None:
-        expectation = self._headers.get("expect")
-        if expectation is None:
-            return
-        if expectation.lower() != "100-continue":
-            raise Refusal(417, "the only expectation that can be met is 100-continue")
-        self._owes_continue = True
-
-    def _is_overlong(self, size: int) -> bool:
-        """Counts the bytes of a body as they come, those between its chunks too; answers when they are far more than it may be."""
-        self._body_sent += size
-        if self._body_sent <= 2 * self._room.max_body + LINGER_BYTES:
-            return False
-        self._refuse(400, "the chunks of the body have too much beside it")
-        self._settle()
-        return True
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from mlship.server.http.connection import Connection, Room
+from mlship.server.http.connection import Connection
+from mlship.server.http.room import Room
 from mlship.server.messages import Request, refused
 
 MOST = 10_000  # of one worker: an idle one takes some 5 kB here and as much in the kernel

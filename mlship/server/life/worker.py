@@ -21,7 +21,8 @@ from mlship.server.batching.engine import Batching, Engine
 from mlship.server.batching.pace import MOST
 from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
 from mlship.server.core import ServedModel
-from mlship.server.http.connection import Connection, Room
+from mlship.server.http.connection import Connection
+from mlship.server.http.room import Room
 from mlship.server.http.surplus import most_connections, newcomer
 from mlship.server.life.loading import LoadFailed, loaded_models, settle
 from mlship.server.life.sockets import BACKLOG, Sockets

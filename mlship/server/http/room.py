@@ -1,0 +1,56 @@
+"""What all connections of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from mlship.server.access import AccessLog
+from mlship.server.app import App
+from mlship.server.batching.engine import Engine
+from mlship.server.batching.entrance import Entrance
+from mlship.server.http.answer_heads import Heads
+from mlship.server.http.repeated_heads import Judged, Repeated
+from mlship.server.messages import Request
+
+
+class Connected(Protocol):
+    """A connection, as whoever looks after all of them sees it. deadline: loop time at which it is overdue."""
+
+    deadline: float
+
+    @property
+    def is_idle(self) -> bool:
+        """True between requests: nothing is read, computed or owed."""
+
+    def expire(self) -> None:
+        """Its time is over, or it is not needed any more."""
+
+
+class Room:
+    """One worker's."""
+
+    def __init__(self, app: App, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self.app = app
+        self.engine = engine
+        self.loop = loop
+        self.service = app.service
+        self.heads = Heads(app.service.settings.release)
+        self.max_body = app.service.manifest.serving.max_body
+        self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
+        self.connections: set[Connected] = set()
+        self.gate = app.service.settings.gate
+        self.repeated = Repeated() if self.gate is None else Judged(self.gate, app.role)
+        self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
+
+    def close_overdue(self) -> None:
+        """Ends connections whose time is over; called about twice a second."""
+        now = self.loop.time()
+        for connection in [each for each in self.connections if each.deadline <= now]:
+            connection.expire()
+
+    def record(self, request: Request, status: int, seconds: float, size: int) -> None:
+        """Counts an answered request, and logs it when its turn has come, or when it failed."""
+        self.service.slot.count_request(request.route, status, seconds)
+        if status >= 500 or self.access.share:
+            self.access.record(request, status, seconds, size)
