@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlship.server import describe, docspage, health, log, metrics, openapi
+from mlship.server import describe, docspage, health, openapi
 from mlship.server.auth.roles import role_for
 from mlship.server.families import Family
 from mlship.server.manifest import Manifest
@@ -13,6 +13,7 @@ from mlship.server.problems import InputError
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
 from mlship.server.service import Service
 from mlship.server.settings import Settings
+from mlship.server.telemetry import log, metrics
 
 # in the order in which they are asked: where two want the same path and method, the later one has it
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {

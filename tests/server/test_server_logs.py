@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlship.server import log
-from mlship.server.access import AccessLog
-from mlship.server.behind import WAITING, Behind, pieces
-from mlship.server.log import Allowance
 from mlship.server.messages import Request
+from mlship.server.telemetry import log
+from mlship.server.telemetry.access_log import AccessLog
+from mlship.server.telemetry.log import Allowance
+from mlship.server.telemetry.write_behind import WAITING, Behind, pieces
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mlship.server import log
 from mlship.server.core import NotJoined, ServedModel
 from mlship.server.messages import Call, Response, refused, refused_input
 from mlship.server.problems import InputError, ModelFailed
+from mlship.server.telemetry import log
 
 Measured = Callable[[Sequence[Call], float, float], None]
 Outcome = dict[str, Any] | Exception

@@ -12,7 +12,6 @@ from typing import Any
 
 import httptools
 
-from mlship.server import log
 from mlship.server.app import NOT_FOUND
 from mlship.server.batching.line import Job
 from mlship.server.board import CONNECTIONS
@@ -20,6 +19,7 @@ from mlship.server.http.reading import HEAD_BYTES, HEAD_TIME, NEVER, Refusal, Re
 from mlship.server.http.repeated_heads import Head
 from mlship.server.http.room import Room
 from mlship.server.messages import Call, Request, Response, refused
+from mlship.server.telemetry import log
 
 # seconds
 IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from mlship.server.access import AccessLog
 from mlship.server.app import App
 from mlship.server.batching.engine import Engine
 from mlship.server.batching.entrance import Entrance
 from mlship.server.http.answer_heads import Heads
 from mlship.server.http.repeated_heads import Judged, Repeated
 from mlship.server.messages import Request
+from mlship.server.telemetry.access_log import AccessLog
 
 
 class Connected(Protocol):

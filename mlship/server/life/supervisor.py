@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from mlship.server import log
 from mlship.server.app import PROTOCOLS, paths, unknown_protocols
 from mlship.server.auth.gate import gate_from
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
@@ -31,6 +30,7 @@ from mlship.server.life.worker import Post, resident_bytes, run, stuck_after_s
 from mlship.server.manifest import Manifest, ManifestError, from_json
 from mlship.server.secrets import take_secrets
 from mlship.server.settings import Settings, SettingsError, settings_from
+from mlship.server.telemetry import log
 
 TICK_S = 0.25
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.server import log
 from mlship.server.app import App
 from mlship.server.batching.engine import Batching, Engine
 from mlship.server.batching.pace import MOST
@@ -30,6 +29,7 @@ from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Manifest
 from mlship.server.service import Service
 from mlship.server.settings import Settings
+from mlship.server.telemetry import log
 
 TICK_S = 0.25
 # The loop takes one connection a turn from each handle that listens (measured with uvloop 0.23), and under load a turn takes 10 ms

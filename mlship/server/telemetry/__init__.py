@@ -1,0 +1,1 @@
+"""What a server says of its work: events, the access log, metrics. Never a payload."""
