@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlship.server import describe, docspage, health, openapi
 from mlship.server.auth.roles import role_for
 from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
+from mlship.server.pages import docs_page, health, openapi, schema_page
 from mlship.server.problems import InputError
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
 from mlship.server.service import Service
@@ -25,7 +25,7 @@ PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
     "azureml": azureml.routes,
     "vertex": vertex.routes,
 }
-ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", *describe.PATHS, "/openapi.json", "/docs")
+ALWAYS = ("/livez", "/readyz", "/mlship/release", "/metrics", *schema_page.PATHS, "/openapi.json", "/docs")
 OF_PROTOCOL = {
     "native": native.PATHS,
     "v2": v2.PATHS,
@@ -69,8 +69,8 @@ class App:
         table = [
             *health.routes(service),
             *metrics.routes(service, self.paths),
-            *describe.routes(service),
-            *docspage.routes(service),
+            *schema_page.routes(service),
+            *docs_page.routes(service),
             *(route for name in PROTOCOLS if name in service.manifest.serving.protocols for route in PROTOCOLS[name](service)),
             *invocations.routes(service),
         ]

@@ -113,7 +113,7 @@ def test_the_server_tree_holds_the_server_alone_and_is_made_once(tmp_path: Path)
     tree = server_tree(home)
     assert {path.name for path in tree.iterdir()} == {"mlship"}
     assert {path.name for path in (tree / "mlship").iterdir()} == {"__init__.py", "server"}
-    assert (tree / "mlship" / "server" / "docspage.html").is_file()
+    assert (tree / "mlship" / "server" / "pages" / "docs_page.html").is_file()
     assert (tree / "mlship" / "server" / "inspect.py").is_file() and not list(tree.rglob("*.pyc"))
     assert server_tree(home) == tree and len(list(tree.parent.iterdir())) == 1
 

@@ -18,7 +18,7 @@ from mlship.server.board import DRAINING, STATE
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Feature, Signature
 from mlship.server.messages import Request, Response
-from mlship.server.openapi import template
+from mlship.server.pages.openapi import template
 from mlship.server.settings import SettingsError, settings_from
 from mlship.targets import scraped
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import orjson
 
-from mlship.server import describe
 from mlship.server.messages import Request, Response, Route
+from mlship.server.pages import schema_page
 from mlship.server.service import Service
 
-PAGE = Path(__file__).with_name("docspage.html")
+PAGE = Path(__file__).with_name("docs_page.html")
 
 
 def routes(service: Service) -> list[Route]:
@@ -34,7 +34,7 @@ def routes(service: Service) -> list[Route]:
 
 def rendered(service: Service) -> str:
     """The page with this model's schema in it. Whatever names and categories hold, it stays text."""
-    schema = {**describe.schema(service, service.model), "release": service.settings.release}
+    schema = {**schema_page.schema(service, service.model), "release": service.settings.release}
     inside = orjson.dumps(schema, default=str).decode()
     for character in "<>&\u2028\u2029":
         inside = inside.replace(character, f"\\u{ord(character):04x}")

@@ -9,7 +9,7 @@ from typing import Any
 from mlship.server.input.formats import WRITTEN
 from mlship.server.manifest import Model, Serving
 from mlship.server.messages import JSON
-from mlship.server.openapi_schemas import NONE, TEXT, listed, ref, shape
+from mlship.server.pages.openapi_schemas import NONE, TEXT, listed, ref, shape
 
 EXAMPLES = 3  # rows of the sample that are shown
 BINARY = {"type": "string", "format": "binary"}

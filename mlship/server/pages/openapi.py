@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from mlship.server.messages import Request, Response, Route
-from mlship.server.openapi_routes import About, item
-from mlship.server.openapi_schemas import of_all, of_model
+from mlship.server.pages.openapi_routes import About, item
+from mlship.server.pages.openapi_schemas import of_all, of_model
 from mlship.server.service import Service
 
 PATH = "/openapi.json"
