@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlship.server.auth.roles import role_for
-from mlship.server.families import Family
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.pages import docs_page, health, openapi, schema_page
 from mlship.server.problems import InputError
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
+from mlship.server.protocols.families import Family
 from mlship.server.service import Service
 from mlship.server.settings import Settings
 from mlship.server.telemetry import log, metrics

@@ -12,13 +12,13 @@ import numpy
 import pytest
 from spoken import ENTRY, Spoken
 
-from mlship.server.asking import ask
 from mlship.server.batching.together import apart, together
 from mlship.server.core import ServedModel
 from mlship.server.hooks import HookedModel, Hooks, behind_hooks, hooks_from
 from mlship.server.manifest import Feature, Output, Signature
 from mlship.server.messages import Call, Request, answered
 from mlship.server.problems import InputError, ModelFailed
+from mlship.server.protocols.calls import ask
 from mlship.server.runtimes.base import LoadError
 from mlship.server.selected import SelectedModel
 

@@ -7,11 +7,11 @@ models; `data` is the key of its custom scripts, `instances` the native envelope
 
 from __future__ import annotations
 
-from mlship.server.asking import ask
 from mlship.server.input import formats, jsontext
 from mlship.server.input.pandas_json import rows_of_split
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import bare
+from mlship.server.protocols.calls import ask
 from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service

@@ -12,12 +12,12 @@ from typing import Any
 
 import orjson
 
-from mlship.server.asking import ask
 from mlship.server.input import csvtext, formats
 from mlship.server.input.pandas_json import rows_of_columns, rows_of_split
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.problems import InputError, described
 from mlship.server.protocols.answers import predictions
+from mlship.server.protocols.calls import ask
 from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service

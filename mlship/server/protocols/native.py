@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mlship.server import quick
-from mlship.server.asking import ask
 from mlship.server.core import ServedModel
 from mlship.server.input import formats
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
+from mlship.server.protocols import quick
+from mlship.server.protocols.calls import ask
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 

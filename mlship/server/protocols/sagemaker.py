@@ -7,10 +7,10 @@ header, as its own containers do. X-Amzn-SageMaker-Custom-Attributes is the call
 
 from __future__ import annotations
 
-from mlship.server import quick
-from mlship.server.asking import ask
 from mlship.server.input import formats
 from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.protocols import quick
+from mlship.server.protocols.calls import ask
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 

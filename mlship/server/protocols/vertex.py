@@ -7,11 +7,11 @@ JSON Lines and npy are answered in kind. Its `predict` wants `instances`: the re
 
 from __future__ import annotations
 
-from mlship.server import quick
-from mlship.server.asking import ask
 from mlship.server.input import formats, jsontext
 from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.protocols import quick
 from mlship.server.protocols.answers import predictions
+from mlship.server.protocols.calls import ask
 from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import QUESTION, asks_release
 from mlship.server.service import Service
