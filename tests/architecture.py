@@ -33,7 +33,7 @@ MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
 MODEL_PLACES = (
     "server.runtimes",
     "server.input.container",
-    "server.inspection",
+    "server.inspection.report",
     "server.pickle_load",
 )  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from mlship.server.failures import failure
+from mlship.server.inspection.failures import failure
 
 OLDEST = (3, 11)
 
@@ -46,7 +46,7 @@ def _too_old() -> dict[str, Any] | None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from pathlib import Path
 
-    from mlship.server.inspection import inspect_model, read_rows
+    from mlship.server.inspection.report import inspect_model, read_rows
     from mlship.server.lockdown import Limits, lock_down
 
     took = lock_down(Limits(memory=request["memory"], cpu_s=request["cpu_s"]), Path(request["writable"]))

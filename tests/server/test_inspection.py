@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlship.server import manifest
-from mlship.server.inspection import failed_import, inspect_model, read_rows
+from mlship.server.inspection.report import failed_import, inspect_model, read_rows
 
 ROWS = np.arange(20.0).reshape(10, 2)
 

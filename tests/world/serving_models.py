@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlship.server import manifest
 from mlship.server.app import PROTOCOLS
-from mlship.server.inspection import inspect_model
+from mlship.server.inspection.report import inspect_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 from served import Server, accepts, running, until

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mlship.server import manifest
-from mlship.server.inspection import inspect_model
+from mlship.server.inspection.report import inspect_model
 
 folder = Path(sys.argv[1])
 sample = tuple(json.loads((folder / "rows.json").read_text())[:8])

@@ -1,4 +1,4 @@
-"""One JSON line for each event, on stderr: errors and changes of state. Never a payload. (Requests: access.py)"""
+"""One JSON line for each event, on stderr: errors and changes of state. Never a payload. (Requests: access_log.py)"""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server import manifest
-from mlship.server.failures import failure
-from mlship.server.needless import needless
+from mlship.server.inspection.failures import failure
+from mlship.server.inspection.needless import needless
 from mlship.server.opening import OpenedModel
 from mlship.server.pickle_open import Refused
 from mlship.server.problems import InputError, ModelFailed

@@ -1,0 +1,1 @@
+"""What the locked-down child of a build does; `mlship.server.inspect` is its program."""
