@@ -20,7 +20,7 @@ from mlship.server.messages import Call, Request, answered
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.protocols.calls import ask
 from mlship.server.runtimes.base import LoadError
-from mlship.server.selected import SelectedModel
+from mlship.server.selected_outputs import SelectedModel
 
 TWO = Signature(
     (Feature("a"), Feature("b", nullable=True)),

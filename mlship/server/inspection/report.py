@@ -17,7 +17,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.inspection.failures import failure
 from mlship.server.inspection.needless import needless
-from mlship.server.opening import OpenedModel
+from mlship.server.opened_model import OpenedModel
 from mlship.server.pickle_open import Refused
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes.base import LoadError

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest, Model
-from mlship.server.opening import OpenedModel
+from mlship.server.opened_model import OpenedModel
 from mlship.server.runtimes.base import LoadError
 from mlship.server.telemetry import log
 

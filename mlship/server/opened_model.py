@@ -9,7 +9,7 @@ from mlship.server.core import ServedModel
 from mlship.server.hooks import HookedModel, Hooks, behind_hooks, hooks_from
 from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadedModel
-from mlship.server.selected import SelectedModel
+from mlship.server.selected_outputs import SelectedModel
 
 
 class OpenedModel:
