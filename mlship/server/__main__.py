@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit status."""
     command, rest = (arguments[0], arguments[1:]) if arguments else ("serve", [])
     if command == "serve" and not rest:
-        from mlship.server.life.supervisor import serve
+        from mlship.server.life.start import serve
 
         return serve(os.environ)
     if command == "probe":

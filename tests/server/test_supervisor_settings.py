@@ -17,7 +17,7 @@ from mlship.server.app import PROTOCOLS
 from mlship.server.board import BUCKETS, CLASSES, HISTOGRAM, STATUSES, Board
 from mlship.server.life.cores import THREADS, quota, thread_settings, usable_cores
 from mlship.server.life.sockets import bound, inherited
-from mlship.server.life.supervisor import servable
+from mlship.server.life.start import servable
 from mlship.server.manifest import Manifest, ManifestError, Model, Serving
 from mlship.server.probe import probe
 from mlship.server.settings import SettingsError, settings_from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,3 +74,14 @@ class Seat:
         if self.report:
             self.report.close()
         self.pid, self.report = 0, None
+
+
+def ending(code: int) -> str:
+    """`exit 3`, or the signal's name; SIGKILL from outside is mostly the memory limit."""
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name}, perhaps out of memory" if code == -signal.SIGKILL else name

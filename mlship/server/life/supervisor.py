@@ -8,77 +8,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from mlship.server.app import PROTOCOLS, paths, unknown_protocols
-from mlship.server.auth.gate import gate_from
+from mlship.server.app import paths
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
-from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.nursery import Nursery, shareable, tend
-from mlship.server.life.seats import Report, Seat
-from mlship.server.life.sockets import Sockets, address, sockets_from
+from mlship.server.life.seats import Report, Seat, ending
+from mlship.server.life.sockets import Sockets, address
 from mlship.server.life.worker import Post, resident_bytes, run, stuck_after_s
-from mlship.server.manifest import Manifest, ManifestError, from_json
-from mlship.server.secrets import take_secrets
-from mlship.server.settings import Settings, SettingsError, settings_from
+from mlship.server.manifest import Manifest
+from mlship.server.settings import Settings
 from mlship.server.telemetry import log
 
 TICK_S = 0.25
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S
 RECOVERED_S = 30.0
-OPEN_FILES = 65_536  # one for each connection; the usual soft limit of 1024 is soon reached
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP)
 
-EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE, EXIT_FORCED = 0, 1, 2, 143
-
-
-def serve(environ: MutableMapping[str, str]) -> int:
-    """Runs the server that the environment describes, with the secrets of MLSHIP_SECRETS. Returns the exit status."""
-    try:
-        settings = settings_from(environ)
-        manifest = servable(from_json(settings.manifest.read_bytes()))
-        sockets = sockets_from(settings, environ)
-        take_secrets(environ)  # when the server's own variables were read: no secret can be one of them
-        settings = replace(settings, gate=gate_from(manifest.serving.auth, manifest.project, environ))
-    except (SettingsError, ManifestError) as error:
-        log.event("error", "start_failed", message=str(error))
-        return EXIT_USAGE
-    except OSError as error:
-        log.event("error", "start_failed", message=f"cannot read {error.filename}: {error.strerror}; set MLSHIP_MANIFEST")
-        return EXIT_USAGE
-    allow_connections()
-    cores = usable_cores()
-    workers = manifest.serving.workers or cores
-    set_threads(cores, workers, environ)
-    return Supervisor(settings, manifest, sockets, workers).run()
-
-
-def allow_connections() -> None:
-    """Raises this process's own limit of open files as far as it may, for the workers that inherit it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def servable(manifest: Manifest) -> Manifest:
-    """The manifest, when this server can serve all that it asks for. Raises ManifestError."""
-    if not manifest.models:
-        raise ManifestError("manifest.json names no model; build the image again")
-    if unknown := unknown_protocols(manifest.serving.protocols):
-        raise ManifestError(
-            f"manifest.json asks for the protocol {unknown[0]}, which this server does not speak; it speaks {', '.join(PROTOCOLS)}"
-        )
-    return manifest
+EXIT_STOPPED, EXIT_FAILED, EXIT_FORCED = 0, 1, 143
 
 
 @dataclass
@@ -289,7 +244,7 @@ class Supervisor:
         if self._terms:
             return
         if not self._has_started:
-            self._reason = self._reason or reason or {"message": f"a worker ended while it loaded the model ({_ending(code)})"}
+            self._reason = self._reason or reason or {"message": f"a worker ended while it loaded the model ({ending(code)})"}
             return
         self._board.cells[RESTARTS] += 1
         if reason is not None:
@@ -298,7 +253,7 @@ class Supervisor:
             "error",
             "worker_lost",
             worker=seat.index,
-            ending=_ending(code),
+            ending=ending(code),
             replaced_in_s=round(seat.due - now, 1),
             **(reason or {}),
         )
@@ -308,9 +263,9 @@ class Supervisor:
         self._nursery = None
         nursery.leave()
         if nursery.is_ready and not self._terms:
-            log.event("warning", "nursery_lost", ending=_ending(code))
+            log.event("warning", "nursery_lost", ending=ending(code))
         elif not nursery.is_alone:
-            self._reason = self._reason or {"message": f"the process that loads the models ended ({_ending(code)})"}
+            self._reason = self._reason or {"message": f"the process that loads the models ended ({ending(code)})"}
 
     def _replace_stuck(self, now: float) -> None:
         limit = stuck_after_s(self.settings, self.manifest)
@@ -397,14 +352,3 @@ class Supervisor:
 def _kill(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _ending(code: int) -> str:
-    """`exit 3`, or the signal's name; SIGKILL from outside is mostly the memory limit."""
-    if code >= 0:
-        return f"exit {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"{name}, perhaps out of memory" if code == -signal.SIGKILL else name
