@@ -86,7 +86,7 @@ class ServedModel:
         try:
             result = self.loaded.predict(rows)
         except self._refusals as error:
-            raise self._refusal(rows, prepared.count, error) from error
+            raise self._refusal(prepared, error) from error
         except (InputError, ModelFailed, KeyboardInterrupt):
             raise
         except BaseException as error:  # a model that calls exit() must not end the worker
@@ -120,16 +120,18 @@ class ServedModel:
         except NotFinite:
             return self._container.build([self.validator.exact_table(_instances(prepared.table))])
 
-    def _refusal(self, rows: Any, count: int, error: Exception) -> InputError:
-        refused: list[tuple[int, BaseException]] = [(0, error)] if count == 1 else list(self._refused_apart(rows, count))
+    def _refusal(self, prepared: Batch, error: Exception) -> InputError:
+        count = prepared.count
+        refused: list[tuple[int, BaseException]] = [(0, error)] if count == 1 else list(self._refused_apart(prepared))
         if not refused:
             # each half is taken alone: the model refuses the batch as a whole
             return InputError(422, message=f"the model refuses these {count} rows together: {_words(error)}")
         return InputError(422, [_refused_row(row, said) for row, said in sorted(refused, key=lambda pair: pair[0])])
 
-    def _refused_apart(self, rows: Any, count: int) -> Iterator[tuple[int, BaseException]]:
+    def _refused_apart(self, prepared: Batch) -> Iterator[tuple[int, BaseException]]:
         """Halves the batch until the refused rows stand alone: some log2(rows) calls for each, not one for every row."""
-        spans = [(0, count)]
+        rows = self._rows(prepared)  # the model may have written into those that it was given
+        spans = [(0, prepared.count)]
         calls = found = 0
         while spans and calls < APART and found < LIMIT:
             start, stop = spans.pop(0)
@@ -147,7 +149,9 @@ class ServedModel:
     def _said_to(self, rows: Any) -> BaseException | None:
         try:
             self.loaded.predict(rows)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             return error
         return None
 

@@ -141,6 +141,42 @@ def test_a_call_that_fails_only_together_is_answered_and_never_joined_again(caps
     assert json.loads(capsys.readouterr().err)["event"] == "batching_off"
 
 
+def test_a_class_that_writes_into_its_rows_answers_the_neighbours_of_a_bad_row_as_it_does_alone() -> None:
+    def doubled(rows: Any) -> Any:
+        for row in rows:
+            if row["n"][0] == -1:
+                raise ValueError("no row may begin with -1")
+            row["n"][0] *= 2
+        return [row.pop("n")[0] for row in rows]
+
+    crowd = Crowd(modelled(doubled, Signature((), (), "list")), 5)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask_objects({"n": [number]}) for number in (1, 2, 3, -1)], ask_objects(*[{"n": [n]} for n in (4, -1, 5, 6)]))
+    crowd.turn()
+    assert [answer.json.get("predictions") for answer in crowd.answers()] == [[2], [4], [6], None, None]
+    problems = crowd.answers()[4].json["error"]["problems"]
+    assert [(problem["row"], problem["message"]) for problem in problems] == [
+        (1, "the model refuses row 1: ValueError: no row may begin with -1")
+    ]
+
+
+def ask_objects(*rows: dict[str, Any]) -> bytes:
+    return request("POST", "/predict", "Content-Type: application/json", body=json.dumps({"instances": rows}).encode())
+
+
+def test_whatever_a_model_raises_its_callers_are_answered() -> None:
+    def cancelled(rows: Any) -> Any:
+        if len(rows) > 1:
+            raise ValueError("one row at a time")
+        raise asyncio.CancelledError  # no Exception
+
+    crowd = Crowd(modelled(cancelled), 2)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(ask([1, 1]), ask([1, 1], [2, 2]))
+    crowd.turn()
+    assert [answer.status for answer in crowd.answers()] == [500, 422]
+
+
 def test_an_answer_with_too_few_rows_is_nobodys_answer() -> None:
     crowd = Crowd(modelled(lambda rows: rows[: min(len(rows), 2), 0]), 5)
     crowd.engine.line(crowd.model).pace.learn(1, 0.001)

@@ -12,7 +12,7 @@ from mlship.server.problems import InputError, ModelFailed
 from mlship.server.telemetry import log
 
 Measured = Callable[[Sequence[Call], float, float], None]
-Outcome = dict[str, Any] | Exception
+Outcome = dict[str, Any] | BaseException
 
 
 def together(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Response] | None:
@@ -33,7 +33,7 @@ def together(model: ServedModel, calls: Sequence[Call], measured: Measured) -> l
 def apart(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Response]:
     """As `together`, where that has failed: only the requests that fail alone are refused."""
     outcomes = _halves(model, calls, measured)
-    if not any(isinstance(outcome, Exception) for outcome in outcomes):
+    if not any(isinstance(outcome, BaseException) for outcome in outcomes):
         model.join_no_more(f"{len(calls)} requests fail together, and none of them alone")
     return [_response(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
 
@@ -64,7 +64,9 @@ def _alone(call: Call, measured: Measured) -> Outcome:
     started = time.perf_counter()
     try:
         outcome = call.model.run(call.batch)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a model's code comes to: its callers are answered
         return error
     measured((call,), started, time.perf_counter() - started)
     return outcome
@@ -73,7 +75,7 @@ def _alone(call: Call, measured: Measured) -> Outcome:
 def _response(call: Call, outcome: Outcome) -> Response:
     request_id = call.request.id
     try:
-        if not isinstance(outcome, Exception):
+        if not isinstance(outcome, BaseException):
             return call.respond(outcome)
         raise outcome
     except InputError as error:
@@ -83,6 +85,8 @@ def _response(call: Call, outcome: Outcome) -> Response:
         return refused(
             500, "the model failed on this input; the log has the reason under this request id", request_id, "model_failed"
         )
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         log.failure("answer_failed", error, request_id=request_id, model=call.model.entry.name)
         return refused(500, "the answer could not be written; the log has the reason under this request id", request_id)

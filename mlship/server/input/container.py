@@ -11,6 +11,7 @@ from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
 
 FLOATS = ("float64", "float32", "float16")
+SIMPLE = frozenset((str, int, float, bool, type(None)))  # what nobody can write into
 NUMERIC = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", *FLOATS)
 
 
@@ -28,7 +29,7 @@ class Container(Protocol):
         """Tables of one kind can be built together without any row being seen differently than alone."""
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        """Rows start..stop-1 in the same form."""
+        """Rows start..stop-1 in the same form, as a copy: models write into what they are given."""
 
 
 def container_for(signature: Signature) -> Container:
@@ -41,17 +42,17 @@ def container_for(signature: Signature) -> Container:
 
 
 class Lists:
-    """The rows as they came, for a user's own class."""
+    """The rows as they came, for a user's own class. Copies: it may write into them, and they may be asked a second time."""
 
     def build(self, tables: Sequence[Table]) -> Any:
-        return tables[0].instances if len(tables) == 1 else list(chain.from_iterable(table.instances for table in tables))
+        return [_copied(row) for table in tables for row in table.instances]
 
     def kind(self, table: Table) -> Hashable:
         """Lists and objects apart: a class may look at the first row to know which it got."""
         return type(table.instances[0]).__name__
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows[start:stop]
+        return [_copied(row) for row in rows[start:stop]]
 
 
 class Arrays:
@@ -74,7 +75,7 @@ class Arrays:
         return None
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows[start:stop]
+        return rows[start:stop].copy()
 
     def _built(self, table: Table) -> Any:
         rows = _numbers([table])
@@ -125,7 +126,7 @@ class Frames:
         return tuple(_types(table.columns[index]) for index in self._inferred)
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows.iloc[start:stop]
+        return rows.iloc[start:stop].copy()
 
     def _array(self, feature: Feature, column: Sequence[Any]) -> Any:
         numpy, pandas = self._numpy, self._pandas
@@ -162,7 +163,7 @@ class Numbers:
         return len(first) if hasattr(first, "__len__") and not isinstance(first, str) else 1
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows[start:stop]
+        return rows[start:stop].copy()
 
     def _built(self, instances: Any) -> Any:
         rows = instances if isinstance(instances[0], list) else [[value] for value in instances]
@@ -197,7 +198,17 @@ class Inferred:
         return object()
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return rows.iloc[start:stop]
+        return rows.iloc[start:stop].copy()
+
+
+def _copied(value: Any) -> Any:
+    """A JSON value that shares no list and no object with the first."""
+    kind = type(value)
+    if kind is dict:
+        return {name: item if type(item) in SIMPLE else _copied(item) for name, item in value.items()}
+    if kind is list:
+        return [item if type(item) in SIMPLE else _copied(item) for item in value]
+    return value
 
 
 def _numbers(tables: Sequence[Table]) -> Any:
