@@ -263,6 +263,16 @@ def test_threads_inside_a_served_model_are_one(tmp_path: Path) -> None:
     assert loaded.estimator[-1].n_jobs == 1
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_checks_that_one_model_does_without_are_made_for_the_other_in_the_same_thread() -> None:
+    linear = SklearnModel(LogisticRegression().fit(ROWS, LABELS), is_checked=True)
+    forest = SklearnModel(RandomForestClassifier(2).fit(ROWS, LABELS), is_checked=True)
+    for _ in range(2):
+        linear.predict(ROWS[:1])
+        with pytest.raises(ValueError, match="too large"):
+            forest.predict(ROWS[:1] + 1e39)  # infinite as float32, which trees compute in
+
+
 def test_an_unknown_framework_is_refused() -> None:
     with pytest.raises(LoadError, match="no runtime for keras; it knows sklearn, python"):
         runtime_for("keras")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from mlship.server.runtimes.sklearn_parts import kind_of
 
@@ -77,22 +77,26 @@ class Memo:
 
 
 class Checks:
-    """scikit-learn's configuration of the thread in which a model is asked: set once a thread, not once a call."""
+    """scikit-learn's configuration of the thread in which a model is asked: set where it changes, not once a call.
+
+    What is set holds for every model that the thread asks, also for one whose numbers have to be looked at.
+    """
+
+    _set: ClassVar[dict[int, bool]] = {}  # thread -> whether it takes all numbers for finite
 
     def __init__(self, estimator: Any, is_checked: bool) -> None:
         """is_checked: every value that the model receives is known to be a finite float64."""
         self._assume_finite = is_checked and kind_of(estimator) in LINEAR and _is_sklearns(estimator)
-        self._thread = 0
 
     def leave_out(self) -> None:
         """Turns off, in this thread, what need not be checked."""
         thread = threading.get_ident()
-        if thread == self._thread:
+        if self._set.get(thread) is self._assume_finite:
             return
         import sklearn
 
         sklearn.set_config(assume_finite=self._assume_finite, skip_parameter_validation=True)
-        self._thread = thread
+        self._set[thread] = self._assume_finite
 
 
 def _steps(estimator: Any) -> tuple[list[Any], Any]:
