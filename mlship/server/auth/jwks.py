@@ -6,7 +6,6 @@ within PAUSE_S, however many such tokens come. Keys that are here stay while the
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
@@ -112,14 +111,13 @@ class KeySet:
         """Once, here and now. Keeps what it has when the provider gives nothing better."""
         try:
             keys = keys_from(json.loads(_document(self._source)))
-        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             log.event("warning", "jwks_not_fetched", url=self._source, message=str(reason)[:300], keys=len(self._keys))
             return
-        # first the keys, then the generation: what is judged in between by keys that go is not kept
-        before, self._keys = self._keys, keys
-        if before.keys() - keys.keys() or any(not _same(before[name], keys[name]) for name in before):
+        if self._keys.keys() - keys.keys() or any(not _same(self._keys[name], keys[name]) for name in self._keys):
             self.generation += 1
+        self._keys = keys
 
     def _follow(self) -> None:
         while True:
@@ -131,7 +129,7 @@ class KeySet:
 
 
 def _document(url: str) -> bytes:
-    """Raises OSError, HTTPException, ValueError."""
+    """Raises OSError, ValueError."""
     request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310 -- judged by key_set
     with _OPENER.open(request, timeout=FETCH_S) as answer:
         body: bytes = answer.read(LARGEST + 1)
@@ -165,17 +163,15 @@ def key_set(source: str, environ: Mapping[str, str]) -> KeySet:
 
 def _key(entry: dict[str, Any]) -> PublicKey | None:
     import jwt
-    from cryptography.exceptions import UnsupportedAlgorithm
 
     allowed = ALGORITHMS.get((str(entry.get("kty")), str(entry.get("crv", ""))), ())
     if entry.get("alg") is not None:
         allowed = tuple(name for name in allowed if name == entry["alg"])
-    uses = entry.get("key_ops", ["verify"])
-    if not allowed or entry.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
+    if not allowed or entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
         return None
     try:
         key = jwt.PyJWK(entry, allowed[0]).key
-    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError):
+    except (jwt.PyJWTError, ValueError, TypeError):
         return None
     return PublicKey(key, allowed) if getattr(key, "key_size", RSA_BITS) >= RSA_BITS or entry["kty"] != "RSA" else None
 

@@ -19,7 +19,7 @@ STATUSES = {
     "415": "The content type is not taken",
     "422": "Rows that the model cannot take, each named",
     "500": "The model failed; the log has the reason",
-    "503": "The server is starting, draining or has no room; Retry-After says when to ask again",
+    "503": "The server has no time or no room for it; Retry-After says when to ask again",
     "504": "No answer within request_timeout",
 }
 Item = dict[str, Any]
