@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import socket
+import time
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from crowd import NUMBERS, Crowd, ask, modelled, sums
 from served import answers
 from wired import request
 
+from mlship.server.batching import engine
 from mlship.server.batching.engine import Batching
+from mlship.server.batching.line import Job
 from mlship.server.batching.pace import Pace
+from mlship.server.core import ServedModel
 from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Feature, Signature
+from mlship.server.messages import Call, Request, Response
 
 ROWS = [[float(index), 0.5] for index in range(64)]
 
@@ -264,11 +269,24 @@ def test_the_cost_line_tells_calls_from_rows_and_follows_what_changes() -> None:
     assert steady.worth_joining() > 1
 
 
-def test_one_stall_does_not_end_joining() -> None:
+def test_one_long_stall_of_the_machine_changes_nothing_and_a_model_that_became_slow_is_known_at_the_second_call() -> None:
+    pace = Pace()
+    for _ in range(40):
+        pace.learn(1, 0.001)
+        pace.learn(20, 0.002)
+    known = pace.expected_s(1), pace.worth_joining()
+    pace.learn(10, 30.0)
+    assert (pace.expected_s(1), pace.worth_joining()) == known
+    pace.learn(1, 0.2)
+    assert pace.expected_s(1) > 0.01
+
+
+def test_stalls_do_not_end_joining() -> None:
     pace = Pace()
     for _ in range(20):
         pace.learn(1, 0.005)
-    pace.learn(2, 0.060)  # the machine did something else for a while
+    for _ in range(2):
+        pace.learn(2, 0.060)  # the machine did something else for a while
     assert pace.worth_joining() == 1
     for _ in range(60):
         rows = min(64, pace.worth_joining())
@@ -290,6 +308,44 @@ def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None
         crowd.engine._thread.join(0.001)  # type: ignore[union-attr]
     assert crowd.predictions() == [[index + 0.5] for index in range(6)]
     assert crowd.sizes == [3, 3]
+
+
+def test_who_waits_for_a_running_call_has_an_end_of_time_whatever_those_behind_ask_for() -> None:
+    crowd = Crowd(modelled(sums), 2)
+    crowd.engine.line(crowd.model).is_running = True
+    crowd.send(ask([1, 1]), ask([2, 2]))
+    (first,), (second,) = (connection._turns for connection in crowd.connections)
+    second.request.timeout_s = 0.5
+    crowd.engine._time(second)
+    crowd.turn()
+    assert first.timer is not None
+
+
+class Asked(Job):
+    """One row; notes whose turn it was."""
+
+    def __init__(self, model: ServedModel, turns: list[ServedModel]) -> None:
+        super().__init__()
+        request = Request("POST", "/predict", {}, "1", started=time.perf_counter())
+        self.call = Call(request, model, model.prepare([[1.0, 2.0]]), lambda answer: Response(200, b""))
+        self._turns = turns
+
+    def done(self, response: Response) -> None:
+        self._turns.append(self.call.model)
+
+
+def test_a_model_that_is_asked_much_leaves_time_for_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "INLINE_S", 1e-9)  # one call a turn
+    much, seldom = modelled(sums), modelled(sums)
+    much.is_joined = False
+    turns: list[ServedModel] = []
+    both = Crowd(much, 0).engine
+    for model in (much, much, seldom):
+        both.submit(Asked(model, turns))
+    for _ in range(4):
+        both.submit(Asked(much, turns))
+        both.flush()
+    assert turns == [much, much, seldom, much]
 
 
 def test_no_answer_is_swapped_whatever_comes_together() -> None:

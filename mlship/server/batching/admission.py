@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-WORST = 4.0  # a wait that was longer by more than this says that the machine stood still, not how fast it is
+WORST = (
+    4.0  # a wait that was longer by more than this says that the machine stood still, not how fast it is: it counts as so long
+)
 SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
 CAUTION = 0.8  # of the capacity that was measured: a machine with neighbours is slower in the next second than in the last
 LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises
@@ -54,10 +56,10 @@ class Correction:
         self._expected = self._waited = 0.0
 
     def learn(self, expected_s: float, waited_s: float) -> None:
-        """Sums over some callers."""
+        """Sums over the callers of one call."""
         self._expected = self._expected * KEPT + expected_s
-        self._waited = self._waited * KEPT + waited_s
-        self.factor = min(WORST, max(1.0, self._waited / self._expected))
+        self._waited = self._waited * KEPT + min(waited_s, WORST * expected_s)
+        self.factor = max(1.0, self._waited / self._expected)
 
 
 def allowed_s(left_s: float, service_s: float) -> float:

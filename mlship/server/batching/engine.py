@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
 from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s
@@ -25,6 +26,8 @@ from mlship.server.messages import Call, Request, Response, refused
 KNOWN_S = 0.02  # for so long what a row costs is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
+
+Seen = tuple[Sequence[Call], float, float]  # one call of a model: what it answered, when it began, seconds
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Engine:
         self._armed = None
         now = time.perf_counter()
         until, done = now + INLINE_S, 0
-        for line in list(self._lines.values()):
+        for line in sorted(self._lines.values(), key=Line.oldest):  # who is asked much must not starve the others
             self._refuse_late(line, now)
             while line.rows and not line.is_running and now < until:
                 jobs = line.take()
@@ -126,17 +129,25 @@ class Engine:
         return 0.0 if since is None else time.monotonic() - since
 
     def measured(self, calls: Sequence[Call], started: float, seconds: float) -> None:
-        """One call of the model has answered so many calls: the cost line learns, the counters count."""
-        rows = waited_s = 0.0
+        """One call of the model has answered so many calls, in the loop's thread."""
+        self._computed_s += seconds
+        self._learn(calls, started, seconds)
+
+    def _learn(self, calls: Sequence[Call], started: float, seconds: float) -> None:
+        """The cost line learns, the counters count; in the loop's thread only, where both are read."""
+        rows, all_s, waited_s, expected_s = 0, 0.0, 0.0, 0.0
         for call in calls:
             rows += call.batch.count
-            waited_s += started - call.request.started
+            one_s = started - call.request.started
+            all_s += one_s
             if call.request.expected_s > EXPECTED_S:
-                self.correction.learn(call.request.expected_s, started - call.request.started)
+                expected_s += call.request.expected_s
+                waited_s += one_s
+        if expected_s:
+            self.correction.learn(expected_s, waited_s)
         model = calls[0].model
-        self._computed_s += seconds
-        self.line(model).pace.learn(int(rows), seconds)
-        self._slot.count_batch(len(calls), int(rows), max(0.0, waited_s / len(calls)), seconds, model.index)
+        self.line(model).pace.learn(rows, seconds)
+        self._slot.count_batch(len(calls), rows, max(0.0, all_s / len(calls)), seconds, model.index)
 
     def _later(self) -> asyncio.Handle:
         delay_s = self._batching.max_delay_s
@@ -193,13 +204,15 @@ class Engine:
             line, jobs = self._groups.get()
             jobs = [job for job in jobs if not job.is_over]
             answers: list[Response] = []
+            seen: list[Seen] = []
             if jobs:
                 self._running_since = time.monotonic()
                 calls = [job.call for job in jobs]
-                answers = together(line.model, calls, self.measured) or apart(line.model, calls, self.measured)
+                measured = partial(_note, seen)
+                answers = together(line.model, calls, measured) or apart(line.model, calls, measured)
                 self._running_since = None
             try:
-                self._loop.call_soon_threadsafe(self._finish, line, jobs, answers)
+                self._loop.call_soon_threadsafe(self._finish, line, jobs, answers, seen)
             except RuntimeError:  # the loop has closed: the worker is going
                 return
 
@@ -208,8 +221,10 @@ class Engine:
             self._slot.count_refusal("deadline")
             self._expire(job)
 
-    def _finish(self, line: Line, jobs: list[Job], answers: list[Response]) -> None:
+    def _finish(self, line: Line, jobs: list[Job], answers: list[Response], seen: list[Seen]) -> None:
         line.is_running, line.running_rows = False, 0
+        for each in seen:
+            self._learn(*each)
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)
         self._settle()
@@ -224,3 +239,7 @@ class Engine:
         if job.is_waiting:
             self._slot.count_refusal("deadline")
         job.finish(self.too_late(job.call.request))
+
+
+def _note(seen: list[Seen], calls: Sequence[Call], started: float, seconds: float) -> None:
+    seen.append((calls, started, seconds))

@@ -74,12 +74,17 @@ class Line:
         job.is_waiting = False
 
     def untimed(self) -> Iterator[Job]:
-        """Those that somebody waits for and that have no end of time yet: the newest."""
+        """Those that somebody waits for and that have no end of time yet: the newest, but for those whose callers set one."""
         for job in reversed(self._jobs):
-            if job.timer is not None:
+            if job.timer is None:
+                if not job.is_over:
+                    yield job
+            elif not job.call.request.timeout_s:
                 return
-            if not job.is_over:
-                yield job
+
+    def oldest(self) -> float:
+        """When the first that waits had come (time.perf_counter); infinite where none does."""
+        return self._jobs[0].call.request.started if self._jobs else math.inf
 
     @property
     def waiting(self) -> int:

@@ -12,6 +12,10 @@ KEPT = 0.9  # share of the earlier measurements that stays with each new one: a 
 WORTH = 8  # a call whose rows cost so many times what the call itself costs gains less than an eighth from more rows
 UNFELT_S = 0.001  # rows that cost no more together are always joined: nobody feels the wait, and the line goes on learning
 
+# A call that took so many times what was expected says that the machine stood still; a second one soon after, that the model is slow
+LEAP = 8
+CALM = 16  # calls between two that are not believed
+
 
 class Pace:
     """A line through the measured calls, the newest counting most. most_seen: rows of the largest of them."""
@@ -20,6 +24,7 @@ class Pace:
         self.most_seen = 1
         self.call_s = math.inf
         self.row_s = 0.0
+        self._calm = 0
         self._weight = self._rows = self._seconds = self._squares = self._products = 0.0
 
     def expected_s(self, rows: int) -> float:
@@ -35,6 +40,10 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes one measured call into account."""
+        if self._calm >= CALM and seconds > LEAP * self.expected_s(rows) + UNFELT_S:
+            self._calm = 0
+            return
+        self._calm += 1
         self.most_seen = max(self.most_seen, rows)
         self._weight = self._weight * KEPT + 1
         self._rows = self._rows * KEPT + rows
