@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -108,7 +109,15 @@ def refused(
 ) -> Response:
     """The one form of every error: `{"error": {"code", "message", "problems"}, "request_id"}`."""
     error = {"code": code or CODES[status], "message": message, "problems": [asdict(problem) for problem in problems]}
-    return Response(status, orjson.dumps({"error": error, "request_id": request_id}), JSON, headers)
+    return Response(status, _json({"error": error, "request_id": request_id}), JSON, headers)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    """Messages quote models and callers, whose words may hold what UTF-8 does not: an answer it is all the same."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def refused_input(error: InputError, request_id: str) -> Response:

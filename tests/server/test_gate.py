@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import time
 from collections.abc import Mapping
@@ -117,10 +118,10 @@ def test_a_closed_service_is_never_started_open() -> None:
         )
 
 
-def test_mlships_own_key_may_ask_everything_and_is_taken_out_of_the_environment() -> None:
+def test_mlships_own_key_may_ask_everything_and_no_key_stays_in_the_environment() -> None:
     environ = {"CHURN_KEYS": KEYS, "MLSHIP_OPERATOR_KEY": "operator-0123456789"}
     made = gate_from(Auth("CHURN_KEYS"), "churn", environ)
-    assert made is not None and "MLSHIP_OPERATOR_KEY" not in environ
+    assert made is not None and environ == {}
     assert [made.denial({"authorization": "Bearer operator-0123456789"}, role) for role in (PREDICT, METRICS)] == [None, None]
 
 
@@ -220,11 +221,53 @@ def test_an_unknown_key_asks_the_provider_once_in_a_while() -> None:
 def test_keys_that_verify_nothing_are_left_out() -> None:
     short = rsa.generate_private_key(65537, 1024)
     entries = [public(RSA, "one"), public(RSA, "enc", use="enc"), public(short, "short"), public(RSA, "hs", alg="HS256"), 7]
+    entries.append(public(RSA, "ops", key_ops=7))
     assert list(
-        keys_from({"keys": [*entries, {"kty": "oct", "k": "AAAA", "kid": "secret"}, {"kty": "RSA", "kid": "broken"}]})
+        keys_from(
+            {
+                "keys": [
+                    *entries,
+                    public(RSA, "ops", key_ops=7),
+                    {"kty": "oct", "k": "AAAA", "kid": "secret"},
+                    {"kty": "RSA", "kid": "broken"},
+                ]
+            }
+        )
     ) == ["one"]
     with pytest.raises(ValueError, match="it is no JWK set"):
         keys_from([])
+
+
+@pytest.mark.parametrize("broken", [http.client.BadStatusLine("x"), http.client.IncompleteRead(b""), "[" * 100_000, "{}"])
+def test_keys_stay_and_are_fetched_again_after_whatever_the_provider_answers(
+    broken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def document(url: str) -> bytes:
+        if isinstance(broken, Exception):
+            raise broken
+        return str(broken).encode()
+
+    keys = KeySet("https://id.example/keys", keys_from({"keys": [public(RSA, "one")]}))
+    monkeypatch.setattr("mlship.server.auth.jwks._document", document)
+    keys.fetch()
+    assert keys.find("one") is not None and keys.generation == 0
+
+
+def test_a_token_that_is_judged_while_keys_go_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = KeySet("https://id.example/keys", keys_from({"keys": [public(RSA, "one")]}))
+    judged = Tokens(WANTED, keys)
+    good = token()
+
+    def same(one: Any, other: Any) -> bool:
+        with pytest.raises((Untrusted, Unknowable)):
+            judged.caller(good)  # between the two steps of the change
+        return False
+
+    monkeypatch.setattr("mlship.server.auth.jwks._same", same)
+    monkeypatch.setattr("mlship.server.auth.jwks._document", lambda url: json.dumps({"keys": [public(CURVE, "one")]}).encode())
+    keys.fetch()
+    with pytest.raises(Untrusted):
+        judged.caller(good)
 
 
 def test_roles_are_read_from_lists_and_texts() -> None:
@@ -271,6 +314,12 @@ def test_a_token_is_judged_each_time_it_comes(tokens: Tokens) -> None:
     headers = {"authorization": f"Bearer {token()}"}
     assert made.denial(headers, PREDICT) is None and not made.passes_for_good(headers, PREDICT)
     assert made.passes_for_good({"x-api-key": OLD}, PREDICT) and not made.passes_for_good({"x-api-key": OLD}, METRICS)
+
+
+def test_a_refused_head_request_gets_no_body(wire: Wire) -> None:
+    wire.send(request("HEAD", "/predict"))
+    head, _, body = wire.transport.written.partition(b"\r\n\r\n")
+    assert (head[:12], body) == (b"HTTP/1.1 401", b"")
 
 
 def test_two_keys_in_one_head_are_no_key(wire: Wire) -> None:

@@ -93,7 +93,8 @@ def _credential(headers: Mapping[str, str]) -> str:
 
 
 def gate_from(auth: Auth | None, realm: str, environ: MutableMapping[str, str]) -> Gate | None:
-    """The gate that the manifest asks for, None where everybody may pass. Takes mlship's own key out of the environment.
+    """The gate that the manifest asks for, None where everybody may pass. Takes the keys out of the environment, which the model's
+    code and the programs that it starts read.
 
     Raises SettingsError where a secret is missing: a service that should be closed is never started open.
     """
@@ -110,12 +111,13 @@ def gate_from(auth: Auth | None, realm: str, environ: MutableMapping[str, str]) 
     return Gate(realm, ApiKeys(callers) if callers else None, tokens, auth.metrics == "open")
 
 
-def _callers(auth: Auth, environ: Mapping[str, str]) -> dict[str, Caller]:
+def _callers(auth: Auth, environ: MutableMapping[str, str]) -> dict[str, Caller]:
     if not auth.api_keys:
         return {}
-    if not environ.get(auth.api_keys):
+    text = environ.pop(auth.api_keys, "")
+    if not text:
         raise SettingsError(f"{auth.api_keys} is not set, and serve.auth.api_keys names it; give it the keys, one a line")
-    return callers_from(environ[auth.api_keys], auth.api_keys)
+    return callers_from(text, auth.api_keys)
 
 
 def _require_jwt() -> None:

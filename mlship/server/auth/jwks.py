@@ -6,6 +6,7 @@ within PAUSE_S, however many such tokens come. Keys that are here stay while the
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
@@ -111,13 +112,14 @@ class KeySet:
         """Once, here and now. Keeps what it has when the provider gives nothing better."""
         try:
             keys = keys_from(json.loads(_document(self._source)))
-        except (OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             reason = getattr(error, "reason", None) or error
             log.event("warning", "jwks_not_fetched", url=self._source, message=str(reason)[:300], keys=len(self._keys))
             return
-        if self._keys.keys() - keys.keys() or any(not _same(self._keys[name], keys[name]) for name in self._keys):
+        # first the keys, then the generation: what is judged in between by keys that go is not kept
+        before, self._keys = self._keys, keys
+        if before.keys() - keys.keys() or any(not _same(before[name], keys[name]) for name in before):
             self.generation += 1
-        self._keys = keys
 
     def _follow(self) -> None:
         while True:
@@ -129,7 +131,7 @@ class KeySet:
 
 
 def _document(url: str) -> bytes:
-    """Raises OSError, ValueError."""
+    """Raises OSError, HTTPException, ValueError."""
     request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310 -- judged by key_set
     with _OPENER.open(request, timeout=FETCH_S) as answer:
         body: bytes = answer.read(LARGEST + 1)
@@ -163,15 +165,17 @@ def key_set(source: str, environ: Mapping[str, str]) -> KeySet:
 
 def _key(entry: dict[str, Any]) -> PublicKey | None:
     import jwt
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     allowed = ALGORITHMS.get((str(entry.get("kty")), str(entry.get("crv", ""))), ())
     if entry.get("alg") is not None:
         allowed = tuple(name for name in allowed if name == entry["alg"])
-    if not allowed or entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    uses = entry.get("key_ops", ["verify"])
+    if not allowed or entry.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
         return None
     try:
         key = jwt.PyJWK(entry, allowed[0]).key
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError):
         return None
     return PublicKey(key, allowed) if getattr(key, "key_size", RSA_BITS) >= RSA_BITS or entry["kty"] != "RSA" else None
 

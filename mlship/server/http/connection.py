@@ -183,9 +183,8 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def _remember(self, data: bytes) -> None:
         """data: all bytes of the request that the parser has just read."""
-        room, parser = self._room, self._parser
-        if parser.get_http_version() == "1.1":
-            room.repeated.learn(data, parser.get_method().decode("latin-1"), self._target, self._headers)
+        if self._parser.get_http_version() == "1.1":
+            self._room.repeated.learn(data, self._method, self._target, self._headers)
 
     def _repeat(self, head: Head, start: int, data: bytes) -> None:
         """As the parser would, for a head that it has read before and the whole body."""
@@ -333,4 +332,4 @@ class Connection(RequestReader, asyncio.Protocol):
     def _refused_request(self) -> Request:
         request_id = self._room.heads.request_id(self._headers.get("x-request-id"))
         target = self._target.decode("latin-1")
-        return Request("", target, self._headers, request_id, route=NOT_FOUND, started=time.perf_counter())
+        return Request(self._method, target, self._headers, request_id, route=NOT_FOUND, started=time.perf_counter())

@@ -91,6 +91,7 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         headers = self._headers
+        self._method = self._parser.get_method().decode("latin-1")
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise Refusal(400, f"HTTP/{version} is not spoken here; send HTTP/1.1")
@@ -130,7 +131,6 @@ class RequestReader:
         if self._is_closing:
             return
         parser = self._parser
-        method = parser.get_method().decode("latin-1")
         keeps = parser.should_keep_alive() and not parser.should_upgrade()
         is_old = parser.get_http_version() == "1.0"
         connection = "close" if not keeps else "keep-alive" if is_old else ""
@@ -138,9 +138,10 @@ class RequestReader:
             self._is_last = True
         self._messages += 1
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._receive(method, self._target.decode("latin-1"), self._headers, body, connection)
+        self._receive(self._method, self._target.decode("latin-1"), self._headers, body, connection)
 
     def _new_message(self) -> None:
+        self._method = ""
         self._target = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -158,8 +159,7 @@ class RequestReader:
 
     def _ask(self, gate: Gate) -> None:
         """Whether the caller may do this. Raises Refusal."""
-        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
-        denial = gate.denial(self._headers, self._room.app.role(method, target))
+        denial = gate.denial(self._headers, self._room.app.role(self._method, self._target.decode("latin-1")))
         if denial is not None:
             self._room.service.slot.count_refusal(denial.reason)
             raise Refusal(denial.status, denial.message, denial.headers)

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from mlship.server.input.checks import near
@@ -67,12 +68,12 @@ def _with_header(table: list[list[str]], signature: Signature, extras: Extras) -
     if not signature.inputs:
         return [dict(zip(titles, map(_guess, line), strict=False)) for line in table[1:]]
     names = [feature.name for feature in signature.inputs]
-    problems = list(_wrong_titles(titles, names, extras))
+    problems = list(islice(_wrong_titles(titles, names, extras), LIMIT))
     if problems:
-        raise InputError(422, problems[:LIMIT])
+        raise InputError(422, problems)
     order = [titles.index(name) for name in names]
     if any(len(line) != len(titles) for line in table[1:]):
-        raise InputError(422, list(_wrong_lengths(table, len(titles)))[:LIMIT])
+        raise InputError(422, list(islice(_wrong_lengths(table, len(titles)), LIMIT)))
     typed = [_typed([line[index] for index in order], signature.inputs) for line in table[1:]]
     kept = {name: titles.index(name) for name in extras.kept if name in titles}
     if not kept:
@@ -126,10 +127,11 @@ def _read(cell: str, feature: Feature) -> Any:
 
 
 def _guess(cell: str) -> Any:
-    """A number where the cell reads as one, else its text."""
+    """A number where the cell reads as one, else its text; a double beyond 64 bits, as in JSON."""
     bare = cell.strip()
     if WHOLE.match(bare):
-        return int(bare)
+        whole = int(bare)
+        return whole if -(2**63) <= whole < 2**64 else float(whole)
     return float(bare) if NUMBER.match(bare) else cell
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mlship.server.manifest import Model
@@ -31,21 +32,18 @@ class Extras:
         if not isinstance(rows, list):
             return {}
         found = {name: [row.get(name) if isinstance(row, dict) else None for row in rows] for name in self.kept}
-        problems = [
-            Problem(
-                index,
-                name,
-                shown(value),
-                "one value",
-                f'row {index}: "{name}" goes through as one value, got {described(value)}',
-            )
-            for name, values in found.items()
-            for index, value in enumerate(values)
-            if not isinstance(value, SCALARS)
-        ]
+        problems = list(islice(_not_one_value(found), LIMIT))
         if problems:
-            raise InputError(422, problems[:LIMIT])
+            raise InputError(422, problems)
         return found
+
+
+def _not_one_value(found: dict[str, list[Any]]) -> Iterator[Problem]:
+    for name, values in found.items():
+        for index, value in enumerate(values):
+            if not isinstance(value, SCALARS):
+                message = f'row {index}: "{name}" goes through as one value, got {described(value)}'
+                yield Problem(index, name, shown(value), "one value", message)
 
 
 NO_EXTRAS = Extras()

@@ -30,6 +30,7 @@ TYPES: dict[str, Format] = {
     "application/ndjson": "jsonlines",
     "application/x-npy": "npy",
 }
+LIKED = 32  # media types of an Accept header that are looked at; more are no wish
 QUALITY = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)\Z", re.ASCII)
 WRITTEN: dict[Format, str] = {
     "json": JSON,
@@ -83,7 +84,7 @@ def wanted(request: Request, default: Format, strict: bool = False) -> Format:
 def _by_liking(accept: str) -> list[str]:
     """The media types of an Accept header, the most liked first, in the caller's order where it likes them equally."""
     liked = []
-    for part in accept.split(","):
+    for part in accept.split(",", LIKED)[:LIKED]:
         kind, _, rest = part.partition(";")
         weight = dict(_parameter(each) for each in rest.split(";") if each.strip()).get("q", "1")
         quality = float(weight) if QUALITY.match(weight) else 1.0

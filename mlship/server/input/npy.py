@@ -26,8 +26,6 @@ def batch(body: bytes, model: ServedModel) -> Batch:
     """
     array = _array(body)
     width = len(model.entry.signature.inputs)
-    if not array.size:  # also a billion rows of nothing
-        raise InputError(400, message="the array is empty; send at least one row")
     if array.ndim == 1:
         array = array.reshape(1, -1) if width > 1 else array.reshape(-1, 1)
     if width and array.shape[1] != width:
@@ -64,18 +62,28 @@ def _array(body: bytes) -> Any:
         version = numpy.lib.format.read_magic(stream)
         read = _reader(numpy.lib.format, version)
         shape, is_fortran, dtype = read(stream, max_header_size=HEADER)
-    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError, RecursionError, MemoryError, EOFError) as error:
+    except Exception as error:  # numpy lets through what its parts raise: tokenize.TokenError, IndexError, RecursionError, ...
         raise InputError(400, message=f"the body is not npy: {_said(error)}") from None
     if dtype.kind not in KINDS or dtype.itemsize > 8:
         raise InputError(422, message=f"the array is of dtype {str(dtype)[:40]}; send numbers of at most 64 bits")
     if len(shape) not in (1, 2):
         raise InputError(422, message=f"the array has {len(shape)} dimensions; send rows by features")
-    size = prod(shape) * dtype.itemsize
     rest = len(body) - stream.tell()
-    if any(type(length) is not int or length < 0 for length in shape) or size != rest:
-        raise InputError(400, message=f"the npy header says {size} bytes of data, the body has {rest}")
+    _require_length(shape, dtype.itemsize, rest)
     flat = numpy.frombuffer(body, dtype=dtype, offset=stream.tell()).astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _require_length(shape: tuple[int, ...], itemsize: int, rest: int) -> None:
+    """rest: bytes behind the header. Raises InputError(400)."""
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise InputError(400, message="the npy header has a length that is no whole number")
+    if 0 in shape:  # also a billion rows of nothing
+        raise InputError(400, message="the array is empty; send at least one row")
+    # a length may have thousands of digits, more than Python writes
+    said = prod(shape) * itemsize if max(shape) <= rest else f"more than {rest}"
+    if said != rest:
+        raise InputError(400, message=f"the npy header says {said} bytes of data, the body has {rest}")
 
 
 def _reader(form: Any, version: tuple[int, int]) -> Any:

@@ -217,9 +217,11 @@ def _through(tensor: Tensor | None, count: int) -> list[Any]:
 
 
 def _count(tensor: Tensor) -> int:
-    """Raises InputError(400) for a tensor without rows."""
+    """Raises InputError(400) for a tensor without rows, and for a billion rows of nothing."""
     if not tensor.shape[0]:
         raise InputError(400, message=f"{_described(tensor)}: there is no row in it; send at least one")
+    if 0 in tensor.shape:
+        raise InputError(400, message=f"{_described(tensor)}: there is no value in it; send at least one a row")
     return tensor.shape[0]
 
 

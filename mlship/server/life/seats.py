@@ -36,7 +36,8 @@ class Report:
         found = []
         for line in whole:
             with contextlib.suppress(orjson.JSONDecodeError):
-                found.append(orjson.loads(line))
+                said = orjson.loads(line)
+                found += [said] if isinstance(said, dict) else []  # the model's code has the pipe, too
         return found
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ Its client writes NaN, which JSON has not, for a missing value: it is read as nu
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
+LONG = re.compile(rb"[0-9]{19}")  # an integer may have more than 64 bits
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a character: of two such escapes, or of one alone, which UTF-8 does not have
 ENVELOPE = Envelope(
     forms=("dataframe_split", "dataframe_records", "instances", "inputs"),
     parameters="params",
@@ -67,9 +70,17 @@ def document(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(body, parse_constant=_constant)
+            return _with_nan(body)
         except (ValueError, RecursionError):
             raise InputError(400, message=f"the body is not JSON: {error.msg} (line {error.lineno})") from None
+
+
+def _with_nan(body: bytes) -> Any:
+    """As Python's reader takes it, but for what no answer could hold. Raises ValueError, RecursionError."""
+    value = json.loads(body.decode(), parse_constant=_constant, parse_int=_integer if LONG.search(body) else None)
+    if HALF.search(body):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def rows_of(form: str, value: Any) -> Any:
@@ -81,6 +92,12 @@ def rows_of(form: str, value: Any) -> Any:
     if not isinstance(value, list):
         raise InputError(400, message=f"{form} must be a list of rows, got {described(value)}")
     return value
+
+
+def _integer(digits: str) -> int | float:
+    """A double beyond 64 bits, as the other reader has it."""
+    whole = int(digits)
+    return whole if -(2**63) <= whole < 2**64 else float(whole)
 
 
 def _constant(name: str) -> float | None:
