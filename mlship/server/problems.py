@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 LIMIT = 20  # problems named in one answer; more do not help the reader and cost time
 SHOWN = 80  # characters of a value that are echoed
+COMPARED = 100  # words at most that one unknown word is held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,13 @@ def described(value: Any) -> str:
     if isinstance(value, str):
         return f'the string "{shown(value)}"'
     return str(shown(value))
+
+
+def near(word: str, known: list[str]) -> str:
+    """`; did you mean "age"?` when one of the known words is close, else nothing. Bounded, whatever a stranger sends."""
+    if not word or len(word) > SHOWN or len(known) > 500:
+        return ""
+    # to compare two words takes some 20 us; a typing error at both ends is rare
+    alike = (other for other in known if other[:1] == word[0] or other[-1:] == word[-1])
+    close = get_close_matches(word, list(islice(alike, COMPARED)), n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""

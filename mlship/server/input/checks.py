@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 
 from mlship.server.manifest import Feature
-from mlship.server.problems import SHOWN, described, shown
+from mlship.server.problems import SHOWN, described, near, shown
 
 CATEGORIES_NAMED = 10  # in a message; the whole list is in /schema
-COMPARED = 100  # words at most that one unknown word is held against
 LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38, "float64": math.inf}  # IEEE 754
 
 
@@ -43,16 +40,6 @@ def check_for(feature: Feature) -> Check:
     if feature.nullable:
         return Check(f"{expected} or null", plain | {type(None)}, lambda value: None if value is None else accept(value))
     return Check(expected, plain, accept)
-
-
-def near(word: str, known: list[str]) -> str:
-    """`; did you mean "age"?` when one of the known words is close, else nothing. Bounded, whatever a stranger sends."""
-    if not word or len(word) > SHOWN or len(known) > 500:
-        return ""
-    # to compare two words takes some 20 us; a typing error at both ends is rare
-    alike = (other for other in known if other[:1] == word[0] or other[-1:] == word[-1])
-    close = get_close_matches(word, list(islice(alike, COMPARED)), n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _by_dtype(dtype: str) -> tuple[str, frozenset[type], Callable[[Any], Any]]:

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from mlship.server.input.checks import near
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
-from mlship.server.problems import LIMIT, InputError, Problem, shown
+from mlship.server.problems import LIMIT, InputError, Problem, near, shown
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from mlship.server.input.checks import Check, Refused, near
+from mlship.server.input.checks import Check, Refused
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature
-from mlship.server.problems import LIMIT, Problem, described, shown
+from mlship.server.problems import LIMIT, Problem, described, near, shown
 
 NAMED = 20  # features named in one message
 

@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 
 from mlship.server.core import ServedModel
-from mlship.server.input.checks import near
-from mlship.server.problems import InputError, described
+from mlship.server.problems import InputError, described, near
 
 ENVELOPE = '{"instances": [...]}'
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlship.server.input.checks import near
-from mlship.server.problems import InputError, described
+from mlship.server.problems import InputError, described, near
 
 SPLIT = ("columns", "index", "data")
 

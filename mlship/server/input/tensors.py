@@ -13,11 +13,10 @@ from itertools import islice
 from typing import Any
 
 from mlship.server.core import Batch, ServedModel
-from mlship.server.input.checks import near
 from mlship.server.input.container import NUMERIC
 from mlship.server.input.tensor_columns import ColumnRefused, Judge
 from mlship.server.input.validate import Table
-from mlship.server.problems import LIMIT, InputError, Problem, shown
+from mlship.server.problems import LIMIT, InputError, Problem, near, shown
 
 MATRIX = "input-0"  # the name that the Open Inference Protocol's own examples give to a model's only input
 NAMED = 20  # features named in one message

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mlship.server.input.checks import near
-from mlship.server.problems import InputError, described
+from mlship.server.problems import InputError, described, near
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from typing import Any
 
 from mlship.server.core import ServedModel
 from mlship.server.input import formats, jsontext
-from mlship.server.input.checks import near
 from mlship.server.input.pandas_json import rows_of_columns
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
-from mlship.server.problems import InputError, described, shown
+from mlship.server.problems import InputError, described, near, shown
 from mlship.server.protocols.calls import ask
 from mlship.server.protocols.families import Family, flat
 from mlship.server.protocols.identity import asks_release

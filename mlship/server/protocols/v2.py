@@ -10,12 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from mlship.server.core import ServedModel
-from mlship.server.input.checks import near
 from mlship.server.input.container import NUMERIC
 from mlship.server.input.tensors import MATRIX, Intake
 from mlship.server.manifest import Signature
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
-from mlship.server.problems import shown
+from mlship.server.problems import near, shown
 from mlship.server.protocols import v2_answer
 from mlship.server.protocols.families import Family, flat
 from mlship.server.protocols.identity import asks_release

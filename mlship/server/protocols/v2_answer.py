@@ -10,10 +10,9 @@ from typing import Any
 
 import orjson
 
-from mlship.server.input.checks import near
 from mlship.server.manifest import Output
 from mlship.server.messages import Response
-from mlship.server.problems import InputError, shown
+from mlship.server.problems import InputError, near, shown
 from mlship.server.protocols.v2_request import Inference
 
 BINARY = "application/octet-stream"

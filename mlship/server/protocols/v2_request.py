@@ -13,10 +13,9 @@ from itertools import chain
 from typing import Any
 
 from mlship.server.input import jsontext
-from mlship.server.input.checks import near
 from mlship.server.input.tensors import Tensor
 from mlship.server.messages import Request
-from mlship.server.problems import InputError, described, shown
+from mlship.server.problems import InputError, described, near, shown
 
 LENGTH = "inference-header-content-length"
 MAX_DIMENSIONS = 8
