@@ -12,7 +12,8 @@ from served import SIGNATURE
 from spoken import Spoken
 from wired import Doubler
 
-from mlship.server.input import checks, csvtext
+from mlship.server import problems
+from mlship.server.input import csvtext
 from mlship.server.manifest import Feature, Signature
 from mlship.server.messages import refused
 from mlship.server.problems import LIMIT, InputError
@@ -93,7 +94,7 @@ def test_integers_beyond_64_bits_go_through_csv_as_doubles() -> None:
 def test_no_more_problems_are_looked_for_than_are_told(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     monkeypatch.setattr(csvtext, "shown", lambda value: seen.append(value) or value)
-    monkeypatch.setattr(csvtext, "near", lambda word, known: seen.append(word) or checks.near(word, known))
+    monkeypatch.setattr(csvtext, "near", lambda word, known: seen.append(word) or problems.near(word, known))
     with pytest.raises(InputError) as found:
         csvtext.rows(body, SIGNATURE, header=True)
     assert (len(found.value.problems), len(seen) <= 3 * LIMIT) == (LIMIT, True)
@@ -101,11 +102,11 @@ def test_no_more_problems_are_looked_for_than_are_told(body: bytes, monkeypatch:
 
 def test_a_hint_is_looked_for_among_so_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[str] = []
-    monkeypatch.setattr(checks, "get_close_matches", lambda word, known, n: held.extend(known) or [])
-    assert checks.near("city_x", [f"city_{number}" for number in range(400)] + ["age"] * 100) == ""
-    assert len(held) == checks.COMPARED
+    monkeypatch.setattr(problems, "get_close_matches", lambda word, known, n: held.extend(known) or [])
+    assert problems.near("city_x", [f"city_{number}" for number in range(400)] + ["age"] * 100) == ""
+    assert len(held) == problems.COMPARED
     monkeypatch.undo()
-    assert [checks.near(word, ["age", "City", "amount"]) for word in ("city", "amnt", "ge", "")] == [
+    assert [problems.near(word, ["age", "City", "amount"]) for word in ("city", "amnt", "ge", "")] == [
         '; did you mean "City"?',
         '; did you mean "amount"?',
         '; did you mean "age"?',
