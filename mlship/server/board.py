@@ -31,17 +31,16 @@ HISTOGRAM = len(BUCKETS) + 2
 _TOTAL = HISTOGRAM - 1
 _SIZED = len(SIZES) + 2
 
-STARTING, READY, DRAINING = 0.0, 1.0, 2.0
+READY, DRAINING = 1.0, 2.0  # states of a worker; 0 while it starts
 
 # cells of the supervisor
-OPEN, STARTED, DRAIN, WORKERS, RESTARTS, RETIRED_CPU, BOSS_CPU, BOSS_RSS, FAILING = range(9)
-SHARED = 9
+OPEN, STARTED, RESTARTS, RETIRED_CPU, BOSS_CPU, BOSS_RSS, FAILING = range(7)
+SHARED = 7
 # cells of a worker; the counters follow: refusals, then those of each model, then those of each route
 PID, STATE, BEAT, ACCEPTING, CPU, RSS, IN_FLIGHT, CONNECTIONS = range(8)
 REFUSALS = 8
 MODELS = REFUSALS + len(REASONS)
-# of a model
-ROWS = 0
+# of a model: rows first
 MODEL_TIMES = 1
 QUEUE_TIMES = MODEL_TIMES + HISTOGRAM
 BATCH_ROWS = QUEUE_TIMES + HISTOGRAM
@@ -72,7 +71,6 @@ class Board:
         self._kind = Slot if counts else Uncounted
         self._width = MODELS + models * PER_MODEL + routes * PER_ROUTE
         self.cells = memoryview(mmap.mmap(-1, 8 * (SHARED + workers * self._width))).cast("d")
-        self.cells[WORKERS] = workers
 
     def slot(self, index: int) -> Slot:
         """The cells of one worker."""

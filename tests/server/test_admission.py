@@ -6,7 +6,6 @@ import pytest
 
 from mlship.server.batching.admission import (
     CAUTION,
-    EMPTY,
     LONGEST_RETRY_S,
     WORST,
     Backlog,
@@ -20,7 +19,7 @@ from mlship.server.batching.admission import (
 @pytest.mark.parametrize(
     ("backlog", "left_s", "service_s", "retry"),
     [
-        (EMPTY, 2.0, 0.02, None),
+        (Backlog(0, 0.0), 2.0, 0.02, None),
         (Backlog(10, 0.7), 2.0, 0.02, None),
         (Backlog(10, 0.79), 2.0, 0.02, None),
         (Backlog(10, 0.8), 2.0, 0.02, 1),
@@ -54,7 +53,7 @@ def test_waits_that_were_longer_than_expected_make_the_next_ones_be_expected_lon
 
 
 def test_who_has_nothing_to_do_refuses_nothing() -> None:
-    assert retry_after_s(EMPTY, left_s=0.001, service_s=60.0) is None
+    assert retry_after_s(Backlog(0, 0.0), left_s=0.001, service_s=60.0) is None
 
 
 def test_in_requests_it_is_capacity_times_the_time_left_over_two() -> None:

@@ -28,9 +28,6 @@ class Backlog:
     seconds: float
 
 
-EMPTY = Backlog(0, 0.0)
-
-
 class Overhead:
     """What a request costs beside the model: reading, parsing, checking and answering it. The newest turns count most."""
 
