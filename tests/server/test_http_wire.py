@@ -40,9 +40,52 @@ def test_pipelined_requests_are_answered_in_order_also_when_the_model_is_slow() 
 def test_reading_pauses_while_many_requests_wait_behind_a_slow_one() -> None:
     wire = Wire(engine=Held).send(prediction(1), *[request()] * PIPELINED)
     assert not wire.transport.is_reading
+    wire.connection.pause_writing()
+    wire.connection.resume_writing()
+    assert not wire.transport.is_reading
     wire.engine.finish()
     assert wire.transport.is_reading
     assert len(wire.answers) == PIPELINED + 1
+
+
+def test_one_packet_of_many_requests_is_answered_as_fast_as_its_client_reads() -> None:
+    paths = [f"/{index}" for index in range(100)]
+    wire = Wire()
+    wire.connection.data_received(b"".join(request(path=path) for path in paths) + b"GET /las")
+    assert (len(wire.answers), wire.transport.is_reading) == (PIPELINED, False)
+    wire.connection.pause_writing()
+    wire.loop.turn()
+    assert len(wire.answers) == PIPELINED
+    wire.connection.resume_writing()
+    wire.loop.turn()
+    assert (len(wire.answers), wire.transport.is_reading) == (100, True)
+    assert wire.send(b"t HTTP/1.1\r\nHost: a\r\n\r\n").statuses == [404] * 101
+    wire.pass_time(IDLE_TIME + 1)
+    assert wire.transport.state == "closed"
+
+
+def test_a_request_that_waited_for_room_is_asked_at_the_entrance_too() -> None:
+    wire = Wire(engine=Held).send(prediction(1), *[request()] * (PIPELINED - 1))
+    wire.send(prediction(2, "X-Request-Timeout-Ms: soon"))
+    wire.engine.finish()
+    assert wire.statuses == [200] * PIPELINED + [400]
+
+
+def test_a_slow_second_request_does_not_cost_the_first_its_answer() -> None:
+    wire = Wire(engine=Held).send(prediction(1), b"GET /li")
+    wire.pass_time(HEAD_TIME + 1)
+    wire.pass_time(1)
+    wire.engine.finish()
+    assert (wire.statuses, wire.transport.state) == ([200, 408], "eof")
+
+
+def test_half_a_head_has_its_time_also_after_an_answer_that_was_read_slowly() -> None:
+    wire = Wire(engine=Held).send(prediction(1), b"GET /li")
+    wire.connection.pause_writing()
+    wire.connection.resume_writing()
+    wire.engine.finish()
+    wire.pass_time(HEAD_TIME + 1)
+    assert wire.statuses == [200, 408]
 
 
 def test_work_of_a_client_that_is_gone_is_not_computed() -> None:

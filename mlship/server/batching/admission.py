@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-WORST = (
-    4.0  # a wait that was longer by more than this says that the machine stood still, not how fast it is: it counts as so long
-)
+WORST = 4.0  # a wait that was longer by more than this counts as so long: the machine stood still
 SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
 CAUTION = 0.8  # of the capacity that was measured: a machine with neighbours is slower in the next second than in the last
 LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises

@@ -15,7 +15,7 @@ import httptools
 from mlship.server.app import NOT_FOUND
 from mlship.server.batching.line import Job
 from mlship.server.board import CONNECTIONS
-from mlship.server.http.reading import HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
+from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
 from mlship.server.http.repeated_heads import Head
 from mlship.server.http.room import Room
 from mlship.server.messages import Call, Request, Response, refused
@@ -27,7 +27,7 @@ WRITE_TIME = 30.0  # for a client that does not read its answer
 LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
 
 LINGER_BYTES = 1_000_000
-PIPELINED = 16  # requests of one connection that wait for their answers before reading pauses; no more are computed at a time
+PIPELINED = 16  # requests of one connection that are computed, and answers that are written, at a time; then reading pauses
 REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
 
 
@@ -64,6 +64,9 @@ class Connection(RequestReader, asyncio.Protocol):
         self._transport: Any = None
         self._out: list[bytes] = []
         self._turns: deque[Turn] = deque()
+        # requests that wait for room, each with its header `connection`; at the end maybe one that is refused, with its answer
+        self._queue: deque[tuple[Request, str, Response | None]] = deque()
+        self._is_going_on = False
         self._is_stalled = False
         self._is_paused = False
         self._is_warned = False
@@ -83,6 +86,7 @@ class Connection(RequestReader, asyncio.Protocol):
         for turn in self._turns:
             turn.cancel()
         self._turns.clear()
+        self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._is_last:
@@ -112,6 +116,8 @@ class Connection(RequestReader, asyncio.Protocol):
             self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
         if is_first and self._messages == 1 and self.is_between and not self._is_last:
             self._remember(data)
+        if self._is_paused and not self._is_stalled:
+            self.deadline = NEVER  # until we read again
         self._settle()
 
     def eof_received(self) -> bool:
@@ -120,10 +126,11 @@ class Connection(RequestReader, asyncio.Protocol):
         Who has to wait longer is taken for gone, unless its request said that it would be the last: scripts shut one side, callers
         whose patience has ended close both, and here they look the same.
         """
-        if not self._turns:
+        if not self._turns and not self._queue:
             return False
         self._is_last = True
-        if self._turns[-1].header != "close":
+        header = self._queue[-1][1] if self._queue else self._turns[-1].header
+        if header != "close":
             self._room.loop.call_soon(self._leave)
         return True
 
@@ -138,9 +145,11 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stalled = False
-        self.deadline = NEVER if self._turns else self._room.loop.time() + IDLE_TIME
-        self._resume()
-        self._settle()
+        if self._is_closing:
+            self.deadline = self._room.loop.time() + LINGER_TIME
+        elif not self._transport.is_closing():
+            self.deadline = NEVER  # until we read again
+            self.advance()
 
     def expire(self) -> None:
         """The deadline has passed: a sender that is too slow is told so, an idle connection closed.
@@ -165,21 +174,36 @@ class Connection(RequestReader, asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """True between requests: nothing is read, computed or owed."""
-        return not self._turns and self.is_between
+        return not self._turns and not self._queue and self.is_between
 
     def advance(self) -> None:
-        """Writes the answers that are there, up to the first that is not, and opens requests that waited for room."""
+        """Writes the answers that are there, up to the first that is not, and takes requests that waited for room."""
         if self._transport.is_closing():
             return
         turns = self._turns
-        while turns and (response := turns[0].response) is not None and not self._is_closing:
+        while turns and (response := turns[0].response) is not None and not (self._is_closing or self._is_stalled):
             turn = turns.popleft()
             self._answer(turn.request, response, turn.header)
-            if len(turns) >= PIPELINED:
-                self._open(turns[PIPELINED - 1])
-        if self._is_paused and len(turns) < PIPELINED and not self._is_stalled:
-            self._resume()
+        if self._is_paused:
+            self._take_queued()
         self._settle()
+
+    def _take_queued(self) -> None:
+        self._write()
+        while self._queue and self._has_room:
+            request, header, response = self._queue.popleft()
+            if response is None:
+                self._serve(request, header)
+            else:
+                self._owe(request, header, response)
+        if not self._queue and len(self._turns) < PIPELINED and not self._is_stalled:
+            self._resume()
+
+    @property
+    def _has_room(self) -> bool:
+        """False for a client that reads its answers more slowly than it asks, and while so much of it is computed as may be."""
+        is_full = len(self._turns) >= PIPELINED or len(self._out) >= PIPELINED
+        return not (is_full or self._is_stalled or self._is_closing)
 
     def _remember(self, data: bytes) -> None:
         """data: all bytes of the request that the parser has just read."""
@@ -196,18 +220,17 @@ class Connection(RequestReader, asyncio.Protocol):
         """A request has come completely."""
         request_id = self._room.heads.request_id(headers.get("x-request-id"))
         request = Request(method, target, headers, request_id, body, started=time.perf_counter())
-        if len(self._turns) < PIPELINED:
-            self._serve(request, header)
+        if self._is_paused or len(self._turns) >= PIPELINED or len(self._out) >= PIPELINED:
+            self._queue.append((request, header, None))
+            self._pause()
             return
-        self._turns.append(Turn(self, request, header))
-        self.deadline = NEVER
-        self._pause()
+        self._serve(request, header)
 
     def open(self, turn: Turn) -> None:
         """Reads a request that waited at the entrance, unless its client has gone."""
-        if turn.is_open or turn.is_over:
+        if turn.is_over:
             return
-        self._open(turn)
+        self._give(turn, self._room.app.open(turn.request))
         if turn.response is not None:
             self.advance()
 
@@ -235,10 +258,6 @@ class Connection(RequestReader, asyncio.Protocol):
         self.deadline = NEVER
         self._room.entrance.wait(turn)
 
-    def _open(self, turn: Turn) -> None:
-        if not turn.is_open:
-            self._give(turn, self._room.app.open(turn.request))
-
     def _give(self, turn: Turn, opened: Response | Call) -> None:
         turn.is_open = True
         if isinstance(opened, Response):
@@ -263,27 +282,41 @@ class Connection(RequestReader, asyncio.Protocol):
     def _settle(self) -> None:
         """Writes what is to be written, and sets the time until which the client has to do its next step."""
         if self._out:
-            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
-            self._out.clear()
-            if not (self._turns or self._is_reading_head or self._is_reading_body or self._is_stalled):
+            self._write()
+            if not (self._turns or self._is_reading_head or self._is_reading_body or self._is_paused):
                 self.deadline = self._room.loop.time() + IDLE_TIME
         if self._is_closing:
             self._shut()
+        elif self._queue:
+            self._go_on_soon()
         elif self._owes_continue and not self._turns:
             self._owes_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif self._is_last and self.is_idle and not self._is_stalled:
             self._close()
 
+    def _write(self) -> None:
+        if self._out:
+            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            self._out.clear()
+
+    def _go_on_soon(self) -> None:
+        """In the next turn: answers that need no model come at once, and other clients wait."""
+        if self._has_room and not self._is_going_on:
+            self._is_going_on = True
+            self._room.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_going_on = False
+        self.advance()
+
     def _shut(self) -> None:
         """Closes our side and waits for the client's: its unread bytes would otherwise make the kernel drop the answer."""
         if self._transport.is_closing() or self._lingered:
             return
         self._lingered = 1
-        self.deadline = self._room.loop.time() + LINGER_TIME
-        if self._is_stalled:
-            self.deadline = self._room.loop.time() + WRITE_TIME
         self._resume()
+        self.deadline = self._room.loop.time() + (WRITE_TIME if self._is_stalled else LINGER_TIME)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -303,6 +336,17 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._is_paused and not self._transport.is_closing():
             self._is_paused = False
             self._transport.resume_reading()
+            self._restart_clock()
+
+    def _restart_clock(self) -> None:
+        """The client has its whole time again for what it is sending: while we read nothing, it could not be quick."""
+        now = self._room.loop.time()
+        if self._is_reading_head:
+            self.deadline = now + HEAD_TIME
+        elif self._is_reading_body:
+            self.deadline = now + BODY_TIME + self._room.max_body / BODY_RATE
+        else:
+            self.deadline = NEVER if self._turns or self._queue else now + IDLE_TIME
 
     def _linger(self, size: int) -> None:
         self._lingered += size
@@ -324,10 +368,18 @@ class Connection(RequestReader, asyncio.Protocol):
         if status in REASON_OF:
             self._room.service.slot.count_refusal(REASON_OF[status])
         response = refused(status, message, request.id, headers=headers)
-        if self._turns:
-            self._turns.append(Turn(self, request, "close", response))
+        if self._queue:
+            self._queue.append((request, "close", response))
         else:
-            self._answer(request, response, "close")
+            self._owe(request, "close", response)
+
+    def _owe(self, request: Request, header: str, response: Response) -> None:
+        """An answer that is there, after those that are not."""
+        if self._turns:
+            self._turns.append(Turn(self, request, header, response))
+            self.deadline = NEVER
+        else:
+            self._answer(request, response, header)
 
     def _refused_request(self) -> Request:
         request_id = self._room.heads.request_id(self._headers.get("x-request-id"))
