@@ -71,16 +71,21 @@ async def keep_alive(address: tuple[str, int], load: Load, stop: asyncio.Event) 
     while not stop.is_set():
         try:
             reader, writer = await asyncio.open_connection(*address)
-            closes = False
-            while not closes and not stop.is_set():
-                writer.write(prediction(3))
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = int(next(line for line in head.decode().split("\r\n") if line.startswith("content-length")).split()[1])
-                load.saw(head + await reader.readexactly(size))
-                closes = b"connection: close" in head
-            writer.close()
+            await until_told(reader, writer, load, stop)
         except (OSError, asyncio.IncompleteReadError) as error:
             load.failures.append(repr(error))
+
+
+async def until_told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load, stop: asyncio.Event) -> None:
+    """Asks on one connection until an answer says that it closes. Raises OSError, IncompleteReadError."""
+    closes = False
+    while not closes and not stop.is_set():
+        writer.write(prediction(3))
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(next(line for line in head.decode().split("\r\n") if line.startswith("content-length")).split()[1])
+        load.saw(head + await reader.readexactly(size))
+        closes = b"connection: close" in head
+    writer.close()
 
 
 def under_load(
@@ -173,14 +178,7 @@ async def until_refused(address: tuple[str, int], load: Load, stop: asyncio.Even
             load.refused_at.append(time.monotonic())
             return
         try:
-            closes = False
-            while not closes and not stop.is_set():
-                writer.write(prediction(3))
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = int(next(line for line in head.decode().split("\r\n") if line.startswith("content-length")).split()[1])
-                load.saw(head + await reader.readexactly(size))
-                closes = b"connection: close" in head
-            writer.close()
+            await until_told(reader, writer, load, stop)
         except (OSError, asyncio.IncompleteReadError) as error:
             load.failures.append(repr(error))
 
