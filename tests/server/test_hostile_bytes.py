@@ -83,6 +83,29 @@ def test_what_only_pythons_reader_takes_is_taken_where_an_answer_can_hold_it(bod
     assert MLFLOW.ask("/invocations", body).status == status
 
 
+@pytest.mark.parametrize("rows", [[{f"a{number}": 1} for number in range(1000)], [[1] * 1000] + [[1]] * 1000])
+def test_rows_with_little_in_common_make_no_table(rows: list[Any]) -> None:
+    frames = Spoken(Counted(), signature=Signature(container="frame"))
+    answer = frames.ask("/predict", {"instances": rows})
+    assert (answer.status, answer.json["error"]["message"]) == (422, "the rows have too little in common to make a table")
+    assert frames.ask("/predict", {"instances": [{"a": 1}, {"b": 2}]}).status == 200
+
+
+@pytest.mark.parametrize("rows", [["x" * 100_000] + ["y"] * 10, [["x" * 100_000]] + [["y"]] * 10, [[[1]], [["y"]]], [[1], 2]])
+def test_texts_become_no_array(rows: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = Spoken(Counted(), signature=Signature(container="array"))
+    assert arrays.ask("/predict", {"instances": [[[1, 2.5], [True, 4]]] * 2}).status == 200
+    monkeypatch.setattr("numpy.array", pytest.fail)
+    answer = arrays.ask("/predict", {"instances": rows})
+    assert (answer.status, answer.json["error"]["message"][:40]) == (422, "the rows must be lists of finite numbers")
+
+
+def test_rows_that_are_nested_too_deeply_are_refused() -> None:
+    body = b'{"instances": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    answer = ANYTHING.ask("/predict", body)
+    assert (answer.status, answer.json["error"]["message"]) == (422, "the rows are nested too deeply")
+
+
 def test_integers_beyond_64_bits_go_through_csv_as_doubles() -> None:
     answer = Spoken(passthrough=("id",)).ask(
         "/predict", b"id,amount,city\n" + b"9" * 20 + b",1,\n", {"content-type": "text/csv"}

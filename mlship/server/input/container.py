@@ -12,6 +12,9 @@ from mlship.server.problems import InputError
 
 FLOATS = ("float64", "float32", "float16")
 SIMPLE = frozenset((str, int, float, bool, type(None)))  # what nobody can write into
+NUMBERS = frozenset((int, float, bool))
+NO_NUMBERS = "the rows must be lists of finite numbers, all of the same length"
+FREE_CELLS, SPARSEST = 100_000, 16  # a table of unknown columns has at most so many cells, or so many for each value
 NUMERIC = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", *FLOATS)
 
 
@@ -45,7 +48,10 @@ class Lists:
     """The rows as they came, for a user's own class. Copies: it may write into them, and they may be asked a second time."""
 
     def build(self, tables: Sequence[Table]) -> Any:
-        return [_copied(row) for table in tables for row in table.instances]
+        try:
+            return [_copied(row) for table in tables for row in table.instances]
+        except RecursionError:
+            raise InputError(422, message="the rows are nested too deeply") from None
 
     def kind(self, table: Table) -> Hashable:
         """Lists and objects apart: a class may look at the first row to know which it got."""
@@ -167,12 +173,15 @@ class Numbers:
 
     def _built(self, instances: Any) -> Any:
         rows = instances if isinstance(instances[0], list) else [[value] for value in instances]
+        # an array of texts has room for the longest in each place
+        if not _are_numbers(rows):
+            raise InputError(422, message=NO_NUMBERS)
         try:
             array = self._numpy.array(rows)
         except ValueError:
             raise InputError(422, message="the rows differ in length") from None
         if array.dtype.kind not in "biuf" or not self._numpy.isfinite(array).all():
-            raise InputError(422, message="the rows must be lists of finite numbers, all of the same length")
+            raise InputError(422, message=NO_NUMBERS)
         return array.astype("float64")
 
 
@@ -189,6 +198,8 @@ class Inferred:
         instances = table.instances
         if any(type(row) is not type(instances[0]) or type(row) not in (list, dict) for row in instances):
             raise InputError(422, message="the rows must be all objects or all lists")
+        if _cells(instances) > max(FREE_CELLS, SPARSEST * sum(map(len, instances))):
+            raise InputError(422, message="the rows have too little in common to make a table")
         try:
             return self._pandas.DataFrame(instances)
         except (ValueError, TypeError, OverflowError):
@@ -199,6 +210,20 @@ class Inferred:
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows.iloc[start:stop].copy()
+
+
+def _cells(rows: list[Any]) -> int:
+    """Cells of the table that the rows make, those without a value too."""
+    return len(rows) * (max(map(len, rows)) if isinstance(rows[0], list) else len(set(chain.from_iterable(rows))))
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    """True for numbers and truth values, and lists of them, equally deep."""
+    while values and not (kinds := set(map(type, values))) <= NUMBERS:
+        if kinds != {list}:
+            return False
+        values = list(chain.from_iterable(values))
+    return True
 
 
 def _copied(value: Any) -> Any:
