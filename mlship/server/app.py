@@ -109,7 +109,7 @@ class App:
     def role(self, method: str, target: str) -> str:
         """What a caller needs for this where the service has serve.auth."""
         found = self._routes.get(target) or self._routes.get(_path(target))
-        return role_for(found[1].name if found else "", method)
+        return role_for(found[1].name, method, found[1].path) if found else role_for("", method)
 
     def worded(self, request: Request, response: Response) -> Response:
         """An error in the form of the protocol whose path was asked; also one that was made before a route was found."""

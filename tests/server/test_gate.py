@@ -9,12 +9,14 @@ import http.client
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from spoken import Spoken
 from wired import Wire, prediction, request
 
 from mlship.server.auth.api_keys import ApiKeys, Caller, callers_from
@@ -25,7 +27,9 @@ from mlship.server.auth.tokens import Tokens, Unknowable, Untrusted, roles_of
 from mlship.server.board import REASONS
 from mlship.server.http.repeated_heads import Judged
 from mlship.server.manifest import Auth, Jwt
+from mlship.server.messages import Request, Response
 from mlship.server.problems import SettingsError
+from mlship.server.settings import Settings
 
 OLD, NEW, SCRAPER = "old-key-0123456789", "new-key-0123456789", "scraper-0123456789"
 KEYS = f"# callers\nshop:{OLD}\n\nshop:predict:{NEW}\nprometheus:metrics:{SCRAPER}\n"
@@ -68,6 +72,17 @@ def test_each_route_needs_its_role() -> None:
         route: role for role, routes in wanted.items() for route in routes
     }
     assert role_for("/ping", "POST") == PREDICT
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/schema", "/docs", "/openapi.json", "/predict", "/livez"])
+def test_platforms_paths_from_the_environment_open_no_other_route(path: str) -> None:
+    for vertex in ({"vertex_predict": path}, {"vertex_health": path}, {"vertex_predict": path, "vertex_health": path}):
+        app = Spoken(settings=Settings(Path("/manifest.json"), **vertex)).app
+        for method in ("GET", "HEAD", "POST"):
+            role = app.role(method, path)
+            answer = app.open(Request(method, path, {}, "1", b"{}"))
+            is_health = isinstance(answer, Response) and answer.body in (b"", b'{"status":"alive"}')
+            assert role == METRICS if path == "/metrics" and not is_health else role == PREDICT or is_health, (vertex, method)
 
 
 def test_old_and_new_keys_are_good_at_the_same_time() -> None:

@@ -18,8 +18,11 @@ HEALTH = frozenset(
 READING = ("GET", "HEAD")
 
 
-def role_for(route: str, method: str) -> str:
-    """route: as it is counted, empty for a path that is not there: without a key nobody learns which are. Pure."""
+def role_for(route: str, method: str, path: str = "") -> str:
+    """route: as it is counted, empty for a path that is not there: without a key nobody learns which are.
+
+    path: where it is; the environment may put a platform's predict route on another's path (AIP_PREDICT_ROUTE). Pure.
+    """
     if route in HEALTH and method in READING:
         return OPEN
-    return METRICS if route == "/metrics" else PREDICT
+    return METRICS if "/metrics" in (route, path) else PREDICT
