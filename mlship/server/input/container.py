@@ -6,16 +6,15 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+from mlship.server.input.dtypes import FLOATS, NUMERIC
 from mlship.server.input.validate import Table
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError
 
-FLOATS = ("float64", "float32", "float16")
 SIMPLE = frozenset((str, int, float, bool, type(None)))  # what nobody can write into
 NUMBERS = frozenset((int, float, bool))
 NO_NUMBERS = "the rows must be lists of finite numbers, all of the same length"
 FREE_CELLS, SPARSEST = 100_000, 16  # a table of unknown columns has at most so many cells, or so many for each value
-NUMERIC = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", *FLOATS)
 
 
 class NotFinite(Exception):

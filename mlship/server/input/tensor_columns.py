@@ -8,11 +8,10 @@ from itertools import islice
 from typing import Any
 
 from mlship.server.input.checks import Check, Refused, check_for
+from mlship.server.input.dtypes import FLOATS, INTEGERS
 from mlship.server.manifest import Feature
 from mlship.server.problems import LIMIT, Problem, described, shown
 
-FLOATS = ("float64", "float32", "float16")
-INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 OF_OBJECTS = ("string", "datetime", "bool", "any")  # bool: where null stands between true and false
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from mlship.server.core import Batch, ServedModel
-from mlship.server.input.container import NUMERIC
+from mlship.server.input.dtypes import NUMERIC
 from mlship.server.input.tensor_columns import ColumnRefused, Judge
 from mlship.server.input.validate import Table
 from mlship.server.problems import LIMIT, InputError, Problem, near, shown

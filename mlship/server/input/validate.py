@@ -10,12 +10,12 @@ from typing import Any
 
 from mlship.server.input.checks import Check, Refused, check_for
 from mlship.server.input.diagnose import Diagnosis
+from mlship.server.input.dtypes import FLOATS
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Signature
 from mlship.server.problems import InputError, described
 
 NUMBERS = frozenset((float, int))
-FLOATS = frozenset(("float64", "float32", "float16"))
 
 
 @dataclass(slots=True)  # not frozen: that makes it three times as dear, for each request

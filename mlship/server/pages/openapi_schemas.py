@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlship.server.input.dtypes import INTEGERS
 from mlship.server.input.extras import extras_of
 from mlship.server.manifest import Feature, Model, Output
 
-INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 SCALAR = {"type": ["string", "number", "boolean", "null"]}
 TEXT = {"type": "string"}
 NONE: dict[str, Any] = {"type": ["object", "null"], "maxProperties": 0}  # parameters of a model that takes none

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from mlship.server.core import ServedModel
-from mlship.server.input.container import NUMERIC
+from mlship.server.input.dtypes import NUMERIC
 from mlship.server.input.tensors import MATRIX, Intake
 from mlship.server.manifest import Signature
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
