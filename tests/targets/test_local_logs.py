@@ -12,7 +12,7 @@ from mlship.targets.local.traces import rotate
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    return tmp_path / "server.telemetry.log"
+    return tmp_path / "server.log"
 
 
 def test_the_end_of_a_log_that_is_not_there_is_empty(log: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_discarded_first_release_leaves_only_its_log(service: LocalService) ->
     _, ready = staged(service, service.deployment(1, "crash"))
     assert service.open().apply(Action("discard", ready.release.id), ready).ok
     assert service.processes() == []
-    assert [path.name for path in service.folder.glob("run/*/*")] == ["server.telemetry.log"]
+    assert [path.name for path in service.folder.glob("run/*/*")] == ["server.log"]
     assert not (service.home.local / "rootfs").exists()
 
 

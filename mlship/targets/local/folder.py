@@ -73,7 +73,7 @@ class ReleaseFolder:
 
     @property
     def log(self) -> Path:
-        return self.path / "server.telemetry.log"
+        return self.path / "server.log"
 
     @property
     def launch(self) -> Path:
