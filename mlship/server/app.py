@@ -7,13 +7,13 @@ from collections.abc import Callable
 from mlship.server.auth.roles import role_for
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
+from mlship.server.monitoring import log, metrics
 from mlship.server.pages import docs_page, health, openapi, schema_page
 from mlship.server.problems import InputError
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
 from mlship.server.protocols.families import Family
 from mlship.server.service import Service
 from mlship.server.settings import Settings
-from mlship.server.telemetry import log, metrics
 
 # in the order in which they are asked: where two want the same path and method, the later one has it
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {

@@ -11,9 +11,9 @@ from mlship.server.input.container import NotFinite, container_for, unpacked
 from mlship.server.input.extras import extras_of
 from mlship.server.input.validate import Table, Validator
 from mlship.server.manifest import Model
+from mlship.server.monitoring import log
 from mlship.server.problems import LIMIT, InputError, ModelFailed, Problem
 from mlship.server.runtimes.base import LoadedModel
-from mlship.server.telemetry import log
 
 MESSAGE = 300  # characters of a model's own words that a caller sees
 APART = 64  # calls at most to find the rows that a model refuses

@@ -10,8 +10,8 @@ import re
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from mlship.server.monitoring import log
 from mlship.server.settings import SettingsError
-from mlship.server.telemetry import log
 
 FOLDER = "MLSHIP_SECRETS"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def own_reason(lines: Sequence[str]) -> str:
-    """What the server itself said last about why it does not start: its event `start_failed` (server/telemetry/log.py)."""
+    """What the server itself said last about why it does not start: its event `start_failed` (server/monitoring/log.py)."""
     for line in reversed(lines):
         try:
             event = json.loads(line)

@@ -186,7 +186,7 @@ def test_the_servers_own_packages_are_pinned_exactly() -> None:
 
 
 def test_closed_streams_do_not_stop_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlship.server.telemetry import log
+    from mlship.server.monitoring import log
 
     closed = io.StringIO()
     closed.close()

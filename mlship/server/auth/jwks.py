@@ -15,8 +15,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlship.server.monitoring import log
 from mlship.server.problems import SettingsError
-from mlship.server.telemetry import log
 
 RETRY_S = 5.0  # after a fetch that failed while no key is known yet
 REFRESH_S = 300.0  # so that a key which the provider takes back is forgotten

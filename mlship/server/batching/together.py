@@ -8,8 +8,8 @@ from typing import Any
 
 from mlship.server.core import NotJoined, ServedModel
 from mlship.server.messages import Call, Response, refused, refused_input
+from mlship.server.monitoring import log
 from mlship.server.problems import InputError, ModelFailed
-from mlship.server.telemetry import log
 
 Measured = Callable[[Sequence[Call], float, float], None]
 Outcome = dict[str, Any] | BaseException

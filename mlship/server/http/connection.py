@@ -19,7 +19,7 @@ from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TI
 from mlship.server.http.repeated_heads import Head
 from mlship.server.http.room import Room
 from mlship.server.messages import Call, Request, Response, refused
-from mlship.server.telemetry import log
+from mlship.server.monitoring import log
 
 # seconds
 IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first

@@ -11,7 +11,7 @@ from mlship.server.batching.entrance import Entrance
 from mlship.server.http.answer_heads import Heads
 from mlship.server.http.repeated_heads import Judged, Repeated
 from mlship.server.messages import Request
-from mlship.server.telemetry.access_log import AccessLog
+from mlship.server.monitoring.access_log import AccessLog
 
 
 class Connected(Protocol):

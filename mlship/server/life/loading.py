@@ -11,9 +11,9 @@ from typing import Any
 
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest, Model
+from mlship.server.monitoring import log
 from mlship.server.opened_model import OpenedModel
 from mlship.server.runtimes.base import LoadError
-from mlship.server.telemetry import log
 
 # Net new objects after which the collector looks while models load; Python's own 700 cost a tenth of a scikit-learn server's
 # start, because nearly all that imports and unpickling make stays.

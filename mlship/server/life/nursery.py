@@ -27,9 +27,9 @@ from mlship.server.core import ServedModel
 from mlship.server.life.loading import LoadFailed, loaded_models, settle
 from mlship.server.life.seats import Report
 from mlship.server.manifest import Manifest
+from mlship.server.monitoring import log
 from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadError
-from mlship.server.telemetry import log
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 TASKS, DESCRIPTORS = Path("/proc/self/task"), Path("/proc/self/fd")

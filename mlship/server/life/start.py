@@ -12,9 +12,9 @@ from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.sockets import sockets_from
 from mlship.server.life.supervisor import Supervisor
 from mlship.server.manifest import Manifest, ManifestError, from_json
+from mlship.server.monitoring import log
 from mlship.server.secrets import take_secrets
 from mlship.server.settings import SettingsError, settings_from
-from mlship.server.telemetry import log
 
 OPEN_FILES = 65_536  # one for each connection; the usual soft limit of 1024 is soon reached
 

@@ -25,8 +25,8 @@ from mlship.server.life.seats import Report, Seat, ending
 from mlship.server.life.sockets import Sockets, address
 from mlship.server.life.worker import Post, resident_bytes, run, stuck_after_s
 from mlship.server.manifest import Manifest
+from mlship.server.monitoring import log
 from mlship.server.settings import Settings
-from mlship.server.telemetry import log
 
 TICK_S = 0.25
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlship.server.core import Batch, NotJoined, ServedModel
+from mlship.server.monitoring import log
 from mlship.server.problems import InputError, ModelFailed
-from mlship.server.telemetry import log
 
 ALONE = 3  # rows that are answered alone; a model that mixes rows shows it in two
 SLOW_S = 0.5  # a model that takes so long for a row is measured by fewer calls

@@ -27,9 +27,9 @@ from mlship.server.life.loading import LoadFailed, loaded_models, settle
 from mlship.server.life.sockets import BACKLOG, Sockets
 from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Manifest
+from mlship.server.monitoring import log
 from mlship.server.service import Service
 from mlship.server.settings import Settings
-from mlship.server.telemetry import log
 
 TICK_S = 0.25
 # The loop takes one connection a turn from each handle that listens (measured with uvloop 0.23), and under load a turn takes 10 ms

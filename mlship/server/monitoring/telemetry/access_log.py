@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import orjson
 
 from mlship.server.messages import Request
-from mlship.server.telemetry import log
+from mlship.server.monitoring import log
 
 TOGETHER = 64  # lines that are handed on at once, at the latest with the next tick
 FAILURES_AT_ONCE = 100  # answers with 5xx beside the share; then FAILURES_PER_S

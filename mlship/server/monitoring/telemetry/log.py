@@ -10,7 +10,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from mlship.server.telemetry.write_behind import Behind
+from mlship.server.monitoring.write_behind import Behind
 
 TRACE = 20_000  # characters of a traceback that are kept
 MESSAGE = 2_000  # characters of an error's own words, which may quote what a caller sent
