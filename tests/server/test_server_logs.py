@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from mlship.server.monitoring.access_log import AccessLog
-from mlship.server.monitoring.log import Allowance
-from mlship.server.monitoring.write_behind import WAITING, Behind, pieces
 
 from mlship.server.messages import Request
 from mlship.server.monitoring import log
+from mlship.server.monitoring.access_log import AccessLog
+from mlship.server.monitoring.log import Allowance
+from mlship.server.monitoring.write_behind import WAITING, Behind, pieces
 
 
 @pytest.fixture
