@@ -110,6 +110,20 @@ def test_a_turn_reads_for_a_while_and_the_rest_waits_its_turn_in_order() -> None
     assert wire.statuses == [200, 400, 200, 200]
 
 
+@pytest.mark.parametrize(("aged_s", "status", "refusal"), [(0.5, 400, None), (0.9, 503, "overload"), (2.1, 504, "deadline")])
+def test_what_has_waited_too_long_to_be_read_leaves_its_time_to_those_behind(
+    aged_s: float, status: int, refusal: str | None
+) -> None:
+    wire = Wire()
+    wire.engine.began = time.perf_counter() - 2 * PARSE_S
+    wire.connection.data_received(BROKEN)
+    wire.connection._turns[0].request.started -= aged_s
+    wire.loop.turn()
+    assert wire.statuses == [status]
+    assert ("retry-after" in wire.answers[0].headers) == (status == 503)
+    assert wire.slot.refusals() == [float(reason == refusal) for reason in REASONS]
+
+
 def test_what_waits_to_be_read_is_not_read_when_its_client_is_gone() -> None:
     wire = Wire()
     wire.engine.began = time.perf_counter() - 2 * PARSE_S

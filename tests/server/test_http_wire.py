@@ -116,6 +116,11 @@ def test_a_body_that_comes_with_its_head_needs_no_100() -> None:
     assert Wire().send(prediction(1, "Expect: 100-continue")).statuses == [200]
 
 
+def test_an_old_client_is_told_nothing_in_between() -> None:
+    head = b"POST /predict HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 29\r\n\r\n"
+    assert Wire().send(head).transport.written == b""
+
+
 def test_another_expectation_is_refused() -> None:
     wire = Wire().send(request("POST", "/predict", "Expect: magic", body=b"{}"))
     assert (wire.statuses, wire.answers[0].json["error"]["message"]) == (
@@ -329,14 +334,15 @@ def test_a_half_closed_client_gets_its_answer() -> None:
     assert Wire().connection.eof_received() is False
 
 
-def test_while_draining_each_answer_is_the_last_of_its_connection() -> None:
+def test_while_draining_all_that_has_come_is_answered_and_the_connection_closed() -> None:
     from mlship.server.board import DRAINING, STATE
 
     wire = Wire().send(prediction(1))
     wire.slot.cells[STATE] = DRAINING
     wire.send(prediction(2) + prediction(3))
-    assert predictions(wire) == [2, 4]
-    assert (wire.answers[1].headers["connection"], wire.transport.state) == ("close", "eof")
+    assert predictions(wire) == [2, 4, 6]
+    assert [answer.headers.get("connection") for answer in wire.answers] == [None, None, "close"]
+    assert wire.transport.state == "eof"
     wire.connect()
     wire.send(request("GET", "/readyz"))
     assert (wire.statuses, wire.answers[0].json) == ([503], {"status": "draining"})

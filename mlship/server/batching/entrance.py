@@ -14,13 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from mlship.server.batching.admission import TIMEOUT, Backlog, Overhead, retry_after_s, timeout_s
+from mlship.server.batching.admission import TIMEOUT, Backlog, Overhead, allowed_s, retry_after_s, timeout_s
 from mlship.server.batching.engine import Engine
 from mlship.server.board import Slot
 from mlship.server.messages import Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
-LONGEST_S = 5 * PARSE_S  # a turn that took longer was halted, and says nothing about what the requests cost
 
 
 class Loop(Protocol):
@@ -52,8 +51,9 @@ class Entrance:
         self._slot = slot
         self._configured_s = configured_s
         self._waiting: deque[Waiter] = deque()
-        self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
-        self._took = 0.0
+        # of a request that waited here: its share of the turns until it was taken; processor time, as a halted machine is no cost
+        self._cost = Overhead()
+        self._used_s = 0.0
 
     def is_free(self, request: Request) -> bool:
         """True when nothing need be asked: the usual case, told at once."""
@@ -72,7 +72,7 @@ class Entrance:
     def wait(self, waiter: Waiter) -> None:
         """Opens it in a later turn."""
         if not self._waiting:
-            self._took = time.perf_counter()
+            self._used_s = time.thread_time()
             self._loop.call_soon(self._take)
         self._waiting.append(waiter)
 
@@ -85,7 +85,7 @@ class Entrance:
             except ValueError as error:
                 return refused(400, str(error), request.id)
         backlog = self._backlog()
-        retry = retry_after_s(backlog, request.timeout_s or self._configured_s, self._engine.service_s())
+        retry = retry_after_s(backlog, self._timeout_s(request), self._engine.service_s())
         if retry is not None:
             return self._refused(request, backlog, retry)
         request.expected_s = backlog.seconds / self._engine.correction.factor
@@ -95,6 +95,9 @@ class Entrance:
         behind = self._engine.backlog()
         count = len(self._waiting)
         return Backlog(behind.rows + count, behind.seconds + count * self._cost.each_s * self._engine.correction.factor)
+
+    def _timeout_s(self, request: Request) -> float:
+        return request.timeout_s or self._configured_s
 
     def _refused(self, request: Request, backlog: Backlog, retry: int) -> Response:
         self._slot.count_refusal("overload")
@@ -106,17 +109,32 @@ class Entrance:
     def _take(self) -> None:
         """As many as one turn may parse."""
         began = now = time.perf_counter()
+        service_s = self._engine.service_s()
         taken = 0
         while self._waiting and now - began < PARSE_S:
             waiter = self._waiting.popleft()
-            if now > waiter.request.started + (waiter.request.timeout_s or self._configured_s):
-                self._slot.count_refusal("deadline")
-                waiter.done(self._engine.too_late(waiter.request))
-            else:
+            late = self._late(waiter.request, now, service_s)
+            if late is None:
                 waiter.open()
-            taken, now = taken + 1, time.perf_counter()
+                taken += 1
+            else:
+                waiter.done(late)
+            now = time.perf_counter()
+        used_s = time.thread_time()
         if taken:
-            self._cost.learn(taken, min(now - self._took, LONGEST_S))
-        self._took = now
+            self._cost.learn(taken, used_s - self._used_s)
+            self._used_s = used_s
         if self._waiting:
             self._loop.call_soon(self._take)
+
+    def _late(self, request: Request, now: float, service_s: float) -> Response | None:
+        """The answer to a request that has waited here for longer than was expected of any: what comes behind it has more time."""
+        waited_s, timeout_s = now - request.started, self._timeout_s(request)
+        if waited_s > timeout_s:
+            self._slot.count_refusal("deadline")
+            return self._engine.too_late(request)
+        if waited_s <= allowed_s(timeout_s, service_s):
+            return None
+        self._slot.count_refusal("overload")
+        message = f"this request has waited for {waited_s:.2f} s to be read, which leaves too little time for it; try again"
+        return refused(503, message, request.id, "overloaded", headers=(("retry-after", "1"),))

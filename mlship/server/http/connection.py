@@ -270,7 +270,7 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._is_closing:
             return
         room = self._room
-        if room.service.is_draining:
+        if room.service.is_draining and not (self._turns or self._queue):
             connection = "close"
         if response.status >= 400:
             response = room.app.worded(request, response)

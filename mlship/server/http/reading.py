@@ -113,7 +113,8 @@ class RequestReader:
         if self._is_reading_body:
             expected = size if coding is None else self._room.max_body
             self.deadline = self._room.loop.time() + BODY_TIME + expected / BODY_RATE
-            self._promise_continue()
+            if version == "1.1":  # 1.0 has no interim answers (RFC 9110, 10.1.1)
+                self._promise_continue()
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
