@@ -165,6 +165,14 @@ def test_a_class_that_writes_into_its_rows_answers_the_neighbours_of_a_bad_row_a
     ]
 
 
+def test_rows_of_another_width_are_not_joined_where_any_are_taken() -> None:
+    crowd = Crowd(modelled(lambda rows: np.array(rows).sum(axis=1), Signature((), (), "list")), 4)
+    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.send(ask([1, 2]), ask([3, 4]), ask([1, 2, 3]), ask([5, 6]))
+    crowd.turn()
+    assert (crowd.predictions(), crowd.sizes, crowd.model.is_joined) == ([[3], [7], [6], [11]], [2, 1, 1], True)
+
+
 def ask_objects(*rows: dict[str, Any]) -> bytes:
     return request("POST", "/predict", "Content-Type: application/json", body=json.dumps({"instances": rows}).encode())
 

@@ -53,8 +53,9 @@ class Lists:
             raise InputError(422, message="the rows are nested too deeply") from None
 
     def kind(self, table: Table) -> Hashable:
-        """Lists and objects apart: a class may look at the first row to know which it got."""
-        return type(table.instances[0]).__name__
+        """Lists and objects apart, and those of another length: a class may look at the first row to know what it got."""
+        first = table.instances[0]
+        return type(first).__name__, len(first) if isinstance(first, (list, dict)) else 1
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return [_copied(row) for row in rows[start:stop]]
