@@ -109,6 +109,21 @@ def test_a_stuck_worker_is_killed_and_replaced(tmp_path: Path) -> None:
         assert until(lambda: asked_again(server))["pid"] != pid
 
 
+@pytest.mark.world
+def test_workers_live_on_when_all_stood_still_for_longer_than_a_stuck_one_may(tmp_path: Path) -> None:
+    with running(written(tmp_path), MLSHIP_STUCK_S="0.6") as server:
+        pid = release(server.port)["pid"]
+        both = (server.process.pid, pid)
+        for each in both:
+            os.kill(each, signal.SIGSTOP)
+        time.sleep(1.6)
+        for each in both:
+            os.kill(each, signal.SIGCONT)
+            time.sleep(0.1)
+        assert release(server.port)["pid"] == pid
+        assert [line["event"] for line in server.errors] == ["ready"]
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, *(pytest.param(also, marks=pytest.mark.world) for also in (signal.SIGINT, signal.SIGHUP))]
 )

@@ -29,6 +29,7 @@ from mlship.server.monitoring import log
 from mlship.server.settings import Settings
 
 TICK_S = 0.25
+HALTED_S = 1.0  # between two looks: then the machine, or the container, stood still, and the workers with it
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)  # before the first, second, ... replacement of a slot within RECOVERED_S
 RECOVERED_S = 30.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP)
@@ -51,6 +52,7 @@ class Supervisor:
     _told: set[int] = field(default_factory=set)
     _reason: dict[str, Any] | None = None
     _nursery: Nursery | None = None
+    _looked: float = 0.0
 
     def run(self) -> int:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
@@ -268,6 +270,8 @@ class Supervisor:
             self._reason = self._reason or {"message": f"the process that loads the models ended ({ending(code)})"}
 
     def _replace_stuck(self, now: float) -> None:
+        self._grant(now - (self._looked or now))
+        self._looked = now
         limit = stuck_after_s(self.settings, self.manifest)
         startup = self.manifest.serving.startup_timeout_s
         for seat in self.seats:
@@ -280,6 +284,12 @@ class Supervisor:
                 elif self._nursery is not None:
                     _kill(self._nursery.pid, signal.SIGKILL)  # it was to make this worker
                 cells[BEAT] = now
+
+    def _grant(self, halted_s: float) -> None:
+        """Time in which nothing ran, this process neither, is no silence."""
+        for seat in self.seats if halted_s > HALTED_S else ():
+            cells = self._board.slot(seat.index).cells
+            cells[BEAT] += halted_s if cells[BEAT] else 0.0
 
     def _note_use(self) -> None:
         self._board.cells[BOSS_CPU] = time.process_time()
