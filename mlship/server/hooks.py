@@ -18,6 +18,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.core import ServedModel
 from mlship.server.encode import outputs
+from mlship.server.input.container import copied
 from mlship.server.problems import InputError, Problem, shown
 from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.observed import observed_outputs
@@ -85,7 +86,8 @@ class HookedModel:
     def predict(self, rows: Any) -> Mapping[str, Any]:
         """Raises InputError for rows that the model or a hook refuses, HookFailed, ModelFailed."""
         sent = list(rows)
-        answer = self._inner.run(self._inner.prepare(self._hooks.before(sent)))
+        given = sent if self._hooks.postprocess is None else copied(sent)  # preprocess may write into what it gets
+        answer = self._inner.run(self._inner.prepare(self._hooks.before(given)))
         return self._hooks.after(answer, sent)
 
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pytest
 from spoken import ENTRY, Spoken
+from wired import Doubler
 
 from mlship.server.batching.together import apart, together
 from mlship.server.core import ServedModel
@@ -177,6 +178,16 @@ def test_hooks_see_the_rows_as_sent_and_give_the_answer(hooked: Spoken) -> None:
         "band": ["low", "low"],
     }
     assert hooked.ask("/invocations", b"euro\n3\n", {"Content-Type": "text/csv; header=present"}).body == b"1\n"
+
+
+def test_postprocess_sees_the_rows_as_sent_also_where_preprocess_writes_into_them() -> None:
+    def to_cents(rows: list[Any]) -> list[Any]:
+        for row in rows:
+            row["amount"] *= 100
+        return rows
+
+    hooks = Hooks(to_cents, lambda answer, rows: [row["amount"] for row in rows])
+    assert HookedModel(ENTRY, Doubler(), hooks).predict([{"amount": 1, "city": "Rome"}]) == {"predictions": [1]}
 
 
 def test_a_hook_refuses_rows_in_its_own_words(hooked: Spoken) -> None:

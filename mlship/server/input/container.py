@@ -48,7 +48,7 @@ class Lists:
 
     def build(self, tables: Sequence[Table]) -> Any:
         try:
-            return [_copied(row) for table in tables for row in table.instances]
+            return [copied(row) for table in tables for row in table.instances]
         except RecursionError:
             raise InputError(422, message="the rows are nested too deeply") from None
 
@@ -58,7 +58,7 @@ class Lists:
         return type(first).__name__, len(first) if isinstance(first, (list, dict)) else 1
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return [_copied(row) for row in rows[start:stop]]
+        return [copied(row) for row in rows[start:stop]]
 
 
 class Arrays:
@@ -226,13 +226,13 @@ def _are_numbers(values: list[Any]) -> bool:
     return True
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A JSON value that shares no list and no object with the first."""
     kind = type(value)
     if kind is dict:
-        return {name: item if type(item) in SIMPLE else _copied(item) for name, item in value.items()}
+        return {name: item if type(item) in SIMPLE else copied(item) for name, item in value.items()}
     if kind is list:
-        return [item if type(item) in SIMPLE else _copied(item) for item in value]
+        return [item if type(item) in SIMPLE else copied(item) for item in value]
     return value
 
 
