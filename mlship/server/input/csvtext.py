@@ -13,7 +13,8 @@ from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
 from mlship.server.problems import LIMIT, InputError, Problem, near, shown
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+# each digit can be read in one way only: else a long cell that is no number is tried at each of its digits, from each
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
 BOOLS = {"true": True, "false": False, "1": True, "0": False}
 MISSING = ("", "nan")  # what to_csv and numpy write for a missing value
