@@ -13,6 +13,7 @@ from mlship.server.core import Batch, ServedModel
 from mlship.server.problems import InputError, Problem
 
 JSON = "application/json"
+TAKEN = f"{JSON}, text/csv, application/jsonlines, application/x-npy"  # by predict routes
 
 CODES = {
     400: "bad_request",
@@ -122,8 +123,6 @@ def _json(document: dict[str, Any]) -> bytes:
 
 def refused_input(error: InputError, request_id: str) -> Response:
     """The answer to an InputError."""
-    headers = (
-        (("accept", "application/json, text/csv, application/jsonlines, application/x-npy"),) if error.status == 415 else ()
-    )
+    headers = (("accept", TAKEN),) if error.status == 415 else ()
     code = CODES[error.status] if error.status not in (400, 422) else error.code
     return refused(error.status, error.message, request_id, code, error.problems, headers)

@@ -10,7 +10,7 @@ import orjson
 
 from mlship.server.core import Batch, ServedModel
 from mlship.server.input import csvtext, jsontext, npy
-from mlship.server.messages import JSON, Request, Response
+from mlship.server.messages import JSON, TAKEN, Request, Response, answered
 from mlship.server.problems import InputError
 
 Format = Literal["json", "csv", "jsonlines", "npy"]
@@ -38,7 +38,6 @@ WRITTEN: dict[Format, str] = {
     "jsonlines": "application/jsonlines",
     "npy": "application/x-npy",
 }
-TAKEN = "application/json, text/csv, application/jsonlines, application/x-npy"
 
 
 def sent(request: Request) -> tuple[Format, bool | None]:
@@ -119,11 +118,7 @@ def writer(form: Format, model: ServedModel, csv_header: bool) -> Callable[[dict
         return lambda answer: Response(200, _json_lines(answer), WRITTEN["jsonlines"])
     if form == "npy":
         return lambda answer: Response(200, npy.data(answer["predictions"]), WRITTEN["npy"])
-    return _json
-
-
-def _json(answer: dict[str, Any]) -> Response:
-    return Response(200, orjson.dumps(answer))
+    return answered
 
 
 def _csv(answer: dict[str, Any], model: ServedModel, header: bool) -> bytes:

@@ -7,13 +7,12 @@ names what is wrong; a test holds both to that.
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import orjson
 
 from mlship.server.core import Batch, ServedModel
 from mlship.server.input.validate import Table
-from mlship.server.messages import JSON, Call, Request, Response
+from mlship.server.messages import JSON, Call, Request, answered
 
 # no JSON, no such envelope, a row that is no list of so many numbers, an integer that no double holds
 REFUSED = (orjson.JSONDecodeError, KeyError, TypeError, IndexError, struct.error, OverflowError)
@@ -38,8 +37,4 @@ def call(request: Request, model: ServedModel) -> Call | None:
         packed = packer.pack(*rows[0]) if count == 1 else b"".join([packer.pack(*row) for row in rows])
     except REFUSED:
         return None
-    return Call(request, model, Batch(Table(count, None, (), None, None, packed), count), _json) if packed else None
-
-
-def _json(answer: dict[str, Any]) -> Response:
-    return Response(200, orjson.dumps(answer))
+    return Call(request, model, Batch(Table(count, None, (), None, None, packed), count), answered) if packed else None
