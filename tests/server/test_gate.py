@@ -331,6 +331,36 @@ def test_a_token_is_judged_each_time_it_comes(tokens: Tokens) -> None:
     assert made.passes_for_good({"x-api-key": OLD}, PREDICT) and not made.passes_for_good({"x-api-key": OLD}, METRICS)
 
 
+VARIANTS = (
+    "{}",
+    "{}/",
+    "/{}",
+    "{}?a=/livez",
+    "{}#",
+    "{};a",
+    "/livez/..{}",
+    "/livez{}",
+    "http://a{}",
+    "HTTP://a{}",
+    "//livez{}",
+    "{}%00",
+)
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/predict", "/predict/demo", "/schema", "/docs", "/v2/models/demo", "/invocations"]
+)
+def test_no_spelling_of_a_path_and_no_method_gets_past_the_gate(path: str, wire: Wire) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "OPTIONS", "TRACE", "CONNECT"):
+        for variant in VARIANTS:
+            wire.connect()
+            wire.send(request(method, variant.format(path)))
+            assert wire.transport.written[9:12] in (b"401", b"400"), (method, variant)
+    wire.connect()
+    wire.send(request("POST", "/livez"), request("GET", "/livez", "Upgrade: h2c", "Connection: upgrade"))
+    assert wire.statuses == [401]
+
+
 def test_a_refused_head_request_gets_no_body(wire: Wire) -> None:
     wire.send(request("HEAD", "/predict"))
     head, _, body = wire.transport.written.partition(b"\r\n\r\n")
