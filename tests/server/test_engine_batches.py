@@ -177,6 +177,24 @@ def ask_objects(*rows: dict[str, Any]) -> bytes:
     return request("POST", "/predict", "Content-Type: application/json", body=json.dumps({"instances": rows}).encode())
 
 
+def test_a_model_may_run_a_loop_of_its_own_where_the_servers_loop_asks_it() -> None:
+    async def looked_up(rows: Any) -> Any:
+        return rows[:, 0]
+
+    async def asked() -> tuple[list[Any], list[Any]]:
+        crowd = Crowd(modelled(lambda rows: asyncio.run(looked_up(rows))), 3)
+        crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+        crowd.send(ask([1, 1]), ask([2, 2]))
+        crowd.turn()
+        crowd.connections[2].data_received(ask([3, 3]))
+        crowd.turn()
+        await asyncio.sleep(0)
+        return crowd.predictions(), crowd.sizes
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(asked()) == ([[1], [2], [3]], [2, 1])
+
+
 def test_whatever_a_model_raises_its_callers_are_answered() -> None:
     def cancelled(rows: Any) -> Any:
         if len(rows) > 1:

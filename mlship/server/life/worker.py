@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server.app import App
+from mlship.server.batching.aside import aside
 from mlship.server.batching.engine import Batching, Engine
 from mlship.server.batching.pace import MOST
 from mlship.server.board import ACCEPTING, BEAT, CPU, DRAINING, OPEN, PID, READY, RSS, STATE, Board, Slot
@@ -106,7 +107,7 @@ class Worker:
         self._loop.add_signal_handler(signal.SIGUSR1, self._open)
         self._loop.add_reader(self._post.lifeline, self._orphaned)
         for model in self._service.models.values():
-            warm_up(model, self._engine.line(model).pace.learn)
+            aside(warm_up, model, self._engine.line(model).pace.learn)
         self._probe = [await self._listening(sock) for sock in self._post.sockets.probe]
         self._beat()
         self._slot.cells[STATE] = READY
