@@ -13,7 +13,6 @@ from mlship.server.problems import InputError
 from mlship.server.protocols import azureml, invocations, mlflow, native, sagemaker, tfserving, v2, vertex
 from mlship.server.protocols.families import Family
 from mlship.server.service import Service
-from mlship.server.settings import Settings
 
 # in the order in which they are asked: where two want the same path and method, the later one has it
 PROTOCOLS: dict[str, Callable[[Service], list[Route]]] = {
@@ -30,10 +29,10 @@ OF_PROTOCOL = {
     "native": native.PATHS,
     "v2": v2.PATHS,
     "tfserving": tfserving.PATHS,
-    "sagemaker": ("/ping", "/invocations"),
-    "mlflow": ("/ping", "/health", "/version", "/invocations"),
-    "azureml": ("/", "/score"),
-    "vertex": (vertex.HEALTH, vertex.PREDICT),
+    "sagemaker": sagemaker.PATHS,
+    "mlflow": mlflow.PATHS,
+    "azureml": azureml.PATHS,
+    "vertex": vertex.PATHS,
 }
 FAMILIES: dict[str, Family] = {"v2": v2.FAMILY, "tfserving": tfserving.FAMILY}
 NOT_FOUND = 0  # index of the route that stands for unknown paths
@@ -44,7 +43,7 @@ def unknown_protocols(protocols: tuple[str, ...]) -> list[str]:
     return [name for name in protocols if name not in PROTOCOLS]
 
 
-def paths(manifest: Manifest, settings: Settings) -> tuple[str, ...]:
+def paths(manifest: Manifest) -> tuple[str, ...]:
     """Labels of the counted routes; index 0 is everything unknown. Known before the fork, so that the board has room."""
     spoken = (path for name in PROTOCOLS if name in manifest.serving.protocols for path in OF_PROTOCOL[name])
     return tuple(dict.fromkeys((metrics.UNKNOWN, *ALWAYS, *spoken)))
@@ -65,7 +64,7 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.paths = paths(service.manifest, service.settings)
+        self.paths = paths(service.manifest)
         table = [
             *health.routes(service),
             *metrics.routes(service, self.paths),

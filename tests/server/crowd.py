@@ -59,7 +59,7 @@ class Crowd:
     ) -> None:
         manifest = Manifest("demo", (model.entry,))
         settings = Settings(Path("/manifest.json"), release="r1-aaaaaa")
-        board = Board(1, len(paths(manifest, settings)))
+        board = Board(1, len(paths(manifest)))
         board.cells[STARTED] = 1.0
         self.slot = board.slot(0)
         self.slot.cells[STATE] = READY

@@ -37,7 +37,7 @@ class Spoken:
         told = replace(ENTRY, **entry)
         manifest = Manifest("demo", (told,), Serving(**{"protocols": PROTOCOLS, **(serving or {})}), mlship="0.1.0")
         self.settings = settings or Settings(Path("/manifest.json"), release="r1-aaaaaa")
-        board = Board(1, len(paths(manifest, self.settings)))
+        board = Board(1, len(paths(manifest)))
         board.cells[STARTED] = 1.0
         self.slot = board.slot(0)
         self.slot.cells[STATE] = READY

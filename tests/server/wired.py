@@ -141,7 +141,7 @@ class Wire:
         entry = Model("demo", "python", "none", "model", "ab", signature=SIGNATURE)
         manifest = Manifest("demo", (entry,), Serving(max_body=max_body))
         settings = Settings(Path("/manifest.json"), release="r1-aaaaaa")
-        self.board = Board(1, len(paths(manifest, settings)))
+        self.board = Board(1, len(paths(manifest)))
         self.board.cells[STARTED] = 1.0
         self.slot = self.board.slot(0)
         self.slot.cells[STATE] = READY

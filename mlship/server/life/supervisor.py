@@ -56,7 +56,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
-        routes = len(paths(self.manifest, self.settings))
+        routes = len(paths(self.manifest))
         self._board = Board(self.workers, routes, len(self.manifest.models), self.settings.metrics)
         self.seats = [Seat(index) for index in range(self.workers)]
         self._wake, waker = os.pipe()

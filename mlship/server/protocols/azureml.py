@@ -16,6 +16,7 @@ from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
+PATHS = ("/", "/score")
 ENVELOPE = Envelope(("input_data", "data", "instances"), "params", '{"input_data": {"columns": [...], "data": [[...]]}}')
 
 

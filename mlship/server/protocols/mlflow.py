@@ -25,6 +25,7 @@ from mlship.server.service import Service
 
 LONG = re.compile(rb"[0-9]{19}")  # an integer may have more than 64 bits
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a character: of two such escapes, or of one alone, which UTF-8 does not have
+PATHS = ("/ping", "/health", "/version", "/invocations")
 ENVELOPE = Envelope(
     forms=("dataframe_split", "dataframe_records", "instances", "inputs"),
     parameters="params",

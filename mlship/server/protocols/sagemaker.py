@@ -14,6 +14,8 @@ from mlship.server.protocols.calls import ask
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
+PATHS = ("/ping", "/invocations")
+
 
 def routes(service: Service) -> list[Route]:
     """/ping and /invocations."""

@@ -17,6 +17,7 @@ from mlship.server.protocols.identity import QUESTION, asks_release
 from mlship.server.service import Service
 
 HEALTH, PREDICT = "/vertex/health", "/vertex/predict"  # as what they are counted, and where they are without the environment
+PATHS = (HEALTH, PREDICT)
 ENVELOPE = Envelope(("instances",), "parameters", '{"instances": [...]}')
 
 
