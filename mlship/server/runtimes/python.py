@@ -64,11 +64,12 @@ class PythonModel:
         """Features as the class's `inputs` says (name -> dtype, or names), else as the sample shows; unknown without either."""
         inputs = _ranged(_declared(getattr(self._instance, "inputs", None)), sample) or observed_features(sample)
         named = isinstance(next(iter(sample), None), dict) or bool(getattr(self._instance, "inputs", None))
-        found = manifest.Signature(inputs=inputs if self._checks(sample) else (), container=self._container, named=named)
+        found = manifest.Signature(inputs=inputs if self._is_checked else (), container=self._container, named=named)
         outputs = observed_outputs(self, found, sample)
         return manifest.Signature(found.inputs, outputs, self._container, named)
 
-    def _checks(self, sample: tuple[Any, ...]) -> bool:
+    @property
+    def _is_checked(self) -> bool:
         """A class that takes the rows as they came is only checked when it says what it takes."""
         return self._container != "list" or getattr(self._instance, "inputs", None) is not None
 
