@@ -26,15 +26,22 @@ def test_every_name_in_the_tables_is_a_key_of_the_schema(table: object) -> None:
     assert set(table) <= set(schema_keys(DOCUMENT))  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize(
-    "key", ["cost", "cost.traffic.rps", "targets.aws.region", "models.churn.golden", "slo.p99"]
-)
+@pytest.mark.parametrize("key", ["cost", "cost.traffic.rps", "targets.aws.region", "models.churn.golden", "slo.p99"])
 def test_later_keys_are_not_built(key: str) -> None:
     assert not is_built(tuple(key.split(".")))
 
 
 @pytest.mark.parametrize(
-    "key", ["name", "serve", "serve.workers", "serve.batching.max_rows", "models.churn.uri", "targets.local.port", "scale.replicas.min"]
+    "key",
+    [
+        "name",
+        "serve",
+        "serve.workers",
+        "serve.batching.max_rows",
+        "models.churn.uri",
+        "targets.local.port",
+        "scale.replicas.min",
+    ],
 )
 def test_built_keys_are_built(key: str) -> None:
     assert is_built(tuple(key.split(".")))
