@@ -76,13 +76,17 @@ def test_each_route_needs_its_role() -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/schema", "/docs", "/openapi.json", "/predict", "/livez"])
 def test_platforms_paths_from_the_environment_open_no_other_route(path: str) -> None:
-    for vertex in ({"vertex_predict": path}, {"vertex_health": path}, {"vertex_predict": path, "vertex_health": path}):
-        app = Spoken(settings=Settings(Path("/manifest.json"), **vertex)).app
+    for predict, health in ((path, ""), ("", path), (path, path)):
+        app = Spoken(settings=Settings(Path("/manifest.json"), vertex_predict=predict, vertex_health=health)).app
         for method in ("GET", "HEAD", "POST"):
             role = app.role(method, path)
             answer = app.open(Request(method, path, {}, "1", b"{}"))
             is_health = isinstance(answer, Response) and answer.body in (b"", b'{"status":"alive"}')
-            assert role == METRICS if path == "/metrics" and not is_health else role == PREDICT or is_health, (vertex, method)
+            assert role == METRICS if path == "/metrics" and not is_health else role == PREDICT or is_health, (
+                predict,
+                health,
+                method,
+            )
 
 
 def test_old_and_new_keys_are_good_at_the_same_time() -> None:
