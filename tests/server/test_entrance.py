@@ -7,11 +7,12 @@ import time
 import pytest
 from wired import Wire, prediction, request
 
-from mlship.server.batching.entrance import PARSE_S
+from mlship.server.batching import entrance
+from mlship.server.batching.entrance import LONGEST_S, PARSE_S
 from mlship.server.board import REASONS
 from mlship.server.http.connection import Connection
 from mlship.server.http.surplus import MOST, most_connections, newcomer
-from mlship.server.messages import Response
+from mlship.server.messages import Request, Response
 
 BROKEN = request("POST", "/predict", body=b"{")
 
@@ -122,6 +123,45 @@ def test_what_has_waited_too_long_to_be_read_leaves_its_time_to_those_behind(
     assert wire.statuses == [status]
     assert ("retry-after" in wire.answers[0].headers) == (status == 503)
     assert wire.slot.refusals() == [float(reason == refusal) for reason in REASONS]
+
+
+class Clock:
+    """A machine's time, and what of it was computed."""
+
+    now = used = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return self.used
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "used_s", "cost_s"),
+    [(0.3, 0.3, 0.3), (0.05, 0.0, 0.05), (1.5, 0.002, LONGEST_S)],
+    ids=["a large body", "a model that waits", "a halted machine"],
+)
+def test_what_it_costs_to_read_large_bodies_is_learnt_but_not_from_a_halt(
+    monkeypatch: pytest.MonkeyPatch, passed_s: float, used_s: float, cost_s: float
+) -> None:
+    wire, clock = Wire(), Clock()
+    monkeypatch.setattr(entrance, "time", clock)
+
+    class Large:
+        request = Request("POST", "/predict", {}, "1", started=clock.now)
+
+        def open(self) -> None:
+            clock.now += passed_s
+            clock.used += used_s
+
+        def done(self, response: Response) -> None:
+            raise AssertionError(response)
+
+    waiting = entrance.Entrance(wire.loop, wire.engine, wire.slot, 2.0)
+    waiting.wait(Large())
+    wire.loop.turn()
+    assert waiting._cost.each_s == pytest.approx(cost_s)
 
 
 def test_what_waits_to_be_read_is_not_read_when_its_client_is_gone() -> None:

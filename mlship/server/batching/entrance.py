@@ -20,6 +20,7 @@ from mlship.server.board import Slot
 from mlship.server.messages import Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
+LONGEST_S = 5 * PARSE_S  # a turn that took longer, and did not compute for so long, was halted
 
 
 class Loop(Protocol):
@@ -51,9 +52,8 @@ class Entrance:
         self._slot = slot
         self._configured_s = configured_s
         self._waiting: deque[Waiter] = deque()
-        # of a request that waited here: its share of the turns until it was taken; processor time, as a halted machine is no cost
-        self._cost = Overhead()
-        self._used_s = 0.0
+        self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
+        self._took = self._used_s = 0.0
 
     def is_free(self, request: Request) -> bool:
         """True when nothing need be asked: the usual case, told at once."""
@@ -72,7 +72,7 @@ class Entrance:
     def wait(self, waiter: Waiter) -> None:
         """Opens it in a later turn."""
         if not self._waiting:
-            self._used_s = time.thread_time()
+            self._took, self._used_s = time.perf_counter(), time.thread_time()
             self._loop.call_soon(self._take)
         self._waiting.append(waiter)
 
@@ -120,10 +120,10 @@ class Entrance:
             else:
                 waiter.done(late)
             now = time.perf_counter()
-        used_s = time.thread_time()
         if taken:
-            self._cost.learn(taken, used_s - self._used_s)
-            self._used_s = used_s
+            used_s = time.thread_time()
+            self._cost.learn(taken, max(used_s - self._used_s, min(now - self._took, LONGEST_S)))
+            self._took, self._used_s = now, used_s
         if self._waiting:
             self._loop.call_soon(self._take)
 
