@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import _get_running_loop, _set_running_loop
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -12,9 +12,11 @@ T = TypeVar("T")
 
 def aside(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """Calls it as if no loop ran in this thread: a model's own code may run one (asyncio.run), as it may in a thread."""
-    loop = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
+    loop = _get_running_loop()
+    if loop is None:
+        return work(*arguments, **named)
+    _set_running_loop(None)
     try:
         return work(*arguments, **named)
     finally:
-        asyncio._set_running_loop(loop)
+        _set_running_loop(loop)

@@ -100,7 +100,10 @@ class Engine:
         self._armed = None
         now = time.perf_counter()
         until, done = now + INLINE_S, 0
-        for line in sorted(self._lines.values(), key=Line.oldest):  # who is asked much must not starve the others
+        lines = list(self._lines.values())
+        if len(lines) > 1:
+            lines.sort(key=Line.oldest)  # who is asked much must not starve the others
+        for line in lines:
             self._refuse_late(line, now)
             while line.rows and not line.is_running and now < until:
                 jobs = line.take()
