@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -418,6 +419,20 @@ def test_a_file_that_is_not_the_locked_one_is_refused(bench, tmp_path):
         bench.install(replace(found, wheels=other))
     assert caught.value.exit is Exit.BUILD_FAILED
     assert not list((bench.home.cache / "packages").glob("[0-9a-f]*"))
+
+
+def test_an_index_that_nobody_answers_for_is_not_a_package_that_nobody_has(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    make_wheel(tmp_path / "links", "acmetool", "1.0")
+    bench.environ["PIP_FIND_LINKS"] = str(tmp_path / "links")
+    bench.write("requirements.txt", "acmetool==1.0\n")
+    found = bench.lock()
+    shutil.rmtree(tmp_path / "links")
+    bench.environ.update(PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/simple", NO_PROXY="*")  # the discard port
+    for act in (bench.lock, lambda: bench.install(found)):
+        with raises(MlshipError, match="the package index cannot be reached") as caught:
+            act()
+        assert caught.value.exit is Exit.UNREACHABLE
 
 
 def test_the_servers_packages_are_locked_for_images_and_installed_for_a_python_of_this_machine(bench):

@@ -16,6 +16,7 @@ from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.installed_tree import normalise
 from mlship.image.packages.source_wheels import Workshop, restored
+from mlship.image.packages.unreachable import refuse_unreachable
 from mlship.image.packages.uv_program import uv_command, uv_platform
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
@@ -47,7 +48,7 @@ def install(
 
     platform: `linux/amd64`; it need not be this machine's. Every file is checked against the lock's hash. project_root,
     python: where and with what wheels are built again that were built from source on another machine.
-    Raises MlshipError, exit 5, where a file cannot be had or is not the locked one.
+    Raises MlshipError: exit 13 where an index cannot be reached, exit 5 where a file cannot be had or is not the locked one.
     """
     target = home.cache / "packages" / wheels_key(wheels, python_minor, platform)
     if target.is_dir():
@@ -157,6 +158,7 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
     if result.ok:
         return
     shutil.rmtree(folder, ignore_errors=True)
+    refuse_unreachable(result)
     raise MlshipError(
         "the locked packages cannot be installed",
         where=", ".join(line.partition(" ")[0] for line in lines[:5]) + (", ..." if len(lines) > 5 else ""),
