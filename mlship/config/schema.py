@@ -199,7 +199,7 @@ class Build(Part, frozen=True, kw_only=True):
         Meta(
             pattern=r"^3\.[1-9][0-9]$",
             description='minor version in quotes, such as "3.11"; from the training environment when left out',
-            extra={"wanted": 'a minor version of Python, such as "3.11"'},
+            extra={"wanted": 'a minor version of Python from 3.10 on, such as "3.11"'},
         ),
     ] = None
     requirements: Annotated[
