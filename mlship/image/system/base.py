@@ -163,17 +163,9 @@ def _carrying(catalogue: Catalogue, python: str) -> Distribution:
     raise MlshipError(
         f"Python {python or 3} is in no suite of this machine's package archive; it has {', '.join(seen) or 'none'}",
         where="mlship.yaml build.python",
-        fix=_another_python(python),
+        fix="train with one of these, name an archive that has it in build.mirror, or build upon an image that has it: "
+        "build.base: HOST/NAME:TAG",
         code="no-such-python",
-    )
-
-
-def _another_python(python: str) -> str:
-    if python in ("3.8", "3.9"):  # training environments that can be read, and the server does not start there
-        return "train with one of these: the server needs Python 3.10 or newer"
-    return (
-        "train with one of these, name an archive that has it in build.mirror, or build upon an image that has it: "
-        "build.base: HOST/NAME:TAG"
     )
 
 
