@@ -21,7 +21,9 @@ from mlship.image.packages.uv_program import uv_command, uv_platform
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
 from mlship.runner import Runner
+from mlship.units import size_text
 
+_LITTLE = 64 * 2**20  # bytes; a disk with less has probably refused uv a file
 _LAYOUT = "1"  # raised when installed_tree.py makes another folder of the same wheels
 
 
@@ -157,8 +159,11 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
     )
     if result.ok:
         return
+    free = shutil.disk_usage(folder).free
     shutil.rmtree(folder, ignore_errors=True)
     refuse_unreachable(result)
+    if free < _LITTLE:
+        raise _no_room(folder.parent.parent, free, tuple(result.last_lines(4)))
     raise MlshipError(
         "the locked packages cannot be installed",
         where=", ".join(line.partition(" ")[0] for line in lines[:5]) + (", ..." if len(lines) > 5 else ""),
@@ -166,4 +171,15 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
         exit=Exit.BUILD_FAILED,
         details=result.last_lines(12),
         code="install-failed",
+    )
+
+
+def _no_room(place: Path, free: int, said: tuple[str, ...]) -> MlshipError:
+    return MlshipError(
+        f"the locked packages cannot be installed, and only {size_text(free)} are free below {place}",
+        where=str(place),
+        fix="free some space there, or set MLSHIP_HOME to another disk; nothing half-written is kept",
+        exit=Exit.BUILD_FAILED,
+        details=said,
+        code="disk",
     )
