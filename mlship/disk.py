@@ -41,12 +41,17 @@ def make_folder(folder: Path) -> None:
 def _disk_error(place: Path, error: OSError) -> MlshipError:
     remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
     return MlshipError(
-        f"nothing more can be written below {place}: {error.strerror}",
-        where=str(error.filename or place),
+        f"nothing more can be written below {_lasting(place)}: {error.strerror}",
+        where=str(_lasting(Path(os.fsdecode(error.filename or place)))),
         fix=f"{remedy}, or set MLSHIP_HOME to another disk; nothing half-written is kept",
         exit=Exit.BUILD_FAILED,
         code="disk",
     )
+
+
+def _lasting(path: Path) -> Path:
+    """Where a scratch file or folder lies: it is gone itself when somebody reads of it."""
+    return next((parent.parent for parent in (*reversed(path.parents), path) if parent.name.startswith(SCRATCH)), path)
 
 
 def tag_as_made(folder: Path) -> None:
