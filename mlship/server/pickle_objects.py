@@ -171,7 +171,7 @@ def check(made: Any, trust: Collection[str] = ()) -> None:
     attributes = getattr(made, "__dict__", None)
     if not isinstance(attributes, dict):
         return
-    cls = type(made)
+    cls: type = type(made)
     is_trusted = f"{cls.__module__}.{cls.__qualname__}" in trust
     for name in attributes:
         if type(name) is not str or (name.startswith("__") and name.endswith("__") and name not in _HARMLESS):
