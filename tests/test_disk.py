@@ -90,8 +90,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path, act: 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
 def test_a_folder_where_there_can_be_none_is_one_clear_error() -> None:
     with pytest.raises(MlshipError, match="nothing more can be written below /proc/mlship/work") as failed:
-        make_folder(Path("/proc/mlship/work"))
+        make_folder(Path("/proc/mlship/work"), "name another folder with --sbom")
     assert failed.value.where == "/proc/mlship"
+    assert "or name another folder with --sbom; nothing half-written" in failed.value.fix
 
 
 def test_a_full_disk_is_one_clear_error_and_the_old_file_stays() -> None:
