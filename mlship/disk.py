@@ -17,6 +17,7 @@ SCRATCH = ".mlship-scratch-"
 CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir/: what lies beside it can be made again
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK = (*FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
+OTHER_HOME = "set MLSHIP_HOME to another disk"
 
 
 @contextmanager
@@ -30,23 +31,28 @@ def disk_errors(place: Path) -> Iterator[None]:
         raise _disk_error(place, error) from None
 
 
-def make_folder(folder: Path) -> None:
-    """With its parents; nothing happens where it is. Raises MlshipError where there can be none."""
+def make_folder(folder: Path, other: str = OTHER_HOME) -> None:
+    """With its parents; nothing happens where it is. other: how another one is named. Raises MlshipError where there can be none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _disk_error(folder, error) from None
+        raise _disk_error(folder, error, other) from None
 
 
-def _disk_error(place: Path, error: OSError) -> MlshipError:
+def _disk_error(place: Path, error: OSError, other: str = OTHER_HOME) -> MlshipError:
     remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
     return MlshipError(
-        f"nothing more can be written below {place}: {error.strerror}",
-        where=str(error.filename or place),
-        fix=f"{remedy}, or set MLSHIP_HOME to another disk; nothing half-written is kept",
+        f"nothing more can be written below {_lasting(place)}: {error.strerror}",
+        where=str(_lasting(Path(os.fsdecode(error.filename or place)))),
+        fix=f"{remedy}, or {other}; nothing half-written is kept",
         exit=Exit.BUILD_FAILED,
         code="disk",
     )
+
+
+def _lasting(path: Path) -> Path:
+    """Where a scratch file or folder lies: it is gone itself when somebody reads of it."""
+    return next((parent.parent for parent in (*reversed(path.parents), path) if parent.name.startswith(SCRATCH)), path)
 
 
 def tag_as_made(folder: Path) -> None:

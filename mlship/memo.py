@@ -14,8 +14,11 @@ from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 
 # A file may change again within one tick of its file system's clock and look the same: what is younger is not trusted, as git
-# does not trust it. Two seconds are FAT's tick, the longest of all.
+# does not trust it. Two seconds are FAT's tick, the longest of all. File systems that note parts of a second tick with the kernel
+# (10 ms at most: HZ is 100 or more) or finer: ten times as long is enough there, and a model that was just trained is read once.
 SETTLED_NS = 2_000_000_000
+SETTLED_FINE_NS = 100_000_000
+_SECOND_NS = 1_000_000_000
 
 State = tuple[int, ...]
 
@@ -74,7 +77,12 @@ def state_of(path: str | Path) -> State:
 
 def is_settled(states: Iterable[State], began_ns: int) -> bool:
     """Whether a change since then shows in these states, whatever the tick of the clock that stamps files."""
-    return all(began_ns - max(state[1], state[2]) > SETTLED_NS for state in states if state)
+    return all(began_ns - max(state[1], state[2]) > _tick_ns(state) for state in states if state)
+
+
+def _tick_ns(state: State) -> int:
+    """By the second time, which no program sets: parts of a second in it are the file system's own."""
+    return SETTLED_FINE_NS if state[2] % _SECOND_NS else SETTLED_NS
 
 
 def sources_digest(*modules: Any) -> str:

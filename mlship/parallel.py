@@ -20,10 +20,11 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int = MOST) -> list[Made]:
+def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int = MOST, patience_s: float = 0.0) -> list[Made]:
     """The results, in the order of `given`; begun in that order, at most `most` at a time.
 
-    Raises what the first of them raised that failed; nothing new is begun then.
+    Raises what the first of them raised that failed; nothing new is begun then. patience_s: how long that error waits for what
+    is under way, where all write into one folder that the caller then removes; an interrupt waits for nothing.
     """
     if len(given) < 2:
         return [work(each) for each in given]
@@ -44,13 +45,16 @@ def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int
             except BaseException as error:  # it is raised where the results are waited for
                 done.put((number, None, error))
 
-    for _ in range(min(most, len(given))):
-        _begun(threading.Thread(target=take, daemon=True))
+    threads = [threading.Thread(target=take, daemon=True) for _ in range(min(most, len(given)))]
+    for thread in threads:
+        _begun(thread)
     results: dict[int, Made] = {}
     try:
         while len(results) < len(given):
             number, made, error = done.get()
             if error is not None:
+                failed.set()
+                _wait_for(threads, patience_s)
                 raise error
             results[number] = made
     finally:
@@ -75,8 +79,12 @@ def _begun(thread: threading.Thread) -> None:
 @atexit.register
 def _clear_up() -> None:
     """What threads of a command that failed were writing goes, if that takes a moment only."""
-    end = time.monotonic() + _MOMENT_S
-    for thread in _threads:
+    _wait_for(_threads, _MOMENT_S)
+
+
+def _wait_for(threads: Sequence[threading.Thread], moment_s: float) -> None:
+    end = time.monotonic() + moment_s
+    for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
 
 

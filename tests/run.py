@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import IO
 
@@ -41,10 +42,13 @@ def main() -> int:
 
 
 def shares(jobs: int) -> list[list[str]]:
-    """The files of the fast tests, dealt out from the largest to the smallest."""
+    """The files of the fast tests, dealt out there and back from the largest on: nobody gets the larger one each time."""
     files = (path for path in (ROOT / "tests").rglob("test_*.py") if "world" not in path.parts)
     ordered = [str(path) for path in sorted(files, key=lambda path: (-path.stat().st_size, str(path)))]
-    return [sorted(ordered[number::jobs]) for number in range(jobs)]
+    dealt: list[list[str]] = [[] for _ in range(jobs)]
+    for path, share in zip(ordered, cycle([*dealt, *reversed(dealt)]), strict=False):
+        share.append(path)
+    return [sorted(share) for share in dealt]
 
 
 def run_all(runs: Sequence[Sequence[str]]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,8 +90,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path, act: 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
 def test_a_folder_where_there_can_be_none_is_one_clear_error() -> None:
     with pytest.raises(MlshipError, match="nothing more can be written below /proc/mlship/work") as failed:
-        make_folder(Path("/proc/mlship/work"))
+        make_folder(Path("/proc/mlship/work"), "name another folder with --sbom")
     assert failed.value.where == "/proc/mlship"
+    assert "or name another folder with --sbom; nothing half-written" in failed.value.fix
 
 
 def test_a_full_disk_is_one_clear_error_and_the_old_file_stays() -> None:
@@ -101,3 +103,11 @@ def test_a_full_disk_is_one_clear_error_and_the_old_file_stays() -> None:
         file.write(b"x")
         file.flush()
     assert failed.value.fix.startswith("free some space there")
+
+
+def test_a_full_disk_is_named_by_the_folder_that_stays(tmp_path: Path) -> None:
+    inner = tmp_path / f"{SCRATCH}a" / "blobs" / f"{SCRATCH}b"
+    with pytest.raises(MlshipError) as failed, disk_errors(inner):
+        raise OSError(errno.ENOSPC, "No space left on device", str(inner / "half"))
+    assert failed.value.what == f"nothing more can be written below {tmp_path}: No space left on device"
+    assert failed.value.where == str(tmp_path)

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from mlship.memo import FORGETFUL, SETTLED_NS, Memo, is_settled, state_of
+from mlship.memo import FORGETFUL, SETTLED_FINE_NS, SETTLED_NS, Memo, is_settled, state_of
 
 
 def test_what_was_kept_is_recalled_while_the_facts_are_equal(tmp_path):
@@ -35,13 +35,12 @@ def test_a_place_that_takes_nothing_costs_only_time(tmp_path):
 
 
 def test_a_file_is_settled_when_a_later_change_would_show(tmp_path):
-    file = tmp_path / "file"
-    file.touch()
-    state = state_of(file)
-    changed = max(state[1], state[2])
-    assert is_settled([state], changed + SETTLED_NS + 1)
-    assert not is_settled([state], changed + SETTLED_NS)
-    assert not is_settled([state], changed - 1)  # of a clock that goes before ours
+    changed = 1_700_000_000 * 10**9
+    for below, settled in ((0, SETTLED_NS), (1_000_000, SETTLED_FINE_NS)):  # what a file system notes below a second
+        state = (3, changed, changed + below, 7, 8)
+        assert is_settled([state], state[2] + settled + 1)
+        assert not is_settled([state], state[2] + settled)
+        assert not is_settled([state], changed - 1)  # of a clock that goes before ours
     assert is_settled([state_of(tmp_path / "none")], time.time_ns())
 
 

@@ -33,6 +33,21 @@ def test_the_first_error_is_raised_at_once_and_nothing_new_begins():
     assert len(begun) <= 3
 
 
+def test_an_error_waits_for_those_who_write_into_the_same_folder():
+    begun, ended = threading.Event(), []
+
+    def work(number: int) -> None:
+        if number == 0:
+            assert begun.wait(5)
+            raise ValueError("no room")
+        begun.set()
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="no room"):
+        in_parallel(work, range(2), patience_s=5)
+    assert ended == [1]
+
+
 def test_calls_run_side_by_side():
     meeting = threading.Barrier(2, timeout=5)
     assert sorted(side_by_side(meeting.wait, meeting.wait)) == [0, 1]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import base
 from meter import Cost, measured
-from peers import Bento, Docker, Mlship, Peer
+from peers import Bento, Docker, LoadingDocker, Mlship, Peer
 from registry import Registry, registry
 
 HERE = Path(__file__).parent
@@ -72,6 +72,7 @@ def made_peers(folder: Path, models: list[Path], bentoml: str) -> list[Peer]:
     peers: list[Peer] = [
         Mlship(project(folder, "mlship", models), folder / "home"),
         Docker(project(folder, "docker", models), DOCKER),
+        LoadingDocker(project(folder, "loading", models), DOCKER),
     ]
     if bentoml:
         peers.append(Bento(project(folder, "bento", models), DOCKER, bentoml, folder / "bento-home"))

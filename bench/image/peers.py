@@ -95,6 +95,22 @@ class Docker(ByEngine):
 
 
 @dataclass
+class LoadingDocker(ByEngine):
+    """The same with the promise that mlship's build keeps: a model that does not load in the image fails the build."""
+
+    project: Path
+    docker: str
+    name: str = "the same, and it loads the model"
+    repository: str = f"{REPOSITORY}-loading"
+
+    def _build(self, *options: str) -> None:
+        lines = (self.project / "Dockerfile").read_text()
+        load = 'RUN ["/env/bin/python", "-c", "import server"]\n'
+        (self.project / "Dockerfile.loading").write_text(lines.replace("EXPOSE", f"{load}EXPOSE"))
+        by_engine(self.docker, self.project, "Dockerfile.loading", self.repository, *options)
+
+
+@dataclass
 class Bento(ByEngine):
     """BentoML: `bentoml build`, then the Dockerfile that it generates, built by the same engine."""
 

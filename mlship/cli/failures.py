@@ -11,13 +11,14 @@ from mlship.cli.payloads import finding_payload
 from mlship.cli.table import COMMANDS
 from mlship.cli.terminal import Terminal
 from mlship.cli.views.findings import findings_text
+from mlship.disk import FULL
 from mlship.errors import Exit, MlshipError
 
 
 def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
     """Prints it; returns the exit code."""
-    known = error if isinstance(error, MlshipError) else bug(error)
-    if known is not error:
+    known = error if isinstance(error, MlshipError) else full_disk(error) or bug(error)
+    if known.exit is Exit.BUG:
         import traceback
 
         terminal.complain("".join(traceback.format_exception(error)))
@@ -60,6 +61,19 @@ def error_json(command: str, error: MlshipError) -> str:
         "findings": [finding_payload(finding) for finding in error.findings],
     }
     return json.dumps(document, ensure_ascii=False)
+
+
+def full_disk(error: Exception) -> MlshipError | None:
+    """The last door: whatever was being written, a disk without room is no bug."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    return MlshipError(
+        f"nothing more can be written: {error.strerror}",
+        where=str(error.filename or ""),
+        fix="free some space on that disk, then run the same command again",
+        exit=Exit.BUILD_FAILED,
+        code="disk",
+    )
 
 
 def bug(error: Exception) -> MlshipError:

@@ -236,11 +236,17 @@ def _secret_problem(facts: Facts, path: tuple[str, ...], reference: str) -> Iter
 
 def urls_are_safe(facts: Facts) -> Iterator[Problem]:
     mirror = facts.document.build.mirror
-    if mirror and (what := _url_problem(mirror, ("http", "https"))):
+    if mirror and (what := _url_problem(_address_of(mirror), ("http", "https"))):
         yield Problem(("build", "mirror"), what, "write http://HOST/PATH; credentials belong into the machine's apt settings")
     for host in facts.document.targets.docker.hosts:
         if what := _url_problem(host, ("ssh", "tcp", "unix", "https"), with_user=True):
             yield Problem(("targets", "docker", "hosts", host), what, "write for example ssh://deploy@host")
+
+
+def _address_of(mirror: str) -> str:
+    """Of `[signed-by=/k.gpg] http://HOST/PATH SUITE COMPONENT...`, a line of sources.list without `deb`; else all of it."""
+    found = re.fullmatch(r"(?:\[[^][\n]*\][ \t]*)?(\S+)(?:[ \t]+[A-Za-z0-9][A-Za-z0-9.+~/-]*){2,}", mirror.strip())
+    return found[1] if found else mirror
 
 
 def _url_problem(text: str, schemes: tuple[str, ...], with_user: bool = False) -> str:

@@ -231,7 +231,7 @@ class Build(Part, frozen=True, kw_only=True):
     python: Annotated[
         str | None,
         Meta(
-            pattern=r"^3\.[1-9][0-9]$",
+            pattern=r"^3\.(0|[1-9][0-9]?)$",
             description='minor version in quotes, such as "3.11"; from the training environment when left out',
             extra={"wanted": 'a minor version of Python, such as "3.11"'},
         ),

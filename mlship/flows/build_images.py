@@ -85,14 +85,16 @@ def _made(
 def _all_existing(workplace: Workplace, platforms: Sequence[Gathered], builder: str) -> Build | None:
     """The builds of all platforms, where they were made together: then one index names them. The first is tagged last."""
     found: list[Build] = []
-    for gathered in reversed(platforms):
+    for gathered in platforms:
         one = _existing(workplace, gathered, builder)
         if one is None:
             return None
-        found.insert(0, one)
+        found.append(one)
     contents = {one.record.platform: one.record.content for one in found}
     if len(found) > 1 and any(one.record.platforms != contents for one in found):
         return None
+    for one in reversed(found):
+        workplace.layout.tag(one.project.name, one.image)
     first, *others = found
     return replace(first, findings=_gathered_findings(platforms), others=tuple(others))
 
@@ -118,5 +120,4 @@ def _existing(workplace: Workplace, gathered: Gathered, builder: str) -> Build |
     if not all(workplace.layout.has(layer.blob) for layer in image.layers):
         return None
     refuse_too_large(workplace, gathered.project, image.layers, lock)
-    workplace.layout.tag(gathered.project.name, image)
     return Build(gathered.project, record, image, gathered.findings, frozenset(), unchanged=True, lock=lock)

@@ -78,9 +78,13 @@ def explained(context: Context, done: Build, before: Mapping[str, Image]) -> tup
 
     workplace = workplace_of(context)
     return tuple(
-        explanation(workplace, one.image, before.get(one.image.platform), done.before or _blobs_of(one.image))
-        for one in done.every
+        explanation(workplace, one.image, before.get(one.image.platform), _there_before(done, one.image)) for one in done.every
     )
+
+
+def _there_before(done: Build, image: Image) -> frozenset[str]:
+    """Hex digests of what the store had; the first build of all found nothing in it."""
+    return _blobs_of(image) if done.unchanged else done.before
 
 
 def _blobs_of(image: Image) -> frozenset[str]:

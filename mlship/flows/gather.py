@@ -17,6 +17,7 @@ from mlship.image.packages.closure import version_findings
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.find_environment import find_environment
 from mlship.image.packages.indexes import Indexes, find_indexes
+from mlship.image.packages.python_version import OLDEST_SERVED
 from mlship.image.packages.requirements_files import Requirements, requirements_of
 from mlship.memo import FORGETFUL, Memo
 
@@ -69,6 +70,7 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
             *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
             *minor_findings(project, environment),
+            *old_python_findings(project, environment),
             *requirements.findings,
         ),
     )
@@ -137,6 +139,17 @@ def minor_findings(project: Project, environment: TrainingEnvironment) -> tuple[
             "other-python",
         ),
     )
+
+
+def old_python_findings(project: Project, environment: TrainingEnvironment) -> tuple[Finding, ...]:
+    """Whether the server starts with the image's Python."""
+    minor = project.build.python or environment.minor
+    where = project.at("build.python") if project.build.python else environment.source
+    if not minor or int(minor.partition(".")[2]) >= OLDEST_SERVED:
+        return ()
+    what = f"Python {minor} is not yet served: the server needs 3.{OLDEST_SERVED} or newer"
+    return (Finding(what, where, f"train with Python 3.{OLDEST_SERVED} or newer, or name its environment with --python",
+                    code="not-yet"),)  # fmt: skip
 
 
 def _for_platform(gathered: Gathered, platform: str) -> Gathered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def make(
     for gathered in platforms:
         known.append(locked(place, gathered, archive, frozen=frozen, now=context.clock()))
         place = beside_native(place, gathered, known[-1].lock, archive) if gathered is not platforms[-1] else place
-    made: list[Made] = []
+    passed: list[_Passed] = []
     native: Layers | None = None
     for gathered, lock in zip(platforms, known, strict=True):
         proved = proved_elsewhere(context, gathered, native)
@@ -91,7 +91,13 @@ def make(
             native = layers = make_layers(workplace, gathered, lock.lock, archive)
         else:
             layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
-        made.append(_image(context, workplace, gathered, lock, layers, proved, answered, builder, kept, before))
+        refuse_too_large(workplace, gathered.project, layers.layers, lock.lock)
+        checks = _loading_checks(gathered, layers)
+        if proved is None:
+            checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
+        passed.append(_Passed(gathered, lock, layers, proved, checks))
+    # only now: an image that is written is its project's newest
+    made = [_image(context, workplace, one, builder, kept, before) for one in passed]
     records = BuildRecords(workplace.home.images)
     together = _together(workplace, [(one.record, one.image) for one in made])
     for record in together:
@@ -100,30 +106,29 @@ def make(
     return replace(first, findings=_findings(made), others=tuple(others))
 
 
+@dataclass(frozen=True)
+class _Passed:
+    """What one platform's image is made of, once nothing speaks against it any more. proved: on another platform, if so."""
+
+    gathered: Gathered
+    known: Locked
+    layers: Layers
+    proved: Proved | None
+    checks: tuple[str, ...]
+
+
 def _image(
-    context: Context,
-    workplace: Workplace,
-    gathered: Gathered,
-    known: Locked,
-    layers: Layers,
-    proved: Proved | None,
-    answered: Callable[[], Mapping[str, Loaded]],
-    builder: str,
-    kept: Path | None,
-    before: frozenset[str],
+    context: Context, workplace: Workplace, passed: _Passed, builder: str, kept: Path | None, before: frozenset[str]
 ) -> Made:
     """The image of one platform, from its layers."""
-    refuse_too_large(workplace, gathered.project, layers.layers, known.lock)
-    checks = _loading_checks(gathered, layers)
-    if proved is None:
-        checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
+    gathered, known, layers, proved = passed.gathered, passed.known, passed.layers, passed.proved
     notes = base_annotations(known.lock.base)
     if builder == "docker":
         image = image_by_engine(context, workplace, gathered, known.lock, layers, kept)
     else:
         image = write(workplace, layers.layers, image_config(gathered, layers.start), known.lock.platform, notes)
     inputs = build_inputs(gathered, known.lock, builder, workplace.compression)
-    told = () if proved else checks  # of a model that was loaded elsewhere, they are not about this image
+    told = () if proved else passed.checks  # of a model that was loaded elsewhere, they are not about this image
     record = build_record(gathered, known.lock, image, layers.loaded, told, inputs, context.clock())
     KnownFacts(workplace.home.images).write(image.content, image_facts(gathered, known.lock, image, builder))
     if proved is not None:

@@ -34,8 +34,9 @@ def refuse_too_large(workplace: Workplace, project: Project, layers: Sequence[La
     parts = layer_parts(workplace.layout, layers, workplace.home.cache / "layers", wheel_versions(lock))
     biggest = [f"{size_text(part.size)}  {f'{part.name} {part.version}'.rstrip()} ({part.kind})" for part in parts[:SHOWN]]
     room = Memory(-(-size // _STEP) * _STEP)
+    which = f"the image for {lock.platform}" if len(project.build.platforms or ()) > 1 else "the image"
     raise MlshipError(
-        f"the image has {size_text(size)} ({compressed} compressed), and build.max_size is {limit}",
+        f"{which} has {size_text(size)} ({compressed} compressed), and build.max_size is {limit}",
         project.at("build.max_size"),
         f"{_remedy(part.name for part in parts)}, or set max_size: {room}",
         exit=Exit.BUILD_FAILED,

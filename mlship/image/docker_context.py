@@ -20,6 +20,7 @@ from mlship.home import Home
 from mlship.image.dockerfile import DockerPlan, docker_context, file_modes
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes, local_path
+from mlship.image.packages.unreachable import refuse_unreachable
 from mlship.image.packages.uv_program import find_uv, uv_command, uv_platform
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
@@ -112,6 +113,7 @@ def uv_for(platform: str, glibc: str, indexes: Indexes, runner: Runner, home: Ho
                          "--python", sys.executable, "--python-platform", uv_platform(platform, glibc), f"uv=={version}")  # fmt: skip
             result = runner.run(uv_command(arguments, indexes, project_root))
             if not result.ok:
+                refuse_unreachable(result)
                 raise MlshipError(
                     f"uv {version} for {platform} cannot be had from the indexes",
                     fix="mlship doctor shows the indexes; or build without docker: mlship build",

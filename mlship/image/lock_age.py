@@ -35,7 +35,7 @@ def age_findings(locks: Iterable[Lock], day: str) -> tuple[Finding, ...]:
         return ()
     return (
         Finding(
-            f"the packages of {NAME} are {oldest} days old; security updates have come since",
+            f"the packages of {NAME} are {oldest} days old; security updates may have come since",
             NAME,
             "mlship lock --refresh --dry-run shows them, mlship lock --refresh takes them",
             "warning",

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mlship.disk import write_atomic
+from mlship.disk import disk_errors, write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
 from mlship.image.bytecode import Compiler, source_of
 from mlship.image.packages.debug_info import without_debug_info
@@ -71,7 +71,7 @@ def package_layers(
     found = _remembered(workplace, listed)
     if found is not None:
         return found
-    with scratch(workplace) as compiled, scratch(workplace) as shortened:
+    with disk_errors(workplace.home.root), scratch(workplace) as compiled, scratch(workplace) as shortened:
         if bytecode:
             compile_modules(workplace, bytecode, folder, target, compiled)
         files = owned(folder)

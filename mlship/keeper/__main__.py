@@ -13,6 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -98,6 +99,12 @@ def run_front(folder: Path) -> NoReturn:
     os.execv(argv[0], argv)  # noqa: S606
 
 
+def give_way() -> None:
+    """Where memory ends, this process ends first and is asked for again: it runs beside HAProxy, whose callers are not."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def main(argv: list[str]) -> int:
     # Unbuffered, so that select sees what is still to be read.
     source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
@@ -108,6 +115,7 @@ def main(argv: list[str]) -> int:
         sys.stdout.buffer.write(wire.pack(probe(json.loads(argv[1]))))
         return 0
     if argv[:1] == ["serve"] and len(argv) == 2:
+        give_way()
         serve(source, sys.stdout.buffer, Path(argv[1]), lambda: bool(select.select([source], [], [], IDLE_S)[0]))
         return 0
     if argv[:1] == ["front"] and len(argv) == 2:

@@ -171,12 +171,12 @@ def check(made: Any, trust: Collection[str] = ()) -> None:
     attributes = getattr(made, "__dict__", None)
     if not isinstance(attributes, dict):
         return
-    cls = type(made)
+    cls: type = type(made)
     is_trusted = f"{cls.__module__}.{cls.__qualname__}" in trust
     for name in attributes:
         if type(name) is not str or (name.startswith("__") and name.endswith("__") and name not in _HARMLESS):
             raise Refused(f"a {cls.__name__} in it has the attribute {str(name)[:60]!r}: {NOT_WRITTEN}", kind="hidden-call")
-        if not is_trusted and _is_method(inspect.getattr_static(cls, name, None)):
+        if not is_trusted and _is_method(cls, name):
             raise Refused(
                 f"a {cls.__name__} in it has its method {name} replaced",
                 "write a class of your own with that method, train and save again",
@@ -230,8 +230,10 @@ _WORDS: dict[str, tuple[Callable[[str], Any], str, str]] = {
 }
 
 
-def _is_method(found: Any) -> bool:
-    """Of a class: a function or another thing without data of its own that gives one."""
+@functools.lru_cache(4096)  # a forest has hundreds of trees of one class, and looking this up takes longer than building one
+def _is_method(cls: type, name: str) -> bool:
+    """True for a function of the class, or another thing without data of its own that gives one."""
+    found = inspect.getattr_static(cls, name, None)
     if isinstance(found, functools.cached_property | type):
         return False
     return callable(found) or (hasattr(found, "__get__") and not hasattr(found, "__set__"))

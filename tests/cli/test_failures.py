@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from mlship.cli.failures import error_text
+import errno
+
+from mlship.cli.failures import error_text, full_disk
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 
 
@@ -49,3 +51,14 @@ def test_several_findings_stand_in_columns():
 
 def test_evidence_that_the_message_tells_already_is_not_repeated():
     assert error_text(MlshipError("row 0 has 3 values", details=["row 0 has 3 values"])) == "error: row 0 has 3 values\nexit 2"
+
+
+def test_a_full_disk_is_no_bug_wherever_it_shows():
+    told = full_disk(OSError(errno.ENOSPC, "No space left on device", "/srv/x"))
+    assert told is not None
+    assert (told.what, told.where, told.exit) == (
+        "nothing more can be written: No space left on device",
+        "/srv/x",
+        Exit.BUILD_FAILED,
+    )
+    assert full_disk(OSError(errno.EBADF, "Bad file descriptor")) is None

@@ -15,6 +15,7 @@ from mlship.flows.gather import (
     Gathered,
     for_platforms,
     minor_findings,
+    old_python_findings,
     own_modules,
     recorded_findings,
     refuse_errors,
@@ -112,6 +113,13 @@ def test_another_python_than_the_trained_one_is_said(tmp_path: Path) -> None:
     (finding,) = minor_findings(facts.project, facts.environment)
     assert finding.what == "build.python is 3.13, but .venv is Python 3.11.7"
     assert minor_findings(gathered(tmp_path, python="3.11").project, facts.environment) == ()
+
+
+@pytest.mark.parametrize(("minor", "refused"), [("", 0), ("3.8", 1), ("3.10", 1), ("3.11", 0), ("3.20", 0)])
+def test_a_python_that_the_server_does_not_start_with_is_refused(minor: str, refused: int, tmp_path: Path) -> None:
+    facts = gathered(tmp_path, python=minor)
+    found = old_python_findings(facts.project, facts.environment)
+    assert [(finding.code, finding.severity) for finding in found] == [("not-yet", "error")] * refused
 
 
 def test_errors_stop_a_build_and_warnings_do_not(tmp_path: Path) -> None:

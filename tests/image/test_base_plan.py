@@ -87,6 +87,7 @@ def test_a_python_that_no_suite_carries_is_refused_with_the_alternatives(made, w
     with pytest.raises(MlshipError, match=said) as raised:
         base.base_plan(workplace, made.archive("bookworm"), "3.12")
     assert raised.value.where == "mlship.yaml build.python"
+    assert "build.base" in raised.value.fix
 
 
 def test_the_second_release_of_an_archive_serves_its_own_python(made, workplace):

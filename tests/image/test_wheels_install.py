@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from pytest import fixture, mark, raises
 from requirements_fakes import FakeRunner, NoRunner, workplace
@@ -88,6 +89,13 @@ def test_a_failed_install_leaves_nothing_and_shows_the_last_lines(put, tmp_path)
         put([NUMPY], FakeRunner(lambda command: Result(1, b"hash mismatch", b"")))
     assert (caught.value.exit, caught.value.details) == (Exit.BUILD_FAILED, ("hash mismatch",))
     assert not list((tmp_path / "home/cache/packages").glob("[!.]*"))
+
+
+def test_a_disk_without_room_is_what_a_failed_install_tells(put, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    with raises(MlshipError, match=r"and only 3\.0 MB are free below .*; free some space there") as caught:
+        put([NUMPY], FakeRunner(lambda command: Result(1, b"No space left on device", b"")))
+    assert (caught.value.code, caught.value.exit) == ("disk", Exit.BUILD_FAILED)
 
 
 def test_no_wheels_are_an_empty_folder(put):

@@ -109,14 +109,19 @@ def test_the_program_runs_alone_with_the_standard_library_only(tmp_path: Path) -
         (lonely / source.name).write_bytes(source.read_bytes())
     state = tmp_path / "state"
     state.mkdir()
-    done = subprocess.run(
+    program = subprocess.Popen(
         [sys.executable, "-S", "-P", "-m", "mlship.keeper", "serve", state],
-        input=wire.pack({"op": "read"}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={"PYTHONPATH": str(tmp_path / "lib")},
-        capture_output=True,
-        check=True,
     )
-    assert wire.read(io.BytesIO(done.stdout)) == {"ok": True, "history": None}
+    with program:
+        assert program.stdin and program.stdout
+        program.stdin.write(wire.pack({"op": "read"}))
+        program.stdin.flush()
+        assert wire.read(program.stdout) == {"ok": True, "history": None}
+        assert Path(f"/proc/{program.pid}/oom_score_adj").read_text() == "1000\n", "HAProxy, beside it, must outlive it"
+    assert program.returncode == 0
 
 
 def test_the_program_says_how_it_is_used() -> None:

@@ -57,7 +57,7 @@ def test_an_engine_that_cannot_run_it_is_named() -> None:
 def test_an_engine_that_does_not_read_zstd_is_sent_none() -> None:
     [said] = found(sends_zstd=True)
     assert "20.10.24+dfsg1, which does not read layers packed with zstd" in said
-    assert "build.compression: gzip" in said
+    assert "build.compression: gzip" in said and "the image of build.base" in said
     assert found(sends_zstd=True, engine=engine(version="23.0.1")) == []
 
 

@@ -11,7 +11,12 @@ from mlship.targets.local.processes import SERVER_MARK, marked
 
 
 def test_a_process_of_this_user_is_found_by_its_mark() -> None:
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, env={SERVER_MARK: "/service"}) as process:
+    mark = {SERVER_MARK: "/service"}
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=mark, bufsize=0) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"\n")
+        assert process.stdout.read(1) == b"\n"  # it runs: Popen returns a moment before the kernel shows the environment
         assert marked("/service") == [process.pid]
         assert marked("/other") == []
         process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,8 @@ class Kept(Service):
     def wanted(self, wish: Wish, observed: Observed) -> Deployment:
         plain = super().wanted(wish, observed)
         history = observed.history or History(self.project, self.environment, "docker")
-        versions = self.open().secret_versions(self.values, observed.history)
+        with closing(self.open()) as target:
+            versions = target.secret_versions(self.values, observed.history)
         served = replace(plain.release.served, secrets=versions)
         release = replace(plain.release, served=served, sequence=history.next_sequence, created=time.time())
         for known in (history.underway.release if history.underway else None, history.live_release):

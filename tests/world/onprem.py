@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,20 +70,21 @@ class Service:
         return self.carry_out(self.planned(Wish(version, broken, **wishes)))
 
     def roll_back(self) -> RolledOut:
-        target = self.open()
-        observed = target.observe()
+        observed = self.observe()
         assert observed.history is not None
         release = observed.history.rollback_candidate()
         assert release is not None and release.id in observed.restorable
         history = observed.history
         wanted = deployment_from_operating(self.project, self.environment, "docker", release, history.operating, None)
-        return self.carry_out((target, plan("rollback", wanted, observed)))
+        return self.carry_out((self.open(), plan("rollback", wanted, observed)))
 
     def promote(self, full: bool = False) -> RolledOut:
-        return promote(self.open(), FACTS, WORLD, full=full)
+        with closing(self.open()) as target:
+            return promote(target, FACTS, WORLD, full=full)
 
     def abort(self, reason: str = "the story says so") -> RolledOut:
-        return abort(self.open(), FACTS, WORLD, reason)
+        with closing(self.open()) as target:
+            return abort(target, FACTS, WORLD, reason)
 
     def planned(self, wish: Wish) -> tuple[DockerTarget, DeployPlan]:
         target = self.open()
@@ -94,10 +95,12 @@ class Service:
 
     def carry_out(self, planned: tuple[DockerTarget, DeployPlan], progress: Progress | None = None) -> RolledOut:
         target, decided = planned
-        if decided.is_empty:
-            assert target.observe().history is not None
-            return RolledOut(target.observe().history or History(self.project, self.environment, "docker"), None)
-        return roll_out(target, decided, FACTS, World(time.time, time.sleep, progress or Silent()))
+        with closing(target):
+            if decided.is_empty:
+                history = target.observe().history
+                assert history is not None
+                return RolledOut(history, None)
+            return roll_out(target, decided, FACTS, World(time.time, time.sleep, progress or Silent()))
 
     def wanted(self, wish: Wish, observed: Observed) -> Deployment:
         """As flows/plan makes it from a file: what is under way or live when it is the same content, else a new release."""
@@ -123,7 +126,10 @@ class Service:
         return deployment_from_operating(self.project, self.environment, "docker", release, operating, None)
 
     def open(self, home: Path | None = None) -> DockerTarget:
-        """A new object, as another command on this or another machine would have."""
+        """A new object, as another command on this or another machine would have.
+
+        Who does not close it, as commands do, leaves its keepers in the front's memory until they have waited for 30 s.
+        """
         settings = {"port": self.port, "host": "127.0.0.1"}
         at = Home(home or self.home)
         opening = Opening(
@@ -180,9 +186,14 @@ class Service:
         [front] = self.containers("front")
         return front
 
+    def observe(self) -> Observed:
+        with closing(self.open()) as target:
+            return target.observe()
+
     @property
     def history(self) -> History:
-        history = self.open().records.read()
+        with closing(self.open()) as target:
+            history = target.records.read()
         assert history is not None
         return history
 

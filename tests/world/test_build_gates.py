@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,17 @@ def test_an_image_that_is_too_large_is_no_image(project: Story) -> None:
     configure(project, {}, "toolarge")
     again = project.mlship("build")
     assert (again["unchanged"], again["image"]["content"]) == (True, image["content"])
+
+
+def test_no_image_is_new_where_only_the_second_platform_is_too_large(project: Story) -> None:
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
+    project = replace(project, environ={**project.environ, "UV_INDEX_STRATEGY": "unsafe-best-match"})  # the newest of all
+    project.write("requirements.txt", f"numpy\npandas; platform_machine == '{other}'\n")
+    both = {"platforms": ["linux/amd64", "linux/arm64"], "requirements": "requirements.txt", "max_size": "110MB"}
+    configure(project, {**both, "python": f"3.{sys.version_info.minor}"}, "secondlarge")
+    arm = "arm64" if other == "aarch64" else "amd64"
+    assert f"the image for linux/{arm} has " in project.refused("build", exit=5)
+    assert Layout(Path(project.environ["MLSHIP_HOME"]) / "images").images("secondlarge") == []
 
 
 def test_a_build_says_why_each_layer_was_made_again(project: Story) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from small_server import BYTES, PAGE, Answer, answering
 from test_requirements_world import make_wheel
 
 from mlship.errors import Exit, MlshipError
@@ -29,38 +28,17 @@ pytestmark = pytest.mark.world
 def index(folder: Path) -> Iterator[str]:
     """A simple index (PEP 503) of the wheels in the folder; gives its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path.strip("/").rpartition("/")[2]
-            if (folder / name).is_file():
-                self.answer(200, (folder / name).read_bytes())
-                return
-            found = sorted(folder.glob(f"{name}-*.whl")) if name else []
-            sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-            links = "".join(f'<a href="/files/{wheel}#sha256={digest}">{wheel}</a>' for wheel, digest in sums.items())
-            self.answer(200 if found else 404, links.encode(), "text/html")
+    def answer(path: str, _: object) -> Answer:
+        name = path.strip("/").rpartition("/")[2]
+        if (folder / name).is_file():
+            return 200, (folder / name).read_bytes(), BYTES
+        found = sorted(folder.glob(f"{name}-*.whl")) if name else []
+        sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        links = "".join(f'<a href="/files/{wheel}#sha256={digest}">{wheel}</a>' for wheel, digest in sums.items())
+        return (200 if found else 404), links.encode(), PAGE
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def answer(self, status: int, body: bytes, kind: str = "application/octet-stream") -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/simple"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(answer) as address:
+        yield f"http://{address}/simple"
 
 
 @pytest.fixture

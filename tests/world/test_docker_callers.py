@@ -80,7 +80,7 @@ def test_a_certificate_is_renewed_without_a_new_release_and_without_a_lost_reque
     old, new = certificate(tmp_path, "old"), certificate(tmp_path, "new")
     kept.certificate = old
     first = kept.deploy(71, replicas=2).history
-    assert kept.open().observe().endpoint == f"https://127.0.0.1:{kept.port}"
+    assert kept.observe().endpoint == f"https://127.0.0.1:{kept.port}"
     callers = [Caller(kept.port, (old.chain, new.chain)) for _ in range(4)]
     for caller in callers:
         caller.start()
@@ -184,7 +184,7 @@ def test_an_engine_that_is_elsewhere_asks_its_front_over_tls_for_us(
     with forwarded(ENGINE) as port:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
         live = kept.with_values(KEY="from afar").deploy(71, replicas=1).history.live
-        observed = kept.open().observe()
+        observed = kept.observe()
     assert (observed.serving, observed.endpoint[:8]) == (live, "https://")
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
 from registry_parts import real_registry
+from small_server import BYTES, PAGE, Answer, answering
 from story import PRELUDE, Story
 from test_story_formats import SAVED, TRAIN
 
@@ -83,32 +82,17 @@ def test_an_old_lock_is_warned_of_and_used(shop: Story) -> None:
 def mirror_without(*names: str) -> Iterator[str]:
     """A proxy in front of the machine's archives, which have deleted these packages."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if any(f"/{name}_" in self.path for name in names):
-                self.send_error(404)
-                return
-            try:
-                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.path, timeout=60) as answer:
-                    body = answer.read()
-            except HTTPError as error:
-                self.send_error(error.code)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, _: object) -> Answer:
+        if any(f"/{name}_" in path for name in names):
+            return 404, b"", PAGE
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(path, timeout=60) as found:
+                return 200, found.read(), BYTES
+        except HTTPError as error:
+            return error.code, b"", PAGE
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(answer) as address:
+        yield f"http://{address}"
 
 
 def test_a_base_that_no_mirror_has_any_more_comes_from_a_registry(shop: Story, tmp_path: Path) -> None:

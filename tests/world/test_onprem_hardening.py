@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +51,20 @@ def test_copies_and_front_run_without_rights(onprem: Service) -> None:
     published = onprem.front.attrs["HostConfig"]["PortBindings"]
     assert [bound["HostPort"] for bounds in published.values() for bound in bounds] == [str(onprem.port)]
     assert {bound["HostIp"] for bounds in published.values() for bound in bounds} == {"127.0.0.1"}
+    with closing(onprem.open()) as target:  # a command at work: where the front's memory ends, it ends first
+        target.observe()
+        ends_first = {" serve " in argv: ends_at(pid) for pid, argv in running_in(onprem.front)}
+    assert ends_first == {True: 1000, False: 0}
+
+
+def running_in(container: Any) -> list[tuple[int, str]]:
+    """Process ids of this machine, and command lines."""
+    told = container.top(ps_args="-eo pid,args")
+    return [(int(pid), argv) for pid, argv in told["Processes"]]
+
+
+def ends_at(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
 @pytest.mark.parametrize(("egress", "reaches"), [(False, "no"), (True, "yes")], ids=["no egress", "egress"])

@@ -40,7 +40,7 @@ def test_attacked_records_are_refused_and_never_followed(onprem: Service, attack
     damage(onprem.state / "history.json", attack)
     expected = r"written by mlship 9\.9" if attack == "newer" else "the records cannot be read"
     with pytest.raises(MlshipError, match=expected):
-        onprem.open().observe()
+        onprem.observe()
     with pytest.raises(MlshipError, match=expected):
         onprem.deploy(2, replicas=2)
     with onprem.under_load() as client:
@@ -59,7 +59,7 @@ def test_an_attacked_front_serves_on_and_is_written_anew_by_the_next_deploy(onpr
     before = outside.read_bytes() if outside.exists() else b""
     with onprem.under_load() as client:
         client.reach(100)
-        assert attack == "gone" or any("cannot be read" in note for note in onprem.open().observe().notes)
+        assert attack == "gone" or any("cannot be read" in note for note in onprem.observe().notes)
         live = onprem.deploy(2, replicas=2).history.live
         client.reach(client.report().requests + 100)
         report = client.end()

@@ -32,7 +32,7 @@ def test_another_port_moves_the_service_with_the_next_deploy(onprem: Service) ->
     onprem.deploy(1, replicas=2)
     copies = {entry.id for entry in onprem.replicas()}
     moved(onprem, free_port()).deploy(1, replicas=2)
-    assert onprem.open().observe().endpoint == f"http://127.0.0.1:{onprem.port}"
+    assert onprem.observe().endpoint == f"http://127.0.0.1:{onprem.port}"
     with onprem.under_load() as client:
         client.reach(100)
         no_loss(client.end(), requests=100)
@@ -88,7 +88,7 @@ def test_environments_and_a_project_with_a_dash_live_side_by_side(engine: Any, f
         assert rows == [("side", "", True), ("side", "prod", True), ("side-prod", "", True)]
         assert made[0].open().apply(Action("destroy"), None).ok
         assert made[0].open().observe().history is None
-        assert [service.open().observe().serving for service in made[1:]] == lives[1:]
+        assert [service.observe().serving for service in made[1:]] == lives[1:]
     finally:
         for service in made:
             service.clean()

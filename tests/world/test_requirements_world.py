@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import threading
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pytest import fixture, mark, raises
+from small_server import BYTES, PAGE, Answer, answering
 
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
@@ -50,52 +51,32 @@ def make_wheel(folder: Path, name: str, version: str, code: str = "", requires: 
 @fixture
 def private_index(tmp_path):
     """An index that wants a password. `.hashes` False leaves the hashes out of its pages, as simple servers do."""
-    wheels = tmp_path / "private"
+    index = PrivateIndex(tmp_path / "private")
+    make_wheel(index.wheels, "acmeprivate", "1.4")
+    with answering(index.answer) as index.address:
+        yield index
 
-    class Handler(BaseHTTPRequestHandler):
-        hashes = True
 
-        def do_GET(self) -> None:
-            wanted = "Basic " + base64.b64encode(f"anna:{PASSWORD}".encode()).decode()
-            if self.headers.get("Authorization") != wanted:
-                return self.answer(401, b"")
-            parts = self.path.strip("/").split("/")
-            if parts[0] == "files" and (wheels / parts[1]).is_file():
-                return self.answer(200, (wheels / parts[1]).read_bytes(), "application/octet-stream")
-            found = [path for path in wheels.glob("*.whl") if path.name.startswith(f"{parts[-1]}-")]
-            if not found:
-                return self.answer(404, b"")
-            links = [f'<a href="/files/{p.name}{self.hash_of(p)}">{p.name}</a>' for p in found]
-            return self.answer(200, f"<html><body>{''.join(links)}</body></html>".encode())
+class PrivateIndex:
+    hashes = True
+    address = ""
 
-        def hash_of(self, path: Path) -> str:
-            return f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if self.hashes else ""
+    def __init__(self, wheels: Path) -> None:
+        self.wheels = wheels
 
-        def answer(self, status: int, body: bytes, kind: str = "text/html") -> None:
-            self.send_response(status)
-            if status == 401:
-                self.send_header("WWW-Authenticate", "Basic")
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
+    def answer(self, path: str, headers: Mapping[str, str]) -> Answer:
+        wanted = "Basic " + base64.b64encode(f"anna:{PASSWORD}".encode()).decode()
+        if headers.get("Authorization") != wanted:
+            return 401, b"", PAGE
+        parts = path.strip("/").split("/")
+        if parts[0] == "files" and (self.wheels / parts[1]).is_file():
+            return 200, (self.wheels / parts[1]).read_bytes(), BYTES
+        found = [path for path in self.wheels.glob("*.whl") if path.name.startswith(f"{parts[-1]}-")]
+        links = [f'<a href="/files/{path.name}{self.hash_of(path)}">{path.name}</a>' for path in found]
+        return (200 if found else 404), f"<html><body>{''.join(links)}</body></html>".encode(), PAGE
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    make_wheel(wheels, "acmeprivate", "1.4")
-    Handler.wheels = wheels
-    Handler.address = f"127.0.0.1:{server.server_port}"
-    yield Handler
-    server.shutdown()
-    server.server_close()
+    def hash_of(self, path: Path) -> str:
+        return f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if self.hashes else ""
 
 
 class Bench:
@@ -418,6 +399,20 @@ def test_a_file_that_is_not_the_locked_one_is_refused(bench, tmp_path):
         bench.install(replace(found, wheels=other))
     assert caught.value.exit is Exit.BUILD_FAILED
     assert not list((bench.home.cache / "packages").glob("[0-9a-f]*"))
+
+
+def test_an_index_that_nobody_answers_for_is_not_a_package_that_nobody_has(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    make_wheel(tmp_path / "links", "acmetool", "1.0")
+    bench.environ["PIP_FIND_LINKS"] = str(tmp_path / "links")
+    bench.write("requirements.txt", "acmetool==1.0\n")
+    found = bench.lock()
+    shutil.rmtree(tmp_path / "links")
+    bench.environ.update(PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/simple", NO_PROXY="*")  # the discard port
+    for act in (bench.lock, lambda: bench.install(found)):
+        with raises(MlshipError, match="the package index cannot be reached") as caught:
+            act()
+        assert caught.value.exit is Exit.UNREACHABLE
 
 
 def test_the_servers_packages_are_locked_for_images_and_installed_for_a_python_of_this_machine(bench):

@@ -16,6 +16,7 @@ NO_NETWORK = {
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NOBODY),
     **dict.fromkeys(("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), f"{NOBODY}/simple"),
     "no_proxy": "127.0.0.1,localhost",
+    "UV_HTTP_RETRIES": "0",
 }
 
 

@@ -10,6 +10,7 @@ from mlship.errors import MlshipError, need
 
 _MINOR = re.compile(r"3\.\d{1,2}")
 _LARGEST = 32 * 2**20  # bytes; lock files of large monorepos have some MB
+OLDEST_SERVED = 11  # of Python 3: the server uses asyncio.Runner, and images start it with -P; both are new in 3.11
 NEWEST_TRIED = 20
 
 
@@ -17,7 +18,7 @@ def python_of_file(path: Path, available: str) -> str:
     """The minor version that a requirements file is for, `3.11`, or "" where nothing tells.
 
     `.python-version` beside it says it exactly; else what the file demands, for which `available` (the version of a found
-    interpreter, or "") is taken if it fits, and the lowest that fits otherwise.
+    interpreter, or "") is taken if it fits, and otherwise the lowest that fits and is served; else one that is refused later.
     """
     pinned = _python_version_file(path.parent)
     if pinned:
@@ -33,8 +34,8 @@ def python_of_file(path: Path, available: str) -> str:
         return minor
     if available and fits.contains(available):
         return minor
-    lowest = (f"3.{number}" for number in range(8, NEWEST_TRIED) if fits.contains(f"3.{number}.99"))
-    return next(lowest, minor)
+    tried = (*range(OLDEST_SERVED, NEWEST_TRIED), *range(8, OLDEST_SERVED))
+    return next((f"3.{number}" for number in tried if fits.contains(f"3.{number}.99")), minor)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

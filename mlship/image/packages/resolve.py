@@ -16,6 +16,7 @@ from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.interpreter import folder_modules
 from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.source_wheels import Workshop, wheel_from_source
+from mlship.image.packages.unreachable import refuse_unreachable
 from mlship.image.packages.uv_program import uv_command, uv_platform, wheel_tags
 from mlship.image.packages.wheel_choice import Resolved, fits, resolved_packages
 from mlship.image.packages.wheels import server_pins
@@ -49,6 +50,12 @@ class _Question:
         python = ("--python", str(self.workshop.python)) if self.workshop.python else ()
         return uv_command((*arguments, *python), self.workshop.indexes, self.workshop.root)
 
+    def ask(self, *extra: str, inputs: Iterable[str]) -> Result:
+        """What uv says. Raises MlshipError, exit 13, where an index cannot be reached: that nobody has a package is another thing."""
+        result = self.workshop.runner.run(self.command(*extra, inputs=inputs))
+        refuse_unreachable(result)
+        return result
+
     def file(self, name: str, lines: Iterable[str]) -> str:
         path = self.folder / name
         path.write_text("".join(f"{line}\n" for line in lines))
@@ -71,7 +78,8 @@ def lock(
     """The wheels of a platform for CPython `python_minor`, each with the hash of the one file that will be installed.
 
     platform: `linux/amd64`. glibc: of the base, `2.36`. python: the training environment's interpreter, in which packages
-    without a wheel are built. Asks the indexes; raises MlshipError with exit 5 where they have no answer, naming the packages.
+    without a wheel are built. Asks the indexes; raises MlshipError with exit 5 where they have no answer, naming the packages,
+    and with exit 13 where one of them cannot be reached.
     """
     errors = [finding for finding in requirements.findings if finding.severity == "error"]
     if errors:
@@ -129,9 +137,9 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
     """Wheels only at first; then sources too; then without the local tags that no index here has."""
     wanted = question.requirements
     inputs = _inputs(question, wanted, made)
-    result = question.workshop.runner.run(question.command("--only-binary", ":all:", inputs=inputs))
+    result = question.ask("--only-binary", ":all:", inputs=inputs)
     if not result.ok:
-        result = question.workshop.runner.run(question.command(inputs=inputs))
+        result = question.ask(inputs=inputs)
     findings: tuple[Finding, ...] = ()
     if not result.ok and _may_go_on(question):
         later, findings = _of_later_indexes(question, made)
@@ -141,7 +149,7 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
         plain, findings = _without_local_tags(wanted, absent)
         if not findings:
             raise _unresolved(question, result, absent)
-        result = question.workshop.runner.run(question.command(inputs=_inputs(question, plain, made)))
+        result = question.ask(inputs=_inputs(question, plain, made))
         if not result.ok:
             raise _unresolved(question, result, _absent_pins(replace(question, requirements=plain), made))
     tags = wheel_tags(question.workshop.python_minor, question.platform, question.glibc)
@@ -160,7 +168,7 @@ def _of_later_indexes(question: _Question, made: Mapping[str, Wheel]) -> tuple[R
     """Versions that the first index with the name lacks, as where an extra index has builds of its own of a few releases."""
     workshop = replace(question.workshop, indexes=question.workshop.indexes.exhausted())
     later = replace(question, workshop=workshop)
-    result = workshop.runner.run(later.command(inputs=_inputs(later, question.requirements, made)))
+    result = later.ask(inputs=_inputs(later, question.requirements, made))
     if not result.ok:
         return None, ()
     findings = tuple(
@@ -301,7 +309,7 @@ def _absent_pins(question: _Question, made: Mapping[str, Wheel]) -> tuple[str, .
     def is_absent(numbered: tuple[int, str]) -> bool:
         number, pin = numbered
         path = question.file(f"pin-{number}.in", [pin])
-        return not question.workshop.runner.run(question.command("--no-deps", inputs=[path])).ok
+        return not question.ask("--no-deps", inputs=[path]).ok
 
     with ThreadPoolExecutor(max_workers=8) as threads:
         answers = threads.map(is_absent, enumerate(pins))

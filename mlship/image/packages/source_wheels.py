@@ -14,6 +14,7 @@ from mlship.home import Home
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.requirements_files import tree_digest
+from mlship.image.packages.unreachable import refuse_unreachable
 from mlship.image.packages.uv_program import uv_command
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
@@ -44,7 +45,8 @@ def wheel_from_source(name: str, version: str, origin: str, workshop: Workshop) 
     """The wheel of a source, made now or found in the cache.
 
     origin: `git+<url>@<commit>[#subdirectory=...]`, `file:<path>` (folder or archive), `<archive>#sha256=<hex>`, or the
-    address of a wheel. Runs the package's own build in the user's Python, as pip would. Raises MlshipError, exit 5.
+    address of a wheel. Runs the package's own build in the user's Python, as pip would. Raises MlshipError, exit 5;
+    exit 13 where the source, or what its build needs, cannot be reached.
     """
     key = _source_key(name, version, origin, workshop.python_minor)
     known = workshop.folder / "by-source" / key
@@ -123,6 +125,7 @@ def _pip_wheel(name: str, version: str, origin: str, folder: Path, workshop: Wor
     command = replace(command, argv=(*command.argv, *binary), cwd=folder, extra_environ=environ)
     result = workshop.runner.run(command)
     if not result.ok:
+        refuse_unreachable(result, f"the source of {name}")
         raise _failed(name, origin, result.last_lines(12))
 
 

@@ -17,11 +17,14 @@ from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.installed_tree import normalise
 from mlship.image.packages.source_wheels import Workshop, restored
+from mlship.image.packages.unreachable import refuse_unreachable
 from mlship.image.packages.uv_program import uv_command, uv_platform
 from mlship.image.plan import Wheel
 from mlship.progress import Progress
 from mlship.runner import Runner
+from mlship.units import size_text
 
+_LITTLE = 64 * 2**20  # bytes; a disk with less has probably refused uv a file
 _LAYOUT = "1"  # raised when installed_tree.py makes another folder of the same wheels
 
 
@@ -48,7 +51,7 @@ def install(
 
     platform: `linux/amd64`; it need not be this machine's. Every file is checked against the lock's hash. project_root,
     python: where and with what wheels are built again that were built from source on another machine.
-    Raises MlshipError, exit 5, where a file cannot be had or is not the locked one.
+    Raises MlshipError: exit 13 where an index cannot be reached, exit 5 where a file cannot be had or is not the locked one.
     """
     target = home.cache / "packages" / wheels_key(wheels, python_minor, platform)
     if target.is_dir():
@@ -166,7 +169,11 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
     )
     if result.ok:
         return
+    free = shutil.disk_usage(folder).free
     shutil.rmtree(folder, ignore_errors=True)
+    refuse_unreachable(result)
+    if free < _LITTLE:
+        raise _no_room(folder.parent.parent, free, tuple(result.last_lines(4)))
     raise MlshipError(
         "the locked packages cannot be installed",
         where=", ".join(line.partition(" ")[0] for line in lines[:5]) + (", ..." if len(lines) > 5 else ""),
@@ -174,4 +181,15 @@ def _uv_install(folder: Path, lines: list[str], arguments: tuple[str, ...], work
         exit=Exit.BUILD_FAILED,
         details=result.last_lines(12),
         code="install-failed",
+    )
+
+
+def _no_room(place: Path, free: int, said: tuple[str, ...]) -> MlshipError:
+    return MlshipError(
+        f"the locked packages cannot be installed, and only {size_text(free)} are free below {place}",
+        where=str(place),
+        fix="free some space there, or set MLSHIP_HOME to another disk; nothing half-written is kept",
+        exit=Exit.BUILD_FAILED,
+        details=said,
+        code="disk",
     )

@@ -32,7 +32,7 @@ def attach_papers(layout: Layout, image: Image, stamp: Stamp, sums: Sums | None 
 
 def write_papers(papers: tuple[Document, ...], folder: Path) -> tuple[Path, ...]:
     """The files' paths. Raises MlshipError where the folder cannot be written."""
-    make_folder(folder)
+    make_folder(folder, "name another folder with --sbom")
     paths = tuple(folder / paper.title for paper in papers)
     for path, paper in zip(paths, papers, strict=True):
         write_atomic(path, paper.content)

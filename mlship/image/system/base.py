@@ -130,7 +130,7 @@ def base_tree(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> 
             _write(status.with_name(f"{package.name}.md5sums"), base_files.present(said["md5sums"], folder))
 
         # dpkg lets no two packages that are installed together have a file in common (Debian Policy 7.6): no order matters
-        in_parallel(lambda pair: lay_out(*pair), list(zip(plan.packages, debs, strict=True)))
+        in_parallel(lambda pair: lay_out(*pair), list(zip(plan.packages, debs, strict=True)), patience_s=10)
         _finish(workplace, folder, plan)
         yield folder
 

@@ -96,7 +96,8 @@ def _image(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
         yield Finding(
             f"the engine is version {seen.engine.version}, which does not read layers packed with zstd",
             deployment.places.get("build.compression", ""),
-            "build.compression: gzip, then mlship build: the content stays the same",
+            "build.compression: gzip, then mlship build: the content stays the same; where the image of build.base is packed so, "
+            "take one in gzip, or an engine from 23.0 on",
             code="zstd-layers",
         )
     architecture = ARCHITECTURES.get(seen.engine.architecture, seen.engine.architecture)
