@@ -23,6 +23,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import validation
 
 from mlship.server import manifest
 from mlship.server.core import ServedModel
@@ -271,6 +272,21 @@ def test_checks_that_one_model_does_without_are_made_for_the_other_in_the_same_t
         linear.predict(ROWS[:1])
         with pytest.raises(ValueError, match="too large"):
             forest.predict(ROWS[:1] + 1e39)  # infinite as float32, which trees compute in
+
+
+def test_what_is_settled_of_a_loaded_model_is_not_asked_with_each_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joblib.dump(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS), tmp_path / "model.joblib")
+    loaded = runtime_for("sklearn").load(entry(), tmp_path)
+    expected = loaded.predict(ROWS)
+    asked: list[Any] = []
+    for name in ("check_array", "_is_fitted"):
+        monkeypatch.setattr(validation, name, lambda *arguments, **named: asked.append(arguments))
+    assert {name: values.tolist() for name, values in loaded.predict(ROWS).items()} == {
+        name: values.tolist() for name, values in expected.items()
+    }
+    assert not asked
 
 
 def test_an_unknown_framework_is_refused() -> None:

@@ -14,6 +14,7 @@ from mlship.server.runtimes import sklearn_signature
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.sklearn_once import Checks, Once
 from mlship.server.runtimes.sklearn_parts import dense, parts, takes_text
+from mlship.server.runtimes.sklearn_settled import settle_parts
 
 
 class SklearnRuntime:
@@ -36,6 +37,7 @@ class SklearnRuntime:
             # one request is one batch: threads inside the model only wait for each other
             if getattr(part, "n_jobs", None) not in (None, 1):
                 part.n_jobs = 1
+        settle_parts(estimator)
         return SklearnModel(estimator, model.method, are_floats(model.signature))
 
 
