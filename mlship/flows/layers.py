@@ -15,6 +15,7 @@ from mlship.flows.model_check import loaded_models
 from mlship.flows.packages import packages_folder
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.builder import Bytecode, files_key, files_layer
+from mlship.image.docstrings import folders_without
 from mlship.image.foreign import compiled_sources, foreign_compiler
 from mlship.image.lock import Lock
 from mlship.image.manifest import manifest, model_path
@@ -101,6 +102,7 @@ def _lower_layers(
     refuse_missing(gathered, packages)
     imported = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
     like = compiled_sources(workplace, PACKAGES) if workplace.native else None
+    whole = known_whole(gathered, lock)
     packed = partial(
         package_layers,
         workplace,
@@ -108,8 +110,8 @@ def _lower_layers(
         PACKAGES,
         lock.wheels,
         inputs=wheels_key(lock.wheels, lock.python, lock.platform),
-        bytecode=Bytecode(compiled, imported, like) if compiled else None,
-        whole=known_whole(gathered, lock),
+        bytecode=Bytecode(compiled, imported, like, folders_without(whole)) if compiled else None,
+        whole=whole,
     )
     own_key = wheels_key(lock.server, lock.python, lock.platform)
     above, server = side_by_side(packed, lambda: server_layer(workplace, own, inputs=own_key, compiler=compiled))

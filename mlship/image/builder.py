@@ -71,11 +71,13 @@ class Bytecode:
     """What of a folder is compiled: whatever importing these modules loads from it. compiler: the base's interpreter.
 
     like: for what cannot be imported here, the sources that importing loads where it can be, relative to the folder.
+    bare: names of folders whose files are compiled without docstrings.
     """
 
     compiler: Compiler
     modules: tuple[str, ...]
     like: tuple[str, ...] | None = None
+    bare: tuple[str, ...] = ()
 
 
 def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, target: str, into: Path) -> None:
@@ -83,9 +85,9 @@ def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, targ
     root, python = bytecode.compiler.root(workplace), bytecode.compiler.python
     if bytecode.like is not None:
         sources = [(folder / name, f"{target}/{name}") for name in bytecode.like if (folder / name).is_file()]
-        compile_files(workplace, root, python, sources, into)
+        compile_files(workplace, root, python, sources, into, bytecode.bare)
         return
-    failed = compile_imported(workplace, root, python, folder, target, bytecode.modules, into)
+    failed = compile_imported(workplace, root, python, folder, target, bytecode.modules, into, bytecode.bare)
     for module, reason in failed.items():
         workplace.progress.step("packages", f"{module} cannot be imported in the image: {reason}")
 
@@ -93,7 +95,7 @@ def compile_modules(workplace: Workplace, bytecode: Bytecode, folder: Path, targ
 def bytecode_facts(bytecode: Bytecode | None) -> Any:
     """What of it goes into a layer's key."""
     like = [bytecode.like] if bytecode and bytecode.like is not None else []
-    return bytecode and [bytecode.compiler.key, bytecode.compiler.python, bytecode.modules, *like]
+    return bytecode and [bytecode.compiler.key, bytecode.compiler.python, bytecode.modules, *like, *bytecode.bare]
 
 
 def compiler(plan: BasePlan, base: Layer) -> Compiler | None:

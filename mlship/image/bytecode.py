@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
+from mlship.image import docstrings
 from mlship.image.workplace import Workplace
 from mlship.oci import rootfs
 from mlship.oci.image import Layer
@@ -67,15 +68,21 @@ def one_of_each(value, known):
     return value
 """
 
+_SCRIPT = _STEADY + docstrings.SCRIPT
+
 _COMPILE = """
 import json, os, sys
-for source, shown, target in json.load(sys.stdin):
+job = json.load(sys.stdin)
+folders = set(job["bare"])
+for source, shown, target in job["files"]:
     with open(source, "rb") as file:
         data = file.read()
     try:
         code = compile(data, shown, "exec", dont_inherit=True, optimize=-1)
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError):
         continue  # a template or a file for another Python: it is not imported either
+    if is_bare(shown, folders):
+        code = bare(code)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "wb") as file:
         file.write(steady(code, data))
@@ -85,7 +92,7 @@ for source, shown, target in json.load(sys.stdin):
 _IMPORT = """
 import importlib, importlib.machinery, json, os, pkgutil, sys
 job = json.load(sys.stdin)
-folder, target, into = job["folder"] + "/", job["target"], job["into"]
+folder, target, into, folders = job["folder"] + "/", job["target"], job["into"], set(job["bare"])
 sys.path.insert(0, job["folder"])
 compile_source = importlib.machinery.SourceFileLoader.source_to_code
 def source_to_code(self, data, path, **options):
@@ -93,6 +100,8 @@ def source_to_code(self, data, path, **options):
         return compile_source(self, data, path, **options)
     shown = target + "/" + path[len(folder):]
     code = compile_source(self, data, shown, **options)
+    if is_bare(path[len(folder):], folders):
+        code = bare(code)
     place = into + importlib.util.cache_from_source(shown)
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with open(place, "wb") as file:
@@ -141,26 +150,51 @@ class Compiler:
         return rootfs.assemble(workplace.layout, layers, place, workplace.home, python=self.python)
 
 
-def compile_files(workplace: Workplace, root: Path, python: str, sources: Iterable[tuple[Path, str]], into: Path) -> None:
+def compile_files(
+    workplace: Workplace,
+    root: Path,
+    python: str,
+    sources: Iterable[tuple[Path, str]],
+    into: Path,
+    bare: Collection[str] = (),
+) -> None:
     """Compiles (file, its absolute path inside the image); writes below `into` by their paths inside the image.
 
-    root: an image's files, with the interpreter `python`. Files that do not compile are left without.
+    root: an image's files, with the interpreter `python`. bare: names of folders whose files go without docstrings. Files that
+    do not compile are left without.
     """
     jobs = [[str(path), inside, f"{into}{_target(inside, python)}"] for path, inside in sorted(sources)]
     groups = [jobs[number::_GROUPS] for number in range(_GROUPS)] if len(jobs) >= _FAN_OUT_FROM else [jobs]
     with ThreadPoolExecutor(_GROUPS) as pool:
-        list(pool.map(lambda group: _run(workplace, root, python, _STEADY + _COMPILE, group), groups))
+        list(
+            pool.map(lambda group: _run(workplace, root, python, _SCRIPT + _COMPILE, {"files": group, "bare": [*bare]}), groups)
+        )
 
 
 def compile_imported(
-    workplace: Workplace, root: Path, python: str, folder: Path, target: str, modules: Sequence[str], into: Path
+    workplace: Workplace,
+    root: Path,
+    python: str,
+    folder: Path,
+    target: str,
+    modules: Sequence[str],
+    into: Path,
+    bare: Collection[str] = (),
 ) -> dict[str, str]:
     """Imports the modules from `folder`, in a process of the image's interpreter, and compiles what that loads.
 
-    target: where `folder` will be inside the image. Gives module -> reason for those that could not be imported.
+    target: where `folder` will be inside the image. bare: names of folders whose files go without docstrings. Gives module -> reason
+    for those that could not be imported.
     """
-    job = {"folder": str(folder), "target": target, "into": str(into), "modules": list(modules), "whole": _WHOLE}
-    said = _run(workplace, root, python, _STEADY + _IMPORT, job).rstrip().rpartition(b"\n")[2]
+    job = {
+        "folder": str(folder),
+        "target": target,
+        "into": str(into),
+        "modules": list(modules),
+        "whole": _WHOLE,
+        "bare": [*bare],
+    }
+    said = _run(workplace, root, python, _SCRIPT + _IMPORT, job).rstrip().rpartition(b"\n")[2]
     failed: dict[str, str] = json.loads(said)
     return failed
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from mlship.disk import disk_errors, write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
-from mlship.image.bytecode import Compiler, source_of
+from mlship.image.bytecode import source_of
 from mlship.image.packages.debug_info import without_debug_info
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.strip import RULES, needless
@@ -79,8 +79,7 @@ def package_layers(
         entries = (*without_bytecode(entries_of_folder(folder, target)), *entries_of_folder(compiled, "/"))
         few = _short(stripped(entries, target, unstripped), target, unstripped, shortened)
         split = _filled(divided(few, parts(folder, files, wheels), target))
-        by = bytecode.compiler if bytecode else None
-        keys = {part: _part_key(workplace, part, of_part, target, by, shortened) for part, of_part in split.items()}
+        keys = {part: _part_key(workplace, part, of_part, target, bytecode, shortened) for part, of_part in split.items()}
         layers = tuple(in_parallel(lambda part: _layer(workplace, part, split[part], keys[part]), tuple(split)))
     write_atomic(listed, json.dumps(list(keys.values())).encode())
     return layers
@@ -171,12 +170,12 @@ def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Map
 
 
 def _part_key(
-    workplace: Workplace, part: Part, entries: Collection[Entry], target: str, by: Compiler | None, shortened: Path
+    workplace: Workplace, part: Part, entries: Collection[Entry], target: str, by: Bytecode | None, shortened: Path
 ) -> str:
     """What the files hold follows from the wheels, and compiled ones from them and the interpreter; which there are does not,
     and which were shortened neither."""
     names = sorted(f"{entry.path} {entry.source is not None and entry.source.parent == shortened}" for entry in entries)
-    interpreter = [by.key, by.python] if by else None
+    interpreter = [by.compiler.key, by.compiler.python, *by.bare] if by else None
     facts = {
         "part": part.name,
         "wheels": part.sha256,
