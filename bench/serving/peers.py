@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from image_bytecode import compile_as_images_do
+
 HERE = Path(__file__).parent
 SERVICES = HERE / "services"
 SOURCES = HERE.parents[1] / "mlship"
@@ -200,6 +202,9 @@ class Place:
                     ]
                 )
             ran([python, str(HERE / "train.py"), str(self.root / "models")], self._environ(self.model(FRAMES), [0, 0, 0]))
+            if self.peer is MLSHIP:
+                for installed in (*self.root.glob("env/lib/python3*/site-packages"), self.root / "frames"):
+                    compile_as_images_do(installed)
             kept.write_text(" ".join(packages))
         if self.peer is MLSHIP:
             self._copy_sources()
