@@ -73,7 +73,7 @@ class Arrays:
     def build(self, tables: Sequence[Table]) -> Any:
         rows = _numbers(tables)
         if rows is not None:
-            return finite(self._numpy, rows, self._dtype)
+            return rows if self._is_packed(tables) else finite(self._numpy, rows, self._dtype)
         built = [self._built(table) for table in tables]
         return built[0] if len(built) == 1 else self._numpy.concatenate(built)
 
@@ -82,6 +82,10 @@ class Arrays:
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows[start:stop].copy()
+
+    def _is_packed(self, tables: Sequence[Table]) -> bool:
+        """True where the numbers are finite in the dtype, because they are packed in it."""
+        return self._dtype == "float64" and all(table.packed is not None for table in tables)
 
     def _built(self, table: Table) -> Any:
         rows = _numbers([table])
@@ -251,11 +255,15 @@ def _numbers(tables: Sequence[Table]) -> Any:
 
 
 def unpacked(tables: Sequence[Table]) -> Any:
-    """The packed rows of all tables as one array, (rows, features), read-only."""
+    """The packed rows of all tables as one array of their own, (rows, features)."""
     import numpy
 
-    packed = b"".join([table.packed for table in tables if table.packed is not None])
-    return numpy.frombuffer(packed).reshape(sum(table.count for table in tables), -1)
+    if len(tables) == 1:
+        packed, count = bytearray(tables[0].packed or b""), tables[0].count
+    else:
+        packed = bytearray().join([table.packed for table in tables if table.packed is not None])
+        count = sum(table.count for table in tables)
+    return numpy.frombuffer(packed).reshape(count, -1)
 
 
 def _columns(tables: Sequence[Table]) -> Sequence[Sequence[Any]]:

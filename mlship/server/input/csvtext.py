@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from mlship.server.input.dtypes import NUMERIC
+from mlship.server.input.dtypes import FLOATS, NUMERIC
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
 from mlship.server.problems import LIMIT, InputError, Problem, near, shown
@@ -19,6 +19,7 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
 BOOLS = {"true": True, "false": False, "1": True, "0": False}
 PLAIN = frozenset(NUMERIC) - {"bool"}
+NUMBERS_ONLY = re.compile(rb"[-+0-9.eE,\r\n]*")
 MISSING = ("", "nan")  # what to_csv and numpy write for a missing value
 
 
@@ -34,11 +35,13 @@ def rows(body: bytes, signature: Signature, header: bool | None = None, extras: 
         raise InputError(400, message=f"the CSV is not UTF-8 (byte {error.start})") from None
     except csv.Error as error:
         raise InputError(400, message=f"the body is not CSV: {error}") from None
-    if table and _has_header(table[0], signature, header, extras):
-        return _with_header(table, signature, extras)
+    has_header = bool(table) and _has_header(table[0], signature, header, extras)
+    is_plain = NUMBERS_ONLY.fullmatch(body, body.find(b"\n") + 1 if has_header else 0) is not None
+    if has_header:
+        return _with_header(table, signature, extras, is_plain)
     if not signature.inputs:
         return [[_guess(cell) for cell in line] for line in table]
-    return _typed(table, signature.inputs)
+    return _typed(table, signature.inputs, is_plain)
 
 
 def text(answer: dict[str, Any], outputs: tuple[Output, ...], header: bool = True) -> bytes:
@@ -65,7 +68,7 @@ def _titles_of(first: list[str], known: set[str]) -> list[str]:
     return [cell if cell in known else cell.strip() for cell in first]
 
 
-def _with_header(table: list[list[str]], signature: Signature, extras: Extras) -> list[Any]:
+def _with_header(table: list[list[str]], signature: Signature, extras: Extras, is_plain: bool) -> list[Any]:
     titles = _titles_of(table[0], {feature.name for feature in signature.inputs})
     if not signature.inputs:
         return [dict(zip(titles, map(_guess, line), strict=False)) for line in table[1:]]
@@ -76,7 +79,7 @@ def _with_header(table: list[list[str]], signature: Signature, extras: Extras) -
     order = [titles.index(name) for name in names]
     if any(len(line) != len(titles) for line in table[1:]):
         raise InputError(422, list(islice(_wrong_lengths(table, len(titles)), LIMIT)))
-    typed = _typed([[line[index] for index in order] for line in table[1:]], signature.inputs)
+    typed = _typed([[line[index] for index in order] for line in table[1:]], signature.inputs, is_plain)
     kept = {name: titles.index(name) for name in extras.kept if name in titles}
     if not kept:
         return typed
@@ -109,8 +112,16 @@ def _wrong_lengths(table: list[list[str]], width: int) -> Iterator[Problem]:
             yield Problem(index, None, len(line), f"{width} cells", message)
 
 
-def _typed(table: list[list[str]], inputs: tuple[Feature, ...]) -> list[Any]:
+def _typed(table: list[list[str]], inputs: tuple[Feature, ...], is_plain: bool) -> list[Any]:
+    """is_plain: there is nothing in any cell but digits and what stands beside them in a number."""
     width = len(inputs)
+    if is_plain and all(feature.dtype in FLOATS for feature in inputs) and all(len(line) == width for line in table):
+        try:
+            numbers = [list(map(float, line)) for line in table]
+        except ValueError:  # a cell that is empty, or no number all the same
+            pass
+        else:
+            return numbers
     return [
         [_read(cell, feature) for feature, cell in zip(inputs, line)] if len(line) == width else line  # noqa: B905 -- equal
         for line in table
