@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mlship.errors import Finding
 from mlship.memo import State
 from mlship.server.manifest import Signature, Tolerance
+from mlship.server.names import Problem
+from mlship.server.pickle_scan import Scan
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,35 @@ class ModelSpec:
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a framework's reader is given. path: file or folder. format: as it was detected. where: the key that names the model.
+
+    trust: names beyond the framework's own. scanned: reads a pickle's names without loading it, each file once.
+    """
+
+    path: Path
+    format: str
+    where: str
+    scanned: Callable[[Path], Scan]
+    trust: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a framework's reader found in the files. modules: top-level modules that loading and predicting import.
+
+    problems: names that may not be loaded, in a pickle. versions: as ModelSpec's.
+    """
+
+    format: str
+    names: tuple[str, ...] = ()
+    versions: Mapping[str, str] | None = None
+    modules: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)

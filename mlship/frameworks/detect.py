@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mlship.errors import MlshipError
+from mlship.frameworks.kinds import KINDS
 from mlship.server.pickle_scan import Refused, compression_of, open_model
 
 HEAD = 4096
@@ -17,15 +18,19 @@ HEAD = 4096
 
 @dataclass(frozen=True)
 class Detected:
-    """framework: `sklearn`. format: `joblib`, `pickle` or `skops`; joblib and pickle are told apart for good by the scan."""
+    """framework: a row of KINDS, or one that a later version will serve. what: `an XGBoost model`, for people.
+
+    format: of scikit-learn `joblib`, `pickle` or `skops`; joblib and pickle are told apart for good by the scan.
+    """
 
     framework: str
     format: str
+    what: str = ""
 
 
 @dataclass(frozen=True)
 class Other:
-    """A file that is not served. what: `an XGBoost model`. is_model: of a framework that a later version will serve."""
+    """A file that is not served. what: `a web page`. is_model: it may be wrapped in a class of the user's own."""
 
     what: str
     is_model: bool = True
@@ -49,7 +54,9 @@ def detect(path: Path, where: str = "") -> Detected:
     except Refused as refused:
         raise MlshipError(f"{path.name}: {refused.what}", where, refused.fix, code=refused.kind) from None
     if isinstance(found, Detected):
-        return found
+        if found.framework in KINDS:
+            return found
+        found = Other(found.what)
     what = f"{path.name} is {found.what}" + (", which mlship does not serve yet" if found.is_model else ", not a model")
     raise MlshipError(
         what, where, found.fix or (NOT_YET if found.is_model else ""), code="not-yet" if found.is_model else "not-a-model"
@@ -64,17 +71,21 @@ def _near(path: Path) -> str:
     return f"did you mean {close[0]}?" if close else "train and save the model, or correct the path"
 
 
+_FOLDERS = (
+    ("saved_model.pb", Detected("tensorflow", "saved-model", "a TensorFlow SavedModel")),
+    ("MLmodel", Detected("mlflow", "folder", "an MLflow model folder")),
+    ("config.json", Detected("transformers", "folder", "a Hugging Face model folder")),
+    ("metadata.json", Detected("keras", "folder", "a Keras model folder")),
+)
+
+
 def _folder(path: Path) -> Detected | Other:
-    for name, what in (
-        ("saved_model.pb", "a TensorFlow SavedModel"),
-        ("MLmodel", "an MLflow model folder"),
-        ("config.json", "a Hugging Face model folder"),
-        ("metadata.json", "a Keras model folder"),
-    ):
+    for name, found in _FOLDERS:
         if (path / name).exists():
             inner = next((file for file in ("model.skops", "model.pkl", "model.joblib") if (path / file).is_file()), "")
-            fix = f"for a scikit-learn model name the file itself: {path.name}/{inner}" if inner and name == "MLmodel" else ""
-            return Other(what, fix=fix)
+            if found.framework not in KINDS and inner and name == "MLmodel":
+                return Other(found.what, fix=f"for a scikit-learn model name the file itself: {path.name}/{inner}")
+            return found
     return Other(
         "a folder",
         is_model=False,
@@ -100,13 +111,13 @@ def _file(path: Path) -> Detected | Other:
     )
 
 
-_MAGIC: tuple[tuple[bytes, Other], ...] = (
-    (b"\x89HDF\r\n\x1a\n", Other("an HDF5 file (Keras .h5?)")),
+_MAGIC: tuple[tuple[bytes, Detected | Other], ...] = (
+    (b"\x89HDF\r\n\x1a\n", Detected("keras", "h5", "an HDF5 file (Keras .h5?)")),
     (b"GGUF", Other("a GGUF language model")),
-    (b"CBM1", Other("a CatBoost model")),
-    (b"binf", Other("an XGBoost model")),
-    (b"{L", Other("an XGBoost model (UBJSON)")),
-    (b"tree\nversion=", Other("a LightGBM model")),
+    (b"CBM1", Detected("catboost", "cbm", "a CatBoost model")),
+    (b"binf", Detected("xgboost", "binary", "an XGBoost model")),
+    (b"{L", Detected("xgboost", "ubj", "an XGBoost model (UBJSON)")),
+    (b"tree\nversion=", Detected("lightgbm", "text", "a LightGBM model")),
     (b"PAR1", Other("a parquet table", is_model=False, fix="mlship init --model MODEL --data FILE takes it as examples")),
     (b"\x93NUMPY", Other("a numpy array", is_model=False, fix="save the fitted model with joblib.dump")),
     (b"SQLite format 3", Other("an SQLite database", is_model=False)),
@@ -117,22 +128,22 @@ _MAGIC: tuple[tuple[bytes, Other], ...] = (
 _GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
-def _by_magic(path: Path, head: bytes) -> Other | None:
+def _by_magic(path: Path, head: bytes) -> Detected | Other | None:
     for magic, found in _MAGIC:
         if head.startswith(magic):
             return found
     if head[4:8] == b"TFL3":
         return Other("a TensorFlow Lite model")
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 100_000_000:
-        return Other("a safetensors file")
+        return Detected("torch", "safetensors", "a safetensors file")
     if path.suffix == ".onnx":
-        return Other("an ONNX model")
+        return Detected("onnx", "onnx", "an ONNX model")
     if head[257:262] == b"ustar":
         return Other("a tar archive", is_model=False, fix="unpack it and name the model file")
     return None
 
 
-def _by_text(path: Path, head: bytes) -> Other | None:
+def _by_text(path: Path, head: bytes) -> Detected | Other | None:
     if head.startswith(_GIT_LFS):
         return Other("a Git LFS pointer: the model itself was not fetched", is_model=False, fix="git lfs pull")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -154,9 +165,9 @@ def _by_text(path: Path, head: bytes) -> Other | None:
     return None
 
 
-def _json(path: Path, head: bytes) -> Other | None:
+def _json(path: Path, head: bytes) -> Detected | Other | None:
     if b'"learner"' in head and (b'"gradient_booster"' in head or b'"attributes"' in head):
-        return Other("an XGBoost model (JSON)")
+        return Detected("xgboost", "json", "an XGBoost model (JSON)")
     if b'"nbformat"' in head:
         return Other("a notebook", is_model=False, fix="name the file that the notebook saved")
     if path.suffix != ".json" and not _is_text(head):
@@ -184,8 +195,8 @@ def _archive(path: Path) -> Detected | Other:
         return Other("a damaged zip archive", is_model=False, fix="copy it again")
     kinds: tuple[tuple[Callable[[str], bool], Detected | Other], ...] = (
         (lambda name: name == "schema.json", Detected("sklearn", "skops")),
-        (lambda name: name.endswith("data.pkl") or name.startswith("archive/"), Other("a PyTorch file")),
-        (lambda name: name in ("model.weights.h5", "metadata.json"), Other("a Keras model")),
+        (lambda name: name.endswith("data.pkl") or name.startswith("archive/"), Detected("torch", "zip", "a PyTorch file")),
+        (lambda name: name in ("model.weights.h5", "metadata.json"), Detected("keras", "keras", "a Keras model")),
         (
             lambda name: name.endswith(".npy"),
             Other("a numpy archive", is_model=False, fix="save the fitted model with joblib.dump"),
@@ -206,7 +217,8 @@ def _compressed(path: Path) -> Detected | Other:
         return Other("a compressed tar archive", is_model=False, fix="unpack it and name the model file")
     found = _by_magic(path, inner)
     if found is not None:
-        return Other(f"{found.what}, compressed with {opened.compression}", found.is_model, found.fix)
+        what = f"{found.what}, compressed with {opened.compression}"
+        return Other(what, fix="unpack it first") if isinstance(found, Detected) else Other(what, found.is_model, found.fix)
     return _pickle(path, inner) or Other(
         f"a {opened.compression} file of an unknown kind", is_model=False, fix="unpack it first"
     )

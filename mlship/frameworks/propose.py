@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlship.errors import Finding, MlshipError
+from mlship.frameworks.base import Asked
 from mlship.frameworks.code import find_own, has_module, near_module
 from mlship.frameworks.detect import detect
-from mlship.frameworks.sklearn import read_sklearn
+from mlship.frameworks.kinds import read_model
 from mlship.server import names
+from mlship.server.pickle_scan import scan
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ def propose(path: Path, folder: Path, trusted: tuple[str, ...] = ()) -> Proposal
     packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
     """
     detected = detect(path)
-    first = read_sklearn(path, detected.format, (), path.name)
+    asked = Asked(path, detected.format, path.name, scan)
+    first = read_model(detected.framework, asked)
     own = [problem.name for problem in first.problems if problem.kind == "unknown-name" and has_module(folder, problem.name[0])]
     trust = tuple(sorted({*trusted, *(names.dotted(name) for name in own)}))
-    settled = read_sklearn(path, detected.format, trust, path.name) if trust else first
+    settled = read_model(detected.framework, replace(asked, trust=trust)) if trust else first
     return Proposal(
         framework=detected.framework,
         format=settled.format,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.errors import Finding
+from mlship.frameworks.base import Asked, Read
 from mlship.server import names
 from mlship.server.names import Problem
-from mlship.server.pickle_scan import Refused, Scan, scan
+from mlship.server.pickle_scan import Refused, Scan
 
 # with column names in it, a model that holds one of these was trained on a DataFrame and needs one again
 _SELECT_BY_NAME = {
@@ -21,27 +20,16 @@ _SELECT_BY_NAME = {
 }
 
 
-@dataclass(frozen=True)
-class Read:
-    """What was read of the file. modules: top-level modules that loading and predicting import."""
-
-    format: str
-    names: tuple[str, ...] = ()
-    versions: Mapping[str, str] | None = None
-    modules: frozenset[str] = frozenset()
-    findings: tuple[Finding, ...] = ()
-    problems: tuple[Problem, ...] = ()
-
-
-def read_sklearn(path: Path, format: str, trust: tuple[str, ...], where: str, scanned: Callable[[Path], Scan] = scan) -> Read:
+def read_sklearn(asked: Asked) -> Read:
     """Names, versions and needed modules; refusals are findings. Raises OSError."""
+    path, where = asked.path, asked.where
     try:
-        found = scanned(path)
+        found = asked.scanned(path)
     except Refused as refused:
-        return Read(format, findings=(Finding(f"{path.name}: {refused.what}", where, refused.fix, code=refused.kind),))
-    problems = names.problems(found.names, trust)
+        return Read(asked.format, findings=(Finding(f"{path.name}: {refused.what}", where, refused.fix, code=refused.kind),))
+    problems = names.problems(found.names, asked.trust)
     return Read(
-        format=_format(found, format),
+        format=_format(found, asked.format),
         names=tuple(sorted({names.dotted(name) for name in found.names})),
         versions=found.versions,
         modules=_modules(found),

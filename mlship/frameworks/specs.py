@@ -9,19 +9,16 @@ from typing import Any
 from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.frameworks.base import CodeFile, ModelSpec
+from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Read
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
-from mlship.frameworks.detect import detect
+from mlship.frameworks.detect import Detected, detect
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
+from mlship.frameworks.kinds import KINDS, read_model
 from mlship.frameworks.sample import read_sample
 from mlship.frameworks.scan_memo import remembered_scan
-from mlship.frameworks.sklearn import Read, read_sklearn
 from mlship.memo import FORGETFUL, Memo
 from mlship.server.manifest import Tolerance
-
-# A model gives the same numbers on the same machine; another processor's vector units differ in the last digits.
-TOLERANCES = {"sklearn": Tolerance(rtol=1e-6, atol=1e-9), "python": Tolerance(rtol=1e-6, atol=1e-9)}
 
 
 def model_spec(
@@ -93,17 +90,9 @@ def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tup
 def _read(
     path: Path, framework: str | None, model: schema.Model, where: str, digests: FileDigests, memo: Memo
 ) -> tuple[Read, str]:
-    if framework == "python":
-        if not path.exists():
-            raise MlshipError(
-                f"there is no {path.name} in {path.parent}",
-                where,
-                "train and save the model, or correct the path",
-                code="missing-model",
-            )
-        return Read("none"), framework
-    detected = detect(path, where)
-    return read_sklearn(path, detected.format, model.trust, where, remembered_scan(digests, memo)), detected.framework
+    detected = Detected(framework, "none") if framework == "python" else detect(path, where)
+    asked = Asked(path, detected.format, where, remembered_scan(digests, memo), model.trust)
+    return read_model(detected.framework, asked), detected.framework
 
 
 def _holds_code(path: Path, own: Collection[Path]) -> bool:
@@ -163,5 +152,5 @@ def _sample(project: Project, model: schema.Model, where: str) -> tuple[tuple[An
 
 def _tolerance(model: schema.Model, framework: str) -> Tolerance:
     if model.tolerance is None:
-        return TOLERANCES[framework]
+        return KINDS[framework].tolerance
     return Tolerance(rtol=model.tolerance.rtol, atol=model.tolerance.atol)
