@@ -24,12 +24,12 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
     ("oci", "runner"),
     ("targets", "releases"),
     ("image", "frameworks.base"),
-    ("frameworks", "image.environment"),
+    ("frameworks", "image.environment"), ("sources", "frameworks.digest"),
     ("cost", "targets.base"), ("cost", "bench"),
 }  # fmt: skip
 CLOSED = ("server", "keeper")
 SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client", "jwt", "cryptography"}
-MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy"}
+MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy", "xgboost", "lightgbm", "catboost", "onnxruntime", "torch", "safetensors"}
 MODEL_PLACES = (
     "server.runtimes",
     "server.input.container",
@@ -37,13 +37,17 @@ MODEL_PLACES = (
     "server.pickle_load",
 )  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them
-OPEN_SERVER_FILES = ("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan")
+OPEN_SERVER_FILES = (
+    *("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan"),
+    *("batch_records", "batch_wire"),  # how a file falls into parts, and the words with the processes that answer them
+    *("skim", "boosted_header", "boosted_xgboost", "boosted_lightgbm", "boosted_catboost"),
+)
 OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
 PROGRAMS = ("server", "keeper", "targets.local.holder")  # run as processes of their own, without the CLI
 FORKS = ("targets.local.processes",)  # the child of a fork ends with os._exit when exec fails
 HEAVY = {
-    "azure", "boto3", "botocore", "docker", "google", "httpx", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
-    "requests", "rich", "scipy", "skops", "sklearn",
+    "azure", "boto3", "botocore", "docker", "google", "httpx", "mlflow", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
+    "requests", "rich", "scipy", "skops", "sklearn", "xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "torch", "safetensors",
 }  # fmt: skip
 PURE = (
     "config",

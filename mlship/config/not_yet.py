@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from mlship.config.rules import URL, Facts, Problem, models_of
+from mlship.config.rules import Facts, Problem, models_of
 from mlship.config.schema import TargetName
 from mlship.config.secrets import WITH_SECRETS
 from mlship.config.shapes import Section, section
@@ -40,7 +40,7 @@ TARGETS = ("local", "docker", "fake")
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {
     "target": TARGETS,
-    "model.framework": ("sklearn", "python"),
+    "model.framework": ("sklearn", "python", "xgboost", "lightgbm", "catboost", "onnx"),
     "model.engine": ("auto", "original"),
     "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
@@ -61,10 +61,6 @@ def problems(facts: Facts) -> Iterator[Problem]:
     yield from _unbuilt_keys(facts.document, DOCUMENT, ())
     for path, model in models_of(facts):
         yield from _unbuilt_keys(model, section(type(model)), path)
-        if URL.match(model.uri):
-            scheme = model.uri.partition(":")[0]
-            fix = "download the file and write its path"
-            yield Problem((*path, "uri"), f"models from {scheme}: are not yet built", fix, "not-yet")
     yield from _unbuilt_sources(facts)
     yield from _unbuilt_counts(facts)
 

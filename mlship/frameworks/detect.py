@@ -82,10 +82,9 @@ _FOLDERS = (
 def _folder(path: Path) -> Detected | Other:
     for name, found in _FOLDERS:
         if (path / name).exists():
-            inner = next((file for file in ("model.skops", "model.pkl", "model.joblib") if (path / file).is_file()), "")
-            if found.framework not in KINDS and inner and name == "MLmodel":
-                return Other(found.what, fix=f"for a scikit-learn model name the file itself: {path.name}/{inner}")
             return found
+    if any(path.glob("*.onnx")):
+        return Detected("onnx", "folder", "a folder of an ONNX model")
     return Other(
         "a folder",
         is_model=False,
@@ -168,6 +167,10 @@ def _by_text(path: Path, head: bytes) -> Detected | Other | None:
 def _json(path: Path, head: bytes) -> Detected | Other | None:
     if b'"learner"' in head and (b'"gradient_booster"' in head or b'"attributes"' in head):
         return Detected("xgboost", "json", "an XGBoost model (JSON)")
+    if b'"features_info"' in head:
+        return Detected("catboost", "json", "a CatBoost model (JSON)")
+    if b'"tree_info"' in head or (b'"num_tree_per_iteration"' in head and b'"version"' in head):
+        return Other("what LightGBM's dump_model tells of a model", fix='save the model itself: booster.save_model("model.txt")')
     if b'"nbformat"' in head:
         return Other("a notebook", is_model=False, fix="name the file that the notebook saved")
     if path.suffix != ".json" and not _is_text(head):

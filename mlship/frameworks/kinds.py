@@ -25,6 +25,11 @@ class Kind:
 KINDS = {
     "sklearn": Kind("mlship.frameworks.sklearn:read_sklearn"),
     "python": Kind("mlship.frameworks.own_class:read_own_class"),
+    "xgboost": Kind("mlship.frameworks.xgboost:read_xgboost", SINGLE),
+    "lightgbm": Kind("mlship.frameworks.lightgbm:read_lightgbm"),
+    "catboost": Kind("mlship.frameworks.catboost:read_catboost"),
+    "onnx": Kind("mlship.frameworks.onnx:read_onnx", SINGLE),
+    "mlflow": Kind("mlship.frameworks.mlflow:read_mlflow"),
 }
 
 

@@ -6,13 +6,20 @@ from mlship.cli.views.text import columns, lines
 from mlship.flows.build_results import ModelReport
 from mlship.units import size_text
 
-NAMES = {"sklearn": ("scikit-learn", "scikit-learn"), "python": ("your own class", "")}
+NAMES = {
+    "sklearn": ("scikit-learn", "scikit-learn"),
+    "python": ("your own class", ""),
+    "xgboost": ("XGBoost", "xgboost"),
+    "lightgbm": ("LightGBM", "lightgbm"),
+    "catboost": ("CatBoost", "catboost"),
+    "onnx": ("ONNX, onnxruntime", "onnxruntime"),
+}
 
 
 def model_line(model: ModelReport) -> str:
     """`churn   scikit-learn 1.9.1 Pipeline, 4 features (2 text, 1 nullable)   models/churn.joblib 12 MB`."""
     name, package = NAMES.get(model.framework, (model.framework, model.framework))
-    version = model.versions.get(package, "")
+    version = model.versions.get(package) or model.versions.get(f"{package}-cpu", "")
     kind = " ".join(part for part in (name, version, model.title) if part)
     return f"{model.name}   {', '.join(part for part in (kind, model.inputs) if part)}   {model.path} {size_text(model.size)}"
 

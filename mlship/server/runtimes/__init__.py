@@ -1,4 +1,4 @@
-"""Bytes on disk -> a model that predicts: one file a framework."""
+"""Bytes on disk -> a model that predicts: one file a framework, and one for each engine that models are compiled for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from mlship.server.runtimes.base import LoadError, Runtime
 RUNTIMES = {
     "sklearn": "mlship.server.runtimes.sklearn:SklearnRuntime",
     "python": "mlship.server.runtimes.python:PythonRuntime",
+    "numpy": "mlship.server.runtimes.numpy_plan:NumpyRuntime",
+    "trees": "mlship.server.runtimes.trees:TreesRuntime",
+    "xgboost": "mlship.server.runtimes.xgboost:XgboostRuntime",
+    "lightgbm": "mlship.server.runtimes.lightgbm:LightgbmRuntime",
+    "catboost": "mlship.server.runtimes.catboost:CatboostRuntime",
+    "onnx": "mlship.server.runtimes.onnx:OnnxRuntime",
 }
 
 
 def runtime_for(framework: str) -> Runtime:
-    """The runtime of a framework, imported now. Raises LoadError."""
+    """The runtime of a framework or an engine, imported now. Raises LoadError."""
     if framework not in RUNTIMES:
         raise LoadError(f"this server has no runtime for {framework}; it knows {', '.join(RUNTIMES)}")
     module, _, name = RUNTIMES[framework].partition(":")
