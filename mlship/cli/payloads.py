@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.errors import Finding
     from mlship.flows import cache, results
+    from mlship.flows.batch_results import Answered
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
     from mlship.image.cache.take import Taken
@@ -277,3 +278,23 @@ def cache_exported(made: Exported) -> dict[str, Any]:
 
 def cache_taken(taken: Taken) -> dict[str, Any]:
     return {**asdict(taken), "path": str(taken.path)}
+
+
+def batch(result: Answered) -> dict[str, Any]:
+    return {
+        "project": result.project,
+        "content": result.content,
+        "model": {"name": result.model, "sha256": result.sha256, "title": result.title},
+        "data": str(result.data),
+        "out": str(result.out),
+        "size": result.size,
+        "rejects": result.rejects and str(result.rejects),
+        "rows": result.rows,
+        "answered": result.answered,
+        "rejected": result.rejected,
+        "reason": result.reason or None,
+        "seconds": round(result.seconds, 3),
+        "rows_per_second": round(result.rows_per_second, 1),
+        "resumed": result.resumed,
+        "processes": result.processes,
+    }

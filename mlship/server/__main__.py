@@ -1,4 +1,5 @@
-"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs.
+"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs; `python -m
+mlship.server batch` answers the parts of a file.
 
 Each file in the folder that MLSHIP_SECRETS names becomes a variable of that name for the model's code (secrets.py).
 """
@@ -20,7 +21,11 @@ def main(arguments: list[str]) -> int:
         from mlship.server.probe import probe
 
         return probe(rest, os.environ)
-    sys.stderr.write(f"unknown: {' '.join(arguments)}; usage: python -m mlship.server [serve | probe [path] [-]]\n")
+    if command == "batch" and not rest:
+        from mlship.server.batch import answer_parts
+
+        return answer_parts(os.environ)
+    sys.stderr.write(f"unknown: {' '.join(arguments)}; usage: python -m mlship.server [serve | batch | probe [path] [-]]\n")
     return 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.hosts import on_each_host
 from mlship.cli.options import ProjectName
+from mlship.errors import MlshipError
 from mlship.flows.context import Where
+
+OF_A_FILE = "only with --out"
 
 
 def command(
@@ -24,7 +27,8 @@ def command(
             "--data",
             "-d",
             metavar="FILE",
-            help='JSON ({"instances": [...]} or a list of rows) or CSV; - reads JSON from standard input. Left out: the sample.',
+            help='JSON ({"instances": [...]} or a list of rows) or CSV; - reads JSON from standard input. Left out: the sample. '
+            "With --out: a .csv, .jsonl or .parquet file of any size.",
             show_default=False,
         ),
     ] = "",
@@ -38,10 +42,75 @@ def command(
             show_default=False,
         ),
     ] = "",
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Answer every row of --data with the image, on this machine, into this .csv, .jsonl or .parquet file. "
+            "The same command goes on after it was stopped.",
+            show_default=False,
+        ),
+    ] = "",
+    image: Annotated[
+        str,
+        typer.Option(
+            "--image",
+            metavar="CONTENT",
+            help=f"An image that was built before; the project as it is now when left out; {OF_A_FILE}.",
+            show_default=False,
+        ),
+    ] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help=f"The first N rows alone; {OF_A_FILE}.", show_default=False),
+    ] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            "--chunk",
+            metavar="N",
+            min=1,
+            max=1_000_000,
+            help=f"Rows in one call of the model; 10000 when left out; {OF_A_FILE}.",
+            show_default=False,
+        ),
+    ] = None,
+    header: Annotated[
+        str,
+        typer.Option(
+            "--header",
+            metavar="YES|NO",
+            help=f"Whether the CSV has a header line; left out, its first line tells; {OF_A_FILE}.",
+            show_default=False,
+        ),
+    ] = "",
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=256,
+            help=f"How many load the model and answer; one a core when left out; {OF_A_FILE}.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Answer:
-    """Ask the live service. Prints its answer as JSON."""
+    """Ask the live service, or answer a whole file with the image. Prints one answer as JSON, or where many are."""
+    if out:
+        return _file(
+            call, name, data, out, model=model, image=image, limit=limit, chunk=chunk, header=header, processes=processes
+        )
+    for option, said in (("image", image), ("limit", limit), ("chunk", chunk), ("header", header), ("processes", processes)):
+        if said:
+            raise MlshipError(f"--{option} is for the rows of a file", fix="name the file of the answers: --out answers.csv")
     from mlship.flows import predict
+    from mlship.flows.batch_wishes import refuse_remote, refuse_unanswered
 
+    refuse_remote(data, "--data")
+    refuse_unanswered(data)
     body = sys.stdin.buffer.read() if data == "-" else None
     file = call.path(data) if data and body is None else None
 
@@ -52,3 +121,28 @@ def command(
         return Answer(answer, payload, brief=answer)
 
     return on_each_host(call, name, act)
+
+
+def _file(call: Call, name: str, data: str, out: str, *, header: str, chunk: int | None, **said: Any) -> Answer:
+    from mlship.cli.payloads import batch
+    from mlship.cli.views.batch import batch_text
+    from mlship.flows.batch import predict_file
+    from mlship.flows.batch_wishes import ROWS, Wishes, form_of, header_from, refuse_remote
+
+    if data in ("", "-"):
+        raise MlshipError("--out is for the rows of a file", fix="name it: --data rows.csv")
+    for option, path in (("--data", data), ("--out", out)):
+        refuse_remote(path, option)
+    source, into = call.path(data), call.path(out)
+    wishes = Wishes(
+        data=source,
+        out=into,
+        form=form_of(source, "--data"),
+        out_form=form_of(into, "--out"),
+        header=header_from(header),
+        chunk=chunk or ROWS,
+        **{option: value for option, value in said.items() if value is not None},
+    )
+    again = call.hint(f"predict {name} --data {data} --out {out}".replace("  ", " "))
+    result = predict_file(call.context, call.where(name), wishes, again)
+    return Answer(batch_text(result), batch(result), brief=str(result.out))

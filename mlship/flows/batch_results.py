@@ -1,0 +1,39 @@
+"""What a batch prediction gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Answered:
+    """content: of the image. sha256: of the model. size: bytes of the answers. columns: of the answers, where they have a header.
+
+    rejects: None where there are none. reason: of the first one. seconds: of all runs that it took. resumed: rows that earlier runs
+    had answered or rejected.
+    """
+
+    project: str
+    content: str
+    model: str
+    sha256: str
+    title: str
+    data: Path
+    out: Path
+    size: int
+    rows: int
+    rejected: int
+    rejects: Path | None
+    reason: str
+    seconds: float
+    resumed: int
+    processes: int
+
+    @property
+    def answered(self) -> int:
+        return self.rows - self.rejected
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds if self.seconds else 0.0
