@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
+from mlship.config.addresses import is_address, problem_of
 from mlship.config.gates import parse
 from mlship.config.nodes import Map
 from mlship.config.schema import Document, Model, TargetName
@@ -40,8 +41,6 @@ class Problem:
     fix: str = ""
     code: str = "rule"
 
-
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 Rule = Callable[[Facts], Iterator[Problem]]
 
@@ -74,7 +73,7 @@ def paths_are_paths(facts: Facts) -> Iterator[Problem]:
     for path, text in _paths(facts):
         if text.startswith("~"):
             yield Problem(path, f"{clipped(text)} starts with ~, which only a shell expands", "write the whole path")
-        elif path[-1] != "uri" and URL.match(text):
+        elif path[-1] != "uri" and is_address(text):
             yield Problem(path, f"{clipped(_without_user(text))} is a URL, not a path", "name a file on this machine")
 
 
@@ -118,6 +117,12 @@ def code_stays_inside(facts: Facts) -> Iterator[Problem]:
                 yield Problem(spot, f"{clipped(text)} is the project's whole folder, with everything that lies in it", fix)
             elif not real.is_relative_to(home):
                 yield Problem(spot, f"{clipped(text)} leads out of the project's folder", "move or copy the code into it")
+
+
+def models_are_somewhere(facts: Facts) -> Iterator[Problem]:
+    for path, model in models_of(facts):
+        if wrong := problem_of(model.uri):
+            yield Problem((*path, "uri"), *wrong, "bad-address")
 
 
 def answers_have_one_name_each(facts: Facts) -> Iterator[Problem]:
@@ -390,6 +395,7 @@ def something_is_served(facts: Facts) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (
     one_way_to_name_models,
     paths_are_paths,
+    models_are_somewhere,
     code_stays_inside,
     answers_have_one_name_each,
     hooks_are_a_module_of_the_project,

@@ -124,7 +124,12 @@ class Holdout(Part, frozen=True, kw_only=True):
 class Model(Part, frozen=True, kw_only=True):
     """The trained model."""
 
-    uri: Annotated[str, Meta(description="path of the model file, relative to mlship.yaml")]
+    uri: Annotated[
+        str,
+        Meta(
+            description="path of the model, relative to mlship.yaml; or its address: s3://, gs://, az://, models:/, runs:/, dvc://, hf://"
+        ),
+    ]
     framework: Annotated[str | None, Meta(description="sklearn or python; detected when left out")] = None
     code: Annotated[tuple[str, ...], Meta(description="your own packages that the model needs")] = ()
     trust: Annotated[

@@ -7,16 +7,16 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from mlship.config.addresses import is_address, problem_of
 from mlship.config.names import check_project_name
 from mlship.config.nodes import plain_value
-from mlship.config.rules import URL
 from mlship.config.words import clipped, named, unseen
 from mlship.errors import MlshipError
 
 _LONGEST_NAME = 40
 _MODEL_ENDINGS = re.compile(r"\.(joblib|pkl|pickle|skops|onnx|gz|bz2|xz|lzma|z|zip|yaml|yml)$", re.IGNORECASE)
 # Safe without quotes for every YAML reader, also inside [ ]: starts with a letter, a dot or a slash, has no `: ` and no ` #`.
-_PLAIN = re.compile(r"[A-Za-z./_][A-Za-z0-9./_+-]*(:[A-Za-z0-9./_+-]+)*", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z./_][A-Za-z0-9./_+@-]*(:[A-Za-z0-9./_+@-]+)*", re.ASCII)
 # YAML 1.1 readers, which editors and other tools still are, take these for switches.
 _OLD_SWITCHES = frozenset(("y", "n", "yes", "no", "on", "off"))
 
@@ -48,10 +48,10 @@ def starter_text(
     if target:
         lines.append(f"target: {_text(target)}")
     if any(model.values()):
-        lines += ["model:", f"  uri: {_path(model_uri)}"]
+        lines += ["model:", f"  uri: {_uri(model_uri)}"]
         lines += [f"  {key}: {value}" for key, value in model.items() if value]
     else:
-        lines.append(f"model: {_path(model_uri)}")
+        lines.append(f"model: {_uri(model_uri)}")
     return "\n".join([*lines, ""])
 
 
@@ -71,9 +71,14 @@ def _list(written: Iterable[str]) -> str:
     return f"[{joined}]" if joined else ""
 
 
+def _uri(uri: str) -> str:
+    """An address as it is."""
+    return _text(uri) if is_address(uri) and problem_of(uri) is None else _path(uri)
+
+
 def _path(path: str) -> str:
-    """A path that cannot be taken for a home folder or for a URL."""
-    return _text(f"./{path}" if path.startswith("~") or URL.match(path) else path)
+    """A path that cannot be taken for a home folder or for an address."""
+    return _text(f"./{path}" if path.startswith("~") or is_address(path) else path)
 
 
 def _text(text: str) -> str:

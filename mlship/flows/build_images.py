@@ -47,7 +47,7 @@ class Build:
 
 def build_images(context: Context, project: Project, wishes: Wishes, wanted: Pushing | None = None) -> Build:
     """wanted: where they will be pushed, which is asked for an answer before anything is made."""
-    platforms = for_platforms(refuse_errors(gather(context, project, wishes.python)))
+    platforms = for_platforms(refuse_errors(gather(context, project, wishes.python, wishes.take)))
     workplace = replace(workplace_of(context, compression_of(project, wishes)), elsewhere=wishes.push)
     clear_leftovers(workplace)
     if wishes.locked:

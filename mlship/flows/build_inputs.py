@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlship
 from mlship.flows.gather import Gathered
+from mlship.frameworks.base import ModelSpec
 from mlship.image.lock import Lock, LockedModel
 from mlship.image.lock_file import NAME, locked_for, read_lock, read_lock_file, write_lock
 from mlship.image.manifest import manifest
@@ -37,8 +38,14 @@ def lock_path(gathered: Gathered) -> Path:
 
 def locked_models(gathered: Gathered) -> tuple[LockedModel, ...]:
     """The project's models as they are locked, by name. Pure."""
-    models = (LockedModel(spec.name, spec.uri, spec.sha256) for spec in gathered.specs)
-    return tuple(sorted(models, key=lambda model: model.name))
+    return tuple(sorted(map(_locked_model, gathered.specs), key=lambda model: model.name))
+
+
+def _locked_model(spec: ModelSpec) -> LockedModel:
+    origin = spec.origin
+    if origin is None:
+        return LockedModel(spec.name, spec.uri, spec.sha256)
+    return LockedModel(spec.name, spec.uri, spec.sha256, origin.version, origin.sha256)
 
 
 def keep_models(gathered: Gathered) -> None:

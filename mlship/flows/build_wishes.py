@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
+from mlship.flows.fetching import Take
 from mlship.oci.layer import Compression
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Wishes:
     """builder: `mlship` needs no daemon; `docker` renders a Dockerfile and builds it with BuildKit. locked: fail on drift;
-    retrained: but not where only the models are others.
+    retrained: but not where only the models are others; those that are fetched are then the newest.
 
     kept: where the Dockerfile and its files stay; then they are made anew even where nothing changed. sbom: a folder for the
     image's papers, which are then attached to it in the store as well. reproducible: the same bytes of layers and manifest on
@@ -37,6 +38,11 @@ class Wishes:
     reproducible: bool = False
     archive: Path | None = None
     explain: bool = False
+
+    @property
+    def take(self) -> Take:
+        """Which of the models that have to be fetched."""
+        return "newest" if self.retrained else "locked" if self.locked else "pinned"
 
 
 def granted(context: Context, project: Project, wishes: Wishes) -> Pushing | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.fetching import Take, fetched_models, origins_of
 from mlship.flows.secret_files import secret_findings
-from mlship.frameworks.base import ModelSpec
+from mlship.frameworks.base import ModelSpec, Origin
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.specs import model_spec
 from mlship.image.packages.closure import version_findings
@@ -38,10 +40,14 @@ class Gathered:
     findings: tuple[Finding, ...]
 
 
-def gather(context: Context, project: Project, python: str = "") -> Gathered:
-    """python: what `--python` says. Raises MlshipError where there is nothing to start from; mistakes stand in findings."""
+def gather(context: Context, project: Project, python: str = "", take: Take = "pinned") -> Gathered:
+    """python: what `--python` says. take: which of the models that have to be fetched.
+
+    Raises MlshipError where there is nothing to start from; mistakes stand in findings.
+    """
     memo = Memo(context.home.memo)
-    specs, findings = specs_of(project, memo, (context.home.root.resolve(),))
+    fetched = fetched_models(context, project, take)
+    specs, findings = specs_of(project, memo, (context.home.root.resolve(),), origins_of(fetched))
     modules = tuple(sorted({module for spec in specs for module in spec.modules}))
     environment = find_environment(
         project.root,
@@ -67,6 +73,7 @@ def gather(context: Context, project: Project, python: str = "") -> Gathered:
         minor=project.build.python or environment.minor,
         findings=(
             *findings,
+            *(finding for one in fetched.values() for finding in one.findings),
             *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
             *minor_findings(project, environment),
@@ -92,11 +99,12 @@ def for_platforms(gathered: Gathered) -> tuple[Gathered, ...]:
 
 
 def specs_of(
-    project: Project, memo: Memo = FORGETFUL, own: tuple[Path, ...] = ()
+    project: Project, memo: Memo = FORGETFUL, own: tuple[Path, ...] = (), origins: Mapping[str, Origin] | None = None
 ) -> tuple[tuple[ModelSpec, ...], tuple[Finding, ...]]:
-    """Reads every model's files, those that have changed since the memo; loads none. own: mlship's folders."""
+    """Reads every model's files, those that have changed since the memo; loads none. own: mlship's folders. origins: by name,
+    of models that were fetched."""
     digests = FileDigests(memo, str(project.file))
-    pairs = [model_spec(project, name, model, digests, memo, own) for name, model in project.models]
+    pairs = [model_spec(project, name, model, digests, memo, own, (origins or {}).get(name)) for name, model in project.models]
     digests.save()
     return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
 

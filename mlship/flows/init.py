@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlship.config.addresses import is_address, problem_of
 from mlship.config.names import check_dotted_name, check_loader_name
 from mlship.config.project import Project
 from mlship.config.schema import Model
@@ -14,12 +15,15 @@ from mlship.config.starter import project_name, starter_text
 from mlship.disk import write_atomic
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
+from mlship.flows.fetching import fetched
 from mlship.flows.gather import Gathered, gather, specs_of
 from mlship.flows.reports import spec_report
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
-from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.base import Loaded, ModelSpec, Origin
 from mlship.frameworks.propose import Proposal, propose, propose_own_class
+from mlship.sources.base import Opening
+from mlship.sources.table import is_remote
 
 FILE = "mlship.yaml"
 SAMPLE = "sample.json"
@@ -39,7 +43,7 @@ class Learned:
 
 def init(
     context: Context,
-    model: Path,
+    model: Path | str,
     *,
     name: str = "",
     data: Path | None = None,
@@ -49,15 +53,20 @@ def init(
     force: bool = False,
     target: str = "",
 ) -> Initialised:
-    """Writes both files into the current folder. loader: `module:Class` of one's own that loads the model.
+    """Writes both files into the current folder. model: where it lies, or its address as a text.
+
+    loader: `module:Class` of one's own that loads the model.
 
     Raises MlshipError for a model that cannot be read or is not safe to load, and for a file that is there and would change
     (unless `force`), naming what to do; nothing is written then.
     """
-    proposal = _proposal(context, model, loader, trust)
-    _refuse_errors(model, proposal)
-    project = _project(context, model, name, proposal, target or _default_target(context))
-    (spec,), _ = specs_of(project)
+    uri = model if isinstance(model, str) else _relative(model, context.cwd)
+    origin = _origin(context, uri)
+    path = origin.path if origin else context.cwd / uri
+    proposal = _proposal(context, path, loader, trust)
+    _refuse_errors(path, proposal)
+    project = _project(context, path, uri, name, proposal, target or _default_target(context))
+    (spec,), _ = specs_of(project, origins={project.models[0][0]: origin} if origin else None)
     learned = _learn(context, project, data, python)
     files = _files(project, learned.rows)
     _refuse_overwriting(context.cwd, files, force)
@@ -72,14 +81,22 @@ def init(
     )
 
 
+def _origin(context: Context, uri: str) -> Origin | None:
+    """None for a file of this machine. Raises MlshipError."""
+    if wrong := problem_of(uri):
+        raise MlshipError(wrong[0], "--model", wrong[1], code="bad-address")
+    if not is_remote(uri, context.cwd):
+        return None
+    return fetched(context, Opening(uri, context.cwd, context.environ, context.runner, "--model")).origin
+
+
 def _proposal(context: Context, model: Path, loader: str, trust: tuple[str, ...]) -> Proposal:
     if loader:
         return propose_own_class(model, context.cwd, check_loader_name(loader))
     return propose(model, context.cwd, tuple(check_dotted_name(name) for name in trust))
 
 
-def _project(context: Context, model: Path, name: str, proposal: Proposal, target: str) -> Project:
-    uri = _relative(model, context.cwd)
+def _project(context: Context, model: Path, uri: str, name: str, proposal: Proposal, target: str) -> Project:
     file = model.stem if proposal.loader else model.name  # a class's own file may have any ending
     chosen = context.cwd.name if model.stem.lower() in _COMMON_STEMS else file
     described = Model(
@@ -193,12 +210,15 @@ def _default_target(context: Context) -> str:
 def _relative(model: Path, folder: Path) -> str:
     absolute = model if model.is_absolute() else folder / model
     try:
-        return absolute.relative_to(folder).as_posix()
+        inside = absolute.relative_to(folder).as_posix()
     except ValueError:
         return str(model)
+    return f"./{inside}" if is_address(inside) else inside
 
 
 def _report(project: Project, spec: ModelSpec, learned: Learned) -> ModelReport:
     """As the new configuration names things: `churn/` is what its author reads in it."""
     model = project.models[0][1]
-    return replace(spec_report(spec, learned.loaded), sample=len(learned.rows), code=model.code, trust=model.trust)
+    return replace(
+        spec_report(spec, learned.loaded), sample=len(learned.rows or spec.sample), code=model.code, trust=model.trust
+    )

@@ -25,7 +25,7 @@ from mlship.image.workplace import Workplace, clear_leftovers
 def lock(context: Context, where: Where, *, python: str = "", refresh: bool = False, write: bool = True) -> Relocked:
     """refresh: resolve anew what fits as well. write: False tells only. Raises what resolving raises; exit 5, 8 or 13."""
     project = project_of(context, where)
-    platforms = for_platforms(refuse_errors(gather(context, project, python)))
+    platforms = for_platforms(refuse_errors(gather(context, project, python, "newest" if refresh else "pinned")))
     workplace = workplace_of(context, project.build.compression)
     clear_leftovers(workplace)
     path = lock_path(platforms[0])

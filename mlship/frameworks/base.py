@@ -29,6 +29,15 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A model that was fetched. path: where it lies now. version: what pins it at its source. sha256: of all that was fetched."""
+
+    path: Path
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class CodeFile:
     """One file of the user's own packages. name: its path below the folder that goes on sys.path. state: as ModelFile's."""
 
@@ -68,6 +77,7 @@ class ModelSpec:
     passthrough: tuple[str, ...] = ()
     extra: Literal["refuse", "ignore"] = "refuse"
     hooks: str = ""
+    origin: Origin | None = None
 
     @property
     def size(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Read
+from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Origin, Read
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import Detected, detect
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
@@ -28,15 +28,17 @@ def model_spec(
     digests: FileDigests | None = None,
     memo: Memo = FORGETFUL,
     own: Collection[Path] = (),
+    origin: Origin | None = None,
 ) -> tuple[ModelSpec, tuple[Finding, ...]]:
     """Reads the model's files, own code and sample; loads nothing.
 
     digests, memo: what is known of them from before. own: folders of mlship's, with links resolved; nothing in them is read.
+    origin: of a model that was fetched.
     Findings are all that is wrong with them. Raises MlshipError when there is no file that could be a model.
     """
     prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
     where = project.at(f"{prefix}.uri")
-    path = project.root / model.uri
+    path = origin.path if origin else project.root / model.uri
     framework = model.framework or ("python" if model.loader else None)
     known = digests or FileDigests()
     read, framework = _read(path, framework, model, where, known, memo)
@@ -74,6 +76,7 @@ def model_spec(
         passthrough=project.serve.passthrough,
         extra=project.serve.extra,
         hooks=hooks[-1].name if hooks else "",
+        origin=origin,
     )
     lacking = _lacking_code(unlisted, project.at(f"{prefix}.code"))
     return spec, (*read.findings, *code_findings, *hook_findings, *lacking, *sample_findings)

@@ -141,8 +141,13 @@ def _base_entry(lock: Lock) -> dict[str, Any]:
 
 def _models_entry(models: tuple[LockedModel, ...]) -> dict[str, Any]:
     listed = sorted(models, key=lambda model: model.name)
-    each = [{"name": model.name, "path": model.path, "sha256": model.sha256} for model in listed]
+    each = [_model_entry(model) for model in listed]
     return {"sha256": models_digest(models), "models": each}
+
+
+def _model_entry(model: LockedModel) -> dict[str, Any]:
+    pinned = {"version": model.version, "fetched": model.fetched} if model.version else {}
+    return {"name": model.name, "path": model.path, "sha256": model.sha256, **pinned}
 
 
 def _system_entry(package: SystemPackage) -> dict[str, Any]:
@@ -204,7 +209,13 @@ def _asked(entry: Mapping[str, Any]) -> Asked:
 
 def _models(entry: Mapping[str, Any]) -> tuple[LockedModel, ...]:
     models = tuple(
-        LockedModel(_text(model, "name", _LINE), _text(model, "path", _LINE), _text(model, "sha256", _SHA256))
+        LockedModel(
+            _text(model, "name", _LINE),
+            _text(model, "path", _LINE),
+            _text(model, "sha256", _SHA256),
+            _text({"version": "", **model}, "version", _LINE),
+            _text(model, "fetched", _SHA256) if "fetched" in model else "",
+        )
         for model in entry["models"]
     )
     if entry["sha256"] != models_digest(models):

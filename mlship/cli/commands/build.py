@@ -32,7 +32,8 @@ def command(
     ] = "",
     locked: Annotated[bool, typer.Option("--locked", help="Fail when mlship.lock would change.")] = False,
     retrained: Annotated[
-        bool, typer.Option("--retrained", help="With --locked: the models may be others than the locked ones.")
+        bool,
+        typer.Option("--retrained", help="Take the newest models; with --locked, they may be others than the locked ones."),
     ] = False,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Same bytes and manifest digest everywhere: gzip by zlib, level 6.")

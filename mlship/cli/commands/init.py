@@ -17,7 +17,14 @@ from mlship.errors import MlshipError
 def command(
     call: Call,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="PATH", help="The trained model file.", show_default=False)
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="PATH",
+            help="The trained model: a file, a folder, or an address such as s3://BUCKET/KEY.",
+            show_default=False,
+        ),
     ] = "",
     data: Annotated[
         str,
@@ -69,11 +76,12 @@ def command(
             f"{said} means nothing to init: it writes mlship.yaml into one folder", fix="name the folder with -C", code="usage"
         )
     from mlship.cli.views.init import init_text
+    from mlship.config.addresses import is_address
     from mlship.flows import init
 
     result = init.init(
         call.context,
-        call.path(model),
+        model if is_address(model) else call.path(model),
         name=name,
         data=call.path(data) if data else None,
         loader=loader,

@@ -15,7 +15,9 @@ from mlship.cli.options import Python
 def command(
     call: Call,
     python: Python = "",
-    refresh: Annotated[bool, typer.Option("--refresh", help="Take the newest packages, also where the lock fits.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Take the newest packages and models, also where the lock fits.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="As --dry-run; exit code 3 when anything would change.")] = False,
 ) -> Answer:

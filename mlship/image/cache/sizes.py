@@ -19,6 +19,8 @@ KINDS = {
     "cache/built": "wheels that were built here",
     "cache/roots": "base systems that compile and check",
     "cache/unpacked": "unpacked layers",
+    "cache/models": "models that were fetched",
+    "cache/partial": "downloads that were cut",
     "cache/memo": "what need not be found out again",
 }
 REST = "everything else"

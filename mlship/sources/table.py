@@ -1,0 +1,39 @@
+"""From the scheme of an address to the module that reads it; nothing is imported until one is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from mlship.config.addresses import scheme_of
+from mlship.sources.base import Opening, Source
+
+POINTER = ".dvc"
+
+# scheme -> module with open_source(opening)
+SOURCES = {
+    "s3": "mlship.sources.s3",
+}
+
+
+def is_remote(uri: str, root: Path) -> bool:
+    """Whether the model has to be fetched: an address, or a pointer of DVC where the file itself is not there."""
+    return bool(source_name(uri, root))
+
+
+def source_name(uri: str, root: Path) -> str:
+    """A key of SOURCES; empty for a file or folder that is there, and for one that should be. Reads no file."""
+    if scheme := scheme_of(uri):
+        return scheme
+    path = root / uri
+    if path.suffix == POINTER and path.is_file():
+        return "pointer"
+    return "pointer" if not path.exists() and path.with_name(path.name + POINTER).is_file() else ""
+
+
+def open_source(opening: Opening) -> Source:
+    """Of an address, or of a pointer. Raises MlshipError where a package is missing."""
+    module = importlib.import_module(SOURCES[source_name(opening.address, opening.root)])
+    made: Callable[[Opening], Source] = module.open_source
+    return made(opening)
