@@ -18,7 +18,7 @@ DTYPES = (
     "float16", "float32", "float64", "string", "datetime", "any",
 )  # fmt: skip
 
-Container = Literal["frame", "array", "list"]
+Container = Literal["frame", "array", "tensors", "list"]
 
 
 class ManifestError(ValueError):
@@ -31,7 +31,7 @@ class Feature:
 
     dtype: one of DTYPES. nullable: null and NaN are taken. categories: the closed set of values that a fitted
     encoder knows and would fail without, else None (`handle_unknown="ignore"` leaves the domain open: None).
-    minimum, maximum: seen in the sample, shown in /schema, never enforced.
+    shape: of one row's value, -1 where any length is taken; () is a single value. minimum, maximum: seen in the sample, shown in /schema, never enforced.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Feature:
     categories: tuple[Any, ...] | None = None
     minimum: float | None = None
     maximum: float | None = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class Signature:
     """What goes in and what comes out.
 
     container: what the model's method receives: `frame` (pandas.DataFrame with named columns), `array` (numpy, rows by
-    features) or `list` (the rows as they came, for a user's own class). named: the model knows its features by name.
-    inputs is empty for a model whose features are not known; then rows are not checked.
+    features), `tensors` (feature name -> numpy array of shape (rows, *shape) in its dtype, in their order) or `list` (the rows as they came, for a user's own class). named: the model knows its features by name.
+    inputs is empty for a model whose features are not known; then rows are not checked. tensor: what the model itself calls the
+    one tensor that all its features make, or ``.
     """
 
     inputs: tuple[Feature, ...] = ()
@@ -200,7 +202,10 @@ def from_json(raw: bytes) -> Manifest:
 def signature_from_dict(document: dict[str, Any]) -> Signature:
     """The inverse of `dataclasses.asdict` after a trip through JSON."""
     return Signature(
-        inputs=tuple(Feature(**{**entry, "categories": _maybe_tuple(entry.get("categories"))}) for entry in document["inputs"]),
+        inputs=tuple(
+            Feature(**{**entry, "categories": _maybe_tuple(entry.get("categories")), "shape": tuple(entry.get("shape", ()))})
+            for entry in document["inputs"]
+        ),
         outputs=tuple(
             Output(**{**entry, "shape": tuple(entry.get("shape", ())), "classes": _maybe_tuple(entry.get("classes"))})
             for entry in document["outputs"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from mlship.server.manifest import Feature
 from mlship.server.problems import SHOWN, described, near, shown
 
 CATEGORIES_NAMED = 10  # in a message; the whole list is in /schema
+NUMBERS = frozenset((int, float))
 LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38, "float64": math.inf}  # IEEE 754
 
 
@@ -37,9 +39,52 @@ def check_for(feature: Feature) -> Check:
     expected, plain, accept = _by_dtype(feature.dtype)
     if feature.categories is not None:
         expected, plain, accept = _known(feature.categories, accept)
+    if feature.shape:
+        return _nested(feature.shape, expected, feature.dtype, accept)
     if feature.nullable:
         return Check(f"{expected} or null", plain | {type(None)}, lambda value: None if value is None else accept(value))
     return Check(expected, plain, accept)
+
+
+def _nested(shape: tuple[int, ...], each: str, dtype: str, accept: Callable[[Any], Any]) -> Check:
+    """Lists within lists; the values are looked at one by one only where a whole list of them does not show that they fit."""
+    sizes = " x ".join("any" if size < 0 else str(size) for size in shape)
+    largest = min(LARGEST.get(dtype, 0.0), sys.float_info.max)
+
+    def taken(value: Any) -> Any:
+        found = shape_of(value, len(shape))
+        if (
+            len(found) < len(shape)
+            or 0 in found
+            or any(wanted not in (-1, size) for wanted, size in zip(shape, found, strict=True))
+        ):
+            said = " x ".join(map(str, found)) if found and type(value) is list else ""
+            raise Refused(f"got a list of {said}" if said else f"got {described(value)}")
+        return _unfolded(value, found, largest, accept)
+
+    return Check(f"a list of {sizes}, each {each}", frozenset(), taken)
+
+
+def shape_of(value: Any, depth: int) -> tuple[int, ...]:
+    """Lengths of a list and of the first lists in it, at most `depth` of them."""
+    sizes: list[int] = []
+    while type(value) is list and len(sizes) < depth:
+        sizes.append(len(value))
+        value = value[0] if value else None
+    return tuple(sizes)
+
+
+def _unfolded(value: Any, sizes: tuple[int, ...], largest: float, accept: Callable[[Any], Any]) -> list[Any]:
+    """The same lists with each value as the model takes it. Raises Refused."""
+    if type(value) is not list or len(value) != sizes[0]:
+        raise Refused(
+            f"got lists of different lengths, {sizes[0]} and {len(value) if type(value) is list else described(value)}"
+        )
+    if len(sizes) > 1:
+        return [_unfolded(part, sizes[1:], largest, accept) for part in value]
+    if largest and set(map(type, value)) <= NUMBERS and -largest <= min(value) and max(value) <= largest:
+        return value
+    return [accept(part) for part in value]
 
 
 def _by_dtype(dtype: str) -> tuple[str, frozenset[type], Callable[[Any], Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+from mlship.server.input.checks import shape_of
 from mlship.server.input.dtypes import FLOATS, NUMERIC
 from mlship.server.input.validate import Table
 from mlship.server.manifest import Feature, Signature
@@ -38,6 +39,8 @@ def container_for(signature: Signature) -> Container:
     """Imports pandas or numpy only where the model takes them. Raises ImportError."""
     if signature.container == "frame":
         return Frames(signature) if signature.inputs else Inferred()
+    if signature.container == "tensors":
+        return Tensors(signature)
     if signature.container == "array":
         return Arrays(signature) if signature.inputs else Numbers()
     return Lists()
@@ -171,6 +174,41 @@ class Numbers:
     def kind(self, table: Table) -> Hashable:
         first = table.instances[0] if table.array is None else table.array[0]
         return len(first) if hasattr(first, "__len__") and not isinstance(first, str) else 1
+class Tensors:
+    """One numpy array a feature, (rows, *shape) in its dtype, as graphs take them. Null is NaN; strings stand in objects."""
+
+    def __init__(self, signature: Signature) -> None:
+        import numpy
+
+        self._numpy = numpy
+        self._features = signature.inputs
+        self._open = [index for index, feature in enumerate(signature.inputs) if -1 in feature.shape]
+
+    def build(self, tables: Sequence[Table]) -> Any:
+        columns = _columns(tables)
+        for index in self._open:
+            self._require_one_shape(self._features[index], columns[index])
+        return {feature.name: self._array(feature, column) for feature, column in zip(self._features, columns, strict=True)}
+
+    def kind(self, table: Table) -> Hashable:
+        """By the lengths that differ from request to request."""
+        return tuple(_lengths(table.columns[index][0], self._features[index]) for index in self._open) or None
+
+    def part(self, rows: Any, start: int, stop: int) -> Any:
+        return {name: array[start:stop].copy() for name, array in rows.items()}
+
+    def _array(self, feature: Feature, column: Sequence[Any]) -> Any:
+        if feature.dtype in FLOATS and not feature.nullable:
+            return finite(self._numpy, column, feature.dtype)
+        if feature.dtype in NUMERIC:
+            return self._numpy.array(_with_nan(column), dtype=feature.dtype)
+        return self._numpy.array(column, dtype=object)
+
+    def _require_one_shape(self, feature: Feature, column: Sequence[Any]) -> None:
+        if len({_lengths(value, feature) for value in column}) > 1:
+            raise InputError(422, message=f'the rows differ in the length of "{feature.name}"; send one length in a request')
+
+
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows[start:stop].copy()
@@ -231,6 +269,10 @@ def _are_numbers(values: list[Any]) -> bool:
 
 
 def copied(value: Any) -> Any:
+def _lengths(value: Any, feature: Feature) -> tuple[int, ...]:
+    return tuple(value.shape) if _is_array(value) else shape_of(value, len(feature.shape))
+
+
     """A JSON value that shares no list and no object with the first."""
     kind = type(value)
     if kind is dict:

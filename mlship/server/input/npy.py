@@ -15,6 +15,7 @@ from mlship.server.input.tensors import MATRIX, Intake, Tensor
 from mlship.server.problems import InputError, described
 
 HEADER = 10_000  # bytes; numpy's own bound (numpy.lib.format, _MAX_HEADER_SIZE)
+MOST_AXES = 8  # as tensors have at most
 KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}  # `O` would be pickle, the others are no features
 
 
@@ -26,12 +27,21 @@ def batch(body: bytes, model: ServedModel) -> Batch:
     """
     array = _array(body)
     width = len(model.entry.signature.inputs)
+    features = model.entry.signature.inputs
+    if width == 1 and features[0].shape:
+        return _intake(model).batch([_tensor(array)])
+    if array.ndim > 2:
+        raise InputError(422, message=f"the array has {array.ndim} dimensions; send rows by features")
     if array.ndim == 1:
         array = array.reshape(1, -1) if width > 1 else array.reshape(-1, 1)
     if width and array.shape[1] != width:
         raise InputError(422, message=f"the array has shape {list(array.shape)}; the model takes [rows, {width}]")
+    return _intake(model).batch([_tensor(array)])
+
+
+def _tensor(array: Any) -> Tensor:
     bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
-    return _intake(model).batch([Tensor(MATRIX, KINDS[array.dtype.kind] + bits, list(array.shape), None, lambda: array)])
+    return Tensor(MATRIX, KINDS[array.dtype.kind] + bits, list(array.shape), None, lambda: array)
 
 
 @lru_cache(maxsize=64)
@@ -66,7 +76,7 @@ def _array(body: bytes) -> Any:
         raise InputError(400, message=f"the body is not npy: {_said(error)}") from None
     if dtype.kind not in KINDS or dtype.itemsize > 8:
         raise InputError(422, message=f"the array is of dtype {str(dtype)[:40]}; send numbers of at most 64 bits")
-    if len(shape) not in (1, 2):
+    if not 0 < len(shape) <= MOST_AXES:
         raise InputError(422, message=f"the array has {len(shape)} dimensions; send rows by features")
     rest = len(body) - stream.tell()
     _require_length(shape, dtype.itemsize, rest)

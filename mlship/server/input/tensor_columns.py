@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -32,17 +32,32 @@ class Judge:
 
     @staticmethod
     def of(feature: Feature) -> Judge:
-        return Judge(feature, check_for(feature))
+        return Judge(feature, check_for(replace(feature, shape=())))
 
     def taken(self, numpy: Any, values: Any, datatype: str) -> Any:
         """values: numpy, (rows,): numbers, NaN for null; or objects: strings, None for null, bytes that are not UTF-8.
 
         Returns the column as containers take it: an array in the feature's dtype, float64 with NaN where whole numbers have
-        holes; a list for objects. Raises ColumnRefused.
+        holes; a list for objects. Of a feature that is an array in itself, an array in its shape. Raises ColumnRefused.
         """
+        if self.feature.shape:
+            return self._shaped(numpy, values, datatype)
         if values.dtype.kind == "O":
             return self._objects(values.tolist(), datatype)
         return self._numbers(numpy, values, datatype)
+
+    def _shaped(self, numpy: Any, values: Any, datatype: str) -> Any:
+        """Judged value by value; problems are named by their rows."""
+        try:
+            taken = replace(self, feature=replace(self.feature, shape=())).taken(numpy, values.reshape(-1), datatype)
+        except ColumnRefused as refused:
+            each = max(1, values.size // len(values))
+            rows = {
+                problem.row if problem.row is None else problem.row // each: problem for problem in reversed(refused.problems)
+            }
+            raise ColumnRefused([_in_row(problem, row) for row, problem in sorted(rows.items(), key=_place)]) from None
+        flat = numpy.array(taken, dtype=object) if isinstance(taken, list) else taken
+        return flat.reshape(values.shape)
 
     def _numbers(self, numpy: Any, values: Any, datatype: str) -> Any:
         taken, bad = self._converted(numpy, values, datatype)
@@ -101,6 +116,14 @@ class Judge:
         """The whole tensor is of a type that the feature does not take."""
         name, expected = self.feature.name, self.check.expected
         return Problem(None, name, datatype, expected, f'the tensor of "{name}" is {datatype}: expected {expected}')
+
+
+def _in_row(problem: Problem, row: int | None) -> Problem:
+    return replace(problem, row=row, message=problem.message.replace(f"row {problem.row},", f"row {row},", 1))
+
+
+def _place(numbered: tuple[int | None, Problem]) -> int:
+    return -1 if numbered[0] is None else numbered[0]
 
 
 def _whole(numpy: Any, values: Any, dtype: str) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -59,6 +59,9 @@ class Intake:
         self._known = frozenset(self._names)
         self._judges = [Judge.of(feature) for feature in signature.inputs]
         self._container = signature.container
+        # one tensor of all features; of a feature that is an array in itself, another word for it
+        self._whole = {MATRIX, signature.tensor} - self._known
+        self._is_shaped = len(self._features) == 1 and bool(self._features[0].shape)
         self._as_objects = signature.named
         self._is_numeric = all(feature.dtype in NUMERIC for feature in signature.inputs)
         self._all_floats = model.validator.all_numbers and bool(self._names)
@@ -70,7 +73,9 @@ class Intake:
         """Raises InputError: 400 for tensors that make no rows, 422 for rows that the model cannot take."""
         if len(tensors) > 1 and self._extras.kept:
             tensors = [tensor for tensor in tensors if tensor.name not in self._extras.kept] or tensors
-        if len(tensors) == 1 and (tensors[0].name == MATRIX or not self._names) and MATRIX not in self._known:
+        if len(tensors) == 1 and self._is_shaped and tensors[0].name in self._whole:
+            tensors = [replace(tensors[0], name=self._names[0])]
+        if len(tensors) == 1 and (tensors[0].name in self._whole or not self._names) and MATRIX not in self._known:
             table = self._of_matrix(tensors[0])
         else:
             table = self._of_columns(tensors)
@@ -121,12 +126,15 @@ class Intake:
         self._require_names(by_name)
         ordered = [by_name[name] for name in self._names]
         count = _common_count(ordered)
-        for tensor in ordered:
-            _require_flat(tensor, count)
+        for tensor, feature in zip(ordered, self._features, strict=True):
+            _require_shape(tensor, count, feature.shape)
         packed = self._packed_columns(ordered, count) if self._all_floats else None
         if packed is not None:
             return Table(count, packed=packed)
-        columns = [tensor.values.reshape(count) for tensor in ordered]
+        columns = [
+            tensor.values.reshape(tensor.shape if feature.shape else count)
+            for tensor, feature in zip(ordered, self._features, strict=True)
+        ]
         return self._table(count, columns, [tensor.datatype for tensor in ordered])
 
     def _packed_columns(self, tensors: Sequence[Tensor], count: int) -> bytes | None:
@@ -236,6 +244,18 @@ def _require_flat(tensor: Tensor, count: int) -> None:
     """Raises InputError(422) unless there is one value a row."""
     if tensor.shape != [count] and tensor.shape != [count, 1]:
         raise InputError(422, message=f"{_described(tensor)}; a feature takes [rows] or [rows, 1]")
+
+
+def _require_shape(tensor: Tensor, count: int, shape: tuple[int, ...]) -> None:
+    """Raises InputError(422) unless each row has a value of the feature's shape."""
+    if not shape:
+        return _require_flat(tensor, count)
+    fits = len(tensor.shape) == len(shape) + 1 and all(
+        wanted in (-1, size) for wanted, size in zip(shape, tensor.shape[1:], strict=True)
+    )
+    if not fits:
+        raise InputError(422, message=f"{_described(tensor)}; the model takes {['rows', *shape]}".replace("'", ""))
+    return None
 
 
 def _described(tensor: Tensor) -> str:

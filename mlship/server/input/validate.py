@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from mlship.server.input.checks import Check, Refused, check_for
+from mlship.server.input.checks import Check, Refused, check_for, shape_of
 from mlship.server.input.diagnose import Diagnosis
 from mlship.server.input.dtypes import FLOATS
 from mlship.server.input.extras import NO_EXTRAS, Extras
@@ -50,6 +50,7 @@ class Validator:
         self._known = frozenset(self._names)
         self._checks: list[Check] = [check_for(feature) for feature in signature.inputs]
         # arrays and frames judge plain numbers in one step of numpy; lists are built of nothing
+        self._depth = len(signature.inputs[0].shape) if len(signature.inputs) == 1 else 0
         self.all_numbers = signature.container != "list" and all(_is_free_float(feature) for feature in signature.inputs)
         self._diagnosis = Diagnosis(signature.inputs, self._checks, extras)
 
@@ -61,6 +62,8 @@ class Validator:
         self.require_rows(instances)
         if not self._names:
             return Table(len(instances), instances=instances)
+        if self._depth and len(shape_of(instances[0], self._depth + 1)) == self._depth:
+            instances = [[row] for row in instances]  # bare values of the one feature, which are lists themselves
         if self.all_numbers and self._are_number_rows(instances):
             return Table(len(instances), instances, instances=instances)
         return self.exact_table(instances)
@@ -128,7 +131,7 @@ def _checked(check: Check, column: Sequence[Any]) -> Sequence[Any]:
 
 
 def _is_free_float(feature: Feature) -> bool:
-    return feature.dtype in FLOATS and feature.categories is None
+    return feature.dtype in FLOATS and feature.categories is None and not feature.shape
 
 
 def _all_finite(column: Sequence[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mlship.server.input.dtypes import INTEGERS
@@ -92,6 +93,8 @@ def _row_forms(entry: Model) -> list[dict[str, Any]]:
 
 def feature_schema(feature: Feature) -> dict[str, Any]:
     """One feature's values."""
+    if feature.shape:
+        return _nested(feature_schema(replace(feature, shape=())), feature.shape)
     kind = _kind(feature.dtype)
     if feature.categories is not None:
         known = [value for value in feature.categories if value is not None]
@@ -121,8 +124,12 @@ def entry_schema(entry: Model) -> dict[str, Any]:
 def output_schema(output: Output) -> dict[str, Any]:
     """Every number may be null: that is how a result that is not finite is written."""
     kind = _kind(output.dtype)
-    schema: dict[str, Any] = {"type": [kind, "null"]} if kind else {}
-    for size in reversed(output.shape):
+    return _nested({"type": [kind, "null"]} if kind else {}, output.shape)
+
+
+def _nested(schema: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Lists of these lengths within lists; -1 is any."""
+    for size in reversed(shape):
         schema = {"type": "array", "items": schema, **({"minItems": size, "maxItems": size} if size >= 0 else {})}
     return schema
 

@@ -81,7 +81,7 @@ class _Endpoint:
         """The signature, each feature and each output a tensor of one value (or more) a row."""
         entry = self._model.entry
         definition = {
-            "inputs": {feature.name: _tensor_info(feature.dtype, ()) for feature in entry.signature.inputs},
+            "inputs": {feature.name: _tensor_info(feature.dtype, feature.shape) for feature in entry.signature.inputs},
             "outputs": {output.name: _tensor_info(output.dtype, output.shape) for output in entry.signature.outputs},
             "method_name": "tensorflow/serving/predict",
         }

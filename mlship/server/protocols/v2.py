@@ -127,9 +127,13 @@ def inputs(signature: Signature) -> list[dict[str, Any]]:
     names = [feature.name for feature in features]
     if signature.container == "array" and len(features) != 1 and all(feature.dtype in NUMERIC for feature in features):
         datatype = "FP32" if {feature.dtype for feature in features} == {"float32"} else "FP64"
-        matrix = {"name": MATRIX, "datatype": datatype, "shape": [-1, len(features) or -1]}
+        matrix = {"name": signature.tensor or MATRIX, "datatype": datatype, "shape": [-1, len(features) or -1]}
         return [{**matrix, "parameters": {"features": names}} if names else matrix]
     return [
-        {"name": feature.name, "datatype": v2_answer.OF_DTYPE.get(feature.dtype, "BYTES"), "shape": [-1, 1]}
+        {
+            "name": feature.name,
+            "datatype": v2_answer.OF_DTYPE.get(feature.dtype, "BYTES"),
+            "shape": [-1, *feature.shape] if feature.shape else [-1, 1],
+        }
         for feature in features
     ]

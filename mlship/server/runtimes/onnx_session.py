@@ -1,0 +1,45 @@
+"""onnxruntime, on the CPU, with the threads that this process has: the only place that imports it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mlship.server.runtimes.base import LoadError
+
+# Of onnxruntime 1.29 and later: without it an import opens a database below the home folder, starts a thread, and reports to
+# its maker over the network (Privacy.md of onnxruntime 1.32.0). It has to stand before the first import.
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+ERRORS_ONLY = 3  # SessionOptions.log_severity_level; what is below is about graphs that could be smaller
+
+
+def threads() -> int:
+    """Of one model's operators: this worker's part of the quota, as life/cores.py has set it for every pool."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) else 1
+
+
+def session(path: Path) -> Any:
+    """An InferenceSession of the file. Raises LoadError for a graph that onnxruntime does not take, ImportError."""
+    os.environ[NO_TELEMETRY] = "1"
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # named, they also keep the pool from binding itself to the host's cores, which a container may not have
+    options.intra_op_num_threads = threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = ERRORS_ONLY
+    # idle threads that spin would take the time of the other workers
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:  # its own classes share no other base
+        raise LoadError(f"onnxruntime {onnxruntime.__version__} does not take the graph: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]
