@@ -67,6 +67,7 @@ class Signature:
     outputs: tuple[Output, ...] = ()
     container: Container = "array"
     named: bool = False
+    tensor: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,22 @@ class Tolerance:
 
     rtol: float = 1e-6
     atol: float = 1e-9
+
+
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What computes the answers. name: `original`, or what the model was compiled for: `numpy`, `trees`.
+
+    sha256: of the compiled file, which lies at the model's path. rows: on how many its answers were the original's when it was
+    compiled.
+    """
+
+    name: str = ORIGINAL
+    sha256: str = ""
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +121,12 @@ class Model:
     passthrough: tuple[str, ...] = ()
     extra: Literal["refuse", "ignore"] = "refuse"
     hooks: str = ""
+    engine: Engine = Engine()
+
+    @property
+    def runtime(self) -> str:
+        """What loads it: a name of server/runtimes."""
+        return self.framework if self.engine.name == ORIGINAL else self.engine.name
 
 
 @dataclass(frozen=True)
@@ -212,6 +235,7 @@ def signature_from_dict(document: dict[str, Any]) -> Signature:
         ),
         container=document["container"],
         named=document["named"],
+        tensor=document.get("tensor", ""),
     )
 
 
@@ -224,6 +248,7 @@ def _model(entry: dict[str, Any]) -> Model:
             "sample": tuple(entry.get("sample", ())),
             "tolerance": Tolerance(**entry.get("tolerance", {})),
             "passthrough": tuple(entry.get("passthrough", ())),
+            "engine": Engine(**entry.get("engine", {})),
         }
     )
 

@@ -43,6 +43,8 @@ def container_for(signature: Signature) -> Container:
         return Tensors(signature)
     if signature.container == "array":
         return Arrays(signature) if signature.inputs else Numbers()
+    if signature.container == "columns":
+        return Columns()
     return Lists()
 
 
@@ -98,6 +100,19 @@ class Arrays:
         for index, column in enumerate(table.columns):
             array[:, index] = _with_nan(column) if self._dtype != "object" else column
         return array
+
+
+class Columns:
+    """One sequence of checked values for each feature, in the signature's order, as they came: None is a hole."""
+
+    def build(self, tables: Sequence[Table]) -> Any:
+        return list(_columns(tables))
+
+    def kind(self, table: Table) -> Hashable:
+        return None
+
+    def part(self, rows: Any, start: int, stop: int) -> Any:
+        return [column[start:stop] for column in rows]
 
 
 class Frames:
@@ -159,21 +174,6 @@ class Frames:
         return numpy.array(_with_nan(column), dtype=holed)
 
 
-class Numbers:
-    """numpy, float64, for a model whose features are not known: as wide as the caller's rows are."""
-
-    def __init__(self) -> None:
-        import numpy
-
-        self._numpy = numpy
-
-    def build(self, tables: Sequence[Table]) -> Any:
-        built = [self._built(table.instances) if table.array is None else table.array for table in tables]
-        return built[0] if len(built) == 1 else self._numpy.concatenate(built)
-
-    def kind(self, table: Table) -> Hashable:
-        first = table.instances[0] if table.array is None else table.array[0]
-        return len(first) if hasattr(first, "__len__") and not isinstance(first, str) else 1
 class Tensors:
     """One numpy array a feature, (rows, *shape) in its dtype, as graphs take them. Null is NaN; strings stand in objects."""
 
@@ -209,6 +209,21 @@ class Tensors:
             raise InputError(422, message=f'the rows differ in the length of "{feature.name}"; send one length in a request')
 
 
+class Numbers:
+    """numpy, float64, for a model whose features are not known: as wide as the caller's rows are."""
+
+    def __init__(self) -> None:
+        import numpy
+
+        self._numpy = numpy
+
+    def build(self, tables: Sequence[Table]) -> Any:
+        built = [self._built(table.instances) if table.array is None else table.array for table in tables]
+        return built[0] if len(built) == 1 else self._numpy.concatenate(built)
+
+    def kind(self, table: Table) -> Hashable:
+        first = table.instances[0] if table.array is None else table.array[0]
+        return len(first) if hasattr(first, "__len__") and not isinstance(first, str) else 1
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
         return rows[start:stop].copy()
@@ -254,6 +269,10 @@ class Inferred:
         return rows.iloc[start:stop].copy()
 
 
+def _lengths(value: Any, feature: Feature) -> tuple[int, ...]:
+    return tuple(value.shape) if _is_array(value) else shape_of(value, len(feature.shape))
+
+
 def _cells(rows: list[Any]) -> int:
     """Cells of the table that the rows make, those without a value too."""
     return len(rows) * (max(map(len, rows)) if isinstance(rows[0], list) else len(set(chain.from_iterable(rows))))
@@ -269,10 +288,6 @@ def _are_numbers(values: list[Any]) -> bool:
 
 
 def copied(value: Any) -> Any:
-def _lengths(value: Any, feature: Feature) -> tuple[int, ...]:
-    return tuple(value.shape) if _is_array(value) else shape_of(value, len(feature.shape))
-
-
     """A JSON value that shares no list and no object with the first."""
     kind = type(value)
     if kind is dict:
