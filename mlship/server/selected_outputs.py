@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlship.server import manifest
@@ -43,7 +44,7 @@ class SelectedModel:
         outputs = tuple(
             _described(given, name, _named(source, given), place) for name, (source, place) in self._sources.items()
         )
-        return manifest.Signature(found.inputs, outputs, found.container, found.named)
+        return replace(found, outputs=outputs)
 
 
 def parsed(source: str) -> tuple[str, int | None]:
