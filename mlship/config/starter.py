@@ -14,7 +14,7 @@ from mlship.config.words import clipped, named, unseen
 from mlship.errors import MlshipError
 
 _LONGEST_NAME = 40
-_MODEL_ENDINGS = re.compile(r"\.(joblib|pkl|pickle|skops|onnx|gz|bz2|xz|lzma|z|zip|yaml|yml)$", re.IGNORECASE)
+_MODEL_ENDINGS = re.compile(r"\.(joblib|pkl|pickle|skops|onnx|ubj|cbm|json|txt|gz|bz2|xz|lzma|z|zip|yaml|yml)$", re.IGNORECASE)
 # Safe without quotes for every YAML reader, also inside [ ]: starts with a letter, a dot or a slash, has no `: ` and no ` #`.
 _PLAIN = re.compile(r"[A-Za-z./_][A-Za-z0-9./_+@-]*(:[A-Za-z0-9./_+@-]+)*", re.ASCII)
 # YAML 1.1 readers, which editors and other tools still are, take these for switches.

@@ -12,8 +12,9 @@ from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.flows.fetching import Take, fetched_models, origins_of
 from mlship.flows.secret_files import secret_findings
-from mlship.frameworks.base import ModelSpec, Origin
+from mlship.frameworks.base import ModelSpec, Origin, Pinned
 from mlship.frameworks.digest import FileDigests
+from mlship.frameworks.kinds import KINDS
 from mlship.frameworks.specs import model_spec
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.environment import TrainingEnvironment
@@ -58,6 +59,7 @@ def gather(context: Context, project: Project, python: str = "", take: Take = "p
         modules=modules,
         python_version=project.build.python or "",
         memo=memo,
+        pinned=pinned_of(specs),
     )
     platform = wanted_platforms(project)[0]
     requirements = requirements_of(
@@ -76,6 +78,7 @@ def gather(context: Context, project: Project, python: str = "", take: Take = "p
             *(finding for one in fetched.values() for finding in one.findings),
             *secret_findings(project, specs, memo),
             *recorded_findings(specs, environment),
+            *passed_over_findings(environment),
             *minor_findings(project, environment),
             *old_python_findings(project, environment),
             *requirements.findings,
@@ -130,7 +133,26 @@ def recorded_findings(specs: tuple[ModelSpec, ...], environment: TrainingEnviron
     if environment.file is not None:
         return ()
     found = {name: distribution.version for name, distribution in environment.distributions.items()}
-    return tuple(finding for spec in specs for finding in version_findings(spec.versions, found, environment.source))
+    return tuple(
+        finding
+        for spec in specs
+        for finding in version_findings(spec.versions, found, environment.source, reads_older=KINDS[spec.framework].reads_older)
+    )
+
+
+def pinned_of(specs: tuple[ModelSpec, ...]) -> Pinned | None:
+    """The packages that came with the models, where these agree."""
+    found = {spec.pinned.lines: spec.pinned for spec in specs if spec.pinned is not None}
+    return next(iter(found.values())) if len(found) == 1 and all(spec.pinned for spec in specs) else None
+
+
+def passed_over_findings(environment: TrainingEnvironment) -> tuple[Finding, ...]:
+    """That the packages which came with the model are taken, and not the environment that is active."""
+    if not environment.passed_over:
+        return ()
+    what = f"{environment.passed_over} has not the versions that trained the model; those of {environment.source} are taken"
+    fix = f"--python {environment.passed_over} takes the environment all the same"
+    return (Finding(what, environment.source, fix, "note", "passed-over"),)
 
 
 def minor_findings(project: Project, environment: TrainingEnvironment) -> tuple[Finding, ...]:

@@ -10,6 +10,7 @@ from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.libraries import with_libraries
 from mlship.flows.lock_drift import refuse_drift, source_of
+from mlship.frameworks.kinds import KINDS
 from mlship.image.builder import base_layer
 from mlship.image.lock import Asked, Lock
 from mlship.image.lock_age import today
@@ -138,7 +139,11 @@ def _version_warnings(gathered: Gathered, lock: Lock) -> tuple[Finding, ...]:
     found = {wheel.name: wheel.version for wheel in lock.wheels}
     source = gathered.environment.source
     findings = tuple(
-        finding for spec in gathered.specs for finding in version_findings(spec.versions, found, source, is_file=True)
+        finding
+        for spec in gathered.specs
+        for finding in version_findings(
+            spec.versions, found, source, is_file=True, reads_older=KINDS[spec.framework].reads_older
+        )
     )
     if any(finding.severity == "error" for finding in findings):
         raise FindingsError(f"{source} does not fit the model", findings)

@@ -16,18 +16,22 @@ SINGLE = Tolerance(rtol=1e-4, atol=1e-6)
 
 @dataclass(frozen=True)
 class Kind:
-    """One framework. reader: `module:function`, imported when a model of it is read. tolerance: where the user sets none."""
+    """One framework. reader: `module:function`, imported when a model of it is read. tolerance: where the user sets none.
+
+    reads_older: its library reads what every older version of itself wrote.
+    """
 
     reader: str
     tolerance: Tolerance = DOUBLE
+    reads_older: bool = False
 
 
 KINDS = {
     "sklearn": Kind("mlship.frameworks.sklearn:read_sklearn"),
     "python": Kind("mlship.frameworks.own_class:read_own_class"),
-    "xgboost": Kind("mlship.frameworks.xgboost:read_xgboost", SINGLE),
-    "lightgbm": Kind("mlship.frameworks.lightgbm:read_lightgbm"),
-    "catboost": Kind("mlship.frameworks.catboost:read_catboost"),
+    "xgboost": Kind("mlship.frameworks.xgboost:read_xgboost", SINGLE, reads_older=True),
+    "lightgbm": Kind("mlship.frameworks.lightgbm:read_lightgbm", reads_older=True),
+    "catboost": Kind("mlship.frameworks.catboost:read_catboost", reads_older=True),
     "onnx": Kind("mlship.frameworks.onnx:read_onnx", SINGLE),
     "mlflow": Kind("mlship.frameworks.mlflow:read_mlflow"),
 }

@@ -145,9 +145,10 @@ def _columns(file: Path, table: Table, features: Sequence[Feature]) -> dict[str,
 
 def _places(file: Path, table: Table, features: Sequence[Feature]) -> list[int]:
     names = [feature.name for feature in features]
+    for columns in (table.columns, _as_lightgbm_writes(table.columns)):
+        if set(names) <= set(columns):
+            return [columns.index(name) for name in names]
     missing = [name for name in names if name not in table.columns]
-    if not missing:
-        return [table.columns.index(name) for name in names]
     if names == [f"x{index}" for index in range(len(names))]:
         return _by_position(file, table, len(names))
     close = get_close_matches(missing[0], table.columns, n=1)
@@ -157,6 +158,11 @@ def _places(file: Path, table: Table, features: Sequence[Feature]) -> list[int]:
         f"{file.name} lacks {shown}, which the model was trained with{hint}",
         fix=f"name a file with these columns; it has {', '.join(table.columns[:10])}",
     )
+
+
+def _as_lightgbm_writes(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Its files separate names by blanks, so it writes a blank in a name as `_` (Dataset::set_feature_names of LightGBM 4)."""
+    return tuple(column.replace(" ", "_") for column in columns)
 
 
 def _by_position(file: Path, table: Table, count: int) -> list[int]:

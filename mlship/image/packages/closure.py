@@ -82,6 +82,12 @@ def owners(environment: TrainingEnvironment) -> dict[str, tuple[str, ...]]:
     return {module: tuple(sorted(names)) for module, names in found.items()}
 
 
+def missing_modules(environment: TrainingEnvironment, modules: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the modules that nothing in the environment provides."""
+    owned = owners(environment)
+    return tuple(module for module in third_party(modules) if module not in owned)
+
+
 def third_party(modules: Iterable[str]) -> tuple[str, ...]:
     """The top-level names that do not belong to the standard library, sorted."""
     return tuple(sorted({module.split(".")[0] for module in modules} - _STANDARD))
@@ -105,20 +111,32 @@ def markers(python_version: str, platform: str) -> dict[str, str]:
 
 
 def version_findings(
-    recorded: Mapping[str, str], found: Mapping[str, str], source: str, *, is_file: bool = False
+    recorded: Mapping[str, str], found: Mapping[str, str], source: str, *, is_file: bool = False, reads_older: bool = False
 ) -> tuple[Finding, ...]:
     """Where the versions that the model recorded differ from those that the image will have.
 
     recorded: distribution name -> version, as the model wrote them. found: normalised name -> version. source: where the
     found ones come from, `.venv`; is_file: a file of requirements. Another major or minor version is an error (formats of
-    models change there), another patch a warning; local tags such as `+cpu` do not count.
+    models change there), another patch a warning; local tags such as `+cpu` do not count. reads_older: the library reads what every
+    older version of itself wrote, so that only an older one than the model's differs.
     """
     findings = []
     for name, version in recorded.items():
         wish = f"{name}=={version}"
         remedy = f"require {wish} there" if is_file else f"pip install {wish} there"
-        findings.append(_version_finding(name, version, found.get(normalised(name)), source, remedy))
+        installed = found.get(normalised(name)) or found.get(f"{normalised(name)}-cpu")  # xgboost-cpu is xgboost
+        if reads_older and installed and _is_older(version, installed):
+            continue
+        findings.append(_version_finding(name, version, installed, source, remedy))
     return tuple(finding for finding in findings if finding)
+
+
+def _is_older(version: str, than: str) -> bool:
+    versions = need("packaging.version")
+    try:
+        return bool(versions.Version(version) <= versions.Version(than))
+    except versions.InvalidVersion:
+        return False
 
 
 def _version_finding(name: str, recorded: str, found: str | None, source: str, remedy: str) -> Finding | None:

@@ -11,6 +11,7 @@ from mlship.disk import make_folder, scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
 from mlship.image.packages.closure import ALWAYS
+from mlship.image.packages.cpu_builds import for_cpus, is_for_cpus, told
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.interpreter import folder_modules
@@ -91,6 +92,7 @@ def lock(
         made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}
         progress.step("packages", f"resolving for Python {python_minor} on {platform}")
         resolved, findings = _resolve(question, made)
+        resolved, leaner = _for_cpus(question, made, resolved)
         _refuse_ambiguous(question, made, resolved)
         tags = wheel_tags(python_minor, platform, glibc)
         wheels = [
@@ -100,7 +102,7 @@ def lock(
     if problems:
         raise FindingsError(f"{_problems(len(problems))} with packages for {platform}", problems, exit=Exit.BUILD_FAILED)
     found = tuple(sorted(wheels, key=lambda wheel: wheel.name))
-    return Resolution(found, (*requirements.findings, *findings, *_gpu_findings(found, requirements.source)))
+    return Resolution(found, (*requirements.findings, *findings, *leaner, *_gpu_findings(found, requirements.source)))
 
 
 def lock_server(
@@ -154,6 +156,22 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
             raise _unresolved(question, result, _absent_pins(replace(question, requirements=plain), made))
     tags = wheel_tags(question.workshop.python_minor, question.platform, question.glibc)
     return resolved_packages(result.text, tags, question.workshop.root), findings
+
+
+def _for_cpus(
+    question: _Question, made: Mapping[str, Wheel], resolved: tuple[Resolved, ...]
+) -> tuple[tuple[Resolved, ...], tuple[Finding, ...]]:
+    """The resolution with builds for CPUs where the indexes have them in the same version, and what to tell of it."""
+    wanted = for_cpus(question.requirements, resolved)
+    if wanted is None:
+        return resolved, ()
+    try:
+        leaner, _ = _resolve(replace(question, requirements=wanted), made)
+    except MlshipError as error:
+        if error.exit is not Exit.BUILD_FAILED:
+            raise
+        return resolved, ()
+    return (leaner, told(resolved, question.requirements)) if is_for_cpus(leaner) else (resolved, ())
 
 
 def _may_go_on(question: _Question) -> bool:
@@ -294,7 +312,7 @@ def _gpu_findings(wheels: tuple[Wheel, ...], source: str) -> tuple[Finding, ...]
         Finding(
             f"{what} needed by a build for graphics cards, and make the image much larger",
             where=source,
-            fix="to serve on CPUs install the CPU build: xgboost-cpu instead of xgboost, torch from its CPU index",
+            fix="to serve on CPUs install the CPU build, such as torch from its CPU index",
             severity="warning",
             code="gpu-packages",
         ),
