@@ -11,6 +11,7 @@ from mlship.flows.results import Checked
 from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training
 from mlship.frameworks.base import Loaded
+from mlship.frameworks.declared import declared_findings
 
 
 def check(context: Context, where: Where, *, python: str = "") -> Checked:
@@ -47,4 +48,7 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
         except MlshipError as error:
             where = error.where or gathered.project.at("model.uri")
             findings.append(Finding(error.what, where, error.fix, code=error.code))
+        else:
+            signature = loaded[spec.name].signature
+            findings += declared_findings(spec.declared, signature, spec.name, gathered.project.at("model.uri"))
     return loaded, tuple(findings)

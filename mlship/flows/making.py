@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlship
 from mlship.config.project import Project
-from mlship.errors import Exit, Finding, MlshipError
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.base import base_annotations, base_risks, base_title, refuse_docker_builder
 from mlship.flows.build_docker import image_by_engine
 from mlship.flows.build_inputs import build_inputs
@@ -31,6 +31,7 @@ from mlship.flows.room import refuse_full_disk
 from mlship.flows.size_gate import refuse_too_large
 from mlship.flows.training import compared_with_training, trained
 from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.declared import declared_findings
 from mlship.image.builder import write
 from mlship.image.explain import KnownFacts
 from mlship.image.lock import Lock
@@ -92,7 +93,7 @@ def make(
         else:
             layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
         refuse_too_large(workplace, gathered.project, layers.layers, lock.lock)
-        checks = _loading_checks(gathered, layers)
+        checks = (*_loading_checks(gathered, layers), *_signature_checks(gathered, layers))
         if proved is None:
             checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
         passed.append(_Passed(gathered, lock, layers, proved, checks))
@@ -236,6 +237,20 @@ def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
         f"{name} loads in {found.load_s:.1f} s with {size_text(found.peak_memory)} of {limit}"
         for name, found in layers.loaded.items()
     )
+
+
+def _signature_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
+    """Raises FindingsError with exit 5 when a model takes other features than the signature says that came with it."""
+    where = gathered.project.at("model.uri")
+    told = [spec for spec in gathered.specs if spec.declared is not None]
+    found = [
+        finding
+        for spec in told
+        for finding in declared_findings(spec.declared, layers.loaded[spec.name].signature, spec.name, where)
+    ]
+    if any(finding.severity == "error" for finding in found):
+        raise FindingsError("the signature that came with the model is not the model's", found, exit=Exit.BUILD_FAILED)
+    return tuple(f"{spec.name} takes what its signature says" for spec in told)
 
 
 def needed_together(peaks: Mapping[str, int], sizes: Mapping[str, int]) -> int:

@@ -36,7 +36,12 @@ def load_in_training(context: Context, python: Path, spec: ModelSpec) -> Loaded:
 
 
 def introduced(context: Context, python: Path, spec: ModelSpec, data: Path | None) -> tuple[Loaded, tuple[Any, ...]]:
-    """What the model is, and up to 20 rows of `data` that it answers. Raises MlshipError."""
+    """What the model is, and up to 20 rows of `data` that it answers. Raises MlshipError.
+
+    Without data the model is asked what came along as its sample.
+    """
+    if data is None:
+        return load_in_training(context, python, spec), ()
     with staged(spec) as root:
         child = child_python(python, context.home, context.environ, (root / "code",))
         return introduce(context.runner, child, model_entry(spec), root, data, timeout_s=LOAD_TIMEOUT_S)

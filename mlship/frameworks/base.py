@@ -49,13 +49,49 @@ class CodeFile:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """The packages that trained a model, as the tool that packed it wrote them down beside it.
+
+    file: where they stand. lines: requirements (PEP 508) without the tool's own package. python: `3.11.7`, or "".
+    is_whole: all of them go into the image, whatever the model is seen to import.
+    """
+
+    file: Path
+    lines: tuple[str, ...]
+    python: str = ""
+    is_whole: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A model as another tool packed it: what of it is served, and what the package says about it.
+
+    path: the file or folder that the server loads. framework: "" where that file itself tells it. method: what to call, "" for
+    what is usual. code: a folder with modules that the model may need. vouched: names that whoever saved it trusts: shown, never
+    taken. sample: example rows. declared: what it should take, as the package says. versions: as ModelSpec's. what: for people.
+    """
+
+    path: Path
+    framework: str = ""
+    method: str = ""
+    code: Path | None = None
+    vouched: tuple[str, ...] = ()
+    sample: tuple[Any, ...] = ()
+    declared: Signature | None = None
+    pinned: Pinned | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    what: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A model as its files tell it; nothing was loaded to learn this.
 
     framework: `sklearn`, `python`. format: `joblib`, `pickle`, `skops`, `none`. names: the exact (module.name) globals that
     the file refers to, sorted. versions: what the model recorded of the packages that wrote it ({"scikit-learn": "1.9.1"}).
     modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
-    hooks: the file of serve.hooks by its name among `code`, or ``.
+    hooks: the file of serve.hooks by its name among `code`, or ``. pinned, declared: what came with the model, as in Packed.
     """
 
     name: str
@@ -77,6 +113,8 @@ class ModelSpec:
     passthrough: tuple[str, ...] = ()
     extra: Literal["refuse", "ignore"] = "refuse"
     hooks: str = ""
+    pinned: Pinned | None = None
+    declared: Signature | None = None
     origin: Origin | None = None
 
     @property

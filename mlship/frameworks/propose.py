@@ -9,6 +9,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked
 from mlship.frameworks.code import find_own, has_module, near_module
 from mlship.frameworks.detect import detect
+from mlship.frameworks.packed import inner, vouched
 from mlship.frameworks.kinds import read_model
 from mlship.server import names
 from mlship.server.pickle_scan import scan
@@ -29,21 +30,23 @@ class Proposal:
 def propose(path: Path, folder: Path, trusted: tuple[str, ...] = ()) -> Proposal:
     """Reads the file, loads nothing.
 
-    folder: the project's. A name is only proposed for trust when its module is a file of that folder; those of installed
-    packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
+    folder: the project's. A name is only proposed for trust when its module is a file of that folder, or came with the model;
+    those of installed packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
     """
-    detected = detect(path)
-    asked = Asked(path, detected.format, path.name, scan)
+    detected, packed = inner(path, path.name)
+    asked = Asked(packed.path, detected.format, path.name, scan)
     first = read_model(detected.framework, asked)
-    own = [problem.name for problem in first.problems if problem.kind == "unknown-name" and has_module(folder, problem.name[0])]
-    trust = tuple(sorted({*trusted, *(names.dotted(name) for name in own)}))
+    unknown = [problem.name for problem in first.problems if problem.kind == "unknown-name"]
+    came_along = [name for name in unknown if packed.code is not None and has_module(packed.code, name[0])]
+    own = [name for name in unknown if name not in came_along and has_module(folder, name[0])]
+    trust = tuple(sorted({*trusted, *(names.dotted(name) for name in (*own, *came_along))}))
     settled = read_model(detected.framework, replace(asked, trust=trust)) if trust else first
     return Proposal(
         framework=detected.framework,
         format=settled.format,
         code=find_own(folder, (module for module, _ in own)),
         trust=trust,
-        findings=settled.findings,
+        findings=vouched(settled.findings, packed),
     )
 
 

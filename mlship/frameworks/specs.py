@@ -9,12 +9,13 @@ from typing import Any
 from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Origin, Read
+from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Origin, Packed, Read
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
-from mlship.frameworks.detect import Detected, detect
+from mlship.frameworks.detect import Detected
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
 from mlship.frameworks.kinds import KINDS, read_model
+from mlship.frameworks.packed import inner, vouched
 from mlship.frameworks.sample import read_sample
 from mlship.frameworks.scan_memo import remembered_scan
 from mlship.memo import FORGETFUL, Memo
@@ -41,12 +42,14 @@ def model_spec(
     path = origin.path if origin else project.root / model.uri
     framework = model.framework or ("python" if model.loader else None)
     known = digests or FileDigests()
-    read, framework = _read(path, framework, model, where, known, memo)
+    read, framework, packed = _read(path, framework, model, where, known, memo)
+    path = packed.path
     elsewhere = own if _holds_code(path, own) else (*own, path)
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)
+    code = (*code, *_packed_code(packed, model, elsewhere, known))
     hooks, hook_findings = _hooks(project, elsewhere, known)
     code = tuple(sorted({file.name: file for file in (*code, *hooks)}.values(), key=lambda file: file.name))
-    sample, sample_findings = _sample(project, model, project.at(f"{prefix}.sample"))
+    sample, sample_findings = _sample(project, model, packed, project.at(f"{prefix}.sample"))
     modules = own_modules(code)
     unlisted = _unlisted(project.root, read, model, modules)
     if path.is_dir():
@@ -64,22 +67,24 @@ def model_spec(
         format=read.format,
         sha256=model_digest(files),
         names=read.names,
-        versions=dict(read.versions or {}),
+        versions={**packed.versions, **(read.versions or {})},
         modules=_modules(read, code, model, modules | {module_of(path) for path in unlisted}),
         code=code,
         trust=tuple(sorted(set(model.trust))),
         loader=model.loader or "",
-        method=project.serve.method or "",
+        method=project.serve.method or packed.method,
         sample=sample,
         tolerance=_tolerance(model, framework),
         outputs=project.serve.outputs,
         passthrough=project.serve.passthrough,
         extra=project.serve.extra,
         hooks=hooks[-1].name if hooks else "",
+        pinned=packed.pinned,
+        declared=packed.declared,
         origin=origin,
     )
     lacking = _lacking_code(unlisted, project.at(f"{prefix}.code"))
-    return spec, (*read.findings, *code_findings, *hook_findings, *lacking, *sample_findings)
+    return spec, (*vouched(read.findings, packed), *code_findings, *hook_findings, *lacking, *sample_findings)
 
 
 def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:
@@ -92,10 +97,23 @@ def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tup
 
 def _read(
     path: Path, framework: str | None, model: schema.Model, where: str, digests: FileDigests, memo: Memo
-) -> tuple[Read, str]:
-    detected = Detected(framework, "none") if framework == "python" else detect(path, where)
-    asked = Asked(path, detected.format, where, remembered_scan(digests, memo), model.trust)
-    return read_model(detected.framework, asked), detected.framework
+) -> tuple[Read, str, Packed]:
+    if framework == "python":
+        detected, packed = Detected(framework, "none"), Packed(path)
+    else:
+        detected, packed = inner(path, where, framework or "")
+    asked = Asked(packed.path, detected.format, where, remembered_scan(digests, memo), model.trust)
+    return read_model(detected.framework, asked), detected.framework, packed
+
+
+def _packed_code(
+    packed: Packed, model: schema.Model, leave_out: Collection[Path], digests: FileDigests
+) -> tuple[CodeFile, ...]:
+    """Of the code that came with the model, what the user trusts, and what that imports: nothing else of it can run."""
+    if packed.code is None:
+        return ()
+    listed = find_own(packed.code, (name.rpartition(".")[0] for name in model.trust))
+    return code_files(packed.code, listed, "", leave_out, digests)[0]
 
 
 def _holds_code(path: Path, own: Collection[Path]) -> bool:
@@ -149,8 +167,8 @@ def _lacking_code(unlisted: tuple[str, ...], where: str) -> tuple[Finding, ...]:
     )
 
 
-def _sample(project: Project, model: schema.Model, where: str) -> tuple[tuple[Any, ...], tuple[Finding, ...]]:
-    return read_sample(project.root / model.sample, where) if model.sample else ((), ())
+def _sample(project: Project, model: schema.Model, packed: Packed, where: str) -> tuple[tuple[Any, ...], tuple[Finding, ...]]:
+    return read_sample(project.root / model.sample, where) if model.sample else (packed.sample, packed.findings)
 
 
 def _tolerance(model: schema.Model, framework: str) -> Tolerance:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlship.frameworks.base import Pinned
+
 
 def normalised(name: str) -> str:
     """A distribution's name as indexes compare it (PyPA, "Names and normalization"): `Scikit_Learn` -> `scikit-learn`."""
@@ -36,7 +38,8 @@ class TrainingEnvironment:
 
     python: the interpreter, None when only a file is known. version: `3.11.7` or `3.11`. source: for people, `.venv` or
     `requirements.txt`. distributions: normalised name -> Distribution, of an interpreter. file: the requirements file.
-    prefix: the folder of the interpreter's environment, whose own pip.conf counts.
+    prefix: the folder of the interpreter's environment, whose own pip.conf counts. pinned: what counts of the file, where it came
+    with a model. passed_over: an environment that was found, and lacks what trained the model.
     """
 
     source: str
@@ -45,6 +48,8 @@ class TrainingEnvironment:
     file: Path | None = None
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     prefix: Path | None = None
+    pinned: Pinned | None = None
+    passed_over: str = ""
 
     @property
     def trained_by(self) -> Path | None:

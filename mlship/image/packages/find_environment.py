@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlship.errors import MlshipError
-from mlship.image.packages.closure import owners, package_name, third_party
+from mlship.frameworks.base import Pinned
+from mlship.image.packages.closure import missing_modules, package_name
 from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.packages.interpreter import ask_interpreter
+from mlship.image.packages.pinned import has_pinned
 from mlship.image.packages.python_version import python_of_file
 from mlship.memo import FORGETFUL, Memo
 from mlship.runner import Runner
@@ -39,13 +41,15 @@ def find_environment(
     modules: tuple[str, ...] = (),
     python_version: str = "",
     memo: Memo = FORGETFUL,
+    pinned: Pinned | None = None,
 ) -> TrainingEnvironment:
     """The training environment: `--python`, else VIRTUAL_ENV, `.venv`, conda; else a file that names the packages.
 
     python: what --python says: an interpreter, an environment's folder, or a command. requirements: `build.requirements`,
     which goes before every environment but --python. modules: import names that the model needs; an environment without
     them is refused. python_version: `build.python`, for files that do not tell it. memo: interpreters that are known from
-    before are not started. Starts at most a few.
+    before are not started. pinned: packages that came with the model; an environment that has not these very versions is passed
+    over for them. Starts at most a few.
     """
     project_root = project_root.absolute()
 
@@ -57,11 +61,18 @@ def find_environment(
         return _complete(chosen, modules, project_root, environ)
     if requirements is not None:
         return _from_file(_named_file(project_root, requirements), project_root, environ, ask, python_version)
+    passed_over = ""
     for candidate in candidates(project_root, environ):
         found = ask(_existing(candidate), candidate.source)
+        if pinned is not None and not has_pinned(found, pinned, modules):
+            passed_over = passed_over or candidate.source
+            continue
         if candidate.optional and missing_modules(found, modules):
             continue
         return _complete(found, modules, project_root, environ)
+    if pinned is not None:
+        found = _from_file(pinned.file, project_root, environ, ask, python_version or pinned.python)
+        return replace(found, pinned=pinned, passed_over=passed_over)
     for name in FILES:
         if (project_root / name).is_file():
             return _from_file(project_root / name, project_root, environ, ask, python_version)
@@ -109,12 +120,6 @@ def interpreter_of(python: str, project_root: Path, environ: Mapping[str, str]) 
         fix="give an interpreter such as .venv/bin/python, or the folder of an environment",
         code="no-python",
     )
-
-
-def missing_modules(environment: TrainingEnvironment, modules: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the modules that nothing in the environment provides."""
-    owned = owners(environment)
-    return tuple(module for module in third_party(modules) if module not in owned)
 
 
 def _complete(

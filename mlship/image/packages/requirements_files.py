@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mlship.errors import Finding, MlshipError, need
+from mlship.frameworks.base import Pinned
 from mlship.image.packages.addresses import without_credentials
 from mlship.image.packages.closure import ALWAYS, Closure, closure
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.pinned import chosen_lines
 from mlship.image.packages.python_version import read_text, read_toml, table
 from mlship.image.packages.requirements_lines import included_files, local_folders
 from mlship.memo import FORGETFUL, Memo
@@ -61,8 +63,10 @@ def requirements_of(
     if environment.file is None:
         needed = closure(environment, modules, own=own_names, platform=platform, memo=memo)
         return _with_digest(_from_closure(needed, environment, project_root, own_names))
-    read = _reader(environment.file)
-    found = read(environment.file)
+    if environment.pinned is not None:
+        found = _from_pinned(environment.pinned, modules, own_names)
+    else:
+        found = _reader(environment.file)(environment.file)
     named = replace(found, source=environment.source, root=project_root, own=own_names, lines=(*found.lines, ALWAYS))
     return _with_digest(named)
 
@@ -80,6 +84,11 @@ def _from_closure(needed: Closure, environment: TrainingEnvironment, root: Path,
         own=own,
         findings=needed.findings,
     )
+
+
+def _from_pinned(pinned: Pinned, modules: Iterable[str], own: tuple[str, ...]) -> Requirements:
+    chosen = chosen_lines(pinned, modules, own)
+    return Requirements(pinned.file.name, pinned.file.parent, chosen.lines, constraints=chosen.constraints)
 
 
 def _pin(package: Distribution) -> str:

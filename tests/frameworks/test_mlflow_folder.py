@@ -1,0 +1,200 @@
+"""An MLflow model folder is served by the file in it; what its MLmodel says is used, and never believed too far."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlship.config import schema
+from mlship.config.project import Project
+from mlship.errors import MlshipError
+from mlship.frameworks.declared import declared_findings
+from mlship.frameworks.propose import propose
+from mlship.frameworks.specs import model_spec
+from mlship.image.packages.environment import Distribution, TrainingEnvironment
+from mlship.image.packages.pinned import chosen_lines, has_pinned
+from mlship.server.manifest import Feature, Signature
+
+PLAIN = b"\x80\x02csklearn.pipeline\nPipeline\n)\x81}(V_sklearn_version\nV1.5.0\nVsteps\n]ub."
+RARE = b"\x80\x02crare.features\nRare\n)\x81}V_sklearn_version\nV1.9.1\nsb."
+SKLEARN = {"pickled_model": "model.pkl", "sklearn_version": "1.9.1", "serialization_format": "pickle", "code": None}
+PYFUNC = {"loader_module": "mlflow.sklearn", "predict_fn": "predict"}
+COLUMNS = [{"type": "double", "name": "age"}, {"type": "string", "name": "city", "required": False}]
+
+
+def folder(root: Path, sklearn: dict[str, Any] | None = SKLEARN, pyfunc: dict[str, Any] = PYFUNC, **more: Any) -> Path:
+    path = root / "wine"
+    path.mkdir(exist_ok=True)
+    (path / "model.pkl").write_bytes(PLAIN)
+    flavors = {"python_function": pyfunc, **({"sklearn": sklearn} if sklearn else {})}
+    document = {"flavors": flavors, "signature": {"inputs": json.dumps(COLUMNS)}, **more}
+    (path / "MLmodel").write_text(yaml.safe_dump(document))
+    return path
+
+
+def spec_of(root: Path, **model: Any) -> Any:
+    project = Project(root / "mlship.yaml", "wine", "", "local", models=(), positions={"model": (2, 1), "model.uri": (2, 1)})
+    return model_spec(project, "wine", schema.Model(**{"uri": "wine", **model}))
+
+
+def test_the_file_inside_is_served_by_its_own_framework(tmp_path: Path) -> None:
+    path = folder(tmp_path, pyfunc={**PYFUNC, "predict_fn": "predict_proba"})
+    (path / "requirements.txt").write_text("mlflow==3.17.2\nscikit-learn==1.9.1  # trained\n-r other.txt\nnumpy==2.4.6\n")
+    (path / "python_env.yaml").write_text("python: 3.11.7\nbuild_dependencies: [pip]\n")
+    spec, findings = spec_of(tmp_path)
+    assert findings == ()
+    assert (spec.framework, spec.uri, [file.name for file in spec.files]) == ("sklearn", "wine", ["model.pkl"])
+    assert spec.method == "predict_proba" and spec.versions == {"scikit-learn": "1.5.0"}
+    assert spec.pinned.lines == ("scikit-learn==1.9.1", "numpy==2.4.6") and spec.pinned.python == "3.11.7"
+    assert [(feature.name, feature.dtype, feature.nullable) for feature in spec.declared.inputs] == [
+        ("age", "float64", False),
+        ("city", "string", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("example", "rows"),
+    [
+        (
+            '{"columns": ["age", "city"], "data": [[1.5, "a"], [NaN, "b"]]}',
+            ({"age": 1.5, "city": "a"}, {"age": None, "city": "b"}),
+        ),
+        ('{"columns": [0, 1], "data": [[1, 2]]}', ([1, 2],)),
+        ("[[1, 2], [3, 4]]", ([1, 2], [3, 4])),
+        ('["good", "bad"]', ("good", "bad")),
+    ],
+)
+def test_the_input_example_becomes_the_sample(tmp_path: Path, example: str, rows: tuple[Any, ...]) -> None:
+    path = folder(tmp_path, saved_input_example_info={"artifact_path": "input_example.json", "type": "dataframe"})
+    (path / "input_example.json").write_text(example)
+    assert spec_of(tmp_path)[0].sample == rows
+    (tmp_path / "own.json").write_text('{"instances": [[9]]}')
+    assert spec_of(tmp_path, sample="own.json")[0].sample == ([9],)
+
+
+def test_an_example_of_another_form_is_a_note(tmp_path: Path) -> None:
+    path = folder(tmp_path, saved_input_example_info={"artifact_path": "input_example.json"})
+    (path / "input_example.json").write_text('{"messages": []}')
+    assert [(finding.severity, finding.code) for finding in spec_of(tmp_path)[1]] == [("note", "no-example")]
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [("../../etc/passwd", "leads-out"), ("/etc/passwd", "leads-out"), ("gone.pkl", "missing-model"), (["a"], "damaged-mlmodel"),
+     ("inner", "packed-twice"), ("a\0b", "damaged-mlmodel")],
+)  # fmt: skip
+def test_what_mlmodel_names_lies_in_its_folder_and_is_one_model(tmp_path: Path, named: object, code: str) -> None:
+    path = folder(tmp_path, {**SKLEARN, "pickled_model": named})
+    (path / "inner").mkdir()
+    (path / "inner" / "MLmodel").write_text((path / "MLmodel").read_text())
+    with pytest.raises(MlshipError) as caught:
+        spec_of(tmp_path)
+    assert caught.value.code == code and caught.value.where == "mlship.yaml:2:1 model.uri"
+
+
+@pytest.mark.parametrize("text", ["", "flavors: 3", "a: [", "!!python/object:os.system {}", "[" * 5000, "\xff"])
+def test_a_damaged_mlmodel_is_refused(tmp_path: Path, text: str) -> None:
+    (folder(tmp_path) / "MLmodel").write_bytes(text.encode("latin-1"))
+    with pytest.raises(MlshipError) as caught:
+        spec_of(tmp_path)
+    assert caught.value.code == "damaged-mlmodel"
+
+
+def test_code_of_a_folder_runs_only_when_the_file_says_so(tmp_path: Path) -> None:
+    folder(tmp_path, None, {"loader_module": "mlflow.pyfunc.model", "python_model": "python_model.pkl"})
+    with pytest.raises(MlshipError, match="runs code of its own") as caught:
+        spec_of(tmp_path)
+    assert "write framework: mlflow" in caught.value.fix
+    spec, _ = spec_of(tmp_path, framework="mlflow")
+    assert spec.framework == "mlflow" and "MLmodel" in [file.name for file in spec.files]
+    assert spec.pinned.lines == ("mlflow-skinny", "pandas", "numpy") and spec.pinned.is_whole
+
+
+def test_a_flavor_that_is_not_served_is_named(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    (path / "MLmodel").write_text("flavors: {spark: {model_data: sparkml}}")
+    with pytest.raises(MlshipError, match="of flavor spark, which mlship does not serve"):
+        spec_of(tmp_path)
+
+
+def test_code_that_came_along_is_taken_for_trusted_names_only(tmp_path: Path) -> None:
+    path = folder(tmp_path, {**SKLEARN, "code": "code", "skops_trusted_types": ["rare.features.Rare"]})
+    (path / "model.pkl").write_bytes(RARE)
+    package = path / "code" / "rare"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "features.py").write_text("import common\nimport requests\nclass Rare: ...\n")
+    (path / "code" / "common.py").touch()
+    (path / "code" / "json.py").write_text("raise SystemExit")
+    spec, findings = spec_of(tmp_path)
+    assert spec.code == () and [finding.code for finding in findings] == ["unknown-name"]
+    assert "whoever saved it vouches for rare.features.Rare" in findings[0].what
+    spec, findings = spec_of(tmp_path, trust=("rare.features.Rare",))
+    assert findings == () and spec.modules == ("requests", "sklearn")
+    assert [file.name for file in spec.code] == ["common.py", "rare/__init__.py", "rare/features.py"]
+    assert propose(path, tmp_path).trust == ("rare.features.Rare",) and propose(path, tmp_path).code == ()
+
+
+def signature(*features: tuple[str, str], named: bool = True) -> Signature:
+    return Signature(tuple(Feature(name, dtype) for name, dtype in features), named=named)
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "words"),
+    [
+        (signature(("a", "float64")), signature(("a", "float32")), []),
+        (signature(("b", "int64"), ("a", "float64")), signature(("a", "float64"), ("b", "bool")), []),
+        (signature(("a", "float64")), signature(("a", "float64"), ("b", "any")), ["error: needs b, which its signature"]),
+        (
+            signature(("a", "float64"), ("b", "any")),
+            signature(("a", "float64")),
+            ["warning: has b, which the model does not read"],
+        ),
+        (
+            signature(("a", "string")),
+            signature(("a", "float64")),
+            ["error: a of wine is float64, and its signature says string"],
+        ),
+        (signature(("x0", "float64"), named=False), signature(("a", "float64"), ("b", "float64")), ["error: takes 2 features"]),
+        (signature(("x0", "string"), named=False), signature(("text", "string"), named=False), []),
+        (signature(("x0", "string"), named=False), signature(("a", "int64")), ["error: a of wine is int64"]),
+        (signature(), signature(("a", "int64")), []),
+    ],
+)
+def test_the_folders_signature_is_compared_with_the_models_own(said: Signature, found: Signature, words: list[str]) -> None:
+    findings = declared_findings(said, found, "wine", "mlship.yaml:2:1 model.uri")
+    assert len(findings) == len(words)
+    for finding, wanted in zip(findings, words, strict=True):
+        severity, _, text = wanted.partition(": ")
+        assert finding.severity == severity and text in finding.what, finding
+
+
+def test_an_image_gets_what_the_model_needs_of_the_pinned_packages(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    (path / "requirements.txt").write_text("mlflow==3\nscikit-learn==1.9.1\npandas[excel]==3.1.1\nnumpy==2.4.6\n")
+    pinned = spec_of(tmp_path)[0].pinned
+    chosen = chosen_lines(pinned, ("sklearn", "own"), ("own",))
+    assert chosen.lines == ("scikit-learn==1.9.1",) and chosen.constraints == ("numpy==2.4.6", "pandas==3.1.1")
+    assert chosen_lines(pinned, ("sklearn", "requests")).lines == pinned.lines
+
+
+@pytest.mark.parametrize(
+    ("versions", "fits"),
+    [
+        ({"scikit-learn": "1.9.1", "numpy": "2.4.6"}, True),
+        ({"scikit-learn": "1.9.1+local", "numpy": "2.4.6", "mlflow": "2"}, True),
+        ({"scikit-learn": "1.9.1", "numpy": "2.4.5"}, False),
+        ({"scikit-learn": "1.9.1"}, False),
+    ],
+)
+def test_an_environment_counts_when_it_has_the_pinned_versions(tmp_path: Path, versions: dict[str, str], fits: bool) -> None:
+    path = folder(tmp_path)
+    (path / "requirements.txt").write_text("mlflow==3\nscikit-learn==1.9.1\nnumpy==2.4.6\n")
+    modules = {"scikit-learn": ("sklearn",)}
+    installed = {name: Distribution(name, version, modules.get(name, (name,))) for name, version in versions.items()}
+    environment = TrainingEnvironment(".venv", "3.11.7", Path("python"), distributions=installed)
+    assert has_pinned(environment, spec_of(tmp_path)[0].pinned, ("sklearn",)) is fits
