@@ -1,7 +1,8 @@
 """`python -m mlship.server.inspect`: loads a model in a locked-down process and tells what it is.
 
 stdin: one JSON object {"root", "manifest": text of a manifest with one model, "sample": [...] | null, "whole_table": bool,
-"memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples. stdout: one JSON
+"memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples, or {"compile": true,
+"root", "manifest", "sample", ...} for the model's compiled form. stdout: one JSON
 object, an error as {"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
 """
 
@@ -50,6 +51,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from mlship.server.lockdown import Limits, lock_down
 
     took = lock_down(Limits(memory=request["memory"], cpu_s=request["cpu_s"]), Path(request["writable"]))
+    if request.get("compile"):
+        from mlship.server.compiling.report import compile_model
+
+        return {**compile_model(request), "protections": took}
     answer = read_rows(request["rows"]) if "rows" in request else inspect_model(request)
     return {**answer, "protections": took}
 

@@ -18,7 +18,7 @@ DTYPES = (
     "float16", "float32", "float64", "string", "datetime", "any",
 )  # fmt: skip
 
-Container = Literal["frame", "array", "tensors", "list"]
+Container = Literal["frame", "array", "tensors", "list", "columns"]
 
 
 class ManifestError(ValueError):
@@ -58,7 +58,9 @@ class Signature:
     """What goes in and what comes out.
 
     container: what the model's method receives: `frame` (pandas.DataFrame with named columns), `array` (numpy, rows by
-    features), `tensors` (feature name -> numpy array of shape (rows, *shape) in its dtype, in their order) or `list` (the rows as they came, for a user's own class). named: the model knows its features by name.
+    features), `tensors` (feature name -> numpy array of shape (rows, *shape) in its dtype, in their order), `columns` (one
+    sequence of values for each feature, for a compiled model) or `list` (the rows as they came, for a user's own class). named:
+    the model knows its features by name.
     inputs is empty for a model whose features are not known; then rows are not checked. tensor: what the model itself calls the
     one tensor that all its features make, or ``.
     """

@@ -17,7 +17,7 @@ class OpenedModel:
 
     def __init__(self, entry: manifest.Model, root: Path, code: Path) -> None:
         """root: the manifest's folder; code: the user's own code. Raises LoadError, and whatever the model's code raises."""
-        loaded: LoadedModel = runtime_for(entry.framework).load(entry, root)
+        loaded: LoadedModel = runtime_for(entry.runtime).load(entry, root)
         if entry.outputs:
             loaded = SelectedModel(loaded, entry.outputs)
         self._hooks: Hooks | None = None

@@ -38,13 +38,13 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
     entry, root = document.model(), Path(request["root"])
     sample = request["sample"]
     started = time.perf_counter()
-    opened = _attempt(lambda: OpenedModel(entry, root, root / document.code), "load")
+    opened = attempt(lambda: OpenedModel(entry, root, root / document.code), "load")
     if isinstance(opened, dict):
         return opened
     loaded = opened.loaded
     load_s = time.perf_counter() - started
     peak = _peak_memory()
-    found = _attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
+    found = attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
     if isinstance(found, dict):
         return found
     described = replace(entry, signature=found)
@@ -77,8 +77,8 @@ def _answers(opened: OpenedModel, entry: manifest.Model, sample: list[Any]) -> d
         return failed_import(error)
 
 
-def _attempt(step: Callable[[], Any], doing: str) -> Any:
-    """What the step gives, or the failure as a dict."""
+def attempt(step: Callable[[], Any], doing: str) -> Any:
+    """What the step gives, or the failure as a dict. doing: `load` or `inspect`."""
     try:
         return step()
     except LoadError as error:

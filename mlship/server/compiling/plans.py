@@ -1,0 +1,79 @@
+"""A fitted scikit-learn model -> a plan for one of the compiled engines, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from mlship.server import manifest
+from mlship.server.compiling.columns import Columns, Raw, Source, Unfit
+from mlship.server.compiling.forests import FORESTS, forest
+from mlship.server.compiling.linear import LINEAR, linear
+from mlship.server.compiling.transformers import transformed
+from mlship.server.input.dtypes import NUMERIC
+from mlship.server.runtimes.sklearn_parts import kind_of
+
+METHODS = ("", "predict", "predict_proba", "decision_function")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """engine: `numpy` or `trees`. header, arrays: of the plan file. signature: what the compiled model takes and gives."""
+
+    engine: str
+    header: Mapping[str, Any]
+    arrays: Mapping[str, Any]
+    signature: manifest.Signature
+
+
+def compiled(estimator: Any, method: str, signature: manifest.Signature) -> Compiled:
+    """method: what is called, `` for predict with what stands beside it. signature: of the original. Raises Unfit."""
+    if method not in METHODS:
+        raise Unfit(f"serve.method is {method}")
+    if not signature.inputs:
+        raise Unfit("its features are not known")
+    if any(feature.shape for feature in signature.inputs):
+        raise Unfit("its features are arrays in themselves")
+    steps, final = _steps(estimator)
+    columns = Columns(signature)
+    source: Source = Raw.all_of(columns)
+    for step in steps:
+        source = transformed(step, source, columns)
+    kind = _kind(final)
+    if kind in LINEAR:
+        engine, header = "numpy", linear(final, kind, method, source, columns)
+    elif kind in FORESTS:
+        engine, header = "trees", forest(final, kind, method, source, columns)
+    else:
+        raise Unfit(f"{kind} has no compiled form")
+    taken = compiled_signature(signature)
+    said = {**header, "engine": engine, "title": type(estimator).__name__, "signature": asdict(taken)}
+    return Compiled(engine, said, columns.arrays, taken)
+
+
+def compiled_signature(signature: manifest.Signature) -> manifest.Signature:
+    """The same rows, in a form that needs no pandas: an array where all are numbers, else columns."""
+    is_array = all(feature.dtype in NUMERIC for feature in signature.inputs)
+    return replace(signature, container="array" if is_array else "columns")
+
+
+def _steps(estimator: Any) -> tuple[list[Any], Any]:
+    """What comes before the last estimator, flat, and that one. Raises Unfit."""
+    kind = _kind(estimator)
+    if kind == "FrozenEstimator":
+        return _steps(estimator.estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return _steps(estimator.best_estimator_)
+    if kind != "Pipeline":
+        return [], estimator
+    *before, last = [step for _, step in estimator.steps]
+    inner, final = _steps(last)
+    return [*(step for step in before if step is not None and step != "passthrough"), *inner], final
+
+
+def _kind(estimator: Any) -> str:
+    """The name of a class of scikit-learn's own. Raises Unfit for any other."""
+    if not type(estimator).__module__.startswith("sklearn."):
+        raise Unfit(f"{type(estimator).__name__} is code of its own")
+    return kind_of(estimator)
