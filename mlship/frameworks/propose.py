@@ -8,9 +8,8 @@ from pathlib import Path
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked
 from mlship.frameworks.code import find_own, has_module, near_module
-from mlship.frameworks.detect import detect
-from mlship.frameworks.packed import inner, vouched
 from mlship.frameworks.kinds import read_model
+from mlship.frameworks.packed import inner, vouched
 from mlship.server import names
 from mlship.server.pickle_scan import scan
 

@@ -105,7 +105,6 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, name: str, content
     ("inside", "words"),
     [
         ("saved_model.pb", "a TensorFlow SavedModel, which"),
-        ("MLmodel", "an MLflow model folder, which"),
         ("config.json", "a Hugging Face model folder, which"),
         ("metadata.json", "a Keras model folder, which"),
         ("notes", "a folder, not a model"),
