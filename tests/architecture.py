@@ -10,7 +10,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mlship"
 
-BOTTOM = ("errors", "units", "progress", "home", "disk", "memo", "parallel")
+BOTTOM = ("errors", "units", "progress", "home", "disk", "memo", "parallel", "archives")
 LAYERS = {  # part of the package -> height; a part imports lower ones, and itself
     **dict.fromkeys(BOTTOM, 0),
     **dict.fromkeys(("runner", "config", "oci", "templating"), 1),
@@ -21,9 +21,10 @@ LAYERS = {  # part of the package -> height; a part imports lower ones, and itse
 }
 SIBLINGS = {  # what may be imported from a part of the same height: values only
     ("units", "errors"), ("home", "errors"), ("disk", "errors"), ("memo", "errors"), ("memo", "disk"),
+    ("archives", "disk"), ("archives", "errors"), ("archives", "units"),
     ("oci", "runner"),
     ("targets", "releases"),
-    ("image", "frameworks.base"),
+    ("image", "frameworks.base"), ("image", "frameworks.engine_choice"),
     ("frameworks", "image.environment"), ("sources", "frameworks.digest"),
     ("cost", "targets.base"), ("cost", "bench"),
 }  # fmt: skip
@@ -38,7 +39,7 @@ MODEL_PLACES = (
 )  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them
 OPEN_SERVER_FILES = (
-    *("manifest", "names", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan"),
+    *("manifest", "names", "names_boosted", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan"),
     *("batch_records", "batch_wire"),  # how a file falls into parts, and the words with the processes that answer them
     *("skim", "boosted_header", "boosted_xgboost", "boosted_lightgbm", "boosted_catboost"),
 )

@@ -200,6 +200,7 @@ def status(result: results.Status) -> dict[str, Any]:
         "front": None if result.observed.front is None else asdict(result.observed.front),
         "why": [asdict(entry) for entry in result.why],
         "engine": result.engine,
+        "engines": {name: asdict(engine) for name, engine in result.engines.items()},
         "notes": list(result.observed.notes),
     }
 
@@ -293,6 +294,7 @@ def batch(result: Answered) -> dict[str, Any]:
         "answered": result.answered,
         "rejected": result.rejected,
         "reason": result.reason or None,
+        "note": result.note or None,
         "seconds": round(result.seconds, 3),
         "rows_per_second": round(result.rows_per_second, 1),
         "resumed": result.resumed,

@@ -40,8 +40,8 @@ TARGETS = ("local", "docker", "fake")
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {
     "target": TARGETS,
-    "model.framework": ("sklearn", "python", "xgboost", "lightgbm", "catboost", "onnx", "mlflow"),
-    "model.engine": ("auto", "original"),
+    "model.framework": ("sklearn", "python", "xgboost", "lightgbm", "catboost", "onnx", "torch", "mlflow"),
+    "model.engine": ("auto", "original", "numpy", "trees"),
     "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }

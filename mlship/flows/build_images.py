@@ -11,6 +11,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
 from mlship.flows.build_wishes import Wishes, compression_of
 from mlship.flows.context import Context
+from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.size_gate import refuse_too_large
 from mlship.image.lock import Lock
@@ -47,7 +48,7 @@ class Build:
 
 def build_images(context: Context, project: Project, wishes: Wishes, wanted: Pushing | None = None) -> Build:
     """wanted: where they will be pushed, which is asked for an answer before anything is made."""
-    platforms = for_platforms(refuse_errors(gather(context, project, wishes.python, wishes.take)))
+    platforms = for_platforms(refuse_errors(with_engines(context, gather(context, project, wishes.python, wishes.take))))
     workplace = replace(workplace_of(context, compression_of(project, wishes)), elsewhere=wishes.push)
     clear_leftovers(workplace)
     if wishes.locked:

@@ -33,7 +33,7 @@ def report(done: Build) -> Built:
         layers=images[0].layers,
         checks=record.checks,
         findings=done.findings,
-        engine="original",
+        engine=record.models[0].engine.name,
         unchanged=done.unchanged,
         images=images,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlship.frameworks.engine_choice import EngineFacts
+
 if TYPE_CHECKING:
     from mlship.errors import Finding
     from mlship.image.explain import LayerWhy
@@ -29,6 +31,7 @@ class ModelReport:
     code: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    engine: EngineFacts = EngineFacts()
 
 
 @dataclass(frozen=True)

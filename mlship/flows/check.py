@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
+from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, gather
 from mlship.flows.opening import project_of
 from mlship.flows.reports import spec_report
@@ -20,7 +21,7 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
     What is wrong stands in `findings`; the command's exit code follows from them.
     """
     project = project_of(context, where)
-    gathered = gather(context, project, python)
+    gathered = with_engines(context, gather(context, project, python))
     loaded, findings = _load_all(context, gathered)
     return Checked(
         project=gathered.project.name,
@@ -44,7 +45,7 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
     for spec in gathered.specs:
         context.progress.step("check", f"{spec.name} loads in {gathered.environment.source}")
         try:
-            loaded[spec.name] = load_in_training(context, python, spec)
+            loaded[spec.name] = load_in_training(context, python, spec.trained)
         except MlshipError as error:
             where = error.where or gathered.project.at("model.uri")
             findings.append(Finding(error.what, where, error.fix, code=error.code))

@@ -8,6 +8,7 @@ from mlship.disk import write_atomic
 from mlship.flows.build_images import workplace_of
 from mlship.flows.build_inputs import current_lock, lock_path, locked_models
 from mlship.flows.context import Context, Where
+from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors
 from mlship.flows.lock_drift import drift, model_changes
 from mlship.flows.locking import Locked, completed, locked_anew
@@ -25,7 +26,8 @@ from mlship.image.workplace import Workplace, clear_leftovers
 def lock(context: Context, where: Where, *, python: str = "", refresh: bool = False, write: bool = True) -> Relocked:
     """refresh: resolve anew what fits as well. write: False tells only. Raises what resolving raises; exit 5, 8 or 13."""
     project = project_of(context, where)
-    platforms = for_platforms(refuse_errors(gather(context, project, python, "newest" if refresh else "pinned")))
+    gathered = gather(context, project, python, "newest" if refresh else "pinned")
+    platforms = for_platforms(refuse_errors(with_engines(context, gathered)))
     workplace = workplace_of(context, project.build.compression)
     clear_leftovers(workplace)
     path = lock_path(platforms[0])

@@ -198,15 +198,16 @@ def _recorded_model(spec: ModelSpec, loaded: Loaded) -> RecordedModel:
         framework=spec.framework,
         title=loaded.title,
         path=spec.uri,
-        size=spec.size,
+        size=spec.trained.size,
         sha256=spec.sha256,
         inputs=inputs_line(loaded.signature),
         code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
-        trust=spec.trust,
-        versions=dict(loaded.versions),
+        trust=spec.trained.trust,
+        versions={**spec.trained.versions, **loaded.versions},
         sample=spec.sample,
         answers=loaded.answers,
         tolerance=asdict(spec.tolerance),
+        engine=spec.engine,
     )
 
 

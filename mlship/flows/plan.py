@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mlship.config.project import Project
 from mlship.errors import MlshipError
@@ -164,7 +164,8 @@ def release_from(
         return known
     proofs = {model.name: proof_from(model) for model in record.models}
     number = max(sequence, history.next_sequence)
-    return Release(number, served, now, image=record.content, proofs=proofs, mlship=record.mlship)
+    engines = {model.name: asdict(model.engine) for model in record.models}
+    return Release(number, served, now, image=record.content, proofs=proofs, mlship=record.mlship, engines=engines)
 
 
 def known_release(history: History, served: Served) -> Release | None:

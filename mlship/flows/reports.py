@@ -27,13 +27,14 @@ def spec_report(spec: ModelSpec, loaded: Loaded | None) -> ModelReport:
         framework=spec.framework,
         title=loaded.title if loaded else "",
         path=spec.uri,
-        size=spec.size,
+        size=spec.trained.size,
         sha256=spec.sha256,
         inputs=inputs_line(loaded.signature) if loaded else "",
         sample=len(spec.sample),
         code=tuple(sorted({file.name.partition("/")[0] for file in spec.code})),
-        trust=spec.trust,
-        versions=dict(loaded.versions if loaded else spec.versions),
+        trust=spec.trained.trust,
+        versions=dict(loaded.versions if loaded else spec.trained.versions),
+        engine=spec.engine,
     )
 
 
@@ -50,4 +51,5 @@ def model_report(model: RecordedModel) -> ModelReport:
         code=model.code,
         trust=model.trust,
         versions=model.versions,
+        engine=model.engine,
     )

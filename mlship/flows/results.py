@@ -15,6 +15,7 @@ from mlship.flows.build_results import LayerReport as LayerReport
 from mlship.flows.build_results import ModelReport as ModelReport
 from mlship.flows.build_results import PushedLayer as PushedLayer
 from mlship.flows.build_results import PushReport as PushReport
+from mlship.frameworks.engine_choice import ORIGINAL, EngineFacts
 
 if TYPE_CHECKING:
     from mlship.errors import Finding
@@ -227,6 +228,7 @@ class Status:
     """status. observed: as the target saw it; live is what the records say, serving what the server says.
 
     since: when the live release was committed, seconds since the epoch; 0 when none is. why: only where it was asked for.
+    engines: of the live release, by model.
     """
 
     project: str
@@ -237,12 +239,17 @@ class Status:
     previous: ReleaseView | None
     serving: str
     observed: Observed
-    engine: str = "original"
+    engines: Mapping[str, EngineFacts] = field(default_factory=dict)
     generation: int = 0
     since: float = 0.0
     traffic: tuple[Traffic, ...] = ()
     underway: UnderwayView | None = None
     why: tuple[Why, ...] = ()
+
+    @property
+    def engine(self) -> str:
+        """Of the model that /predict asks."""
+        return next((engine.name for engine in self.engines.values()), ORIGINAL)
 
     @property
     def weights(self) -> Mapping[str, float]:

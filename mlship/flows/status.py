@@ -10,7 +10,9 @@ from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, history_or_error, opened, release_view
 from mlship.flows.operating import strategy_of
 from mlship.flows.results import Status, Traffic, UnderwayView
+from mlship.frameworks.engine_choice import EngineFacts, facts_from
 from mlship.releases.history import History
+from mlship.releases.release import Release
 from mlship.targets.base import Measures, Observed, Why
 from mlship.targets.gates import quantile_s
 
@@ -29,12 +31,20 @@ def status(context: Context, where: Where, *, why: bool = False) -> Status:
         previous=release_view(history.rollback_candidate()),
         serving=observed.serving,
         observed=observed,
+        engines=engines_of(history.live_release),
         generation=history.generation,
         since=live_since(history),
         traffic=traffic(place.target.measure()),
         underway=_underway(context, place, history),
         why=unwell(place.target.why(), observed, history) if why else (),
     )
+
+
+def engines_of(release: Release | None) -> dict[str, EngineFacts]:
+    """By model, in the release's order; the original where the record tells none. Pure."""
+    if release is None:
+        return {}
+    return {model.name: facts_from(release.engines.get(model.name, {})) for model in release.served.models}
 
 
 def live_since(history: History) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlship.errors import Finding
+from mlship.frameworks.engine_choice import EngineFacts
 from mlship.memo import State
 from mlship.server.manifest import Signature, Tolerance
 from mlship.server.names import Problem
@@ -92,6 +93,7 @@ class ModelSpec:
     the file refers to, sorted. versions: what the model recorded of the packages that wrote it ({"scikit-learn": "1.9.1"}).
     modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
     hooks: the file of serve.hooks by its name among `code`, or ``. pinned, declared: what came with the model, as in Packed.
+    engine: what computes it. original: of a compiled model, whose sha256 it keeps, the one that it was compiled from.
     """
 
     name: str
@@ -116,17 +118,25 @@ class ModelSpec:
     pinned: Pinned | None = None
     declared: Signature | None = None
     origin: Origin | None = None
+    engine: EngineFacts = EngineFacts()
+    original: ModelSpec | None = None
 
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+    @property
+    def trained(self) -> ModelSpec:
+        """The model as it was trained, of one that was compiled."""
+        return self.original or self
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a framework's reader is given. path: file or folder. format: as it was detected. where: the key that names the model.
 
-    trust: names beyond the framework's own. scanned: reads a pickle's names without loading it, each file once.
+    trust: names beyond the framework's own. scanned: reads a pickle's names without loading it, each file once. loader: as
+    model.loader, or ``. root: the project's folder, where it is known.
     """
 
     path: Path
@@ -134,6 +144,8 @@ class Asked:
     where: str
     scanned: Callable[[Path], Scan]
     trust: tuple[str, ...] = ()
+    loader: str = ""
+    root: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,19 +111,28 @@ def load_in_child(
 
 
 def ask(
-    runner: Runner, python: ChildPython, asked: Mapping[str, Any], *, where: str, timeout_s: float, memory: int = 0
+    runner: Runner,
+    python: ChildPython,
+    asked: Mapping[str, Any],
+    *,
+    where: str,
+    timeout_s: float,
+    memory: int = 0,
+    writable: Path | None = None,
 ) -> dict[str, Any]:
-    """One question to `mlship.server.inspect`, and its answer. Raises MlshipError (exit 5)."""
-    with scratch_folder() as folder:
-        writable = str(folder)
+    """One question to `mlship.server.inspect`, and its answer. writable: the one folder that it may write to; left out: one that
+    is gone afterwards. Raises MlshipError (exit 5).
+    """
+    with nullcontext(writable) if writable else scratch_folder() as folder:
+        place = str(folder)
         limits = {
             "memory": memory + _SLACK if memory else _machine_memory(),
             "cpu_s": max(1, int(timeout_s * _THREADS)),
-            "writable": writable,
+            "writable": place,
         }
         command = Command(
             argv=(*python.argv, "-m", "mlship.server.inspect"),
-            environ={**python.environ, **_settings(writable)},
+            environ={**python.environ, **_settings(place)},
             cwd=folder,
             stdin=json.dumps({**asked, **limits}).encode(),
             timeout_s=timeout_s,

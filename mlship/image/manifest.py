@@ -10,7 +10,7 @@ from typing import Any
 from mlship.config.project import Project
 from mlship.config.secrets import named_by
 from mlship.frameworks.base import ModelSpec
-from mlship.server.manifest import Auth, Jwt, Manifest, Model, Serving, Signature
+from mlship.server.manifest import Auth, Engine, Jwt, Manifest, Model, Serving, Signature
 
 
 def model_path(spec: ModelSpec) -> str:
@@ -37,6 +37,7 @@ def model_entry(spec: ModelSpec, signature: Signature | None = None) -> Model:
         passthrough=spec.passthrough,
         extra=spec.extra,
         hooks=spec.hooks,
+        engine=Engine(spec.engine.name, spec.engine.sha256, spec.engine.rows),
     )
 
 

@@ -13,13 +13,17 @@ from typing import Any
 
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
+from mlship.frameworks.engine_choice import EngineFacts, facts_from
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """A model for reports. inputs: one line for people; sample: number of rows. answers: None without a sample."""
+    """A model for reports. inputs: one line for people; sample: number of rows. answers: None without a sample.
+
+    engine: what computes it, and what was measured of that.
+    """
 
     name: str
     framework: str
@@ -34,6 +38,7 @@ class RecordedModel:
     sample: tuple[Any, ...] = ()
     answers: Mapping[str, Any] | None = None
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    engine: EngineFacts = EngineFacts()
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class BuildRecords:
 
 def _model(entry: Mapping[str, Any]) -> RecordedModel:
     lists = {key: tuple(entry[key]) for key in ("code", "trust", "sample")}
-    return RecordedModel(**{**entry, **lists})
+    return RecordedModel(**{**entry, **lists, "engine": facts_from(entry.get("engine", {}))})
 
 
 def _damaged(path: Path) -> MlshipError:

@@ -116,6 +116,7 @@ def release_from_dict(document: Mapping[str, Any]) -> Release:
             for name, proof in document.get("proofs", {}).items()
         },
         mlship=document.get("mlship", ""),
+        engines=document.get("engines", {}),
     )
 
 

@@ -56,7 +56,8 @@ class Release:
     """A served part with its place in the sequence. id: `r<sequence>-<first 6 hex of the served part's digest>`.
 
     created: seconds since the epoch, UTC. image: where the target holds the image (a reference it understands).
-    proofs: model name -> Proof. mlship: the version that made it.
+    proofs: model name -> Proof. mlship: the version that made it. engines: model name -> what computes it and what the build
+    measured, as plain data; the original's where it is missing.
     """
 
     sequence: int
@@ -65,6 +66,7 @@ class Release:
     image: str = ""
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     mlship: str = ""
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> str:

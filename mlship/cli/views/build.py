@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlship.cli.views.engines import engine_rows
 from mlship.cli.views.explained import explained_text
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.models import model_line, own_code
@@ -75,7 +76,7 @@ def _rows(result: Built) -> list[list[str]]:
              for layer in result.layers if layer.is_new]  # fmt: skip
     rows += [["reused", ", ".join(layer.name or layer.role for layer in result.layers if not layer.is_new)]]
     rows += largest_rows(result)
-    rows += [["checks", "   ".join(result.checks)], ["engine", result.engine]]
+    rows += [["checks", "   ".join(result.checks)], *engine_rows({model.name: model.engine for model in result.models})]
     rows += platform_rows(result)
     return [row for row in rows if row[1]]
 

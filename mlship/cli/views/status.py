@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlship.cli.views.engines import engine_rows
 from mlship.cli.views.text import (
     age,
     columns,
@@ -36,6 +37,7 @@ def status_text(result: Status, now: float) -> str:
                 _release_row("previous", result.previous, now),
                 *_since(result, now),
                 *_front(result, now),
+                *engine_rows(result.engines),
                 ["replicas", f"{ready}/{sum(not replica.staged for replica in replicas)} ready"],
             ]
         ),

@@ -20,6 +20,7 @@ KINDS = {
     "cache/roots": "base systems that compile and check",
     "cache/unpacked": "unpacked layers",
     "cache/models": "models that were fetched",
+    "cache/compiled": "models that were compiled",
     "cache/partial": "downloads that were cut",
     "cache/memo": "what need not be found out again",
 }

@@ -1,0 +1,60 @@
+"""Has a model compiled by the locked-down child of the environment that trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlship.disk import scratch_folder, write_atomic
+from mlship.frameworks.child import ChildPython, ask
+from mlship.frameworks.engine_choice import Tried
+from mlship.runner import Runner
+from mlship.server import manifest
+
+FILE = "model.plan"  # as the child calls it, and the image
+LARGEST = 2 * 2**30  # bytes of a compiled file
+
+
+def compile_in_child(
+    runner: Runner,
+    python: ChildPython,
+    entry: manifest.Model,
+    root: Path,
+    sample: Sequence[Any],
+    into: Path,
+    *,
+    timeout_s: float,
+) -> Tried:
+    """What came of it. root: the folder that `entry.path` is relative to. into: the folder that gets `<sha256>.plan`.
+
+    Raises MlshipError (exit 5) where the model does not even load.
+    """
+    document = manifest.to_json(manifest.Manifest(project="compile", models=(entry,))).decode()
+    asked = {"compile": True, "root": str(root.absolute()), "manifest": document, "sample": list(sample)}
+    with scratch_folder() as folder:
+        answer = ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, writable=folder)
+        tried = Tried(
+            engine=str(answer["engine"]),
+            sha256=str(answer["sha256"]),
+            rows=int(answer["rows"]),
+            refused=int(answer["refused"]),
+            difference=float(answer["difference"]),
+            seconds={str(rows): (float(pair[0]), float(pair[1])) for rows, pair in answer["seconds"].items()},
+            reason=str(answer["reason"]),
+        )
+        return tried if tried.reason else _kept(tried, folder / FILE, into)
+
+
+def _kept(tried: Tried, file: Path, into: Path) -> Tried:
+    """The child ran the model's code, which may have written anything: what lies there is bytes, named by their own digest."""
+    from dataclasses import replace
+    from hashlib import sha256
+
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST:
+        return replace(tried, engine="", reason="its compiled file is none, or too large")
+    content = file.read_bytes()
+    digest = sha256(content).hexdigest()
+    into.mkdir(parents=True, exist_ok=True)
+    write_atomic(into / f"{digest}.plan", content)
+    return replace(tried, sha256=digest)

@@ -1,0 +1,163 @@
+"""Compiled models answer as scikit-learn does: trees to the last bit, linear models and pipelines within the tolerance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pandas
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from mlship.server import manifest
+from mlship.server.compiling.columns import Unfit
+from mlship.server.compiling.edge_rows import edge_rows
+from mlship.server.compiling.parity import compared
+from mlship.server.compiling.plans import Compiled, compiled
+from mlship.server.core import ServedModel
+from mlship.server.manifest import Feature, Signature, Tolerance
+from mlship.server.runtimes import runtime_for
+from mlship.server.runtimes.plan_file import plan_bytes
+from mlship.server.runtimes.sklearn import SklearnModel
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+PATIENTS, PROGRESS = (values[:150] for values in load_diabetes(return_X_y=True))
+HOLED = numpy.where(numpy.arange(IRIS.size).reshape(IRIS.shape) % 7 == 0, numpy.nan, IRIS)
+SMALL = {"n_estimators": 7, "random_state": 0}
+TREES = {
+    "a forest of classes": RandomForestClassifier(**SMALL).fit(IRIS, SPECIES),
+    "a forest of two classes": ExtraTreesClassifier(**SMALL).fit(IRIS, SPECIES == 1),
+    "a forest that was trained with holes": RandomForestClassifier(**SMALL).fit(HOLED, SPECIES),
+    "a forest of numbers": RandomForestRegressor(**SMALL).fit(PATIENTS, PROGRESS),
+    "a forest of several numbers": RandomForestRegressor(**SMALL).fit(PATIENTS, numpy.c_[PROGRESS, -PROGRESS]),
+    "one tree of classes": DecisionTreeClassifier(random_state=0).fit(IRIS, SPECIES),
+    "one tree of numbers": DecisionTreeRegressor(random_state=0).fit(PATIENTS, PROGRESS),
+    "boosting of numbers": GradientBoostingRegressor(**SMALL).fit(PATIENTS, PROGRESS),
+    "boosting of two classes, its scores": GradientBoostingClassifier(**SMALL).fit(IRIS, SPECIES == 1),
+    "boosting of three classes, its scores": GradientBoostingClassifier(**SMALL).fit(IRIS, SPECIES),
+}
+PEOPLE = pandas.DataFrame(
+    {
+        "age": [20.0, 35.0, numpy.nan, 51.0, 62.0, 28.0] * 5,
+        "city": ["Oslo", None, "Ås", "Oslo", "Bergen", "Ås"] * 5,
+        "plan": ["a", "b", "a", "c", "c", "b"] * 5,
+    }
+)
+BOUGHT = ["yes", "no", "no", "yes", "no", "yes"] * 5
+COLUMNS = make_column_transformer(
+    (make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()), ["age"]),
+    (make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")), ["city"]),
+    (OrdinalEncoder(), ["plan"]),
+)
+PIPELINES = {
+    "linear": make_pipeline(COLUMNS, LogisticRegression()).fit(PEOPLE, BOUGHT),
+    "trees": make_pipeline(COLUMNS, RandomForestClassifier(**SMALL)).fit(PEOPLE, BOUGHT),
+}
+LINEAR = {
+    "two classes": make_pipeline(StandardScaler(), LogisticRegression()).fit(IRIS, SPECIES == 1),
+    "three classes": LogisticRegression(max_iter=500).fit(IRIS, SPECIES),
+    "each class against the others": SGDClassifier(loss="log_loss", random_state=0).fit(IRIS, SPECIES),
+    "classes without probabilities": LinearSVC(random_state=0).fit(IRIS, SPECIES),
+    "numbers": Ridge().fit(PATIENTS, PROGRESS),
+    "several numbers": Ridge().fit(PATIENTS, numpy.c_[PROGRESS, -PROGRESS]),
+    "products of columns": make_pipeline(MinMaxScaler(clip=True), PolynomialFeatures(3), Ridge()).fit(PATIENTS, PROGRESS),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("count", [1, 2, 150])
+def test_trees_give_the_bits_of_scikit_learn(name: str, count: int, tmp_path: Path):
+    model = TREES[name]
+    method = "decision_function" if "scores" in name else ""
+    rows = (HOLED if "holes" in name else PATIENTS if model.n_features_in_ == 10 else IRIS)[-count:]
+    asked = getattr(model, method or ("predict_proba" if hasattr(model, "predict_proba") else "predict"))
+    other = loaded(compiled(model, method, signature_of(model, method)), tmp_path).predict(numpy.array(rows))
+    answer = other["probabilities"] if "probabilities" in other else other["predictions"]
+    assert numpy.array(answer).tolist() == asked(rows).tolist()
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_models_answer_alike_on_rows_at_the_edges(name: str, tmp_path: Path):
+    assert_alike(LINEAR[name], [], tmp_path)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_with_texts_and_holes_answer_alike_without_pandas(name: str, tmp_path: Path):
+    sample = [[20.0, "Oslo", "a"], [None, None, "b"], [30.5, "nowhere", "c"]]
+    plan = assert_alike(PIPELINES[name], sample, tmp_path)
+    assert plan.signature.container == "columns"
+
+
+def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
+    model, other = LINEAR["numbers"], Ridge(alpha=1.0001).fit(PATIENTS, PROGRESS)
+    plan = compiled(other, "", signature_of(other, ""))
+    found = compare(model, plan, [], tmp_path)
+    assert "gets" in found.wrong
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (HistGradientBoostingClassifier(max_iter=2), "HistGradientBoostingClassifier has no compiled form"),
+        (make_pipeline(FunctionTransformer(numpy.abs), LogisticRegression()), "FunctionTransformer is code of its own"),
+        (GradientBoostingClassifier(init=LogisticRegression(), n_estimators=2), "begins with another model"),
+    ],
+)
+def test_what_has_no_compiled_form_says_why(model: Any, reason: str):
+    model.fit(IRIS, SPECIES)
+    with pytest.raises(Unfit, match=reason):
+        compiled(model, "", signature_of(model, ""))
+
+
+def assert_alike(model: Any, sample: list[Any], folder: Path) -> Compiled:
+    plan = compiled(model, "", signature_of(model, "", sample))
+    found = compare(model, plan, sample, folder)
+    assert not found.wrong
+    assert found.refused < found.rows
+    return plan
+
+
+def compare(model: Any, plan: Compiled, sample: list[Any], folder: Path) -> Any:
+    signature = signature_of(model, "", sample)
+    entry = manifest.Model(name="m", framework="sklearn", format="joblib", path="model.plan", sha256="", signature=signature)
+    original = ServedModel(entry, SklearnModel(model))
+    again = manifest.Model(**{**vars(entry), "signature": plan.signature, "engine": manifest.Engine(plan.engine)})
+    other = ServedModel(again, loaded(plan, folder))
+    rows = [*sample, *edge_rows(signature, sample, plan.header, plan.arrays)]
+    labels = frozenset({"predictions"} if hasattr(model, "classes_") else ())
+    return compared(original, other, rows, Tolerance(), labels)
+
+
+def loaded(plan: Compiled, folder: Path) -> Any:
+    (folder / "model.plan").write_bytes(plan_bytes(plan.header, plan.arrays))
+    entry = manifest.Model("m", "sklearn", "plan", "model.plan", "", engine=manifest.Engine(plan.engine))
+    return runtime_for(entry.runtime).load(entry, folder)
+
+
+def signature_of(model: Any, method: str, sample: list[Any] = ()) -> Signature:  # type: ignore[assignment]
+    if sample:
+        return SklearnModel(model, method).signature(tuple(sample))
+    return Signature(tuple(Feature(f"x{at}", minimum=-1.0, maximum=7.0) for at in range(model.n_features_in_)))
