@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.batch_files import Reached, Subject, Unfinished, unfinished
 from mlship.flows.batch_input import Data, Rows, data_of, open_rows
 from mlship.flows.batch_output import parquet_of
-from mlship.flows.batch_processes import Answerer, Done, answered, answerers
+from mlship.flows.batch_processes import Answerers, Done, Opening, answerers
 from mlship.flows.batch_results import Answered
 from mlship.flows.batch_wishes import Wishes, refuse_same
 from mlship.flows.build import built_records
@@ -37,7 +37,7 @@ from mlship.progress import Progress
 from mlship.runner import Command
 
 CHECKPOINT_S = 2.0  # of work that is done again after a kill
-SMALL = 4_000_000  # bytes of data for which a second process is not worth its start
+SMALL = {"B": 4_000_000, "rows": 20_000}  # data for which a second process is not worth its start
 
 
 def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> Answered:
@@ -54,15 +54,13 @@ def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> 
         reached = run.reached(subject, again)
         if reached.is_done:  # it was killed between its last row and the files' names
             return _finished(run, wishes, reached, image.content, reached.rows, 0)
-        with (
-            open_rows(wishes.data, wishes.form) as rows,
-            _program(context, project, image) as start,
-            _processes(context, start, rows, wishes) as (started, model),
-        ):
-            begun = _begun(rows, model, reached)
-            run.begin(begun)
-            done = _answer(context.progress, rows, started, wishes, Book(run, subject, begun, data))
-        return _finished(run, wishes, done, image.content, reached.rows, len(started))
+        with open_rows(wishes.data, wishes.form) as rows, _program(context, project, image) as start:
+            count = wishes.processes or (1 if rows.total < SMALL[rows.unit] else _cores())
+            with answerers(context.runner, start, _opening(rows, wishes, count), count) as processes:
+                begun = _begun(rows, processes.opened(), reached)
+                run.begin(begun)
+                done = _answer(context.progress, rows, processes, wishes, Book(run, subject, begun, data))
+        return _finished(run, wishes, done, image.content, reached.rows, count)
 
 
 def _look(wishes: Wishes) -> None:
@@ -76,19 +74,17 @@ def _look(wishes: Wishes) -> None:
 
 def _chosen(context: Context, where: Where, wishes: Wishes) -> tuple[Project | None, Image]:
     """The image that is named, or that of the project as it is now; without a mlship.yaml that of the live release."""
-    layout = Layout(context.home.images)
-    here = own_platform()
-    is_alone = where.file is None and (bool(where.name) or found_file(context.cwd) is None)
-    project = None if is_alone and wishes.image and not where.name else project_if_any(context, where)
+    layout, here = Layout(context.home.images), own_platform()
+    is_only_an_image = wishes.image and where.file is None and not where.name and found_file(context.cwd) is None
+    project = None if is_only_an_image else project_if_any(context, where)
     if project is None:
-        image = layout.find(wishes.image or _live_content(context, where))
-        return None, _runs_here(image, here)
+        return None, _runs_here(layout.find(wishes.image or _live_content(context, where)), here)
     if wishes.image:
-        record = fitting(recorded_images(context, project, wishes.image), here)
+        records = recorded_images(context, project, wishes.image)
     else:
         refuse_unbuilt(project, here, "this machine")
-        record = fitting(built_records(context, project), here)
-    return project, _runs_here(layout.find(record.content), here)
+        records = built_records(context, project)
+    return project, _runs_here(layout.find(fitting(records, here).content), here)
 
 
 def _live_content(context: Context, where: Where) -> str:
@@ -139,11 +135,8 @@ def _program(context: Context, project: Project | None, image: Image) -> Iterato
         yield command(root, (*config["Entrypoint"], "batch"), environ)
 
 
-@contextmanager
-def _processes(context: Context, start: Command, rows: Rows, wishes: Wishes) -> Iterator[tuple[list[Answerer], dict[str, Any]]]:
-    """Started, with what they say of the model."""
-    count = wishes.processes or (1 if rows.unit == "B" and rows.total < SMALL else _cores())
-    asked = {
+def _opening(rows: Rows, wishes: Wishes, count: int) -> Opening:
+    told = {
         "model": wishes.model,
         "form": "csv" if wishes.form == "csv" else "jsonl",
         "header": wishes.header,
@@ -151,23 +144,20 @@ def _processes(context: Context, start: Command, rows: Rows, wishes: Wishes) -> 
         "out": "csv" if wishes.out_form == "csv" else "jsonl",
         "processes": count,
     }
-    with answerers(context.runner, start, count) as started:
-        for each in started:
-            each.open(asked, rows.first)
-        told = [dict(each.opened()) for each in started]
-        yield started, told[0]
+    return Opening(told, rows.first)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _begun(rows: Rows, model: dict[str, Any], reached: Reached) -> Reached:
+def _begun(rows: Rows, model: Mapping[str, Any], reached: Reached) -> Reached:
     """A new run begins behind the header."""
     if reached.rows:
         return reached
-    named = {name: str(model[name]) for name in ("project", "model", "sha256", "title")}
-    return replace(reached, position=rows.behind_header() if model["header"] else 0, model=named)
+    named = {name: model[name] for name in ("project", "model", "sha256", "title")}
+    note = "" if model["joined"] else "row by row: rows of this model may be answered otherwise together than alone"
+    return replace(reached, position=rows.behind_header() if model["header"] else 0, model={**named, "note": note})
 
 
 class Book:
@@ -229,13 +219,13 @@ def advanced(reached: Reached, done: Done, written: int, head: str) -> Reached:
     )
 
 
-def _answer(progress: Progress, rows: Rows, started: list[Answerer], wishes: Wishes, book: Book) -> Reached:
+def _answer(progress: Progress, rows: Rows, processes: Answerers, wishes: Wishes, book: Book) -> Reached:
     """Until the end of the data, or of what is asked of it."""
     at = book.reached
     progress.step("predict", f"{wishes.data.name}, from row {at.rows}" if at.rows else wishes.data.name)
     parts = rows.parts(wishes.chunk, at.position, at.rows, wishes.limit)
     try:
-        for done in answered(started, parts):
+        for done in processes.answered(parts):
             book.write(done)
             pace = pace_of(at, book.reached, book.elapsed_s, rows.total, wishes.limit)
             progress.amount(f"predict  {pace}", book.reached.position, rows.total, rows.unit)

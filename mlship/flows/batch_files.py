@@ -42,7 +42,7 @@ class Reached:
     """How far a run is. position: where the data goes on. rows: read; answers, rejects: bytes that stand in their files.
 
     failed: rejected rows that the model itself failed with. head: the header of the answers. reason: of the first reject. model: what
-    is told of it in the end: project, model, sha256, title.
+    is told of it in the end: project, model, sha256, title, note.
     """
 
     position: int = 0

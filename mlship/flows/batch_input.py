@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -71,19 +71,19 @@ def data_of(path: Path, progress: Progress) -> Data:
                 done += len(block)
                 progress.amount("data", done, size)
     except OSError as error:
-        raise MlshipError(f"{path} cannot be read: {error.strerror}", fix="name a file of rows with --data") from None
+        raise _unreadable(path, error) from None
     return Data(path, digest.hexdigest(), done, state)
 
 
 @contextmanager
 def open_rows(path: Path, form: Form) -> Iterator[Rows]:
     """Raises MlshipError for a file that is not of its form, or without a row."""
-    if form == "parquet":
-        with _parquet(path) as table:
-            yield Table(path, table)
-        return
-    with path.open("rb", buffering=2**20) as file:
-        yield Text(path, file, form)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb", buffering=2**20))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        yield Table(path, stack.enter_context(_parquet(path, file))) if form == "parquet" else Text(path, file, form)
 
 
 class Text:
@@ -173,11 +173,15 @@ class Table:
         return rows
 
 
+def _unreadable(path: Path, error: OSError) -> MlshipError:
+    return MlshipError(f"{path} cannot be read: {error.strerror}", fix="name a file of rows with --data")
+
+
 @contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path, file: BinaryIO) -> Iterator[Any]:
     pyarrow, parquet = need("pyarrow", extra="parquet"), need("pyarrow.parquet", extra="parquet")
     try:
-        table = parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
+        table = parquet.ParquetFile(file, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
         raise MlshipError(f"{path} is not Parquet: {_first_line(error)}", fix="name a file that fits its ending") from None
     with table:

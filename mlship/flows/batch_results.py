@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Answered:
-    """content: of the image. sha256: of the model. size: bytes of the answers. columns: of the answers, where they have a header.
+    """content: of the image. sha256: of the model. size: bytes of the answers.
 
     rejects: None where there are none. reason: of the first one. seconds: of all runs that it took. resumed: rows that earlier runs
-    had answered or rejected.
+    had answered or rejected. note: what made it slow, or empty.
     """
 
     project: str
@@ -19,6 +19,7 @@ class Answered:
     model: str
     sha256: str
     title: str
+    note: str
     data: Path
     out: Path
     size: int

@@ -6,6 +6,7 @@ written by the code that serves; what the model prints goes to standard error.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import MutableMapping
@@ -19,6 +20,7 @@ from mlship.server.batch_wire import receive, send
 from mlship.server.core import ServedModel
 from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.loading import LoadFailed, loaded_models, settle
+from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Manifest, ManifestError, from_json
 from mlship.server.monitoring import log
 from mlship.server.problems import InputError
@@ -40,9 +42,12 @@ def answer_parts(environ: MutableMapping[str, str]) -> int:
             send(channel, refused.told)
             return 1
         settle()
+        # rows are lists in a list: the collector would look at all of them, again and again, and they are gone by counting
+        gc.disable()
         send(channel, {"opened": opened})
         while (asked := receive(channel)) is not None:
             _answer(channel, answering, *asked)
+            gc.collect()
     return 0
 
 
@@ -77,6 +82,7 @@ def _opened(told: dict[str, Any], first: bytes, environ: MutableMapping[str, str
     except InputError as error:
         problems = [asdict(problem) for problem in error.problems]
         raise _Refused(refused={"code": error.code, "message": error.message, "problems": problems}) from None
+    warm_up(model, lambda rows, seconds: None)  # shows whether rows may be answered together
     entry = model.entry
     opened = {
         "project": manifest.project,
@@ -84,8 +90,7 @@ def _opened(told: dict[str, Any], first: bytes, environ: MutableMapping[str, str
         "sha256": entry.sha256,
         "title": model.loaded.title,
         "header": reader.has_header,
-        "features": [feature.name for feature in entry.signature.inputs],
-        "outputs": [asdict(output) for output in entry.signature.outputs],
+        "joined": model.is_joined,
     }
     return opened, Answering(model, reader, told["out"])
 
@@ -116,6 +121,6 @@ def _answer(channel: BufferedIOBase, answering: Answering, told: dict[str, Any],
     answers = b"".join(done.answers)
     counts = {name: getattr(done, name) for name in ("answered", "rejected", "failed", "heads", "reason")}
     try:
-        send(channel, {**counts, "size": len(answers)}, answers + b"".join(done.rejects))
+        send(channel, {**counts, "size": len(answers)}, answers + b"".join(line for _, line, _ in done.rejects))
     except OSError:
         log.event("info", "batch_left", message="the command is gone")

@@ -1,7 +1,7 @@
 """A part of a file through the server's own way: read, checked, answered, written; what is wrong with a row is said of that row.
 
-A good part is one call of the model. In a part with something wrong the wrong rows are found, and the others are answered together:
-each row gets what it would get alone.
+A good part is one request of many rows: one call of the model. In a part with something wrong the wrong rows are found, and the others
+are answered together. A model that answers rows otherwise together than alone is asked row by row, as the server does not join them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ Numbered = tuple[int, Any]  # number of the row in the file, and the row
 
 @dataclass
 class Answered:
-    """What came of one part. heads: header lines of CSV, one unless the model changes what it answers. reason: of the first reject.
+    """What came of one part. heads: header lines of CSV, one unless the model changes what it answers.
 
-    failed: how many of the rejected rows the model itself failed with.
+    failed: how many of the rejected rows the model itself failed with. rejects: number of the row, its line and the reason.
     """
 
     answered: int = 0
     rejected: int = 0
     failed: int = 0
     heads: list[str] = field(default_factory=list)
-    reason: str = ""
     answers: list[bytes] = field(default_factory=list)
-    rejects: list[bytes] = field(default_factory=list)
+    rejects: list[tuple[int, bytes, str]] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """Of the first reject."""
+        return self.rejects[0][2] if self.rejects else ""
 
 
 class Reader:
@@ -87,9 +91,11 @@ class Answering:
     def answer(self, body: bytes, first: int, count: int) -> Answered:
         """body: `count` records, the first of them row `first` of the file."""
         done = Answered()
-        groups = deque([self._numbered(body, first, count, done)])
+        numbered = self._numbered(body, first, count, done)
+        groups = deque([numbered] if self._model.is_joined else [[one] for one in numbered])
         while groups:
             groups.extendleft(reversed(self._answer(groups.popleft(), done)))
+        done.rejects.sort()
         return done
 
     def _numbered(self, body: bytes, first: int, count: int, done: Answered) -> list[Numbered]:
@@ -104,13 +110,19 @@ class Answering:
     def _read_apart(self, body: bytes, first: int, done: Answered) -> Iterator[Numbered]:
         for number, record in enumerate(self._reader.records(body), first):
             try:
-                [row] = self._reader.rows(record)
+                yield number, self._row(record)
             except InputError as error:
                 _reject(done, number, record.decode("utf-8", "replace").rstrip("\r\n")[:SHOWN], error)
-            except ValueError:
-                _reject(done, number, record.decode("utf-8", "replace")[:SHOWN], InputError(400, message="this is not one row"))
-            else:
-                yield number, row
+
+    def _row(self, record: bytes) -> Any:
+        try:
+            record.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(400, message=f"not UTF-8 (byte {error.start} of the row)") from None
+        rows = self._reader.rows(record)
+        if len(rows) != 1:
+            raise InputError(400, message="not one row")
+        return rows[0]
 
     def _answer(self, group: list[Numbered], done: Answered) -> list[list[Numbered]]:
         """Answers the rows of the group in one call, or gives the groups that are to be tried instead."""
@@ -204,10 +216,9 @@ def _reject(done: Answered, number: int, row: Any, error: InputError | ModelFail
     feature = problems[0].feature if problems else None
     reason = "; ".join(problem.message for problem in problems) or f"row {number}: {_words(error)}"
     line = {"row": number, "feature": feature, "reason": reason, "data": row, "problems": [asdict(each) for each in problems]}
-    done.rejects.append(_json(line) + b"\n")
+    done.rejects.append((number, _json(line) + b"\n", reason))
     done.rejected += 1
     done.failed += isinstance(error, ModelFailed)
-    done.reason = done.reason or reason
 
 
 def _in_file(problem: Problem, place: int, number: int) -> Problem:
@@ -221,10 +232,10 @@ def _in_file(problem: Problem, place: int, number: int) -> Problem:
 
 
 def _words(error: InputError | ModelFailed) -> str:
-    """Of what is no row's own problem by name. A record is read alone, as the first line of a body."""
+    """Of what is no row's own problem by name. A record is read alone, as a body of one line."""
     if isinstance(error, ModelFailed):
         return f"the model failed: {error}"
-    return error.message.removeprefix("line 1 is ")
+    return error.message.removeprefix("line 1 is ").removeprefix("the body is ")
 
 
 def _json(line: dict[str, Any]) -> bytes:

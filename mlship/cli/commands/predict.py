@@ -133,7 +133,7 @@ def _file(call: Call, name: str, data: str, out: str, *, header: str, chunk: int
         raise MlshipError("--out is for the rows of a file", fix="name it: --data rows.csv")
     for option, path in (("--data", data), ("--out", out)):
         refuse_remote(path, option)
-    source, into = call.path(data), call.path(out)
+    source, into = call.path(data).resolve(), call.path(out).resolve()
     wishes = Wishes(
         data=source,
         out=into,

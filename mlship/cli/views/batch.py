@@ -19,6 +19,7 @@ def batch_text(result: Answered) -> str:
                 ["rows/s", f"{result.rows_per_second:,.0f}", f"{seconds_text(result.seconds)}, {processes}"],
             )
         ),
+        f"  note  {result.note}" if result.note else "",
         f"  first reject  {result.reason}" if result.reason else "",
         f"Predicted {result.answered:,} of {result.rows:,} rows in {seconds_text(result.seconds)}",
     )

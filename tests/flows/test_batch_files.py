@@ -1,0 +1,103 @@
+"""What is written of a batch is whole under its name or unfinished beside it, and an unfinished run goes on with the same data only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlship.errors import Exit, MlshipError
+from mlship.flows.batch_files import Reached, Subject, unfinished
+
+SUBJECT = Subject("ab" * 32, 1000, "sha256:" + "cd" * 32, "", "csv", "csv", None, None)
+ANEW = "rm -r .*answers.csv.unfinished to begin anew"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a run was killed behind its checkpoint: rows 0 to 9 are on the disk, and pieces of what came after."""
+    out = tmp_path / "answers.csv"
+    with unfinished(out) as run:
+        run.begin(run.reached(SUBJECT, ""))
+        run.append(b"row\n1\n", b"{}\n")
+        run.checkpoint(SUBJECT, Reached(500, 10, 1, answers=6, rejects=3))
+        run.append(b"half a li", b"{")
+    return out
+
+
+def test_a_run_goes_on_from_its_checkpoint_and_ends_whole(out: Path) -> None:
+    assert not out.exists()
+    with unfinished(out) as run:
+        reached = run.reached(SUBJECT, "")
+        assert (reached.position, reached.rows) == (500, 10)
+        run.begin(reached)
+        run.append(b"2\n", b"")
+        run.checkpoint(SUBJECT, replace(reached, answers=8, is_done=True))
+        run.publish(out, out.with_name("rejects"), out.with_name("rejects"), None)
+    assert (out.read_bytes(), out.with_name("rejects").read_bytes()) == (b"row\n1\n2\n", b"{}\n")
+    assert sorted(path.name for path in out.parent.iterdir()) == ["answers.csv", "rejects"]
+
+
+@pytest.mark.parametrize("moved", [[], ["rejects"], ["rejects", "answers"]])
+def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same(out: Path, moved: list[str]) -> None:
+    rejects = out.with_name("answers.rejects.jsonl")
+    folder = out.with_name("answers.csv.unfinished")
+    with unfinished(out) as run:
+        run.begin(run.reached(SUBJECT, ""))
+        run.checkpoint(SUBJECT, replace(run.reached(SUBJECT, ""), is_done=True))
+    for name in moved:
+        (folder / name).replace({"rejects": rejects, "answers": out}[name])
+    with unfinished(out) as run:
+        assert run.reached(SUBJECT, "").is_done
+        run.publish(out, rejects, rejects, None)
+    assert (out.read_bytes(), rejects.read_bytes(), folder.exists()) == (b"row\n1\n", b"{}\n", False)
+
+
+def test_rejects_of_an_earlier_run_go_when_there_are_none(out: Path) -> None:
+    stale = out.with_name("answers.rejects.jsonl")
+    stale.write_bytes(b"{}\n")
+    with unfinished(out) as run:
+        run.begin(run.reached(SUBJECT, ""))
+        run.publish(out, None, stale, None)
+    assert not stale.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sha256": "ef" * 32}, r"about other data \(sha256 abababababab, now efefefefefef\)"),
+        ({"content": "sha256:" + "ef" * 32}, "with another model .* of image cdcdcdcdcdcd, now .* of image efefefefefef"),
+        ({"limit": 5, "header": True}, "asked for with another --limit, --header"),
+    ],
+)
+def test_a_run_about_anything_else_is_refused_with_what_to_do(out: Path, changes: dict[str, object], said: str) -> None:
+    with unfinished(out) as run, pytest.raises(MlshipError, match=f"unfinished run for these answers was {said}") as refused:
+        run.reached(replace(SUBJECT, **changes), "mlship predict --image cdcdcdcdcdcd")  # type: ignore[arg-type]
+    assert refused.value.fix.startswith("mlship predict --image cdcdcdcdcdcd to go on with it, or rm -r ")
+
+
+def test_files_that_no_run_leaves_so_are_refused(out: Path) -> None:
+    folder = out.with_name("answers.csv.unfinished")
+    (folder / "answers").write_bytes(b"row")
+    with unfinished(out) as run, pytest.raises(MlshipError, match=f"is not as an unfinished run leaves it; {ANEW}"):
+        run.begin(run.reached(SUBJECT, ""))
+    (folder / "state.json").write_bytes(b"[]")
+    with unfinished(out) as run, pytest.raises(MlshipError, match="is not as an unfinished run leaves it"):
+        run.reached(SUBJECT, "")
+
+
+def test_two_commands_do_not_write_the_same_answers(out: Path) -> None:
+    with (
+        unfinished(out),
+        pytest.raises(MlshipError, match="another command is writing these answers") as refused,
+        unfinished(out),
+    ):
+        pass
+    assert refused.value.exit is Exit.LEASE_HELD
+
+
+def test_a_run_that_reached_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with unfinished(tmp_path / "answers.csv") as run:
+        run.begin(run.reached(SUBJECT, ""))
+    assert list(tmp_path.iterdir()) == []
