@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlship.server.input import csvtext
@@ -39,6 +39,23 @@ def test_numbers_alone_are_read_as_among_others(cells: list[tuple[str, str]], ha
     body = "\n".join([*(f"{line},c" for line in title), *(f"{line},x" for line in lines)])
     among = [row[:2] for row in csvtext.rows(body.encode(), wider, has_header)]
     assert repr([list(map(as_float, row)) for row in alone]) == repr([list(map(as_float, row)) for row in among])
+
+
+NUMBER = st.one_of(
+    st.floats().map(repr), st.integers().map(str), st.sampled_from(["-0", "-0.0", "007", "1.", ".5", "+1", "", "1e999"])
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=4), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@example([("-0", "1")], "\n", True)
+@example([("9" * 25, "18446744073709551616")], "\r\n", False)
+def test_many_numbers_are_read_as_few_are(cells: list[tuple[str, str]], end: str, has_header: bool) -> None:
+    """A first row of 5 KB makes a body that is large enough for the short way through JSON."""
+    title, lines = ["a,b"] if has_header else [], [",".join(pair) for pair in cells]
+    few = csvtext.rows(end.join([*title, *lines, ""]).encode(), FLOATS, header=has_header)
+    many = csvtext.rows(end.join([*title, f"0.{'1' * 5000},2", *lines, "", ""]).encode(), FLOATS, header=has_header)
+    assert repr([list(map(as_float, row)) for row in many[1:]]) == repr([list(map(as_float, row)) for row in few])
 
 
 def as_float(value: Any) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import orjson
+
 from mlship.server.input.dtypes import FLOATS, NUMERIC
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
@@ -20,6 +22,8 @@ WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
 BOOLS = {"true": True, "false": False, "1": True, "0": False}
 PLAIN = frozenset(NUMERIC) - {"bool"}
 NUMBERS_ONLY = re.compile(rb"[-+0-9.eE,\r\n]*")
+MINUS_NOTHING = re.compile(rb"-0(?=[,\r\n]|\Z)")
+LARGE = 4_000  # bytes of CSV from which a look whether it can be read as JSON is no loss
 MISSING = ("", "nan")  # what to_csv and numpy write for a missing value
 
 
@@ -29,6 +33,8 @@ def rows(body: bytes, signature: Signature, header: bool | None = None, extras: 
     A cell that does not read so stays text: the validation names it. header: whether the first line is one; None looks
     whether it names features. Rows are objects by name where a column goes through to the answer. Raises InputError.
     """
+    if len(body) > LARGE and (numbers := _as_json(body, signature, header, extras)) is not None:
+        return numbers
     try:
         table = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True) if line]
     except UnicodeDecodeError as error:
@@ -42,6 +48,32 @@ def rows(body: bytes, signature: Signature, header: bool | None = None, extras: 
     if not signature.inputs:
         return [[_guess(cell) for cell in line] for line in table]
     return _typed(table, signature.inputs, is_plain)
+
+
+def _as_json(body: bytes, signature: Signature, header: bool | None, extras: Extras) -> list[Any] | None:
+    """The rows where every cell is a number in JSON's words, too, and in its place; None where the usual way has to look.
+
+    orjson reads them ten times as fast as csv and float (30 cells a row: 0.9 us against 10). Numbers are the same: both read a
+    double exactly, and -0, which JSON takes for a whole number, goes the usual way.
+    """
+    names = [feature.name for feature in signature.inputs]
+    if not names or extras.kept or any(feature.dtype not in FLOATS for feature in signature.inputs):
+        return None
+    end = body.find(b"\n") + 1
+    titles = body[:end].decode("utf-8-sig", "replace").rstrip("\r\n").split(",")
+    start = 0
+    if _has_header(titles, signature, header, extras):
+        if titles != names:
+            return None
+        start = end
+    if NUMBERS_ONLY.fullmatch(body, start) is None or (b"-0" in body and MINUS_NOTHING.search(body, start)):
+        return None
+    cells = body[start:].rstrip(b"\r\n")
+    try:
+        found: list[Any] = orjson.loads(b"[[%b]]" % cells.replace(b"\n", b"],["))
+    except orjson.JSONDecodeError:
+        return None
+    return found if all(len(row) == len(names) for row in found) else None
 
 
 def text(answer: dict[str, Any], outputs: tuple[Output, ...], header: bool = True) -> bytes:
