@@ -33,6 +33,10 @@ class Memo:
         self._folder = folder
         self._clock = clock
 
+    @property
+    def folder(self) -> Path | None:
+        return self._folder
+
     def recall(self, kind: str, subject: str, facts: Any) -> Any | None:
         """What was kept with equal facts; None where nothing was. facts: what JSON can write."""
         if self._folder is None:

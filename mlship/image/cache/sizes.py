@@ -19,6 +19,7 @@ KINDS = {
     "cache/built": "wheels that were built here",
     "cache/roots": "base systems that compile and check",
     "cache/unpacked": "unpacked layers",
+    "cache/archives": "models that came in an archive, unpacked",
     "cache/models": "models that were fetched",
     "cache/compiled": "models that were compiled",
     "cache/partial": "downloads that were cut",
