@@ -69,7 +69,8 @@ class Packed:
 
     path: the file or folder that the server loads. framework: "" where that file itself tells it. method: what to call, "" for
     what is usual. code: a folder with modules that the model may need. vouched: names that whoever saved it trusts: shown, never
-    taken. sample: example rows. declared: what it should take, as the package says. versions: as ModelSpec's. what: for people.
+    taken. loader: the class that the package brings for the file's weights: shown, too. sample: example rows. declared: what it
+    should take, as the package says. versions: as ModelSpec's. what: for people.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Packed:
     method: str = ""
     code: Path | None = None
     vouched: tuple[str, ...] = ()
+    loader: str = ""
     sample: tuple[Any, ...] = ()
     declared: Signature | None = None
     pinned: Pinned | None = None
@@ -152,7 +154,8 @@ class Asked:
 class Read:
     """What a framework's reader found in the files. modules: top-level modules that loading and predicting import.
 
-    problems: names that may not be loaded, in a pickle. versions: as ModelSpec's.
+    problems: names that may not be loaded, in a pickle. versions: as ModelSpec's. unused: files of the folder that serving never
+    opens, by name.
     """
 
     format: str
@@ -161,6 +164,7 @@ class Read:
     modules: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ KINDS = {
     "lightgbm": Kind("mlship.frameworks.lightgbm:read_lightgbm", reads_older=True),
     "catboost": Kind("mlship.frameworks.catboost:read_catboost", reads_older=True),
     "onnx": Kind("mlship.frameworks.onnx:read_onnx", SINGLE),
+    "torch": Kind("mlship.frameworks.torch:read_torch", SINGLE),
+    "transformers": Kind("mlship.frameworks.transformers:read_transformers", SINGLE, reads_older=True),
     "mlflow": Kind("mlship.frameworks.mlflow:read_mlflow"),
 }
 

@@ -38,8 +38,9 @@ FLAVORS: Mapping[str, tuple[str, str, str]] = {
 _METHODS = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
 
 
-def open_mlflow(folder: Path, where: str, asked: str = "") -> Packed:
+def open_mlflow(folder: Path, where: str, asked: str, unpacked: Callable[[Path, str], Path]) -> Packed:
     """The model file of the folder with its example, signature, packages and code. Raises MlshipError."""
+    del unpacked  # it is a folder already
     document = _read(folder, where)
     flavors = _table(document, "flavors")
     name = next((flavor for flavor in FLAVORS if flavor in flavors), "")

@@ -10,6 +10,7 @@ from mlship.server.runtimes.base import LoadError, Runtime
 RUNTIMES = {
     "sklearn": "mlship.server.runtimes.sklearn:SklearnRuntime",
     "python": "mlship.server.runtimes.python:PythonRuntime",
+    "transformers": "mlship.server.runtimes.transformers:TransformersRuntime",
     "mlflow": "mlship.server.runtimes.mlflow:MlflowRuntime",
     "numpy": "mlship.server.runtimes.numpy_plan:NumpyRuntime",
     "trees": "mlship.server.runtimes.trees:TreesRuntime",
