@@ -11,9 +11,15 @@ from pathlib import Path
 
 from mlship.errors import MlshipError
 from mlship.frameworks.kinds import KINDS
+from mlship.server import torch_scan
 from mlship.server.pickle_scan import Refused, compression_of, open_model
 
 HEAD = 4096
+# what holds a model of another framework (mlship/frameworks/packed.py)
+PACKAGES = {
+    "mlflow": "mlship.frameworks.mlflow:open_mlflow",
+    "torchserve": "mlship.frameworks.torchserve:open_torchserve",
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def detect(path: Path, where: str = "") -> Detected:
     except Refused as refused:
         raise MlshipError(f"{path.name}: {refused.what}", where, refused.fix, code=refused.kind) from None
     if isinstance(found, Detected):
-        if found.framework in KINDS:
+        if found.framework in KINDS or found.framework in PACKAGES:
             return found
         found = Other(found.what)
     what = f"{path.name} is {found.what}" + (", which mlship does not serve yet" if found.is_model else ", not a model")
@@ -74,6 +80,7 @@ def _near(path: Path) -> str:
 _FOLDERS = (
     ("saved_model.pb", Detected("tensorflow", "saved-model", "a TensorFlow SavedModel")),
     ("MLmodel", Detected("mlflow", "folder", "an MLflow model folder")),
+    ("MAR-INF/MANIFEST.json", Detected("torchserve", "folder", "a TorchServe archive")),
     ("config.json", Detected("transformers", "folder", "a Hugging Face model folder")),
     ("metadata.json", Detected("keras", "folder", "a Keras model folder")),
 )
@@ -122,6 +129,7 @@ _MAGIC: tuple[tuple[bytes, Detected | Other], ...] = (
     (b"SQLite format 3", Other("an SQLite database", is_model=False)),
     (b"%PDF", Other("a PDF document", is_model=False)),
     (b"\x7fELF", Other("a program", is_model=False)),
+    (torch_scan.OLD, Detected("torch", "old", "a PyTorch file of before 1.6")),
     (b"RDX", Other("an R object", is_model=True)),
 )
 _GIT_LFS = b"version https://git-lfs.github.com/spec/"
@@ -170,7 +178,9 @@ def _json(path: Path, head: bytes) -> Detected | Other | None:
     if b'"features_info"' in head:
         return Detected("catboost", "json", "a CatBoost model (JSON)")
     if b'"tree_info"' in head or (b'"num_tree_per_iteration"' in head and b'"version"' in head):
-        return Other("what LightGBM's dump_model tells of a model", fix='save the model itself: booster.save_model("model.txt")')
+        return Other(
+            "what LightGBM's dump_model tells of a model", fix='save the model itself: booster.save_model("model.txt")'
+        )
     if b'"nbformat"' in head:
         return Other("a notebook", is_model=False, fix="name the file that the notebook saved")
     if path.suffix != ".json" and not _is_text(head):
@@ -198,7 +208,16 @@ def _archive(path: Path) -> Detected | Other:
         return Other("a damaged zip archive", is_model=False, fix="copy it again")
     kinds: tuple[tuple[Callable[[str], bool], Detected | Other], ...] = (
         (lambda name: name == "schema.json", Detected("sklearn", "skops")),
-        (lambda name: name.endswith("data.pkl") or name.startswith("archive/"), Detected("torch", "zip", "a PyTorch file")),
+        (
+            lambda name: name.endswith(("/archive_format", "serialized_exported_program.json")),
+            Detected("torch", "pt2", "a program of torch.export"),
+        ),
+        (lambda name: name.endswith("/constants.pkl"), Detected("torch", "torchscript", "a TorchScript program")),
+        (lambda name: name == "MAR-INF/MANIFEST.json", Detected("torchserve", "zip", "a TorchServe archive")),
+        (
+            lambda name: name.endswith("data.pkl") or name.startswith("archive/"),
+            Detected("torch", "state_dict", "a PyTorch file"),
+        ),
         (lambda name: name in ("model.weights.h5", "metadata.json"), Detected("keras", "keras", "a Keras model")),
         (
             lambda name: name.endswith(".npy"),
@@ -216,6 +235,8 @@ def _compressed(path: Path) -> Detected | Other:
     opened = open_model(path)
     with opened.stream as stream:
         inner = stream.peek(HEAD)[:HEAD]
+    if inner[257:262] == b"ustar" and b"MAR-INF" in inner:  # model-archiver adds what is in a folder by its name
+        return Detected("torchserve", "tar", "a TorchServe archive")
     if inner[257:262] == b"ustar":
         return Other("a compressed tar archive", is_model=False, fix="unpack it and name the model file")
     found = _by_magic(path, inner)

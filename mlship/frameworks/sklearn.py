@@ -45,12 +45,16 @@ def _format(found: Scan, told: str) -> str:
 
 def _modules(found: Scan) -> frozenset[str]:
     used = {module.partition(".")[0] for module, _ in found.names} - _STANDARD
-    needed = used | {"sklearn"} | ({"skops"} if found.format == "skops" else set())
+    alone = {"catboost"} if found.root[0] == "catboost.core" else _BOOSTERS.get(found.root, set())
+    needed = used | (alone or {"sklearn"}) | ({"skops"} if found.format == "skops" else set())
     has_own = bool(names.problems(found.names))
     if found.has_feature_names and (has_own or _SELECT_BY_NAME & set(found.names)):
         needed |= {"pandas"}
     return frozenset(needed)
 
+
+# what is served as its library's own, and asks nothing of scikit-learn
+_BOOSTERS = {("xgboost.core", "Booster"): {"xgboost"}, ("lightgbm.basic", "Booster"): {"lightgbm"}}
 
 _STANDARD = {
     "builtins",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from mlship.server.names_boosted import NAMES as BOOSTED
 from mlship.server.names_sklearn import NAMES as SKLEARN
 
 Name = tuple[str, str]
@@ -274,7 +275,9 @@ def known(framework: str = "sklearn") -> frozenset[Name]:
     """The names that need no trust."""
     pairs = {(module, name) for module, listed in _COMMON.items() for name in listed.split()}
     if framework == "sklearn":
-        pairs |= {(module, name) for module, listed in SKLEARN.items() for name in listed.split()}
+        pairs |= {
+            (module, name) for tables in (SKLEARN, BOOSTED) for module, listed in tables.items() for name in listed.split()
+        }
     return frozenset(pairs)
 
 

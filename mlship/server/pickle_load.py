@@ -196,6 +196,7 @@ class _Unpickler(_PythonUnpickler):  # type: ignore[misc]
         if _is_dtype(target):
             pickle_objects.check_dtype(target, state)
         pickle_objects.check_names(state)
+        pickle_objects.check_native(target, state)
         super().load_build()
         if isinstance(target, ArrayBlock):
             self.stack[-1] = self._array(target)

@@ -161,6 +161,33 @@ def check_dtype(dtype: Any, state: Any) -> None:
         raise Refused(f"the element type {dtype} says of itself what it is not: {NOT_WRITTEN}", kind="hidden-call")
 
 
+# what a library makes an address of
+
+
+def check_native(target: Any, state: Any) -> None:
+    """Refuses a booster whose state is anything but a model as bytes or text: a number would be taken for an address, and freed.
+
+    xgboost.core.Booster and lightgbm.basic.Booster parse what stands in these attributes and put an address in its place.
+    """
+    cls = type(target)
+    kinds = _NATIVE.get((cls.__module__, cls.__qualname__))
+    if kinds is None:
+        return
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        raise Refused(f"the state of a {cls.__qualname__} in it is no dict of attributes: {NOT_WRITTEN}", kind="hidden-call")
+    for name in ("handle", "_handle"):
+        if state.get(name) is not None and type(state[name]) not in kinds:
+            raise Refused(
+                f"a {cls.__qualname__} in it holds {type(state[name]).__name__}, no model", RESAVE, kind="hidden-call"
+            )
+
+
+_NATIVE: dict[names.Name, tuple[type, ...]] = {
+    ("xgboost.core", "Booster"): (bytearray,),
+    ("lightgbm.basic", "Booster"): (str,),
+}
+
+
 # attributes
 
 

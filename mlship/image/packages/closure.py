@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from mlship.errors import Finding, need
+from mlship.image.packages import unused
 from mlship.image.packages.environment import Distribution, TrainingEnvironment, normalised
+from mlship.image.packages.unused import UNUSED
 from mlship.memo import FORGETFUL, Memo, sources_digest
 
 # Import names whose package is called otherwise, for the hints in errors: the ones that models use most.
@@ -178,7 +180,7 @@ def _remembered_reach(
     """`_reach`; reading hundreds of requirements, and importing what reads them, takes longer than a build with nothing to do."""
     requires = {name: distribution.requires for name, distribution in environment.distributions.items()}
     subject = f"{environment.prefix} {marks['platform_machine']} {' '.join(sorted(names))}"
-    facts = [sources_digest(sys.modules[__name__]), need("packaging").__version__, dict(marks), sorted(names), requires]
+    facts = [sources_digest(sys.modules[__name__], unused), need("packaging").__version__, dict(marks), sorted(names), requires]
     known = memo.recall("closure", subject, facts)
     if known is not None:
         return set(known[0]), set(known[1])
@@ -217,6 +219,8 @@ def _required(distribution: Distribution, extra: str, marks: Mapping[str, str]) 
         if requirement.marker is not None and not requirement.marker.evaluate({**marks, "extra": extra}):
             continue
         name = normalised(requirement.name)
+        if name in UNUSED.get(normalised(distribution.name), ()):
+            continue
         wanted.append((name, ""))
         wanted.extend((name, asked) for asked in sorted(requirement.extras))
     return wanted

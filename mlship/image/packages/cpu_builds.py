@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mlship.errors import Finding
 from mlship.image.packages.requirements_files import Requirements
+from mlship.image.packages.unused import dropped
 from mlship.image.packages.wheel_choice import Resolved
 
 TWINS: Mapping[str, str] = {"xgboost": "xgboost-cpu"}  # package -> the same modules and versions without GPU code
@@ -52,11 +53,6 @@ def told(before: Iterable[Resolved], wanted: Requirements) -> tuple[Finding, ...
         for package in before
         if package.name in TWINS
     )
-
-
-def dropped(name: str) -> str:
-    """An override that takes a package out of a resolution, whoever requires it: its marker is never true."""
-    return f'{name} ; python_version < "3"'
 
 
 def pinned_name(line: str) -> str:

@@ -18,6 +18,7 @@ from mlship.image.packages.environment import Distribution, TrainingEnvironment,
 from mlship.image.packages.pinned import chosen_lines
 from mlship.image.packages.python_version import read_text, read_toml, table
 from mlship.image.packages.requirements_lines import included_files, local_folders
+from mlship.image.packages.unused import dropped, left_out
 from mlship.memo import FORGETFUL, Memo
 
 
@@ -79,7 +80,7 @@ def _from_closure(needed: Closure, environment: TrainingEnvironment, root: Path,
         source=environment.source,
         root=root,
         lines=tuple(lines),
-        overrides=tuple(_pin(package) for package in needed.packages),
+        overrides=(*map(_pin, needed.packages), *map(dropped, left_out([normalised(p.name) for p in needed.packages]))),
         unindexed=tuple(package for package in needed.packages if package.origin),
         own=own,
         findings=needed.findings,

@@ -17,8 +17,8 @@ from mlship.server.runtimes.base import LoadedModel, LoadError
 
 Ask = Callable[[Any], Any]  # rows -> scores: (batch,), or (batch, classes), as the library gives them
 
-# what a pickle may hold of each library, and who serves it
-_OBJECTS = {name: f"mlship.server.runtimes.{name}:of_object" for name in ("xgboost", "lightgbm", "catboost")}
+# whose objects a pickle may hold; each has a file of its name here
+_LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 
 def boosted(estimator: Any, method: str) -> LoadedModel | None:
@@ -26,11 +26,21 @@ def boosted(estimator: Any, method: str) -> LoadedModel | None:
 
     method: of the manifest. Raises LoadError.
     """
-    module, _, name = _OBJECTS.get(type(estimator).__module__.partition(".")[0], "").partition(":")
-    if not module:
-        return None
-    of_object: Callable[[Any, str], LoadedModel | None] = getattr(importlib.import_module(module), name)
-    return of_object(estimator, method)
+    library = _runtime_of(estimator)
+    found: LoadedModel | None = library.of_object(estimator, method) if library else None
+    return found
+
+
+def take_one_thread(part: Any) -> None:
+    """Of a pipeline's part: where it is a booster's wrapper, it starts no threads when it is asked."""
+    if (library := _runtime_of(part)) is not None:
+        library.take_one_thread(part)
+
+
+def _runtime_of(value: Any) -> Any:
+    """The module that serves the library whose object this is; None for all others."""
+    name = type(value).__module__.partition(".")[0]
+    return importlib.import_module(f"mlship.server.runtimes.{name}") if name in _LIBRARIES else None
 
 
 class BoostedModel:

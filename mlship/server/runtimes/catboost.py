@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,13 @@ def of_object(estimator: Any, method: str) -> LoadedModel | None:
     if name != "CatBoostClassifier":
         header = replace(header, task="value", labels=())
     return CatboostModel(estimator, header, title=name, method=method)
+
+
+def take_one_thread(part: Any) -> None:
+    """Of a model inside a pipeline, whose methods are asked without saying how many."""
+    for name in ("predict", "predict_proba", "predict_log_proba"):
+        if hasattr(part, name):
+            setattr(part, name, partial(getattr(part, name), thread_count=_THREADS))
 
 
 def header_of(model: Any) -> Header:

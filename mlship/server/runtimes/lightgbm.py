@@ -58,6 +58,13 @@ def of_object(estimator: Any, method: str) -> LoadedModel | None:
     return lightgbm_model(estimator.booster_, header, title=name, method=method)
 
 
+def take_one_thread(part: Any) -> None:
+    """Of a fitted wrapper inside a pipeline; LightGBM's own words for the number go before scikit-learn's."""
+    if hasattr(part, "booster_"):
+        named = {name: 1 for name in ("num_threads", "num_thread", "nthread", "nthreads") if name in part.get_params()}
+        part.set_params(n_jobs=1, **named)
+
+
 def lightgbm_model(booster: Any, header: Header, *, title: str = "", method: str = "") -> BoostedModel:
     """Raises LoadError where the file leaves open which columns its categories belong to."""
     if not header.facts["is_told"]:

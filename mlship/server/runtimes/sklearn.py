@@ -11,7 +11,8 @@ from mlship.server import manifest
 from mlship.server.pickle_load import load
 from mlship.server.pickle_open import Refused
 from mlship.server.runtimes import sklearn_signature
-from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.base import LoadedModel, LoadError
+from mlship.server.runtimes.boosted import boosted, take_one_thread
 from mlship.server.runtimes.sklearn_once import Checks, Once
 from mlship.server.runtimes.sklearn_parts import dense, parts, takes_text
 from mlship.server.runtimes.sklearn_settled import settle_parts
@@ -22,8 +23,9 @@ class SklearnRuntime:
 
     fork_safe = True  # estimators are arrays and trees; OpenMP's threads (HistGradientBoosting) start when one is first asked
 
-    def load(self, model: manifest.Model, root: Path) -> SklearnModel:
-        """Raises LoadError, also for a model that reads files which a request names.
+    def load(self, model: manifest.Model, root: Path) -> LoadedModel:
+        """A booster's wrapper that stands alone is served as its booster. Raises LoadError, also for a model that reads files
+        which a request names.
 
         ImportError, AttributeError: a package is missing or of another version than the file needs.
         """
@@ -33,8 +35,11 @@ class SklearnRuntime:
             raise LoadError(str(refused)) from refused
         if not any(hasattr(estimator, method) for method in ("predict", "transform", model.method or "predict")):
             raise LoadError(_no_model(estimator, found.keys))
+        if (alone := boosted(estimator, model.method)) is not None:
+            return alone
         for part in parts(estimator):
             # one request is one batch: threads inside the model only wait for each other
+            take_one_thread(part)
             if getattr(part, "n_jobs", None) not in (None, 1):
                 part.n_jobs = 1
         settle_parts(estimator)

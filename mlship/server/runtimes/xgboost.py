@@ -61,6 +61,14 @@ def of_object(estimator: Any, method: str) -> LoadedModel | None:
     return xgboost_model(booster, header, title=name, method=method, missing=missing)
 
 
+def take_one_thread(part: Any) -> None:
+    """Of a fitted wrapper inside a pipeline."""
+    booster = getattr(part, "_Booster", None)  # of one that is not fitted, get_booster raises
+    if booster is not None:
+        part.n_jobs = 1
+        booster.set_param(SETTINGS)
+
+
 def xgboost_model(booster: Any, header: Header, *, title: str = "", method: str = "", missing: float = nan) -> BoostedModel:
     """missing: the number that stands for no value, beside NaN it is none."""
     booster.set_param(SETTINGS)
