@@ -6,7 +6,7 @@ python_function needs it: that runs code of the folder, and is served when `mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
