@@ -83,7 +83,7 @@ def _array(mapped: mmap.mmap, start: int, said: Mapping[str, Any]) -> Any:
     import numpy
 
     kind, shape, place = said["type"], said["shape"], said["at"]
-    if kind not in TYPES or any(type(size) is not int or size < 0 for size in (*shape, place)):
+    if kind not in TYPES or any(type(size) is not int or size < 0 for size in (*shape, place)) or place % ALIGNED:
         raise ValueError("an array is of a type or shape that none has")
     count = 1
     for size in shape:
