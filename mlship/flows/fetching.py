@@ -12,13 +12,13 @@ from mlship.config.words import clipped
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context
 from mlship.frameworks.base import Origin
-from mlship.frameworks.digest import FileDigests, model_digest, model_files
+from mlship.frameworks.digest import FileDigests
 from mlship.image.lock import LockedModel
 from mlship.image.lock_file import NAME, read_lock_file
 from mlship.memo import Memo
-from mlship.sources.base import Opening, Snapshot, Source, changed
+from mlship.sources.base import Cut, Opening, Snapshot, Source, changed, unreachable
 from mlship.sources.fetch import Fetch
-from mlship.sources.store import ModelStore
+from mlship.sources.store import ModelStore, fetched_digest
 from mlship.sources.table import is_remote, open_source
 
 # pinned: what mlship.lock says, with a note where the source has something else by now; locked: without asking; newest: whatever
@@ -44,16 +44,16 @@ def fetched_models(context: Context, project: Project, take: Take = "pinned") ->
     for name, uri in remote:
         prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
         opening = Opening(uri, project.root, context.environ, context.runner, project.at(f"{prefix}.uri"))
-        pin = (
-            pins.get((name, uri)) if is_address(uri) else None
-        )  # a pointer is a file of the project: it says itself what it pins
+        # a pointer is a file of the project: it says itself what it pins
+        pin = pins.get((name, uri)) if is_address(uri) else None
         found[name] = _pinned(context, opening, pin, take) if pin else fetched(context, opening)
     return found
 
 
 def fetched(context: Context, opening: Opening) -> Fetched:
     """What the address means now."""
-    return _of_snapshot(context, opening, source := open_source(opening), source.snapshot())
+    source = open_source(opening)
+    return _of_snapshot(context, opening, source, _snapshot(opening, source))
 
 
 def origins_of(models: Mapping[str, Fetched]) -> dict[str, Origin]:
@@ -71,13 +71,20 @@ def _pinned(context: Context, opening: Opening, pin: LockedModel, take: Take) ->
         notes = _moved_on(opening, pin) if take == "pinned" and may_move(opening.address) else ()
         return Fetched(here, notes)
     source = open_source(opening)
-    snapshot = source.snapshot(pin.version)
+    snapshot = _snapshot(opening, source, pin.version)
     if snapshot.version != pin.version:
         raise _replaced(opening, f"{snapshot.version} is there now, and {pin.version} is locked")
     found = _of_snapshot(context, opening, source, snapshot)
     if found.origin.sha256 != pin.fetched:
         raise _replaced(opening, f"{pin.version} has other bytes than the locked ones")
     return found
+
+
+def _snapshot(opening: Opening, source: Source, version: str = "") -> Snapshot:
+    try:
+        return source.snapshot(version)
+    except Cut as cut:
+        raise unreachable(f"{clipped(opening.address)} cannot be reached: {cut}", opening.where) from None
 
 
 def _of_snapshot(context: Context, opening: Opening, source: Source, snapshot: Snapshot) -> Fetched:
@@ -99,7 +106,7 @@ def _here(context: Context, sha256: str, version: str) -> Origin | None:
     if path is None:
         return None
     digests = FileDigests(Memo(context.home.memo), str(path))
-    found = model_digest(model_files(path, digests))
+    found = fetched_digest(path, digests)
     digests.save()
     if found != sha256:
         store.remove(sha256)
@@ -111,7 +118,7 @@ def _moved_on(opening: Opening, pin: LockedModel) -> tuple[Finding, ...]:
     """A source that does not answer is no reason to stop: what is locked is here."""
     brief = Opening(opening.address, opening.root, opening.environ, opening.runner, opening.where, is_brief=True)
     try:
-        now = open_source(brief).snapshot()
+        now = _snapshot(brief, open_source(brief))
     except MlshipError:
         return ()
     if now.version == pin.version:

@@ -55,8 +55,8 @@ class Lock:
 class LockedModel:
     """path: as mlship.yaml says it. sha256: of the file, or of a folder's sorted `sha256  name` lines.
 
-    version: what pins it at its source, for people and for the source. fetched: sha256 of all that came from there, of which the
-    served file may be a part. Both empty for a file of this machine.
+    version: what pins it at its source, for people and for the source. fetched: sha256 of the names and bytes of all that came from
+    there (sources/store.py), of which the served file may be a part. Both empty for a file of this machine.
     """
 
     name: str

@@ -121,7 +121,7 @@ def is_inside(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Hidden files are no part of a model, wherever it comes from (frameworks/digest.py)."""
-    return any(part.startswith(".") for part in name.split("/"))
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
 def base_name(path: str) -> str:

@@ -41,12 +41,14 @@ _CODES_CHANGED = frozenset(("412", "PreconditionFailed", "416", "InvalidRange"))
 
 
 class S3Source:
-    def __init__(self, opening: Opening) -> None:
+    """settings: `endpoint_url`, `profile_name`, `region_name`, where something else than the environment says them."""
+
+    def __init__(self, opening: Opening, settings: Mapping[str, str] | None = None) -> None:
         found = SCHEMES["s3"].shape.fullmatch(opening.address)
         assert found, "mlship.yaml was checked"
         self._opening = opening
         self._bucket, self._path = found["bucket"], found["path"]
-        self._client = _client(opening)
+        self._client = _client(opening, settings or {})
 
     def snapshot(self, version: str = "") -> Snapshot:
         """An object of that key counts, else all below it. version: an object's version, where the bucket keeps them."""
@@ -81,7 +83,9 @@ class S3Source:
         if item is None:
             return None
         told = item.key.partition("\0")[2]
-        return Snapshot(base_name(self._path), f"version {told}" if told else f"etag {item.state.strip(chr(34))}", (item,), is_file=True)
+        return Snapshot(
+            base_name(self._path), f"version {told}" if told else f"etag {item.state.strip(chr(34))}", (item,), is_file=True
+        )
 
     def _head(self, key: str, version: str) -> Item | None:
         named = {"VersionId": version} if version else {}
@@ -154,7 +158,7 @@ def open_source(opening: Opening) -> S3Source:
     return S3Source(opening)
 
 
-def _client(opening: Opening) -> Any:
+def _client(opening: Opening, said: Mapping[str, str]) -> Any:
     boto3 = need("boto3", "aws")
     exceptions, config = need("botocore.exceptions", "aws"), need("botocore.config", "aws")
     tries = 1 if opening.is_brief else 3
@@ -165,7 +169,8 @@ def _client(opening: Opening) -> Any:
         user_agent_extra="mlship",
     )
     try:
-        return boto3.session.Session().client("s3", config=settings)
+        session = boto3.session.Session(profile_name=said.get("profile_name"), region_name=said.get("region_name"))
+        return session.client("s3", config=settings, endpoint_url=said.get("endpoint_url"))
     except exceptions.BotoCoreError as error:
         raise denied(f"{opening.address} cannot be asked for: {_line(error)}", opening.where, _LOGIN) from None
     except ValueError as error:

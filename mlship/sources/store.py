@@ -1,14 +1,15 @@
-"""Models that were fetched, by their digest: each whole or absent, and never changed."""
+"""Models that were fetched, by the digest of their names and bytes: each whole or absent, and never changed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.disk import SCRATCH, disk_errors, make_folder, remove_tree, scratch_folder, sync_folder, used
-from mlship.frameworks.digest import FileDigests, model_digest, model_files
+from mlship.frameworks.digest import FileDigests, model_files
 from mlship.home import Home
 
 
@@ -27,7 +28,7 @@ class ModelStore:
         return self.home.cache / "partial"
 
     def find(self, sha256: str) -> Path | None:
-        """The model's file or folder; None where it is not here."""
+        """The model's file or folder, of whatever bytes it has by now; None where it is not here."""
         place = self.folder / sha256
         try:
             found = [path for path in place.iterdir() if not path.name.startswith(SCRATCH)]
@@ -53,10 +54,17 @@ class ModelStore:
                 place = top if is_file else top / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.link(path, place)
-            sha256 = model_digest(model_files(top, FileDigests()))
+            sha256 = fetched_digest(top, FileDigests())
             target = self.folder / sha256
             if self.find(sha256) is None:
                 remove_tree(target)
                 (scratch / "model").rename(target)
                 sync_folder(self.folder)
         return sha256, self.folder / sha256 / title
+
+
+def fetched_digest(path: Path, digests: FileDigests) -> str:
+    """SHA-256 over the sorted `sha256  name` lines of a file, or of a folder's files, the folder's own name included."""
+    files = model_files(path, digests)
+    lines = sorted(f"{file.sha256}  {path.name}{'' if path.is_file() else f'/{file.name}'}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -11,9 +11,18 @@ from mlship.sources.base import Opening, Source
 
 POINTER = ".dvc"
 
-# scheme -> module with open_source(opening)
+# scheme -> module:function, which is given an Opening
 SOURCES = {
-    "s3": "mlship.sources.s3",
+    "s3": "mlship.sources.s3:open_source",
+    "gs": "mlship.sources.gs:open_source",
+    "az": "mlship.sources.az:open_source",
+    "abfss": "mlship.sources.az:open_source",
+    "wasbs": "mlship.sources.az:open_source",
+    "models": "mlship.sources.mlflow:open_version",
+    "runs": "mlship.sources.mlflow:open_run",
+    "dvc": "mlship.sources.dvc:open_source",
+    "pointer": "mlship.sources.dvc:open_pointer",
+    "hf": "mlship.sources.hf:open_source",
 }
 
 
@@ -34,6 +43,6 @@ def source_name(uri: str, root: Path) -> str:
 
 def open_source(opening: Opening) -> Source:
     """Of an address, or of a pointer. Raises MlshipError where a package is missing."""
-    module = importlib.import_module(SOURCES[source_name(opening.address, opening.root)])
-    made: Callable[[Opening], Source] = module.open_source
+    module, _, name = SOURCES[source_name(opening.address, opening.root)].partition(":")
+    made: Callable[[Opening], Source] = getattr(importlib.import_module(module), name)
     return made(opening)

@@ -67,11 +67,17 @@ class Cut(Exception):
 
 
 class Connection:
-    """Safe for several threads. transport: takes the network's place in tests (an httpx transport)."""
+    """Safe for several threads. transport: takes the network's place in tests (an httpx transport).
 
-    def __init__(self, environ: Mapping[str, str], transport: Any = None) -> None:
+    guard: is given the address asked for and the one that a redirect leads to, and raises where it must not be followed.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], transport: Any = None, guard: Callable[[str, str], None] | None = None
+    ) -> None:
         self._environ = environ
         self._transport = transport
+        self._guard = guard
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -101,6 +107,8 @@ class Connection:
                 if not target:
                     yield streamed
                     return
+                if self._guard is not None:
+                    self._guard(call.url, target)
                 url = target
         raise Cut("line", f"more than {_REDIRECTS} redirects")
 
