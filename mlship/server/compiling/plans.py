@@ -75,5 +75,5 @@ def _steps(estimator: Any) -> tuple[list[Any], Any]:
 def _kind(estimator: Any) -> str:
     """The name of a class of scikit-learn's own. Raises Unfit for any other."""
     if not type(estimator).__module__.startswith("sklearn."):
-        raise Unfit(f"{type(estimator).__name__} is code of its own")
+        raise Unfit(f"{type(estimator).__name__} is code of your own")
     return kind_of(estimator)

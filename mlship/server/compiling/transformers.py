@@ -20,7 +20,7 @@ def transformed(step: Any, source: Source, columns: Columns) -> Source:
             return source
         raise Unfit(f"a step is {step}")
     if not type(step).__module__.startswith("sklearn."):
-        raise Unfit(f"{type(step).__name__} is code of its own")
+        raise Unfit(f"{type(step).__name__} is code of your own")
     kind = kind_of(step)
     if kind not in _KNOWN:
         raise Unfit(f"the step {kind} has no compiled form")
@@ -60,7 +60,7 @@ def _union(step: Any, source: Source, columns: Columns) -> Source:
 def _function(step: Any, source: Source, columns: Columns) -> Source:
     """Only the one that ColumnTransformer itself puts in for `passthrough`."""
     if step.func is not None:
-        raise Unfit("FunctionTransformer is code of its own")
+        raise Unfit("FunctionTransformer runs a function of your own")
     return source
 
 

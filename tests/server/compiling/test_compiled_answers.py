@@ -122,7 +122,7 @@ def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
     ("model", "reason"),
     [
         (HistGradientBoostingClassifier(max_iter=2), "HistGradientBoostingClassifier has no compiled form"),
-        (make_pipeline(FunctionTransformer(numpy.abs), Ridge()), "FunctionTransformer is code of its own"),
+        (make_pipeline(FunctionTransformer(numpy.abs), Ridge()), "FunctionTransformer runs a function of your own"),
         (GradientBoostingClassifier(init=LogisticRegression(), n_estimators=2), "begins with another model"),
     ],
 )
