@@ -146,9 +146,9 @@ def hooks_are_a_module_of_the_project(facts: Facts) -> Iterator[Problem]:
 
 def loader_goes_with_python(facts: Facts) -> Iterator[Problem]:
     for path, model in models_of(facts):
-        if model.loader and model.framework not in (None, "python"):
+        if model.loader and model.framework not in (None, "python", "torch"):
             fix = "delete it, or write framework: python"
-            yield Problem((*path, "loader"), f"a loader is for framework python, not {clipped(model.framework)}", fix)
+            yield Problem((*path, "loader"), f"a loader is for framework python or torch, not {clipped(model.framework)}", fix)
         if model.framework == "python" and not model.loader:
             fix = "write loader: module:Class, with load(path) and predict(rows)"
             yield Problem((*path, "framework"), "framework python needs a loader", fix, "missing-key")

@@ -101,7 +101,7 @@ def _project(context: Context, model: Path, uri: str, name: str, proposal: Propo
     chosen = context.cwd.name if model.stem.lower() in _COMMON_STEMS else file
     described = Model(
         uri=uri,
-        framework=proposal.framework if proposal.framework == "python" else None,
+        framework=proposal.framework if proposal.loader else None,
         code=proposal.code,
         trust=proposal.trust,
         loader=proposal.loader or None,

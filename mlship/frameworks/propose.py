@@ -8,8 +8,11 @@ from pathlib import Path
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked
 from mlship.frameworks.code import find_own, has_module, near_module
+from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.kinds import read_model
-from mlship.frameworks.packed import inner, vouched
+from mlship.frameworks.loaded_by import framework_of_loader
+from mlship.frameworks.packed import inner, unpacker, vouched
+from mlship.memo import FORGETFUL, Memo
 from mlship.server import names
 from mlship.server.pickle_scan import scan
 
@@ -50,7 +53,7 @@ def propose(path: Path, folder: Path, trusted: tuple[str, ...] = ()) -> Proposal
 
 
 def propose_own_class(path: Path, folder: Path, loader: str) -> Proposal:
-    """For framework python: the class's module, and what it imports of the folder, become `model.code`.
+    """For framework python, and weights of torch: the class's module, and what it imports of the folder, become `model.code`.
 
     path: the file or folder that the class loads. loader: `module:Class`; a module that the folder knows nothing of has to be
     installed in the training environment. Starts nothing. Raises MlshipError.
@@ -69,4 +72,4 @@ def propose_own_class(path: Path, folder: Path, loader: str) -> Proposal:
             f"did you mean {near}?" if near else "name the module and the class in it",
             code="missing-code",
         )
-    return Proposal(framework="python", format="none", code=code, loader=loader)
+    return Proposal(framework=framework_of_loader(path), format="none", code=code, loader=loader)

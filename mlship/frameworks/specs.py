@@ -15,7 +15,8 @@ from mlship.frameworks.detect import Detected
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
 from mlship.frameworks.kinds import KINDS, read_model
-from mlship.frameworks.packed import inner, vouched
+from mlship.frameworks.loaded_by import framework_of_loader
+from mlship.frameworks.packed import inner, unpacker, vouched
 from mlship.frameworks.sample import read_sample
 from mlship.frameworks.scan_memo import remembered_scan
 from mlship.memo import FORGETFUL, Memo
@@ -40,9 +41,9 @@ def model_spec(
     prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
     where = project.at(f"{prefix}.uri")
     path = origin.path if origin else project.root / model.uri
-    framework = model.framework or ("python" if model.loader else None)
+    framework = model.framework or (framework_of_loader(path) if model.loader else None)
     known = digests or FileDigests()
-    read, framework, packed = _read(path, framework, model, where, known, memo)
+    read, framework, packed = _read(path, framework, model, where, known, memo, project.root)
     path = packed.path
     elsewhere = own if _holds_code(path, own) else (*own, path)
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)

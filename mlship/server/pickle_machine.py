@@ -19,6 +19,7 @@ MAX_KEPT_TEXT = 4096  # longer strings are never names
 MAX_KEPT_ITEMS = 300  # the state of one object has fewer attributes; vocabularies have more and are not looked at
 MAX_NESTING = 32  # of dtypes in dtypes
 
+OUTSIDE = "it refers to objects that are stored outside of the file"
 _WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _DTYPE = ("numpy", "dtype")
 _ARRAY_TYPES = {("numpy", "ndarray"), ("numpy", "matrix"), ("numpy", "memmap")}
@@ -394,6 +395,10 @@ class Machine:
             self.skip(self.number(1))
         self.skip(width * product(state.items["shape"]))
 
+    def stored_outside(self) -> None:
+        """What a pickle leaves to its reader."""
+        self.refuse(OUTSIDE)
+
     def refuse(self, what: str) -> None:
         raise Refused(what, RESAVE)
 
@@ -501,14 +506,15 @@ def _table() -> list[Step | None]:
         "c": m.global_line,
         "\x93": m.stack_global,
         "R": m.reduce,
-        "b": m.build,
+        "b": lambda self: self.build(),
         "\x81": m.new_object,
         "\x92": m.new_object_ex,
+        "Q": lambda self: self.stored_outside(),  # what a subclass says counts
     }
     refused = {
         "STU": "the file was written by Python 2",
         "io": "it builds objects as Python 2 did",
-        "PQ": "it refers to objects that are stored outside of the file",
+        "P": OUTSIDE,
         "\x82\x83\x84": "it uses pickle's extension registry",
         "\x97\x98": "parts of it are stored outside of the file",
     }

@@ -74,6 +74,6 @@ def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> N
         load_project(file)
     others = [finding for finding in raised.value.findings if finding.code != "not-yet"]
     assert [finding.what for finding in others] == [
-        "a loader is for framework python, not sklearn",
+        "a loader is for framework python or torch, not sklearn",
         "model and models stand side by side",
     ]

@@ -13,6 +13,7 @@ NAMES = {
     "lightgbm": ("LightGBM", "lightgbm"),
     "catboost": ("CatBoost", "catboost"),
     "onnx": ("ONNX, onnxruntime", "onnxruntime"),
+    "torch": ("PyTorch", "torch"),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-RULES = 2  # part of every layer's key. Raise it when other files are left out
+RULES = 3  # part of every layer's key. Raise it when other files are left out
 _SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
 
 
@@ -26,7 +26,12 @@ _NAMED = (
     "scipy/special/_test_internal.",
     "sklearn/datasets/images/",
     "joblib/test/",
+    # PyTorch's own tests in C++ (133 MB with what is beside its helper), and what extensions are compiled with (torch 2.13)
+    "torch/test/",
+    "torch/include/",
+    "torch/share/cmake/",
 )
+_PROGRAMS, _STARTED = "torch/bin/", "torch/bin/torch_shm_manager"  # an import looks for the one; the others are tests, protoc
 
 
 def needless(path: str, loaded: Collection[str]) -> bool:
@@ -35,7 +40,7 @@ def needless(path: str, loaded: Collection[str]) -> bool:
     path: relative to the installed folder. loaded: folders of which an import loaded something; they stay whole. The folder
     `tests` of a package counts, never one at the top, which is a package of that name.
     """
-    if path.startswith(_NAMED):
+    if path.startswith(_NAMED) or (path.startswith(_PROGRAMS) and path != _STARTED):
         return True
     parts = PurePosixPath(path).parts
     if parts[0].endswith((".dist-info", ".libs")):

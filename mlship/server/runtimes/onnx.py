@@ -11,7 +11,7 @@ from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.graph_inputs import Input, Layout, feeds, layout
 from mlship.server.runtimes.observed import columns, observed_outputs, with_range
-from mlship.server.runtimes.onnx_session import session
+from mlship.server.runtimes.onnx_session import said, session
 
 # NodeArg.type of onnxruntime -> numpy's words
 ELEMENTS = {
@@ -40,7 +40,7 @@ class OnnxRuntime:
         found = sorted(place.glob("*.onnx")) if place.is_dir() else [place]
         if len(found) != 1:
             raise LoadError(f"{place.name} holds {len(found)} .onnx files; keep one")
-        return OnnxModel(session(found[0]))
+        return OnnxModel(session(found[0]), has_named_parts=bool(model.outputs))
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,15 @@ class _Output:
 class OnnxModel:
     """A session behind the interface of the core."""
 
-    def __init__(self, session: Any) -> None:
-        """Raises LoadError for a graph whose first axes do not count rows."""
+    def __init__(self, session: Any, has_named_parts: bool = False) -> None:
+        """has_named_parts: serve.outputs takes parts of the answer, which may be meant by the names that the graph gives them.
+
+        Raises LoadError for a graph whose first axes do not count rows.
+        """
         self._session = session
         self._inputs = [Input(given.name, ELEMENTS.get(given.type, ""), _sizes(given.shape)) for given in session.get_inputs()]
         self._layout: Layout = layout(self._inputs)
-        self._outputs = named_outputs(session.get_outputs())
+        self._outputs = named_outputs(session.get_outputs(), has_named_parts)
         self._asked = [output.graph for output in self._outputs]
         self._one_by_one = any(given.shape and given.shape[0] == 1 for given in self._inputs)
         self._refused = _refusal_of(session)
@@ -97,7 +100,7 @@ class OnnxModel:
         try:
             given: list[Any] = self._session.run(self._asked, fed)
         except self._refused as error:
-            raise ValueError(str(error).strip().split("\n", 1)[0]) from error
+            raise ValueError(said(error)) from error
         return given
 
     def _answered(self, runs: Sequence[list[Any]]) -> dict[str, Any]:
@@ -130,8 +133,11 @@ class OnnxModel:
         return found
 
 
-def named_outputs(given: Sequence[Any]) -> tuple[_Output, ...]:
-    """given: what onnxruntime says of a graph's outputs. Raises LoadError for what cannot be told as one value a row."""
+def named_outputs(given: Sequence[Any], also_own: bool = False) -> tuple[_Output, ...]:
+    """given: what onnxruntime says of a graph's outputs. also_own: under their own names, too, where they have others.
+
+    Raises LoadError for what has no form in JSON.
+    """
     names = [output.name for output in given]
     label = next((name for name in names if name in LABELS), "")
     told = {label: "predictions"} if label else {}
@@ -139,18 +145,18 @@ def named_outputs(given: Sequence[Any]) -> tuple[_Output, ...]:
         told.update({name: "probabilities" for name in names if name in PROBABILITIES})
     if "predictions" not in names and not label:
         told[names[0]] = "predictions"
-    return tuple(_output(output, told.get(output.name, output.name)) for output in given)
+    return tuple(_output(output, told.get(output.name, output.name), also_own) for output in given)
 
 
-def _output(given: Any, name: str) -> _Output:
+def _output(given: Any, name: str, also_own: bool) -> _Output:
     is_zipped = given.type.startswith("seq(map(")
     if not is_zipped and given.type not in ELEMENTS:
         raise LoadError(
             f"the output {given.name} is {given.type}, which has no form in JSON; export the model with tensors alone"
         )
-    # a part of the answer may be asked for by the name that the graph gives it (serve.outputs)
+    names = (name, given.name) if also_own and name != given.name else (name,)
     dtype = "float32" if is_zipped else ELEMENTS[given.type]
-    return _Output(given.name, (name,), dtype, () if is_zipped else _sizes(given.shape)[1:], is_zipped)
+    return _Output(given.name, names, dtype, () if is_zipped else _sizes(given.shape)[1:], is_zipped)
 
 
 def _unzipped(numpy: Any, rows: Sequence[Mapping[Any, float]]) -> Any:

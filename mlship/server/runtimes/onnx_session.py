@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.worker_threads import threads
 
 # Of onnxruntime 1.29 and later: without it an import opens a database below the home folder, starts a thread, and reports to
 # its maker over the network (Privacy.md of onnxruntime 1.32.0). It has to stand before the first import.
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
-ERRORS_ONLY = 3  # SessionOptions.log_severity_level; what is below is about graphs that could be smaller
-
-
-def threads() -> int:
-    """Of one model's operators: this worker's part of the quota, as life/cores.py has set it for every pool."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdigit() and int(told) else 1
+FATAL = 4  # SessionOptions.log_severity_level; errors are raised, too, and what a caller sent has no place in a log
 
 
 def session(path: Path) -> Any:
@@ -30,7 +25,7 @@ def session(path: Path) -> Any:
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL
     # idle threads that spin would take the time of the other workers
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -38,8 +33,10 @@ def session(path: Path) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # its own classes share no other base
-        raise LoadError(f"onnxruntime {onnxruntime.__version__} does not take the graph: {_first_line(error)}") from None
+        raise LoadError(f"onnxruntime {onnxruntime.__version__} does not take the graph: {said(error)[:300]}") from None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:300]
+def said(error: Exception) -> str:
+    """onnxruntime's own words, without its codes: `[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : ... Status Message: ...`."""
+    first = str(error).strip().split("\n", 1)[0].rpartition("Status Message: ")[2]
+    return first.split(" : ", 3)[-1] if first.startswith("[ONNXRuntimeError]") else first
