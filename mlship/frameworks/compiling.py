@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from mlship.server import manifest
 
 FILE = "model.plan"  # as the child calls it, and the image
 LARGEST = 2 * 2**30  # bytes of a compiled file
+LONGEST = 500  # characters of a reason
 
 
 def compile_in_child(
@@ -34,23 +37,33 @@ def compile_in_child(
     asked = {"compile": True, "root": str(root.absolute()), "manifest": document, "sample": list(sample)}
     with scratch_folder() as folder:
         answer = ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, writable=folder)
-        tried = Tried(
-            engine=str(answer["engine"]),
-            sha256=str(answer["sha256"]),
+        tried = _tried(answer)
+        return tried if tried.reason else _kept(tried, folder / FILE, into)
+
+
+def _tried(answer: Mapping[str, Any]) -> Tried:
+    """What a process says that ran the model's code: any value may be any other."""
+    try:
+        return Tried(
+            engine=_words(answer["engine"]),
+            sha256=_words(answer["sha256"]),
             rows=int(answer["rows"]),
             refused=int(answer["refused"]),
             difference=float(answer["difference"]),
-            seconds={str(rows): (float(pair[0]), float(pair[1])) for rows, pair in answer["seconds"].items()},
-            reason=str(answer["reason"]),
+            seconds={str(int(rows)): (float(pair[0]), float(pair[1])) for rows, pair in answer["seconds"].items()},
+            reason=_words(answer["reason"]),
         )
-        return tried if tried.reason else _kept(tried, folder / FILE, into)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return Tried(reason="compiling it gave no answer that can be read")
+
+
+def _words(said: Any) -> str:
+    """One line that a terminal can show."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(said))[:LONGEST]
 
 
 def _kept(tried: Tried, file: Path, into: Path) -> Tried:
     """The child ran the model's code, which may have written anything: what lies there is bytes, named by their own digest."""
-    from dataclasses import replace
-    from hashlib import sha256
-
     if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST:
         return replace(tried, engine="", reason="its compiled file is none, or too large")
     content = file.read_bytes()

@@ -35,6 +35,8 @@ def compiled(estimator: Any, method: str, signature: manifest.Signature) -> Comp
         raise Unfit("its features are not known")
     if any(feature.shape for feature in signature.inputs):
         raise Unfit("its features are arrays in themselves")
+    if any(feature.dtype in ("float32", "float16") for feature in signature.inputs):
+        raise Unfit("its features are float32, and so it computes")
     steps, final = _steps(estimator)
     columns = Columns(signature)
     source: Source = Raw.all_of(columns)
@@ -53,8 +55,8 @@ def compiled(estimator: Any, method: str, signature: manifest.Signature) -> Comp
 
 
 def compiled_signature(signature: manifest.Signature) -> manifest.Signature:
-    """The same rows, in a form that needs no pandas: an array where all are numbers, else columns."""
-    is_array = all(feature.dtype in NUMERIC for feature in signature.inputs)
+    """The same rows, in a form that needs no pandas. What was a frame is none of an array: protocols tell callers which."""
+    is_array = signature.container == "array" and all(feature.dtype in NUMERIC for feature in signature.inputs)
     return replace(signature, container="array" if is_array else "columns")
 
 

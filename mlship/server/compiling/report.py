@@ -22,6 +22,9 @@ from mlship.server.runtimes.plan_file import plan_bytes
 
 FILE = "model.plan"
 
+# what reading an attribute raises that another version has not, or has in another form
+_OTHER_VERSIONS = (AttributeError, TypeError, ValueError, LookupError)
+
 
 def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     """request: see mlship.server.inspect. Writes FILE into the folder `writable`.
@@ -47,6 +50,8 @@ def _compiled(entry: manifest.Model, root: Path, code: Path, request: dict[str, 
         plan = compiled(loaded.estimator, entry.method, found)
     except Unfit as unfit:
         return _none(str(unfit))
+    except _OTHER_VERSIONS as error:
+        return _none(f"this version of scikit-learn keeps its models otherwise ({type(error).__name__}: {error})")
     content = plan_bytes(plan.header, plan.arrays)
     file = Path(request["writable"]) / FILE
     file.write_bytes(content)

@@ -103,16 +103,27 @@ class Arrays:
 
 
 class Columns:
-    """One sequence of checked values for each feature, in the signature's order, as they came: None is a hole."""
+    """For a compiled model: one sequence of checked values for each feature, in the signature's order, as they came; None is a hole.
+
+    Rows of plain numbers are an array of float64 instead.
+    """
+
+    def __init__(self) -> None:
+        import numpy
+
+        self._numpy = numpy
 
     def build(self, tables: Sequence[Table]) -> Any:
-        return list(_columns(tables))
+        rows = _numbers(tables)
+        if rows is None:
+            return list(_columns(tables))
+        return rows if all(table.packed is not None for table in tables) else finite(self._numpy, rows, "float64")
 
     def kind(self, table: Table) -> Hashable:
         return None
 
     def part(self, rows: Any, start: int, stop: int) -> Any:
-        return [column[start:stop] for column in rows]
+        return rows[start:stop].copy() if _is_array(rows) else [column[start:stop] for column in rows]
 
 
 class Frames:

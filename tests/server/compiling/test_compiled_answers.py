@@ -34,7 +34,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlship.server import manifest
 from mlship.server.compiling.columns import Unfit
-from mlship.server.compiling.edge_rows import edge_rows
+from mlship.server.compiling.edge_rows import edge_rows, listed_rows
 from mlship.server.compiling.parity import compared
 from mlship.server.compiling.plans import Compiled, compiled
 from mlship.server.core import ServedModel
@@ -111,6 +111,17 @@ def test_pipelines_with_texts_and_holes_answer_alike_without_pandas(name: str, t
     assert plan.signature.container == "columns"
 
 
+def test_a_frame_of_numbers_stays_columns_for_callers_and_takes_rows_in_every_form(tmp_path: Path):
+    frame = pandas.DataFrame(IRIS, columns=list("abcd"))
+    model = make_pipeline(make_column_transformer((StandardScaler(), ["a", "c"])), LogisticRegression()).fit(frame, SPECIES)
+    plan = assert_alike(model, frame.head(3).to_dict("records"), tmp_path)
+    assert plan.signature.container == "columns"
+    other = ServedModel(manifest.Model("m", "sklearn", "plan", "", "", signature=plan.signature), loaded(plan, tmp_path))
+    rows = IRIS[[0, 60, 140]].tolist()
+    forms = (rows, [dict(zip("abcd", row, strict=True)) for row in rows], [[*row[:1], None, *row[2:]] for row in rows])
+    assert [other.answer(form)["predictions"] for form in forms] == [[0, 1, 2]] * 3
+
+
 def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
     model, other = LINEAR["numbers"], Ridge(alpha=1.0001).fit(PATIENTS, PROGRESS)
     plan = compiled(other, "", signature_of(other, ""))
@@ -146,7 +157,7 @@ def compare(model: Any, plan: Compiled, sample: list[Any], folder: Path) -> Any:
     original = ServedModel(entry, SklearnModel(model))
     again = manifest.Model(**{**vars(entry), "signature": plan.signature, "engine": manifest.Engine(plan.engine)})
     other = ServedModel(again, loaded(plan, folder))
-    rows = [*sample, *edge_rows(signature, sample, plan.header, plan.arrays)]
+    rows = [*listed_rows(signature, sample), *edge_rows(signature, sample, plan.header, plan.arrays)]
     labels = frozenset({"predictions"} if hasattr(model, "classes_") else ())
     return compared(original, other, rows, Tolerance(), labels)
 
