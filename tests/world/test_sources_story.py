@@ -1,0 +1,199 @@
+"""Models that come from where they live: fetched, pinned by the lock, built and served; each place is a real one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from source_parts import azurite, fake_gcs, hub, make_environment, mlflow_server, moto
+from story import PRELUDE, Story
+
+pytestmark = pytest.mark.world
+
+TRAIN = """\
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+import joblib
+
+rows, labels = load_iris(return_X_y=True)
+model = LogisticRegression(C=1 / VERSION, max_iter=1000).fit(rows, labels)
+joblib.dump(model, "model.joblib")
+part = rows[::30]
+asked(part, model.predict(part), model.predict_proba(part))
+"""
+S3_PUT = """\
+import boto3
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}) if VERSION == 1 else None
+s3.upload_file("model.joblib", "models", "iris/model.joblib")
+"""
+AZURE_PUT = """\
+import os
+from azure.storage.blob import ContainerClient
+container = ContainerClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"], "models")
+container.create_container()
+container.upload_blob("iris/model.joblib", open("model.joblib", "rb"))
+"""
+GCS_PUT = """\
+import os, urllib.request
+from urllib.parse import quote
+base = os.environ["STORAGE_EMULATOR_HOST"]
+def post(path, body, kind):
+    urllib.request.urlopen(urllib.request.Request(base + path, body, {"Content-Type": kind})).read()
+post("/storage/v1/b?project=p", b'{"name": "models"}', "application/json")
+name = quote("iris/model.joblib", safe="")
+post(f"/upload/storage/v1/b/models/o?uploadType=media&name={name}", open("model.joblib", "rb").read(), "application/octet-stream")
+"""
+MLFLOW_LOG = """\
+import mlflow, mlflow.sklearn
+with mlflow.start_run() as run:
+    mlflow.sklearn.log_model(model, name="model", registered_model_name="iris", serialization_format="skops")
+mlflow.MlflowClient().set_registered_model_alias("iris", "champion", str(VERSION))
+open("run", "w").write(run.info.run_id)
+"""
+
+
+@pytest.fixture(scope="session")
+def scientist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of somebody who has mlship with its extras, and trains in the same environment."""
+    return make_environment(tmp_path_factory.mktemp("scientist") / "venv")
+
+
+@pytest.fixture
+def shop(scientist: Path, story_home: Path, tmp_path: Path) -> Iterator[Story]:
+    """A project without any model on this machine."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    environ = {**os.environ, "VIRTUAL_ENV": str(scientist.parent.parent), "MLSHIP_HOME": str(story_home)}
+    yield Story(folder, scientist, environ, (str(scientist), "-m", "mlship"))
+
+
+def train(shop: Story, put: str = "", version: int = 1) -> dict:
+    """Trains elsewhere, with the place's settings; the file does not stay. Gives the truth, and the file's digest."""
+    elsewhere = shop.folder.parent / "training"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "train.py").write_text(PRELUDE + TRAIN + put)
+    command = [str(shop.python), "-W", "ignore", "train.py", str(version)]
+    subprocess.run(command, cwd=elsewhere, check=True, env=dict(shop.environ), capture_output=True)
+    truth = json.loads((elsewhere / "asked.json").read_text())
+    return {**truth, "sha256": hashlib.sha256((elsewhere / "model.joblib").read_bytes()).hexdigest(), "folder": elsewhere}
+
+
+def note(answer: dict) -> str:
+    return next((finding["message"] for finding in answer["findings"] if finding["code"] == "newer-model"), "")
+
+
+def with_settings(shop: Story, settings: dict[str, str]) -> Story:
+    return replace(shop, environ={**shop.environ, **settings})
+
+
+def test_a_model_in_s3_is_pinned_built_and_served(shop: Story, tmp_path: Path) -> None:
+    with moto(shop.python, tmp_path) as settings:
+        shop = with_settings(shop, settings)
+        first = train(shop, S3_PUT)
+        shop.mlship("init", "--model", "s3://models/iris/model.joblib", "--name", "iris", "--target", "local")
+        built = shop.mlship("build")["image"]["content"]
+        deployed = shop.mlship("deploy", "--yes")
+        try:
+            shop.ask_all(deployed["endpoint"], first)
+            train(shop, S3_PUT, 2)
+            assert "by now, and mlship.lock pins etag" in note(shop.mlship("check"))
+            assert shop.mlship("build", "--locked")["image"]["content"] == built
+            newer = shop.mlship("build", "--locked", "--retrained")
+            assert newer["image"]["content"] != built
+            said = shop.refused("init", "--model", "s3://models/iris/model.jobli", "--force")
+            assert "there is nothing at s3://models/iris/model.jobli" in said and "aws s3 ls" in said
+        finally:
+            shop.mlship("destroy", "--yes")
+    # the place is gone: what is locked is here, what is not cannot be had
+    assert shop.mlship("build", "--locked")["image"]["content"] == built
+    said = shop.refused("build", "--retrained", exit=13)
+    assert "s3://models/iris/model.joblib cannot be reached" in said and "nothing was changed" in said
+    kinds = {kind["name"] for kind in shop.mlship("cache", "info")["cache"]["kinds"]}
+    assert "cache/models" in kinds
+    assert "storysecret" not in (shop.folder / "mlship.lock").read_text()
+
+
+def test_a_model_comes_from_azure(shop: Story, tmp_path: Path) -> None:
+    with azurite(tmp_path) as settings:
+        shop = with_settings(shop, settings)
+        truth = train(shop, AZURE_PUT)
+        made = shop.mlship("init", "--model", "az://models/iris/model.joblib", "--target", "local")
+        assert made["models"][0]["sha256"] == truth["sha256"]
+        said = shop.refused("init", "--model", "az://models/iris/other", "--force")
+        assert "there is nothing at az://models/iris/other" in said
+        wrong = with_settings(shop, {key: text.replace("Key=E", "Key=F") for key, text in settings.items()})
+        assert "az login" in wrong.refused("init", "--model", "az://models/iris/model.joblib", "--force", exit=8)
+
+
+def test_a_model_comes_from_google(shop: Story, tmp_path: Path) -> None:
+    with fake_gcs(shop.python, tmp_path) as settings:
+        shop = with_settings(shop, settings)
+        truth = train(shop, GCS_PUT)
+        made = shop.mlship("init", "--model", "gs://models/iris/model.joblib", "--target", "local")
+        assert made["models"][0]["sha256"] == truth["sha256"]
+        assert "there is nothing at gs://models/iris/o" in shop.refused("init", "--model", "gs://models/iris/o", "--force")
+
+
+def test_a_model_comes_from_the_hub_over_a_line_that_breaks(shop: Story) -> None:
+    with hub() as (made, settings):
+        shop = with_settings(shop, settings)
+        truth = train(shop)
+        commit = made.push(
+            "acme/iris", "main", {"README.md": b"#", "model.joblib": (truth["folder"] / "model.joblib").read_bytes()}
+        )
+        made.cut = 200
+        report = shop.mlship("init", "--model", "hf://acme/iris/model.joblib", "--target", "local")
+        assert report["models"][0]["sha256"] == truth["sha256"] and made.ranges == ["", "bytes=200-"]
+        shop.mlship("lock")
+        (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
+        assert locked["version"] == f"commit {commit}" and len(made.ranges) == 2
+        said = shop.refused("init", "--model", "hf://acme/other", "--force")
+        assert "the hub has no acme/other" in said
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["sqlite", "server"])
+def test_an_alias_of_mlflow_is_pinned_to_its_version(shop: Story, tmp_path: Path, served: bool) -> None:
+    local = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/registry.db"}
+    with mlflow_server(shop.python, tmp_path) if served else nullcontext(local) as settings:
+        shop = with_settings(shop, settings)
+        train(shop, MLFLOW_LOG)
+        address = "models:/iris@champion/model.skops"
+        shop.mlship("init", "--model", address, "--name", "iris", "--target", "local")
+        shop.mlship("lock")
+        (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
+        assert (locked["path"], locked["version"]) == (address, "version 1")
+        train(shop, MLFLOW_LOG, 2)
+        assert note(shop.mlship("check")) == f"{address} is version 2 by now, and mlship.lock pins version 1"
+        run = (shop.folder.parent / "training/run").read_text()
+        made = shop.mlship(
+            "init", "--model", f"runs:/{run}/model/model.skops", "--name", "iris", "--force", "--target", "local"
+        )
+        assert made["models"][0]["sha256"] != locked["sha256"]
+        assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
+
+
+def test_what_dvc_tracks_comes_from_its_remote(shop: Story) -> None:
+    def run(*words: str) -> None:
+        subprocess.run(words, cwd=shop.folder, check=True, capture_output=True)
+
+    dvc = str(shop.python.with_name("dvc"))
+    truth = train(shop)
+    (truth["folder"] / "model.joblib").rename(shop.folder / "model.joblib")
+    for words in (("git", "init", "-q"), (dvc, "init", "-q"), (dvc, "remote", "add", "-q", "-d", "store", "../store"),
+                  (dvc, "add", "-q", "model.joblib"), (dvc, "push", "-q"), ("git", "add", "."),
+                  ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"), ("git", "tag", "v1")):  # fmt: skip
+        run(*words)
+    (shop.folder / "model.joblib").unlink()
+    subprocess.run(["rm", "-rf", ".dvc/cache"], cwd=shop.folder, check=True)
+    made = shop.mlship("init", "--model", "model.joblib", "--name", "iris", "--target", "local")
+    assert made["models"][0]["sha256"] == truth["sha256"] and not (shop.folder / "model.joblib").exists()
+    made = shop.mlship("init", "--model", "dvc://model.joblib@v1", "--name", "iris", "--target", "local", "--force")
+    assert made["models"][0]["sha256"] == truth["sha256"]
