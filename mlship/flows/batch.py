@@ -6,20 +6,23 @@ the files under their names !
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mlship.config.project import Project
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
-from mlship.flows.batch_files import Reached, Subject, Unfinished, unfinished
+from mlship.flows.batch_files import Reached, Subject, Unfinished, moved_to, unfinished
 from mlship.flows.batch_input import Data, Rows, data_of, open_rows
 from mlship.flows.batch_output import parquet_of
 from mlship.flows.batch_processes import Answerers, Done, Opening, answerers
+from mlship.flows.batch_remote import fetched_data, refuse_unwritable, uploaded_to
 from mlship.flows.batch_results import Answered
 from mlship.flows.batch_wishes import Wishes, refuse_same
 from mlship.flows.build import built_records
@@ -46,30 +49,37 @@ def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> 
     Raises MlshipError: exit 2 for data that the model does not take, 4 where another command writes these answers, 6 when the model
     cannot be loaded or fails with every row. What was reached is kept then, and after an interrupt.
     """
-    _look(wishes)
+    wishes = _at_hand(context, wishes)
     project, image = _chosen(context, where, wishes)
     with unfinished(wishes.out) as run:
         data = data_of(wishes.data, context.progress)
         subject = _subject(wishes, data, image)
         reached = run.reached(subject, again)
         if reached.is_done:  # it was killed between its last row and the files' names
-            return _finished(run, wishes, reached, image.content, reached.rows, 0)
+            return _finished(context, run, wishes, reached, image.content, reached.rows, 0)
         with open_rows(wishes.data, wishes.form) as rows, _program(context, project, image) as start:
             count = wishes.processes or (1 if rows.total < SMALL[rows.unit] else _cores())
             with answerers(context.runner, start, _opening(rows, wishes, count), count) as processes:
                 begun = _begun(rows, processes.opened(), reached)
                 run.begin(begun)
                 done = _answer(context.progress, rows, processes, wishes, Book(run, subject, begun, data))
-        return _finished(run, wishes, done, image.content, reached.rows, count)
+        return _finished(context, run, wishes, done, image.content, reached.rows, count)
 
 
-def _look(wishes: Wishes) -> None:
-    """What can be told before anything is built. Raises MlshipError."""
+def _at_hand(context: Context, wishes: Wishes) -> Wishes:
+    """With the data and the answers on this machine, and what can be told of them before anything is built. Raises MlshipError."""
     refuse_same(wishes)
-    if wishes.out.is_dir():
+    if wishes.data_address:
+        wishes = replace(wishes, data=fetched_data(context, wishes.data_address))
+    if wishes.out_address:
+        refuse_unwritable(context, wishes.out_address)
+        key = hashlib.sha256(wishes.out_address.encode()).hexdigest()[:32]
+        wishes = replace(wishes, out=context.home.cache / "batch" / key / wishes.out.name)
+    elif wishes.out.is_dir():
         raise MlshipError(f"{wishes.out} is a folder", fix=f"name a file with --out: {wishes.out / 'answers.csv'}")
     with open_rows(wishes.data, wishes.form):
         pass
+    return wishes
 
 
 def _chosen(context: Context, where: Where, wishes: Wishes) -> tuple[Project | None, Image]:
@@ -249,27 +259,32 @@ def pace_of(began: Reached, now: Reached, elapsed_s: float, total: int, limit: i
     return f"{now.rows:,} rows, {speed:,.0f} rows/s, {minutes:02d}:{seconds:02d} left"
 
 
-def _finished(run: Unfinished, wishes: Wishes, reached: Reached, content: str, resumed: int, processes: int) -> Answered:
-    """Gives the files their names. Raises MlshipError when there is not one answer."""
+def _finished(
+    context: Context, run: Unfinished, wishes: Wishes, reached: Reached, content: str, resumed: int, processes: int
+) -> Answered:
+    """Takes the files to where they belong. Raises MlshipError when there is not one answer."""
     has_answers = reached.rejected < reached.rows
-    rejects = wishes.rejects if reached.rejected else None
+    rejects = (wishes.rejects_address or str(wishes.rejects)) if reached.rejected else ""
+    size = 0
+
+    def put_answers(file: Path) -> None:
+        nonlocal size
+        size = file.stat().st_size
+        (uploaded_to(context, wishes.out_address) if wishes.out_address else moved_to(wishes.out))(file)
+
+    if not rejects and not wishes.out_address:
+        wishes.rejects.unlink(missing_ok=True)  # of an earlier run
+    put_rejects = uploaded_to(context, wishes.rejects_address) if wishes.out_address else moved_to(wishes.rejects)
     made = parquet_of if wishes.out_form == "parquet" else None
-    run.publish(wishes.out if has_answers else None, rejects, wishes.rejects, made)
+    run.publish(put_answers if has_answers else None, put_rejects if rejects else None, made)
     if not has_answers:
-        raise MlshipError(
-            f"no row was answered: {'the only one was' if reached.rows == 1 else f'all {reached.rows:,} were'} rejected",
-            where=str(rejects),
-            fix="the file of rejects says why of each" if not reached.failed else "the model failed with them: mlship check",
-            exit=Exit.VERIFY_FAILED if reached.failed else Exit.USAGE,
-            code="all-rejected",
-            details=[reached.reason],
-        )
+        raise _nothing(reached, rejects)
     return Answered(
         **reached.model,
         content=content,
-        data=wishes.data,
-        out=wishes.out,
-        size=wishes.out.stat().st_size,
+        data=wishes.data_address or str(wishes.data),
+        out=wishes.out_address or str(wishes.out),
+        size=size,
         rows=reached.rows,
         rejected=reached.rejected,
         rejects=rejects,
@@ -277,4 +292,15 @@ def _finished(run: Unfinished, wishes: Wishes, reached: Reached, content: str, r
         seconds=reached.seconds,
         resumed=resumed,
         processes=processes,
+    )
+
+
+def _nothing(reached: Reached, rejects: str) -> MlshipError:
+    return MlshipError(
+        f"no row was answered: {'the only one was' if reached.rows == 1 else f'all {reached.rows:,} were'} rejected",
+        where=rejects,
+        fix="the model failed with them: mlship check" if reached.failed else "the file of rejects says why of each",
+        exit=Exit.VERIFY_FAILED if reached.failed else Exit.USAGE,
+        code="all-rejected",
+        details=[reached.reason],
     )

@@ -21,6 +21,7 @@ from mlship.errors import Exit, MlshipError
 SCHEMA = 1
 STATE, ANSWERS, REJECTS, LOCK, MADE = "state.json", "answers", "rejects", "lock", "made"
 OTHER_PLACE = "name another place with --out"
+Put = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -117,25 +118,22 @@ class Unfinished:
         state = {"schema": SCHEMA, "subject": asdict(subject), "reached": asdict(reached)}
         write_atomic(self.folder / STATE, json.dumps(state, indent=1, ensure_ascii=False).encode() + b"\n")
 
-    def publish(self, out: Path | None, rejects: Path | None, stale: Path, made: Callable[[Path, Path], None] | None) -> None:
-        """Gives the files their names, and ends. It may be repeated, and begun again after it was killed.
+    def publish(self, answers: Put | None, rejects: Put | None, made: Callable[[Path, Path], None] | None) -> None:
+        """Hands the files on, and ends. It may be repeated, and begun again after it was killed.
 
-        out: None for no answers. rejects: None for none, and then those of an earlier run (stale) go. made: makes the answers, second,
-        of what stands in the first.
+        answers, rejects: take a file to where it belongs, in one step; None where there are none. made: makes the answers, second, of
+        what stands in the first.
         """
         self.close()
-        with disk_errors(stale.parent):
+        with disk_errors(self.folder):
             whole = self.folder / ANSWERS
-            if made is not None and out is not None and whole.exists():
+            if made is not None and answers is not None and whole.exists():
                 made(whole, self.folder / MADE)
                 whole = self.folder / MADE
-            if rejects is None:
-                stale.unlink(missing_ok=True)
-            elif (self.folder / REJECTS).exists():
-                (self.folder / REJECTS).replace(rejects)
-            if out is not None and whole.exists():
-                whole.replace(out)
-            sync_folder(stale.parent)
+        if rejects is not None and (self.folder / REJECTS).exists():
+            rejects(self.folder / REJECTS)
+        if answers is not None and whole.exists():
+            answers(whole)
         remove_tree(self.folder)
 
     def close(self) -> None:
@@ -161,6 +159,17 @@ class Unfinished:
     @property
     def _anew(self) -> str:
         return f"rm -r {self.folder} to begin anew"
+
+
+def moved_to(place: Path) -> Put:
+    """Gives a file that is on the disk this name, in one step that survives a power cut."""
+
+    def move(file: Path) -> None:
+        with disk_errors(place.parent):
+            file.replace(place)
+            sync_folder(place.parent)
+
+    return move
 
 
 @contextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Answered:
-    """content: of the image. sha256: of the model. size: bytes of the answers.
+    """content: of the image. sha256: of the model. data, out, rejects: paths or addresses; size: bytes of the answers.
 
-    rejects: None where there are none. reason: of the first one. seconds: of all runs that it took. resumed: rows that earlier runs
+    rejects: empty where there are none. reason: of the first one. seconds: of all runs that it took. resumed: rows that earlier runs
     had answered or rejected. note: what made it slow, or empty.
     """
 
@@ -20,12 +19,12 @@ class Answered:
     sha256: str
     title: str
     note: str
-    data: Path
-    out: Path
+    data: str
+    out: str
     size: int
     rows: int
     rejected: int
-    rejects: Path | None
+    rejects: str
     reason: str
     seconds: float
     resumed: int

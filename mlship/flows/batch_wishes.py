@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from mlship.config.addresses import problem_of, scheme_of
+from mlship.config.words import clipped, either
 from mlship.errors import MlshipError
 
 Form = Literal["csv", "jsonl", "parquet"]
@@ -15,20 +16,24 @@ FORMS: dict[str, Form] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 KNOWN = ".csv, .jsonl or .parquet"
 ROWS = 10_000  # in a call of the model
 MOST_ROWS = 1_000_000
-REMOTE = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+READ = ("s3", "gs", "az", "abfss", "wasbs", "hf", "dvc")  # of mlship/sources, those that hold files of any kind
+WRITTEN = ("s3",)
 
 
 @dataclass(frozen=True)
 class Wishes:
     """limit: rows to answer, None for all. chunk: rows in a call of the model. header: of CSV, None where it shows by itself.
 
-    model: one of several. processes: 0 for as many as there are cores. python: for the build that may be needed.
+    data_address, out_address: where the data comes from, and the answers go to, if that is not a path on this machine.
+    model: one of several. processes: 0 for as many as there are cores.
     """
 
     data: Path
     out: Path
     form: Form
     out_form: Form
+    data_address: str = ""
+    out_address: str = ""
     model: str = ""
     image: str = ""
     limit: int | None = None
@@ -41,31 +46,39 @@ class Wishes:
         """`answers.csv` -> `answers.rejects.jsonl`."""
         return self.out.with_name(f"{self.out.stem}.rejects.jsonl")
 
+    @property
+    def rejects_address(self) -> str:
+        """Beside the answers, where they go elsewhere."""
+        return f"{self.out_address.rpartition('/')[0]}/{self.rejects.name}" if self.out_address else ""
 
-def form_of(path: Path, option: str) -> Form:
+
+def form_of(said: str, option: str) -> Form:
     """By the name. Raises MlshipError."""
-    form = FORMS.get(path.suffix.lower())
+    form = FORMS.get(PurePosixPath(said).suffix.lower())
     if form is None:
         raise MlshipError(
-            f"{option} {path.name} is of no form that is known by its name", fix=f"name a file that ends in {KNOWN}"
+            f"{option} {clipped(said)} is of no form that is known by its name", fix=f"name a file that ends in {KNOWN}"
         )
     return form
 
 
-def refuse_remote(said: str, option: str) -> None:
-    """Raises MlshipError for what is no path on this machine."""
-    if found := REMOTE.match(said):
-        scheme = found[1].lower()
-        raise MlshipError(
-            f"{option} {said}: {scheme}:// is not yet {'written' if option == '--out' else 'read'}",
-            fix=f"name a file on this machine; copy it {'there' if option == '--out' else 'from there'} with the platform's own tool",
-            code="not-yet",
-        )
+def address_of(said: str, option: str) -> str:
+    """The address where it is one that can be read (--data) or written (--out); empty for a path. Raises MlshipError."""
+    scheme = scheme_of(said)
+    if not scheme:
+        return ""
+    if wrong := problem_of(said):
+        raise MlshipError(f"{option}: {wrong[0]}", fix=wrong[1].replace("model.uri", option))
+    if scheme not in (READ if option == "--data" else WRITTEN):
+        place = "read as data" if option == "--data" else "written"
+        fix = f"name a file on this machine, or {either(READ if option == '--data' else WRITTEN)}://"
+        raise MlshipError(f"{option} {clipped(said)}: {scheme}: is not yet {place}", fix=fix, code="not-yet")
+    return said
 
 
 def refuse_same(wishes: Wishes) -> None:
     """Raises MlshipError where the answers would be written over the rows, or the rejects over one of both."""
-    if wishes.data == wishes.out or wishes.data == wishes.rejects:
+    if (wishes.data, wishes.data_address) in ((wishes.out, wishes.out_address), (wishes.rejects, wishes.out_address)):
         raise MlshipError(f"{wishes.data} is the data, and would be written over", fix="name another file with --out")
 
 
@@ -78,6 +91,10 @@ def header_from(said: str) -> bool | None:
 
 
 def refuse_unanswered(data: str) -> None:
-    """Raises MlshipError for data whose form only the rows of a file have, where no file for the answers is named."""
-    if Path(data).suffix.lower() in FORMS and not data.lower().endswith(".csv"):
-        raise MlshipError(f"--data {data} needs a file for its answers", fix=f"mlship predict --data {data} --out answers.csv")
+    """Raises MlshipError for data that only many rows come from, where no file for the answers is named."""
+    form = FORMS.get(PurePosixPath(data).suffix.lower())
+    if scheme_of(data) or form not in (None, "csv"):
+        raise MlshipError(
+            f"--data {clipped(data)} needs a file for its answers",
+            fix=f"mlship predict --data {clipped(data)} --out answers.csv",
+        )

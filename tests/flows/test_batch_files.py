@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import Exit, MlshipError
-from mlship.flows.batch_files import Reached, Subject, unfinished
+from mlship.flows.batch_files import Reached, Subject, moved_to, unfinished
 
 SUBJECT = Subject("ab" * 32, 1000, "sha256:" + "cd" * 32, "", "csv", "csv", None, None)
 ANEW = "rm -r .*answers.csv.unfinished to begin anew"
@@ -34,7 +34,7 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_whole(out: Path) -> None:
         run.begin(reached)
         run.append(b"2\n", b"")
         run.checkpoint(SUBJECT, replace(reached, answers=8, is_done=True))
-        run.publish(out, out.with_name("rejects"), out.with_name("rejects"), None)
+        run.publish(moved_to(out), moved_to(out.with_name("rejects")), None)
     assert (out.read_bytes(), out.with_name("rejects").read_bytes()) == (b"row\n1\n2\n", b"{}\n")
     assert sorted(path.name for path in out.parent.iterdir()) == ["answers.csv", "rejects"]
 
@@ -50,17 +50,8 @@ def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same
         (folder / name).replace({"rejects": rejects, "answers": out}[name])
     with unfinished(out) as run:
         assert run.reached(SUBJECT, "").is_done
-        run.publish(out, rejects, rejects, None)
+        run.publish(moved_to(out), moved_to(rejects), None)
     assert (out.read_bytes(), rejects.read_bytes(), folder.exists()) == (b"row\n1\n", b"{}\n", False)
-
-
-def test_rejects_of_an_earlier_run_go_when_there_are_none(out: Path) -> None:
-    stale = out.with_name("answers.rejects.jsonl")
-    stale.write_bytes(b"{}\n")
-    with unfinished(out) as run:
-        run.begin(run.reached(SUBJECT, ""))
-        run.publish(out, None, stale, None)
-    assert not stale.exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from mlship.server.batch_records import Chunk, TooLong
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--data", "s3://b/in.csv", "--out", "a.csv"], "--data s3://b/in.csv: s3:// is not yet read"),
-        (["--data", "in.csv", "--out", "gs://b/a.csv"], "--out gs://b/a.csv: gs:// is not yet written"),
-        (["--data", "s3://b/in.csv"], "s3:// is not yet read"),
+        (["--data", "models:/in/3", "--out", "a.csv"], "--data models:/in/3: models: is not yet read as data"),
+        (["--data", "in.csv", "--out", "gs://bucket/a.csv"], "--out gs://bucket/a.csv: gs: is not yet written"),
+        (["--data", "s3://", "--out", "a.csv"], "write s3://BUCKET/"),
+        (["--data", "s3://bucket/in.csv"], "mlship predict --data s3://bucket/in.csv --out answers.csv"),
         (["--data", "in.xlsx", "--out", "a.csv"], "--data in.xlsx is of no form that is known by its name"),
         (["--data", "in.csv", "--out", "a"], "name a file that ends in .csv, .jsonl or .parquet"),
         (["--data", "in.parquet"], "mlship predict --data in.parquet --out answers.csv"),
@@ -43,7 +45,9 @@ def test_rejects_stand_beside_the_answers() -> None:
     assert wishes.rejects == Path("/a/out.rejects.jsonl")
     with pytest.raises(MlshipError, match="would be written over"):
         refuse_same(Wishes(Path("/a/out.rejects.jsonl"), Path("/a/out.csv"), "jsonl", "csv"))
-    assert [form_of(Path(name), "") for name in ("A.CSV", "a.ndjson")] == ["csv", "jsonl"]
+    assert [form_of(name, "") for name in ("A.CSV", "s3://bucket/a.ndjson")] == ["csv", "jsonl"]
+    remote = replace(wishes, out_address="s3://bucket/day/out.parquet")
+    assert remote.rejects_address == "s3://bucket/day/out.rejects.jsonl"
 
 
 def test_the_pace_is_of_this_run_and_the_time_left_of_what_is_asked() -> None:

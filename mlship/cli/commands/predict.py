@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,7 @@ def command(
             "-d",
             metavar="FILE",
             help='JSON ({"instances": [...]} or a list of rows) or CSV; - reads JSON from standard input. Left out: the sample. '
-            "With --out: a .csv, .jsonl or .parquet file of any size.",
+            "With --out: a .csv, .jsonl or .parquet file of any size, also s3://, gs://, az://, hf://.",
             show_default=False,
         ),
     ] = "",
@@ -48,7 +49,7 @@ def command(
             "--out",
             "-o",
             metavar="FILE",
-            help="Answer every row of --data with the image, on this machine, into this .csv, .jsonl or .parquet file. "
+            help="Answer every row of --data with the image, on this machine, into this .csv, .jsonl or .parquet file, also s3://. "
             "The same command goes on after it was stopped.",
             show_default=False,
         ),
@@ -98,7 +99,7 @@ def command(
         ),
     ] = None,
 ) -> Answer:
-    """Ask the live service, or answer a whole file with the image. Prints one answer as JSON, or where many are."""
+    """Ask the live service, or answer a file of rows with the image. Prints one answer as JSON, or where many lie."""
     if out:
         return _file(
             call, name, data, out, model=model, image=image, limit=limit, chunk=chunk, header=header, processes=processes
@@ -107,9 +108,8 @@ def command(
         if said:
             raise MlshipError(f"--{option} is for the rows of a file", fix="name the file of the answers: --out answers.csv")
     from mlship.flows import predict
-    from mlship.flows.batch_wishes import refuse_remote, refuse_unanswered
+    from mlship.flows.batch_wishes import refuse_unanswered
 
-    refuse_remote(data, "--data")
     refuse_unanswered(data)
     body = sys.stdin.buffer.read() if data == "-" else None
     file = call.path(data) if data and body is None else None
@@ -127,22 +127,22 @@ def _file(call: Call, name: str, data: str, out: str, *, header: str, chunk: int
     from mlship.cli.payloads import batch
     from mlship.cli.views.batch import batch_text
     from mlship.flows.batch import predict_file
-    from mlship.flows.batch_wishes import ROWS, Wishes, form_of, header_from, refuse_remote
+    from mlship.flows.batch_wishes import ROWS, Wishes, address_of, form_of, header_from
 
     if data in ("", "-"):
         raise MlshipError("--out is for the rows of a file", fix="name it: --data rows.csv")
-    for option, path in (("--data", data), ("--out", out)):
-        refuse_remote(path, option)
-    source, into = call.path(data).resolve(), call.path(out).resolve()
+    source, into = address_of(data, "--data"), address_of(out, "--out")
     wishes = Wishes(
-        data=source,
-        out=into,
-        form=form_of(source, "--data"),
-        out_form=form_of(into, "--out"),
+        data=Path(PurePosixPath(source).name) if source else call.path(data).resolve(),
+        out=Path(PurePosixPath(into).name) if into else call.path(out).resolve(),
+        form=form_of(data, "--data"),
+        out_form=form_of(out, "--out"),
+        data_address=source,
+        out_address=into,
         header=header_from(header),
         chunk=chunk or ROWS,
         **{option: value for option, value in said.items() if value is not None},
     )
     again = call.hint(f"predict {name} --data {data} --out {out}".replace("  ", " "))
     result = predict_file(call.context, call.where(name), wishes, again)
-    return Answer(batch_text(result), batch(result), brief=str(result.out))
+    return Answer(batch_text(result), batch(result), brief=result.out)

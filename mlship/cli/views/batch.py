@@ -15,7 +15,7 @@ def batch_text(result: Answered) -> str:
             (
                 ["rows", f"{result.rows:,}", f"after {result.resumed:,} of an earlier run" if result.resumed else ""],
                 ["answered", f"{result.answered:,}", f"{result.out}  {size_text(result.size)}"],
-                ["rejected", f"{result.rejected:,}", str(result.rejects or "")],
+                ["rejected", f"{result.rejected:,}", result.rejects],
                 ["rows/s", f"{result.rows_per_second:,.0f}", f"{seconds_text(result.seconds)}, {processes}"],
             )
         ),
