@@ -22,6 +22,7 @@ from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
 from mlship.frameworks.base import Loaded, ModelSpec, Origin
 from mlship.frameworks.propose import Proposal, propose, propose_own_class
+from mlship.memo import Memo
 from mlship.sources.base import Opening
 from mlship.sources.table import is_remote
 
@@ -93,7 +94,7 @@ def _origin(context: Context, uri: str) -> Origin | None:
 def _proposal(context: Context, model: Path, loader: str, trust: tuple[str, ...]) -> Proposal:
     if loader:
         return propose_own_class(model, context.cwd, check_loader_name(loader))
-    return propose(model, context.cwd, tuple(check_dotted_name(name) for name in trust))
+    return propose(model, context.cwd, tuple(check_dotted_name(name) for name in trust), Memo(context.home.memo))
 
 
 def _project(context: Context, model: Path, uri: str, name: str, proposal: Proposal, target: str) -> Project:

@@ -29,14 +29,14 @@ class Proposal:
     findings: tuple[Finding, ...] = ()
 
 
-def propose(path: Path, folder: Path, trusted: tuple[str, ...] = ()) -> Proposal:
+def propose(path: Path, folder: Path, trusted: tuple[str, ...] = (), memo: Memo = FORGETFUL) -> Proposal:
     """Reads the file, loads nothing.
 
     folder: the project's. A name is only proposed for trust when its module is a file of that folder, or came with the model;
     those of installed packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
     """
-    detected, packed = inner(path, path.name)
-    asked = Asked(packed.path, detected.format, path.name, scan)
+    detected, packed = inner(path, path.name, "", unpacker(memo, FileDigests(memo, str(path))))
+    asked = Asked(packed.path, detected.format, path.name, scan, root=folder)
     first = read_model(detected.framework, asked)
     unknown = [problem.name for problem in first.problems if problem.kind == "unknown-name"]
     came_along = [name for name in unknown if packed.code is not None and has_module(packed.code, name[0])]

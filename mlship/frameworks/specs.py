@@ -55,7 +55,7 @@ def model_spec(
     unlisted = _unlisted(project.root, read, model, modules)
     if path.is_dir():
         refuse_links(project.root, path, own, where)
-    files = model_files(path, known, own)
+    files = tuple(file for file in model_files(path, known, own) if file.name not in read.unused)
     if not files:
         raise MlshipError(
             f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
@@ -97,13 +97,14 @@ def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tup
 
 
 def _read(
-    path: Path, framework: str | None, model: schema.Model, where: str, digests: FileDigests, memo: Memo
+    path: Path, framework: str | None, model: schema.Model, where: str, digests: FileDigests, memo: Memo, root: Path
 ) -> tuple[Read, str, Packed]:
     if framework == "python":
         detected, packed = Detected(framework, "none"), Packed(path)
     else:
-        detected, packed = inner(path, where, framework or "")
-    asked = Asked(packed.path, detected.format, where, remembered_scan(digests, memo), model.trust)
+        detected, packed = inner(path, where, framework or "", unpacker(memo, digests))
+    scanned = remembered_scan(digests, memo)
+    asked = Asked(packed.path, detected.format, where, scanned, model.trust, model.loader or "", root)
     return read_model(detected.framework, asked), detected.framework, packed
 
 
@@ -113,7 +114,8 @@ def _packed_code(
     """Of the code that came with the model, what the user trusts, and what that imports: nothing else of it can run."""
     if packed.code is None:
         return ()
-    listed = find_own(packed.code, (name.rpartition(".")[0] for name in model.trust))
+    loader = (model.loader or "").partition(":")[0]
+    listed = find_own(packed.code, (*(name.rpartition(".")[0] for name in model.trust), *([loader] if loader else [])))
     return code_files(packed.code, listed, "", leave_out, digests)[0]
 
 

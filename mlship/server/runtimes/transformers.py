@@ -14,6 +14,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.observed import observed_outputs
+from mlship.server.runtimes.worker_threads import threads
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says how many it takes
 _UNSAID = 10**9  # transformers writes 1e30 for a tokenizer that does not know
@@ -39,6 +40,7 @@ class TransformersRuntime:
 
         transformers.logging.set_verbosity_error()
         torch.set_grad_enabled(False)
+        torch.set_num_threads(threads())
         folder = str(root / model.path)
         if model.format not in _CLASSES:
             raise LoadError(f"this server does not know the task {model.format}; it knows {', '.join(_CLASSES)}")
