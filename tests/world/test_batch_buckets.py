@@ -30,7 +30,7 @@ class Doubler:
 """
 YAML = """\
 name: doubler
-model: {framework: python, loader: "doubler:Doubler", code: [doubler.py], sample: sample.json}
+model: {uri: weights.txt, framework: python, loader: "doubler:Doubler", code: [doubler.py], sample: sample.json}
 """
 PUT = """\
 import boto3
@@ -65,6 +65,7 @@ def shop(story_home: Path, tmp_path: Path) -> Iterator[Story]:
 def test_rows_come_from_a_bucket_and_answers_go_to_one(shop: Story) -> None:
     shop.write("doubler.py", DOUBLER)
     shop.write("mlship.yaml", YAML)
+    shop.write("weights.txt", "2")
     shop.write("sample.json", '[{"amount": 1}, {"amount": 2}]')
     subprocess.run([shop.python, "-c", PUT], env=dict(shop.environ), check=True)
     words = ("predict", "--data", "s3://acme/in/rows.jsonl", "--out", "s3://acme/out/answers.csv")
