@@ -38,7 +38,6 @@ _TASKS: dict[str, Task] = {
     "MultiLogloss": "multilabel",
     "MultiCrossEntropy": "multilabel",
 }
-RANKING = re.compile(r"YetiRank|PairLogit|Query|StochasticRank|LambdaMart|StochasticFilter")
 
 
 def header(path: Path) -> Header:
@@ -57,7 +56,7 @@ def header(path: Path) -> Header:
             for feature in features.get(name) or ()
         ]
         return header_from(found, document.get("model_info") or {})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(f"it is no CatBoost model ({type(error).__name__}: {error})") from None
 
 
@@ -75,7 +74,7 @@ def header_of(content: bytes | mmap.mmap) -> Header:
         ]
         info = {core.text(pair, 0): core.text(pair, 1) for pair in core.tables(core.field(root, _INFO))}
         return header_from(found, info)
-    except (struct.error, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (struct.error, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(f"it is no CatBoost model ({type(error).__name__}: {error})") from None
 
 

@@ -58,5 +58,13 @@ def columns_of(
     )
 
 
+def counted(said: Any) -> int:
+    """A number of features or classes as a file says it. Raises ValueError for what no model has."""
+    count = int(said)
+    if not 0 <= count <= MAX_COLUMNS:
+        raise ValueError(f"it counts {count}")
+    return count
+
+
 def damaged(why: str) -> Refused:
     return Refused(f"the file is damaged: {why}", "copy it again, or save the model again")

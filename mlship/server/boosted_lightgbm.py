@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mlship.server.boosted_header import Header, Kind, Task, columns_of, damaged
+from mlship.server.boosted_header import Header, Kind, Task, columns_of, counted, damaged
 
 TAIL = 1 << 20
 _HEAD = 64 * 2**20
@@ -36,24 +36,24 @@ def header_of(content: bytes | mmap.mmap) -> Header:
         lines = [line.partition("=") for line in bytes(content[:end]).decode().splitlines()]
         said = {key: value for key, _, value in lines}
         return _header(said, _tail(content))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise damaged(f"it is no LightGBM model ({type(error).__name__}: {error})") from None
 
 
 def _header(said: dict[str, str], tail: tuple[tuple[int, ...], list[Any]]) -> Header:
     objective, _, settings = said.get("objective", "").partition(" ")
     names = said["feature_names"].split(" ")
-    count, classes = int(said["max_feature_idx"]) + 1, int(said["num_class"])
+    count, classes = counted(int(said["max_feature_idx"]) + 1), counted(said["num_class"])
     places, categories = tail
     of_frame = _of_frame(said.get("feature_infos", "").split(" "), places, categories)
-    is_named = names != [f"Column_{place}" for place in range(count)]
+    is_named = any(name != f"Column_{place}" for place, name in enumerate(names))
     task: Task = "binary" if objective == "binary" else "multiclass" if objective.startswith("multiclass") else "value"
     coded = of_frame if of_frame is not None else ()
     kinds: list[Kind] = ["category" if place in coded else "number" for place in range(count)]
     words = {place: tuple(known) for place, known in zip(coded, categories, strict=False)}
     return Header(
         objective=objective,
-        columns=columns_of(names if is_named else (), count, kinds, words),
+        columns=columns_of(names if is_named or len(names) != count else (), count, kinds, words),
         task=task,
         labels=tuple(range({"binary": 2, "multiclass": classes}.get(task, 0))),
         is_named=is_named,

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mlship.server.boosted_header import Column, Header, Kind, Task, columns_of, damaged
+from mlship.server.boosted_header import Column, Header, Kind, Task, columns_of, counted, damaged
 from mlship.server.skim import skim, skimmed
 
 _MODEL = {"cats": True}
@@ -45,7 +45,7 @@ def _header(document: dict[str, Any]) -> Header:
         learner = document["learner"]
         numbers = learner["learner_model_param"]
         objective, booster = learner["objective"]["name"], learner["gradient_booster"]
-        classes, targets = int(numbers.get("num_class", 0)), int(numbers.get("num_target", 1))
+        classes, targets = counted(numbers.get("num_class", 0)), counted(numbers.get("num_target", 1))
         names, types = learner.get("feature_names") or [], learner.get("feature_types") or []
         model = booster.get("model") or (booster.get("gbtree") or {}).get("model") or {}
         kinds = [_KINDS.get(kind, "number") for kind in types]
@@ -53,14 +53,14 @@ def _header(document: dict[str, Any]) -> Header:
         task = _task(objective, classes, targets, _wrapper(attributes))
         return Header(
             objective=str(objective),
-            columns=columns_of(names, int(numbers["num_feature"]), kinds, _words(model.get("cats") or {})),
+            columns=columns_of(names, counted(numbers["num_feature"]), kinds, _words(model.get("cats") or {})),
             task=task,
             labels=_labels(task, classes),
             is_named=bool(names),
             version=".".join(map(str, document.get("version", ()))),
             facts={"booster": str(booster.get("name", "")), "attributes": attributes, "wrapped": "scikit_learn" in attributes},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(f"it is no XGBoost model ({type(error).__name__}: {error})") from None
 
 

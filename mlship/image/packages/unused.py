@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-# package -> what it requires for notebooks and drawings, or takes as well. catboost 1.2.10 imports pandas only where it is there
-# (core.py), and the others in the functions that draw (plot_helpers.py, core.py); a model that needs one of them says so itself.
-UNUSED: Mapping[str, tuple[str, ...]] = {"catboost": ("graphviz", "matplotlib", "pandas", "plotly")}
+# package -> what it requires for drawings; catboost 1.2.10 imports these in the functions that draw (core.py, plot_helpers.py).
+UNUSED: Mapping[str, tuple[str, ...]] = {"catboost": ("graphviz", "matplotlib", "plotly")}
 
 
 def left_out(names: Collection[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.boosted import by_column, feature, with_outputs
 
 _THREADS = 1  # one request is one batch: threads inside the model only wait for each other; the server's workers use the cores
+_RAW = "RawFormulaVal"
 _OBJECTS = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
 
 
@@ -35,7 +36,7 @@ class CatboostRuntime:
         except catboost.CatBoostError as error:
             raise LoadError(f"CatBoost {catboost.__version__} cannot read the file: {str(error)[:300]}") from error
         header = header_of(loaded)
-        return CatboostModel(_as_trained(loaded, header), header, method=model.method)
+        return CatboostModel(loaded, header, method=model.method, kind=_kind(header))
 
 
 def of_object(estimator: Any, method: str) -> LoadedModel | None:
@@ -46,7 +47,16 @@ def of_object(estimator: Any, method: str) -> LoadedModel | None:
     header = header_of(estimator)
     if name != "CatBoostClassifier":
         header = replace(header, task="value", labels=())
-    return CatboostModel(estimator, header, title=name, method=method)
+    return CatboostModel(
+        estimator, header, title=name, method=method, kind=_kind(header) if name == "CatBoostRegressor" else _RAW
+    )
+
+
+def _kind(header: Header) -> str:
+    """What a regressor's scores mean, as CatBoostRegressor takes them: the trees of Poisson give logarithms."""
+    if header.objective.startswith(("Poisson", "Tweedie")):
+        return "Exponent"
+    return "RMSEWithUncertainty" if header.objective == "RMSEWithUncertainty" else _RAW
 
 
 def take_one_thread(part: Any) -> None:
@@ -69,27 +79,13 @@ def header_of(model: Any) -> Header:
     return boosted_catboost.header_from(features, dict(model.get_metadata()))
 
 
-def _as_trained(model: Any, header: Header) -> Any:
-    """The class that knows what the objective's scores mean: exponents of Poisson, classes of Logloss."""
-    import catboost
-
-    if header.task != "value":
-        kind = catboost.CatBoostClassifier
-    elif boosted_catboost.RANKING.search(header.objective):
-        return model
-    else:
-        kind = catboost.CatBoostRegressor
-    trained = kind()
-    # the public way is over a file, and a server writes none
-    trained.load_model(blob=model._serialize_model())
-    return trained
-
-
 class CatboostModel:
     """A CatBoost model behind the interface of the core. Raises LoadError for a method that it does not have."""
 
-    def __init__(self, model: Any, header: Header, *, title: str = "", method: str = "") -> None:
+    def __init__(self, model: Any, header: Header, *, title: str = "", method: str = "", kind: str = _RAW) -> None:
+        """kind: of the numbers that it gives, where it is no classifier, in CatBoost's words."""
         self._model = model
+        self._kind = kind
         self._header = header
         self._method = method
         self._has_probabilities = header.task != "value"
@@ -111,18 +107,23 @@ class CatboostModel:
         import catboost
 
         if not self._converts:
-            pool = catboost.Pool(rows)
+            pool = catboost.Pool(rows, thread_count=_THREADS)
         else:
             data = [[convert(value) for convert, value in zip(self._converts, row, strict=True)] for row in rows.tolist()]
-            pool = catboost.Pool(data, **{role: places for role, places in self._roles.items() if places})
+            pool = catboost.Pool(
+                data, thread_count=_THREADS, **{role: places for role, places in self._roles.items() if places}
+            )
         if not self._has_probabilities:
-            return {"predictions": self._model.predict(pool, thread_count=_THREADS)}
+            return {"predictions": self._asked(pool, self._kind)}
         if self._method:
             return {"predictions": self._asked(pool, "Class" if self._method == "predict" else "Probability")}
         return {"predictions": self._asked(pool, "Class"), "probabilities": self._asked(pool, "Probability")}
 
     def _asked(self, pool: Any, kind: str) -> Any:
-        values = self._model.predict(pool, prediction_type=kind, thread_count=_THREADS)
+        import catboost
+
+        # of the class above all, because the others leave out or rename the kind
+        values = catboost.CatBoost.predict(self._model, pool, prediction_type=kind, thread_count=_THREADS)
         is_column = kind == "Class" and values.ndim == 2 and values.shape[1] == 1  # of several classes
         return values[:, 0] if is_column else values
 
