@@ -42,9 +42,11 @@ from mlship.runner import Command
 CHECKPOINT_S = 2.0  # of work that is done again after a kill
 SMALL = {"B": 4_000_000, "rows": 20_000}  # data for which a second process is not worth its start
 
+MOST = 16  # processes that nobody asked for: this one hands them some 800,000 rows a second at most
+
 
 def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> Answered:
-    """again: the command line that goes on with this, for hints.
+    """again: the command line, without --image, for hints.
 
     Raises MlshipError: exit 2 for data that the model does not take, 4 where another command writes these answers, 6 when the model
     cannot be loaded or fails with every row. What was reached is kept then, and after an interrupt.
@@ -158,7 +160,9 @@ def _opening(rows: Rows, wishes: Wishes, count: int) -> Opening:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """That may be used; each of so many processes loads the model."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST)
 
 
 def _begun(rows: Rows, model: Mapping[str, Any], reached: Reached) -> Reached:

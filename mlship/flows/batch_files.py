@@ -74,7 +74,7 @@ class Unfinished:
     def reached(self, subject: Subject, again: str) -> Reached:
         """Where an earlier run was stopped; the beginning where there was none.
 
-        Raises MlshipError where it was about other data or another image, or where its files are damaged. again: for the hint.
+        Raises MlshipError where it was about other data or another image, or where its files are damaged. again: see going_on.
         """
         state = self._state()
         if state is None:
@@ -89,7 +89,7 @@ class Unfinished:
             raise MlshipError(
                 f"an unfinished run for these answers was {changed(before, subject)}",
                 where=str(self.folder),
-                fix=f"{again} to go on with it, or {self._anew}",
+                fix=f"{going_on(before, subject, again)} to go on with it, or {self._anew}",
                 code="changed",
             )
         return reached
@@ -223,13 +223,22 @@ def _cut(path: Path, size: int) -> BinaryIO | None:
     return path.open("ab")
 
 
+def going_on(before: Subject, now: Subject, again: str) -> str:
+    """What to do for an unfinished run that was about something else. again: the command line of now, without --image. Pure."""
+    if (before.sha256, before.size) != (now.sha256, now.size):
+        return "bring that data back"
+    if replace(now, content=before.content) == before:
+        return f"{again} --image {before.content.removeprefix('sha256:')[:12]}"
+    return "say the same options"
+
+
 def changed(before: Subject, now: Subject) -> str:
     """How an unfinished run differs, in words. Pure."""
     if (before.sha256, before.size) != (now.sha256, now.size):
         return f"about other data (sha256 {before.sha256[:12]}, now {now.sha256[:12]})"
-    if (before.content, before.model) != (now.content, now.model):
-        was, is_now = (f"{each.model} of image {each.content.removeprefix('sha256:')[:12]}" for each in (before, now))
-        return f"with another model ({was}, now {is_now})"
-    names = {"limit": "--limit", "header": "--header", "form": "--data", "out_form": "--out"}
+    if before.content != now.content:
+        was, is_now = (each.content.removeprefix("sha256:")[:12] for each in (before, now))
+        return f"with another image ({was}, now {is_now})"
+    names = {"model": "--model", "limit": "--limit", "header": "--header", "form": "--data", "out_form": "--out"}
     differing = [names[name] for name in names if replace(now, **{name: getattr(before, name)}) != now]
     return f"asked for with another {', '.join(differing)}"

@@ -181,7 +181,7 @@ def _unreadable(path: Path, error: OSError) -> MlshipError:
 def _parquet(path: Path, file: BinaryIO) -> Iterator[Any]:
     pyarrow, parquet = need("pyarrow", extra="parquet"), need("pyarrow.parquet", extra="parquet")
     try:
-        table = parquet.ParquetFile(file, pre_buffer=False)
+        table = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)  # as it is read, not a row group at once
     except (pyarrow.ArrowException, OSError) as error:
         raise MlshipError(f"{path} is not Parquet: {_first_line(error)}", fix="name a file that fits its ending") from None
     with table:

@@ -21,7 +21,7 @@ from mlship.runner import Command, Process, Runner
 from mlship.server.batch_records import LONGEST, Chunk, Form, cut
 from mlship.server.batch_wire import receive, send
 
-ENDS_S = 10.0  # for a process whose socket is closed; it may be within a call of the model
+ENDS_S = 2.0  # for a process whose socket is closed; it may be within a call of the model, and has nothing to lose
 NO_SUCH_PROGRAM = 2  # exit status of a server that does not know what it is asked for
 SHOWN = 10_000  # bytes of a row in the file of rejects
 DEATHS = 100  # processes that are replaced, at a second or more each; then it is not a row
@@ -91,12 +91,16 @@ class Answerer:
         told, body = self._received()
         return Done(chunk, told, body[: told["size"]], body[told["size"] :])
 
-    def close(self) -> int:
-        """It ends when nobody is there any more. Its exit status."""
+    def leave(self) -> None:
+        """It ends when nobody is there any more."""
         try:
             self._stream.close()
         except OSError:  # what was not sent yet has nobody to go to
             pass
+
+    def close(self) -> int:
+        """Its exit status."""
+        self.leave()
         deadline = time.monotonic() + ENDS_S
         while (code := self._process.poll()) is None:
             if time.monotonic() > deadline:
@@ -158,6 +162,8 @@ class Answerers:
             yield self._settled(waiting.popleft())
 
     def close(self) -> None:
+        for process in self._processes:
+            process.leave()
         for process in self._processes:
             process.close()
 
@@ -266,11 +272,14 @@ def _refusal(told: Mapping[str, Any]) -> MlshipError:
             str(told["failed"]["message"]), fix="mlship check", exit=Exit.VERIFY_FAILED, details=trace.splitlines()[-8:]
         )
     refused = told["refused"]
+    said = [str(problem["message"]) for problem in refused["problems"]]
     if refused["code"] == "header":
-        return MlshipError(str(refused["message"]), fix="say --header yes, or --header no", code="header")
+        fix = "correct it, or say --header yes, or --header no"
+        return MlshipError(str(refused["message"]), fix=fix, code="header", details=said)
+    column = "leave the column out, or set serve.extra: ignore, or serve.passthrough to have it beside the answers"
     return MlshipError(
         f"the model does not take this file: {refused['message']}",
-        fix="leave the column out, or set serve.extra: ignore, or serve.passthrough to have it beside the answers",
+        fix=column if said else "write it as CSV in UTF-8",
         code="invalid-input",
-        details=[str(problem["message"]) for problem in refused["problems"]],
+        details=said,
     )

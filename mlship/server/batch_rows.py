@@ -65,11 +65,19 @@ class Reader:
 
 
 def _is_header(model: ServedModel, first: bytes, header: bool | None) -> bool:
-    """A header alone makes no row."""
+    """A header alone makes no row. A first line that can be neither is no row to reject: all others may stand in a wrong order."""
     if header is None and not model.entry.signature.inputs:
-        told = "the first line may be a header or a row: the model's features are not known"
-        raise InputError(400, message=told, code="header")
-    return not csvtext.rows(first, model.entry.signature, header, model.extras)
+        raise InputError(
+            400, message="the first line may be a header or a row: the model's features are not known", code="header"
+        )
+    rows = csvtext.rows(first, model.entry.signature, header, model.extras)
+    if rows and header is None:
+        try:
+            model.prepare(rows)
+        except InputError as error:
+            told = "the first line is neither a header with the model's features nor a row that it takes"
+            raise InputError(422, error.problems, told, "header") from None
+    return not rows
 
 
 def check_columns(model: ServedModel, columns: Sequence[str]) -> None:

@@ -55,17 +55,23 @@ def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "said", "fix"),
     [
-        ({"sha256": "ef" * 32}, r"about other data \(sha256 abababababab, now efefefefefef\)"),
-        ({"content": "sha256:" + "ef" * 32}, "with another model .* of image cdcdcdcdcdcd, now .* of image efefefefefef"),
-        ({"limit": 5, "header": True}, "asked for with another --limit, --header"),
+        ({"sha256": "ef" * 32}, r"about other data \(sha256 abababababab, now efefefefefef\)", "bring that data back"),
+        (
+            {"content": "sha256:" + "ef" * 32},
+            r"with another image \(cdcdcdcdcdcd, now efefefefefef\)",
+            "mlship predict --out a.csv --image cdcdcdcdcdcd",
+        ),
+        ({"limit": 5, "model": "fraud"}, "asked for with another --model, --limit", "say the same options"),
     ],
 )
-def test_a_run_about_anything_else_is_refused_with_what_to_do(out: Path, changes: dict[str, object], said: str) -> None:
+def test_a_run_about_anything_else_is_refused_with_what_to_do(
+    out: Path, changes: dict[str, object], said: str, fix: str
+) -> None:
     with unfinished(out) as run, pytest.raises(MlshipError, match=f"unfinished run for these answers was {said}") as refused:
-        run.reached(replace(SUBJECT, **changes), "mlship predict --image cdcdcdcdcdcd")  # type: ignore[arg-type]
-    assert refused.value.fix.startswith("mlship predict --image cdcdcdcdcdcd to go on with it, or rm -r ")
+        run.reached(replace(SUBJECT, **changes), "mlship predict --out a.csv")  # type: ignore[arg-type]
+    assert refused.value.fix.startswith(f"{fix} to go on with it, or rm -r ")
 
 
 def test_files_that_no_run_leaves_so_are_refused(out: Path) -> None:

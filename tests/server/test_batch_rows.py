@@ -115,6 +115,10 @@ def test_a_wrong_header_is_refused_with_the_word_that_was_meant() -> None:
     with pytest.raises(InputError, match='the CSV lacks the column "city"'):
         check_columns(model, ["amount"])
     assert not Reader(model, "csv", None, b"1,Rome\n").has_header
+    with pytest.raises(InputError, match="neither a header with the model's features nor a row that it takes") as refused:
+        Reader(model, "csv", None, b"x0,x1\n")
+    assert (refused.value.code, refused.value.problems[0].feature) == ("header", "amount")
+    assert not Reader(model, "csv", False, b"x0,x1\n").has_header
 
 
 def test_a_first_line_that_may_be_either_is_not_guessed() -> None:

@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_goes_on_and_takes_no_other_data_or_model(iris: Sto
     iris.write("rows.jsonl", lines)
     iris.train(2)
     newer = iris.mlship("build")["image"]["content"]
-    assert "was with another model" in iris.refused("predict", "--image", newer, *words[3:])
+    assert f"--image {built[7:19]} to go on with it" in iris.refused("predict", "--image", newer, *words[3:])
 
     said = iris.mlship(*words)
     assert (said["rows"], said["answered"], said["rejected"]) == (300, 298, 2)

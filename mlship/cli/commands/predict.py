@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -143,6 +144,11 @@ def _file(call: Call, name: str, data: str, out: str, *, header: str, chunk: int
         chunk=chunk or ROWS,
         **{option: value for option, value in said.items() if value is not None},
     )
-    again = call.hint(f"predict {name} --data {data} --out {out}".replace("  ", " "))
+    options = {"data": data, "out": out, "header": header, "model": said["model"], "limit": said["limit"]}
+    words = [
+        *([name] if name else []),
+        *(word for option, value in options.items() if value for word in (f"--{option}", str(value))),
+    ]
+    again = f"{call.hint('predict')} {shlex.join(words)}"
     result = predict_file(call.context, call.where(name), wishes, again)
     return Answer(batch_text(result), batch(result), brief=result.out)
