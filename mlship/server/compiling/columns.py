@@ -80,17 +80,25 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Words:
+    """The words of a text column, one column for each that counts. node: as plan_words reads it."""
+
+    node: Mapping[str, Any]
+    width: int
+
+
+@dataclass(frozen=True)
 class Joined:
     """Several of these side by side."""
 
-    parts: tuple[Looked | Dense, ...]
+    parts: tuple[Looked | Dense | Words, ...]
 
     @property
     def width(self) -> int:
         return sum(part.width for part in self.parts)
 
 
-Source = Raw | Looked | Dense | Joined
+Source = Raw | Looked | Dense | Words | Joined
 
 
 def joined(sources: list[Source], columns: Columns) -> Source:
@@ -100,7 +108,7 @@ def joined(sources: list[Source], columns: Columns) -> Source:
     if sources and all(isinstance(source, Raw) for source in sources):
         raws = [source for source in sources if isinstance(source, Raw)]
         return Raw(tuple(at for raw in raws for at in raw.at), tuple(fill for raw in raws for fill in raw.fill))
-    parts: list[Looked | Dense] = []
+    parts: list[Looked | Dense | Words] = []
     for source in sources:
         if isinstance(source, Joined):
             parts.extend(source.parts)
@@ -111,6 +119,8 @@ def joined(sources: list[Source], columns: Columns) -> Source:
 
 def dense(source: Source, columns: Columns) -> Dense:
     """The source as numbers. Raises Unfit for text, and for what is too wide."""
+    if isinstance(source, Words):
+        raise Unfit("words go into something else than a linear model")
     if source.width > WIDEST:
         raise Unfit(f"its steps make {source.width} columns")
     if isinstance(source, Dense):

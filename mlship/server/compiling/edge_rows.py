@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from mlship.server import manifest
@@ -108,8 +108,26 @@ def _categories(header: Mapping[str, Any]) -> dict[int, list[Any]]:
             continue
         if node.get("step") == "lookup":
             found.setdefault(node["column"], list(node["values"]))
-        waiting += (node.get("after"), node.get("dense"), *node.get("parts", ()), *node.get("lookups", ()))
+        if "terms" in node:
+            found.setdefault(node["column"], list(_texts(node["terms"])))
+        waiting += (
+            node.get("after"),
+            node.get("dense"),
+            *node.get("parts", ()),
+            *node.get("lookups", ()),
+            *node.get("texts", ()),
+        )
     return found
+
+
+def _texts(terms: Sequence[str]) -> Iterator[str]:
+    """Texts of known words: one, several, in other letters, between marks, and with words that nobody knows."""
+    some = terms[:: max(1, len(terms) // 12)][:12]
+    yield from some
+    yield " ".join(terms[:200])
+    for first, second in pairwise(some):
+        yield f"{first.upper()}, {second}; {first.title()} ... {second}!"
+    yield f"{UNKNOWN} {some[0] if some else ''} naïve größe 你好 x 42 it's\n\t{some[-1] if some else ''}"
 
 
 def _splits(

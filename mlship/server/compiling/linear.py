@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlship.server.compiling.columns import Columns, Dense, Joined, Looked, Source, Unfit, dense
+from mlship.server.compiling.columns import Columns, Dense, Joined, Looked, Source, Unfit, Words, dense
 from mlship.server.compiling.heads import head_of, scores_head
 
 CLASSIFIERS = (
     *("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "LinearSVC", "RidgeClassifier", "RidgeClassifierCV"),
-    *("Perceptron", "PassiveAggressiveClassifier", "LinearDiscriminantAnalysis"),
+    *("Perceptron", "PassiveAggressiveClassifier", "LinearDiscriminantAnalysis", "MultinomialNB"),
 )
 REGRESSORS = (
     *("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV", "SGDRegressor", "LinearSVR"),
@@ -24,12 +24,15 @@ def linear(estimator: Any, kind: str, method: str, source: Source, columns: Colu
     """The plan's `linear` and `head`. Raises Unfit."""
     import numpy
 
-    if hasattr(estimator.coef_, "toarray"):
+    is_bayes = kind == "MultinomialNB"
+    coefficients = estimator.feature_log_prob_ if is_bayes else estimator.coef_
+    if hasattr(coefficients, "toarray"):
         raise Unfit("its weights are sparse")
-    weights = numpy.atleast_2d(numpy.asarray(estimator.coef_, dtype="float64"))
+    weights = numpy.atleast_2d(numpy.asarray(coefficients, dtype="float64"))
     if weights.shape[1] != source.width:
         raise Unfit(f"{kind} has {weights.shape[1]} weights for {source.width} columns")
-    intercept = numpy.zeros(len(weights)) + numpy.asarray(estimator.intercept_, dtype="float64").reshape(-1)
+    constant = estimator.class_log_prior_ if is_bayes else estimator.intercept_
+    intercept = numpy.zeros(len(weights)) + numpy.asarray(constant, dtype="float64").reshape(-1)
     said = {**_scores(weights, source, columns), "intercept": columns.keep(intercept)}
     return {"linear": said, "head": _head(estimator, kind, method)}
 
@@ -40,6 +43,7 @@ def _scores(weights: Any, source: Source, columns: Columns) -> dict[str, Any]:
 
     parts = source.parts if isinstance(source, Joined) else (source,)
     lookups: list[Mapping[str, Any]] = []
+    texts: list[Mapping[str, Any]] = []
     numbers: list[Dense] = []
     of_numbers: list[Any] = []
     first = 0
@@ -48,13 +52,16 @@ def _scores(weights: Any, source: Source, columns: Columns) -> dict[str, Any]:
         first += part.width
         if isinstance(part, Looked):
             lookups.append({**part.node, "table": columns.keep(part.table @ span.T)})
+        elif isinstance(part, Words):
+            texts.append({**part.node, "weights": columns.keep(span.T)})
         else:
             numbers.append(dense(part, columns))
             of_numbers.append(span)
+    said = {"lookups": lookups, "texts": texts}
     if not numbers:
-        return {"dense": None, "weights": columns.keep(weights[:, :0]), "lookups": lookups}
+        return {"dense": None, "weights": columns.keep(weights[:, :0]), **said}
     whole = numbers[0] if len(numbers) == 1 else dense(Joined(tuple(numbers)), columns)
-    return {"dense": whole.node, "weights": columns.keep(numpy.concatenate(of_numbers, axis=1)), "lookups": lookups}
+    return {"dense": whole.node, "weights": columns.keep(numpy.concatenate(of_numbers, axis=1)), **said}
 
 
 def _head(estimator: Any, kind: str, method: str) -> dict[str, Any]:
@@ -82,6 +89,8 @@ _LOSSES_WITHOUT = (
 
 def _link(estimator: Any, kind: str) -> str:
     """One score is of two classes; of several, liblinear and SGD take each class against all others."""
+    if kind == "MultinomialNB":
+        return "softmax"
     if len(estimator.classes_) == 2:
         return "expit"
     is_each = kind == "SGDClassifier" or getattr(estimator, "solver", "") == "liblinear"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlship.server.compiling.columns import Columns, Dense, Joined, Raw, Source, Unfit, dense, joined, with_fill
+from mlship.server.compiling.columns import Columns, Dense, Raw, Source, Unfit, dense, joined, with_fill
 from mlship.server.compiling.encoders import encoded
+from mlship.server.compiling.texts import counted, weighed
 from mlship.server.runtimes.sklearn_columns import is_missing, selected
 from mlship.server.runtimes.sklearn_parts import kind_of
 
@@ -187,6 +188,9 @@ _KNOWN: Mapping[str, Callable[[Any, Source, Columns], Source]] = {
     "MaxAbsScaler": _max_abs,
     "RobustScaler": _robust,
     "PolynomialFeatures": _polynomial,
+    "CountVectorizer": counted,
+    "TfidfVectorizer": counted,
+    "TfidfTransformer": weighed,
     "OneHotEncoder": encoded,
     "OrdinalEncoder": encoded,
     "TargetEncoder": encoded,
@@ -197,4 +201,3 @@ _KNOWN: Mapping[str, Callable[[Any, Source, Columns], Source]] = {
     "RFE": _selector,
     "RFECV": _selector,
 }
-__all__ = ["Joined", "transformed"]

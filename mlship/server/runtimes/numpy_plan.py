@@ -1,4 +1,4 @@
-"""Linear models by numpy alone: the numbers times their weights, and for each encoded column a number that is looked up."""
+"""Linear models by numpy alone: the numbers times their weights, and what encoded columns and words bring is looked up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mlship.server.runtimes.compiled import CompiledModel, compiled_model
 from mlship.server.runtimes.plan_file import Plan
 from mlship.server.runtimes.plan_heads import head_from
 from mlship.server.runtimes.plan_steps import lookup_from, step_from
+from mlship.server.runtimes.plan_words import words_from
 
 
 class NumpyRuntime:
@@ -33,13 +34,17 @@ def linear_from(plan: Plan) -> Callable[[Any], Mapping[str, Any]]:
 
 
 def _scores_from(said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """Rows -> float64 (rows, outputs). said: {"dense", "weights", "intercept", "lookups"}; dense: None where all are looked up."""
+    """Rows -> float64 (rows, outputs). said: {"dense", "weights", "intercept", "lookups", "texts"}.
+
+    dense: None where everything is looked up.
+    """
     import numpy
 
     dense = step_from(said["dense"], arrays) if said["dense"] else None
     # scikit-learn multiplies by the transposed view of its weights, and the order in memory may decide the last bit
     weights = numpy.array(arrays[said["weights"]]).T
     intercept = numpy.array(arrays[said["intercept"]])
+    texts = [words_from(node, arrays) for node in said["texts"]]
     lookups = [(lookup_from(node, arrays), numpy.array(arrays[node["table"]])) for node in said["lookups"]]
 
     def scored(rows: Any) -> Any:
@@ -52,6 +57,8 @@ def _scores_from(said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Callable
             scores = intercept
         for places, table in lookups:
             scores = scores + table.take(places(rows), axis=0)
+        for text in texts:
+            scores = scores + text(rows)
         return scores
 
     return scored

@@ -30,7 +30,7 @@ def lookup_from(node: Mapping[str, Any], arrays: Arrays) -> Callable[[Any], Any]
     find, unknown = known.get, node["unknown"]
 
     def places(rows: Any) -> list[int]:
-        found = [find(value, unknown) for value in _values(rows, column)]
+        found = [find(value, unknown) for value in values_of(rows, column)]
         if -1 in found:
             raise ValueError(f"{name} has a value that the model was not trained with")
         return found
@@ -67,7 +67,7 @@ def _holes(node: Mapping[str, Any], arrays: Arrays) -> Step:
     columns: list[int] = node["columns"]
 
     def marked(rows: Any) -> Any:
-        marks = [[value is None for value in _values(rows, column)] for column in columns]
+        marks = [[value is None for value in values_of(rows, column)] for column in columns]
         return numpy.array(marks, dtype="float64").T
 
     return marked
@@ -146,7 +146,7 @@ _STEPS: Mapping[str, Callable[[Mapping[str, Any], Arrays], Step]] = {
 }
 
 
-def _values(rows: Any, column: int) -> Sequence[Any]:
+def values_of(rows: Any, column: int) -> Sequence[Any]:
     """A column's values as Python's own; a hole is None."""
     values: Sequence[Any] = rows[:, column] if hasattr(rows, "dtype") else rows[column]
     if not hasattr(values, "tolist"):

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
@@ -109,6 +110,21 @@ def test_pipelines_with_texts_and_holes_answer_alike_without_pandas(name: str, t
     sample = [[20.0, "Oslo", "a"], [None, None, "b"], [30.5, "nowhere", "c"]]
     plan = assert_alike(PIPELINES[name], sample, tmp_path)
     assert plan.signature.container == "columns"
+
+
+TEXTS = ["Good film, very good", "a bad film", "boring and bad", "great fun", "GRÖSSE zählt", "fun and games"] * 3
+WEIGHERS = {
+    "shares of words, and pairs": TfidfVectorizer(ngram_range=(1, 2), stop_words=["and"], sublinear_tf=True),
+    "which words": CountVectorizer(binary=True, strip_accents="unicode"),
+    "counts, weighed in a step of their own": make_pipeline(CountVectorizer(), TfidfTransformer(norm="l1")),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHERS)
+def test_texts_are_taken_apart_as_scikit_learn_does(name: str, tmp_path: Path):
+    model = make_pipeline(WEIGHERS[name], LogisticRegression()).fit(TEXTS, ["pos", "neg", "neg"] * 6)
+    plan = assert_alike(model, ["good", "größe, BAD film", "", "fun and games and fun"], tmp_path)
+    assert plan.engine == "numpy"
 
 
 def test_a_frame_of_numbers_stays_columns_for_callers_and_takes_rows_in_every_form(tmp_path: Path):
