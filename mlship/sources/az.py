@@ -113,7 +113,7 @@ class AzSource:
         except exceptions.ClientAuthenticationError as error:
             said = f"{what} may not be read with these credentials: {_line(error)}"
             raise denied(said, self._opening.where, _LOGIN) from None
-        except (exceptions.ServiceResponseError, exceptions.IncompleteReadError) as error:
+        except (exceptions.ServiceRequestError, exceptions.ServiceResponseError, exceptions.IncompleteReadError) as error:
             raise Cut(_line(error)) from None
         except exceptions.HttpResponseError as error:
             raise self._refused(what, error) from None

@@ -122,7 +122,7 @@ class S3Source:
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
-        """boto3's errors in words. What breaks on the line is Cut while bytes come, and exit 13 where nothing has come yet."""
+        """boto3's errors in words; what breaks on the line is Cut."""
         exceptions = need("botocore.exceptions", "aws")
         try:
             yield
@@ -131,12 +131,10 @@ class S3Source:
         except (
             exceptions.ResponseStreamingError,
             exceptions.IncompleteReadError,
-            exceptions.ReadTimeoutError,
-            exceptions.ConnectionClosedError,
+            exceptions.HTTPClientError,
+            exceptions.ConnectionError,
         ) as error:
             raise Cut(_line(error)) from None
-        except exceptions.HTTPClientError as error:
-            raise unreachable(f"{what} cannot be reached: {_line(error)}", self._opening.where) from None
         except (
             exceptions.BotoCoreError
         ) as error:  # credentials that are missing, of a profile that is not there, of a login that ended

@@ -52,11 +52,14 @@ name = quote("iris/model.joblib", safe="")
 post(f"/upload/storage/v1/b/models/o?uploadType=media&name={name}", open("model.joblib", "rb").read(), "application/octet-stream")
 """
 MLFLOW_LOG = """\
-import mlflow, mlflow.sklearn
-with mlflow.start_run() as run:
-    mlflow.sklearn.log_model(model, name="model", registered_model_name="iris", serialization_format="skops")
-mlflow.MlflowClient().set_registered_model_alias("iris", "champion", str(VERSION))
-open("run", "w").write(run.info.run_id)
+import mlflow
+client = mlflow.MlflowClient()
+run = client.create_run("0").info
+client.log_artifact(run.run_id, "model.joblib", "model")
+client.create_registered_model("iris") if VERSION == 1 else None
+made = client.create_model_version("iris", f"{run.artifact_uri}/model", run.run_id)
+client.set_registered_model_alias("iris", "champion", made.version)
+open("run", "w").write(run.run_id)
 """
 
 
@@ -165,7 +168,7 @@ def test_an_alias_of_mlflow_is_pinned_to_its_version(shop: Story, tmp_path: Path
     with mlflow_server(shop.python, tmp_path) if served else nullcontext(local) as settings:
         shop = with_settings(shop, settings)
         train(shop, MLFLOW_LOG)
-        address = "models:/iris@champion/model.skops"
+        address = "models:/iris@champion/model.joblib"
         shop.mlship("init", "--model", address, "--name", "iris", "--target", "local")
         shop.mlship("lock")
         (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
@@ -174,7 +177,7 @@ def test_an_alias_of_mlflow_is_pinned_to_its_version(shop: Story, tmp_path: Path
         assert note(shop.mlship("check")) == f"{address} is version 2 by now, and mlship.lock pins version 1"
         run = (shop.folder.parent / "training/run").read_text()
         made = shop.mlship(
-            "init", "--model", f"runs:/{run}/model/model.skops", "--name", "iris", "--force", "--target", "local"
+            "init", "--model", f"runs:/{run}/model/model.joblib", "--name", "iris", "--force", "--target", "local"
         )
         assert made["models"][0]["sha256"] != locked["sha256"]
         assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
