@@ -23,7 +23,7 @@ BUILT = frozenset(
     (
         *("schema", "name", "target", "labels", "environments", "env", "secrets"),
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
-        *("model.sample", "model.tolerance", "model.engine"),
+        *("model.sample", "model.tolerance", "model.engine", "model.write_back"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
         *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
         "serve.batching",

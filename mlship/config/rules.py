@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
-from mlship.config.addresses import is_address, problem_of
+from mlship.config.addresses import is_address, problem_of, scheme_of
 from mlship.config.gates import parse
 from mlship.config.nodes import Map
 from mlship.config.schema import Document, Model, TargetName
@@ -123,6 +123,9 @@ def models_are_somewhere(facts: Facts) -> Iterator[Problem]:
     for path, model in models_of(facts):
         if wrong := problem_of(model.uri):
             yield Problem((*path, "uri"), *wrong, "bad-address")
+        elif model.write_back and scheme_of(model.uri) != "models":
+            fix = "write uri: models:/NAME@alias, or delete it"
+            yield Problem((*path, "write_back"), "only MLflow's registry is told what is deployed", fix)
 
 
 def answers_have_one_name_each(facts: Facts) -> Iterator[Problem]:

@@ -147,6 +147,9 @@ class Model(Part, frozen=True, kw_only=True):
         Literal["auto", "original", "onnx", "numpy", "trees"],
         Meta(description="what computes; auto: the fastest that answers equally"),
     ] = "auto"
+    write_back: Annotated[
+        bool, Meta(description="tell MLflow's registry what of it is deployed: tags of the version, and the alias deployed")
+    ] = False
     quantize: Annotated[Literal["int8"] | None, Meta(description="smaller numbers inside the model")] = None
 
 

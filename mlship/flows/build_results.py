@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """A model for people. inputs: one line such as `4 features (2 text, 1 nullable)`. sample: number of rows."""
+    """A model for people. inputs: one line such as `4 features (2 text, 1 nullable)`. sample: number of rows.
+
+    source_version: what pins a fetched model at its source.
+    """
 
     name: str
     framework: str
@@ -32,6 +35,7 @@ class ModelReport:
     trust: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     engine: EngineFacts = EngineFacts()
+    source_version: str = ""
 
 
 @dataclass(frozen=True)

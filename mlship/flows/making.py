@@ -26,7 +26,7 @@ from mlship.flows.platforms import (
     version_differences,
     with_native_layers,
 )
-from mlship.flows.reports import inputs_line
+from mlship.flows.reports import inputs_line, source_version
 from mlship.flows.room import refuse_full_disk
 from mlship.flows.size_gate import refuse_too_large
 from mlship.flows.training import compared_with_training, trained
@@ -208,6 +208,7 @@ def _recorded_model(spec: ModelSpec, loaded: Loaded) -> RecordedModel:
         answers=loaded.answers,
         tolerance=asdict(spec.tolerance),
         engine=spec.engine,
+        source_version=source_version(spec),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
@@ -11,6 +11,7 @@ from mlship.flows.hosts import AtHost, endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
+from mlship.flows.write_back import written_back
 from mlship.releases.release import Release
 from mlship.targets.base import Action, Observed
 from mlship.targets.plan import DeployPlan
@@ -52,7 +53,8 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
         promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
         paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
         raise
-    return _deployed(prepared, rolled, context.clock() - started)
+    done = _deployed(prepared, rolled, context.clock() - started)
+    return replace(done, notes=(*done.notes, *written_back(context, prepared.opened, _served(prepared.plan))))
 
 
 def world_of(context: Context, host: str = "") -> World:
@@ -150,6 +152,12 @@ def _to_and_from(plan: DeployPlan) -> tuple[Release | None, Release | None]:
     if plan.event == "abort":
         return plan.previous, plan.deployment.release
     return plan.deployment.release, plan.previous
+
+
+def _served(plan: DeployPlan) -> Release:
+    release = _to_and_from(plan)[0]
+    assert release is not None, "a change that was carried out leaves one"
+    return release
 
 
 def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ def spec_report(spec: ModelSpec, loaded: Loaded | None) -> ModelReport:
         trust=spec.trained.trust,
         versions=dict(loaded.versions if loaded else spec.trained.versions),
         engine=spec.engine,
+        source_version=source_version(spec),
     )
 
 
@@ -52,4 +53,11 @@ def model_report(model: RecordedModel) -> ModelReport:
         trust=model.trust,
         versions=model.versions,
         engine=model.engine,
+        source_version=model.source_version,
     )
+
+
+def source_version(spec: ModelSpec) -> str:
+    """What pins it at its source; empty for a model of this machine."""
+    origin = spec.trained.origin
+    return origin.version if origin else ""

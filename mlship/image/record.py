@@ -22,7 +22,7 @@ SCHEMA = 1
 class RecordedModel:
     """A model for reports. inputs: one line for people; sample: number of rows. answers: None without a sample.
 
-    engine: what computes it, and what was measured of that.
+    engine: what computes it, and what was measured of that. source_version: what pins a fetched model at its source.
     """
 
     name: str
@@ -39,6 +39,7 @@ class RecordedModel:
     answers: Mapping[str, Any] | None = None
     tolerance: Mapping[str, float] = field(default_factory=dict)
     engine: EngineFacts = EngineFacts()
+    source_version: str = ""
 
 
 @dataclass(frozen=True)

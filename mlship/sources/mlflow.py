@@ -53,6 +53,21 @@ class Located:
     title: str
 
 
+def tell(opening: Opening, version: str, facts: Mapping[str, str], alias: str) -> None:
+    """Tags of a version of the registered model that the address names, and an alias that leads to it now. Raises MlshipError."""
+    found = SCHEMES["models"].shape.fullmatch(opening.address)
+    assert found, "mlship.yaml was checked"
+    mlflow = _mlflow(opening)
+    try:
+        with _errors(opening), _patience(opening):
+            client = mlflow.MlflowClient()
+            for key, text in facts.items():
+                client.set_model_version_tag(found["name"], version, key, text)
+            client.set_registered_model_alias(found["name"], alias, version)
+    except Cut as cut:
+        raise unreachable(f"the MLflow server cannot be reached: {cut}", opening.where) from None
+
+
 class MlflowSource:
     """locate: a version of an earlier snapshot, or "", -> where the files are."""
 

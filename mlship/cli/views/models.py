@@ -26,10 +26,11 @@ def model_line(model: ModelReport) -> str:
 
 
 def own_code(model: ModelReport) -> str:
-    """Code and trusted names, for a line of their own; empty when there is neither."""
+    """What pins it at its source, code and trusted names, each for a line of its own; empty when there is nothing of them."""
     return lines(
         columns(
             [
+                *([["version", model.source_version]] if model.source_version else []),
                 *([["own code", ", ".join(model.code)]] if model.code else []),
                 *([["trusted", ", ".join(model.trust)]] if model.trust else []),
                 *([["sample", f"{model.sample} row{'s' if model.sample != 1 else ''}"]] if model.sample else []),
