@@ -290,8 +290,8 @@ def test_what_is_settled_of_a_loaded_model_is_not_asked_with_each_request(
 
 
 def test_an_unknown_framework_is_refused() -> None:
-    with pytest.raises(LoadError, match="no runtime for keras; it knows sklearn, python"):
-        runtime_for("keras")
+    with pytest.raises(LoadError, match="no runtime for matlab; it knows sklearn, "):
+        runtime_for("matlab")
 
 
 OWN = """
