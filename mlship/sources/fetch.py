@@ -148,6 +148,7 @@ def _append(part: Path, body: Body, size: int, told: _Told) -> None:
         file.seek(body.start)
         for piece in body.pieces:
             file.write(piece[: size - file.tell()])
+            file.flush()  # what came is there, however the command ends
             told.add(len(piece))
             if file.tell() >= size:
                 break

@@ -81,7 +81,7 @@ class MlflowSource:
         with _errors(self._opening), _patience(self._opening):
             client = self._mlflow.MlflowClient()
             found = self._locate(client, version)
-            self._inner = _place(self._opening, self._mlflow.get_tracking_uri(), self._mlflow.get_registry_uri(), found.uri)
+            self._inner = place_of(self._opening, self._mlflow.get_tracking_uri(), self._mlflow.get_registry_uri(), found.uri)
             inner = self._inner.snapshot()
         title = inner.title if inner.is_file else found.title
         return replace(inner, version=found.version, title=title)
@@ -142,7 +142,7 @@ def _below(uri: str, path: str) -> str:
     return f"{uri.rstrip('/')}/{path}" if path else uri
 
 
-def _place(opening: Opening, tracking: str, registry: str, uri: str) -> Source:
+def place_of(opening: Opening, tracking: str, registry: str, uri: str) -> Source:
     """Who gives the bytes of what the registry named."""
     scheme = urlsplit(uri).scheme
     if scheme in _STORES and problem_of(uri) is None:

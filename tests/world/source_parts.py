@@ -129,12 +129,17 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[dict[str, str]]:
 
 
 class Hub:
-    """repos: name -> commit -> file -> bytes; refs: name -> revision -> commit. cut: bytes after which a download breaks, once."""
+    """repos: name -> commit -> file -> bytes; refs: name -> revision -> commit.
+
+    cut: bytes after which a download breaks, once; is_still: it does not break there, and nothing more comes.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}
         self.refs: dict[str, dict[str, str]] = {}
         self.cut = 0
+        self.is_still = False
+        self.has_sent = threading.Event()
         self.ranges: list[str] = []
 
     def push(self, repo: str, revision: str, files: dict[str, bytes]) -> str:
@@ -180,7 +185,12 @@ def hub() -> Iterator[tuple[Hub, dict[str, str]]]:
             headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
             if made.cut:
                 self._say(206 if start else 200, part[: made.cut], size=len(part), **headers)
-                made.cut, self.close_connection = 0, True
+                self.close_connection = True
+                if made.is_still:
+                    self.wfile.flush()
+                    made.has_sent.set()
+                    self.connection.recv(1)  # until the other end is killed
+                made.cut = 0
             else:
                 self._say(206 if start else 200, part, **headers)
 

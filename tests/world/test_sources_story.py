@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_server import answering
 from source_parts import azurite, fake_gcs, hub, make_environment, mlflow_server, moto
 from story import PRELUDE, Story
 
@@ -113,6 +114,10 @@ def test_a_model_in_s3_is_pinned_built_and_served(shop: Story, tmp_path: Path) -
             assert newer["image"]["content"] != built
             said = shop.refused("init", "--model", "s3://models/iris/model.jobli", "--force")
             assert "there is nothing at s3://models/iris/model.jobli" in said and "aws s3 ls" in said
+            closed = b"<Error><Code>AccessDenied</Code></Error>"
+            with answering(lambda path, headers: (403, closed, "application/xml")) as place:
+                other = with_settings(shop, {"AWS_ENDPOINT_URL": f"http://{place}"})
+                assert "s3:GetObject" in other.refused("init", "--model", "s3://models/x", "--force", exit=8)
         finally:
             shop.mlship("destroy", "--yes")
     # the place is gone: what is locked is here, what is not cannot be had
@@ -152,12 +157,19 @@ def test_a_model_comes_from_the_hub_over_a_line_that_breaks(shop: Story) -> None
         commit = made.push(
             "acme/iris", "main", {"README.md": b"#", "model.joblib": (truth["folder"] / "model.joblib").read_bytes()}
         )
-        made.cut = 200
-        report = shop.mlship("init", "--model", "hf://acme/iris/model.joblib", "--target", "local")
-        assert report["models"][0]["sha256"] == truth["sha256"] and made.ranges == ["", "bytes=200-"]
+        words = ("init", "--model", "hf://acme/iris/model.joblib", "--target", "local")
+        made.cut, made.is_still = 200, True
+        killed = subprocess.Popen([*shop.command, *words], cwd=shop.folder, env=dict(shop.environ), stderr=subprocess.DEVNULL)
+        assert made.has_sent.wait(60)
+        killed.kill()
+        killed.wait()
+        made.cut, made.is_still = 300, False
+        report = shop.mlship(*words)
+        assert report["models"][0]["sha256"] == truth["sha256"]
+        assert made.ranges[:2] == ["", "bytes=200-"] and made.ranges[2:] == ["bytes=500-"]
         shop.mlship("lock")
         (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
-        assert locked["version"] == f"commit {commit}" and len(made.ranges) == 2
+        assert locked["version"] == f"commit {commit}" and len(made.ranges) == 3
         said = shop.refused("init", "--model", "hf://acme/other", "--force")
         assert "the hub has no acme/other" in said
 
@@ -175,12 +187,30 @@ def test_an_alias_of_mlflow_is_pinned_to_its_version(shop: Story, tmp_path: Path
         assert (locked["path"], locked["version"]) == (address, "version 1")
         train(shop, MLFLOW_LOG, 2)
         assert note(shop.mlship("check")) == f"{address} is version 2 by now, and mlship.lock pins version 1"
+        if not served:
+            registry_is_told(shop)
         run = (shop.folder.parent / "training/run").read_text()
         made = shop.mlship(
             "init", "--model", f"runs:/{run}/model/model.joblib", "--name", "iris", "--force", "--target", "local"
         )
         assert made["models"][0]["sha256"] != locked["sha256"]
         assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
+
+
+def registry_is_told(shop: Story) -> None:
+    """model.write_back: what is deployed has its tags, and the alias."""
+    file = shop.folder / "mlship.yaml"
+    file.write_text(file.read_text().replace("model: ", "model: {write_back: true, uri: ").rstrip() + "}\n")
+    deployed = shop.mlship("deploy", "--yes")
+    try:
+        assert deployed["notes"] == ["MLflow knows: version 1 of iris@champion/model.joblib has the alias deployed"]
+        asked = "import json, mlflow\nv = mlflow.MlflowClient().get_model_version_by_alias('iris', 'deployed')\n"
+        told = [str(shop.python), "-c", f"{asked}print(json.dumps([v.version, v.tags]))"]
+        said = subprocess.run(told, env=dict(shop.environ), check=True, capture_output=True, text=True).stdout
+        version, tags = json.loads(said.splitlines()[-1])
+        assert str(version) == "1" and tags["mlship.release"] == deployed["release"]["id"]
+    finally:
+        shop.mlship("destroy", "--yes")
 
 
 def test_what_dvc_tracks_comes_from_its_remote(shop: Story) -> None:
