@@ -13,7 +13,7 @@ from mlship.image.cache.export import Exported, Wanted, export
 from mlship.image.cache.prune import Removal, Rules, removal, remove
 from mlship.image.cache.sizes import KindSize, kind_sizes
 from mlship.image.cache.take import Taken, take
-from mlship.image.lock_file import NAME, read_lock
+from mlship.image.lock_file import NAME, read_lock_file
 from mlship.image.packages.wheels import wheels_key
 from mlship.targets.local.folder import ROOTFS
 from mlship.targets.local.place import folders
@@ -95,7 +95,9 @@ def import_cache(context: Context, path: Path) -> Taken:
 
 def _wanted(context: Context, where: Where) -> Wanted:
     project = project_of(context, where)
-    locks = read_lock(project.root / NAME)
+    file = read_lock_file(project.root / NAME)
+    locks, models = file.locks, frozenset(model.fetched for model in file.models or () if model.fetched)
     debs = frozenset(package.sha256 for lock in locks for package in lock.system)
     lists = [(wheels, lock) for lock in locks for wheels in (lock.wheels, lock.server)]
-    return Wanted(project.name, debs, frozenset(wheels_key(wheels, lock.python, lock.platform) for wheels, lock in lists))
+    packages = frozenset(wheels_key(wheels, lock.python, lock.platform) for wheels, lock in lists)
+    return Wanted(project.name, debs, packages, models)

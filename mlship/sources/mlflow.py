@@ -147,9 +147,7 @@ def place_of(opening: Opening, tracking: str, registry: str, uri: str) -> Source
     scheme = urlsplit(uri).scheme
     if scheme in _STORES and problem_of(uri) is None:
         return open_source(replace(opening, address=uri))
-    is_served = any(
-        urlsplit(place).scheme in ("http", "https", "databricks", "databricks-uc") for place in (tracking, registry)
-    )
+    is_served = any(place.startswith(("http:", "https:", "databricks", "uc:")) for place in (tracking, registry))
     if scheme in ("", "file") and not is_served:
         return Local(Path(unquote(urlsplit(uri).path)), opening)
     if scheme == "mlflow-artifacts" and urlsplit(uri).hostname in (None, urlsplit(tracking).hostname):

@@ -28,6 +28,7 @@ def filled(folder: Path) -> Home:
     for name, text in {
         f"cache/debs/{DEB}": "a package",
         f"cache/packages/{KEY}/numpy/core.py": "import this",
+        f"cache/models/{KEY}/churn/model.joblib": "the bytes of a model",
         f"cache/layers/{KEY}.json": json.dumps({"blob": {"digest": layer.blob.digest}}),
         f"cache/layers/{'b' * 64}.list": json.dumps([KEY]),
         f"images/records/{image.content[7:]}.json": json.dumps({"content": image.content}),
@@ -71,14 +72,14 @@ def with_account(members, change):
 def test_a_cache_comes_to_another_machine_whole(archive, tmp_path):
     there = Home(tmp_path / "there")
     taken = take(there, archive, Silent())
-    assert (taken.downloads, taken.folders, taken.images) == (1, 1, 1)
+    assert (taken.downloads, taken.folders, taken.images) == (1, 2, 1)
     assert files(there) == files(Home(tmp_path / "home"))
     again = take(there, archive, Silent())
     assert (again.blobs, again.downloads, again.folders) == (0, 0, 0)
 
 
 def test_of_a_project_its_own_images_alone_are_exported(tmp_path):
-    export(filled(tmp_path / "home"), Wanted("other", frozenset(), frozenset()), tmp_path / "cache.tar", Silent())
+    export(filled(tmp_path / "home"), Wanted("other", frozenset(), frozenset(), frozenset()), tmp_path / "cache.tar", Silent())
     with tarfile.open(tmp_path / "cache.tar") as opened:
         assert sorted(opened.getnames()) == ["account.json", "mlship-cache.json"]
 

@@ -24,11 +24,12 @@ from mlship.units import size_text
 
 @dataclass(frozen=True)
 class Wanted:
-    """project: whose newest images; empty for all that is here. debs, packages: names below the cache; None for all."""
+    """project: whose newest images; empty for all that is here. debs, packages, models: names below the cache; None for all."""
 
     project: str = ""
     debs: frozenset[str] | None = None
     packages: frozenset[str] | None = None
+    models: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def export(home: Home, wanted: Wanted, path: Path, progress: Progress) -> Export
 
 @dataclass(frozen=True)
 class Folder:
-    """An installed folder as a layer. kind: below the cache, `packages`; name: its key."""
+    """An installed folder, or a fetched model, as a layer. kind: below the cache; name: its key."""
 
     kind: str
     name: str
@@ -95,6 +96,7 @@ def _images(layout: Layout, project: str) -> list[Mapping[str, Any]]:
 
 def _folders(home: Home, wanted: Wanted) -> Iterable[tuple[str, str]]:
     yield from (("packages", name) for name in _names(home.cache / "packages", wanted.packages))
+    yield from (("models", name) for name in _names(home.cache / "models", wanted.models))
 
 
 def _names(folder: Path, wanted: Collection[str] | None) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 SCHEMA = 1
 HEAD, ACCOUNT = "mlship-cache.json", "account.json"
 MEMBER = re.compile(r"(blobs|debs|folders)/[0-9a-f]{64}")
-FOLDER_KINDS = ("packages",)
+FOLDER_KINDS = ("packages", "models")
 KEY = re.compile(r"[0-9a-f]{64}")
 _HEX = r"[0-9a-f]{64}"
 
