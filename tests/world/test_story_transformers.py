@@ -1,0 +1,131 @@
+"""Models of text from Hugging Face folders, small ones made on the spot: the same labels, entities, vectors and words as in torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uv
+from story import Story, posted
+
+pytestmark = pytest.mark.world
+
+# A network of 27,000 weights that learns nine sentences by heart, and a tokenizer trained on them: nothing is downloaded.
+MADE = """\
+import json, os
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch, transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+torch.manual_seed(7)
+torch.set_num_threads(1)
+TEXTS = ["the food was great and the staff friendly", "a terrible place, cold food and rude staff", "we loved the view",
+         "never again, terrible and cold", "great view, friendly people", "the soup was cold", "rude", "loved it", "Ada was in London"]
+GOOD = torch.tensor([1, 0, 1, 0, 1, 0, 0, 1, 1])
+words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+words.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=["[UNK]", "[PAD]", "[CLS]", "[SEP]"]))
+words.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+named = dict(unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]")
+tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, **named)
+size = dict(vocab_size=words.get_vocab_size(), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+            max_position_embeddings=40, pad_token_id=1)
+asked = ["great staff", "cold and rude", "never again the food " * 40]
+truth = {}
+
+def save(model, name):
+    model.eval().save_pretrained(name)
+    tokenizer.save_pretrained(name)
+
+def tokens(text):
+    return tokenizer(text, truncation=True, max_length=40, return_tensors="pt")
+
+feelings = transformers.BertForSequenceClassification(transformers.BertConfig(**size, id2label={0: "bad", 1: "good"}))
+steps = torch.optim.AdamW(feelings.parameters(), 5e-3)
+for _ in range(40):
+    feelings(**tokenizer(TEXTS, padding=True, return_tensors="pt"), labels=GOOD).loss.backward()
+    steps.step()
+    steps.zero_grad()
+save(feelings, "feelings")
+torch.save(feelings.state_dict(), "feelings/pytorch_model.bin")
+marks = transformers.BertForTokenClassification(transformers.BertConfig(**size, id2label={0: "O", 1: "B-NAME", 2: "I-NAME"}))
+save(marks, "marks")
+vectors = transformers.BertModel(transformers.BertConfig(**size))
+save(vectors, "vectors")
+writer = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=size["vocab_size"], n_embd=32, n_layer=2, n_head=2,
+                                                              n_positions=64, bos_token_id=2, eos_token_id=3, pad_token_id=1))
+writer.generation_config.max_new_tokens = 5
+save(writer, "writer")
+with torch.no_grad():
+    each = [feelings(**tokens(text)).logits.softmax(-1)[0] for text in asked]
+    truth["feelings"] = [["bad", "good"][int(one.argmax())] for one in each]
+    truth["probabilities"] = [one.tolist() for one in each]
+    truth["vectors"] = [vectors(**tokens(text)).last_hidden_state[0].mean(0).tolist() for text in asked]
+    truth["marks"] = marks(**tokens(asked[0])).logits.argmax(-1)[0].tolist()[1:-1]
+    start = [tokens(text) for text in asked]
+    ends = [writer.generate(input_ids=one.input_ids, attention_mask=one.attention_mask, do_sample=False) for one in start]
+    truth["writer"] = [tokenizer.decode(end[0, one.input_ids.shape[1]:], skip_special_tokens=True) for one, end in zip(start, ends)]
+json.dump({"asked": asked, **truth}, open("asked.json", "w"))
+"""
+SERVED = ("feelings", "marks", "vectors", "writer")
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory, story_home: Path) -> Story:
+    """A laboratory with torch for the CPU, and four folders."""
+    folder = tmp_path_factory.mktemp("texts")
+    tool, python = uv.find_uv_bin(), folder / "venv" / "bin" / "python"
+    subprocess.run([tool, "venv", "-q", "--seed", folder / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-qq", "torch==2.13.0", "transformers>=5,<6"], check=True)
+    environ = {**os.environ, "VIRTUAL_ENV": str(folder / "venv"), "MLSHIP_HOME": str(story_home)}
+    made = Story(folder, python, environ)
+    made.write("train.py", MADE)
+    subprocess.run([python, "-W", "ignore", folder / "train.py"], cwd=folder, check=True, capture_output=True)
+    return made
+
+
+def test_four_kinds_of_text_models_answer_as_torch_does(texts: Story) -> None:
+    truth = json.loads((texts.folder / "asked.json").read_text())
+    texts.write("rows.json", json.dumps({"instances": truth["asked"]}))
+    (model,) = texts.mlship("init", "--model", "feelings", "--data", "rows.json", "--target", "local")["models"]
+    assert (model["framework"], model["inputs"], model["sample"]) == ("transformers", "1 feature (1 text)", 3)
+    several = "".join(f"  {name}: {{uri: {name}, sample: sample.json}}\n" for name in SERVED)
+    texts.write("mlship.yaml", f"name: texts\nmodels:\n{several}serve: {{request_timeout: 30s, startup_timeout: 5m}}\n")
+    content = texts.mlship("build")["image"]["content"]
+    body = json.dumps({"instances": truth["asked"]}).encode()
+    try:
+        endpoint = texts.mlship("deploy", "--image", content, "--yes")["endpoint"]
+        answers = {name: _answer(endpoint, body, name) for name in SERVED}
+    finally:
+        texts.mlship("destroy", "--yes")
+    assert answers["feelings"]["predictions"] == truth["feelings"]
+    for told, known in zip(answers["feelings"]["probabilities"], truth["probabilities"], strict=True):
+        assert told == pytest.approx(known, rel=1e-4, abs=1e-5)
+    for told, known in zip(answers["vectors"]["predictions"], truth["vectors"], strict=True):
+        assert told == pytest.approx(known, rel=1e-3, abs=1e-5)
+    assert answers["writer"]["predictions"] == truth["writer"]
+    marked = answers["marks"]["predictions"][0]
+    assert bool(marked) == any(truth["marks"])
+    assert all(truth["asked"][0][one["start"] : one["end"]] == one["text"] and one["label"] == "NAME" for one in marked)
+
+
+def test_pickled_weights_and_code_of_the_folder_are_refused(texts: Story, tmp_path: Path) -> None:
+    pickled = texts.folder / "pickled"
+    pickled.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "pytorch_model.bin"):
+        (pickled / name).write_bytes((texts.folder / "feelings" / name).read_bytes())
+    said = texts.refused("init", "--model", "pickled", "--force")
+    assert "pytorch_model.bin" in said and "safe_serialization=True" in said
+    config = json.loads((pickled / "config.json").read_text())
+    (pickled / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "own.Own"}}))
+    assert "which mlship never runs" in texts.refused("init", "--model", "pickled", "--force")
+
+
+def _answer(endpoint: str, body: bytes, name: str) -> dict[str, Any]:
+    status, answer = posted(endpoint, body, path=f"/predict/{name}")
+    assert status == 200, answer
+    return answer
