@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import isinf
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -132,15 +133,16 @@ class Table:
         return 0
 
     def parts(self, rows: int, position: int, first: int, limit: int | None) -> Iterator[Chunk]:
-        import msgspec
-
-        encoder = msgspec.json.Encoder(decimal_format="number")
+        pyarrow = need("pyarrow", extra="parquet")
         stop = self.total if limit is None else min(self.total, limit)
         for start, batch in self._batches(min(rows, PARQUET_ROWS), position):
             taken = batch.slice(0, max(0, stop - start))
             if not taken.num_rows:
                 return
-            yield from _in_chunks(encoder.encode_lines(self._values(taken)), start)
+            if _is_numbers(pyarrow, taken):
+                yield from _in_chunks(_csv_lines(pyarrow, taken), start, "csv")
+            else:
+                yield from _in_chunks(self._json_lines(pyarrow, taken), start, "jsonl")
 
     def _batches(self, rows: int, position: int) -> Iterator[tuple[int, Any]]:
         """(number of its first row, batch). Row groups before the position are not read."""
@@ -164,13 +166,14 @@ class Table:
         except (pyarrow.ArrowException, OSError) as error:
             raise MlshipError(f"{self._path} is damaged: {_first_line(error)}", fix="write the file again") from None
 
-    def _values(self, batch: Any) -> list[dict[str, Any]]:
-        pyarrow = need("pyarrow", extra="parquet")
+    def _json_lines(self, pyarrow: Any, batch: Any) -> bytes:
+        import msgspec
+
         try:
-            rows: list[dict[str, Any]] = _plain(pyarrow, batch).to_pylist()
-        except (pyarrow.ArrowException, ValueError) as error:
+            rows = _plain(pyarrow, batch)
+            return msgspec.json.Encoder(decimal_format="number").encode_lines(rows)
+        except (pyarrow.ArrowException, ValueError, TypeError) as error:
             raise MlshipError(f"{self._path} has values that JSON has no form for: {_first_line(error)}") from None
-        return rows
 
 
 def _unreadable(path: Path, error: OSError) -> MlshipError:
@@ -188,9 +191,37 @@ def _parquet(path: Path, file: BinaryIO) -> Iterator[Any]:
         yield table
 
 
-def _plain(pyarrow: Any, batch: Any) -> Any:
-    """Times in microseconds: Python's own hold no finer ones. Bytes are no feature."""
+def _is_numbers(pyarrow: Any, batch: Any) -> bool:
+    """Whether every value is a finite number, and so the same in CSV, which is written and read many times as fast as objects."""
     types = pyarrow.types
+    compute = need("pyarrow.compute", extra="parquet")
+    return all(
+        column.null_count == 0
+        and (
+            types.is_integer(column.type) or (types.is_floating(column.type) and compute.all(compute.is_finite(column)).as_py())
+        )
+        for column in batch.columns
+    )
+
+
+def _csv_lines(pyarrow: Any, batch: Any) -> bytes:
+    """Doubles as they are read again; narrower numbers as the doubles that they are in Python."""
+    types = pyarrow.types
+    columns = [column.cast(pyarrow.float64()) if types.is_floating(column.type) else column for column in batch.columns]
+    into = pyarrow.BufferOutputStream()
+    csv = need("pyarrow.csv", extra="parquet")
+    options = csv.WriteOptions(include_header=False, quoting_style="none")
+    csv.write_csv(pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names), into, options)
+    lines: bytes = into.getvalue().to_pybytes()
+    return lines
+
+
+def _plain(pyarrow: Any, batch: Any) -> list[dict[str, Any]]:
+    """What JSON can hold: times in microseconds, as Python does; infinite numbers as text, which no feature takes for a missing one.
+
+    Raises ValueError.
+    """
+    types, compute = pyarrow.types, need("pyarrow.compute", extra="parquet")
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if types.is_binary(column.type) or types.is_large_binary(column.type) or types.is_fixed_size_binary(column.type):
@@ -198,24 +229,33 @@ def _plain(pyarrow: Any, batch: Any) -> Any:
         if types.is_timestamp(column.type) and column.type.unit == "ns":
             column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
         columns.append(column)
-    return pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    rows: list[dict[str, Any]] = pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    endless = [name for name, column in zip(batch.schema.names, columns, strict=True)
+               if types.is_floating(column.type) and compute.any(compute.is_inf(column)).as_py()]  # fmt: skip
+    for row in rows if endless else ():
+        row.update({name: str(row[name]) for name in endless if row[name] is not None and isinf(row[name])})
+    return rows
 
 
-def _in_chunks(lines: bytes, start: int) -> Iterator[Chunk]:
+def _in_chunks(lines: bytes, start: int, form: TextForm) -> Iterator[Chunk]:
     """As one part where it is not too large."""
     if len(lines) <= CHUNK_BYTES:
-        count = lines.count(b"\n")
-        yield Chunk(start, count, lines, start + count)
+        yield _chunk(start, lines, form)
         return
     gathered, size = [], 0
     for line in lines.splitlines(keepends=True):
         gathered.append(line)
         size += len(line)
         if size >= CHUNK_BYTES:
-            yield Chunk(start, len(gathered), b"".join(gathered), start + len(gathered))
+            yield _chunk(start, b"".join(gathered), form)
             start, gathered, size = start + len(gathered), [], 0
     if gathered:
-        yield Chunk(start, len(gathered), b"".join(gathered), start + len(gathered))
+        yield _chunk(start, b"".join(gathered), form)
+
+
+def _chunk(start: int, lines: bytes, form: TextForm) -> Chunk:
+    count = lines.count(b"\n")
+    return Chunk(start, count, lines, start + count, form)
 
 
 def _empty(path: Path) -> MlshipError:

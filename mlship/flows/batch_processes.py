@@ -18,8 +18,8 @@ from typing import Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.runner import Command, Process, Runner
-from mlship.server.batch_records import LONGEST, Chunk, Form, cut
-from mlship.server.batch_wire import receive, send
+from mlship.server.batch_records import LONGEST, Chunk, cut
+from mlship.server.batch_wire import WIRE, receive, send
 
 ENDS_S = 2.0  # for a process whose socket is closed; it may be within a call of the model, and has nothing to lose
 NO_SUCH_PROGRAM = 2  # exit status of a server that does not know what it is asked for
@@ -33,11 +33,6 @@ class Opening:
 
     told: Mapping[str, Any]
     first: bytes
-
-    @property
-    def form(self) -> Form:
-        form: Form = self.told["form"]
-        return form
 
 
 @dataclass(frozen=True)
@@ -78,11 +73,13 @@ class Answerer:
         if "opened" not in told:
             raise _refusal(told)
         opened: Mapping[str, Any] = told["opened"]
+        if opened.get("wire") != WIRE:
+            raise _other_wire("another one")
         return opened
 
     def ask(self, chunk: Chunk) -> None:
         self.asked = chunk
-        self._send({"first": chunk.first, "count": chunk.count}, chunk.body)
+        self._send({"first": chunk.first, "count": chunk.count, "form": chunk.form}, chunk.body)
 
     def done(self) -> Done:
         """What came of the chunk that was asked. Raises Ended."""
@@ -185,7 +182,7 @@ class Answerers:
         self._replace(place, chunk, ended)
         if chunk.count == 1:
             return [rejected(chunk, f"the model's process {ended}")]
-        return [done for half in halves(chunk, self._opening.form) for done in self._tried(place, half)]
+        return [done for half in halves(chunk) for done in self._tried(place, half)]
 
     def _tried(self, place: int, chunk: Chunk) -> list[Done]:
         self._processes[place].ask(chunk)
@@ -227,9 +224,9 @@ def rejected(chunk: Chunk, why: str) -> Done:
     return Done(chunk, told, b"", json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
-def halves(chunk: Chunk, form: Form) -> tuple[Chunk, Chunk]:
+def halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
     """The chunk in two; it has several records. Where each ends in the file is not known. Pure."""
-    records = cut(chunk.body, form)
+    records = cut(chunk.body, chunk.form)
     middle = len(records) // 2
     first = replace(chunk, count=middle, body=b"".join(records[:middle]))
     return first, replace(chunk, first=chunk.first + middle, count=len(records) - middle, body=b"".join(records[middle:]))
@@ -246,17 +243,21 @@ def joined(chunk: Chunk, parts: Sequence[Done]) -> Done:
 
 def _unopened(ended: Ended) -> MlshipError:
     if ended.code == NO_SUCH_PROGRAM:
-        return MlshipError(
-            "the image was built by an mlship that had no batch prediction",
-            fix="mlship build, and leave --image out or name the new one",
-            code="old-image",
-        )
+        return _other_wire("none")
     memory = "; 9 is what the system sends when memory runs out" if ended.code == -9 else ""
     return MlshipError(
         f"the model's process {ended} before it had loaded the model{memory}",
         fix="mlship check; with --processes 1 the model is loaded once",
         exit=Exit.VERIFY_FAILED,
         code="process-ended",
+    )
+
+
+def _other_wire(has: str) -> MlshipError:
+    return MlshipError(
+        f"the image was built by an mlship of another version, whose way to predict a file is {has}",
+        fix="mlship build, and leave --image out or name the new one",
+        code="old-image",
     )
 
 

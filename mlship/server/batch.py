@@ -15,8 +15,8 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
-from mlship.server.batch_rows import Answering, Reader, check_columns
-from mlship.server.batch_wire import receive, send
+from mlship.server.batch_rows import Answering, readers_of
+from mlship.server.batch_wire import WIRE, receive, send
 from mlship.server.core import ServedModel
 from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.loading import LoadFailed, loaded_models, settle
@@ -76,23 +76,22 @@ def _opened(told: dict[str, Any], first: bytes, environ: MutableMapping[str, str
     manifest, root = _manifest(environ)
     model = _loaded(manifest, root, told["model"])
     try:
-        if told["columns"]:
-            check_columns(model, told["columns"])
-        reader = Reader(model, told["form"], told["header"], first)
+        readers = readers_of(model, told["form"], told["header"], first, told["columns"])
     except InputError as error:
         problems = [asdict(problem) for problem in error.problems]
         raise _Refused(refused={"code": error.code, "message": error.message, "problems": problems}) from None
     warm_up(model, lambda rows, seconds: None)  # shows whether rows may be answered together
     entry = model.entry
     opened = {
+        "wire": WIRE,
         "project": manifest.project,
         "model": entry.name,
         "sha256": entry.sha256,
         "title": model.loaded.title,
-        "header": reader.has_header,
+        "header": any(reader.has_header for reader in readers.values()),
         "joined": model.is_joined,
     }
-    return opened, Answering(model, reader, told["out"])
+    return opened, Answering(model, readers, told["out"])
 
 
 def _manifest(environ: MutableMapping[str, str]) -> tuple[Manifest, Path]:
@@ -117,7 +116,7 @@ def _loaded(manifest: Manifest, root: Path, wanted: str) -> ServedModel:
 
 
 def _answer(channel: BufferedIOBase, answering: Answering, told: dict[str, Any], body: bytes) -> None:
-    done = answering.answer(body, told["first"], told["count"])
+    done = answering.answer(body, told["first"], told["count"], told["form"])
     answers = b"".join(done.answers)
     counts = {name: getattr(done, name) for name in ("answered", "rejected", "failed", "heads", "reason")}
     try:

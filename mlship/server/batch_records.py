@@ -42,6 +42,7 @@ class Chunk:
     count: int
     body: bytes
     end: int
+    form: Form
     too_long: TooLong | None = None
 
 
@@ -51,6 +52,7 @@ class Records:
     def __init__(self, file: BinaryIO, form: Form, position: int = 0) -> None:
         """position: where the file stands."""
         self._file = file
+        self.form = form
         self._is_csv = form == "csv"
         self._again: deque[bytes] = deque()
         self.position = position
@@ -118,16 +120,16 @@ def chunks(records: Records, rows: int, first: int = 0, limit: int | None = None
         if limit is not None and number >= limit:
             break
         if gathered and (isinstance(record, TooLong) or len(gathered) >= rows or size >= CHUNK_BYTES):
-            yield Chunk(number - len(gathered), len(gathered), b"".join(gathered), end)
+            yield Chunk(number - len(gathered), len(gathered), b"".join(gathered), end, records.form)
             gathered, size = [], 0
         number, end = number + 1, records.position
         if isinstance(record, TooLong):
-            yield Chunk(number - 1, 1, b"", end, record)
+            yield Chunk(number - 1, 1, b"", end, records.form, record)
         else:
             gathered.append(record if record.endswith(b"\n") else record + b"\n")
             size += len(record)
     if gathered:
-        yield Chunk(number - len(gathered), len(gathered), b"".join(gathered), end)
+        yield Chunk(number - len(gathered), len(gathered), b"".join(gathered), end, records.form)
 
 
 def cut(body: bytes, form: Form) -> list[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -80,57 +80,35 @@ def _is_header(model: ServedModel, first: bytes, header: bool | None) -> bool:
     return not rows
 
 
-def check_columns(model: ServedModel, columns: Sequence[str]) -> None:
-    """The columns of a table, where the model's are known. Raises InputError, in the words that CSV is refused with."""
-    if model.entry.signature.inputs:
-        line = csvtext.text({name: [] for name in columns}, ())
-        csvtext.rows(line, model.entry.signature, True, model.extras)
+def readers_of(model: ServedModel, form: Form, header: bool | None, first: bytes, columns: Sequence[str]) -> dict[Form, Reader]:
+    """first: see Reader. columns: of a table, whose rows come as objects, or as CSV where all are numbers.
+
+    Raises InputError for columns that the model does not know, in the words that CSV is refused with.
+    """
+    if not columns:
+        return {form: Reader(model, form, header, first)}
+    line = csvtext.text({name: [] for name in columns}, ())
+    return {"csv": Reader(model, "csv", True, line), "jsonl": Reader(model, "jsonl", None, b"")}
 
 
 class Answering:
     """Answers parts of a file with one model."""
 
-    def __init__(self, model: ServedModel, reader: Reader, out: Literal["csv", "jsonl"]) -> None:
+    def __init__(self, model: ServedModel, readers: Mapping[Form, Reader], out: Literal["csv", "jsonl"]) -> None:
         self._model = model
-        self._reader = reader
+        self._readers = readers
         self._out = out
         self._names = [feature.name for feature in model.entry.signature.inputs]
 
-    def answer(self, body: bytes, first: int, count: int) -> Answered:
+    def answer(self, body: bytes, first: int, count: int, form: Form) -> Answered:
         """body: `count` records, the first of them row `first` of the file."""
         done = Answered()
-        numbered = self._numbered(body, first, count, done)
+        numbered = _numbered(self._readers[form], body, first, count, done)
         groups = deque([numbered] if self._model.is_joined else [[one] for one in numbered])
         while groups:
             groups.extendleft(reversed(self._answer(groups.popleft(), done)))
         done.rejects.sort()
         return done
-
-    def _numbered(self, body: bytes, first: int, count: int, done: Answered) -> list[Numbered]:
-        try:
-            rows = self._reader.rows(body)
-            if len(rows) == count:
-                return list(enumerate(rows, first))
-        except InputError:  # one record is wrong, or several
-            pass
-        return list(self._read_apart(body, first, done))
-
-    def _read_apart(self, body: bytes, first: int, done: Answered) -> Iterator[Numbered]:
-        for number, record in enumerate(self._reader.records(body), first):
-            try:
-                yield number, self._row(record)
-            except InputError as error:
-                _reject(done, number, record.decode("utf-8", "replace").rstrip("\r\n")[:SHOWN], error)
-
-    def _row(self, record: bytes) -> Any:
-        try:
-            record.decode()
-        except UnicodeDecodeError as error:
-            raise InputError(400, message=f"not UTF-8 (byte {error.start} of the row)") from None
-        rows = self._reader.rows(record)
-        if len(rows) != 1:
-            raise InputError(400, message="not one row")
-        return rows[0]
 
     def _answer(self, group: list[Numbered], done: Answered) -> list[list[Numbered]]:
         """Answers the rows of the group in one call, or gives the groups that are to be tried instead."""
@@ -205,6 +183,35 @@ class Answering:
         number, row = one
         fits = isinstance(row, list) and len(row) == len(self._names)
         _reject(done, number, dict(zip(self._names, row, strict=True)) if fits else row, error, place)
+
+
+def _numbered(reader: Reader, body: bytes, first: int, count: int, done: Answered) -> list[Numbered]:
+    try:
+        rows = reader.rows(body)
+        if len(rows) == count:
+            return list(enumerate(rows, first))
+    except InputError:  # one record is wrong, or several
+        pass
+    return list(_read_apart(reader, body, first, done))
+
+
+def _read_apart(reader: Reader, body: bytes, first: int, done: Answered) -> Iterator[Numbered]:
+    for number, record in enumerate(reader.records(body), first):
+        try:
+            yield number, _row(reader, record)
+        except InputError as error:
+            _reject(done, number, record.decode("utf-8", "replace").rstrip("\r\n")[:SHOWN], error)
+
+
+def _row(reader: Reader, record: bytes) -> Any:
+    try:
+        record.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(400, message=f"not UTF-8 (byte {error.start} of the row)") from None
+    rows = reader.rows(record)
+    if len(rows) != 1:
+        raise InputError(400, message="not one row")
+    return rows[0]
 
 
 def _head(told: dict[str, Any], outputs: tuple[Output, ...]) -> str:

@@ -1,7 +1,7 @@
 """What the command and its processes in the image hand each other: frames of a JSON object with bytes behind it.
 
 The command opens with `{"model", "form", "header", "columns", "out", "processes"}` and the first record of a CSV file; the answer is
-`{"opened": {...}}`, `{"refused": {...}}` or `{"failed": {...}}`. Then each chunk is `{"first", "count"}` and its records, answered
+`{"opened": {...}}`, `{"refused": {...}}` or `{"failed": {...}}`. Then each chunk is `{"first", "count", "form"}` and its records, answered
 by `{"answered", "rejected", "failed", "heads", "reason", "size"}` and the answers, `size` bytes, with the rejects behind them.
 Standard library only.
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from io import BufferedIOBase
 from typing import Any
 
+WIRE = 1  # an image stays as it was built: whoever changes what is said here counts on, and reads what older ones say
 SIZES = struct.Struct("!II")  # of the object, of the bytes
 
 

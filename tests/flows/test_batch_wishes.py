@@ -57,8 +57,8 @@ def test_the_pace_is_of_this_run_and_the_time_left_of_what_is_asked() -> None:
 
 
 def test_a_chunk_that_ends_a_process_falls_into_halves_and_is_one_again() -> None:
-    chunk = Chunk(10, 3, b'1\n"2\n2"\n3\n', 99)
-    first, second = halves(chunk, "csv")
+    chunk = Chunk(10, 3, b'1\n"2\n2"\n3\n', 99, "csv")
+    first, second = halves(chunk)
     assert (first.first, first.count, first.body) == (10, 1, b"1\n")
     assert (second.first, second.count, second.body) == (11, 2, b'"2\n2"\n3\n')
     lost = rejected(first, "the model's process was killed by signal 11")
@@ -75,6 +75,6 @@ def test_a_chunk_that_ends_a_process_falls_into_halves_and_is_one_again() -> Non
 
 
 def test_a_record_that_nobody_reads_is_no_failure_of_the_model() -> None:
-    done = rejected(Chunk(5, 1, b"", 99, TooLong(20_000_000, b"x" * 9)), "it is long")
+    done = rejected(Chunk(5, 1, b"", 99, "csv", TooLong(20_000_000, b"x" * 9)), "it is long")
     assert (done.told["failed"], done.told["reason"]) == (0, "row 5: it is long")
     assert b'"data": "xxxxxxxxx"' in done.rejects

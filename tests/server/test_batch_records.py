@@ -56,16 +56,16 @@ def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(monkeypatch: pyt
 
 def test_blank_lines_are_no_rows_and_a_last_line_needs_no_end() -> None:
     [chunk] = chunks(Records(io.BytesIO(b'\n{"a": 1}\n  \n\n{"a": 2}'), "jsonl"), 10)
-    assert chunk == Chunk(0, 2, b'{"a": 1}\n{"a": 2}\n', 22)
+    assert chunk == Chunk(0, 2, b'{"a": 1}\n{"a": 2}\n', 22, "jsonl")
 
 
 def test_a_record_that_is_too_long_stands_alone_and_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_records, "LONGEST", 8)
     found = list(chunks(Records(io.BytesIO(b"1\n2\n" + b"x" * 30 + b"\n3\n"), "csv"), 10))
     assert found == [
-        Chunk(0, 2, b"1\n2\n", 4),
-        Chunk(2, 1, b"", 35, TooLong(31, b"x" * 8)),
-        Chunk(3, 1, b"3\n", 37),
+        Chunk(0, 2, b"1\n2\n", 4, "csv"),
+        Chunk(2, 1, b"", 35, "csv", TooLong(31, b"x" * 8)),
+        Chunk(3, 1, b"3\n", 37, "csv"),
     ]
 
 

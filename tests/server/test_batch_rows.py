@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlship.server.batch_rows import Answered, Answering, Reader, check_columns
+from mlship.server.batch_rows import Answered, Answering, Reader, readers_of
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Feature, Model, Output, Signature
 from mlship.server.problems import InputError
@@ -47,7 +47,7 @@ def served(**said: Any) -> tuple[ServedModel, Doubling]:
 
 def answered(body: bytes, form: Any = "csv", out: Any = "jsonl", first: bytes = b"amount,city\n", **said: Any) -> Answered:
     model, _ = served(**said)
-    return Answering(model, Reader(model, form, None, first), out).answer(body, 100, body.count(b"\n"))
+    return Answering(model, readers_of(model, form, None, first, ()), out).answer(body, 100, body.count(b"\n"), form)
 
 
 def told(done: Answered) -> tuple[dict[int, float], dict[int, str]]:
@@ -60,7 +60,8 @@ def told(done: Answered) -> tuple[dict[int, float], dict[int, str]]:
 
 def test_a_good_part_is_one_call_of_the_model() -> None:
     model, loaded = served()
-    done = Answering(model, Reader(model, "csv", None, b"city,amount\n"), "csv").answer(b"Rome,1\nOslo,2.5\n", 7, 2)
+    readers = readers_of(model, "csv", None, b"city,amount\n", ())
+    done = Answering(model, readers, "csv").answer(b"Rome,1\nOslo,2.5\n", 7, 2, "csv")
     assert (done.heads, done.answers, loaded.calls) == (["row,predictions\n"], [b"7,2\n8,5.0\n"], 1)
 
 
@@ -113,7 +114,7 @@ def test_a_wrong_header_is_refused_with_the_word_that_was_meant() -> None:
     with pytest.raises(InputError, match='"amout" that the model does not know; did you mean "amount"'):
         Reader(model, "csv", None, b"amout,city\n")
     with pytest.raises(InputError, match='the CSV lacks the column "city"'):
-        check_columns(model, ["amount"])
+        readers_of(model, "jsonl", None, b"", ["amount"])
     assert not Reader(model, "csv", None, b"1,Rome\n").has_header
     with pytest.raises(InputError, match="neither a header with the model's features nor a row that it takes") as refused:
         Reader(model, "csv", None, b"x0,x1\n")
