@@ -68,7 +68,7 @@ def init(
     _refuse_errors(path, proposal)
     project = _project(context, path, uri, name, proposal, target or _default_target(context))
     (spec,), _ = specs_of(project, origins={project.models[0][0]: origin} if origin else None)
-    learned = _learn(context, project, data, python)
+    learned = _learn(context, project, data, python, proposal.rows)
     files = _files(project, learned.rows)
     _refuse_overwriting(context.cwd, files, force)
     for path, content in files.items():
@@ -125,8 +125,8 @@ def _with_option(finding: Finding) -> Finding:
     return replace(finding, fix=f"{finding.fix}; here: mlship init --trust NAME, once for each")
 
 
-def _learn(context: Context, project: Project, data: Path | None, python: str) -> Learned:
-    """Loads the model where it was trained: its features choose the columns of the data."""
+def _learn(context: Context, project: Project, data: Path | None, python: str, made: tuple[Any, ...]) -> Learned:
+    """Loads the model where it was trained: its features choose the columns of the data. made: rows for where there is none."""
     try:
         gathered = gather(context, project, python)
     except MlshipError as error:
@@ -145,8 +145,17 @@ def _learn(context: Context, project: Project, data: Path | None, python: str) -
             )
         return Learned(gathered, None, (), (*errors, *notes))
     context.progress.step("check", f"{project.name} loads in {gathered.environment.source}")
-    loaded, rows = introduced(context, interpreter, gathered.specs[0], data)
-    return Learned(gathered, loaded, rows, (*errors, *notes, *_left_out(loaded, data)))
+    made = made if data is None and not gathered.specs[0].sample else ()
+    spec = replace(gathered.specs[0], sample=made) if made else gathered.specs[0]
+    loaded, rows = introduced(context, interpreter, spec, data)
+    return Learned(gathered, loaded, rows or made, (*errors, *notes, *_left_out(loaded, data), *_made_up(made)))
+
+
+def _made_up(rows: tuple[Any, ...]) -> tuple[Finding, ...]:
+    if not rows:
+        return ()
+    what = f"{SAMPLE} holds {len(rows)} rows made up of the values at which the model decides, and of its categories"
+    return (Finding(what, "", "mlship init --force --data FILE takes rows of your own", "note", "made-up"),)
 
 
 def _left_out(loaded: Loaded, data: Path | None) -> tuple[Finding, ...]:

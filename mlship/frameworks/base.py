@@ -155,7 +155,7 @@ class Read:
     """What a framework's reader found in the files. modules: top-level modules that loading and predicting import.
 
     problems: names that may not be loaded, in a pickle. versions: as ModelSpec's. unused: files of the folder that serving never
-    opens, by name.
+    opens, by name. rows: made up of what the file tells of its columns, for a sample where there is no data.
     """
 
     format: str
@@ -165,6 +165,7 @@ class Read:
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
     unused: frozenset[str] = frozenset()
+    rows: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlship.errors import Finding
 from mlship.frameworks.base import Asked, Read
-from mlship.server.boosted_header import Header
+from mlship.server.boosted_header import Header, example_rows
 from mlship.server.pickle_open import Refused
 
 
@@ -25,4 +25,5 @@ def read_boosted(
         versions={library: found.version} if found.version else {},
         modules=frozenset({library}),
         findings=tuple(oddities(found, asked)),
+        rows=example_rows(found),
     )

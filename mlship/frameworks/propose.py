@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked
@@ -19,7 +20,10 @@ from mlship.server.pickle_scan import scan
 
 @dataclass(frozen=True)
 class Proposal:
-    """code, trust: as they go into mlship.yaml. findings: what stands between the file and serving it, once these are written."""
+    """code, trust: as they go into mlship.yaml. findings: what stands between the file and serving it, once these are written.
+
+    rows: as Read's.
+    """
 
     framework: str
     format: str
@@ -27,6 +31,7 @@ class Proposal:
     trust: tuple[str, ...] = ()
     loader: str = ""
     findings: tuple[Finding, ...] = ()
+    rows: tuple[Any, ...] = ()
 
 
 def propose(path: Path, folder: Path, trusted: tuple[str, ...] = (), memo: Memo = FORGETFUL) -> Proposal:
@@ -49,6 +54,7 @@ def propose(path: Path, folder: Path, trusted: tuple[str, ...] = (), memo: Memo 
         code=find_own(folder, (module for module, _ in own)),
         trust=trust,
         findings=vouched(settled.findings, packed),
+        rows=() if packed.sample else settled.rows,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlship.server.boosted_header import Column, Header, Kind, Task, damaged
+from mlship.server.boosted_header import Header, Kind, Task, columns_of, damaged, span_of
 from mlship.server.skim import skim
 
 _RELEASE = re.compile(r"tags/v(\d[\w.]*)|release (\d[\w.]*\d)")
@@ -24,7 +24,7 @@ _FIELDS: tuple[tuple[int, int, Kind], ...] = (  # field of the trees, field of a
     (5, 4, "number"),
     (12, 2, "text"),
 )
-_FLAT_INDEX = 1
+_FLAT_INDEX, _FLOATS, _BORDERS = 1, 5, 3
 _IN_JSON: tuple[tuple[str, Kind], ...] = (
     ("categorical_features", "category"),
     ("float_features", "number"),
@@ -50,12 +50,17 @@ def header(path: Path) -> Header:
     document = skim(path, {"features_info": {name: True for name, _ in _IN_JSON}, "model_info": True})
     try:
         features = document.get("features_info") or {}
+        spans = {
+            int(one["flat_feature_index"]): span_of(one["borders"])
+            for one in features.get("float_features") or ()
+            if one.get("borders")
+        }
         found = [
             (int(feature["flat_feature_index"]), str(feature.get("feature_id", "")), kind)
             for name, kind in _IN_JSON
             for feature in features.get(name) or ()
         ]
-        return header_from(found, document.get("model_info") or {})
+        return header_from(found, document.get("model_info") or {}, spans)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(f"it is no CatBoost model ({type(error).__name__}: {error})") from None
 
@@ -72,13 +77,17 @@ def header_of(content: bytes | mmap.mmap) -> Header:
             for place, name, kind in _FIELDS
             for feature in core.tables(core.field(core.pointed(trees), place) if trees else 0)
         ]
+        numbers = core.tables(core.field(core.pointed(trees), _FLOATS) if trees else 0)
+        spans = {core.number(one, _FLAT_INDEX): span_of(core.floats(one, _BORDERS)) for one in numbers}
         info = {core.text(pair, 0): core.text(pair, 1) for pair in core.tables(core.field(root, _INFO))}
-        return header_from(found, info)
+        return header_from(found, info, spans)
     except (struct.error, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise damaged(f"it is no CatBoost model ({type(error).__name__}: {error})") from None
 
 
-def header_from(features: Sequence[tuple[int, str, Kind]], info: Mapping[str, Any]) -> Header:
+def header_from(
+    features: Sequence[tuple[int, str, Kind]], info: Mapping[str, Any], spans: Mapping[int, Any] | None = None
+) -> Header:
     """features: place among the columns, name, kind; info: the map of texts, of which a value may be parsed already.
 
     The last columns are missing in a file whose trees never look at them. Raises ValueError.
@@ -88,6 +97,7 @@ def header_from(features: Sequence[tuple[int, str, Kind]], info: Mapping[str, An
     if not 0 < count <= 10 * len(known) + 1000:
         raise ValueError(f"{count} columns")
     names = [known.get(place, ("", "number"))[0] or str(place) for place in range(count)]
+    kinds: list[Kind] = [known[place][1] if place in known else "number" for place in range(count)]
     is_named = names != [str(place) for place in range(count)]
     loss = _parsed(info.get("params")).get("loss_function", {})
     objective = str(loss.get("type", "")) if isinstance(loss, dict) else str(loss)
@@ -96,9 +106,7 @@ def header_from(features: Sequence[tuple[int, str, Kind]], info: Mapping[str, An
     release = _RELEASE.search(str(info.get("catboost_version_info", "")))
     return Header(
         objective=objective,
-        columns=tuple(
-            Column(names[place] if is_named else f"x{place}", known.get(place, ("", "number"))[1]) for place in range(count)
-        ),
+        columns=columns_of(names if is_named else (), count, kinds, spans=spans),
         task=task,
         labels=labels or ((0, 1) if task == "binary" else ()),
         is_named=is_named,
@@ -141,6 +149,16 @@ class _Buffer:
         if start + 4 + length > self._end:
             raise ValueError("a text beyond the end")
         return bytes(self._content[start + 4 : start + 4 + length]).decode()
+
+    def floats(self, table: int, index: int) -> tuple[float, ...]:
+        at = self.field(table, index)
+        if not at:
+            return ()
+        start = self.pointed(at)
+        count = self._read("<I", start)
+        if start + 4 + 4 * count > self._end:
+            raise ValueError("a list beyond the end")
+        return struct.unpack_from(f"<{count}f", self._content, start + 4)
 
     def tables(self, at: int) -> Iterator[int]:
         """Each table of a vector."""

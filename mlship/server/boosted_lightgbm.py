@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mlship.server.boosted_header import Header, Kind, Task, columns_of, counted, damaged
+from mlship.server.boosted_header import Header, Kind, Task, columns_of, counted, damaged, span_of
 
 TAIL = 1 << 20
 _HEAD = 64 * 2**20
@@ -45,7 +45,8 @@ def _header(said: dict[str, str], tail: tuple[tuple[int, ...], list[Any]]) -> He
     names = said["feature_names"].split(" ")
     count, classes = counted(int(said["max_feature_idx"]) + 1), counted(said["num_class"])
     places, categories = tail
-    of_frame = _of_frame(said.get("feature_infos", "").split(" "), places, categories)
+    infos = said.get("feature_infos", "").split(" ")
+    of_frame = _of_frame(infos, places, categories)
     is_named = any(name != f"Column_{place}" for place, name in enumerate(names))
     task: Task = "binary" if objective == "binary" else "multiclass" if objective.startswith("multiclass") else "value"
     coded = of_frame if of_frame is not None else ()
@@ -53,12 +54,18 @@ def _header(said: dict[str, str], tail: tuple[tuple[int, ...], list[Any]]) -> He
     words = {place: tuple(known) for place, known in zip(coded, categories, strict=False)}
     return Header(
         objective=objective,
-        columns=columns_of(names if is_named or len(names) != count else (), count, kinds, words),
+        columns=columns_of(names if is_named or len(names) != count else (), count, kinds, words, _spans(infos)),
         task=task,
         labels=tuple(range({"binary": 2, "multiclass": classes}.get(task, 0))),
         is_named=is_named,
         facts={"format": said.get("version", ""), "settings": settings, "is_told": of_frame is not None},
     )
+
+
+def _spans(infos: list[str]) -> dict[int, tuple[float, float] | None]:
+    """Least and largest number of training: `[0.5:12]`."""
+    pairs = ((place, info[1:-1].partition(":")) for place, info in enumerate(infos) if info.startswith("["))
+    return {place: span_of((float(low), float(high))) for place, (low, _, high) in pairs}
 
 
 def _of_frame(infos: list[str], places: tuple[int, ...], categories: list[Any]) -> tuple[int, ...] | None:

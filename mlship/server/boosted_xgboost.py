@@ -7,15 +7,16 @@ and newer (learner.gradient_booster.model.cats).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mlship.server.boosted_header import Column, Header, Kind, Task, columns_of, counted, damaged
-from mlship.server.skim import skim, skimmed
+from mlship.server.boosted_header import Column, Header, Kind, Task, columns_of, counted, damaged, span_of
+from mlship.server.skim import First, skim, skimmed
 
-_MODEL = {"cats": True}
+_TREES = 30  # of which the splits are looked at
+_MODEL = {"cats": True, "trees": First(_TREES, {"split_indices": True, "split_conditions": True, "left_children": True})}
 WANTED = {
     "learner": {
         "attributes": True,
@@ -53,7 +54,9 @@ def _header(document: dict[str, Any]) -> Header:
         task = _task(objective, classes, targets, _wrapper(attributes))
         return Header(
             objective=str(objective),
-            columns=columns_of(names, counted(numbers["num_feature"]), kinds, _words(model.get("cats") or {})),
+            columns=columns_of(
+                names, counted(numbers["num_feature"]), kinds, _words(model.get("cats") or {}), _spans(model.get("trees") or ())
+            ),
             task=task,
             labels=_labels(task, classes),
             is_named=bool(names),
@@ -95,6 +98,16 @@ def _words(cats: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
             run = bytes(value & 0xFF for value in values)
             found[place] = tuple(run[start:end].decode() for start, end in pairwise(entry["offsets"]))
     return found
+
+
+def _spans(trees: Iterable[Mapping[str, Any]]) -> dict[int, tuple[float, float] | None]:
+    """Column -> least and largest number at which the trees split; a node without children is a leaf."""
+    splits: dict[int, list[float]] = {}
+    for tree in trees:
+        for place, at, left in zip(tree["split_indices"], tree["split_conditions"], tree["left_children"], strict=True):
+            if left != -1:
+                splits.setdefault(int(place), []).append(at)
+    return {place: span_of(numbers) for place, numbers in splits.items()}
 
 
 def unknown_categories(header: Header) -> tuple[Column, ...]:

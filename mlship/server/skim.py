@@ -7,12 +7,13 @@ import mmap
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlship.server.boosted_header import damaged
 
-Wanted = Mapping[str, Any]  # key -> True for all of its value, or the wanted keys of that object
+Wanted = Mapping[str, Any]  # key -> True for all of its value, the wanted keys of that object, or First of a list of objects
 MAX_DEPTH = 64
 MAX_TAKEN = 64 * 2**20  # bytes of one wanted value
 MAX_ITEMS = 1 << 24
@@ -21,6 +22,14 @@ _MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _PLAIN = re.compile(rb"[^,\]}\s]+")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SPACE = re.compile(rb"\s*")
+
+
+@dataclass(frozen=True)
+class First:
+    """Of a list of objects: what is wanted of its first ones."""
+
+    count: int
+    wanted: Wanted
 
 
 def skim(path: Path, wanted: Wanted) -> dict[str, Any]:
@@ -46,13 +55,15 @@ def skimmed(content: bytes | mmap.mmap, wanted: Wanted) -> dict[str, Any]:
 # JSON
 
 
-def _json_value(content: Any, start: int, wanted: Wanted | bool, depth: int) -> tuple[Any, int]:
+def _json_value(content: Any, start: int, wanted: Wanted | First | bool, depth: int) -> tuple[Any, int]:
     """The value at `start`, and where it ends."""
     at = _space(content, start)
     if isinstance(wanted, Mapping) and content[at : at + 1] == b"{":
         return _json_object(content, at + 1, wanted, depth + 1)
     end = _json_end(content, at)
-    if not wanted or isinstance(wanted, Mapping):
+    if isinstance(wanted, First) and content[at : at + 1] == b"[":
+        return _json_first(content, at + 1, wanted, depth + 1), end
+    if wanted is not True:
         return None, end
     if end - at > MAX_TAKEN:
         raise ValueError(f"a value of {end - at} bytes")
@@ -82,6 +93,19 @@ def _json_object(content: Any, at: int, wanted: Wanted, depth: int) -> tuple[dic
             at += 1
         elif content[at : at + 1] != b"}":
             raise ValueError(f"no end of an object at byte {at}")
+
+
+def _json_first(content: Any, at: int, first: First, depth: int) -> list[Any]:
+    found: list[Any] = []
+    while len(found) < first.count:
+        at = _space(content, at)
+        if content[at : at + 1] != b"{":
+            return found
+        value, at = _json_object(content, at + 1, first.wanted, depth)
+        found.append(value)
+        at = _space(content, at)
+        at += content[at : at + 1] == b","
+    return found
 
 
 def _json_end(content: Any, at: int) -> int:
@@ -122,7 +146,7 @@ class _Ubj:
     def root(self, wanted: Wanted) -> Any:
         return self._value(self._take(1), wanted, 0)
 
-    def _value(self, kind: bytes, wanted: Wanted | bool, depth: int) -> Any:
+    def _value(self, kind: bytes, wanted: Wanted | First | bool, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise ValueError("it is nested too deeply")
         if kind in _NUMBERS:
@@ -139,7 +163,7 @@ class _Ubj:
             return self._array(wanted, depth)
         raise ValueError(f"an unknown mark at byte {self._at - 1}")
 
-    def _object(self, wanted: Wanted | bool, depth: int) -> dict[str, Any]:
+    def _object(self, wanted: Wanted | First | bool, depth: int) -> dict[str, Any]:
         kind, count = self._head()
         found: dict[str, Any] = {}
         while count != 0 if count is not None else self._peek() != b"}":
@@ -153,15 +177,18 @@ class _Ubj:
             self._take(1)
         return found
 
-    def _array(self, wanted: Wanted | bool, depth: int) -> Any:
+    def _array(self, wanted: Wanted | First | bool, depth: int) -> Any:
         kind, count = self._head()
         takes = wanted is True
         if kind in _NUMBERS and count is not None:
             return self._numbers(kind, count, takes)
-        found = []
+        found: list[Any] = []
         while count != 0 if count is not None else self._peek() != b"]":
-            value = self._value(kind or self._take(1), takes, depth + 1)
-            if takes:
+            is_first = isinstance(wanted, First) and len(found) < wanted.count
+            value = self._value(
+                kind or self._take(1), wanted.wanted if isinstance(wanted, First) and is_first else takes, depth + 1
+            )
+            if takes or is_first:
                 found.append(value)
             count = count - 1 if count is not None else None
         if count is None:

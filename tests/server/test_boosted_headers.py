@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlship.server import boosted_catboost, boosted_lightgbm, boosted_xgboost
-from mlship.server.boosted_header import Column, Header
+from mlship.server.boosted_header import Column, Header, example_rows
 from mlship.server.pickle_open import Refused
 from mlship.server.skim import skimmed
 
@@ -39,7 +39,7 @@ def test_a_file_tells_its_columns_its_classes_and_its_version(name: str) -> None
         assert found.columns[2].kind == "category"
         assert (found.task, found.labels) == ("binary", ("no", "yes") if library == "catboost" else (0, 1))
     else:
-        assert found.columns == (Column("x0"), Column("x1"), Column("x2"))
+        assert [(column.name, column.kind) for column in found.columns] == [(f"x{place}", "number") for place in range(3)]
         assert (found.task, found.labels, found.is_named) == ("multiclass", (0, 1, 2), False)
 
 
@@ -131,3 +131,19 @@ def test_a_text_that_counts_what_no_model_has_is_refused(line: bytes) -> None:
 def test_what_is_not_wanted_is_passed_over_whatever_stands_in_it() -> None:
     text = rb'{"a": {"x": "}\"]{", "y": [[1, {"z": "\\"}]]}, "b": 1.5e3, "c": {"d": [1, 2], "e": null}, "f": true}'
     assert skimmed(text, {"b": True, "c": {"d": True}, "f": True}) == {"b": 1500.0, "c": {"d": [1, 2]}, "f": True}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_tells_enough_makes_rows_of_its_own_for_a_sample(name: str) -> None:
+    found = read(name)
+    rows = example_rows(found)
+    if "named" in name and not name.startswith(("xgboost-3.2", "lightgbm")):
+        assert rows == ()  # words of its categories are not in it
+        return
+    assert len(rows) == 6
+    assert all(column.span is None or column.span[0] <= column.span[1] for column in found.columns)
+    if found.is_named:
+        assert [row["site"] for row in rows] == ["left", "mid", "right", "left", "mid", None]
+        assert rows[5]["age"] is None and rows[0]["age"] < rows[4]["age"]
+    else:
+        assert rows[0][1] < rows[4][1] and rows[5][0] is None

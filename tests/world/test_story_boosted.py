@@ -187,7 +187,9 @@ def test_xgboost_with_categories_goes_the_whole_way(boosting: Path, story_home: 
 
 def test_three_libraries_in_one_image_answer_as_in_the_laboratory(grown: Story) -> None:
     truths = json.loads((grown.folder / "asked.json").read_text())
-    proposed = grown.mlship("init", "--model", "lgb.txt", "--data", "rows.csv", "--name", "grown", "--target", "local")
+    made_up = grown.mlship("init", "--model", "lgb.txt", "--target", "local")
+    assert made_up["models"][0]["sample"] == 6 and made_up["findings"][0]["code"] == "made-up"
+    proposed = grown.mlship("init", "--model", "lgb.txt", "--data", "rows.csv", "--force", "--target", "local")
     (model,) = proposed["models"]
     assert (model["inputs"], model["sample"]) == ("10 features (1 text, 10 nullable)", 20)
     several = "".join(f"  {name}: {{uri: {FILES[name][2]}, sample: sample.json}}\n" for name in SERVED)
