@@ -136,7 +136,10 @@ class Model(Part, frozen=True, kw_only=True):
         tuple[DottedName, ...], Meta(description="exact names that the safe reader may load besides the framework's")
     ] = ()
     loader: Annotated[
-        LoaderName | None, Meta(description="module:Class with load(path) and predict(rows), for framework python")
+        LoaderName | None,
+        Meta(
+            description="module:Class: with load(path) and predict(rows), for framework python; a torch.nn.Module, for weights of torch"
+        ),
     ] = None
     sample: Annotated[str | None, Meta(description="JSON file with example inputs; verify, warm-up and /docs use it")] = None
     tolerance: Tolerance | None = None
