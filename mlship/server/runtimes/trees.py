@@ -17,8 +17,7 @@ from mlship.server.runtimes.plan_heads import head_from
 from mlship.server.runtimes.plan_steps import step_from
 
 AT_ONCE = 16_384  # rows times trees in one pass: what of it is in use stays in the processor's cache
-
-FEW = 16  # rows
+FEW = 16  # rows up to which a single tree is walked row by row
 WALKED = 200_000  # nodes of a single tree that are also kept as Python's own numbers
 
 
