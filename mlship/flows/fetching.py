@@ -89,13 +89,19 @@ def _snapshot(opening: Opening, source: Source, version: str = "") -> Snapshot:
 
 def _of_snapshot(context: Context, opening: Opening, source: Source, snapshot: Snapshot) -> Fetched:
     memo, facts = Memo(context.home.memo), asdict(snapshot)
-    known = memo.recall("source", opening.address, facts)
-    here = _here(context, str(known), snapshot.version) if known else None
-    if here is not None:
+
+    def known() -> Origin | None:
+        sha256 = memo.recall("source", opening.address, facts)
+        return _here(context, str(sha256), snapshot.version) if sha256 else None
+
+    if (here := known()) is not None:
         return Fetched(here)
     fetch = Fetch(ModelStore(context.home), source, context.progress, clipped(opening.address), opening.where)
-    sha256, path = fetch.model(snapshot)
-    memo.keep("source", opening.address, facts, sha256)
+    with fetch.alone(snapshot):
+        if (here := known()) is not None:  # another command has just fetched it
+            return Fetched(here)
+        sha256, path = fetch.model(snapshot)
+        memo.keep("source", opening.address, facts, sha256)
     return Fetched(Origin(path, snapshot.version, sha256))
 
 

@@ -7,7 +7,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,19 @@ from mlship.disk import disk_errors, locked, make_folder, remove_tree, used
 from mlship.errors import Exit, MlshipError
 from mlship.parallel import in_parallel
 from mlship.progress import Progress
-from mlship.sources.base import Body, Cut, Item, Snapshot, Source, changed, is_hidden, is_inside, unreachable
+from mlship.sources.base import (
+    MAX_FILES,
+    Body,
+    Cut,
+    Item,
+    Snapshot,
+    Source,
+    changed,
+    is_hidden,
+    is_inside,
+    too_many,
+    unreachable,
+)
 from mlship.sources.store import ModelStore
 from mlship.units import size_text
 
@@ -23,6 +36,7 @@ TRIES = 4  # in a row without a byte
 _PAUSES_S = (0.5, 1.0, 2.0)
 _PARALLEL = 4
 _SPARE = 64 * 2**20
+_STEP = "model"
 
 
 @dataclass(frozen=True)
@@ -40,17 +54,26 @@ class Fetch:
         """Its digest, and where it lies. Raises MlshipError: exit 5, 8 or 13; nothing half of it is then in the store."""
         wanted = _visible(snapshot)
         self._refuse(snapshot, wanted)
-        place = self.store.partial / _place(self.address, snapshot)
-        with locked(place.with_suffix(".lock")), disk_errors(place):
+        place = self._place(snapshot)
+        with disk_errors(place):
             make_folder(place)
             used(place)
-            told = _Told(self.progress, self.address, sum(item.size for item in wanted))
-            self.progress.step("model", f"{self.address}, {size_text(told.total)}")
+            told = _Told(self.progress, sum(item.size for item in wanted))
+            self.progress.step(_STEP, f"{self.address}, {size_text(told.total)}")
             parts = in_parallel(lambda item: self._file(item, place, told), wanted, _PARALLEL, patience_s=1.0)
             files = [(item.name, part) for item, part in zip(wanted, parts, strict=True)]
             kept = self.store.keep(snapshot.title, files, is_file=snapshot.is_file)
             remove_tree(place)
         return kept
+
+    @contextmanager
+    def alone(self, snapshot: Snapshot) -> Iterator[None]:
+        """Whoever wants the same model at the same time waits, and then finds it here."""
+        with locked(self._place(snapshot).with_suffix(".lock")):
+            yield
+
+    def _place(self, snapshot: Snapshot) -> Path:
+        return self.store.partial / _place(self.address, snapshot)
 
     def _refuse(self, snapshot: Snapshot, wanted: tuple[Item, ...]) -> None:
         """What is not begun: names that lead out, an address with no files, a disk that is too small."""
@@ -73,6 +96,8 @@ class Fetch:
                 exit=Exit.BUILD_FAILED,
                 code="unsafe-name",
             )
+        if len(wanted) > MAX_FILES:
+            raise too_many(self.address, self.where)
         if not wanted:
             raise MlshipError(f"{self.address} holds no files", self.where, "correct model.uri", code="missing-model")
         make_folder(self.store.folder)
@@ -128,17 +153,16 @@ class Fetch:
 class _Told:
     """Adds up what several threads fetched."""
 
-    def __init__(self, progress: Progress, name: str, total: int) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self.total = total
         self._progress = progress
-        self._name = name
         self._done = 0
         self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
         with self._lock:
             self._done += size
-            self._progress.amount(self._name, max(0, min(self._done, self.total)), self.total)
+            self._progress.amount(_STEP, max(0, min(self._done, self.total)), self.total)
 
 
 def _append(part: Path, body: Body, size: int, told: _Told) -> None:

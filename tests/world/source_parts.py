@@ -139,7 +139,6 @@ class Hub:
         self.refs: dict[str, dict[str, str]] = {}
         self.cut = 0
         self.is_still = False
-        self.has_sent = threading.Event()
         self.ranges: list[str] = []
 
     def push(self, repo: str, revision: str, files: dict[str, bytes]) -> str:
@@ -188,7 +187,6 @@ def hub() -> Iterator[tuple[Hub, dict[str, str]]]:
                 self.close_connection = True
                 if made.is_still:
                     self.wfile.flush()
-                    made.has_sent.set()
                     self.connection.recv(1)  # until the other end is killed
                 made.cut = 0
             else:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -160,7 +161,10 @@ def test_a_model_comes_from_the_hub_over_a_line_that_breaks(shop: Story) -> None
         words = ("init", "--model", "hf://acme/iris/model.joblib", "--target", "local")
         made.cut, made.is_still = 200, True
         killed = subprocess.Popen([*shop.command, *words], cwd=shop.folder, env=dict(shop.environ), stderr=subprocess.DEVNULL)
-        assert made.has_sent.wait(60)
+        partial = Path(shop.environ["MLSHIP_HOME"]) / "cache/partial"
+        while not any(path.stat().st_size == 200 for path in partial.rglob("*") if path.is_file()):
+            assert killed.poll() is None
+            time.sleep(0.02)
         killed.kill()
         killed.wait()
         made.cut, made.is_still = 300, False
