@@ -30,7 +30,24 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
 }  # fmt: skip
 CLOSED = ("server", "keeper")
 SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client", "jwt", "cryptography"}
-MODEL_PACKAGES = {"sklearn", "pandas", "scipy", "joblib", "skops", "numpy", "xgboost", "lightgbm", "catboost", "onnxruntime", "torch", "safetensors", "mlflow", "transformers"}
+MODEL_PACKAGES = {
+    "sklearn",
+    "pandas",
+    "scipy",
+    "joblib",
+    "skops",
+    "numpy",
+    "xgboost",
+    "lightgbm",
+    "catboost",
+    "onnxruntime",
+    "torch",
+    "safetensors",
+    "mlflow",
+    "transformers",
+    "tensorflow",
+    "keras",
+}
 MODEL_PLACES = (
     "server.runtimes",
     "server.input.container",

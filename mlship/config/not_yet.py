@@ -40,7 +40,19 @@ TARGETS = ("local", "docker", "fake")
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {
     "target": TARGETS,
-    "model.framework": ("sklearn", "python", "xgboost", "lightgbm", "catboost", "onnx", "torch", "transformers", "mlflow"),
+    "model.framework": (
+        "sklearn",
+        "python",
+        "xgboost",
+        "lightgbm",
+        "catboost",
+        "onnx",
+        "torch",
+        "transformers",
+        "tensorflow",
+        "keras",
+        "mlflow",
+    ),
     "model.engine": ("auto", "original", "numpy", "trees"),
     "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),

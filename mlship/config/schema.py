@@ -130,7 +130,7 @@ class Model(Part, frozen=True, kw_only=True):
             description="path of the model, relative to mlship.yaml; or its address: s3://, gs://, az://, models:/, runs:/, dvc://, hf://"
         ),
     ]
-    framework: Annotated[str | None, Meta(description="sklearn or python; detected when left out")] = None
+    framework: Annotated[str | None, Meta(description="such as sklearn; detected when left out")] = None
     code: Annotated[tuple[str, ...], Meta(description="your own packages that the model needs")] = ()
     trust: Annotated[
         tuple[DottedName, ...], Meta(description="exact names that the safe reader may load besides the framework's")

@@ -35,6 +35,8 @@ KINDS = {
     "onnx": Kind("mlship.frameworks.onnx:read_onnx", SINGLE),
     "torch": Kind("mlship.frameworks.torch:read_torch", SINGLE),
     "transformers": Kind("mlship.frameworks.transformers:read_transformers", SINGLE, reads_older=True),
+    "tensorflow": Kind("mlship.frameworks.tensorflow:read_tensorflow", SINGLE),
+    "keras": Kind("mlship.frameworks.tensorflow:read_keras", SINGLE, reads_older=True),
     "mlflow": Kind("mlship.frameworks.mlflow:read_mlflow"),
 }
 

@@ -79,8 +79,6 @@ def test_boosted_trees_are_known_by_their_bytes(tmp_path: Path, content: bytes, 
             b'{"name":"tree",\n"version":"v4",\n"num_class":1,\n"num_tree_per_iteration":1}',
             "what LightGBM's dump_model tells",
         ),
-        ("m.keras", archive("config.json", "model.weights.h5"), "a Keras model, which"),
-        ("m.h5", b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file (Keras .h5?), which"),
         ("m.gguf", b"GGUF\x03\0\0\0", "a GGUF language model, which"),
         ("m.tflite", b"\x1c\0\0\0TFL3", "a TensorFlow Lite model, which"),
         ("m.pmml", b'<?xml version="1.0"?><PMML version="4.4">', "a PMML model, which"),
@@ -119,17 +117,40 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, name: str, content
 @pytest.mark.parametrize(
     ("inside", "words"),
     [
-        ("saved_model.pb", "a TensorFlow SavedModel, which"),
-        ("config.json", "a Hugging Face model folder, which"),
-        ("metadata.json", "a Keras model folder, which"),
-        ("notes", "a folder, not a model"),
+        ("saved_model.pb", "tensorflow"),
+        ("MLmodel", "mlflow"),
+        ("MAR-INF/MANIFEST.json", "torchserve"),
+        ("config.json", "transformers"),
+        ("metadata.json", "keras"),
+        ("model.onnx", "onnx"),
     ],
 )
-def test_folders_are_called_what_they_are(tmp_path: Path, inside: str, words: str) -> None:
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / inside).touch()
-    with pytest.raises(MlshipError, match=words):
-        detect(tmp_path / "m")
+def test_folders_are_known_by_a_file_in_them(tmp_path: Path, inside: str, framework: str) -> None:
+    (tmp_path / inside).parent.mkdir(exist_ok=True)
+    (tmp_path / inside).touch()
+    assert detect(tmp_path).framework == framework
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "framework", "format"),
+    [
+        ("m.keras", archive("config.json", "model.weights.h5"), "keras", "keras"),
+        ("m.h5", b"\x89HDF\r\n\x1a\n\0\0", "keras", "h5"),
+        ("m.mar", archive("model.pt", "MAR-INF/MANIFEST.json"), "torchserve", "zip"),
+    ],
+)
+def test_keras_and_torchserve_are_known_by_what_is_in_them(
+    tmp_path: Path, name: str, content: bytes, framework: str, format: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = detect(tmp_path / name)
+    assert (found.framework, found.format) == (framework, format)
+
+
+def test_a_folder_of_no_model_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "notes").touch()
+    with pytest.raises(MlshipError, match="a folder, not a model"):
+        detect(tmp_path)
 
 
 def test_a_missing_file_is_named_with_what_is_like_it(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ RUNTIMES = {
     "sklearn": "mlship.server.runtimes.sklearn:SklearnRuntime",
     "python": "mlship.server.runtimes.python:PythonRuntime",
     "transformers": "mlship.server.runtimes.transformers:TransformersRuntime",
+    "tensorflow": "mlship.server.runtimes.tensorflow:TensorflowRuntime",
+    "keras": "mlship.server.runtimes.tensorflow:KerasRuntime",
     "mlflow": "mlship.server.runtimes.mlflow:MlflowRuntime",
     "numpy": "mlship.server.runtimes.numpy_plan:NumpyRuntime",
     "trees": "mlship.server.runtimes.trees:TreesRuntime",

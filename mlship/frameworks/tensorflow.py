@@ -1,0 +1,107 @@
+"""TensorFlow SavedModels and Keras files: what they are, and what in them could do more than compute. Only bytes are read.
+
+A SavedModel is a program: operations that read or write files, or call Python, are refused. A Keras file names the classes of its
+layers: those of keras itself are built, others would be imported.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlship.errors import Finding
+from mlship.frameworks.base import Asked, Read
+
+MAX_CONFIG = 64 * 2**20
+SAVED_MODEL, VARIABLES = "saved_model.pb", "variables/variables.index"
+# tensorflow 2.21, core/ops: what reaches files or Python. The saver's own RestoreV2 and SaveV2 are part of every SavedModel.
+_OPERATIONS = (
+    "ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "WholeFileReaderV2",
+    "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDatasetV2", "LoadDataset", "LoadDatasetV2",
+    "SaveDataset", "SaveDatasetV2", "CreateSummaryFileWriter", "DebugIdentityV2", "DebugNumericSummaryV2",
+)  # fmt: skip
+_RUNS_CODE = ("Lambda",)  # its function is Python bytecode, or a name that is looked up
+_FIX = "save it with layers of keras alone: keras.saving; or as a program: model.export(folder)"
+
+
+def read_tensorflow(asked: Asked) -> Read:
+    """Of a SavedModel's folder. Refusals are findings. Raises OSError."""
+    folder, where = asked.path, asked.where
+    found = tuple(_operations(folder / SAVED_MODEL))
+    findings = []
+    if found:
+        what = f"{folder.name} uses {', '.join(found)}: it reads or writes files, or runs Python, when it is asked"
+        fix = "export the model without: what prepares a row goes into serve.hooks"
+        findings.append(Finding(what, where, fix, code="dangerous-operation"))
+    return Read("saved-model", modules=frozenset({"tensorflow"}), findings=tuple(findings))
+
+
+def read_keras(asked: Asked) -> Read:
+    """Of a .keras file. Refusals are findings. Raises OSError."""
+    path, where = asked.path, asked.where
+    if asked.format == "folder":
+        what = f"{path.name} is a Keras file that was unpacked"
+        return Read("folder", findings=(Finding(what, where, "name the .keras file itself", code="unpacked"),))
+    if asked.format != "keras":
+        what = f"{path.name} is Keras's older format, whose layers cannot be seen before it is loaded"
+        fix = 'in the training environment: keras.saving.load_model(path).save("model.keras")'
+        return Read(asked.format, findings=(Finding(what, where, fix, code="old-format"),))
+    try:
+        config, version = _config(path)
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
+        finding = Finding(f"{path.name} is damaged: {error}", where, "save the model again", code="damaged-file")
+        return Read("keras", findings=(finding,))
+    strange = sorted(set(_strange(config)))
+    findings: tuple[Finding, ...] = ()
+    if strange:
+        what = f"{path.name} has {', '.join(strange[:5])}, which is no layer of keras: loading it would run other code"
+        findings = (Finding(what, where, _FIX, code="strange-layer"),)
+    return Read(
+        "keras", modules=frozenset({"keras", "tensorflow"}), versions={"keras": version} if version else {}, findings=findings
+    )
+
+
+def _operations(file: Path) -> Iterator[str]:
+    """Names that stand as a node's `op` (field 2 of NodeDef, tensorflow/core/framework/node_def.proto)."""
+    if not file.is_file() or not file.stat().st_size:
+        return
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for name in _OPERATIONS:
+            if content.find(b"\x12" + bytes([len(name)]) + name.encode()) >= 0:
+                yield name
+
+
+def _config(path: Path) -> tuple[Any, str]:
+    """The layers, and keras's version. Raises what zipfile and json raise."""
+    with zipfile.ZipFile(path) as archive:
+        for name in ("config.json", "metadata.json"):
+            if archive.getinfo(name).file_size > MAX_CONFIG:
+                raise ValueError(f"{name} is too large")
+        metadata = json.loads(archive.read("metadata.json"))
+        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        return json.loads(archive.read("config.json")), version if isinstance(version, str) else ""
+
+
+def _strange(config: Any) -> Iterator[str]:
+    """Classes that are not keras's own, wherever they stand (keras 3, saving/serialization_lib.py)."""
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        if not isinstance(node, dict):
+            continue
+        waiting += node.values()
+        kind = node.get("class_name")
+        if not isinstance(kind, str):
+            continue
+        module, registered = node.get("module"), node.get("registered_name")
+        is_own = module is None and not (isinstance(registered, str) and ">" in registered)
+        if isinstance(module, str):
+            is_own = module == "keras" or module.startswith("keras.") or module == "builtins"
+        if kind in _RUNS_CODE or kind.startswith("__lambda") or kind == "function" or not is_own:
+            yield f"{module or ''}{'.' if module else ''}{kind}"[:100]

@@ -1,0 +1,74 @@
+"""What of TensorFlow and Keras could do more than compute is refused before it is loaded."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlship.frameworks.base import Asked, Read
+from mlship.frameworks.tensorflow import read_keras, read_tensorflow
+from mlship.server.pickle_scan import scan
+
+# as keras 3.15 writes them
+DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2, "activation": "relu"}, "registered_name": None}
+MODEL = {"module": "keras", "class_name": "Sequential", "config": {"layers": [DENSE]}, "registered_name": "Sequential"}
+
+
+def asked(path: Path, format: str = "keras") -> Asked:
+    return Asked(path, format, "mlship.yaml:2 model.uri", scan)
+
+
+def keras(root: Path, config: Any, metadata: Any = None) -> Read:
+    path = root / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps(metadata or {"keras_version": "3.15.1"}))
+        archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
+        archive.writestr("model.weights.h5", "")
+    return read_keras(asked(path))
+
+
+def test_layers_of_keras_itself_are_served(tmp_path: Path) -> None:
+    found = keras(tmp_path, MODEL)
+    assert (found.findings, found.versions, found.modules) == ((), {"keras": "3.15.1"}, {"keras", "tensorflow"})
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"module": "keras.layers", "class_name": "Lambda", "config": {}}, "keras.layers.Lambda"),
+        ({"module": None, "class_name": "Own", "registered_name": "shop>Own"}, "has Own"),
+        ({"module": "shop.layers", "class_name": "Own", "registered_name": "Own"}, "shop.layers.Own"),
+        ({"module": "os", "class_name": "system"}, "os.system"),
+        ({"module": "keras_evil", "class_name": "Dense"}, "keras_evil.Dense"),
+        ({"module": "builtins", "class_name": "function", "config": "eval"}, "builtins.function"),
+        ({"class_name": "__lambda__", "config": {"value": "x"}}, "__lambda__"),
+    ],
+)
+def test_other_layers_are_refused_wherever_they_stand(tmp_path: Path, layer: dict[str, Any], words: str) -> None:
+    inside = {**DENSE, "config": {"activation": {"deeply": [layer]}}}
+    (finding,) = keras(tmp_path, {**MODEL, "config": {"layers": [inside]}}).findings
+    assert finding.code == "strange-layer" and words in finding.what and finding.where == "mlship.yaml:2 model.uri"
+
+
+@pytest.mark.parametrize("config", ["{", "[" * 100_000])
+def test_a_damaged_keras_file_is_refused(tmp_path: Path, config: str) -> None:
+    (finding,) = keras(tmp_path, config).findings
+    assert finding.code == "damaged-file"
+
+
+def test_the_older_format_is_refused_with_the_line_that_saves_it_anew(tmp_path: Path) -> None:
+    (finding,) = read_keras(asked(tmp_path / "model.h5", "h5")).findings
+    assert finding.code == "old-format" and '.save("model.keras")' in finding.fix
+
+
+@pytest.mark.parametrize(("operation", "found"), [("MatMul", ""), ("WriteFile", "WriteFile"), ("EagerPyFunc", "EagerPyFunc")])
+def test_operations_on_files_and_python_are_refused(tmp_path: Path, operation: str, found: str) -> None:
+    node = b"\x0a\x04node\x12" + bytes([len(operation)]) + operation.encode() + b"\x1a\x01x"
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01\x12" + bytes([len(node)]) + node)
+    findings = read_tensorflow(asked(tmp_path, "saved-model")).findings
+    assert [finding.code for finding in findings] == (["dangerous-operation"] if found else [])
+    assert all(found in finding.what for finding in findings)
