@@ -115,7 +115,7 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, name: str, content
 
 
 @pytest.mark.parametrize(
-    ("inside", "words"),
+    ("inside", "framework"),
     [
         ("saved_model.pb", "tensorflow"),
         ("MLmodel", "mlflow"),
