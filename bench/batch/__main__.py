@@ -3,6 +3,7 @@
 python bench/batch [--megabytes 1000] [--seconds 5] [--cases linear,pipeline,forest] [--cache DIR] [--write]
 
 Linux. The models and the load are those of bench/serving. Server and load share the cores, as the command and its processes do.
+Processor time is that of all sides: server and load, the command and its processes from start to end.
 Memory is the proportional set size of the command and all its processes, twice a second; the file is read from the disk's cache.
 """
 
@@ -39,19 +40,28 @@ TITLES = {
     "pipeline": "DataFrame pipeline, 6 numbers and 4 texts a row",
     "forest": "forest of 200 trees, 30 numbers a row",
 }
-SHARE = {"linear": 1.0, "pipeline": 0.2, "forest": 0.1}  # of the megabytes: what takes a minute or so
+SHARE = {"linear": 1.0, "pipeline": 0.1, "forest": 0.05}  # of the megabytes: what takes a minute or so
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Rows that were sent one by one. per_cpu_s: of the server and of who sends them, as the batch has nobody to wait for it."""
+
+    per_s: float
+    per_cpu_s: float
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was measured of one model. http: rows a second by connections. memory: bytes, each half second."""
+    """What was measured of one model. http: by connections. cpu_s: of the whole command. memory: bytes, each half second."""
 
     case: str
     rows: int
     size: int
-    http: dict[int, float]
+    http: dict[int, Sent]
     rows_per_second: float
     whole_s: float
+    cpu_s: float
     processes: int
     memory: list[int]
 
@@ -119,10 +129,10 @@ class Place:
         http = self.over_http(case, rows, seconds)
         count = write_table(self.folder / case / "rows.csv", rows, size)
         said(f"   {count:,} rows, {size / 1e6:,.0f} MB")
-        answer, whole_s, memory = self.in_batch(case, content)
+        answer, whole_s, cpu_s, memory = self.in_batch(case, content)
         self.require_right(case)
         (self.folder / case / "rows.csv").unlink()
-        seen = Seen(case, count, size, http, answer["rows_per_second"], whole_s, answer["processes"], memory)
+        seen = Seen(case, count, size, http, answer["rows_per_second"], whole_s, cpu_s, answer["processes"], memory)
         said(f"   batch {seen.rows_per_second:,.0f} rows/s, {whole_s:.1f} s in all, {max(memory) / 1e6:,.0f} MB at most")
         return seen
 
@@ -132,8 +142,8 @@ class Place:
         )
         return command.stdout
 
-    def over_http(self, case: str, rows: list[Any], seconds: float) -> dict[int, float]:
-        """Rows a second, one in each request; every answer is compared with the model's own."""
+    def over_http(self, case: str, rows: list[Any], seconds: float) -> dict[int, Sent]:
+        """One row in each request; every answer is compared with the model's own."""
         port = 18080
         command = [*MLSHIP, "run", "--port", str(port), "--quiet"]
         server = subprocess.Popen(command, cwd=self.folder / case, env=self.environ, stderr=subprocess.DEVNULL)
@@ -146,7 +156,7 @@ class Place:
             server.send_signal(signal.SIGINT)
             server.wait(30)
 
-    def _load(self, port: int, pid: int, questions: list[dict[str, Any]], connections: int, seconds: float) -> float:
+    def _load(self, port: int, pid: int, questions: list[dict[str, Any]], connections: int, seconds: float) -> Sent:
         job = {
             "port": port, "connections": connections, "warm_s": 1.0, "seconds": seconds, "server": pid,
             "kind": "predictions", "questions": questions,
@@ -157,14 +167,15 @@ class Place:
         result = json.loads(done.stdout)
         if result["wrong"] or result["failed"]:
             raise SystemExit(f"wrong answers over HTTP: {result['complaints']}")
-        rate: float = result["requests"] / result["seconds"]
-        said(f"   HTTP, {connections} connections: {rate:,.0f} rows/s")
-        return rate
+        count = result["requests"]
+        sent = Sent(count / result["seconds"], count / (result["server_cpu_s"] + result["own_cpu_s"]))
+        said(f"   HTTP, {connections} connections: {sent.per_s:,.0f} rows/s, {sent.per_cpu_s:,.0f} rows/CPU s")
+        return sent
 
-    def in_batch(self, case: str, content: str) -> tuple[dict[str, Any], float, list[int]]:
-        """What the command says, its seconds, and its memory as it went."""
+    def in_batch(self, case: str, content: str) -> tuple[dict[str, Any], float, float, list[int]]:
+        """What the command says, its seconds, its processor's, and its memory as it went."""
         words = [*MLSHIP, "predict", "--image", content, "--data", "rows.csv", "--out", "answers.csv", "--json", "--quiet"]
-        began, memory = time.perf_counter(), []
+        began, memory, before = time.perf_counter(), [], os.times()
         command = subprocess.Popen(words, cwd=self.folder / case, env=self.environ, stdout=subprocess.PIPE, text=True)
         while command.poll() is None:
             memory.append(sum(meter.pss(command.pid)))
@@ -174,7 +185,9 @@ class Place:
         answer = json.loads(command.stdout.read())
         if not answer["ok"] or answer["rejected"]:
             raise SystemExit(f"the batch went wrong: {answer}")
-        return answer, whole_s, memory
+        after = os.times()
+        cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+        return answer, whole_s, cpu_s, memory
 
     def require_right(self, case: str) -> None:
         """The first rows' answers are the model's own, and there is one for every row."""
@@ -228,9 +241,9 @@ def report(seen: list[Seen], note: str) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores shared by all, load average {os.getloadavg()[0]:.0f}{note},",
         "written by `python bench/batch --write`. Goal: 5 times the rows a second of one by one.",
         "",
-        "| model | HTTP, 1 connection, rows/s | 64 connections, rows/s | batch, rows/s | times 1 | times 64 | file | rows |"
-        " whole command s | processes | memory MB, at most |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| model | HTTP, 1 connection, rows/s | 64 connections, rows/s | batch, rows/s | times 1 | times 64 | HTTP, 64, rows/CPU s |"
+        " batch, rows/CPU s | times | file | rows | whole command s | processes | memory MB, at most |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *map(line, seen),
         "",
         "Memory of the command and all its processes while the file is answered, MB at 10 points of the way:",
@@ -243,9 +256,10 @@ def report(seen: list[Seen], note: str) -> str:
 
 def line(seen: Seen) -> str:
     alone, at_once = (seen.http[connections] for connections in CONNECTIONS)
-    rate = seen.rows_per_second
+    rate, per_cpu_s = seen.rows_per_second, seen.rows / seen.cpu_s
     cells = [
-        TITLES[seen.case], f"{alone:,.0f}", f"{at_once:,.0f}", f"{rate:,.0f}", f"{rate / alone:.0f}", f"{rate / at_once:.1f}",
+        TITLES[seen.case], f"{alone.per_s:,.0f}", f"{at_once.per_s:,.0f}", f"{rate:,.0f}", f"{rate / alone.per_s:.0f}",
+        f"{rate / at_once.per_s:.1f}", f"{at_once.per_cpu_s:,.0f}", f"{per_cpu_s:,.0f}", f"{per_cpu_s / at_once.per_cpu_s:.1f}",
         f"{seen.size / 1e6:,.0f} MB", f"{seen.rows:,}", f"{seen.whole_s:.1f}", str(seen.processes), f"{max(seen.memory) / 1e6:,.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
