@@ -8,7 +8,6 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,52 +168,48 @@ def test_a_model_comes_from_the_hub_over_a_line_that_breaks(shop: Story) -> None
         killed.wait()
         made.cut, made.is_still = 300, False
         report = shop.mlship(*words)
-        assert report["models"][0]["sha256"] == truth["sha256"]
-        assert made.ranges[:2] == ["", "bytes=200-"] and made.ranges[2:] == ["bytes=500-"]
-        shop.mlship("lock")
-        (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
-        assert locked["version"] == f"commit {commit}" and len(made.ranges) == 3
+        (model,) = report["models"]
+        assert (model["sha256"], model["source_version"]) == (truth["sha256"], f"commit {commit}")
+        assert made.ranges == ["", "bytes=200-", "bytes=500-"]
         said = shop.refused("init", "--model", "hf://acme/other", "--force")
         assert "the hub has no acme/other" in said
 
 
-@pytest.mark.parametrize("served", [False, True], ids=["sqlite", "server"])
-def test_an_alias_of_mlflow_is_pinned_to_its_version(shop: Story, tmp_path: Path, served: bool) -> None:
-    local = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/registry.db"}
-    with mlflow_server(shop.python, tmp_path) if served else nullcontext(local) as settings:
-        shop = with_settings(shop, settings)
-        train(shop, MLFLOW_LOG)
-        address = "models:/iris@champion/model.joblib"
-        shop.mlship("init", "--model", address, "--name", "iris", "--target", "local")
-        shop.mlship("lock")
-        (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
-        assert (locked["path"], locked["version"]) == (address, "version 1")
-        train(shop, MLFLOW_LOG, 2)
-        assert note(shop.mlship("check")) == f"{address} is version 2 by now, and mlship.lock pins version 1"
-        if not served:
-            registry_is_told(shop)
-        run = (shop.folder.parent / "training/run").read_text()
-        made = shop.mlship(
-            "init", "--model", f"runs:/{run}/model/model.joblib", "--name", "iris", "--force", "--target", "local"
-        )
-        assert made["models"][0]["sha256"] != locked["sha256"]
-        assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
-
-
-def registry_is_told(shop: Story) -> None:
-    """model.write_back: what is deployed has its tags, and the alias."""
+def test_an_alias_of_mlflow_is_pinned_and_told_what_is_deployed(shop: Story, tmp_path: Path) -> None:
+    shop = with_settings(shop, {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/registry.db"})
+    first = train(shop, MLFLOW_LOG)
+    address = "models:/iris@champion/model.joblib"
+    shop.mlship("init", "--model", address, "--name", "iris", "--target", "local")
     file = shop.folder / "mlship.yaml"
     file.write_text(file.read_text().replace("model: ", "model: {write_back: true, uri: ").rstrip() + "}\n")
     deployed = shop.mlship("deploy", "--yes")
     try:
+        shop.ask_all(deployed["endpoint"], first)
         assert deployed["notes"] == ["MLflow knows: version 1 of iris@champion/model.joblib has the alias deployed"]
-        asked = "import json, mlflow\nv = mlflow.MlflowClient().get_model_version_by_alias('iris', 'deployed')\n"
-        told = [str(shop.python), "-c", f"{asked}print(json.dumps([v.version, v.tags]))"]
-        said = subprocess.run(told, env=dict(shop.environ), check=True, capture_output=True, text=True).stdout
-        version, tags = json.loads(said.splitlines()[-1])
-        assert str(version) == "1" and tags["mlship.release"] == deployed["release"]["id"]
     finally:
         shop.mlship("destroy", "--yes")
+    train(shop, MLFLOW_LOG, 2)
+    assert note(shop.mlship("check")) == f"{address} is version 2 by now, and mlship.lock pins version 1"
+    (locked,) = json.loads((shop.folder / "mlship.lock").read_text())["models"]["models"]
+    assert (locked["path"], locked["version"], locked["sha256"]) == (address, "version 1", first["sha256"])
+    asked = "import json, mlflow\nv = mlflow.MlflowClient().get_model_version_by_alias('iris', 'deployed')\n"
+    told = [str(shop.python), "-c", f"{asked}print(json.dumps([v.version, v.tags]))"]
+    said = subprocess.run(told, env=dict(shop.environ), check=True, capture_output=True, text=True).stdout
+    version, tags = json.loads(said.splitlines()[-1])
+    assert str(version) == "1" and tags["mlship.release"] == deployed["release"]["id"]
+
+
+def test_an_mlflow_server_hands_out_versions_and_runs(shop: Story, tmp_path: Path) -> None:
+    with mlflow_server(shop.python, tmp_path) as settings:
+        shop = with_settings(shop, settings)
+        truth = train(shop, MLFLOW_LOG)
+        run = (truth["folder"] / "run").read_text()
+        for address, version in (("models:/iris@champion", "version 1"), (f"runs:/{run}/model", f"run {run}")):
+            made = shop.mlship("init", "--model", f"{address}/model.joblib", "--name", "iris", "--force", "--target", "local")[
+                "models"
+            ][0]
+            assert (made["sha256"], made["source_version"]) == (truth["sha256"], version)
+        assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
 
 
 def test_what_dvc_tracks_comes_from_its_remote(shop: Story) -> None:
