@@ -103,9 +103,21 @@ def _read(
         detected, packed = Detected(framework, "none"), Packed(path)
     else:
         detected, packed = inner(path, where, framework or "", unpacker(memo, digests))
+        if framework and packed.path == path and framework != detected.framework:
+            raise _other_framework(path, framework, detected, where)
     scanned = remembered_scan(digests, memo)
     asked = Asked(packed.path, detected.format, where, scanned, model.trust, model.loader or "", root)
     return read_model(detected.framework, asked), detected.framework, packed
+
+
+def _other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
+    what = detected.what or f"a {detected.format} file"
+    return MlshipError(
+        f"model.framework says {said}, and {path.name} is {what}: framework {detected.framework}",
+        where,
+        f"delete model.framework, or write {detected.framework}",
+        code="other-framework",
+    )
 
 
 def _packed_code(
@@ -171,7 +183,10 @@ def _lacking_code(unlisted: tuple[str, ...], where: str) -> tuple[Finding, ...]:
 
 
 def _sample(project: Project, model: schema.Model, packed: Packed, where: str) -> tuple[tuple[Any, ...], tuple[Finding, ...]]:
-    return read_sample(project.root / model.sample, where) if model.sample else (packed.sample, packed.findings)
+    if not model.sample:
+        return packed.sample, packed.findings
+    rows, findings = read_sample(project.root / model.sample, where)
+    return rows, (*(finding for finding in packed.findings if finding.code != "no-example"), *findings)
 
 
 def _tolerance(model: schema.Model, framework: str) -> Tolerance:

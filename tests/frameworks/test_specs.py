@@ -242,3 +242,13 @@ def test_a_models_folder_inside_the_code_goes_into_the_image_once(tmp_path: Path
     (tmp_path / "shop/weights/__init__.py").touch()  # a package: the code may import it
     spec, _ = model_spec(project(tmp_path), "churn", asked)
     assert len(spec.code) == 5
+
+
+def test_a_framework_that_the_file_is_not_is_refused(folder: Path) -> None:
+    (folder / "model.txt").write_text("tree\nversion=v4\n")
+    with pytest.raises(
+        MlshipError, match=r"model.framework says xgboost, and model.txt is a LightGBM model: framework lightgbm"
+    ):
+        spec_of(folder, uri="model.txt", framework="xgboost")
+    with pytest.raises(MlshipError, match=r"model.framework says xgboost, and model.pkl is a pickle file: framework sklearn"):
+        spec_of(folder, framework="xgboost")
