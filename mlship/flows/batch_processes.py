@@ -132,9 +132,6 @@ class Answerers:
         self._processes = [self._started() for _ in range(count)]
         self._deaths = 0
 
-    def __len__(self) -> int:
-        return len(self._processes)
-
     def opened(self) -> Mapping[str, Any]:
         """What the model is, when all have loaded it. Raises MlshipError."""
         first, *_ = [process.opened() for process in self._processes]
