@@ -60,8 +60,8 @@ types = [("bmi", FloatTensorType([None, 1])), ("age", Int64TensorType([None, 1])
 graph = convert_sklearn(make_pipeline(columns, Ridge()).fit(people, progress), initial_types=types)
 Path("people.onnx").write_bytes(graph.SerializeToString())
 some = people.head(6)
-told("people", "people.onnx", {{name: some[[name]].to_numpy() for name in some}}, json.loads(some.to_json(orient="values", double_precision=15)),
-     "predictions")
+values = json.loads(some.to_json(orient="values", double_precision=15))
+told("people", "people.onnx", {{name: some[[name]].to_numpy() for name in some}}, values, "predictions")
 
 Path("seen").mkdir(exist_ok=True)
 rng = np.random.default_rng(7)
@@ -250,14 +250,27 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
             assert got == pytest.approx(flattened(truth[name]["predictions"]), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["onnx_digits", "torch_diabetes"])
-def test_the_example_is_served_as_it_stands(project: Story, name: str) -> None:
+def example(project: Story, name: str) -> bytes:
+    """Trains and builds it as its reader does; gives the rows of its request."""
     shutil.copytree(EXAMPLES / name, project.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
     subprocess.run([project.python, "train.py"], cwd=project.folder, check=True)
     project.mlship("build")
+    return (project.folder / "request.json").read_bytes()
+
+
+def test_the_example_of_a_graph_is_deployed_as_it_stands(project: Story) -> None:
+    example(project, "onnx_digits")
     try:
         assert project.mlship("deploy", "--target", "local", "--yes")["verify"]["predictions"] == 8
         answer = project.mlship("predict", "--target", "local", "--data", "request.json")["answer"]
-        assert len(answer["predictions"]) == 3
+        assert len(answer["predictions"]) == len(answer["probabilities"]) == 3
     finally:
         project.mlship("destroy", "--target", "local", "--yes")
+
+
+def test_the_example_of_a_network_is_served_as_it_stands(project: Story) -> None:
+    request = example(project, "torch_diabetes")
+    with project.running() as endpoint:
+        status, answer = posted(endpoint, request)
+        assert status == 200 and all(0 < progress < 400 for progress in answer["predictions"]), answer
+        assert [feature["name"] for feature in fetched(f"{endpoint}/schema")["inputs"]][:3] == ["age", "sex", "bmi"]

@@ -87,8 +87,17 @@ class TorchModel:
             feature if feature.shape else with_range(feature, seen.get(feature.name, ())) for feature in found.inputs
         )
         found = manifest.Signature(inputs, (), found.container, found.named, found.tensor)
-        outputs = observed_outputs(self, found, sample) if sample else ()
-        return manifest.Signature(inputs, _singles(outputs), found.container, found.named, found.tensor)
+        outputs = _singles(observed_outputs(self, found, sample)) if sample else self._given()
+        return manifest.Signature(inputs, outputs, found.container, found.named, found.tensor)
+
+    def _given(self) -> tuple[manifest.Output, ...]:
+        """What a row of zeros is answered with; nothing where the module does not take it."""
+        rows = self._layout.blank()
+        try:
+            answer = self.predict(rows) if rows is not None else {}
+        except (ValueError, RuntimeError):
+            return ()
+        return tuple(manifest.Output(name, array.dtype.name, array.shape[1:]) for name, array in answer.items())
 
     def _run(self, fed: Mapping[str, Any]) -> dict[str, Any]:
         torch = self._torch
