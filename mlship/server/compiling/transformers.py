@@ -23,9 +23,9 @@ def transformed(step: Any, source: Source, columns: Columns) -> Source:
     if not type(step).__module__.startswith("sklearn."):
         raise Unfit(f"{type(step).__name__} is code of your own")
     kind = kind_of(step)
-    if kind not in _KNOWN:
+    if kind not in KNOWN:
         raise Unfit(f"the step {kind} has no compiled form")
-    return _KNOWN[kind](step, source, columns)
+    return KNOWN[kind](step, source, columns)
 
 
 def _pipeline(step: Any, source: Source, columns: Columns) -> Source:
@@ -177,7 +177,7 @@ def _selector(step: Any, source: Source, columns: Columns) -> Source:
     return Dense({"step": "pick", "after": after.node, "columns": columns.keep(kept, "<i8")}, len(kept))
 
 
-_KNOWN: Mapping[str, Callable[[Any, Source, Columns], Source]] = {
+KNOWN: Mapping[str, Callable[[Any, Source, Columns], Source]] = {
     "Pipeline": _pipeline,
     "ColumnTransformer": _column_transformer,
     "FeatureUnion": _union,
