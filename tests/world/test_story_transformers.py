@@ -125,6 +125,68 @@ def test_pickled_weights_and_code_of_the_folder_are_refused(texts: Story, tmp_pa
     assert "which mlship never runs" in texts.refused("init", "--model", "pickled", "--force")
 
 
+# two archives as torch-model-archiver writes them: a program, and weights with the module of their class
+PACKED = """\
+import json, torch, zipfile
+from net import Net
+
+torch.manual_seed(5)
+net = Net().eval()
+torch.jit.script(net).save("program.pt")
+torch.save(net.state_dict(), "weights.pt")
+for name, more in (("program", {}), ("weights", {"modelFile": "net.py"})):
+    model = {"modelName": name, "serializedFile": f"{name}.pt", "handler": "own.py", "modelVersion": "1.0", **more}
+    with zipfile.ZipFile(f"{name}.mar", "w") as packed:
+        packed.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
+        packed.writestr("own.py", "raise SystemExit")
+        packed.write(f"{name}.pt")
+        if more:
+            packed.write("net.py")
+rows = torch.arange(8.0).reshape(2, 4)
+json.dump({"rows": rows.tolist(), "answers": net(rows).tolist()}, open("asked.json", "w"))
+"""
+NET = """\
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.layer(x).relu()
+"""
+
+
+def test_torchserve_archives_serve_the_network_that_they_hold(texts: Story, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    packed = Story(tmp_path, texts.python, texts.environ)
+    packed.write("pack.py", PACKED)
+    subprocess.run([texts.python, "-W", "ignore", "pack.py"], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("net.py", "pack.py"):
+        (tmp_path / name).unlink()
+    truth = json.loads((tmp_path / "asked.json").read_text())
+    packed.write("sample.json", json.dumps({"instances": truth["rows"]}))
+    said = packed.refused("init", "--model", "weights.mar")
+    assert "if you trust whoever packed it, write loader: net:Net" in said
+    packed.write(
+        "mlship.yaml",
+        "name: packed\nmodels:\n  program: {uri: program.mar, sample: sample.json}\n"
+        "  weights: {uri: weights.mar, loader: 'net:Net', sample: sample.json}\nserve: {startup_timeout: 5m}\n",
+    )
+    built = packed.mlship("build")
+    assert "its handler own does not run here" in json.dumps(built["findings"])
+    try:
+        endpoint = packed.mlship("deploy", "--image", built["image"]["content"], "--yes")["endpoint"]
+        for name in ("program", "weights"):
+            answer = _answer(endpoint, json.dumps({"instances": truth["rows"]}).encode(), name)
+            for told, known in zip(answer["predictions"], truth["answers"], strict=True):
+                assert told == pytest.approx(known, rel=1e-4, abs=1e-6)
+    finally:
+        packed.mlship("destroy", "--yes")
+
+
 def _answer(endpoint: str, body: bytes, name: str) -> dict[str, Any]:
     status, answer = posted(endpoint, body, path=f"/predict/{name}")
     assert status == 200, answer
