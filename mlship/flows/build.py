@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from mlship.config.project import Project
 from mlship.disk import locked_together
+from mlship.errors import Finding
 from mlship.flows.build_images import Build, build_images, workplace_of
 from mlship.flows.build_report import explained, parts, report
 from mlship.flows.build_results import Built
 from mlship.flows.build_wishes import Wishes, compression_of, granted
 from mlship.flows.context import Context, Where
+from mlship.flows.fetching import NEWER
 from mlship.flows.loading import project_of
 from mlship.image.lock_age import age_findings, today
 from mlship.image.pushed import PushRecords
@@ -45,9 +47,14 @@ def build(context: Context, where: Where, wishes: Wishes) -> Built:
 
 def built_records(context: Context, project: Project, python: str = "") -> tuple[BuildRecord, ...]:
     """The records of the images of this project as it is now, one a platform; builds them when something changed."""
+    return built_now(context, project, python)[0]
+
+
+def built_now(context: Context, project: Project, python: str = "") -> tuple[tuple[BuildRecord, ...], tuple[Finding, ...]]:
+    """As `built_records`, with what to know of models that were fetched: their source has others by now."""
     with locked_together(context.home.in_use):
         done = build_images(context, project, Wishes(python=python))
-    return tuple(one.record for one in done.every)
+    return tuple(one.record for one in done.every), tuple(one for one in done.findings if one.code == NEWER)
 
 
 def _with_outputs(context: Context, done: Build, wishes: Wishes, wanted: Pushing | None, told: Built) -> Built:

@@ -23,6 +23,7 @@ from mlship.sources.table import is_remote, open_source
 
 # pinned: what mlship.lock says, with a note where the source has something else by now; locked: without asking; newest: whatever
 # mlship.lock says.
+NEWER = "newer-model"  # code of that note
 Take = Literal["pinned", "locked", "newest"]
 
 
@@ -130,7 +131,7 @@ def _moved_on(opening: Opening, pin: LockedModel) -> tuple[Finding, ...]:
     if now.version == pin.version:
         return ()
     what = f"{clipped(opening.address)} is {now.version} by now, and {NAME} pins {pin.version}"
-    return (Finding(what, opening.where, "mlship build --retrained takes the newer one", "note", "newer-model"),)
+    return (Finding(what, opening.where, "mlship build --retrained takes the newer one", "note", NEWER),)
 
 
 def _replaced(opening: Opening, why: str) -> MlshipError:

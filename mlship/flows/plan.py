@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlship.config.project import Project
-from mlship.errors import MlshipError
-from mlship.flows.build import built_records
+from mlship.errors import Finding, MlshipError
+from mlship.flows.build import built_now
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import built_together, fitting, platform_of, refuse_unbuilt
@@ -52,7 +52,7 @@ def prepare_each(
     hosts = hosts_of(places)
     seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
-    built = recorded_images(context, project, image) if image else built_records(context, project, python=python)
+    built, notes = (recorded_images(context, project, image), ()) if image else built_now(context, project, python)
     records = [fitting(built, platform) for platform in platforms]
     versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
     served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
@@ -63,7 +63,8 @@ def prepare_each(
     ]
     git = git_commit(context, project.root) if places[0].git is None else places[0].git
     return looked_at(
-        hosts, lambda position: _prepared(context, project, given, seen[position], releases[position], git, again=again)
+        hosts,
+        lambda position: _prepared(context, project, given, seen[position], releases[position], git, notes, again=again),
     )
 
 
@@ -91,14 +92,24 @@ def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
 
 
 def _prepared(
-    context: Context, project: Project, given: Given, seen: Seen, release: Release, git: str, *, again: bool
+    context: Context,
+    project: Project,
+    given: Given,
+    seen: Seen,
+    release: Release,
+    git: str,
+    notes: tuple[Finding, ...],
+    *,
+    again: bool,
 ) -> Prepared:
+    """notes: what to know of the build."""
     opened = seen.opened
     if not again:
         refuse_rejected(seen.history, release.served)
     deployment = with_secrets(deployment_from(project, release), given)
     findings = (
         *given.findings,
+        *notes,
         *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
         *opened.target.preflight(deployment),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.flows.fetching import NEWER
 from mlship.flows.hosts import AtHost, endpoint_of
 from mlship.flows.opening import Opened, release_view
 from mlship.flows.results import Deployed, PlanView, Verified
@@ -108,6 +109,7 @@ def _unchanged(prepared: Prepared) -> Deployed:
         unchanged=True,
         seconds=0.0,
         sample_body=_sample_body(prepared),
+        notes=tuple(f"{finding.what}; {finding.fix}" for finding in prepared.view.findings if finding.code == NEWER),
         is_closed=_is_closed(prepared),
     )
 
