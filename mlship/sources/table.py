@@ -36,9 +36,15 @@ def source_name(uri: str, root: Path) -> str:
     if scheme := scheme_of(uri):
         return scheme
     path = root / uri
-    if path.suffix == POINTER and path.is_file():
-        return "pointer"
-    return "pointer" if not path.exists() and path.with_name(path.name + POINTER).is_file() else ""
+    try:
+        is_pointer = path.is_file() if path.suffix == POINTER else not path.exists() and _beside(path).is_file()
+    except OSError:  # whoever reads the model says why it cannot be
+        return ""
+    return "pointer" if is_pointer else ""
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + POINTER)
 
 
 def open_source(opening: Opening) -> Source:

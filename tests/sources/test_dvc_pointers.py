@@ -68,6 +68,10 @@ def test_a_file_that_is_there_is_taken_as_it_is(project: Path) -> None:
     assert not is_remote("models/churn.joblib", project)
 
 
+def test_a_path_that_cannot_be_looked_at_is_no_pointer(project: Path) -> None:
+    assert not is_remote(f"models/{'x' * 300}", project)
+
+
 def test_dvc_s_own_cache_comes_first_and_the_layout_of_dvc_2_is_known(project: Path) -> None:
     pointer(project, put(project / ".dvc/cache", MODEL, is_old=True), kind="")
     source = opened(project, "models/churn.joblib")
