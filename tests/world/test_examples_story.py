@@ -54,7 +54,7 @@ def test_the_example_is_served_as_it_stands(name: str, training: Path, environ: 
 
 
 def test_the_examples_are_all_there():
-    assert {"boosted", "numeric", "penguins", "python_class"} <= set(NAMES)
+    assert {"boosted", "mlflow_wine", "numeric", "penguins", "python_class"} <= set(NAMES)
     for name in NAMES:
         for file in ("mlship.yaml", "train.py", "request.json", "requirements.txt"):
             assert (EXAMPLES / name / file).is_file(), (name, file)
