@@ -115,7 +115,7 @@ import warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 import torch
-from net import Digits, Seen
+from nets import Digits, Seen
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
@@ -145,13 +145,14 @@ Path("asked.json").write_text(json.dumps(truth))
 Path("images.json").write_text(json.dumps({{"instances": plain(images)}}))
 Path("digits.json").write_text(json.dumps({{"instances": plain(few)}}))
 """
-FOUR = """\
+FIVE = """\
 name: networks
 models:
-  last: {uri: last.pt, framework: torch, loader: net:Digits, code: [net.py], sample: digits.json}
+  last: {uri: last.pt, framework: torch, loader: nets:Digits, code: [nets.py], sample: digits.json}
   script: {uri: script.pt}
   exported: {uri: exported.pt2}
-  seen: {uri: seen.safetensors, loader: net:Seen, code: [net.py], sample: images.json}
+  diabetes: {uri: diabetes/diabetes.pt, loader: net:Diabetes, code: [diabetes/net.py], sample: diabetes/sample.json}
+  seen: {uri: seen.safetensors, loader: nets:Seen, code: [nets.py], sample: images.json}
 """
 
 
@@ -204,6 +205,13 @@ def flattened(values: Any) -> list[float]:
     return [each for value in values for each in flattened(value)] if isinstance(values, list) else [values]
 
 
+def example(project: Story, name: str, folder: Path) -> bytes:
+    """Trains it as its reader does; gives the rows of its request."""
+    shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    subprocess.run([project.python, "train.py"], cwd=folder, check=True)
+    return (folder / "request.json").read_bytes()
+
+
 def test_graphs_of_numbers_columns_and_images_answer_as_onnxruntime_does(project: Story) -> None:
     project.write("train.py", GRAPHS)
     truth = project.train()
@@ -232,14 +240,16 @@ def test_graphs_of_numbers_columns_and_images_answer_as_onnxruntime_does(project
 
 def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     project.write("train.py", NETWORKS)
-    project.write("net.py", NET)
+    project.write("nets.py", NET)
     truth = project.train()
     said = project.refused("init", "--model", "last.pt", "--target", "local")
-    assert "holds a checkpoint (epoch, model_state_dict)" in said and "mlship init --loader net:Digits" in said
+    assert "holds a checkpoint (epoch, model_state_dict)" in said and "mlship init --loader nets:Digits" in said
     assert "a whole model is pickled in it" in project.refused("init", "--model", "whole.pt", "--target", "local")
-    told = project.mlship("init", "--model", "last.pt", "--loader", "net:Digits", "--target", "local")["models"][0]
+    told = project.mlship("init", "--model", "last.pt", "--loader", "nets:Digits", "--target", "local")["models"][0]
     assert (told["framework"], told["title"], told["inputs"]) == ("torch", "Digits", "64 features")
-    project.write("mlship.yaml", FOUR)
+    request = example(project, "torch_diabetes", project.folder / "diabetes")
+    project.mlship("check", "-C", "diabetes")
+    project.write("mlship.yaml", FIVE)
     image = project.mlship("build")["image"]
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
     with project.running() as endpoint:
@@ -248,29 +258,17 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
         for name in ("last", "exported"):
             got = infer(endpoint, name, "pixels", truth[name]["instances"], "predictions")
             assert got == pytest.approx(flattened(truth[name]["predictions"]), rel=1e-4, abs=1e-5)
-
-
-def example(project: Story, name: str) -> bytes:
-    """Trains and builds it as its reader does; gives the rows of its request."""
-    shutil.copytree(EXAMPLES / name, project.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-    subprocess.run([project.python, "train.py"], cwd=project.folder, check=True)
-    project.mlship("build")
-    return (project.folder / "request.json").read_bytes()
+        status, answer = posted(endpoint, request, path="/predict/diabetes")
+        assert status == 200 and all(0 < progress < 400 for progress in answer["predictions"]), answer
+        assert [feature["name"] for feature in fetched(f"{endpoint}/schema/diabetes")["inputs"]][:3] == ["age", "sex", "bmi"]
 
 
 def test_the_example_of_a_graph_is_deployed_as_it_stands(project: Story) -> None:
-    example(project, "onnx_digits")
+    example(project, "onnx_digits", project.folder)
+    project.mlship("build")
     try:
         assert project.mlship("deploy", "--target", "local", "--yes")["verify"]["predictions"] == 8
         answer = project.mlship("predict", "--target", "local", "--data", "request.json")["answer"]
         assert len(answer["predictions"]) == len(answer["probabilities"]) == 3
     finally:
         project.mlship("destroy", "--target", "local", "--yes")
-
-
-def test_the_example_of_a_network_is_served_as_it_stands(project: Story) -> None:
-    request = example(project, "torch_diabetes")
-    with project.running() as endpoint:
-        status, answer = posted(endpoint, request)
-        assert status == 200 and all(0 < progress < 400 for progress in answer["predictions"]), answer
-        assert [feature["name"] for feature in fetched(f"{endpoint}/schema")["inputs"]][:3] == ["age", "sex", "bmi"]
