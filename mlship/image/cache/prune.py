@@ -18,7 +18,21 @@ from mlship.oci.layout import PROJECT_LABEL, Layout
 from mlship.oci.reachable import reachable, subject_of
 
 # Entries of these folders can be had again, unlike wheels that were built here: a lock names their very bytes.
-_BY_AGE = ("debs", "packages", "server", "roots", "unpacked", "memo", "bases", "uv", "apt", "models", "archives", "compiled", "partial")
+_BY_AGE = (
+    "debs",
+    "packages",
+    "server",
+    "roots",
+    "unpacked",
+    "memo",
+    "bases",
+    "uv",
+    "apt",
+    "models",
+    "archives",
+    "compiled",
+    "partial",
+)
 
 
 @dataclass(frozen=True)
