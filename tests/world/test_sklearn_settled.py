@@ -23,7 +23,7 @@ from families import fitted
 pytestmark = pytest.mark.world
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
-ASKED = ("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed")
+ASKED = ("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed", "get_config")
 
 
 @contextmanager
