@@ -52,7 +52,9 @@ class Seen:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS[1:])))
+    parser.add_argument(
+        "--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS if peer.folder != MLSHIP.folder))
+    )
     parser.add_argument("--cases", default=",".join(case.name for case in CASES))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -69,7 +71,7 @@ def main() -> None:
         for number in range(options.rounds):
             for model in dict.fromkeys(case.model for case in cases):
                 for each in seen:
-                    if not each.place.peer.fixed or model == "linear":
+                    if model in (each.place.peer.models or (model,)):
                         said(f"round {number + 1}, {model}, {each.place.peer.name}")
                         measure(each, model, [case for case in cases if case.model == model], options.seconds)
         text = report(cases, seen, options.note)
@@ -88,7 +90,7 @@ def chosen(names: list[str]) -> list[Peer]:
     if unknown:
         raise SystemExit(f"unknown peers: {', '.join(sorted(unknown))}")
     floors = [floor for floor in FLOORS if floor.argv[0] != "nginx" or shutil.which("nginx")]
-    peers = [peer for peer in PEERS if peer is MLSHIP or peer.folder in names]
+    peers = [peer for peer in PEERS if peer.folder == MLSHIP.folder or peer.folder in names]
     return peers + [floor for floor in floors if floor.environment in names]
 
 

@@ -64,6 +64,7 @@ GOALS = (
     Goal("forest", "mlserver", 5),
     Goal("one", "fastapi", 4, "p50_ms"),
     Goal("many", "fastapi", 10),
+    Goal("linear", "mlship, metrics off", 0.9),
 )
 WORKER_BYTES = 115e6
 START_TIMES = 1.1
@@ -128,7 +129,7 @@ def costs(seen: list[Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for each in seen:
-        if not each.place.peer.fixed:
+        if not each.place.peer.models:
             starts = " / ".join(f"{statistics.median(times):.2f}" for times in each.starts.values())
             size = each.place.size() / 1e6
             lines.append(f"| {each.place.peer.name} | {each.place.version()} | {starts} | {memory(each.memory)} | {size:.0f} |")
