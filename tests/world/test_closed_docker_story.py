@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from docker_told import everything_told
-from onprem import free_port
+from free_ports import free_port
 from shop import ROW, Shop
 from story import Story
 
@@ -26,7 +26,6 @@ OLD, NEW, WATCHER = (secrets.token_urlsafe(24) for _ in range(3))
 FILE = """
 serve: {auth: {api_keys: secret:TILL_KEYS}}
 secrets: {TILL_KEYS: {docker: "file:keys.txt"}}
-targets: {docker: {port: %d}}
 """
 CANARY = 'rollout: {strategy: canary, steps: [50%, 100%], bake: 2s, gates: ["error_rate < 1%"], min_requests: 5}\n'
 
@@ -38,7 +37,7 @@ def till(engine: Any, bare_environment: Path, story_home: Path, tmp_path: Path) 
     environ = {**os.environ, "VIRTUAL_ENV": str(bare_environment), "MLSHIP_HOME": str(story_home)}
     made = Shop(Story(folder, bare_environment / "bin" / "python", environ), NAME, "docker")
     made.port = free_port()
-    made.configure(more=FILE % made.port)
+    made.configure(more=FILE)
     yield made
     made.run("destroy", "--yes")
 
@@ -88,17 +87,18 @@ def test_keys_change_a_canary_is_judged_and_a_rollback_brings_the_old_keys(till:
     told = asked(till, WATCHER, "/metrics")
     assert told[0] == 200 and "mlship_requests_total" in told[1]
     assert asked(till, path="/readyz")[0] == 200
-    assert till.story.mlship("predict", "--data", "sample.json")["predictions"] == [1, 3]
+    assert till.story.mlship("predict", "--data", "sample.json")["answer"]["predictions"] == [1, 3]
 
     with_keys(till, OLD, NEW)
     till.next_version()
-    till.configure(more=FILE % till.port + CANARY)
+    till.configure(more=FILE + CANARY)
     with calling(till, OLD) as answers:
         said.append(json.dumps(till.story.mlship("deploy", "--yes")))
     assert set(answers) == {2, 4}  # nobody was refused, and both releases were asked
     assert asked(till, OLD) == asked(till, NEW) == (200, {"predictions": [4]})
 
     with_keys(till, NEW)
+    till.configure(more=FILE)
     said.append(json.dumps(till.story.mlship("deploy", "--yes")))
     assert asked(till, OLD)[0] == 401 and asked(till, NEW) == (200, {"predictions": [4]})
 

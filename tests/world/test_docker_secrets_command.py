@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from docker_told import everything_told
+from free_ports import free_port
 from made_certificate import made_certificate
-from onprem import free_port
 from shop import Shop
 from story import Story
 
