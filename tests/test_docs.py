@@ -213,3 +213,11 @@ def said_texts() -> frozenset[str]:
 def inline(page: Path) -> list[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"`([^`\n]+)`", text)
+
+
+def test_the_figures_of_the_readme_are_those_that_were_measured() -> None:
+    measured = (ROOT / "bench" / "serving" / "results.md").read_text(encoding="utf-8")
+    for name, *figures in table(section(README, "How fast it is")):
+        rows = re.findall(rf"^\| {name.partition(',')[0].lower()} \|(.*)$", measured, re.MULTILINE)
+        for figure in figures:
+            assert any(figure.removesuffix(" MB") in re.findall(r"[\d,]*\d", row) for row in rows), f"{name} {figure}"

@@ -18,11 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import meter
+import wrk_load
 from load import Question, complete
 from peers import FLOORS, MLSHIP, PEERS, Peer, Place
 from report import Case, Cell, report
@@ -37,6 +38,7 @@ CASES = (
 )
 START_S = 90.0
 WARM_S = 1.0
+CHECK_S = 1.0  # of our own load before wrk
 
 
 @dataclass
@@ -52,7 +54,9 @@ class Seen:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS[1:])))
+    parser.add_argument(
+        "--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS if peer.folder != MLSHIP.folder))
+    )
     parser.add_argument("--cases", default=",".join(case.name for case in CASES))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -69,10 +73,11 @@ def main() -> None:
         for number in range(options.rounds):
             for model in dict.fromkeys(case.model for case in cases):
                 for each in seen:
-                    if not each.place.peer.fixed or model == "linear":
+                    if model in (each.place.peer.models or (model,)):
                         said(f"round {number + 1}, {model}, {each.place.peer.name}")
                         measure(each, model, [case for case in cases if case.model == model], options.seconds)
-        text = report(cases, seen, options.note)
+        by = wrk_load.version() if wrk_load.is_there() else ""
+        text = report(cases, seen, options.note, by)
     print(text)
     if options.write:
         (HERE / "results.md").write_text(text)
@@ -88,7 +93,7 @@ def chosen(names: list[str]) -> list[Peer]:
     if unknown:
         raise SystemExit(f"unknown peers: {', '.join(sorted(unknown))}")
     floors = [floor for floor in FLOORS if floor.argv[0] != "nginx" or shutil.which("nginx")]
-    peers = [peer for peer in PEERS if peer is MLSHIP or peer.folder in names]
+    peers = [peer for peer in PEERS if peer.folder == MLSHIP.folder or peer.folder in names]
     return peers + [floor for floor in floors if floor.environment in names]
 
 
@@ -131,11 +136,20 @@ def loaded(place: Place, case: Case, port: int, pid: int, core: int, seconds: fl
         "port": port, "connections": case.connections, "warm_s": WARM_S, "seconds": seconds, "server": pid,
         "kind": place.peer.kind, "questions": questions(place, case),
     }  # fmt: skip
+    is_quick = case.rows == 1 and case.connections > 1 and wrk_load.is_there()
+    if is_quick:
+        job = {**job, "seconds": CHECK_S}
     done = subprocess.run(
         [sys.executable, str(HERE / "load.py")], input=json.dumps(job), capture_output=True, text=True, check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )  # fmt: skip
-    return Cell(**json.loads(done.stdout))
+    own = Cell(**json.loads(done.stdout))
+    if not is_quick:
+        return own
+    quick = asdict(wrk_load.run({**job, "seconds": seconds}, core))
+    return Cell(
+        **{**quick, "wrong": quick["wrong"] + own.wrong, "failed": quick["failed"] + own.failed, "complaints": own.complaints}
+    )
 
 
 def questions(place: Place, case: Case) -> list[dict[str, Any]]:

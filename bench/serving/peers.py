@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Peer:
 
     ask: rows and whether they are objects -> JSON of the body. kind: load.py's way to read the answer. prepare: run once for
     each model folder. version: the distribution whose version is told. fixed: the answer of a floor, whatever is asked.
+    models: those that it is measured with, all when empty.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Peer:
     environ: dict[str, str] = field(default_factory=dict)
     prepare: tuple[str, ...] = ()
     fixed: str = ""
+    models: tuple[str, ...] = ()
     files: Callable[[Path, list[int]], None] | None = None
 
     @property
@@ -127,8 +129,16 @@ MLSHIP = Peer(
     environ={"PYTHONPATH": "{lib}", "PORT": "{port}", "MLSHIP_HOST": "127.0.0.1", "MLSHIP_MANIFEST": "{model}/manifest.json"},
     prepare=("python", "{services}/mlship_manifest.py", "{model}"),
 )  # fmt: skip
+WITHOUT_METRICS = replace(
+    MLSHIP,
+    name="mlship, metrics off",
+    environment="mlship",
+    environ={**MLSHIP.environ, "MLSHIP_METRICS": "0"},
+    models=("linear",),
+)
 PEERS = (
     MLSHIP,
+    WITHOUT_METRICS,
     Peer("fastapi", ("fastapi", "uvicorn[standard]"), (*UVICORN, "fastapi_service:app"), instances, "fastapi"),
     Peer(
         "fastapi, async def", ("fastapi", "uvicorn[standard]"), (*UVICORN, "fastapi_service:app"), instances, "fastapi",
@@ -154,9 +164,9 @@ PEERS = (
 )  # fmt: skip
 FLOORS = (
     Peer("bare uvicorn, fixed answer", ("fastapi", "uvicorn[standard]"), (*UVICORN, "floor_service:app"), instances, "uvicorn",
-         environment="fastapi", fixed=FIXED),
+         environment="fastapi", fixed=FIXED, models=("linear",)),
     Peer("nginx, fixed answer", (), ("nginx", "-c", "{model}/nginx.conf"), instances, "", environment="fastapi", fixed=FIXED,
-         files=nginx_files),
+         models=("linear",), files=nginx_files),
 )  # fmt: skip
 
 

@@ -64,18 +64,19 @@ GOALS = (
     Goal("forest", "mlserver", 5),
     Goal("one", "fastapi", 4, "p50_ms"),
     Goal("many", "fastapi", 10),
+    Goal("linear", "mlship, metrics off", 0.9),
 )
 WORKER_BYTES = 115e6
 START_TIMES = 1.1
 
 
-def report(cases: list[Case], seen: list[Any], note: str) -> str:
-    """seen: `Seen` of each peer."""
-    parts = [header(note), *(table(case, seen) for case in cases), costs(seen), goals(seen)]
+def report(cases: list[Case], seen: list[Any], note: str, quick: str) -> str:
+    """seen: `Seen` of each peer. quick: the load of one row at 64 connections, where it is not our own."""
+    parts = [header(note, quick), *(table(case, seen) for case in cases), costs(seen), goals(seen)]
     return "\n".join(parts)
 
 
-def header(note: str) -> str:
+def header(note: str, quick: str) -> str:
     load = f"load average {os.getloadavg()[2]:.1f}"
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cpu_name()}, {os.cpu_count()} cores, Python"
@@ -83,7 +84,12 @@ def header(note: str) -> str:
         "each server on one core, the load on another, every answer checked; medians over interleaved rounds;",
         "written by `python bench/serving --write`.",
     ]
-    return "\n".join([*lines, *([note] if note else []), ""])
+    if quick:
+        lines.append(
+            f"One row at 64 connections is loaded by {quick}, which looks at every answer, after our own load has seen that callers"
+        )
+        lines.append("get the answers to their own rows; the rest by our own load.")
+    return "\n".join([*lines, *(["", note] if note else []), ""])
 
 
 def cpu_name() -> str:
@@ -128,7 +134,7 @@ def costs(seen: list[Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for each in seen:
-        if not each.place.peer.fixed:
+        if not each.place.peer.models:
             starts = " / ".join(f"{statistics.median(times):.2f}" for times in each.starts.values())
             size = each.place.size() / 1e6
             lines.append(f"| {each.place.peer.name} | {each.place.version()} | {starts} | {memory(each.memory)} | {size:.0f} |")

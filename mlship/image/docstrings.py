@@ -18,7 +18,7 @@ BARE = {"joblib": "joblib", "narwhals": "narwhals", "pandas": "pandas", "scikit-
 # stays: the compiler keeps equal constants of one piece of code once.
 SCRIPT = """
 import opcode, sys
-load, store, of_constants = opcode.opmap["LOAD_CONST"], opcode.opmap["STORE_NAME"], set(opcode.hasconst)
+LOAD_CONST, STORE_NAME, OF_CONSTANTS = opcode.opmap["LOAD_CONST"], opcode.opmap["STORE_NAME"], set(opcode.hasconst)
 IS_FUNCTION, WITH_DOCSTRING = 2, 0x4000000  # flags of code objects; the second from 3.14 on
 def bare(code):
     kept = [bare(part) if isinstance(part, type(code)) else part for part in code.co_consts]
@@ -36,13 +36,13 @@ def docstring_of(code):
         return None
     name, steps = code.co_names.index("__doc__"), code.co_code
     for at in range(2, min(len(steps), 60), 2):
-        if steps[at] == store and steps[at + 1] == name:
+        if steps[at] == STORE_NAME and steps[at + 1] == name:
             place = steps[at - 1]
-            is_text = steps[at - 2] == load and isinstance(code.co_consts[place], str)
+            is_text = steps[at - 2] == LOAD_CONST and isinstance(code.co_consts[place], str)
             return place if is_text and loads(code, place) == 1 else None
 def loads(code, place):
     steps = code.co_code
-    return sum(1 for at in range(0, len(steps), 2) if steps[at] in of_constants and steps[at + 1] == place)
+    return sum(1 for at in range(0, len(steps), 2) if steps[at] in OF_CONSTANTS and steps[at + 1] == place)
 def is_bare(path, folders):
     return not folders.isdisjoint(path.split("/"))
 """

@@ -10,7 +10,7 @@ from typing import Literal
 from mlship.oci.image import Descriptor
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 8
+BUILDER = 9
 
 DEBIAN = "debian"  # build.base: assembled from signed packages, of Debian or Ubuntu
 

@@ -44,6 +44,7 @@ def test_cyclonedx_is_valid_by_its_own_library(facts):
     assert not list(JsonStrictValidator(SchemaVersion.V1_6).validate_str(text, all_errors=True) or ())
 
 
+@pytest.mark.world  # the library takes a second to import
 def test_spdx_is_valid_by_its_own_library(facts, tmp_path):
     from spdx_tools.spdx.parser.parse_anything import parse_file
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document

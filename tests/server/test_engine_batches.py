@@ -18,8 +18,8 @@ from wired import request
 
 from mlship.server.batching import engine
 from mlship.server.batching.engine import Batching
-from mlship.server.batching.line import Job
 from mlship.server.batching.pace import Pace
+from mlship.server.batching.queue import Job
 from mlship.server.core import ServedModel
 from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Feature, Signature
@@ -30,7 +30,7 @@ ROWS = [[float(index), 0.5] for index in range(64)]
 
 def test_all_that_has_come_by_now_is_one_call_of_the_model_and_each_gets_its_own_answer() -> None:
     crowd = Crowd(modelled(sums), 64)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS])
     assert crowd.sizes == []
     crowd.turn()
@@ -78,7 +78,7 @@ def test_uvloop_reads_every_readable_socket_before_it_runs_what_call_soon_was_gi
 
 def test_rows_are_counted_and_a_request_that_fills_a_call_goes_alone() -> None:
     crowd = Crowd(modelled(sums), 5)
-    pace = crowd.engine.line(crowd.model).pace
+    pace = crowd.engine.queue(crowd.model).pace
     pace.learn(1, 0.002)
     pace.learn(101, 0.012)
     pace.learn = lambda rows, seconds: None  # type: ignore[method-assign]  # 2 ms a call and 0.1 ms a row: beyond some 160 rows joining gains nothing
@@ -91,7 +91,7 @@ def test_rows_are_counted_and_a_request_that_fills_a_call_goes_alone() -> None:
 
 def test_max_rows_cuts_a_batch() -> None:
     crowd = Crowd(modelled(sums), 5, batching=Batching(max_rows=2))
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS[:5]])
     crowd.turn()
     assert crowd.sizes == [2, 2, 1]
@@ -99,7 +99,7 @@ def test_max_rows_cuts_a_batch() -> None:
 
 def test_max_delay_waits_for_more_but_not_beyond_max_rows() -> None:
     crowd = Crowd(modelled(sums), 6, batching=Batching(max_rows=4, max_delay_s=0.05))
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(ask(ROWS[0]))
     crowd.turn()
     assert crowd.sizes == []
@@ -115,7 +115,7 @@ def test_max_delay_waits_for_more_but_not_beyond_max_rows() -> None:
 
 def test_only_the_request_that_the_model_refuses_is_refused() -> None:
     crowd = Crowd(modelled(sums), 64)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     asked = [ask(row) for row in ROWS]
     asked[17] = ask([1, 1], [-1, 1])
     crowd.send(*asked)
@@ -138,7 +138,7 @@ def test_a_call_that_fails_only_together_is_answered_and_never_joined_again(caps
         return rows[:, 0]
 
     crowd = Crowd(modelled(small), 8)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS[:8]])
     crowd.turn()
     assert crowd.predictions() == [[float(index)] for index in range(8)]
@@ -155,7 +155,7 @@ def test_a_class_that_writes_into_its_rows_answers_the_neighbours_of_a_bad_row_a
         return [row.pop("n")[0] for row in rows]
 
     crowd = Crowd(modelled(doubled, Signature((), (), "list")), 5)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask_objects({"n": [number]}) for number in (1, 2, 3, -1)], ask_objects(*[{"n": [n]} for n in (4, -1, 5, 6)]))
     crowd.turn()
     assert [answer.json.get("predictions") for answer in crowd.answers()] == [[2], [4], [6], None, None]
@@ -167,7 +167,7 @@ def test_a_class_that_writes_into_its_rows_answers_the_neighbours_of_a_bad_row_a
 
 def test_rows_of_another_width_are_not_joined_where_any_are_taken() -> None:
     crowd = Crowd(modelled(lambda rows: np.array(rows).sum(axis=1), Signature((), (), "list")), 4)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(ask([1, 2]), ask([3, 4]), ask([1, 2, 3]), ask([5, 6]))
     crowd.turn()
     assert (crowd.predictions(), crowd.sizes, crowd.model.is_joined) == ([[3], [7], [6], [11]], [2, 1, 1], True)
@@ -183,7 +183,7 @@ def test_a_model_may_run_a_loop_of_its_own_where_the_servers_loop_asks_it() -> N
 
     async def asked() -> tuple[list[Any], list[Any]]:
         crowd = Crowd(modelled(lambda rows: asyncio.run(looked_up(rows))), 3)
-        crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+        crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
         crowd.send(ask([1, 1]), ask([2, 2]))
         crowd.turn()
         crowd.connections[2].data_received(ask([3, 3]))
@@ -202,7 +202,7 @@ def test_whatever_a_model_raises_its_callers_are_answered() -> None:
         raise asyncio.CancelledError  # no Exception
 
     crowd = Crowd(modelled(cancelled), 2)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(ask([1, 1]), ask([1, 1], [2, 2]))
     crowd.turn()
     assert [answer.status for answer in crowd.answers()] == [500, 422]
@@ -210,7 +210,7 @@ def test_whatever_a_model_raises_its_callers_are_answered() -> None:
 
 def test_an_answer_with_too_few_rows_is_nobodys_answer() -> None:
     crowd = Crowd(modelled(lambda rows: rows[: min(len(rows), 2), 0]), 5)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS[:5]])
     crowd.turn()
     assert crowd.predictions() == [[float(index)] for index in range(5)]
@@ -218,7 +218,7 @@ def test_an_answer_with_too_few_rows_is_nobodys_answer() -> None:
 
 def test_work_of_a_client_that_is_gone_is_not_computed_and_its_neighbours_are_answered() -> None:
     crowd = Crowd(modelled(sums), 6)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS[:6]])
     for gone in (0, 3, 5):
         crowd.connections[gone].connection_lost(None)
@@ -229,7 +229,7 @@ def test_work_of_a_client_that_is_gone_is_not_computed_and_its_neighbours_are_an
 
 def test_requests_in_one_packet_are_computed_together_and_answered_in_their_order() -> None:
     crowd = Crowd(modelled(sums), 2)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(ask([1, 0]) + request() + ask([-1, 0]) + ask([2, 0]), ask([3, 0]))
     crowd.turn()
     first = answers(crowd.transports[0].written)
@@ -241,7 +241,7 @@ def test_requests_in_one_packet_are_computed_together_and_answered_in_their_orde
 def test_what_a_hole_would_turn_into_another_dtype_is_not_joined() -> None:
     whole = Signature((Feature("n", "int64", nullable=True),), (), "frame", True)
     crowd = Crowd(modelled(lambda frame: [str(value) for value in frame["n"]], whole), 3)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(ask([1]), ask([None]), ask([2]))
     crowd.turn()
     assert crowd.predictions() == [["1"], ["nan"], ["2"]]
@@ -322,7 +322,7 @@ def test_stalls_do_not_end_joining() -> None:
 
 def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None:
     crowd = Crowd(modelled(sums), 6, is_quick=False)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     crowd.send(*[ask(row) for row in ROWS[:3]])
     crowd.turn()
     for connection, row in zip(crowd.connections[3:], ROWS[3:6], strict=True):
@@ -338,7 +338,7 @@ def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None
 
 def test_who_waits_for_a_running_call_has_an_end_of_time_whatever_those_behind_ask_for() -> None:
     crowd = Crowd(modelled(sums), 2)
-    crowd.engine.line(crowd.model).is_running = True
+    crowd.engine.queue(crowd.model).is_running = True
     crowd.send(ask([1, 1]), ask([2, 2]))
     (first,), (second,) = (connection._turns for connection in crowd.connections)
     second.request.timeout_s = 0.5
@@ -376,7 +376,7 @@ def test_a_model_that_is_asked_much_leaves_time_for_the_other(monkeypatch: pytes
 
 def test_no_answer_is_swapped_whatever_comes_together() -> None:
     crowd = Crowd(modelled(sums), 40)
-    crowd.engine.line(crowd.model).pace.learn(1, 0.001)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
     draw = random.Random(5)
     for _ in range(12):
         rows = [[[draw.randint(0, 9999), draw.random()] for _ in range(draw.choice((1, 1, 1, 2, 7)))] for _ in range(40)]

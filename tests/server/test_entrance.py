@@ -21,7 +21,7 @@ def busy(rows: int) -> Wire:
     """A server whose model takes half a second a row, with so many requests waiting, each on its own connection."""
     wire = Wire()
     (model,) = wire.room.service.models.values()
-    pace = wire.engine.line(model).pace
+    pace = wire.engine.queue(model).pace
     pace.learn(1, 0.5)
     pace.learn(2, 1.0)
     for _ in range(rows):

@@ -101,9 +101,10 @@ def test_a_joblib_model_answers_as_before(tmp_path: Path, name: str, compress: A
     assert np.array_equal(loaded.predict(rows), estimator.predict(rows))
 
 
+@pytest.mark.world  # skops takes seconds to import
 @pytest.mark.parametrize("name", ["forest", "histograms", "frame", "search", "ufunc"])
 def test_a_skops_model_answers_as_before(tmp_path: Path, name: str) -> None:
-    import skops.io  # slow to import: only where it is needed
+    import skops.io
 
     estimator, rows = MODELS[name]
     path = tmp_path / "model.skops"

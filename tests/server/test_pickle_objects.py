@@ -164,9 +164,10 @@ def test_a_class_kept_as_a_value_is_loaded_and_never_called(tmp_path: Path) -> N
         loaded.transform(np.zeros((1, 1)))
 
 
+@pytest.mark.world  # skops takes seconds to import
 @pytest.mark.parametrize("case", ["any method of any object", "a method replaced", "files that callers name"])
 def test_a_skops_file_is_held_to_the_same(tmp_path: Path, case: str) -> None:
-    import skops.io  # slow to import: only where it is needed
+    import skops.io
 
     words, make = OBJECTS[case]
     path = tmp_path / "model.skops"

@@ -83,6 +83,7 @@ REFUSED = [
     ("/invocations", {"inputs": {"amount": [1], "city": [None, None]}}, "inputs by column must be lists, all of the same length"),
     ("/invocations", {"inputs": 3}, "inputs must be a list of rows, got 3"),
     ("/invocations", b'{"inputs": ', "the body is not JSON: "),
+    ("/invocations", b'{"dataframe_split": {"columns": ["amount", "city"], "data": [[%s, "Rome"]]}}' % (b"2" * 309), "the body is not JSON: "),
     ("/invocations", b'{"dataframe_records": [[Infinity, null]]}', 'row 0, feature "amount": expected a number, got Infinity'),
     ("/vertex/predict", {"instances": ROWS, "parameters": {"k": 1}}, "the model takes no parameters; leave them out"),
     ("/vertex/predict", {"inputs": ROWS}, 'the body must have "instances"; send for example {"instances": [...]}'),

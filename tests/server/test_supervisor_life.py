@@ -139,7 +139,7 @@ def test_work_in_flight_is_finished_after_sigterm(tmp_path: Path) -> None:
     with running(written(tmp_path)) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
         server.ask("/predict", {"instances": [[-4, None]]})  # from now on the engine knows that this model can be slow
         client.sendall(prediction(-4))
-        until(lambda: "mlship_in_flight 1.0" in server.ask("/metrics").body.decode())
+        until(lambda: "mlship_rows_in_flight 1.0" in server.ask("/metrics").body.decode())
         server.signal(signal.SIGTERM)
         (answer,) = answers(everything(client))
         assert (answer.status, answer.json, answer.headers["connection"]) == (200, {"predictions": [-8]}, "close")

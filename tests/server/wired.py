@@ -10,7 +10,7 @@ from served import SIGNATURE, Answer, answers
 
 from mlship.server.app import App, paths
 from mlship.server.batching.engine import Engine
-from mlship.server.batching.line import Job
+from mlship.server.batching.queue import Job
 from mlship.server.batching.together import together
 from mlship.server.board import READY, STARTED, STATE, Board
 from mlship.server.core import ServedModel

@@ -50,7 +50,8 @@ def front_home(engine: Any, story_home: Path) -> Path:
 @pytest.fixture
 def onprem(engine: Any, front_home: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
     """A service behind a front, with nothing deployed yet; in the end everything of it goes."""
-    from onprem import Service, free_port
+    from free_ports import free_port
+    from onprem import Service
 
     name = f"onprem-{Path(request.node.path).stem.removeprefix('test_onprem_')}-{os.getpid()}"  # others may use the same engine
     made = Service(engine, front_home, name, free_port())

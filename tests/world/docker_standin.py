@@ -41,7 +41,7 @@ def metrics():
         for bound, n in zip([*map(str, BOUNDS), "+Inf"], buckets):
             running += n; lines.append('mlship_request_seconds_bucket{%s,le="%s"} %d' % (label, bound, running))
         lines += ["mlship_request_seconds_count{%s} %d" % (label, running), "mlship_request_seconds_sum{%s} %f" % (label, total[0])]
-        lines += ["# TYPE mlship_in_flight gauge", "mlship_in_flight %d" % busy[0]]
+        lines += ["# TYPE mlship_rows_in_flight gauge", "mlship_rows_in_flight %d" % busy[0]]
     return "\n".join(lines).encode() + b"\n"
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

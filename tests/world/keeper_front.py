@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,17 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from free_ports import free_port
+
 from mlship.keeper.__main__ import answer, operations
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 FIRST, SECOND = "r1-aaaaaa", "r2-bbbbbb"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class World:

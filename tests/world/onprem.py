@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -291,12 +290,6 @@ def front_of(home: Path) -> FrontImage:
     return FrontImage(
         front_key(), lambda platform: front_image(workplace, lambda: machine_archive(runner, None), platform).content
     )
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def no_loss(report: Report, releases: int = 1, requests: int = 600) -> None:

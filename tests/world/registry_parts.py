@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from free_ports import free_port
 
 PIECE = 1 << 16
 PART = 1 << 20
@@ -53,11 +54,6 @@ def real_registry(folder: Path, settings: str = "", http: str = "") -> Iterator[
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

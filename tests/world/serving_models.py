@@ -51,13 +51,19 @@ class Judged:
 
 
 def judged_model(name: str, folder: Path) -> Judged:
-    """name: `linear`, logistic regression on 30 numbers; `pipeline` over a DataFrame; the same `unchecked`; a `forest`.
+    """name: `linear`, logistic regression on 30 numbers; `pipeline` over a DataFrame; the same `unchecked`; a `forest`; the guide's
+    `churn`, which takes an age and a city.
 
     `pipeline` knows its cities and refuses others before the model is called; of `unchecked` only the model can tell.
     """
     random = np.random.default_rng(5)
     if name in ("pipeline", "unchecked"):
         return _pipeline(folder, random, knows_categories=name == "pipeline")
+    if name == "churn":
+        frame = pd.DataFrame({"age": random.integers(18, 90, COUNT), "city": random.choice(CITIES, COUNT)})
+        columns = ColumnTransformer([("numbers", StandardScaler(), ["age"]), ("texts", OneHotEncoder(), ["city"])])
+        model = make_pipeline(columns, LogisticRegression()).fit(frame, frame["age"] > 50)
+        return _judged(folder, model, frame, frame.to_dict("records"))
     rows = random.normal(size=(COUNT, 30)).round(6)
     labels = (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).astype(int)
     model = LogisticRegression() if name == "linear" else RandomForestClassifier(30, random_state=0)

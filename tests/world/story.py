@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from free_ports import free_port
 
 # What every train.py begins with. `asked` keeps rows with the model's own answers to them: the truth of the story.
 PRELUDE = """\
@@ -162,12 +163,6 @@ def same(answer: dict[str, Any], truth: dict[str, Any], how: str) -> None:
     assert _close(answer["predictions"], truth["predictions"]), f"as {how}: {answer['predictions']} != {truth['predictions']}"
     if truth["probabilities"] is not None and "probabilities" in answer:
         assert _close(answer["probabilities"], truth["probabilities"]), how
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _body(how: str, rows: list[Any], names: list[str]) -> tuple[bytes, str]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from far_engine import FarEngine
+from free_ports import free_port
 from shop import ROW, Shop
-from story import free_port
 
 from mlship.units import Memory
 

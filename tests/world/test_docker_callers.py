@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 from engine_proxy import ENGINE
+from free_ports import free_port
 from kept import Kept
 from made_certificate import made_certificate
-from onprem import free_port
 
 from mlship.targets.base import Certificate, Request
 from mlship.targets.docker.certificate import certificate_from, is_pinned, pinned

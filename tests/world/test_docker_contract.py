@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from docker.errors import APIError, NotFound
 from docker_standin import standin_deployment, standin_image
-from onprem import free_port, front_of
+from free_ports import free_port
+from onprem import front_of
 
 from mlship.home import Home
 from mlship.runner import LocalRunner

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from onprem import free_port, front_of
+from free_ports import free_port
+from onprem import front_of
 from test_docker_contract import PROJECT, DockerHarness, clean
 
 from mlship.errors import MlshipError

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_told import everything_told
+from free_ports import free_port
 from made_certificate import made_certificate
-from onprem import free_port
 from shop import Shop
 from story import Story
 
@@ -41,25 +42,6 @@ def till(engine: Any, bare_environment: Path, story_home: Path, tmp_path: Path) 
     assert engine.containers.list(all=True, filters=labelled) == engine.volumes.list(filters=labelled) == []
 
 
-def everything_told(engine: Any) -> str:
-    labelled = {"label": f"mlship.project={NAME}"}
-    told = []
-    for container in engine.containers.list(all=True, filters=labelled):
-        told += [json.dumps(container.attrs), container.logs().decode(errors="replace")]
-        told += [Path(f"/proc/{pid}/{what}").read_text() for pid in pids(container) for what in ("environ", "cmdline")]
-    for volume in engine.volumes.list(filters=labelled):
-        if "_secrets_" not in volume.name:
-            files = [path for path in Path(volume.attrs["Mountpoint"]).rglob("*") if path.is_file() and path.suffix != ".pem"]
-            told += [path.read_text(errors="replace") for path in files]
-    return "\n".join([*told, *(json.dumps(image.attrs) for image in engine.images.list(filters=labelled))])
-
-
-def pids(container: Any) -> list[str]:
-    if container.status != "running":
-        return []
-    return [row[1] for row in container.top()["Processes"]]
-
-
 def test_a_secret_reaches_the_model_and_nothing_else(till: Shop, engine: Any) -> None:
     key = secrets.token_hex(32)
     tls_key = (till.story.folder / "front.key").read_text().splitlines()[1]
@@ -81,7 +63,7 @@ def test_a_secret_reaches_the_model_and_nothing_else(till: Shop, engine: Any) ->
     ]
     remembered = subprocess.run(["grep", "-rlF", key, str(till.home)], capture_output=True, text=True, check=False).stdout
     for value in (key, tls_key):
-        assert value not in "\n".join([*said, *rendered, everything_told(engine)])
+        assert value not in "\n".join([*said, *rendered, everything_told(engine, NAME)])
     assert remembered == ""
     assert json.loads(_history(engine))["releases"][0]["served"]["secrets"] == {"SHOP_KEY": "1"}
 

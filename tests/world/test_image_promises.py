@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from story import Story, fetched, free_port, predicted
+from free_ports import free_port
+from story import Story, fetched, predicted
 from test_build_gates import configure
 from test_build_gates import project as project
 

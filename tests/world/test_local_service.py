@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
@@ -154,17 +155,11 @@ def test_a_server_that_crashes_is_started_again_and_counted(service: LocalServic
     assert replica.detail == "started again 1 time"
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_another_port_is_an_operation_without_a_new_release(make: Callable[..., LocalService]) -> None:
-    first = make(port=unused_port())  # not the usual one, which a service of somebody else could take over
+    first = make(port=free_port())  # not the usual one, which a service of somebody else could take over
     live = deploy(first, 1).history.live
     old = first.open().observe().endpoint
-    port = unused_port()
+    port = free_port()
     moved = make(port=port)
     done = deploy(moved, 1)
     assert done.history.entries[-1].action == "operate"

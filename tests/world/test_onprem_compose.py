@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 from docker.errors import NotFound
+from free_ports import free_port
 from front_load import load
 from made_certificate import made_certificate
-from onprem import free_port, no_loss
+from onprem import no_loss
 from shop import Shop
 from story import Story
 from test_onprem_hardening import inside

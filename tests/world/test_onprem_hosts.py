@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from far_engine import PENDING_SIGNALS, FarEngine
+from free_ports import free_port
 from front_load import Load, load
 from shop import ROW, Ended, Shop
 from sshd import SSHD, Sshd, ssh_client
-from story import Story, free_port
+from story import Story
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]
 

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 import pytest
-from onprem import Command, Service, Wish, free_port, no_loss
+from free_ports import free_port
+from onprem import Command, Service, Wish, no_loss
 
 from mlship.errors import Exit
 from mlship.targets.lease import TTL_S

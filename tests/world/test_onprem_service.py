@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from docker_standin import standin_layout
-from onprem import Service, Wish, free_port, front_of, no_loss
+from free_ports import free_port
+from onprem import Service, Wish, front_of, no_loss
 
 from mlship.errors import MlshipError
 from mlship.home import Home

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from registry_parts import real_registry
-from story import PRELUDE, Story, free_port
+from story import PRELUDE, Story
 from test_story_class import NET
 from test_story_class import TRAIN as CLASS_TRAIN
 from test_story_class import YAML as CLASS_YAML

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from registry_images import wrong_blobs
-from registry_parts import BadLine, Say, bad_line, free_port, real_registry
+from registry_parts import BadLine, Say, bad_line, real_registry
 from story import Story, predicted
 
 pytestmark = pytest.mark.world

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from kept import Kept
-from onprem import Wish, free_port
+from onprem import Wish
 
 from mlship.errors import MlshipError
 from mlship.flows.opening import Opened

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 from joblib import parallel_config
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.utils import parallel, validation
 
 from mlship.server.runtimes.sklearn_settled import settle_parts
 
@@ -23,7 +25,31 @@ from families import fitted
 pytestmark = pytest.mark.world
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
-ASKED = ("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed")
+ASKED = ("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed", "get_config")
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    """Everything is asked by scikit-learn itself again, whatever models this process has loaded before."""
+    own = {
+        **{name: getattr(validation, name) for name in ("check_is_fitted", "validate_data", "_check_n_features")},
+        "Parallel": parallel.Parallel,
+        "delayed": parallel.delayed,
+        "get_config": sklearn.get_config,
+    }
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("sklearn.")]
+    before = [(module, name, vars(module)[name]) for module in modules for name in ASKED if name in vars(module)]
+    for module, name, was in before:
+        if is_short(was):
+            setattr(module, name, own[name])
+    yield
+    for module, name, was in before:
+        setattr(module, name, was)
+
+
+def is_short(asked: Any) -> bool:
+    maker = getattr(asked, "__module__", "") or type(asked).__module__
+    return maker.startswith("mlship.") or getattr(asked, "__name__", "") == "_get_threadlocal_config"
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from foreign_base import push_files, push_slim
+from free_ports import free_port
 from registry_parts import real_registry
-from story import PRELUDE, Story, free_port
+from story import PRELUDE, Story
 from test_story_formats import SAVED, TRAIN
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from story import Story, free_port
+from free_ports import free_port
+from story import Story
 
 pytestmark = pytest.mark.world
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from story import PRELUDE, Story, free_port
+from free_ports import free_port
+from story import PRELUDE, Story
 from test_story_formats import SAVED, TRAIN
 
 pytestmark = [pytest.mark.world, pytest.mark.engine]

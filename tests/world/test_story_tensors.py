@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from serving_models import Judged, Server, judged_model
 
@@ -113,7 +116,7 @@ def test_the_client_shows_what_is_wrong_in_the_servers_words(client: Any, models
     for inputs, model, status, words in (
         ([tensor("input-0", rows, "FP64")], "linear", "422", 'row 2, feature "x4": expected a number, got Infinity'),
         ([tensor("input-0", rows[:, :29], "FP64")], "linear", "422", "has shape [3, 29]; the model takes [rows, 30]"),
-        ([tensor("predict", rows, "FP64")], "linear", "422", 'the model takes no tensor "predict"'),
+        ([tensor("predict", rows[:, :29], "FP64")], "linear", "422", 'the model takes no tensor "predict"'),
         ([tensor("input-0", rows.astype(bool), "BOOL")], "linear", "422", "is BOOL: expected a number"),
         ([tensor("input-0", rows, "FP64")], "lineal", "404", 'there is no model "lineal" here; did you mean "linear"?'),
         (of_pipeline(models["pipeline"], slice(0, 2))[1:], "pipeline", "422", 'there is no tensor "city"'),
@@ -173,3 +176,21 @@ def test_a_model_that_does_not_load_is_named(models: dict[str, Judged], tmp_path
     with pytest.raises(AssertionError) as stopped, judged.server():
         pass
     assert "fraud" in str(stopped.value) and json.dumps("ready") not in str(stopped.value)
+
+
+def test_the_only_tensor_of_a_matrix_may_have_any_name(client: Any, models: dict[str, Judged]) -> None:
+    judged = models["linear"]
+    sent = tensor("predict", np.array(judged.rows[:3]), "FP64")
+    told = client.infer("linear", [sent]).as_numpy("probabilities")
+    assert np.allclose(told, judged.probabilities[:3])
+
+
+def test_the_guide_s_example_does_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    (example,) = [text for text in re.findall(r"```python\n(.*?)```", guide, re.S) if "tritonclient" in text]
+    judged = judged_model("churn", tmp_path / "churn")
+    with judged.server() as server:
+        exec(example.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}"), {})
+    model = joblib.load(judged.folder / "model.joblib")
+    expected = model.predict_proba(pd.DataFrame({"age": [31, 64], "city": ["Rome", "Oslo"]}))
+    assert capsys.readouterr().out.strip() == str(expected)

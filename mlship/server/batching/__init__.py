@@ -1,1 +1,1 @@
-"""When and where the model runs: calls wait in lines, are joined, let in or refused by what they cost."""
+"""When and where the model runs: calls wait in queues, are joined, let in or refused by what they cost."""

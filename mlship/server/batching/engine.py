@@ -16,8 +16,8 @@ from functools import partial
 from queue import SimpleQueue
 
 from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s
-from mlship.server.batching.line import Job, Line
 from mlship.server.batching.pace import MOST
+from mlship.server.batching.queue import Job, Queue
 from mlship.server.batching.together import apart, together
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
@@ -46,10 +46,10 @@ class Engine:
         self._slot = slot
         self._timeout_s = timeout_s
         self._batching = batching or Batching()
-        self._lines: dict[int, Line] = {}
+        self._queues: dict[int, Queue] = {}
         self._armed: asyncio.Handle | None = None
         self._is_delayed = False
-        self._groups: SimpleQueue[tuple[Line, list[Job]]] = SimpleQueue()
+        self._groups: SimpleQueue[tuple[Queue, list[Job]]] = SimpleQueue()
         self._running_since: float | None = None
         self._thread: threading.Thread | None = None
         self._overhead = Overhead()
@@ -61,38 +61,38 @@ class Engine:
 
     def submit(self, job: Job) -> None:
         """Takes a job with its call; the job is told the answer, in the loop's thread, never before this returns."""
-        line = self._lines.get(id(job.call.model)) or self.line(job.call.model)
-        line.append(job)
+        queue = self._queues.get(id(job.call.model)) or self.queue(job.call.model)
+        queue.append(job)
         self.ease_s -= self._overhead.each_s + job.call.batch.count * self._row_s
         if job.call.request.timeout_s:
             self._time(job)
         if self._armed is None:
             self._armed = self._later()
             self.began = job.call.request.started
-        elif self._is_delayed and line.rows >= self._batching.max_rows:
+        elif self._is_delayed and queue.rows >= self._batching.max_rows:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
 
-    def line(self, model: ServedModel) -> Line:
+    def queue(self, model: ServedModel) -> Queue:
         """The waiting calls of a model, and what a call of it costs."""
-        line = self._lines.get(id(model))
-        if line is None:
-            line = self._lines[id(model)] = Line(model, self._batching.max_rows)
-        return line
+        queue = self._queues.get(id(model))
+        if queue is None:
+            queue = self._queues[id(model)] = Queue(model, self._batching.max_rows)
+        return queue
 
     def backlog(self) -> Backlog:
         """The work that waits or runs, of all models: by their cost lines, and by what requests cost beside them."""
         rows, jobs, seconds = 0, 0, 0.0
-        for line in self._lines.values():
-            rows += line.rows + line.running_rows
-            jobs += line.waiting
-            seconds += line.backlog_s()
+        for queue in self._queues.values():
+            rows += queue.rows + queue.running_rows
+            jobs += queue.waiting
+            seconds += queue.backlog_s()
         seconds = (seconds + jobs * self._overhead.each_s) * self.correction.factor
         return Backlog(rows, max(seconds, self.running_s()))
 
     def service_s(self) -> float:
         """Seconds for a call of one row, of the quickest model; 0 while nothing was measured."""
-        known = (line.pace.expected_s(1) for line in self._lines.values())
+        known = (queue.pace.expected_s(1) for queue in self._queues.values())
         return min((seconds for seconds in known if seconds != math.inf), default=0.0)
 
     def flush(self) -> None:
@@ -100,16 +100,16 @@ class Engine:
         self._armed = None
         now = time.perf_counter()
         until, done = now + INLINE_S, 0
-        lines = list(self._lines.values())
-        if len(lines) > 1:
-            lines.sort(key=Line.oldest)  # who is asked much must not starve the others
-        for line in lines:
-            self._refuse_late(line, now)
-            while line.rows and not line.is_running and now < until:
-                jobs = line.take()
-                self._start(line, jobs)
+        queues = list(self._queues.values())
+        if len(queues) > 1:
+            queues.sort(key=Queue.oldest)  # who is asked much must not starve the others
+        for queue in queues:
+            self._refuse_late(queue, now)
+            while queue.rows and not queue.is_running and now < until:
+                jobs = queue.take()
+                self._start(queue, jobs)
                 now = time.perf_counter()
-                done += 0 if line.is_running else len(jobs)
+                done += 0 if queue.is_running else len(jobs)
         self._note_overhead(done)
         self.began = math.inf
         self._settle()
@@ -149,7 +149,7 @@ class Engine:
         if expected_s:
             self.correction.learn(expected_s, waited_s)
         model = calls[0].model
-        self.line(model).pace.learn(rows, seconds)
+        self.queue(model).pace.learn(rows, seconds)
         self._slot.count_batch(len(calls), rows, max(0.0, all_s / len(calls)), seconds, model.index)
 
     def _later(self) -> asyncio.Handle:
@@ -160,51 +160,51 @@ class Engine:
     def _settle(self) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
         rows, now = 0, time.perf_counter()
-        for line in self._lines.values():
-            rows += line.rows + line.running_rows
-            if line.is_running:
-                for job in line.untimed():
+        for queue in self._queues.values():
+            rows += queue.rows + queue.running_rows
+            if queue.is_running:
+                for job in queue.untimed():
                     self._time(job)
-            elif line.rows and self._armed is None:
+            elif queue.rows and self._armed is None:
                 self._armed = self._loop.call_soon(self.flush)
                 self.began = now
         self._slot.cells[IN_FLIGHT] = rows
         if now > self._known_until:
-            self._row_s = max((line.each_s() for line in self._lines.values()), default=0.0)
+            self._row_s = max((queue.each_s() for queue in self._queues.values()), default=0.0)
             self._allowed_s = allowed_s(self._timeout_s, self.service_s())
             self._known_until = now + KNOWN_S
         self.ease_s = self._allowed_s - (self.backlog().seconds if rows else 0.0)
 
-    def _start(self, line: Line, jobs: list[Job]) -> None:
+    def _start(self, queue: Queue, jobs: list[Job]) -> None:
         calls = [job.call for job in jobs]
         rows = sum(call.batch.count for call in calls)
         answers = None
-        if self._is_quick(line.pace.expected_s(rows)):
-            answers = together(line.model, calls, self.measured)
-            if answers is None and self._is_quick(line.pace.expected_s(1) * 2 * len(calls)):
-                answers = apart(line.model, calls, self.measured)
+        if self._is_quick(queue.pace.expected_s(rows)):
+            answers = together(queue.model, calls, self.measured)
+            if answers is None and self._is_quick(queue.pace.expected_s(1) * 2 * len(calls)):
+                answers = apart(queue.model, calls, self.measured)
         if answers is None:
-            self._hand_over(line, jobs, rows)
+            self._hand_over(queue, jobs, rows)
             return
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)
 
-    def _hand_over(self, line: Line, jobs: list[Job], rows: int) -> None:
+    def _hand_over(self, queue: Queue, jobs: list[Job], rows: int) -> None:
         """Gives the jobs to the thread."""
         for job in jobs:
             self._time(job)
-        line.is_running, line.running_rows = True, rows
+        queue.is_running, queue.running_rows = True, rows
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="model", daemon=True)
             self._thread.start()
-        self._groups.put((line, jobs))
+        self._groups.put((queue, jobs))
 
     def _is_quick(self, seconds: float) -> bool:
         return seconds <= INLINE_S
 
     def _work(self) -> None:
         while True:
-            line, jobs = self._groups.get()
+            queue, jobs = self._groups.get()
             jobs = [job for job in jobs if not job.is_over]
             answers: list[Response] = []
             seen: list[Seen] = []
@@ -212,20 +212,20 @@ class Engine:
                 self._running_since = time.monotonic()
                 calls = [job.call for job in jobs]
                 measured = partial(_note, seen)
-                answers = together(line.model, calls, measured) or apart(line.model, calls, measured)
+                answers = together(queue.model, calls, measured) or apart(queue.model, calls, measured)
                 self._running_since = None
             try:
-                self._loop.call_soon_threadsafe(self._finish, line, jobs, answers, seen)
+                self._loop.call_soon_threadsafe(self._finish, queue, jobs, answers, seen)
             except RuntimeError:  # the loop has closed: the worker is going
                 return
 
-    def _refuse_late(self, line: Line, now: float) -> None:
-        for job in line.late(now, self._timeout_s):
+    def _refuse_late(self, queue: Queue, now: float) -> None:
+        for job in queue.late(now, self._timeout_s):
             self._slot.count_refusal("deadline")
             self._expire(job)
 
-    def _finish(self, line: Line, jobs: list[Job], answers: list[Response], seen: list[Seen]) -> None:
-        line.is_running, line.running_rows = False, 0
+    def _finish(self, queue: Queue, jobs: list[Job], answers: list[Response], seen: list[Seen]) -> None:
+        queue.is_running, queue.running_rows = False, 0
         for each in seen:
             self._learn(*each)
         for job, response in zip(jobs, answers, strict=True):

@@ -13,7 +13,7 @@ from typing import Any
 import httptools
 
 from mlship.server.app import NOT_FOUND
-from mlship.server.batching.line import Job
+from mlship.server.batching.queue import Job
 from mlship.server.board import CONNECTIONS
 from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
 from mlship.server.http.repeated_heads import Head

@@ -75,11 +75,8 @@ class Intake:
             tensors = [tensor for tensor in tensors if tensor.name not in self._extras.kept] or tensors
         if len(tensors) == 1 and self._is_shaped and tensors[0].name in self._whole:
             tensors = [replace(tensors[0], name=self._names[0])]
-        if len(tensors) == 1 and (tensors[0].name in self._whole or not self._names) and MATRIX not in self._known:
-            table = self._of_matrix(tensors[0])
-        else:
-            table = self._of_columns(tensors)
-        return self._model.prepared(table)
+        is_matrix = len(tensors) == 1 and self._is_matrix(tensors[0])
+        return self._model.prepared(self._of_matrix(tensors[0]) if is_matrix else self._of_columns(tensors))
 
     def kept(self, tensors: Sequence[Tensor], count: int) -> dict[str, list[Any]]:
         """What goes through to the answer (serve.passthrough), one value a row; null where there is no such tensor.
@@ -88,6 +85,12 @@ class Intake:
         """
         by_name = {tensor.name: tensor for tensor in tensors}
         return {name: _through(by_name.get(name), count) for name in self._extras.kept}
+
+    def _is_matrix(self, tensor: Tensor) -> bool:
+        """True for all features at once: named so, or by any name that no feature has, where the shape says it."""
+        if tensor.name in self._known:
+            return False
+        return tensor.name in self._whole or not self._names or tensor.shape[1:] == [len(self._names)]
 
     def _of_matrix(self, tensor: Tensor) -> Table:
         count = _count(tensor)

@@ -107,7 +107,7 @@ class Worker:
         self._loop.add_signal_handler(signal.SIGUSR1, self._open)
         self._loop.add_reader(self._post.lifeline, self._orphaned)
         for model in self._service.models.values():
-            aside(warm_up, model, self._engine.line(model).pace.learn)
+            aside(warm_up, model, self._engine.queue(model).pace.learn)
         self._probe = [await self._listening(sock) for sock in self._post.sockets.probe]
         self._beat()
         self._slot.cells[STATE] = READY

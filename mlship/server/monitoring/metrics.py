@@ -94,7 +94,7 @@ class Counted:
 
         board = self._board
         for family, words, cell in (
-            ("mlship_in_flight", "Rows that wait for the model or are computed.", cells.IN_FLIGHT),
+            ("mlship_rows_in_flight", "Rows that wait for the model or are computed.", cells.IN_FLIGHT),
             ("mlship_connections", "Open connections.", cells.CONNECTIONS),
         ):
             yield GaugeMetricFamily(family, words, value=_total(board, cell))

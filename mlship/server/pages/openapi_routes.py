@@ -10,6 +10,7 @@ from mlship.server.input.formats import WRITTEN
 from mlship.server.manifest import Model, Serving
 from mlship.server.messages import JSON
 from mlship.server.pages.openapi_schemas import NONE, TEXT, listed, ref, shape
+from mlship.server.protocols.v2_request import HELD
 
 EXAMPLES = 3  # rows of the sample that are shown
 BINARY = {"type": "string", "format": "binary"}
@@ -26,6 +27,7 @@ Item = dict[str, Any]
 ANY: Item = {}
 OBJECT: dict[str, Any] = {"type": "object"}
 SIZES: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+SOME: Item = {"not": {"type": "null"}}
 ALL = tuple(WRITTEN.values())
 
 
@@ -147,7 +149,10 @@ def _invocations(about: About) -> Item:
 
 
 def _vertex(about: About) -> Item:
-    forms = [_envelope(about, "instances", about.ref("Rows"), "parameters"), shape({"instances": listed(ref("Question"))})]
+    forms = [
+        _envelope(about, "instances", about.ref("Rows"), "parameters"),
+        shape({"instances": {**listed(ref("Question")), "maxItems": 1}}),
+    ]
     answers = [shape({"predictions": listed(about.ref("Entry"))}), shape({"predictions": listed(ref("Identity"))})]
     return _post(forms, answers, example=_sample(about, "instances"))
 
@@ -159,10 +164,12 @@ def _score(about: About) -> Item:
 
 
 def _infer(about: About) -> Item:
+    typed = {"name": TEXT, "shape": {**SIZES, "minItems": 1}, "datatype": {"enum": list(HELD)}}
+    given = shape(typed, {"data": SOME, "parameters": OBJECT}, closed=False)
     tensor = shape({"name": TEXT, "shape": SIZES, "datatype": TEXT}, {"data": ANY, "parameters": OBJECT}, closed=False)
     wanted = shape({"name": TEXT}, {"parameters": OBJECT}, closed=False)
     more = {"id": TEXT, "parameters": OBJECT, "outputs": {"type": "array", "items": wanted}}
-    asked = shape({"inputs": listed(tensor)}, more, closed=False)
+    asked = shape({"inputs": listed(given)}, more, closed=False)
     told = shape({"model_name": TEXT, "model_version": TEXT, "outputs": {"type": "array", "items": tensor}}, {"id": TEXT})
     kinds = (JSON, "application/octet-stream")
     return _post([asked], [told], kinds=kinds, given=kinds, error="FlatError")
@@ -170,7 +177,7 @@ def _infer(about: About) -> Item:
 
 def _tensorflow(about: About) -> Item:
     named = {"signature_name": {"enum": ["", "serving_default"]}}
-    forms = [shape({"instances": about.ref("Rows")}, named), shape({"inputs": ANY}, named)]
+    forms = [shape({"instances": about.ref("Rows")}, named), shape({"inputs": SOME}, named)]
     answers = [shape({"predictions": {"type": "array"}}), shape({"outputs": ANY})]
     return _post(forms, answers, kinds=(JSON,), given=(JSON,), error="FlatError", example=_sample(about, "instances"))
 

@@ -96,9 +96,12 @@ def rows_of(form: str, value: Any) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """A double beyond 64 bits, as the other reader has it."""
+    """A double beyond 64 bits, as the other reader has it. Raises ValueError beyond those."""
     whole = int(digits)
-    return whole if -(2**63) <= whole < 2**64 else float(whole)
+    try:
+        return whole if -(2**63) <= whole < 2**64 else float(whole)
+    except OverflowError:
+        raise ValueError("a number that no double holds") from None
 
 
 def _constant(name: str) -> float | None:

@@ -18,6 +18,8 @@ from mlship.server.runtimes.sklearn_parts import parts
 # nothing about a dense array of floats
 INDIFFERENT = frozenset({"reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable"})
 UNDERSTOOD = INDIFFERENT | {"ensure_all_finite"}
+# these read one setting from the configuration, of which they are given a copy each time
+READING = tuple(f"sklearn.utils.{name}" for name in ("_array_api", "_metadata_requests", "_param_validation", "_set_output"))
 
 
 def settle_parts(estimator: Any) -> None:
@@ -27,9 +29,13 @@ def settle_parts(estimator: Any) -> None:
     do not have these questions in this form (before 1.6) stay as they are.
     """
     try:
+        from sklearn import _config
         from sklearn.utils import parallel, validation
     except ImportError:
         return
+    if hasattr(_config, "_get_threadlocal_config"):
+        readers = [sys.modules[name] for name in READING if name in sys.modules]
+        _replace(readers, {"get_config": _config.get_config}, {"get_config": _config._get_threadlocal_config})
     found = [part for part in parts(estimator) if hasattr(part, "fit")]
     modules = _modules(found)
     short: dict[str, Callable[[Any], Any]] = {

@@ -15,10 +15,10 @@ from mlship.server.messages import Call, Response
 class Job:
     """A call that waits or runs. is_over: nobody waits for its answer any more, or it is given."""
 
-    __slots__ = ("call", "is_over", "is_waiting", "line", "timer")
+    __slots__ = ("call", "is_over", "is_waiting", "queue", "timer")
 
     call: Call
-    line: Line
+    queue: Queue
 
     def __init__(self) -> None:
         self.is_over = False
@@ -33,7 +33,7 @@ class Job:
         """Nobody waits any more: what has not begun is not computed."""
         self.is_over = True
         if self.is_waiting:
-            self.line.forget(self)
+            self.queue.forget(self)
         if self.timer is not None:
             self.timer.cancel()
 
@@ -43,13 +43,13 @@ class Job:
             return
         self.is_over = True
         if self.is_waiting:
-            self.line.forget(self)
+            self.queue.forget(self)
         if self.timer is not None:
             self.timer.cancel()
         self.done(response)
 
 
-class Line:
+class Queue:
     """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread."""
 
     def __init__(self, model: ServedModel, max_rows: int) -> None:
@@ -63,7 +63,7 @@ class Line:
 
     def append(self, job: Job) -> None:
         """Takes a job at the end."""
-        job.line = self
+        job.queue = self
         job.is_waiting = True
         self._jobs.append(job)
         self.rows += job.call.batch.count
@@ -101,7 +101,7 @@ class Line:
     def each_s(self) -> float:
         """What one more row costs where many wait: its own cost, and its share of the call that it joins.
 
-        No gain is believed in that was not seen: the line may be wrong beyond the largest call that it goes through.
+        No gain is believed in that was not seen: the cost line may be wrong beyond the largest call that it goes through.
         """
         pace = self.pace
         if pace.call_s == math.inf:
