@@ -258,7 +258,7 @@ class Build(Part, frozen=True, kw_only=True):
     whole: Annotated[
         tuple[PythonName, ...],
         Meta(
-            description="Python packages of which nothing is left out; of others their own tests, type stubs and static libraries"
+            description="Python packages of which nothing is left out; of others tests, type stubs, static libraries and docstrings go"
         ),
     ] = ()
     mirror: Annotated[str | None, Meta(description="Debian mirror, where the machine's apt does not tell")] = None
