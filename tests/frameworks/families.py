@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +29,8 @@ def _made(name: str, cls: Any) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            yield from _instances(cls)
+            # scikit-learn hands out the same inner estimators again, which whoever serves one may have changed
+            yield from map(copy.deepcopy, _instances(cls))
         except Exception as error:  # SkipTest, and classes that cannot be made on their own
             print(f"{name} was not made: {error}")
 
