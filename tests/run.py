@@ -1,7 +1,8 @@
-"""The whole suite: fast tests side by side, then the stories one after the other. `make test` runs this.
+"""The whole suite: fast tests side by side, then the stories. `make test` runs this.
 
-The stories measure and kill things, so nothing else may run beside them. The fast tests are dealt out by files to processes that
-know nothing of each other: workers of one run would each collect, and import, all of them.
+The fast tests are dealt out by files to processes that know nothing of each other: workers of one run would each collect, and
+import, all of them. The stories go in two lanes: those at a Docker engine mostly wait for it, the others build and train meanwhile.
+Those that count what waits, or how long, run alone (mark `alone`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from typing import IO
 
 ROOT = Path(__file__).parent.parent
 NO_TESTS = 5  # pytest's exit code
+STORIES = ("world or engine",)
+LANES = ("engine", "world and not engine")
+TOLD = ("-rs", "--durations", "10")
 
 
 def main() -> int:
@@ -32,13 +36,15 @@ def main() -> int:
     print("-- fast", flush=True)
     fast = run_all([["-m", "not world and not engine", *share] for share in shares(jobs)])
     print("-- stories", flush=True)
-    stories = run_all([["-m", "world or engine", "-rs", "--durations", "10"]])
-    lines = [f"fast: {fast[1]}", f"stories: {stories[1]}"]
+    stories = run_all([["-m", f"({lane}) and not alone", *TOLD] for lane in (LANES if jobs > 1 else STORIES)])
+    print("-- stories that run alone", flush=True)
+    alone = run_all([["-m", "alone", *TOLD]])
+    lines = [f"fast: {fast[1]}", f"stories: {stories[1]}", f"alone: {alone[1]}"]
     summary = ROOT / ".test" / "summary"
     summary.parent.mkdir(exist_ok=True)
     summary.write_text("; ".join(lines) + "\n")
     print("\n".join(lines), flush=True)
-    return fast[0] or stories[0]
+    return fast[0] or stories[0] or alone[0]
 
 
 def shares(jobs: int) -> list[list[str]]:

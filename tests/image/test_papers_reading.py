@@ -14,7 +14,7 @@ from mlship.image.lock import Lock
 from mlship.image.papers.facts import Component, Facts, OperatingSystem
 from mlship.image.papers.reading import Sums, read_facts, sums_of
 from mlship.image.plan import CODE, MODELS, PACKAGES, SERVER, SystemPackage, Wheel
-from mlship.server.manifest import Model
+from mlship.server.manifest import Engine, Model
 
 
 def facts(folder: Path, *more, sums: Sums | None = None, **image) -> Facts:
@@ -142,6 +142,14 @@ def test_a_model_of_several_files_is_named_by_its_sorted_lines(tmp_path):
     described = manifest(Model("forest", "python", "none", "models/forest", digest))
     model = named(facts(tmp_path, files=files, described=described), "forest")
     assert (model.sha256, model.of_folder, model.size) == (digest, True, 2)
+
+
+def test_a_compiled_model_is_named_by_its_own_bytes_and_by_what_it_was_compiled_from(tmp_path):
+    digest, original = hashlib.sha256(b"plan").hexdigest(), "d" * 64
+    entry = Model("forest", "sklearn", "plan", "models/forest/model.plan", original, engine=Engine("trees", digest, 9))
+    found = facts(tmp_path, files={f"{MODELS}/forest/model.plan": b"plan"}, described=manifest(entry))
+    model = named(found, "forest")
+    assert (model.sha256, model.notes["compiled from sha256"], model.notes["engine"]) == (digest, original, "trees")
 
 
 def test_a_model_that_is_not_the_one_of_the_manifest_is_refused(tmp_path):

@@ -111,9 +111,10 @@ def _model(contents: Contents, manifest: Manifest, model: Model) -> Iterable[Com
         return
     single = files.get(place)
     digest = single.sha256 if single else digest_of((path.removeprefix(f"{place}/"), file) for path, file in files.items())
-    if digest != model.sha256:
+    compiled = model.engine.sha256  # then this lies there, and model.sha256 is of what it was compiled from
+    if digest != (compiled or model.sha256):
         raise MlshipError(
-            f"{place} of the image has the sha256 {digest}, and its manifest says {model.sha256}",
+            f"{place} of the image has the sha256 {digest}, and its manifest says {compiled or model.sha256}",
             fix="mlship build",
             exit=Exit.BUILD_FAILED,
             code="damaged-image",
@@ -126,7 +127,11 @@ def _model(contents: Contents, manifest: Manifest, model: Model) -> Iterable[Com
         of_folder=single is None,
         places=(place,),
         size=sum(file.size for file in files.values()),
-        notes={"framework": model.framework, "format": model.format},
+        notes={
+            "framework": model.framework,
+            "format": model.format,
+            **({"engine": model.engine.name, "compiled from sha256": model.sha256} if compiled else {}),
+        },
     )
 
 
