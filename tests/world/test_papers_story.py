@@ -42,7 +42,9 @@ def test_the_papers_say_what_is_in_the_image_and_nothing_else(story: Story) -> N
 
     (model,) = [entry for entry in cyclonedx["components"] if entry["type"] == "machine-learning-model"]
     digest = hashlib.sha256((story.folder / "model.joblib").read_bytes()).hexdigest()
-    assert model["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    assert {"name": "mlship:compiled from sha256", "value": digest} in model["properties"]
+    (compiled,) = (Path(story.environ["MLSHIP_HOME"]) / "cache" / "compiled").iterdir()
+    assert model["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(compiled.read_bytes()).hexdigest()}]
 
     again = story.mlship("build", "--sbom", "again")
     assert again["unchanged"] is True
