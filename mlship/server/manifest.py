@@ -31,7 +31,8 @@ class Feature:
 
     dtype: one of DTYPES. nullable: null and NaN are taken. categories: the closed set of values that a fitted
     encoder knows and would fail without, else None (`handle_unknown="ignore"` leaves the domain open: None).
-    shape: of one row's value, -1 where any length is taken; () is a single value. minimum, maximum: seen in the sample, shown in /schema, never enforced.
+    shape: of one row's value, -1 where any length is taken; () is a single value. minimum, maximum: seen in the sample, shown in
+    /schema, never enforced.
     """
 
     name: str

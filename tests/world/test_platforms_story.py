@@ -41,7 +41,7 @@ asked(X[:3], model.predict(X[:3]), model.predict_proba(X[:3]))
 YAML = """\
 name: {name}
 target: docker
-model: {{uri: model.pkl, sample: sample.json}}
+model: {{uri: model.pkl, sample: sample.json, engine: original}}
 targets: {{docker: {{port: {port}}}}}
 """
 

@@ -18,7 +18,7 @@ from open_loop import Seen, open_loop, peak, percentile, probed  # noqa: E402
 from served import running, written  # noqa: E402
 from wired import prediction  # noqa: E402
 
-pytestmark = pytest.mark.world
+pytestmark = [pytest.mark.world, pytest.mark.alone]
 
 SECONDS = 5.0
 
