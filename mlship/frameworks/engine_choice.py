@@ -8,9 +8,31 @@ from math import prod
 from typing import Any
 
 ORIGINAL = "original"
+INT8 = "int8"  # a graph of ONNX with its matrices in 8 bits (model.quantize)
+REFERENCE, HOLDOUT = "reference", "holdout"  # files of rows that a model's keys name
 # A compiled engine that is clearly slower is not taken. Not nearer to 1: what is taken decides the lock, two measurements differ by
 # a fifth, and an image of a third of the size that starts in a third of the time is worth some speed in the rare calls of many rows.
 SLOWER = 0.5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model lost by int8. measure: `accuracy`, `auc` or `r2`, of the model before and after, on `rows` of model.holdout.
+
+    allowed: how much of it may be lost. sizes: bytes of the file before and after.
+    """
+
+    measure: str
+    before: float
+    after: float
+    rows: int
+    allowed: float
+    sizes: tuple[int, int]
+
+    @property
+    def loss(self) -> float:
+        """Nothing where it became better."""
+        return max(0.0, self.before - self.after)
 
 
 @dataclass(frozen=True)
@@ -18,6 +40,7 @@ class Tried:
     """What the locked-down child found. engine: `` where the model has no compiled form. sha256: of the compiled file.
 
     rows: on how many the two were compared, refused: how many of these both refuse. difference: the largest of two numbers.
+    kinds: of how many the rows are `sample`, `reference`, `holdout`, `generated`.
     seconds: rows in one call -> (original, compiled). reason: why there is no compiled form, or where the answers differ.
     """
 
@@ -28,13 +51,14 @@ class Tried:
     difference: float = 0.0
     seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reason: str = ""
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The engine of a model, for its manifest, its record and people. name: `original`, `numpy`, `trees`.
+    """The engine of a model, for its manifest, its record and people. name: `original`, `numpy`, `trees`, `int8`.
 
-    reason: why the original is kept; `` where it was asked for, and for another engine. The rest as in Tried.
+    reason: why the original is kept; `` where it was asked for, and for another engine. cost: of int8. The rest as in Tried.
     """
 
     name: str = ORIGINAL
@@ -44,6 +68,8 @@ class EngineFacts:
     refused: int = 0
     difference: float = 0.0
     seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
 
 
 def choice(tried: Tried, *, measured: bool = True) -> EngineFacts:
@@ -52,7 +78,7 @@ def choice(tried: Tried, *, measured: bool = True) -> EngineFacts:
         return EngineFacts(reason=f"{tried.engine} tried: {tried.reason}" if tried.engine else tried.reason)
     if measured and speed_up(tried.seconds) < SLOWER:
         return EngineFacts(reason=f"{tried.engine} tried: it is much slower", seconds=tried.seconds)
-    return EngineFacts(tried.engine, "", tried.sha256, tried.rows, tried.refused, tried.difference, seconds=tried.seconds)
+    return EngineFacts(tried.engine, "", tried.sha256, tried.rows, tried.refused, tried.difference, tried.seconds, tried.kinds)
 
 
 def refusal(wanted: str, tried: Tried) -> str:
@@ -73,4 +99,5 @@ def speed_up(seconds: Mapping[str, tuple[float, float]]) -> float:
 def facts_from(kept: Mapping[str, Any]) -> EngineFacts:
     """From JSON; of records that know of no engine, the original."""
     seconds = {str(rows): (float(pair[0]), float(pair[1])) for rows, pair in kept.get("seconds", {}).items()}
-    return EngineFacts(**{**kept, "seconds": seconds})
+    cost = kept.get("cost")
+    return EngineFacts(**{**kept, "seconds": seconds, "cost": Cost(**{**cost, "sizes": tuple(cost["sizes"])}) if cost else None})
