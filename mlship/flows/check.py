@@ -28,8 +28,18 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
         models=tuple(spec_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
         environment=gathered.environment.source,
         python=gathered.environment.version,
-        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings),
+        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings, *_weighed(context, gathered)),
     )
+
+
+def _weighed(context: Context, gathered: Gathered) -> tuple[Finding, ...]:
+    """What resources.gpu makes a build fetch."""
+    if gathered.project.resources.gpu is None or any(finding.severity == "error" for finding in gathered.findings):
+        return ()
+    # here and not above: few projects have a GPU, and what resolves takes long to import
+    from mlship.flows.gpu_weight import weighed
+
+    return weighed(context, gathered)
 
 
 def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], tuple[Finding, ...]]:

@@ -15,6 +15,7 @@ from mlship.flows.gather import Gathered
 from mlship.image.lock import Lock, LockedModel, LockFile
 from mlship.image.lock_file import NAME, read_lock_file
 from mlship.image.packages.asked import asked_changes, asked_lines
+from mlship.image.packages.gpu_builds import has_cards
 from mlship.image.packages.wheels import server_changes, server_keys
 
 REMEDY = "mlship lock writes the lock anew; commit it"
@@ -81,6 +82,9 @@ def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
         yield f"Python {lock.python} is locked, and {gathered.minor} is wanted"
     if asked is None:
         return
+    if has_cards(lock.wheels) != (gathered.project.resources.gpu is not None):
+        builds = "CUDA builds are" if has_cards(lock.wheels) else "builds for CPUs are"
+        yield f"{builds} locked, and mlship.yaml {'asks for no' if has_cards(lock.wheels) else 'has'} resources.gpu"
     if asked.base != build.base:
         yield f"build.base {asked.base} is locked, and mlship.yaml says {build.base}"
     for name in sorted({*build.packages} - {*asked.packages}):

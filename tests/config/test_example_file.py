@@ -64,7 +64,10 @@ def test_the_example_leaves_active_what_is_built_and_nothing_else() -> None:
     assert active
     shown = set(keys(expanded(active, DOCUMENT)))
     built = {key for key in schema_keys(DOCUMENT) if is_built(tuple(key.split(".")))}
-    assert built - shown == {"models", "model.loader"}  # they would contradict model and framework
+    assert built - shown == {
+        *("models", "model.loader"),  # they would contradict model and framework
+        *("resources.gpu", "resources.gpu.count"),  # and these a range of replicas
+    }
 
 
 def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> None:
@@ -76,4 +79,5 @@ def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> N
     assert [finding.what for finding in others] == [
         "a loader is for framework python or torch, not sklearn",
         "model and models stand side by side",
+        "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs",
     ]
