@@ -54,7 +54,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         "keras",
         "mlflow",
     ),
-    "model.engine": ("auto", "original", "numpy", "trees"),
+    "model.engine": ("auto", "original", "numpy", "trees", "onnx"),
     "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
