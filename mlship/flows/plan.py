@@ -194,8 +194,15 @@ def served_from(record: BuildRecord, project: Project, secrets: Mapping[str, str
         serving=record.serving,
         env=dict(project.env),
         secrets=dict(secrets or {}),
-        resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
+        resources=resources_of(project),
     )
+
+
+def resources_of(project: Project) -> dict[str, int]:
+    """Of one replica: thousandths of a core, bytes, whole GPUs where there are any. Pure."""
+    gpu = project.resources.gpu
+    said = {"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes}
+    return {**said, "gpu": gpu.count} if gpu else said
 
 
 def proof_from(model: RecordedModel) -> Proof:

@@ -160,7 +160,8 @@ class Serving:
     """How the server answers; times in seconds, sizes in bytes; workers 0: one a core.
 
     invocations: whose wire format /invocations speaks where the body does not tell. batch_rows: at most in one call of a model, 0:
-    as many as gain from it. batch_delay_s: how long a call may wait for others.
+    as many as gain from it. batch_delay_s: how long a call may wait for others. gpus: that a server has, with a worker on each;
+    0: models are on the CPU.
     """
 
     protocols: tuple[str, ...] = ("native", "v2", "sagemaker", "vertex", "azureml")
@@ -171,6 +172,7 @@ class Serving:
     invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
     batch_rows: int = 0
     batch_delay_s: float = 0.0
+    gpus: int = 0
 
     auth: Auth | None = None
 
