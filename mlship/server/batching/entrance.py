@@ -65,6 +65,11 @@ class Entrance:
             and TIMEOUT not in request.headers
         )
 
+    @property
+    def has_waiting(self) -> bool:
+        """True while requests wait here, behind which all others have to."""
+        return bool(self._waiting)
+
     def must_wait(self, request: Request) -> bool:
         """True when this turn has parsed for long enough."""
         return bool(self._waiting) or request.started - self._engine.began > PARSE_S

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from mlship.server.auth.gate import Gate
+from mlship.server.http.quick_lane import QuickLane
 
 END = b"\r\n\r\n"
 HEADS = 1024  # kept at most: lengths of bodies vary, and each length is a head
@@ -23,18 +24,31 @@ CREDENTIALS = ("authorization", "x-api-key")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the parser made of a head. size: of the body, in bytes. headers: shared by requests, so never written to."""
+    """What the parser made of a head. size: of the body, in bytes. headers: shared by requests, so never written to.
+
+    lane: in which its requests may wait to be read with others; None where they must be looked at one by one.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     size: int
+    lane: QuickLane | None = None
+
+
+Lanes = Callable[[str, str, dict[str, str], int], QuickLane | None]
+
+
+def no_lane(method: str, target: str, headers: dict[str, str], size: int) -> None:
+    """Every request goes the long way."""
 
 
 class Repeated:
     """The heads that a worker knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: Lanes = no_lane) -> None:
+        """lanes: see QuickLanes.lane."""
+        self._lanes = lanes
         self._heads: dict[bytes, Head] = {}
 
     def find(self, data: bytes) -> tuple[Head, int] | None:
@@ -57,7 +71,8 @@ class Repeated:
             return
         if len(self._heads) >= HEADS:
             self._heads.clear()
-        self._heads[known] = Head(method, target.decode("latin-1"), headers, size)
+        path = target.decode("latin-1")
+        self._heads[known] = Head(method, path, headers, size, self._lanes(method, path, headers, size))
 
 
 class Judged(Repeated):
@@ -66,9 +81,9 @@ class Judged(Repeated):
     They have credentials in them, so they are found by a digest under a secret of this process, and kept without.
     """
 
-    def __init__(self, gate: Gate, role: Callable[[str, str], str]) -> None:
+    def __init__(self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane) -> None:
         """role: what a method and a target need."""
-        super().__init__()
+        super().__init__(lanes)
         self._gate = gate
         self._role = role
         self._secret = os.urandom(32)
