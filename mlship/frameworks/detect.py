@@ -69,6 +69,17 @@ def detect(path: Path, where: str = "") -> Detected:
     )
 
 
+def other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
+    """said: what model.framework says, of a file that is of another one."""
+    what = detected.what or f"a {detected.format} file"
+    return MlshipError(
+        f"model.framework says {said}, and {path.name} is {what}: framework {detected.framework}",
+        where,
+        f"delete model.framework, or write {detected.framework}",
+        code="other-framework",
+    )
+
+
 def _near(path: Path) -> str:
     if not path.parent.is_dir():
         return f"make the folder {path.parent} or correct the path"
