@@ -16,12 +16,14 @@ from mlship.frameworks.base import ModelFile, ModelSpec
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.engine_choice import HOLDOUT, INT8, Cost, EngineFacts
 from mlship.frameworks.quantizing import FILE, Quantized, quantize_in_child, quantized_at
+from mlship.image.packages.beside import Beside, Hands, packages_beside
 from mlship.image.server_sources import server_digest
 from mlship.memo import Memo
 from mlship.server.manifest import Tolerance
 from mlship.units import size_text
 
 LARGE = 2**30  # bytes of a graph: it lies in memory several times, and its 8 bits are one file of at most 2 GiB
+WANTED = ("onnx>=1.17,<2",)  # tried: onnx 1.23.2 with onnxruntime 1.32.0
 OF_TREES = ("xgboost", "lightgbm", "catboost")
 
 
@@ -78,19 +80,34 @@ def _too_dear(spec: ModelSpec, cost: Cost, where: str) -> Finding:
 
 def _found(context: Context, gathered: Gathered, spec: ModelSpec, evidence: Evidence, memo: Memo) -> Quantized:
     """Raises MlshipError."""
-    subject, facts = f"{gathered.project.file} {spec.name}", _facts(gathered, spec, evidence)
+    beside = _beside(context, gathered, memo)
+    subject, facts = f"{gathered.project.file} {spec.name}", [*_facts(gathered, spec, evidence), beside.pins if beside else ()]
     known = memo.recall("int8", subject, facts)
     if known is not None:
         found = _from_memo(known)
         if found.reason or quantized_at(_folder(context), found.sha256).is_file():
             return found
     context.progress.step("engine", f"{spec.name} is quantized and measured in {gathered.environment.source}")
-    found = _asked(context, gathered, spec, evidence)
+    found = _asked(context, gathered, spec, evidence, beside)
     memo.keep("int8", subject, facts, asdict(found))
     return found
 
 
-def _asked(context: Context, gathered: Gathered, spec: ModelSpec, evidence: Evidence) -> Quantized:
+def _beside(context: Context, gathered: Gathered, memo: Memo) -> Beside | None:
+    """onnx, which onnxruntime quantizes with and does not bring, where the environment lacks it. Raises MlshipError."""
+    if "onnx" in gathered.environment.versions:
+        return None
+    hands = Hands(gathered.indexes, context.runner, context.home, context.progress, memo, gathered.project.root)
+    try:
+        return packages_beside(gathered.environment, WANTED, hands)
+    except MlshipError as error:
+        what = (
+            f"quantizing needs the package onnx, which {gathered.environment.source} lacks, and it cannot be had: {error.what}"
+        )
+        raise MlshipError(what, fix="pip install onnx in the training environment", exit=error.exit, code="no-int8") from None
+
+
+def _asked(context: Context, gathered: Gathered, spec: ModelSpec, evidence: Evidence, beside: Beside | None) -> Quantized:
     # here and not above: a build that has nothing to do needs none of it
     from mlship.flows.training import LOAD_TIMEOUT_S, staged
     from mlship.frameworks.child import child_python
@@ -103,7 +120,15 @@ def _asked(context: Context, gathered: Gathered, spec: ModelSpec, evidence: Evid
         child = child_python(python, context.home, context.environ, (root / "code",))
         into = _folder(context)
         return quantize_in_child(
-            context.runner, child, model_entry(spec), root, spec.sample, own, into, timeout_s=LOAD_TIMEOUT_S
+            context.runner,
+            child,
+            model_entry(spec),
+            root,
+            spec.sample,
+            own,
+            into,
+            timeout_s=LOAD_TIMEOUT_S,
+            beside=beside.folder if beside else None,
         )
 
 
