@@ -48,6 +48,7 @@ MODEL_PACKAGES = {
     "transformers",
     "tensorflow",
     "keras",
+    "h5py",
 }
 MODEL_PLACES = (
     "server.runtimes",

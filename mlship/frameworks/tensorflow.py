@@ -15,6 +15,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.frameworks.base import Asked, Read
+from mlship.server.keras_scan import strange_classes
 
 MAX_CONFIG = 64 * 2**20
 SAVED_MODEL, VARIABLES = "saved_model.pb", "variables/variables.index"
@@ -24,7 +25,7 @@ _OPERATIONS = (
     "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDatasetV2", "LoadDataset", "LoadDatasetV2",
     "SaveDataset", "SaveDatasetV2", "CreateSummaryFileWriter", "DebugIdentityV2", "DebugNumericSummaryV2",
 )  # fmt: skip
-_RUNS_CODE = ("Lambda",)  # its function is Python bytecode, or a name that is looked up
+_OLD_SUFFIXES = (".h5", ".hdf5")  # keras 3.15, saving/saving_api.py
 _FIX = "save it with layers of keras alone: keras.saving; or as a program: model.export(folder)"
 
 
@@ -41,21 +42,19 @@ def read_tensorflow(asked: Asked) -> Read:
 
 
 def read_keras(asked: Asked) -> Read:
-    """Of a .keras file. Refusals are findings. Raises OSError."""
+    """Of a .keras file, or an .h5 one, whose layers are seen by whoever can read HDF5: the child. Refusals are findings. Raises OSError."""
     path, where = asked.path, asked.where
     if asked.format == "folder":
         what = f"{path.name} is a Keras file that was unpacked"
         return Read("folder", findings=(Finding(what, where, "name the .keras file itself", code="unpacked"),))
-    if asked.format != "keras":
-        what = f"{path.name} is Keras's older format, whose layers cannot be seen before it is loaded"
-        fix = 'in the training environment: keras.saving.load_model(path).save("model.keras")'
-        return Read(asked.format, findings=(Finding(what, where, fix, code="old-format"),))
+    if asked.format == "h5":
+        return _old(path, where)
     try:
         config, version = _config(path)
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
         finding = Finding(f"{path.name} is damaged: {error}", where, "save the model again", code="damaged-file")
         return Read("keras", findings=(finding,))
-    strange = sorted(set(_strange(config)))
+    strange = strange_classes(config)
     findings: tuple[Finding, ...] = ()
     if strange:
         what = f"{path.name} has {', '.join(strange[:5])}, which is no layer of keras: loading it would run other code"
@@ -63,6 +62,14 @@ def read_keras(asked: Asked) -> Read:
     return Read(
         "keras", modules=frozenset({"keras", "tensorflow"}), versions={"keras": version} if version else {}, findings=findings
     )
+
+
+def _old(path: Path, where: str) -> Read:
+    findings = []
+    if path.suffix not in _OLD_SUFFIXES:
+        what = f"{path.name} is an HDF5 file; keras takes one only by the ending .h5"
+        findings.append(Finding(what, where, f"rename it to {path.stem}.h5", code="other-suffix"))
+    return Read("h5", modules=frozenset({"keras", "tensorflow", "h5py"}), findings=tuple(findings))
 
 
 def _operations(file: Path) -> Iterator[str]:
@@ -84,24 +91,3 @@ def _config(path: Path) -> tuple[Any, str]:
         metadata = json.loads(archive.read("metadata.json"))
         version = metadata.get("keras_version") if isinstance(metadata, dict) else None
         return json.loads(archive.read("config.json")), version if isinstance(version, str) else ""
-
-
-def _strange(config: Any) -> Iterator[str]:
-    """Classes that are not keras's own, wherever they stand (keras 3, saving/serialization_lib.py)."""
-    waiting = [config]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        if not isinstance(node, dict):
-            continue
-        waiting += node.values()
-        kind = node.get("class_name")
-        if not isinstance(kind, str):
-            continue
-        module, registered = node.get("module"), node.get("registered_name")
-        is_own = module is None and not (isinstance(registered, str) and ">" in registered)
-        if isinstance(module, str):
-            is_own = module == "keras" or module.startswith("keras.") or module == "builtins"
-        if kind in _RUNS_CODE or kind.startswith("__lambda") or kind == "function" or not is_own:
-            yield f"{module or ''}{'.' if module else ''}{kind}"[:100]
