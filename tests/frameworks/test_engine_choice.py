@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
-from mlship.frameworks.engine_choice import Tried, choice, facts_from, refusal
+from mlship.frameworks.engine_choice import Cost, EngineFacts, Tried, choice, facts_from, refusal
 
 QUICK = Tried("numpy", "ab" * 32, rows=400, refused=2, difference=1e-16, seconds={"1": (80e-6, 8e-6), "64": (200e-6, 100e-6)})
 
@@ -32,3 +33,9 @@ def test_an_engine_that_was_asked_for_is_refused_with_the_reason():
 
 def test_records_from_before_engines_mean_the_original():
     assert facts_from({}).name == "original"
+
+
+def test_what_int8_cost_survives_a_record():
+    facts = EngineFacts("int8", kinds={"holdout": 450}, cost=Cost("auc", 0.9, 0.95, 450, 0.01, (4, 1)))
+    assert facts_from(json.loads(json.dumps(asdict(facts)))) == facts
+    assert facts.cost and facts.cost.loss == 0
