@@ -19,7 +19,6 @@ def torch_device(torch: Any) -> Any:
         torch.ones(1, device="cuda").add_(1).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split("\n", 1)[0]
-        raise LoadError(
-            f"torch {torch.__version__} cannot compute on the GPU: {reason}; a driver for its CUDA {torch.version.cuda} is needed"
-        ) from error
+        needed = f"a driver for its CUDA {torch.version.cuda}" if torch.version.cuda else "a build with CUDA"
+        raise LoadError(f"torch {torch.__version__} cannot compute on the GPU: {reason}; it needs {needed}") from error
     return torch.device("cuda")
