@@ -27,8 +27,24 @@ MAX_PICKLE = 256 * 2**20  # bytes of what stands beside the tensors: names, shap
 MAX_HEADER = 100_000_000  # bytes; safetensors' own bound (safetensors 0.8, MAX_HEADER_SIZE)
 MAX_ENTRIES = 200_000
 COPY = "copy it again, or save it again"
-STATE = "save what is loaded without code of its own: torch.save(model.state_dict(), 'net.pt')"
-EXPORT = "export it again: torch.export.save(torch.export.export(model.eval(), (example,), dynamic_shapes=...), 'net.pt2')"
+STATE = (
+    "save its weights alone, where its classes can be imported: model = torch.load(FILE, weights_only=False); "
+    "torch.save(model.state_dict(), 'net.pt'); then name the class: model.loader: module:Class"
+)
+PARTS = (
+    "save its weights alone, where its classes can be imported: saved = torch.load(FILE, weights_only=False); "
+    "torch.save(saved[{key!r}], 'net.pt'); then name the class: model.loader: module:Class"
+)
+EXPORT = (
+    "export it again: program = torch.export.export(model.eval(), (example,), dynamic_shapes=...); "
+    "torch.export.save(program, 'net.pt2')"
+)
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+)  # what training loops and Lightning call the weights in a checkpoint
 OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save wrote first, before 1.6 or when it was told to
 
 _STORAGE = re.compile(r"(Untyped|Typed|Float|Double|Half|BFloat16|Byte|Char|Short|Int|Long|Bool|Complex\w+|Q\w+)Storage\Z")
@@ -65,7 +81,9 @@ def scan_torch(path: Path) -> TorchFile:
         if head == OLD:
             what = "it was written in the form that PyTorch had before 1.6"
             raise Refused(
-                what, f"torch.save(torch.load({path.name!r}, weights_only=True), {path.name!r}) writes it anew", "old-torch"
+                what,
+                f"write it anew: saved = torch.load({path.name!r}, weights_only=True); torch.save(saved, {path.name!r})",
+                "old-torch",
             )
         if not head.startswith(b"PK\x03\x04"):
             file.seek(0)
@@ -80,6 +98,9 @@ def allow(found: TorchFile) -> None:
         what = f"it refers to {shown}"
         if found.kind == "exported":
             raise Refused(f"{what} among its tensors", EXPORT, "unknown-name")
+        key = next((key for key in WRAPPERS if key in found.keys), "")
+        if key:
+            raise Refused(f"{what}: a checkpoint with more in it than weights", PARTS.format(key=key), "whole-model")
         raise Refused(f"{what}: a whole model is pickled in it, or more than weights", STATE, "whole-model")
     if found.kind == "whole":
         raise Refused("it holds no dict of tensors", STATE, "not-a-model")

@@ -98,6 +98,22 @@ def test_what_is_more_than_weights_is_refused_in_words(tmp_path: Path, raw: byte
         assert words in finding.what and finding.what.startswith("net.pt")
 
 
+@pytest.mark.parametrize(
+    ("pickle", "words"),
+    [
+        (WHOLE, "model = torch.load(FILE, weights_only=False); torch.save(model.state_dict(), 'net.pt')"),
+        (
+            pickled(("state_dict", STATE[2:-1]), ("settings", b"cargparse\nNamespace\n)R"), ordered=False),
+            "saved = torch.load(FILE, weights_only=False); torch.save(saved['state_dict'], 'net.pt')",
+        ),
+    ],
+)
+def test_a_file_with_more_than_weights_names_the_two_lines_that_save_them_alone(
+    tmp_path: Path, pickle: bytes, words: str
+) -> None:
+    assert words in only(read(tmp_path, saved(pickle))).fix
+
+
 def doubled() -> bytes:
     """Two files of one name: PyTorch's reader and Python's need not take the same."""
     buffer = io.BytesIO()

@@ -45,7 +45,9 @@ def _config(file: Any, path: Path) -> Any:
         what = (
             "weights without the model that they belong to" if "layer_names" in file.attrs or "layers" in file else "no model"
         )
-        raise LoadError(f'{path.name} holds {what}; save the model as a whole: model.save("{path.stem}.keras")')
+        raise LoadError(
+            f'{path.name} holds {what}; save the model as a whole: model.save("{path.name.partition(".")[0]}.keras")'
+        )
     if len(text) > MAX_CONFIG:
         raise ValueError("its configuration is too large")
     return json.loads(text)
