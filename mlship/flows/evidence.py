@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.flows.batch_wishes import FORMS, KNOWN, Form
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.engine_choice import HOLDOUT, REFERENCE
-from mlship.memo import Memo
+from mlship.memo import Memo, sources_digest
 
 MOST_ROWS = {REFERENCE: 400, HOLDOUT: 10_000}  # of holdout what is answered in one call; of reference each row alone, twice
 MOST_BYTES = 32_000_000  # of the rows that are handed on
@@ -75,7 +76,7 @@ def evidence_of(project: Project, prefix: str, model: Model, memo: Memo) -> Evid
     files, findings = [], []
     for kind, said, label, key in named:
         try:
-            files.append(_file(project, kind, said, label, key, digests))
+            files.append(_file(project, kind, said, label, key, digests, memo))
         except MlshipError as error:
             findings.append(Finding(error.what, error.where, error.fix, code=error.code or f"{ROWS}{kind}"))
     digests.save()
@@ -166,7 +167,7 @@ def _text(records: list[bytes]) -> str:
     return b"".join(records).decode("utf-8", "replace")
 
 
-def _file(project: Project, kind: str, said: str, label: str, key: str, digests: FileDigests) -> RowsFile:
+def _file(project: Project, kind: str, said: str, label: str, key: str, digests: FileDigests, memo: Memo) -> RowsFile:
     """Raises MlshipError."""
     place = project.at(f"{key}.data" if kind == HOLDOUT else key)
     path = project.root / said
@@ -180,7 +181,7 @@ def _file(project: Project, kind: str, said: str, label: str, key: str, digests:
         if found is None:
             what = f"{clipped(said)} is not a regular file" if path.exists() else f"there is no file {clipped(said)}"
             raise MlshipError(what, place, f"name a file that ends in {KNOWN}")
-        columns, head = _columns(path, form, kind)
+        columns, head = _known_columns(path, form, kind, found.sha256, memo)
     except OSError as error:
         raise MlshipError(f"{clipped(said)} cannot be read ({error.strerror})", place, "name another file") from None
     except MlshipError as error:
@@ -192,6 +193,17 @@ def _file(project: Project, kind: str, said: str, label: str, key: str, digests:
         what = f"{clipped(said)} has no column {clipped(label)}"
         raise MlshipError(what, project.at(f"{key}.label"), fix, code="no-label")
     return RowsFile(kind, path, form, label, place, found.sha256, head)
+
+
+def _known_columns(path: Path, form: Form, kind: str, sha256: str, memo: Memo) -> tuple[tuple[str, ...], str]:
+    """Looked at once for each content: a build with nothing to do does not even import what reads Parquet. Raises MlshipError."""
+    facts = [sha256, form, kind, sources_digest(sys.modules[__name__])]
+    known = memo.recall("columns", str(path), facts)
+    if known is not None:
+        return tuple(known[0]), str(known[1])
+    columns, head = _columns(path, form, kind)
+    memo.keep("columns", str(path), facts, [columns, head])
+    return columns, head
 
 
 def _columns(path: Path, form: Form, kind: str) -> tuple[tuple[str, ...], str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,11 +29,13 @@ from mlship.server.inspection.report import attempt
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.onnx import OnnxModel
-from mlship.server.runtimes.onnx_session import FATAL, NO_TELEMETRY
+from mlship.server.runtimes.onnx_session import FATAL, NO_TELEMETRY, said
 
 FILE = "model.onnx"
 CALIBRATED = 400  # rows that tell the ranges
 CALIBRATED_OF_HOLDOUT = 4  # without reference, every fourth row of holdout does, and the others measure
+JUDGING_S = 60.0  # of either graph
+FEWEST = 200  # rows
 TOGETHER = 256  # rows in one call while measuring, 32 while calibrating
 MATRICES = frozenset(("Conv", "ConvTranspose", "MatMul", "Gemm"))
 # What is computed in 8 bits: matrices and what lies between them. Softmax and other last steps stay as they are.
@@ -58,7 +61,7 @@ def _quantized(entry: manifest.Model, root: Path, code: Path, request: Mapping[s
     os.environ[NO_TELEMETRY] = "1"
     try:
         import onnx
-        import onnxruntime.quantization  # noqa: F401 -- needs onnx, which onnxruntime itself does not
+        import onnxruntime.quantization  # needs onnx, which onnxruntime itself does not
     except ImportError as error:
         what = f"model.quantize needs the packages onnx and onnxruntime in the training environment ({error})"
         return failure("missing-module", what, "pip install onnx onnxruntime", module=(error.name or "onnx").partition(".")[0])
@@ -78,9 +81,15 @@ def _quantized(entry: manifest.Model, root: Path, code: Path, request: Mapping[s
     ranges, judged = _parted(own)
     target = Path(request["writable"]) / FILE
     try:
-        _quantize(onnx, graph, target, _batches(original, ranges, loaded))
+        batches = _batches(original, ranges, loaded)
     except InputError as error:
         raise Unreadable(f"the model refuses rows that int8's ranges are taken from: {error.message}", told) from None
+    try:
+        _quantize(onnx, graph, target, batches)
+    except MemoryError:
+        raise
+    except Exception as error:  # onnx and onnxruntime have many ways to say that a graph is beyond them
+        return {"reason": f"onnxruntime {onnxruntime.__version__} does not: {type(error).__name__}: {said(error)[:200]}"}
     again = replace(original.entry, path=FILE, format="onnx")
     other = ServedModel(again, runtime_for(entry.framework).load(again, target.parent))
     return {
@@ -183,6 +192,7 @@ def _typed(onnx: Any, model: Any, batch: Mapping[str, Any]) -> Any:
 def _judged(original: ServedModel, other: ServedModel, holdout: Given, told: Mapping[str, Any]) -> dict[str, Any]:
     """Raises Unreadable where the rows or their labels do not fit the model."""
     try:
+        holdout = _affordable(original, holdout)
         answers = _answers(original, holdout.rows)
         judge = judge_of(answers, holdout.labels, _classes(original))
         before = judge.value(answers)
@@ -200,6 +210,15 @@ def _judged(original: ServedModel, other: ServedModel, holdout: Given, told: Map
         "rows": len(answers),
         "step": _step(original, holdout.rows),
     }
+
+
+def _affordable(model: ServedModel, holdout: Given) -> Given:
+    """So many rows, evenly spaced, as a slow model answers while somebody waits. Raises InputError."""
+    began = time.perf_counter()
+    model.answer(holdout.rows[:TOGETHER])
+    each_s = (time.perf_counter() - began) / len(holdout.rows[:TOGETHER])
+    every = -(-len(holdout.rows) // max(FEWEST, int(JUDGING_S / each_s)))
+    return Given(holdout.rows[::every], holdout.labels[::every], holdout.numbers[::every])
 
 
 def _after(judge: Judge, answers: Sequence[Any]) -> float:
