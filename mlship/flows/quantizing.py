@@ -17,6 +17,7 @@ from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.engine_choice import HOLDOUT, INT8, Cost, EngineFacts
 from mlship.frameworks.quantizing import FILE, Quantized, quantize_in_child, quantized_at
 from mlship.image.packages.beside import Beside, Hands, packages_beside
+from mlship.image.packages.environment import TrainingEnvironment
 from mlship.image.server_sources import server_digest
 from mlship.memo import Memo
 from mlship.server.manifest import Tolerance
@@ -32,7 +33,7 @@ def with_int8(
 ) -> tuple[ModelSpec, tuple[Finding, ...]]:
     """The model as the image will have it, or why it cannot be had so. where: the key model.quantize."""
     assert model.quantize is not None
-    reason, fix = _refused(gathered, spec)
+    reason, fix = unfit(spec, gathered.environment)
     if reason:
         return spec, (Finding(f"{spec.name} cannot be quantized: {reason}", where, fix, code="no-int8"),)
     try:
@@ -44,12 +45,12 @@ def with_int8(
         return spec, (Finding(f"{spec.name} cannot be quantized: {found.reason}", where, fix, code="no-int8"),)
     cost = Cost(found.measure, found.before, found.after, found.rows, model.quantize.max_loss, found.sizes)
     if cost.loss > cost.allowed:
-        return spec, (_too_dear(spec, cost, where),)
+        return spec, (too_dear(spec.name, cost, where),)
     return _in_8_bits(context, spec, model, found, cost, memo), ()
 
 
-def _refused(gathered: Gathered, spec: ModelSpec) -> tuple[str, str]:
-    """Why not, and what to do; nothing where nothing speaks against it. Pure."""
+def unfit(spec: ModelSpec, environment: TrainingEnvironment) -> tuple[str, str]:
+    """Why it is not quantized, and what to do; nothing where nothing that the files tell speaks against it. Pure."""
     delete = "delete model.quantize"
     if spec.framework in OF_TREES:
         return "trees compare numbers with what they split at, and 8 bits would move the splits", delete
@@ -58,20 +59,18 @@ def _refused(gathered: Gathered, spec: ModelSpec) -> tuple[str, str]:
             f"8 bits are for neural networks in ONNX graphs, and it is of {spec.framework}",
             f"export it as ONNX, or {delete}",
         )
-    if gathered.environment.trained_by is None:
-        source = gathered.environment.source
-        return (
-            f"{source} names packages, not an interpreter that could do it",
-            "name one with onnxruntime and onnx: --python PATH",
-        )
+    if environment.trained_by is None:
+        what = f"{environment.source} names packages, not an interpreter that could do it"
+        return what, "name one with onnxruntime: --python PATH"
     if spec.size > LARGE:
         return f"it has {size_text(spec.size)}, and at most {size_text(LARGE)} are quantized", delete
     return "", ""
 
 
-def _too_dear(spec: ModelSpec, cost: Cost, where: str) -> Finding:
+def too_dear(name: str, cost: Cost, where: str) -> Finding:
+    """That int8 loses more than it may. Pure."""
     what = (
-        f"int8 costs {spec.name} too much: {cost.measure} {cost.before:.4f} becomes {cost.after:.4f} on {cost.rows} rows of holdout, "
+        f"int8 costs {name} too much: {cost.measure} {cost.before:.4f} becomes {cost.after:.4f} on {cost.rows} rows of holdout, "
         f"a loss of {cost.loss:.4f}, and {cost.allowed:g} is allowed"
     )
     fix = "name more training rows with model.reference, raise max_loss, or delete model.quantize"
