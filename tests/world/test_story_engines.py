@@ -52,6 +52,11 @@ for row, (feature, cut) in zip(ties, at):
     row[feature] = cut
 asked_rows = np.concatenate([rows[1::9], ties])
 json.dump({"instances": rows[:20].tolist()}, open("sample.json", "w"))
+with open("known.csv", "w") as file:
+    np.savetxt(file, np.column_stack([rows, labels])[::8], "%g", ",", header=",".join([*map(str, range(64)), "digit"]), comments="")
+with open("rest.jsonl", "w") as file:
+    for row, label in zip(rows[1::20], labels[1::20]):
+        print(json.dumps({"digit": int(label), **dict(enumerate(row.tolist()))}), file=file)
 asked(asked_rows, model.predict(asked_rows), model.predict_proba(asked_rows))
 """
 
@@ -97,8 +102,15 @@ def test_a_forest_answers_with_the_bits_of_scikit_learn(story: Story, capsys: py
     truth = story.train()
     story.mlship("init", "--model", "model.joblib", "--target", "local")
     configured = (story.folder / "mlship.yaml").read_text()
-    _write_engine(story, configured, "trees")
+    own = "trees\n  reference: known.csv\n  holdout: {data: rest.jsonl, label: digit}"
+    _write_engine(story, configured, own.replace("digit}", "target}"))
+    assert "model.holdout.label  rest.jsonl has no column target; name one of its columns: digit, 0, 1" in story.refused(
+        "check"
+    )
+    _write_engine(story, configured, own)
     built = story.mlship("build")
+    kinds = built["models"][0]["engine"]["kinds"]
+    assert (kinds["reference"], kinds["holdout"]) == (225, 90) and kinds["generated"] > 300
     assert not LEFT_OUT & {part["name"] for part in built["image"]["parts"]}
     try:
         endpoint = story.mlship("deploy", "--yes")["endpoint"]
