@@ -13,7 +13,6 @@ from mlship.flows.context import Context
 from mlship.flows.evidence import ROWS, Evidence, drawn, evidence_of, rows_finding, unused
 from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.gpu_use import ON_GPU
-from mlship.flows.quantizing import with_int8
 from mlship.frameworks.base import ModelFile, ModelSpec
 from mlship.frameworks.code import imported_modules
 from mlship.frameworks.digest import FileDigests
@@ -66,6 +65,8 @@ def _with_engine(
     if evidence.findings:
         return spec, evidence.findings
     if model.quantize:
+        from mlship.flows.quantizing import with_int8  # few models ask for it
+
         return with_int8(context, gathered, spec, model, evidence, memo, gathered.project.at(_key(gathered, spec, "quantize")))
     if model.engine == ORIGINAL:
         return spec, unused(evidence, spec.name, "model.engine is original")
