@@ -168,6 +168,9 @@ def what_int8_costs_can_be_measured(facts: Facts) -> Iterator[Problem]:
         if model.engine != "auto":
             what = f"engine {model.engine} computes the model as it is, and quantize makes another one of it"
             yield Problem((*path, "engine"), what, "delete one of them")
+        if facts.document.resources.gpu is not None:
+            what = "int8 is measured and computed on the CPU, and resources.gpu is set"
+            yield Problem((*path, "quantize"), what, "delete one of them")
 
 
 RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT", re.ASCII)
