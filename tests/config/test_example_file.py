@@ -79,6 +79,7 @@ def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> N
     others = [finding for finding in raised.value.findings if finding.code != "not-yet"]
     assert [finding.what for finding in others] == [
         "a loader is for framework python or torch, not sklearn",
+        "int8 is measured and computed on the CPU, and resources.gpu is set",
         "model and models stand side by side",
         "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs",
     ]
