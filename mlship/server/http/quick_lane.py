@@ -10,8 +10,8 @@ which takes the same requests and answers them equally; tests hold both to that.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, Protocol, cast
 
 import orjson
@@ -85,7 +85,7 @@ class QuickLane:
         assert model.packer is not None
         self._shared = lanes
         self._engine = lanes.engine
-        self._entrance = lanes.entrance
+        self._ahead = lanes.entrance.waiting
         self._model = model
         self._packer = model.packer
         self._queue = lanes.engine.queue(model)
@@ -105,9 +105,9 @@ class QuickLane:
 
     def takes(self, caller: Caller, body: bytes) -> bool:
         """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not."""
-        now = time.perf_counter()
+        now = perf_counter()
         engine = self._engine
-        if engine.ease_s <= 0 or now - engine.began > PARSE_S or self._size > TOGETHER or self._entrance.has_waiting:
+        if engine.ease_s <= 0 or now - engine.began > PARSE_S or self._size > TOGETHER or self._ahead:
             return False
         if self._queue.lane is not self and not engine.opens(self._queue, self, now):
             return False
@@ -138,10 +138,10 @@ class QuickLane:
             self.hand_over()
             return 0
         batch = Batch(Table(rows, packed=packed[0] if count == 1 else b"".join(packed)), rows)
-        began = time.perf_counter()
+        began = perf_counter()
         try:
             answer = aside(self._model.run, batch) if count == 1 else aside(self._model.run_joined, (batch,))[0]
-            seconds = time.perf_counter() - began
+            seconds = perf_counter() - began
             answers = _answers(answer, packed, rows, row_bytes)
         except KeyboardInterrupt:
             raise
@@ -189,7 +189,7 @@ class QuickLane:
                 gone.append(index)
             else:
                 transport.write(text)
-        now = time.perf_counter()
+        now = perf_counter()
         if shared.access.share:
             self._log(bodies, answers, packed, [now - began for began in started], gone)
         for index in reversed(gone):
