@@ -49,9 +49,11 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from pathlib import Path
 
     from mlship.server.inspection.report import inspect_model, read_rows
-    from mlship.server.life.cores import set_threads
+    from mlship.server.life.cores import THREADS, set_threads
     from mlship.server.lockdown import Limits, lock_down
 
+    if request.get("compile") or request.get("quantize"):
+        os.environ.update(dict.fromkeys(THREADS, "1"))  # what is measured here is what a worker has, whatever else a build sets
     set_threads(1, 1, os.environ)  # as in a worker, one a core; pools that a few rows do not need cost a tenth of the time
     limits = Limits(request["memory"], request["cpu_s"], request.get("file_size", Limits.file_size))
     took = lock_down(limits, Path(request["writable"]))

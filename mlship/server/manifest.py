@@ -85,7 +85,7 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Engine:
-    """What computes the answers. name: `original`, or what the model was compiled for: `numpy`, `trees`.
+    """What computes the answers. name: `original`, or what the model was compiled for: `numpy`, `trees`, `onnx`, `int8`.
 
     sha256: of the compiled file, which lies at the model's path. rows: on how many its answers were the original's when it was
     compiled.
