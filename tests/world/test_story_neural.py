@@ -334,7 +334,12 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     told = project.mlship("init", "--model", "last.pt", "--loader", "nets:Digits", "--target", "local")["models"][0]
     assert (told["framework"], told["title"], told["inputs"]) == ("torch", "Digits", "64 features")
     request = example(project, "torch_diabetes", project.folder / "diabetes")
-    project.mlship("check", "-C", "diabetes")
+    with (project.folder / "diabetes" / "mlship.yaml").open("a") as file:
+        file.write("resources: {gpu: 1}\n")
+    told = [finding["message"] for finding in project.mlship("check", "-C", "diabetes")["findings"]]
+    assert any(
+        line.startswith("CUDA builds for resources.gpu: torch 2.13.0 with") and " GB to fetch" in line for line in told
+    ), told
     project.write("mlship.yaml", FIVE)
     image = project.mlship("build")["image"]
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
