@@ -6,6 +6,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, gather
+from mlship.flows.model_memory import peak_findings
 from mlship.flows.opening import project_of
 from mlship.flows.reports import spec_report
 from mlship.flows.results import Checked
@@ -62,4 +63,5 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
         else:
             signature = loaded[spec.name].signature
             findings += declared_findings(spec.declared, signature, spec.name, gathered.project.at("model.uri"))
-    return loaded, tuple(findings)
+    as_they_are = [spec for spec in gathered.specs if spec.original is None]
+    return loaded, (*findings, *peak_findings(gathered.project, as_they_are, loaded))

@@ -12,6 +12,7 @@ from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.flows.fetching import Take, fetched_models, origins_of
 from mlship.flows.gpu_use import gpu_findings
+from mlship.flows.model_memory import size_findings
 from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec, Origin, Pinned
 from mlship.frameworks.digest import FileDigests
@@ -79,6 +80,7 @@ def gather(context: Context, project: Project, python: str = "", take: Take = "p
             *(finding for one in fetched.values() for finding in one.findings),
             *secret_findings(project, specs, memo),
             *gpu_findings(project, specs),
+            *size_findings(project, ((spec.name, spec.framework, spec.size) for spec in specs)),
             *recorded_findings(specs, environment),
             *passed_over_findings(environment),
             *minor_findings(project, environment),
