@@ -24,6 +24,11 @@ class Judge:
     truth: Sequence[Any]
     classes: Sequence[Any] = ()
 
+    @property
+    def guessing(self) -> float:
+        """What a model has that knows nothing; of classes half of that, for a model may well pass over the commonest."""
+        return {ACCURACY: 0.5 / len(set(self.truth)), AUC: 0.5, R2: 0.0}[self.measure]
+
     def value(self, predictions: Sequence[Any]) -> float:
         """predictions: one a row. Raises Unjudged for what is no number."""
         if self.measure == ACCURACY:

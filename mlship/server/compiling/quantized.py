@@ -196,8 +196,9 @@ def _judged(original: ServedModel, other: ServedModel, holdout: Given, told: Map
         answers = _answers(original, holdout.rows)
         judge = judge_of(answers, holdout.labels, _classes(original))
         before = judge.value(answers)
-        if judge.measure == "accuracy" and not before:
-            raise Unjudged(f"the model is right on none of {len(answers)} rows: its predictions are such as {answers[0]!r:.60}")
+        if before <= judge.guessing:
+            what = f"the model is no better there than guessing ({judge.measure} {before:.4f})"
+            raise Unjudged(f"{what}; is {told['label']}, such as {str(holdout.labels[0]):.40}, what it predicts?")
     except InputError as error:
         raise Unreadable(f"{told['name']}: the model refuses its rows: {error.message}", told) from None
     except Unjudged as unjudged:

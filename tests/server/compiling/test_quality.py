@@ -25,6 +25,7 @@ RANDOM = numpy.random.default_rng(7)
 def test_classes_are_counted_by_name_number_or_highest_score(predictions, labels, classes):
     judge = judge_of(predictions, labels, classes)
     assert (judge.measure, judge.value(predictions)) == ("accuracy", 0.75)
+    assert judge.guessing == 0.5 / len({str(label).lower() for label in labels})
 
 
 def test_one_score_for_two_classes_is_judged_by_its_order():
