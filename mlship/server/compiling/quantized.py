@@ -198,7 +198,7 @@ def _judged(original: ServedModel, other: ServedModel, holdout: Given, told: Map
         before = judge.value(answers)
         if before <= judge.guessing:
             what = f"the model is no better there than guessing ({judge.measure} {before:.4f})"
-            raise Unjudged(f"{what}; is {told['label']}, such as {str(holdout.labels[0]):.40}, what it predicts?")
+            raise Unjudged(f"{what}; is {told['label']}, such as {holdout.labels[0]!s:.40}, what it predicts?")
     except InputError as error:
         raise Unreadable(f"{told['name']}: the model refuses its rows: {error.message}", told) from None
     except Unjudged as unjudged:
