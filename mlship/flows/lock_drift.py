@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from mlship.config.schema import Gpu
 from mlship.errors import Exit, Finding, FindingsError
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.image.lock import Lock, LockedModel, LockFile
 from mlship.image.lock_file import NAME, read_lock_file
 from mlship.image.packages.asked import asked_changes, asked_lines
-from mlship.image.packages.gpu_builds import has_cards
 from mlship.image.packages.wheels import server_changes, server_keys
 
 REMEDY = "mlship lock writes the lock anew; commit it"
@@ -82,9 +82,9 @@ def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
         yield f"Python {lock.python} is locked, and {gathered.minor} is wanted"
     if asked is None:
         return
-    if has_cards(lock.wheels) != (gathered.project.resources.gpu is not None):
-        builds = "CUDA builds are" if has_cards(lock.wheels) else "builds for CPUs are"
-        yield f"{builds} locked, and mlship.yaml {'asks for no' if has_cards(lock.wheels) else 'has'} resources.gpu"
+    if lock.inputs == lock_inputs(_with_other_builds(gathered)):
+        locked, said = ("builds for CPUs", "has") if gathered.project.resources.gpu else ("CUDA builds", "has no")
+        yield f"{locked} are locked, and mlship.yaml {said} resources.gpu"
     if asked.base != build.base:
         yield f"build.base {asked.base} is locked, and mlship.yaml says {build.base}"
     for name in sorted({*build.packages} - {*asked.packages}):
@@ -92,6 +92,15 @@ def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
     for name in sorted({*asked.packages} - {*build.packages}):
         yield f"{name} is locked, and build.packages does not have it any more"
     yield from asked_changes(asked.requirements, asked_lines(gathered.requirements), source)
+
+
+def _with_other_builds(gathered: Gathered) -> Gathered:
+    """The same project with a GPU, or without one."""
+    import msgspec
+
+    resources = gathered.project.resources
+    other = msgspec.structs.replace(resources, gpu=None if resources.gpu else Gpu(count=1))
+    return replace(gathered, project=replace(gathered.project, resources=other))
 
 
 def _unnamed(gathered: Gathered, lock: Lock) -> str:

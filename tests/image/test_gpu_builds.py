@@ -11,10 +11,9 @@ from test_resolve_fakes import entry, pylock, resolve
 from mlship.errors import Exit, MlshipError
 from mlship.flows.gpu_room import refuse_no_room
 from mlship.image.packages.closure import version_findings
-from mlship.image.packages.gpu_builds import for_cards, has_cards, is_for_cards
+from mlship.image.packages.gpu_builds import for_cards, is_for_cards
 from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.wheel_choice import Resolved
-from mlship.image.plan import Wheel
 
 CUBLAS = Resolved("nvidia-cublas", "13.1", "d", size=400_000_000)
 
@@ -45,7 +44,6 @@ def test_what_has_cuda_already_or_never_is_left_alone() -> None:
     assert for_cards(asked, (Resolved("scikit-learn", "1.9.1", "a"),)) is None
     assert not is_for_cards((Resolved("torch", "2.13.0+cpu", "a"), CUBLAS))
     assert not is_for_cards((Resolved("onnxruntime-gpu", "1.31.1", "a"),))  # without cuDNN it finds no card
-    assert has_cards((Wheel("nvidia-cublas", "13.1", "d"),)) and not has_cards((Wheel("torch", "2.13.0+cpu", "a"),))
 
 
 def test_an_image_with_a_gpu_says_what_is_fetched_and_is_never_made_without_cuda(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from mlship.image.packages.cpu_builds import TAGGED, pinned_name
 from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.unused import dropped
 from mlship.image.packages.wheel_choice import Resolved
-from mlship.image.plan import Wheel
 from mlship.units import size_text
 
 # package -> (the one with CUDA, in these words, at this version)
@@ -62,11 +61,6 @@ def is_for_cards(resolved: Iterable[Resolved]) -> bool:
         and (has_cards or not any(name in found for name in _NEED_MORE))
         and all(package.sha256 for package in made)
     )
-
-
-def has_cards(wheels: Iterable[Wheel]) -> bool:
-    """Whether builds for cards are locked."""
-    return any(wheel.name.startswith(OF_CARDS) for wheel in wheels)
 
 
 def told(before: Iterable[Resolved], after: Iterable[Resolved], wanted: Requirements) -> tuple[Finding, ...]:
