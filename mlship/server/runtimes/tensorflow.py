@@ -38,7 +38,8 @@ class TensorflowRuntime:
         if name not in known:
             raise LoadError(f"the SavedModel has no signature {name or 'at all'}; it has {', '.join(known) or 'none'}")
         function = loaded.signatures[name]
-        given = [_input(name, spec) for name, spec in function.structured_input_signature[1].items()]
+        # in an order of their own: TensorFlow's differs from process to process, and rows are fed in the manifest's
+        given = [_input(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
 
         def ask(tensors: Mapping[str, Any]) -> Any:
             return function(**tensors)
