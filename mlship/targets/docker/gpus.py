@@ -1,7 +1,8 @@
 """GPUs of replicas at an engine: what it is asked for, and whether it can give it. Pure.
 
 The engine hands out GPUs by DeviceRequests (Engine API 1.40, POST /containers/create) where NVIDIA's container toolkit is
-installed on its machine: by the runtime that is named `nvidia` there, or by CDI (engine 25.0 and later).
+installed on its machine: by the hook of its runtime, or, in newer engines, by CDI, to whose names it turns the same ids
+(moby, daemon/nvidia_linux.go). Ids and a count exclude each other there.
 """
 
 from __future__ import annotations
