@@ -19,33 +19,33 @@ def enough(needed: int) -> Memory:
     return Memory(-(-needed * 5 // 4 // _STEP) * _STEP)
 
 
-def too_little(name: str, told: str, needed: int, project: Project) -> Finding:
-    """told: what is known of the model. needed: bytes."""
-    return Finding(
-        f"{name} {told}, and resources.memory is {project.resources.memory}",
-        project.at("resources.memory"),
-        f"set resources.memory: {enough(needed)}",
-        code="too-little-memory",
-    )
-
-
 def size_findings(project: Project, models: Iterable[tuple[str, str, int]]) -> tuple[Finding, ...]:
     """models: name, framework, and bytes of the files. Nothing is said where a GPU may hold them."""
+    limit = project.resources.memory
     if project.resources.gpu is not None:
         return ()
     return tuple(
-        too_little(name, f"is {size_text(size)} on disk and takes more when it is loaded", size, project)
+        _too_little(
+            f"{name} is {size_text(size)} on disk and takes more when it is loaded, and resources.memory is {limit}",
+            size,
+            project,
+        )
         for name, framework, size in models
-        if framework in _HOLD_WHOLE and size > project.resources.memory.bytes
+        if framework in _HOLD_WHOLE and size > limit.bytes
     )
 
 
 def peak_findings(project: Project, specs: Iterable[ModelSpec], loaded: Mapping[str, Loaded]) -> tuple[Finding, ...]:
     """Of models that were loaded as they are served."""
+    limit = project.resources.memory
+    peaks = {spec.name: loaded[spec.name].peak_memory for spec in specs if spec.name in loaded}
     return tuple(
-        too_little(
-            spec.name, f"needed {size_text(loaded[spec.name].peak_memory)} to load", loaded[spec.name].peak_memory, project
-        )
-        for spec in specs
-        if spec.name in loaded and loaded[spec.name].peak_memory > project.resources.memory.bytes
+        _too_little(f"{name} needed {size_text(peak)} to load, and resources.memory is {limit}", peak, project)
+        for name, peak in peaks.items()
+        if peak > limit.bytes
     )
+
+
+def _too_little(what: str, needed: int, project: Project) -> Finding:
+    fix = f"set resources.memory: {enough(needed)}"
+    return Finding(what, project.at("resources.memory"), fix, code="too-little-memory")
