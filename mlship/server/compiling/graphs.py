@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlship.server import manifest
 from mlship.server.boosted_header import Header
@@ -51,14 +51,24 @@ def compiled_graph(loaded: Any, method: str, signature: manifest.Signature) -> C
     return _of_forest(plan)
 
 
+class _Graph(NamedTuple):
+    """said: how its output becomes scores, see runtimes/onnx_compiled.py."""
+
+    nodes: list[bytes]
+    taken: bytes
+    given: bytes
+    said: dict[str, Any]
+    kept: tuple[bytes, ...] = ()
+
+
 def _of_forest(plan: Compiled) -> CompiledGraph:
-    graph, taken, given, kept, said = _sums(plan) if _has_one_number_a_leaf(plan.arrays) else _leaves(plan)
+    found = _sums(plan) if _has_one_number_a_leaf(plan.arrays) else _leaves(plan)
     trees = plan.header["trees"]
-    said |= {"holes": trees["holes"], "divisor": float(len(plan.arrays["root"])) if trees["mean"] else 0.0}
+    said = {**found.said, "holes": trees["holes"], "divisor": float(len(plan.arrays["root"])) if trees["mean"] else 0.0}
     as_before = {name: plan.header[name] for name in ("title", "signature", "features", "head")}
     header = {**as_before, "engine": ENGINE, "trees": said}
     arrays = {name: array for name, array in plan.arrays.items() if name not in _OF_TREES}
-    content = graph_bytes.model(graph, taken, given, kept, _said(header, arrays))
+    content = graph_bytes.model(found.nodes, found.taken, found.given, found.kept, _said(header, arrays))
     return CompiledGraph(content, plan.header, plan.arrays, plan.signature)
 
 
@@ -68,7 +78,7 @@ def _has_one_number_a_leaf(arrays: Mapping[str, Any]) -> bool:
     return bool(value.shape[1] == 1 or ((value[_is_leaf(arrays)] != 0).sum(axis=1) <= 1).all())
 
 
-def _sums(plan: Compiled) -> Any:
+def _sums(plan: Compiled) -> _Graph:
     """What the trees add up to; in doubles, unless they count."""
     import numpy
 
@@ -84,10 +94,10 @@ def _sums(plan: Compiled) -> Any:
         ensemble = with_start(ensemble, numpy.array(numpy.broadcast_to(start, (outputs,))))
     taken = graph_bytes.value("rows", ensemble.dtype, "N", "columns")
     given = graph_bytes.value("sums", ensemble.dtype, "N", outputs)
-    return [node_of(ensemble, "rows", "sums")], taken, given, [], {"gives": "sums", "dtype": ensemble.dtype}
+    return _Graph([node_of(ensemble, "rows", "sums")], taken, given, {"gives": "sums", "dtype": ensemble.dtype})
 
 
-def _leaves(plan: Compiled) -> Any:
+def _leaves(plan: Compiled) -> _Graph:
     """Trees with several numbers a leaf: which leaf of each tree is met, and its numbers, which are added outside in order.
 
     A leaf of TreeEnsemble adds to one sum only. So each tree has a sum of its own, and what a leaf adds is its place.
@@ -110,14 +120,14 @@ def _leaves(plan: Compiled) -> Any:
         graph_bytes.node("Transpose", ["among"], "turned", perm=numpy.array([1, 0])),
         graph_bytes.node("Gather", ["values", "turned"], "met", axis=0),
     ]
-    kept = [
+    kept = (
         graph_bytes.tensor("first", first.astype("int64")),
         graph_bytes.tensor("values", numpy.ascontiguousarray(arrays["value"][is_leaf])),
-    ]
+    )
     width = arrays["value"].shape[1]
     taken = graph_bytes.value("rows", "float32", "N", "columns")
     given = graph_bytes.value("met", "float64", count, "N", width)
-    return nodes, taken, given, kept, {"gives": "leaves", "dtype": "float32", "cells": count * width}
+    return _Graph(nodes, taken, given, {"gives": "leaves", "dtype": "float32", "cells": count * width}, kept)
 
 
 def _ensemble(arrays: Mapping[str, Any], dtype: str, weight: Any, target: Any, targets: int) -> Ensemble:

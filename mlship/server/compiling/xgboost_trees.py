@@ -8,7 +8,8 @@ from math import inf, log
 from typing import Any
 
 from mlship.server.boosted_header import Header
-from mlship.server.compiling.booster_trees import Boosted, Nodes, linked
+from mlship.server.compiling import graph_bytes
+from mlship.server.compiling.booster_trees import After, Boosted, Nodes, linked
 from mlship.server.compiling.columns import Unfit
 from mlship.server.compiling.ensembles import LT, MEMBER, with_start
 from mlship.server.runtimes.boosted import BoosterSource
@@ -32,11 +33,11 @@ def xgboost_trees(source: BoosterSource, header: Header) -> Boosted:
         raise Unfit(f"the number {source.missing:g} stands for no value")
     booster = source.booster[: source.stop] if source.stop else source.booster
     learner = json.loads(bytes(booster.save_raw(raw_format="json")))["learner"]
-    kept = learner["gradient_booster"]
-    if kept["name"] not in ("gbtree", "dart"):
-        raise Unfit(f"its booster is {kept['name']}")
-    model = kept["gbtree"]["model"] if kept["name"] == "dart" else kept["model"]
-    share = kept.get("weight_drop") if kept["name"] == "dart" else None
+    said = learner["gradient_booster"]
+    if said["name"] not in ("gbtree", "dart"):
+        raise Unfit(f"its booster is {said['name']}")
+    model = said["gbtree"]["model"] if said["name"] == "dart" else said["model"]
+    share = said.get("weight_drop") if said["name"] == "dart" else None
     numbers = learner["learner_model_param"]
     groups = max(1, int(numbers.get("num_class", 0)), int(numbers.get("num_target", 1)))
     nodes = Nodes()
@@ -45,7 +46,8 @@ def xgboost_trees(source: BoosterSource, header: Header) -> Boosted:
     objective = str(learner["objective"]["name"])
     start = numpy.array(_start(learner, objective, groups), dtype="float32")
     trees = with_start(nodes.ensemble("float32", groups), start)
-    return Boosted(header, trees, groups, linked(_link(objective)))
+    after, kept = _after(objective)
+    return Boosted(header, trees, groups, after, kept)
 
 
 def _add(nodes: Nodes, tree: Mapping[str, Any], group: int, share: float) -> None:
@@ -103,8 +105,49 @@ def _margin(score: float, objective: str) -> float:
     return score
 
 
-def _link(objective: str) -> str:
-    for link, objectives in (("Sigmoid", _SIGMOID), ("Softmax", _SOFTMAX), ("Exp", _EXP), ("Identity", _AS_IT_IS)):
-        if objective in objectives:
-            return link
+def _after(objective: str) -> tuple[After, list[bytes]]:
+    """What makes scores of sums, and the tensors that these nodes need."""
+    import numpy
+
+    one = graph_bytes.tensor("one", numpy.ones(1, dtype="float32"))
+    if objective in _SIGMOID:
+        return _sigmoid, [one]
+    if objective in _SOFTMAX:
+        return _softmax, [graph_bytes.tensor("classes", numpy.array([1]))]
+    if objective in _EXP:
+        return lambda sums, scores: _power(sums, scores), []
+    if objective in _AS_IT_IS:
+        return linked("Identity"), []
     raise Unfit(f"its objective is {objective}")
+
+
+def _sigmoid(sums: str, scores: str) -> list[bytes]:
+    """Step by step as common::Sigmoid of XGBoost computes: of 0.999 the last bit decides what is left for the other class."""
+    return [
+        graph_bytes.node("Neg", [sums], "turned"),
+        *_power("turned", "power"),
+        graph_bytes.node("Add", ["power", "one"], "whole"),
+        graph_bytes.node("Div", ["one", "whole"], scores),
+    ]
+
+
+def _softmax(sums: str, scores: str) -> list[bytes]:
+    """As common::Softmax: powers in float32, their sum in doubles."""
+    return [
+        graph_bytes.node("ReduceMax", [sums, "classes"], "most"),
+        graph_bytes.node("Sub", [sums, "most"], "below"),
+        *_power("below", "power"),
+        graph_bytes.node("Cast", ["power"], "wide", to=graph_bytes.DOUBLE),
+        graph_bytes.node("ReduceSum", ["wide", "classes"], "added"),
+        graph_bytes.node("Cast", ["added"], "whole", to=graph_bytes.FLOAT),
+        graph_bytes.node("Div", ["power", "whole"], scores),
+    ]
+
+
+def _power(taken: str, given: str) -> list[bytes]:
+    """e to the power of it: rounded once, from a double, as the C library's expf does nearly always; onnxruntime's own is not as near."""
+    return [
+        graph_bytes.node("Cast", [taken], f"{given} wide", to=graph_bytes.DOUBLE),
+        graph_bytes.node("Exp", [f"{given} wide"], f"{given} exact"),
+        graph_bytes.node("Cast", [f"{given} exact"], given, to=graph_bytes.FLOAT),
+    ]
