@@ -11,6 +11,7 @@ from served import launched, running, written
 from mlship.server.life import cards
 from mlship.server.life.cards import Card, NoCards, Told, cards_for, take
 from mlship.server.runtimes.device import has_gpu
+from mlship.server.runtimes.torch_device import LOST, living_gpu
 
 TWO = Told(("NVIDIA L4", "NVIDIA T4"))
 # The server as it is, with two GPUs that only the driver's answer has.
@@ -97,3 +98,26 @@ def test_a_server_that_is_to_have_a_gpu_and_finds_none_never_listens(tmp_path: P
     with launched(written(tmp_path, gpus=1)) as server:
         assert "resources.gpu is 1, and this server finds no GPU" in server.event("start_failed")["message"]
         assert server.wait() == 2
+
+
+def test_a_process_whose_gpu_is_lost_ends_and_any_other_error_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Torch:
+        class AcceleratorError(RuntimeError):
+            pass
+
+    def failing(error: Exception) -> None:
+        with living_gpu(Torch):
+            raise error
+
+    with pytest.raises(RuntimeError):
+        failing(Torch.AcceleratorError("on a CPU nothing is lost"))
+    monkeypatch.setenv("MLSHIP_GPU", "NVIDIA L4")
+    with pytest.raises(RuntimeError):
+        failing(RuntimeError("CUDA out of memory"))
+    child = os.fork()
+    if child == 0:
+        try:
+            failing(Torch.AcceleratorError("CUDA error: device-side assert triggered"))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == LOST

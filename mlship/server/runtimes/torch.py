@@ -15,7 +15,7 @@ from mlship.server.pickle_open import Refused
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.graph_inputs import Input, Layout, feeds, layout
 from mlship.server.runtimes.observed import columns, observed_outputs, with_range
-from mlship.server.runtimes.torch_device import torch_device
+from mlship.server.runtimes.torch_device import living_gpu, torch_device
 from mlship.server.runtimes.torch_observed import observed_layout
 from mlship.server.runtimes.torch_weights import fill
 from mlship.server.runtimes.worker_threads import threads
@@ -114,7 +114,7 @@ class TorchModel:
         names = list(given)
         first = len(names) - self._keywords
         try:
-            with torch.inference_mode():
+            with living_gpu(torch), torch.inference_mode():
                 answer = self._module(*(given[name] for name in names[:first]), **{name: given[name] for name in names[first:]})
         except (IndexError, AssertionError) as error:  # an index beyond a table; a guard of torch.export
             raise ValueError(str(error)) from error
@@ -122,7 +122,8 @@ class TorchModel:
             if self._layout.features:
                 raise
             raise ValueError(str(error)) from error
-        return named_outputs(answer)
+        with living_gpu(torch):  # a GPU's errors come when its answer is waited for
+            return named_outputs(answer)
 
 
 def named_outputs(answer: Any) -> dict[str, Any]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mlship.server.monitoring import log
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.device import has_gpu
+
+LOST = 70  # exit status of a process whose GPU does not answer any more; EX_SOFTWARE of sysexits.h
 
 
 def torch_device(torch: Any) -> Any:
@@ -22,3 +28,17 @@ def torch_device(torch: Any) -> Any:
         needed = f"a driver for its CUDA {torch.version.cuda}" if torch.version.cuda else "a build with CUDA"
         raise LoadError(f"torch {torch.__version__} cannot compute on the GPU: {reason}; it needs {needed}") from error
     return torch.device("cuda")
+
+
+@contextmanager
+def living_gpu(torch: Any) -> Iterator[None]:
+    """After an error of CUDA itself, such as an index that only the GPU finds wrong, every later call of the process fails (CUDA
+    Runtime API, "sticky errors"): the process ends, and the supervisor makes another. Too little memory is no such error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if has_gpu() and isinstance(error, getattr(torch, "AcceleratorError", ())):  # torch 2.8 and later
+            log.failure("gpu_lost", error)
+            log.finish()
+            os._exit(LOST)
+        raise

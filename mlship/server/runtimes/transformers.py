@@ -14,7 +14,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.observed import observed_outputs
-from mlship.server.runtimes.torch_device import torch_device
+from mlship.server.runtimes.torch_device import living_gpu, torch_device
 from mlship.server.runtimes.worker_threads import threads
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says how many it takes
@@ -74,7 +74,10 @@ class TransformersModel:
 
     def predict(self, rows: Any) -> Mapping[str, Any]:
         """rows: array of strings, shape (batch, 1). Longer texts than the model takes are cut."""
-        return self.answer([str(text) for text in rows[:, 0].tolist()])
+        import torch
+
+        with living_gpu(torch):
+            return self.answer([str(text) for text in rows[:, 0].tolist()])
 
     def answer(self, texts: list[str]) -> Mapping[str, Any]:
         """Output name -> one entry a text."""
