@@ -52,6 +52,11 @@ def test_only_what_is_lacking_is_brought_and_only_once(tmp_path: Path):
     assert len(uv.commands) == 2
 
 
+def test_nothing_is_asked_for_that_is_there(tmp_path: Path):
+    found = packages_beside(ENVIRONMENT, ("protobuf>=4",), hands(tmp_path, Uv()))
+    assert found.pins == () and found.folder.is_dir()
+
+
 @pytest.mark.parametrize(
     ("said", "exit"),
     [(b"error sending request for url (https://index/simple/)", Exit.UNREACHABLE), (b"No solution found", Exit.BUILD_FAILED)],

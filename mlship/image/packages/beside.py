@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.disk import locked, scratch_folder, used
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, MlshipError, need
 from mlship.home import Home
 from mlship.image.packages.environment import TrainingEnvironment, normalised
 from mlship.image.packages.indexes import Indexes
@@ -53,10 +53,19 @@ def packages_beside(environment: TrainingEnvironment, wanted: tuple[str, ...], h
     facts = [environment.version, sorted(there.items()), wanted]
     subject = f"{environment.python} {' '.join(wanted)}"
     known = hands.memo.recall("beside", subject, facts)
-    pins = tuple(known) if known is not None else _resolved(environment.python, there, wanted, hands)
+    lacking = known is None and not _has(there, wanted)
+    pins = _resolved(environment.python, there, wanted, hands) if lacking else tuple(known or ())
     folder = _installed(environment, pins, hands)
     hands.memo.keep("beside", subject, facts, pins)
     return Beside(folder, pins)
+
+
+def _has(there: dict[str, str], wanted: tuple[str, ...]) -> bool:
+    """Whether nothing has to be asked for: no index need know the versions that are there."""
+    requirements = need("packaging.requirements")
+    asked = [requirements.Requirement(line) for line in wanted]
+    found = [(each.specifier, there.get(normalised(each.name))) for each in asked]
+    return all(version is not None and specifier.contains(version, prereleases=True) for specifier, version in found)
 
 
 def _resolved(python: Path, there: dict[str, str], wanted: tuple[str, ...], hands: Hands) -> tuple[str, ...]:
@@ -79,7 +88,8 @@ def _installed(environment: TrainingEnvironment, pins: tuple[str, ...], hands: H
         if place.is_dir():
             used(place)
             return place
-        hands.progress.step("engine", f"getting {', '.join(pins)}" if pins else "all packages are there")
+        if pins:
+            hands.progress.step("engine", f"getting {', '.join(pins)}")
         with scratch_folder(place.parent) as folder:
             asked = _file(folder / "pins.txt", pins)
             target = folder / "packages"
