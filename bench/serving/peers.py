@@ -38,6 +38,7 @@ class Peer:
     each model folder. version: the distribution whose version is told. fixed: the answer of a floor, whatever is asked.
     models: those that it is measured with, all when empty. compiles: mlship's own models are compiled for it, by packages that are
     only there meanwhile, and nothing of what trained them is installed. is_whole: a product, whose start and size are told.
+    frames: the packages of DataFrames. is_everywhere: False where it may not install or start, and is left out then.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Peer:
     files: Callable[[Path, list[int]], None] | None = None
     compiles: tuple[str, ...] | None = None
     is_whole: bool = True
+    frames: tuple[str, ...] = FRAME_PACKAGES
+    is_everywhere: bool = True
 
     @property
     def folder(self) -> str:
@@ -176,6 +179,12 @@ PEERS = (
         ("bentoml", "serve", "bento_service:Service", "--working-dir", "{services}", "--host", "127.0.0.1", "-p", "{port}"),
         bare_rows, "bentoml", kind="bare", environ={"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": "{model}/bento"},
     ),
+    Peer(
+        "pytriton", ("nvidia-pytriton",), ("python", "{services}/pytriton_service.py", "{port}", "{port2}", "{port3}"), v2,
+        "nvidia-pytriton", path="/v2/models/bench/infer", kind="v2", models=("linear", "forest"),
+        frames=("pandas<3", "pytz", *FRAME_PACKAGES[1:]),  # it wants numpy 1
+        is_everywhere=False,  # Triton brings its own interpreters: with Python 3.11.7 version 0.7.0 does not start
+    ),
 )  # fmt: skip
 FLOORS = (
     Peer("bare uvicorn, fixed answer", ("fastapi", "uvicorn[standard]"), (*UVICORN, "floor_service:app"), instances, "uvicorn",
@@ -204,7 +213,7 @@ class Place:
         if self.peer.compiles is not None:
             self._compile(self.peer.compiles)
             return
-        packages = [*self.peer.packages, *MODEL_PACKAGES, *FRAME_PACKAGES]
+        packages = [*self.peer.packages, *MODEL_PACKAGES, *self.peer.frames]
         kept = self.root / "installed"
         if not kept.exists() or kept.read_text() != " ".join(packages):
             shutil.rmtree(self.root, ignore_errors=True)
@@ -226,7 +235,7 @@ class Place:
                         "--no-deps",
                         "--target",
                         target,
-                        *FRAME_PACKAGES,
+                        *self.peer.frames,
                     ]
                 )
             ran([python, str(HERE / "train.py"), str(self.root / "models")], self._environ(self.model(FRAMES), [0, 0, 0]))

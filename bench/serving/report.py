@@ -78,7 +78,7 @@ GOALS = (
     *(
         Goal("forest", peer, times, ours=ours)
         for ours in ("mlship, compiled", "mlship, as ONNX")
-        for peer, times in (("mlserver", 60), ("fastapi", 300))
+        for peer, times in (("mlserver", 60), ("fastapi", 300), ("pytriton", 15))
     ),
 )
 WORKER_BYTES = {"mlship": 115e6, "mlship, compiled": 40e6, "mlship, as ONNX": 70e6}
@@ -152,7 +152,7 @@ def costs(seen: list[Any]) -> str:
     ]
     models = list(dict.fromkeys(name for each in seen for name in each.starts))
     for each in seen:
-        if each.place.peer.is_whole:
+        if each.place.peer.is_whole and each.starts:
             starts = " / ".join(
                 f"{statistics.median(each.starts[name]):.2f}" if name in each.starts else "-" for name in models
             )
