@@ -174,7 +174,7 @@ class Fleet:
         said = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
         killed = ended(container) if container.out_of_memory else ""
         again = f"it ended {_times(container.restarts)} and was started again" if container.restarts else ""
-        late = f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
+        late = f"not ready in {deployment.startup_timeout_s:g} s (serve.startup_timeout): {unready(last)}"
         probe = (unready(last),) if container.is_running and last and not again else ()
         return Outcome(False, killed or own_reason(said) or ended(container) or again or late, (*probe, *said))
 
