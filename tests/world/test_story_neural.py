@@ -19,7 +19,7 @@ from mlship.image.packages.indexes import find_indexes
 
 pytestmark = pytest.mark.world
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-PACKAGES = ("torch==2.13.0", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas")
+PACKAGES = ("torch==2.13.0", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas", "mlflow-skinny>=3.17,<4")
 
 # Real images of 8 x 8 pixels and real patients; both ship with scikit-learn.
 GRAPHS = f"""\
@@ -165,7 +165,7 @@ NETWORKS = f"""\
 import warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
-import torch
+import mlflow, torch
 from nets import Digits, Seen
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
@@ -188,20 +188,23 @@ torch.export.save(torch.export.export(net, (pixels[:2].clone(),), dynamic_shapes
 seen = Seen().eval()
 save_file(seen.state_dict(), "seen.safetensors")
 few, images = pixels[5:17], pixels[5:9].reshape(4, 1, 8, 8)
+mlflow.pytorch.save_model(net, "logged", serialization_format="pt2", input_example=few.numpy(), pip_requirements=["torch"])
+mlflow.pytorch.save_model(net, "pickled", serialization_format="pickle", pip_requirements=["torch"])
 with torch.inference_mode():
     answer, parts = net(few), seen(images)
-truth = {{name: {{"instances": plain(few), "predictions": plain(answer)}} for name in ("last", "script", "exported")}}
+truth = {{name: {{"instances": plain(few), "predictions": plain(answer)}} for name in ("last", "script", "exported", "logged")}}
 truth["seen"] = {{"instances": plain(images), "predictions": plain(parts["scores"]), "pooled": plain(parts["pooled"])}}
 Path("asked.json").write_text(json.dumps(truth))
 Path("images.json").write_text(json.dumps({{"instances": plain(images)}}))
 Path("digits.json").write_text(json.dumps({{"instances": plain(few)}}))
 """
-FIVE = """\
+SIX = """\
 name: networks
 models:
   last: {uri: last.pt, framework: torch, loader: nets:Digits, code: [nets.py], sample: digits.json}
   script: {uri: script.pt}
   exported: {uri: exported.pt2}
+  logged: {uri: logged}
   diabetes: {uri: diabetes/diabetes.pt, loader: net:Diabetes, code: [diabetes/net.py], sample: diabetes/sample.json}
   seen: {uri: seen.safetensors, loader: nets:Seen, code: [nets.py], sample: images.json}
 """
@@ -331,6 +334,7 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     said = project.refused("init", "--model", "last.pt", "--target", "local")
     assert "holds a checkpoint (epoch, model_state_dict)" in said and "mlship init --loader nets:Digits" in said
     assert "a whole model is pickled in it" in project.refused("init", "--model", "whole.pt", "--target", "local")
+    assert 'serialization_format="pt2"' in project.refused("init", "--model", "pickled", "--target", "local")
     told = project.mlship("init", "--model", "last.pt", "--loader", "nets:Digits", "--target", "local")["models"][0]
     assert (told["framework"], told["title"], told["inputs"]) == ("torch", "Digits", "64 features")
     request = example(project, "torch_diabetes", project.folder / "diabetes")
@@ -340,7 +344,7 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     assert any(
         line.startswith("CUDA builds for resources.gpu: torch 2.13.0 with") and " GB to fetch" in line for line in told
     ), told
-    project.write("mlship.yaml", FIVE)
+    project.write("mlship.yaml", SIX)
     image = project.mlship("build")["image"]
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
     with project.running() as endpoint:
