@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from mlship.config.load import load_project
-from mlship.flows.evidence import MOST_ROWS, Evidence, drawn, evidence_of
+from mlship.flows.evidence import MOST_ROWS, Evidence, drawn, evidence_of, unused
 from mlship.frameworks.engine_choice import REFERENCE
 from mlship.memo import FORGETFUL
 from mlship.server.compiling.given_rows import given_rows
@@ -93,3 +93,10 @@ def test_what_is_wrong_with_a_file_is_said_at_its_key(tmp_path: Path) -> None:
 def test_columns_that_pandas_counts_are_a_header(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("0,1,target\n1.5,2.5,1\n")
     assert evidence(tmp_path, "  reference: train.csv\n").files[0].head == "0,1,target\n"
+
+
+def test_files_that_prove_nothing_are_told(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("size,target\n1.5,1\n")
+    [note] = unused(evidence(tmp_path, "  reference: train.csv\n"), "shop", "models of torch have no compiled form")
+    assert (note.severity, note.where) == ("note", "mlship.yaml:4:3 model.reference")
+    assert note.what == "model.reference proves nothing of shop: models of torch have no compiled form"
