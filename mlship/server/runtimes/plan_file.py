@@ -66,7 +66,7 @@ def plan_from(content: mmap.mmap | bytes, name: str) -> Plan:
     try:
         header, start = _header(content)
         arrays = {name: _array(content, start, said) for name, said in header["arrays"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error) as error:
         raise LoadError(f"{name} is no compiled model, or is damaged ({error}); build the image again") from None
     return Plan(header, arrays)
 
