@@ -143,6 +143,25 @@ def test_a_connection_that_closes_is_not_written_to_nor_counted() -> None:
     assert sum(counted(crowd)) == before + 2
 
 
+def test_nothing_is_written_to_a_connection_that_is_lost_with_a_wrong_body_and_its_neighbours_are_answered() -> None:
+    crowd = knowing(clients=3)
+    crowd.send(body(b"{}"), *rows(2))
+    crowd.transports[0].state = "aborted"
+    crowd.connections[0].connection_lost(None)
+    crowd.turn()
+    assert crowd.transports[0].written == b""
+    assert crowd.predictions() == [[3], [4]]
+
+
+@pytest.mark.parametrize("text", [b'{"instances": [[-1, 2.5]]}', b"{}"], ids=["a row that is refused", "no rows"])
+def test_a_refusal_is_not_written_to_a_connection_that_closes(text: bytes) -> None:
+    crowd = knowing(clients=1)
+    crowd.send(body(text))
+    crowd.transports[0].state = "closed"
+    crowd.turn()
+    assert crowd.transports[0].written == b""
+
+
 def test_a_row_that_the_model_refuses_alone_is_asked_once() -> None:
     crowd = knowing()
     crowd.send(body(b'{"instances": [[-1, 2.5]]}'))

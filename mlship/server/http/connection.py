@@ -13,11 +13,11 @@ from typing import Any
 import httptools
 
 from mlship.server.app import NOT_FOUND
-from mlship.server.batching.queue import Job
 from mlship.server.board import CONNECTIONS
 from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
 from mlship.server.http.repeated_heads import END, Head
 from mlship.server.http.room import IDLE_TIME, Room
+from mlship.server.http.turn import Turn
 from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.monitoring import log
 
@@ -28,31 +28,6 @@ LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes o
 LINGER_BYTES = 1_000_000
 PIPELINED = 16  # requests of one connection that are computed, and answers that are written, at a time; then reading pauses
 REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
-
-
-class Turn(Job):
-    """A request whose answer is owed: it is written when all before it are. response: None while it is not there yet."""
-
-    __slots__ = ("_connection", "header", "is_open", "request", "response")
-
-    def __init__(self, connection: Connection, request: Request, header: str, response: Response | None = None) -> None:
-        """header: the value of the answer's header `connection`; empty leaves it out."""
-        self.is_over = self.is_waiting = False
-        self.timer = None
-        self._connection = connection
-        self.request = request
-        self.header = header
-        self.response = response
-        self.is_open = response is not None
-
-    def open(self) -> None:
-        """It was this request's turn to be read."""
-        self._connection.open(self)
-
-    def done(self, response: Response) -> None:
-        """The model has answered, or the time was over."""
-        self.response = response
-        self._connection.advance()
 
 
 class Connection(RequestReader, asyncio.Protocol):
@@ -241,7 +216,10 @@ class Connection(RequestReader, asyncio.Protocol):
             self.pending.lane.hand_over()
 
     def go_the_long_way(self, body: bytes, started: float) -> None:
-        """As if the request had never been in a lane."""
+        """As if the request had never been in a lane; nobody waits for it any more where the connection closes."""
+        if self.transport.is_closing():
+            self.pending = None
+            return
         self._admit(self.pending_request(body, started), "")
         if self._out:
             self._settle()
@@ -254,8 +232,9 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def answer_alone(self, request: Request, response: Response) -> None:
         """Writes the answer to the only request."""
-        self._answer(request, response, "")
-        self._settle()
+        if not self.transport.is_closing():
+            self._answer(request, response, "")
+            self._settle()
 
     def _receive(self, method: str, target: str, headers: dict[str, str], body: bytes, header: str) -> None:
         """A request has come completely."""
