@@ -8,7 +8,7 @@ from mlship.errors import Finding, FindingsError
 from mlship.flows.base import base_of, resolved_base
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
-from mlship.flows.gpu_room import tell_before_fetching
+from mlship.flows.gpu_room import with_room
 from mlship.flows.libraries import with_libraries
 from mlship.flows.lock_drift import refuse_drift, source_of
 from mlship.frameworks.kinds import KINDS
@@ -116,7 +116,7 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
         python=gathered.environment.python,
         has_gpu=gathered.project.resources.gpu is not None,
     )
-    tell_before_fetching(workplace, resolution)
+    workplace = with_room(workplace, resolution)
     suite = "" if base.image else base.suite
     lock = Lock(
         gathered.minor, gathered.platform, suite, base.packages, resolution.wheels, lock_inputs(gathered), base=base.image

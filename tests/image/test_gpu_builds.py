@@ -9,11 +9,12 @@ from requirements_fakes import FakeRunner
 from test_resolve_fakes import entry, pylock, resolve
 
 from mlship.errors import Exit, MlshipError
-from mlship.flows.gpu_room import refuse_no_room
+from mlship.flows.gpu_room import Weighed, refuse_no_room
 from mlship.image.packages.closure import version_findings
 from mlship.image.packages.gpu_builds import for_cards, is_for_cards
 from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.wheel_choice import Resolved
+from mlship.progress import Silent
 
 CUBLAS = Resolved("nvidia-cublas", "13.1", "d", size=400_000_000)
 
@@ -75,6 +76,20 @@ def test_a_disk_that_cannot_hold_cuda_is_refused_before_anything_is_fetched() ->
         refuse_no_room(3_000_000_000, 9_000_000_000, "/home/m")
     assert "nothing was fetched" in raised.value.fix
     refuse_no_room(3_000_000_000, 18_000_000_000, "/home/m")
+
+
+def test_steps_that_fetch_say_what_cuda_weighs() -> None:
+    class Told(Silent):
+        said = ""
+
+        def step(self, name: str, detail: str = "") -> None:
+            self.said = f"{name} {detail}"
+
+    told = Told()
+    Weighed(told, "2.8 GB").step("packages", "installing 31")
+    assert told.said == "packages installing 31  (CUDA builds, 2.8 GB to fetch)"
+    Weighed(told, "2.8 GB").step("base", "debian")
+    assert told.said == "base debian"
 
 
 def test_a_model_of_onnxruntime_fits_its_build_with_cuda() -> None:

@@ -1,6 +1,6 @@
 """On a machine with an NVIDIA GPU: the example of PyTorch answers there as it does on the CPU. CI has none, and says that it skips this.
 
-Whoever has one runs it: `make gpu`. It fetches some 2 GB, and needs 30 GB of disk below MLSHIP_HOME and the temporary folder.
+Whoever has one runs it: `make gpu`. It fetches 2.8 GB, and needs 30 GB of disk below MLSHIP_HOME and the temporary folder.
 """
 
 from __future__ import annotations
