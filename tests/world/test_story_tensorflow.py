@@ -19,7 +19,7 @@ pytestmark = pytest.mark.world
 MADE = """\
 import json, os
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
-import keras, mlflow, numpy as np, tensorflow
+import h5py, keras, mlflow, numpy as np, tensorflow
 from mlflow.models import infer_signature
 
 keras.utils.set_random_seed(3)
@@ -35,6 +35,13 @@ both.export("both", verbose=False)
 odd = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
 odd.save("odd.keras")
 odd.save("odd.h5")
+flat.save_weights("only.weights.h5")
+for name in ("round.h5", "linked.h5"):
+    flat.save(name)
+with h5py.File("round.h5", "a") as file:
+    file["model_weights"]["again"] = file["model_weights"]
+with h5py.File("linked.h5", "a") as file:
+    file["model_weights"]["else"] = h5py.ExternalLink("/etc/other.h5", "/x")
 few = measured[:5]
 mlflow.tensorflow.save_model(
     flat, "logged", input_example=few, signature=infer_signature(few, flat.predict(few, verbose=0)),
@@ -46,7 +53,23 @@ json.dump({"flat": flat.predict(few, verbose=0).tolist(), "sum": told["sum"][:, 
 """
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "keras_digits"
+# what the server says of each file before keras opens it
+LOOKED = """\
+import json
+from pathlib import Path
+from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.keras_h5 import refuse_strange
+
+said = {}
+for path in Path.cwd().glob("*.h5"):
+    try:
+        said[path.name] = refuse_strange(path)
+    except LoadError as error:
+        said[path.name] = str(error)
+print(json.dumps(said))
+"""
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "keras_digits"
 MODELS = """\
 name: tensors
 models:
@@ -72,6 +95,7 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
     truth = json.loads((tmp_path / "asked.json").read_text())
     assert "keras.layers.Lambda" in project.refused("init", "--model", "odd.keras")
     assert "odd.h5 has Lambda" in project.refused("init", "--model", "odd.h5", exit=5)
+    _looks_before_it_opens(python, tmp_path)
     parts = [{"left": row[:3], "right": row[3]} for row in truth["rows"]]
     project.write("both.json", json.dumps({"instances": parts}))
     project.write("mlship.yaml", MODELS)
@@ -88,6 +112,17 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
         assert [scores.index(max(scores)) for scores in digits["predictions"]] == [6, 0, 5, 9]
     finally:
         project.mlship("destroy", "--yes")
+
+
+def _looks_before_it_opens(python: Path, folder: Path) -> None:
+    alone = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([python, "-c", LOOKED], cwd=folder, env=alone, check=True, stdout=subprocess.PIPE, text=True)
+    said = json.loads(done.stdout)
+    assert said.keys() == {"odd.h5", "only.weights.h5", "round.h5", "linked.h5"}
+    assert said["round.h5"] is None
+    assert "odd.h5 has Lambda" in said["odd.h5"]
+    assert "weights without the model" in said["only.weights.h5"] and 'model.save("only.keras")' in said["only.weights.h5"]
+    assert "refers to another file at /model_weights/else" in said["linked.h5"]
 
 
 def _answer(endpoint: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
