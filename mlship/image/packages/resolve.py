@@ -11,7 +11,8 @@ from mlship.disk import make_folder, scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
 from mlship.image.packages.closure import ALWAYS
-from mlship.image.packages.cpu_builds import for_cpus, is_for_cpus, told
+from mlship.image.packages.cpu_builds import for_cpus, is_for_cpus
+from mlship.image.packages.cpu_builds import told as told_of_cpus
 from mlship.image.packages.environment import normalised
 from mlship.image.packages.gpu_builds import for_cards, is_for_cards
 from mlship.image.packages.gpu_builds import told as told_of_cards
@@ -109,7 +110,8 @@ def lock(
     found = tuple(sorted(wheels, key=lambda wheel: wheel.name))
     heavy = () if has_gpu else _gpu_findings(found, requirements.source)
     size = sum(package.size for package in resolved)
-    return Resolution(found, (*requirements.findings, *findings, *others, *heavy), size)
+    told = dict.fromkeys((*requirements.findings, *findings, *others, *heavy))  # two questions often have the same notes
+    return Resolution(found, tuple(told), size)
 
 
 def lock_server(
@@ -178,7 +180,7 @@ def _for_cpus(
         if error.exit is not Exit.BUILD_FAILED:
             raise
         return resolved, ()
-    return (leaner, told(resolved, question.requirements)) if is_for_cpus(leaner) else (resolved, ())
+    return (leaner, told_of_cpus(resolved, question.requirements)) if is_for_cpus(leaner) else (resolved, ())
 
 
 def _for_cards(
