@@ -160,7 +160,9 @@ def _tried(
     known = memo.recall(kind, subject, facts)
     if known is not None:
         tried = _from_memo(known)
-        if tried.reason or _file_of(context, tried).is_file():
+        digests = FileDigests(memo, f"compiled {spec.name} {tried.sha256}")
+        if tried.reason or digests.is_still(_file_of(context, tried), tried.sha256):
+            digests.save()
             return tried
     what = "an ONNX graph of it" if beside else "it"
     context.progress.step("engine", f"{spec.name}: {what} is compiled and compared in {gathered.environment.source}")
