@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,18 @@ SAVED_MODEL, VARIABLES = "saved_model.pb", "variables/variables.index"
 _OPERATIONS = (
     "ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "WholeFileReaderV2",
     "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDatasetV2", "LoadDataset", "LoadDatasetV2",
-    "SaveDataset", "SaveDatasetV2", "CreateSummaryFileWriter", "DebugIdentityV2", "DebugNumericSummaryV2",
+    "SaveDataset", "SaveDatasetV2", "CreateSummaryFileWriter", "DebugIdentityV2", "DebugNumericSummaryV2", "Save", "SaveSlices",
+    "DistributedSave", "CreateSummaryDbWriter", "DumpTensor", "DebugIdentity", "DebugIdentityV3", "DebugNanCount",
+    "DebugNumericSummary", "WholeFileReader", "TextLineReader", "TextLineReaderV2", "TFRecordReader", "TFRecordReaderV2",
+    "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "LMDBReader", "LMDBDataset", "ExperimentalLMDBDataset", "SqlDataset",
+    "ExperimentalSqlDataset", "CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset", "FixedLengthRecordDataset", "CacheDataset",
+    "CacheDatasetV2", "SnapshotDataset", "SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotNestedDatasetReader",
+    "SnapshotChunkDataset", "ListSnapshotChunksDataset", "DatasetToTFRecord", "ExperimentalDatasetToTFRecord",
+    "MatchingFilesDataset", "ExperimentalMatchingFilesDataset", "DataServiceDataset", "DataServiceDatasetV2",
+    "DataServiceDatasetV3", "DataServiceDatasetV4", "RpcServer", "RpcClient", "FileSystemSetConfiguration", "LoadAndRemapMatrix",
+    "GenerateVocabRemapping", "CalibrationStatisticsSaver",
 )  # fmt: skip
+_LONGEST_VARINT = 10  # bytes
 _OLD_SUFFIXES = (".h5", ".hdf5")  # keras 3.15, saving/saving_api.py
 _FIX = "save it with layers of keras alone: keras.saving; or as a program: model.export(folder)"
 
@@ -78,8 +89,20 @@ def _operations(file: Path) -> Iterator[str]:
         return
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for name in _OPERATIONS:
-            if content.find(b"\x12" + bytes([len(name)]) + name.encode()) >= 0:
+            if _is_in(content, name.encode()):
                 yield name
+
+
+def _is_in(content: mmap.mmap, name: bytes) -> bool:
+    """Protobuf takes a tag and a length also in more bytes than they need, which end with a zero."""
+    size = re.escape(bytes([len(name)])) + b"|" + re.escape(bytes([len(name) | 0x80])) + rb"\x80*\x00"
+    before = re.compile(rb"[\x12\x00\x10\x20\x30\x40\x50\x60\x70](?:" + size + rb")\Z")
+    at = content.find(name)
+    while at >= 0:
+        if before.search(content[max(0, at - _LONGEST_VARINT - 1) : at]):
+            return True
+        at = content.find(name, at + 1)
+    return False
 
 
 def _config(path: Path) -> tuple[Any, str]:

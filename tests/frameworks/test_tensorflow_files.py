@@ -81,6 +81,14 @@ def test_a_configuration_of_the_older_form_names_what_runs_code(layer: dict[str,
     assert strange_classes({"class_name": "Sequential", "config": {"layers": [layer]}}) == found
 
 
+@pytest.mark.parametrize("start", [b"\x12\x84\x00", b"\x92\x00\x04", b"\x92\x80\x80\x80\x70\x84\x80\x00"])
+def test_an_operation_is_seen_however_its_length_is_written(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0a\x04Save\x12\x06SaveV2" + start + b"Save")
+    assert "uses Save:" in read_tensorflow(asked(tmp_path, "saved-model")).findings[0].what
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0a\x04Save\x12\x06SaveV2")
+    assert not read_tensorflow(asked(tmp_path, "saved-model")).findings
+
+
 @pytest.mark.parametrize(("operation", "found"), [("MatMul", ""), ("WriteFile", "WriteFile"), ("EagerPyFunc", "EagerPyFunc")])
 def test_operations_on_files_and_python_are_refused(tmp_path: Path, operation: str, found: str) -> None:
     node = b"\x0a\x04node\x12" + bytes([len(operation)]) + operation.encode() + b"\x1a\x01x"
