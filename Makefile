@@ -1,6 +1,7 @@
 # make demo    the whole way on real data: train, build, deploy, predict, roll back, destroy
 # make test    the whole test suite
 # make check   ruff and mypy
+# make gpu     on a machine with an NVIDIA GPU: the example of PyTorch there and on the CPU, compared
 # make clean   removes what these made (.venv, .demo)
 #
 # Everything goes into .venv in this folder. pip's own settings (indexes, proxies, certificates) are honoured.
@@ -11,7 +12,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean tools
+.PHONY: help demo test check gpu clean tools
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -26,6 +27,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m world -rs -s tests/world/test_story_gpu.py
 
 clean:
 	rm -rf $(VENV) .demo .test .mypy_cache .ruff_cache

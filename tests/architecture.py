@@ -41,25 +41,28 @@ MODEL_PACKAGES = {
     "lightgbm",
     "catboost",
     "onnxruntime",
+    "onnx",
     "torch",
     "safetensors",
     "mlflow",
     "transformers",
     "tensorflow",
     "keras",
+    "h5py",
 }
 MODEL_PLACES = (
     "server.runtimes",
     "server.input.container",
     "server.inspection.report",
     "server.pickle_load",
+    "server.compiling.quantized",
 )  # where the model's own packages are met
 # standard library only; the CLI reads models and manifests with them
 OPEN_SERVER_FILES = (
     *("manifest", "names", "names_boosted", "names_sklearn", "pickle_machine", "pickle_open", "pickle_scan", "skops_scan"),
     *("batch_records", "batch_wire"),  # how a file falls into parts, and the words with the processes that answer them
     *("skim", "boosted_header", "boosted_xgboost", "boosted_lightgbm", "boosted_catboost"),
-    "torch_scan",
+    *("torch_scan", "keras_scan"),
 )
 OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
 PROGRAMS = ("server", "keeper", "targets.local.holder")  # run as processes of their own, without the CLI

@@ -64,7 +64,7 @@ def options() -> set[str]:
     return found
 
 
-OF_OTHERS = {"--index-url"}  # of requirement files
+OF_OTHERS = {"--index-url", "--gpus"}  # of requirement files, and of docker
 
 
 @pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)

@@ -25,7 +25,7 @@ from typing import Any
 import meter
 import wrk_load
 from load import Question, complete
-from peers import FLOORS, MLSHIP, PEERS, Peer, Place
+from peers import FLOORS, MLSHIP, OURS, PEERS, Peer, Place
 from report import Case, Cell, report
 
 HERE = Path(__file__).parent
@@ -54,9 +54,7 @@ class Seen:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS if peer.folder != MLSHIP.folder))
-    )
+    parser.add_argument("--peers", default=",".join(dict.fromkeys(peer.folder for peer in PEERS if peer not in OURS)))
     parser.add_argument("--cases", default=",".join(case.name for case in CASES))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -66,9 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     with cache(options.cache) as folder:
         seen = [Seen(Place(peer, folder)) for peer in chosen(options.peers.split(","))]
-        for each in seen:
-            said(f"-- {each.place.peer.name}")
-            each.place.install()
+        seen = [each for each in seen if is_installed(each.place)]
         cases = [case for case in CASES if case.name in options.cases.split(",")]
         for number in range(options.rounds):
             for model in dict.fromkeys(case.model for case in cases):
@@ -77,7 +73,8 @@ def main() -> None:
                         said(f"round {number + 1}, {model}, {each.place.peer.name}")
                         measure(each, model, [case for case in cases if case.model == model], options.seconds)
         by = wrk_load.version() if wrk_load.is_there() else ""
-        text = report(cases, seen, options.note, by)
+        missing = "" if shutil.which("nginx") else "nginx is not installed, so its row is missing."
+        text = report(cases, seen, "\n".join(filter(None, (missing, options.note))), by)
     print(text)
     if options.write:
         (HERE / "results.md").write_text(text)
@@ -87,14 +84,26 @@ def main() -> None:
         raise SystemExit(f"wrong answers: {'; '.join(wrong)}")
 
 
+def is_installed(place: Place) -> bool:
+    """Installs it; False for one that need not be everywhere and cannot be here."""
+    said(f"-- {place.peer.name}")
+    try:
+        place.install()
+    except SystemExit as failed:
+        if place.peer.is_everywhere:
+            raise
+        said(f"   left out: {failed}")
+        return False
+    return True
+
+
 def chosen(names: list[str]) -> list[Peer]:
-    """mlship always; floors with fastapi, whose environment they share."""
-    unknown = set(names) - {peer.folder for peer in PEERS} - {""}
+    """mlship always; floors with fastapi, whose environment they share, nginx where it is installed (Debian's nginx-light)."""
+    unknown = set(names) - {peer.folder for peer in PEERS if peer not in OURS} - {""}
     if unknown:
         raise SystemExit(f"unknown peers: {', '.join(sorted(unknown))}")
-    floors = [floor for floor in FLOORS if floor.argv[0] != "nginx" or shutil.which("nginx")]
-    peers = [peer for peer in PEERS if peer.folder == MLSHIP.folder or peer.folder in names]
-    return peers + [floor for floor in floors if floor.environment in names]
+    floors = [floor for floor in FLOORS if floor.environment in names and (floor.argv[0] != "nginx" or shutil.which("nginx"))]
+    return [*OURS, *(peer for peer in PEERS if peer not in OURS and peer.folder in names), *floors]
 
 
 @contextmanager
@@ -126,7 +135,7 @@ def measure(each: Seen, model: str, cases: list[Case], seconds: float) -> None:
             each.cells.setdefault(case.name, []).append(cell)
             said(f"   {case.name}: {cell.per_cpu_s:,.0f}/CPU s, {cell.rps:,.0f}/s, p50 {cell.p50_ms:.2f} ms, p99 {cell.p99_ms:.2f} ms,"
                  f" wrong {cell.wrong}, failed {cell.failed} {cell.complaints[:1] or ''}")  # fmt: skip
-        if model == "linear":
+        if model == next(iter(place.peer.models), "linear"):
             each.memory.append(meter.pss(process.pid))
 
 

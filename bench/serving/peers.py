@@ -23,6 +23,7 @@ SOURCES = HERE.parents[1] / "mlship"
 MODEL_PACKAGES = ("scikit-learn",)
 # scikit-learn imports pandas wherever it is there, 30 MB and a quarter of a second: only the model that takes DataFrames sees it
 FRAMES = "pipeline"
+
 FRAME_PACKAGES = ("pandas", "python-dateutil", "six", "tzdata")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -35,7 +36,9 @@ class Peer:
 
     ask: rows and whether they are objects -> JSON of the body. kind: load.py's way to read the answer. prepare: run once for
     each model folder. version: the distribution whose version is told. fixed: the answer of a floor, whatever is asked.
-    models: those that it is measured with, all when empty.
+    models: those that it is measured with, all when empty. compiles: mlship's own models are compiled for it, by packages that are
+    only there meanwhile, and nothing of what trained them is installed. is_whole: a product, whose start and size are told.
+    frames: the packages of DataFrames. is_everywhere: False where it may not install or start, and is left out then.
     """
 
     name: str
@@ -51,6 +54,10 @@ class Peer:
     fixed: str = ""
     models: tuple[str, ...] = ()
     files: Callable[[Path, list[int]], None] | None = None
+    compiles: tuple[str, ...] | None = None
+    is_whole: bool = True
+    frames: tuple[str, ...] = FRAME_PACKAGES
+    is_everywhere: bool = True
 
     @property
     def folder(self) -> str:
@@ -104,7 +111,10 @@ def mlserver_files(folder: Path, ports: list[int]) -> None:
 def nginx_files(folder: Path, ports: list[int]) -> None:
     place = f"listen 127.0.0.1:{ports[0]}; default_type application/json; location / {{ return 200 '{FIXED}'; }}"
     logs = f"pid {folder}/nginx.pid; error_log {folder}/nginx.log;"
-    text = f"worker_processes 1; daemon off; {logs} events {{}} http {{ access_log off; keepalive_requests 1000000000; "
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds)
+    kept = f"access_log off; keepalive_requests 1000000000; {temporary}"
+    text = f"worker_processes 1; daemon off; {logs} events {{}} http {{ {kept} "
     (folder / "nginx.conf").write_text(f"{text} server {{ {place} }} }}")
 
 
@@ -135,10 +145,18 @@ WITHOUT_METRICS = replace(
     environment="mlship",
     environ={**MLSHIP.environ, "MLSHIP_METRICS": "0"},
     models=("linear",),
+    is_whole=False,
 )
+COMPILED = replace(
+    MLSHIP, name="mlship, compiled", environment="mlship-compiled", packages=(*SERVER_PACKAGES, "numpy"), prepare=(), compiles=(),
+)  # fmt: skip
+GRAPHS = replace(
+    COMPILED, name="mlship, as ONNX", environment="mlship-onnx", packages=(*COMPILED.packages, "onnxruntime"),
+    compiles=("skl2onnx", "onnxruntime"), models=("forest",),  # linear models are computed by numpy alone
+)  # fmt: skip
+OURS = (MLSHIP, WITHOUT_METRICS, COMPILED, GRAPHS)
 PEERS = (
-    MLSHIP,
-    WITHOUT_METRICS,
+    *OURS,
     Peer("fastapi", ("fastapi", "uvicorn[standard]"), (*UVICORN, "fastapi_service:app"), instances, "fastapi"),
     Peer(
         "fastapi, async def", ("fastapi", "uvicorn[standard]"), (*UVICORN, "fastapi_service:app"), instances, "fastapi",
@@ -161,12 +179,18 @@ PEERS = (
         ("bentoml", "serve", "bento_service:Service", "--working-dir", "{services}", "--host", "127.0.0.1", "-p", "{port}"),
         bare_rows, "bentoml", kind="bare", environ={"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": "{model}/bento"},
     ),
+    Peer(
+        "pytriton", ("nvidia-pytriton",), ("python", "{services}/pytriton_service.py", "{port}", "{port2}", "{port3}"), v2,
+        "nvidia-pytriton", path="/v2/models/bench/infer", kind="v2", models=("linear", "forest"),
+        frames=("pandas<3", "pytz", *FRAME_PACKAGES[1:]),  # it wants numpy 1
+        is_everywhere=False,  # Triton brings its own interpreters: with Python 3.11.7 version 0.7.0 does not start
+    ),
 )  # fmt: skip
 FLOORS = (
     Peer("bare uvicorn, fixed answer", ("fastapi", "uvicorn[standard]"), (*UVICORN, "floor_service:app"), instances, "uvicorn",
-         environment="fastapi", fixed=FIXED, models=("linear",)),
-    Peer("nginx, fixed answer", (), ("nginx", "-c", "{model}/nginx.conf"), instances, "", environment="fastapi", fixed=FIXED,
-         models=("linear",), files=nginx_files),
+         environment="fastapi", fixed=FIXED, models=("linear",), is_whole=False),
+    Peer("nginx, fixed answer", ("fastapi", "uvicorn[standard]"), ("nginx", "-c", "{model}/nginx.conf"), instances, "",
+         environment="fastapi", fixed=FIXED, models=("linear",), files=nginx_files, is_whole=False),
 )  # fmt: skip
 
 
@@ -186,7 +210,10 @@ class Place:
 
     def install(self) -> None:
         """The environment, mlship's sources as an image has them, the models; what the same packages were made for stays."""
-        packages = [*self.peer.packages, *MODEL_PACKAGES, *FRAME_PACKAGES]
+        if self.peer.compiles is not None:
+            self._compile(self.peer.compiles)
+            return
+        packages = [*self.peer.packages, *MODEL_PACKAGES, *self.peer.frames]
         kept = self.root / "installed"
         if not kept.exists() or kept.read_text() != " ".join(packages):
             shutil.rmtree(self.root, ignore_errors=True)
@@ -208,7 +235,7 @@ class Place:
                         "--no-deps",
                         "--target",
                         target,
-                        *FRAME_PACKAGES,
+                        *self.peer.frames,
                     ]
                 )
             ran([python, str(HERE / "train.py"), str(self.root / "models")], self._environ(self.model(FRAMES), [0, 0, 0]))
@@ -222,6 +249,33 @@ class Place:
             for folder in (self.root / "models").iterdir():
                 shutil.rmtree(folder / "mlflow", ignore_errors=True)
                 ran(self._filled(self.peer.prepare, folder, [0, 0, 0]), self._environ(folder, [0, 0, 0]))
+
+    def _compile(self, beside: tuple[str, ...]) -> None:
+        """An environment without what trains models, and mlship's models in compiled form. beside: what compiling needs."""
+        uv, trained = str(Path(sys.executable).with_name("uv")), replace(self, peer=MLSHIP)
+        kept, packages = self.root / "installed", " ".join([*self.peer.packages, *beside])
+        if not kept.exists() or kept.read_text() != packages:
+            shutil.rmtree(self.root, ignore_errors=True)
+            ran([uv, "venv", "-q", "-p", sys.executable, str(self.root / "env")])
+            python = str(self.root / "env/bin/python")
+            ran([uv, "pip", "install", "-q", "-p", python, "--compile-bytecode", *self.peer.packages])
+            if beside:
+                ran([uv, "pip", "install", "-q", "-p", python, "--target", str(self.root / "beside"), *beside])
+            kept.write_text(packages)
+        self._copy_sources()
+        for name in self.peer.models or [folder.name for folder in (trained.root / "models").iterdir()]:
+            source, script = trained.model(name), str(SERVICES / "mlship_compiled.py")
+            environ = trained._environ(source, [0, 0, 0])
+            if beside:
+                environ["PYTHONPATH"] += f":{self.root / 'beside'}"
+            words = [
+                str(trained.root / "env/bin/python"),
+                script,
+                str(source),
+                str(self.model(name)),
+                *(["graph"] if beside else []),
+            ]
+            ran(words, environ)
 
     def _copy_sources(self) -> None:
         """Anew each time: they are what is measured."""

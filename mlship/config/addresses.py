@@ -24,7 +24,9 @@ class Scheme:
 _PATH = r"[^\x00-\x20\x7f\\](?:[^\x00-\x1f\x7f\\]*[^\x00-\x20\x7f\\])?"
 _BUCKET = r"[a-z0-9](?:[a-z0-9._-]{1,220}[a-z0-9])"  # Google's with dots may be 222 long; Amazon's 63
 _CONTAINER = r"[a-z0-9$](?:[a-z0-9-]{1,61}[a-z0-9])"
-_ACCOUNT = rf"(?P<container>{_CONTAINER})@(?P<account>[a-z0-9]{{3,24}})\.(?:dfs|blob)\.(?P<cloud>[a-z0-9][a-z0-9.-]*[a-z0-9])"
+# Azure's own clouds alone: the login goes along to whatever host is named.
+_CLOUD = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de)"
+_ACCOUNT = rf"(?P<container>{_CONTAINER})@(?P<account>[a-z0-9]{{3,24}})\.(?:dfs|blob)\.(?P<cloud>{_CLOUD})"
 _MODEL = r"[^/@\x00-\x1f\x7f]+"
 
 SCHEMES: Mapping[str, Scheme] = {

@@ -115,8 +115,12 @@ def _with_short_form(shape: Section, path: tuple[str, ...], is_whole: bool) -> S
     written = _section(shape, path, is_whole)
     if not shape.short:
         return written
-    short = _RANGE if shape.short == "min..max" else [{"type": "string", "minLength": 1}]
+    short = _RANGE if shape.short == "min..max" else [_short_form(shape.keys[shape.short].shape)]
     return {"description": written.pop("description"), "anyOf": [*short, written]}
+
+
+def _short_form(shape: Shape) -> Schema:
+    return _scalar(shape) if isinstance(shape, Number | Choice) else {"type": "string", "minLength": 1}
 
 
 def _scalar(shape: Text | Number | NumberOrText | Switch | Choice | Amount) -> Schema:

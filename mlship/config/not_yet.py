@@ -24,10 +24,11 @@ BUILT = frozenset(
         *("schema", "name", "target", "labels", "environments", "env", "secrets"),
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine", "model.write_back"),
+        *("model.reference", "model.holdout.data", "model.holdout.label", "model.quantize"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
         *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
         "serve.batching",
-        *("serve.auth", "resources.cpu", "resources.memory", "rollout"),
+        *("serve.auth", "resources.cpu", "resources.memory", "resources.gpu.count", "rollout"),
         *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
         *("build.whole", "build.max_size", "build.allow_secrets"),
@@ -53,7 +54,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         "keras",
         "mlflow",
     ),
-    "model.engine": ("auto", "original", "numpy", "trees"),
+    "model.engine": ("auto", "original", "numpy", "trees", "onnx"),
     "serve.protocols": ("native", "v2", "sagemaker", "vertex", "azureml", "mlflow", "tfserving"),
     "scale.metric": ("concurrency", "rps", "cpu", "queue"),
 }
@@ -61,7 +62,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 # What to do instead, where deleting the key is not the whole answer.
 INSTEAD: Mapping[str, str] = {
     "public": "delete it and put a proxy of your own in front",
-    "resources.gpu": "delete it to serve on CPUs",
+    "resources.gpu.type": "write gpu: 1; the GPUs of your own machine are taken as they are",
     "build.sign": "delete it, and sign the digest that `mlship build --json` names with a tool of your own",
     "build.provenance": "delete it; `mlship build --sbom DIR` writes what the image consists of",
     "scale.schedule": "delete it, and let a range of scale.replicas follow the load",

@@ -157,6 +157,22 @@ def loader_goes_with_python(facts: Facts) -> Iterator[Problem]:
             yield Problem((*path, "framework"), "framework python needs a loader", fix, "missing-key")
 
 
+def what_int8_costs_can_be_measured(facts: Facts) -> Iterator[Problem]:
+    for path, model in models_of(facts):
+        if model.quantize is None:
+            continue
+        if model.holdout is None:
+            what = "nobody knows what int8 costs without labelled rows that the model has not seen"
+            fix = "write holdout: {data: FILE, label: COLUMN} beside it, or delete it"
+            yield Problem((*path, "quantize"), what, fix, "missing-key")
+        if model.engine != "auto":
+            what = f"engine {model.engine} computes the model as it is, and quantize makes another one of it"
+            yield Problem((*path, "engine"), what, "delete one of them")
+        if facts.document.resources.gpu is not None:
+            what = "int8 is measured and computed on the CPU, and resources.gpu is set"
+            yield Problem((*path, "quantize"), what, "delete one of them")
+
+
 RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT", re.ASCII)
 SWITCHES = ("MLSHIP_ACCESS_LOG", "MLSHIP_METRICS")  # of the server, for users
 
@@ -388,6 +404,17 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
                 yield Problem((*path, item), f"{clipped(item)} stands twice", "keep one of them")
 
 
+def a_process_has_a_gpu(facts: Facts) -> Iterator[Problem]:
+    """Two processes on one GPU would hold the model twice and wait for each other."""
+    gpu, workers = facts.document.resources.gpu, facts.document.serve.workers
+    if gpu is not None and workers not in ("auto", gpu.count):
+        what = f"resources.gpu is {gpu.count}, so there are as many processes: one on each GPU"
+        yield Problem(("serve", "workers"), what, "delete it")
+    if gpu is not None and facts.document.scale.replicas.max > facts.document.scale.replicas.min:
+        what = "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs"
+        yield Problem(("scale", "replicas"), what, f"write {facts.document.scale.replicas.min or 1}")
+
+
 def something_is_served(facts: Facts) -> Iterator[Problem]:
     if not facts.document.serve.protocols:
         yield Problem(("serve", "protocols"), "the list is empty", "write [native], or delete the line")
@@ -403,6 +430,7 @@ RULES: tuple[Rule, ...] = (
     answers_have_one_name_each,
     hooks_are_a_module_of_the_project,
     loader_goes_with_python,
+    what_int8_costs_can_be_measured,
     reserved_names_stay_free,
     secrets_have_places,
     keys_of_certificates_are_secrets,
@@ -414,5 +442,6 @@ RULES: tuple[Rule, ...] = (
     gates_can_be_judged,
     bases_are_debian_or_images,
     lists_say_things_once,
+    a_process_has_a_gpu,
     something_is_served,
 )

@@ -114,11 +114,20 @@ class Tolerance(Part, frozen=True, kw_only=True):
 
 
 class Holdout(Part, frozen=True, kw_only=True):
-    """A quality gate on labelled rows."""
+    """Labelled rows that the model has not seen: compiled engines are proved on them, and int8 is measured."""
 
-    data: Annotated[str, Meta(description="CSV or Parquet file")]
+    data: Annotated[str, Meta(description="CSV, JSON Lines or Parquet file")]
     label: Annotated[str, Meta(description="the column that the model is to predict")]
     min: Annotated[dict[str, float | str], Meta(description="metric and what it must reach")] = field(default_factory=dict)
+
+
+class Quantize(Part, frozen=True, kw_only=True):
+    """Smaller numbers inside a neural network, if they cost little."""
+
+    type: Annotated[Literal["int8"], Meta(description="weights and what flows between them in 8 bits")]
+    max_loss: Annotated[
+        float, Meta(ge=0, le=1, description="of accuracy, AUC or R2 on model.holdout; more fails the build")
+    ] = 0.01
 
 
 class Model(Part, frozen=True, kw_only=True):
@@ -145,7 +154,9 @@ class Model(Part, frozen=True, kw_only=True):
     tolerance: Tolerance | None = None
     golden: Annotated[str | None, Meta(description="hand-written truths that every version must keep")] = None
     holdout: Holdout | None = None
-    reference: Annotated[str | None, Meta(description="training data that drift is measured against")] = None
+    reference: Annotated[
+        str | None, Meta(description="training rows (CSV, JSON Lines, Parquet) that compiled engines are proved on")
+    ] = None
     engine: Annotated[
         Literal["auto", "original", "onnx", "numpy", "trees"],
         Meta(description="what computes; auto: the fastest that answers equally"),
@@ -153,7 +164,7 @@ class Model(Part, frozen=True, kw_only=True):
     write_back: Annotated[
         bool, Meta(description="tell MLflow's registry what of it is deployed: tags of the version, and the alias deployed")
     ] = False
-    quantize: Annotated[Literal["int8"] | None, Meta(description="smaller numbers inside the model")] = None
+    quantize: Annotated[Quantize | None, Meta(description="smaller numbers inside a neural ONNX graph; needs holdout")] = None
 
 
 class Batching(Part, frozen=True, kw_only=True):
@@ -282,10 +293,10 @@ class Build(Part, frozen=True, kw_only=True):
 
 
 class Gpu(Part, frozen=True, kw_only=True):
-    """Accelerators of one replica."""
+    """GPUs of one replica; the image gets CUDA builds, and one process serves on each."""
 
-    type: Annotated[str, Meta(description="such as l4, t4, a100")]
-    count: Annotated[int, Meta(ge=1, le=64)] = 1
+    count: Annotated[int, Meta(ge=1, le=64, description="whole ones")]
+    type: Annotated[str | None, Meta(description="such as l4, t4, a100, where the target has several kinds")] = None
 
 
 class Resources(Part, frozen=True, kw_only=True):
@@ -298,7 +309,7 @@ class Resources(Part, frozen=True, kw_only=True):
         Memory,
         Meta(description="a replica that needs more is stopped", extra={"minimum": Memory(2**26), "maximum": Memory(2**46)}),
     ] = Memory(2 * 2**30)
-    gpu: str | Gpu | None = None
+    gpu: Gpu | None = None
 
 
 class Replicas(Part, frozen=True, kw_only=True):

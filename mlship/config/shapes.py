@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta, Struct
 
-from mlship.config.schema import Gpu, Model, Replicas, Traffic
+from mlship.config.schema import Gpu, Model, Quantize, Replicas, Traffic
 from mlship.units import Cpu, Duration, Memory, Money
 
 Amounts = (Memory, Cpu, Duration, Money)
 
 # A scalar in the place of these sections stands for this key of theirs.
-SHORT_FORMS: Mapping[type[Struct], str] = {Model: "uri", Gpu: "type", Traffic: "profile"}
+SHORT_FORMS: Mapping[type[Struct], str] = {Model: "uri", Gpu: "count", Traffic: "profile", Quantize: "type"}
 
 
 @dataclass(frozen=True)

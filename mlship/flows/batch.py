@@ -33,6 +33,7 @@ from mlship.flows.gather import own_platform
 from mlship.flows.opening import found_file, history_or_error, opened, project_if_any
 from mlship.flows.plan import recorded_images
 from mlship.flows.secrets import read_secrets
+from mlship.oci.driver import with_driver
 from mlship.oci.image import Image
 from mlship.oci.layout import Layout
 from mlship.oci.rootfs import assemble, command
@@ -143,7 +144,7 @@ def _program(context: Context, project: Project | None, image: Image) -> Iterato
     with scratch_folder(context.home.cache / "work") as folder:
         root = assemble(workplace_of(context).layout, image, folder / "rootfs", context.home)
         config = image.config["config"]
-        environ = {**dict(line.split("=", 1) for line in config["Env"]), **settings}
+        environ = with_driver(root, {**dict(line.split("=", 1) for line in config["Env"]), **settings})
         yield command(root, (*config["Entrypoint"], "batch"), environ)
 
 

@@ -64,6 +64,7 @@ class Unfinished:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._out = folder.with_suffix("")
         self._answers: BinaryIO | None = None
         self._rejects: BinaryIO | None = None
 
@@ -92,6 +93,11 @@ class Unfinished:
                 fix=f"{going_on(before, subject, again)} to go on with it, or {self._anew}",
                 code="changed",
             )
+        if reached.is_done and reached.answers and not self.answers.exists() and not self._out.exists():
+            # it was killed when its answers had their name, and since then somebody has removed them
+            with disk_errors(self.folder):
+                (self.folder / STATE).unlink()
+            return Reached()
         return reached
 
     def begin(self, reached: Reached) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,9 @@ class Table:
         self._table = table
         self.total = int(table.metadata.num_rows)
         self.columns = tuple(table.schema_arrow.names)
+        twice = next((name for name, count in Counter(self.columns).items() if count > 1), None)
+        if twice is not None:
+            raise MlshipError(f'{path} has the column "{twice}" twice', fix="write the file with one column of each name")
         if not self.total:
             raise _empty(path)
 

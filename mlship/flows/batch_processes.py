@@ -129,7 +129,7 @@ class Answerers:
         self._runner = runner
         self._command = command
         self._opening = opening
-        self._processes = [self._started() for _ in range(count)]
+        self._processes = [self._started(place) for place in range(count)]
         self._deaths = 0
 
     def opened(self) -> Mapping[str, Any]:
@@ -161,8 +161,9 @@ class Answerers:
         for process in self._processes:
             process.close()
 
-    def _started(self) -> Answerer:
-        return Answerer(self._runner, self._command, self._opening)
+    def _started(self, place: int) -> Answerer:
+        opening = replace(self._opening, told={**self._opening.told, "place": place})
+        return Answerer(self._runner, self._command, opening)
 
     def _settled(self, waiting: int | Done) -> Done:
         if isinstance(waiting, Done):
@@ -197,7 +198,7 @@ class Answerers:
                 exit=Exit.VERIFY_FAILED,
                 code="process-ended",
             )
-        self._processes[place] = self._started()
+        self._processes[place] = self._started(place)
         self._processes[place].opened()
 
 

@@ -28,6 +28,7 @@ def lock_inputs(gathered: Gathered) -> str:
         "platform": gathered.platform,
         "packages": sorted(gathered.project.build.packages),
         "base": gathered.project.build.base,
+        **({"gpu": True} if gathered.project.resources.gpu else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

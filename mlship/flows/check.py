@@ -6,6 +6,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, gather
+from mlship.flows.model_memory import peak_findings
 from mlship.flows.opening import project_of
 from mlship.flows.reports import spec_report
 from mlship.flows.results import Checked
@@ -28,8 +29,18 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
         models=tuple(spec_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
         environment=gathered.environment.source,
         python=gathered.environment.version,
-        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings),
+        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings, *_weighed(context, gathered)),
     )
+
+
+def _weighed(context: Context, gathered: Gathered) -> tuple[Finding, ...]:
+    """What resources.gpu makes a build fetch."""
+    if gathered.project.resources.gpu is None or any(finding.severity == "error" for finding in gathered.findings):
+        return ()
+    # here and not above: few projects have a GPU, and what resolves takes long to import
+    from mlship.flows.gpu_weight import weighed
+
+    return weighed(context, gathered)
 
 
 def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], tuple[Finding, ...]]:
@@ -52,4 +63,5 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
         else:
             signature = loaded[spec.name].signature
             findings += declared_findings(spec.declared, signature, spec.name, gathered.project.at("model.uri"))
-    return loaded, tuple(findings)
+    as_they_are = [spec for spec in gathered.specs if spec.original is None]
+    return loaded, (*findings, *peak_findings(gathered.project, as_they_are, loaded))

@@ -11,6 +11,8 @@ from mlship.config.project import Project
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.flows.fetching import Take, fetched_models, origins_of
+from mlship.flows.gpu_use import gpu_findings
+from mlship.flows.model_memory import size_findings
 from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec, Origin, Pinned
 from mlship.frameworks.digest import FileDigests
@@ -77,6 +79,8 @@ def gather(context: Context, project: Project, python: str = "", take: Take = "p
             *findings,
             *(finding for one in fetched.values() for finding in one.findings),
             *secret_findings(project, specs, memo),
+            *gpu_findings(project, specs),
+            *size_findings(project, ((spec.name, spec.framework, spec.size) for spec in specs)),
             *recorded_findings(specs, environment),
             *passed_over_findings(environment),
             *minor_findings(project, environment),
@@ -187,6 +191,9 @@ def _for_platform(gathered: Gathered, platform: str) -> Gathered:
     modules = tuple(sorted({module for spec in gathered.specs for module in spec.modules}))
     own = own_modules(gathered.specs)
     root = gathered.project.root
-    requirements = requirements_of(gathered.environment, modules, project_root=root, own=own, platform=platform)
+    brought = tuple(sorted({pin for spec in gathered.specs for pin in spec.brought}))
+    requirements = requirements_of(
+        gathered.environment, modules, project_root=root, own=own, platform=platform, brought=brought
+    )
     told = tuple(dict.fromkeys((*gathered.findings, *requirements.findings)))
     return replace(gathered, platform=platform, requirements=requirements, findings=told)

@@ -50,13 +50,14 @@ def init(
     data: Path | None = None,
     loader: str = "",
     trust: tuple[str, ...] = (),
+    framework: str = "",
     python: str = "",
     force: bool = False,
     target: str = "",
 ) -> Initialised:
     """Writes both files into the current folder. model: where it lies, or its address as a text.
 
-    loader: `module:Class` of one's own that loads the model.
+    loader: `module:Class` of one's own that loads the model. framework: where the file alone does not say it.
 
     Raises MlshipError for a model that cannot be read or is not safe to load, and for a file that is there and would change
     (unless `force`), naming what to do; nothing is written then.
@@ -64,9 +65,9 @@ def init(
     uri = model if isinstance(model, str) else _relative(model, context.cwd)
     origin = _origin(context, uri)
     path = origin.path if origin else context.cwd / uri
-    proposal = _proposal(context, path, loader, trust)
+    proposal = _proposal(context, path, loader, trust, framework)
     _refuse_errors(path, proposal)
-    project = _project(context, path, uri, name, proposal, target or _default_target(context))
+    project = _project(context, path, uri, name, proposal, framework, target or _default_target(context))
     (spec,), _ = specs_of(project, origins={project.models[0][0]: origin} if origin else None)
     learned = _learn(context, project, data, python, proposal.rows)
     files = _files(project, learned.rows)
@@ -91,18 +92,19 @@ def _origin(context: Context, uri: str) -> Origin | None:
     return fetched(context, Opening(uri, context.cwd, context.environ, context.runner, "--model")).origin
 
 
-def _proposal(context: Context, model: Path, loader: str, trust: tuple[str, ...]) -> Proposal:
+def _proposal(context: Context, model: Path, loader: str, trust: tuple[str, ...], framework: str) -> Proposal:
     if loader:
         return propose_own_class(model, context.cwd, check_loader_name(loader))
-    return propose(model, context.cwd, tuple(check_dotted_name(name) for name in trust), Memo(context.home.memo))
+    names = tuple(check_dotted_name(name) for name in trust)
+    return propose(model, context.cwd, names, Memo(context.home.memo), framework)
 
 
-def _project(context: Context, model: Path, uri: str, name: str, proposal: Proposal, target: str) -> Project:
+def _project(context: Context, model: Path, uri: str, name: str, proposal: Proposal, framework: str, target: str) -> Project:
     file = model.stem if proposal.loader else model.name  # a class's own file may have any ending
     chosen = context.cwd.name if model.stem.lower() in _COMMON_STEMS else file
     described = Model(
         uri=uri,
-        framework=proposal.framework if proposal.loader else None,
+        framework=proposal.framework if proposal.loader else framework or None,
         code=proposal.code,
         trust=proposal.trust,
         loader=proposal.loader or None,

@@ -19,6 +19,7 @@ from mlship.image.system.base import base_plan, glibc, runs_here
 from mlship.image.system.needs import Installed, Missing, installed, missing, missing_to
 from mlship.image.system.providers import Provider, providers
 from mlship.image.workplace import Workplace
+from mlship.oci.driver import of_the_driver
 from mlship.parallel import side_by_side
 from mlship.units import size_text
 
@@ -62,7 +63,7 @@ def with_libraries(
         return lock, ()
     workplace.progress.step("packages", "looking for shared libraries that the base lacks")
     seen = smoke(workplace, root, base.python, tree, _modules(gathered)) if runs_here(base.platform) else None
-    lacking = judged(tree, everything, seen)
+    lacking = without_driver(judged(tree, everything, seen))
     if archive is None:
         return lock, _on_image(gathered, lacking, wheels, base, is_tried=seen is not None)
     known = providers(workplace, archive, base, {each.library for each in (*lacking.needed, *lacking.passed_over)})
@@ -110,6 +111,15 @@ def judged(tree: Installed, everything: tuple[Missing, ...], seen: Smoke | None)
     needed = {*missing_to(tree, asked_in_vain), *_by_name(tree, seen)}
     passed_over = set(missing_to(tree, asked)) - needed
     return Lacking(tuple(sorted(needed)), tuple(sorted(passed_over)), tuple(sorted(set(everything) - needed - passed_over)))
+
+
+def without_driver(lacking: Lacking) -> Lacking:
+    """Pure. Without what comes with the driver of a GPU: a container gets it, and where there is no GPU nothing asks for it."""
+
+    def others(found: tuple[Missing, ...]) -> tuple[Missing, ...]:
+        return tuple(one for one in found if not of_the_driver(one.library))
+
+    return Lacking(others(lacking.needed), others(lacking.passed_over), others(lacking.unused))
 
 
 def to_add(needed: tuple[Missing, ...], known: Mapping[str, Provider], *, must: bool) -> tuple[Provider, ...]:

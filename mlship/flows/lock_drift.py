@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from mlship.config.schema import Gpu
 from mlship.errors import Exit, Finding, FindingsError
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
@@ -81,6 +82,9 @@ def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
         yield f"Python {lock.python} is locked, and {gathered.minor} is wanted"
     if asked is None:
         return
+    if lock.inputs == lock_inputs(_with_other_builds(gathered)):
+        locked, said = ("builds for CPUs", "has") if gathered.project.resources.gpu else ("CUDA builds", "has no")
+        yield f"{locked} are locked, and mlship.yaml {said} resources.gpu"
     if asked.base != build.base:
         yield f"build.base {asked.base} is locked, and mlship.yaml says {build.base}"
     for name in sorted({*build.packages} - {*asked.packages}):
@@ -88,6 +92,15 @@ def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
     for name in sorted({*asked.packages} - {*build.packages}):
         yield f"{name} is locked, and build.packages does not have it any more"
     yield from asked_changes(asked.requirements, asked_lines(gathered.requirements), source)
+
+
+def _with_other_builds(gathered: Gathered) -> Gathered:
+    """The same project with a GPU, or without one."""
+    import msgspec
+
+    resources = gathered.project.resources
+    other = msgspec.structs.replace(resources, gpu=None if resources.gpu else Gpu(count=1))
+    return replace(gathered, project=replace(gathered.project, resources=other))
 
 
 def _unnamed(gathered: Gathered, lock: Lock) -> str:

@@ -8,6 +8,7 @@ from mlship.errors import Finding, FindingsError
 from mlship.flows.base import base_of, resolved_base
 from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
+from mlship.flows.gpu_room import with_room
 from mlship.flows.libraries import with_libraries
 from mlship.flows.lock_drift import refuse_drift, source_of
 from mlship.frameworks.kinds import KINDS
@@ -113,7 +114,9 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
         home=workplace.home,
         progress=workplace.progress,
         python=gathered.environment.python,
+        has_gpu=gathered.project.resources.gpu is not None,
     )
+    workplace = with_room(workplace, resolution)
     suite = "" if base.image else base.suite
     lock = Lock(
         gathered.minor, gathered.platform, suite, base.packages, resolution.wheels, lock_inputs(gathered), base=base.image

@@ -17,6 +17,7 @@ from mlship.flows.explaining import image_facts
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers, image_config, make_layers
 from mlship.flows.locking import Locked, locked
+from mlship.flows.model_memory import enough, peak_findings
 from mlship.flows.platforms import (
     Proved,
     beside_native,
@@ -42,7 +43,7 @@ from mlship.image.system.apt import Archive, machine_archive
 from mlship.image.workplace import Workplace
 from mlship.oci.image import Image
 from mlship.oci.index import write_index
-from mlship.units import Memory, size_text
+from mlship.units import size_text
 
 
 @dataclass(frozen=True)
@@ -216,22 +217,14 @@ def _loading_checks(gathered: Gathered, layers: Layers) -> tuple[str, ...]:
     """Raises MlshipError with exit 5 when the models need more memory than a replica gets."""
     limit = gathered.project.resources.memory
     sizes = {spec.name: spec.size for spec in gathered.specs}
-    for spec in gathered.specs:
-        needed = layers.loaded[spec.name].peak_memory
-        if needed > limit.bytes:
-            raise MlshipError(
-                f"{spec.name} needed {size_text(needed)} to load, and resources.memory is {limit}",
-                gathered.project.at("resources.memory"),
-                f"set resources.memory: {Memory(-(-needed * 5 // 4 // 2**28) * 2**28)}",
-                exit=Exit.BUILD_FAILED,
-                code="too-little-memory",
-            )
+    for found in peak_findings(gathered.project, gathered.specs, layers.loaded):
+        raise MlshipError(found.what, found.where, found.fix, exit=Exit.BUILD_FAILED, code=found.code)
     together = needed_together({name: found.peak_memory for name, found in layers.loaded.items()}, sizes)
     if together > limit.bytes:
         raise MlshipError(
             f"{', '.join(sizes)} need at least {size_text(together)} together, and resources.memory is {limit}",
             gathered.project.at("resources.memory"),
-            f"set resources.memory: {Memory(-(-together * 5 // 4 // 2**28) * 2**28)}",
+            f"set resources.memory: {enough(together)}",
             exit=Exit.BUILD_FAILED,
             code="too-little-memory",
         )

@@ -14,6 +14,7 @@ from mlship.image.builder import files_layer
 from mlship.image.manifest import model_entry
 from mlship.image.plan import CODE, ROOT, Interpreter, LayerPlan
 from mlship.image.workplace import Workplace, scratch
+from mlship.oci.driver import of_the_driver
 from mlship.oci.image import Layer
 from mlship.oci.rootfs import assemble, command
 
@@ -74,11 +75,13 @@ def _with_code(start: Interpreter, above: Path) -> Interpreter:
 
 
 def refuse_foreign(roots: Sequence[Path], model: str, libraries: Sequence[str]) -> None:
-    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks.
+    """The image's loader, outside a container, falls back to this machine's own folders: what it found there, a container lacks,
+    unless it is of the driver of GPUs, which a container gets.
 
     Raises MlshipError with exit 5. Pure.
     """
-    foreign = sorted({Path(path).name for path in libraries if not any(Path(path).is_relative_to(root) for root in roots)})
+    outside = {Path(path).name for path in libraries if not any(Path(path).is_relative_to(root) for root in roots)}
+    foreign = sorted(name for name in outside if not of_the_driver(name))
     if foreign:
         raise MlshipError(
             f"{model} loads {', '.join(foreign)}, which the image does not have",

@@ -12,6 +12,7 @@ from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import built_together, fitting, platform_of, refuse_unbuilt
 from mlship.flows.hosts import hosts_of, looked_at
+from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
@@ -52,7 +53,7 @@ def prepare_each(
     hosts = hosts_of(places)
     seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
-    built, notes = (recorded_images(context, project, image), ()) if image else built_now(context, project, python)
+    built, notes = _recorded(context, project, image) if image else built_now(context, project, python)
     records = [fitting(built, platform) for platform in platforms]
     versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
     served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
@@ -66,6 +67,12 @@ def prepare_each(
         hosts,
         lambda position: _prepared(context, project, given, seen[position], releases[position], git, notes, again=again),
     )
+
+
+def _recorded(context: Context, project: Project, image: str) -> tuple[tuple[BuildRecord, ...], tuple[Finding, ...]]:
+    """With what a build would have said of the resources that the file wants now."""
+    records = recorded_images(context, project, image)
+    return records, size_findings(project, ((model.name, model.framework, model.size) for model in records[0].models))
 
 
 @dataclass(frozen=True)
@@ -194,8 +201,15 @@ def served_from(record: BuildRecord, project: Project, secrets: Mapping[str, str
         serving=record.serving,
         env=dict(project.env),
         secrets=dict(secrets or {}),
-        resources={"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes},
+        resources=resources_of(project),
     )
+
+
+def resources_of(project: Project) -> dict[str, int]:
+    """Of one replica: thousandths of a core, bytes, whole GPUs where there are any. Pure."""
+    gpu = project.resources.gpu
+    said = {"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes}
+    return {**said, "gpu": gpu.count} if gpu else said
 
 
 def proof_from(model: RecordedModel) -> Proof:

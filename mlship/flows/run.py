@@ -21,6 +21,7 @@ from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
 from mlship.image.packages.wheels import server_keys, server_wheels
 from mlship.image.plan import entrypoint
+from mlship.oci.driver import with_driver
 from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command, Process
 from mlship.server.manifest import to_json
@@ -48,7 +49,7 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     with scratch_folder(context.home.cache / "work") as folder:
         root = assemble(workplace.layout, image, folder / "rootfs", context.home)
         config = image.config["config"]
-        environ = {**dict(line.split("=", 1) for line in config["Env"]), **settings}
+        environ = with_driver(root, {**dict(line.split("=", 1) for line in config["Env"]), **settings})
         return _serve(context, command(root, (*config["Entrypoint"], "serve"), environ))
 
 

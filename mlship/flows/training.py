@@ -56,7 +56,7 @@ def trained(context: Context, gathered: Gathered) -> Callable[[], Mapping[str, L
     asked = [spec for spec in gathered.specs if spec.sample] if python is not None else []
 
     def load() -> Mapping[str, Loaded]:
-        return {spec.name: load_in_training(context, python, spec.trained) for spec in asked if python is not None}
+        return {spec.name: load_in_training(context, python, spec.equal) for spec in asked if python is not None}
 
     return Ahead(load).result if asked and sum(spec.trained.size for spec in asked) <= TWICE else load
 

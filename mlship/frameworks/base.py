@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlship.errors import Finding
-from mlship.frameworks.engine_choice import EngineFacts
+from mlship.frameworks.engine_choice import INT8, EngineFacts
 from mlship.memo import State
 from mlship.server.manifest import Signature, Tolerance
 from mlship.server.names import Problem
@@ -67,13 +67,15 @@ class Pinned:
 class Packed:
     """A model as another tool packed it: what of it is served, and what the package says about it.
 
-    path: the file or folder that the server loads. framework: "" where that file itself tells it. method: what to call, "" for
-    what is usual. code: a folder with modules that the model may need. vouched: names that whoever saved it trusts: shown, never
-    taken. loader: the class that the package brings for the file's weights: shown, too. sample: example rows. declared: what it
-    should take, as the package says. versions: as ModelSpec's. what: for people.
+    path: the file or folder that the server loads. beside: folders whose files belong into that one. framework: "" where the file
+    itself tells it. method: what to call, "" for what is usual. code: a folder with modules that the model may need. vouched:
+    names that whoever saved it trusts: shown, never taken. loader: the class that the package brings for the file's weights:
+    shown, too. sample: example rows. declared: what it should take, as the package says. versions: as ModelSpec's. what: for
+    people. remedies: by a finding's code, what to do about it in the tool that packed the model.
     """
 
     path: Path
+    beside: tuple[Path, ...] = ()
     framework: str = ""
     method: str = ""
     code: Path | None = None
@@ -84,6 +86,7 @@ class Packed:
     pinned: Pinned | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     what: str = ""
+    remedies: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
@@ -95,7 +98,8 @@ class ModelSpec:
     the file refers to, sorted. versions: what the model recorded of the packages that wrote it ({"scikit-learn": "1.9.1"}).
     modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
     hooks: the file of serve.hooks by its name among `code`, or ``. pinned, declared: what came with the model, as in Packed.
-    engine: what computes it. original: of a compiled model, whose sha256 it keeps, the one that it was compiled from.
+    engine: what computes it. original: of a compiled model, whose sha256 it keeps, the one that it was compiled from. brought:
+    packages of these modules that the environment lacks, `onnxruntime==1.32.0`.
     """
 
     name: str
@@ -122,6 +126,7 @@ class ModelSpec:
     origin: Origin | None = None
     engine: EngineFacts = EngineFacts()
     original: ModelSpec | None = None
+    brought: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -132,13 +137,18 @@ class ModelSpec:
         """The model as it was trained, of one that was compiled."""
         return self.original or self
 
+    @property
+    def equal(self) -> ModelSpec:
+        """Whose answers the image has to give: the trained model's, unless int8 made another one of it, which has its own."""
+        return self if self.engine.name == INT8 else self.trained
+
 
 @dataclass(frozen=True)
 class Asked:
     """What a framework's reader is given. path: file or folder. format: as it was detected. where: the key that names the model.
 
     trust: names beyond the framework's own. scanned: reads a pickle's names without loading it, each file once. loader: as
-    model.loader, or ``. root: the project's folder, where it is known.
+    model.loader, or ``. root: the project's folder, where it is known. beside: as in Packed.
     """
 
     path: Path
@@ -148,6 +158,7 @@ class Asked:
     trust: tuple[str, ...] = ()
     loader: str = ""
     root: Path | None = None
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 from mlship.disk import scratch_folder, write_atomic
 from mlship.frameworks.child import ChildPython, ask
-from mlship.frameworks.engine_choice import Tried
+from mlship.frameworks.engine_choice import GRAPH, Tried
 from mlship.runner import Runner
 from mlship.server import manifest
 
-FILE = "model.plan"  # as the child calls it, and the image
+FILE = "model.compiled"  # as the child calls it
 LARGEST = 2 * 2**30  # bytes of a compiled file
 LONGEST = 500  # characters of a reason
 
@@ -28,17 +28,29 @@ def compile_in_child(
     into: Path,
     *,
     timeout_s: float,
+    beside: Path | None = None,
+    own: Sequence[Mapping[str, Any]] = (),
 ) -> Tried:
-    """What came of it. root: the folder that `entry.path` is relative to. into: the folder that gets `<sha256>.plan`.
+    """What came of it. root: the folder that `entry.path` is relative to. into: the folder that gets the file, see `kept_at`.
 
-    Raises MlshipError (exit 5) where the model does not even load.
+    beside: packages for an ONNX graph that the environment lacks; a graph is what is asked for then, else what numpy computes.
+
+    own: rows of the user's files, for the proof. Raises MlshipError (exit 5) where the model does not even load, and with the code
+    `rows-reference` or `rows-holdout` where such a file does not fit.
     """
     document = manifest.to_json(manifest.Manifest(project="compile", models=(entry,))).decode()
-    asked = {"compile": True, "root": str(root.absolute()), "manifest": document, "sample": list(sample)}
+    asked = {"compile": True, "root": str(root.absolute()), "manifest": document, "sample": list(sample), "own": list(own)}
+    if beside is not None:
+        asked |= {"graph": True, "beside": str(beside.absolute())}
     with scratch_folder() as folder:
         answer = ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, writable=folder)
         tried = _tried(answer)
         return tried if tried.reason else _kept(tried, folder / FILE, into)
+
+
+def kept_at(into: Path, engine: str, sha256: str) -> Path:
+    """Where a compiled model lies: under its digest, and as what it is."""
+    return into / f"{sha256}.{'onnx' if engine == GRAPH else 'plan'}"
 
 
 def _tried(answer: Mapping[str, Any]) -> Tried:
@@ -52,6 +64,8 @@ def _tried(answer: Mapping[str, Any]) -> Tried:
             difference=float(answer["difference"]),
             seconds={str(int(rows)): (float(pair[0]), float(pair[1])) for rows, pair in answer["seconds"].items()},
             reason=_words(answer["reason"]),
+            gains=bool(answer["gains"]),
+            kinds={_words(kind): int(count) for kind, count in answer["kinds"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return Tried(reason="compiling it gave no answer that can be read")
@@ -69,5 +83,5 @@ def _kept(tried: Tried, file: Path, into: Path) -> Tried:
     content = file.read_bytes()
     digest = sha256(content).hexdigest()
     into.mkdir(parents=True, exist_ok=True)
-    write_atomic(into / f"{digest}.plan", content)
+    write_atomic(kept_at(into, tried.engine, digest), content)
     return replace(tried, sha256=digest)

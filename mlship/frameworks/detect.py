@@ -69,6 +69,17 @@ def detect(path: Path, where: str = "") -> Detected:
     )
 
 
+def other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
+    """said: what model.framework says, of a file that is of another one."""
+    what = detected.what or f"a {detected.format} file"
+    return MlshipError(
+        f"model.framework says {said}, and {path.name} is {what}: framework {detected.framework}",
+        where,
+        f"delete model.framework, or write {detected.framework}",
+        code="other-framework",
+    )
+
+
 def _near(path: Path) -> str:
     if not path.parent.is_dir():
         return f"make the folder {path.parent} or correct the path"
@@ -132,6 +143,7 @@ _MAGIC: tuple[tuple[bytes, Detected | Other], ...] = (
     (torch_scan.OLD, Detected("torch", "old", "a PyTorch file of before 1.6")),
     (b"RDX", Other("an R object", is_model=True)),
 )
+_EXPORT = "where it was made: program = torch.export.export(model.eval(), (example,)); torch.export.save(program, 'net.pt2')"
 _GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -141,6 +153,8 @@ def _by_magic(path: Path, head: bytes) -> Detected | Other | None:
             return found
     if head[4:8] == b"TFL3":
         return Other("a TensorFlow Lite model")
+    if head[4:6] == b"ET" and head[6:8].isdigit():  # executorch, schema/program.fbs: file_identifier
+        return Other("an ExecuTorch program", fix=_EXPORT)
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 100_000_000:
         return Detected("torch", "safetensors", "a safetensors file")
     if path.suffix == ".onnx":
@@ -208,6 +222,7 @@ def _archive(path: Path) -> Detected | Other:
         return Other("a damaged zip archive", is_model=False, fix="copy it again")
     kinds: tuple[tuple[Callable[[str], bool], Detected | Other], ...] = (
         (lambda name: name == "schema.json", Detected("sklearn", "skops")),
+        (lambda name: name.endswith("/.data/extern_modules"), Other("a torch.package, which brings its code", fix=_EXPORT)),
         (
             lambda name: name.endswith(("/archive_format", "serialized_exported_program.json")),
             Detected("torch", "pt2", "a program of torch.export"),

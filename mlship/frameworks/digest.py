@@ -48,6 +48,13 @@ class FileDigests:
             self._asked[name] = [sha256, state]
         return FileDigest(sha256, size, state)
 
+    def is_still(self, path: Path, sha256: str) -> bool:
+        """Whether the file is there with these bytes."""
+        try:
+            return self.of(path).sha256 == sha256
+        except OSError:
+            return False
+
     def save(self) -> None:
         if self._asked != self._known:
             self._memo.keep("files", self._subject, _KEPT, self._asked)

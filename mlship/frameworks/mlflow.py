@@ -12,27 +12,31 @@ from typing import Any
 
 from mlship.errors import MlshipError, need
 from mlship.frameworks.base import Asked, Packed, Read
-from mlship.frameworks.entering import leads_out
 from mlship.frameworks.mlflow_example import example_rows
+from mlship.frameworks.mlflow_files import FILE, damaged, inside, served
 from mlship.frameworks.mlflow_requirements import pinned
 from mlship.frameworks.mlflow_signature import declared
 from mlship.units import size_text
 
-FILE = "MLmodel"
 MAX_BYTES = 2**20
 WHAT = "an MLflow model folder"
 PYFUNC = "python_function"
-# flavors whose own file is served -> the key that names it, the version's key, and the package that the version is of
-FLAVORS: Mapping[str, tuple[str, str, str]] = {
-    "sklearn": ("pickled_model", "sklearn_version", "scikit-learn"),
-    "xgboost": ("data", "xgb_version", "xgboost"),
-    "lightgbm": ("data", "lgb_version", "lightgbm"),
-    "catboost": ("data", "catboost_version", "catboost"),
-    "onnx": ("data", "", ""),
-    "pytorch": ("model_data", "", ""),
-    "keras": ("data", "", ""),
-    "tensorflow": ("saved_model_dir", "", ""),
-    "transformers": ("model_binary", "", ""),
+# flavors whose own file is served -> the version's key, and the package that the version is of
+FLAVORS: Mapping[str, tuple[str, str]] = {
+    "sklearn": ("sklearn_version", "scikit-learn"),
+    "xgboost": ("xgb_version", "xgboost"),
+    "lightgbm": ("lgb_version", "lightgbm"),
+    "catboost": ("catboost_version", "catboost"),
+    "onnx": ("", ""),
+    "pytorch": ("", ""),
+    "keras": ("", ""),
+    "tensorflow": ("", ""),
+    "transformers": ("transformers_version", "transformers"),
+}
+# what the reader of a file advises -> how the same is done with mlflow
+_REMEDIES = {
+    "whole-model": 'log it as a program: mlflow.pytorch.log_model(model, serialization_format="pt2", input_example=rows)',
+    "pickled-weights": "log it again with transformers 5 or newer, which writes safetensors",
 }
 # what `pyfunc_predict_fn` may say besides predict and is an answer to rows (mlflow/sklearn/__init__.py)
 _METHODS = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
@@ -47,13 +51,14 @@ def open_mlflow(folder: Path, where: str, asked: str, unpacked: Callable[[Path, 
     if asked == "mlflow" or not name:
         return _python_function(folder, where, document, asked)
     flavor = _table(flavors, name)
-    key, version_key, package = FLAVORS[name]
-    path = _inside(folder, flavor.get(key), where, f"flavors.{name}.{key}")
+    version_key, package = FLAVORS[name]
+    found = served(name, flavor, folder, where)
     rows, findings = example_rows(folder, _table(document, "saved_input_example_info"), where)
     method = str(_table(flavors, PYFUNC).get("predict_fn", ""))
     version = str(flavor.get(version_key, ""))
     return Packed(
-        path=path,
+        path=found.path,
+        beside=found.beside,
         method=method if method in _METHODS else "",
         code=_code(folder, flavor, where),
         vouched=_texts(flavor.get("skops_trusted_types")),
@@ -62,12 +67,13 @@ def open_mlflow(folder: Path, where: str, asked: str, unpacked: Callable[[Path, 
         pinned=pinned(folder),
         versions={package: version} if version else {},
         what=WHAT,
-        findings=findings,
+        remedies=_REMEDIES,
+        findings=(*findings, *found.findings),
     )
 
 
 def _python_function(folder: Path, where: str, document: Mapping[str, Any], asked: str) -> Packed:
-    """Raises MlshipError unless the user has said that the folder's code may run."""
+    """Raises MlshipError unless the user has said that the folder's code may run: nothing else can vouch for it."""
     flavors = _table(document, "flavors")
     if PYFUNC not in flavors:
         raise MlshipError(
@@ -80,7 +86,7 @@ def _python_function(folder: Path, where: str, document: Mapping[str, Any], aske
         raise MlshipError(
             f"{folder.name} is {WHAT} that runs code of its own ({_names(flavors)}): loading it runs what is in the folder",
             where,
-            "if you trust whoever saved it, write framework: mlflow; "
+            "if you trust whoever saved it, write framework: mlflow (mlship init --framework mlflow does); "
             "or log the model by its own flavor, such as mlflow.sklearn.log_model",
             code="runs-code",
         )
@@ -113,46 +119,21 @@ def _read(folder: Path, where: str) -> Mapping[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _damaged(folder, f"it has more than {size_text(MAX_BYTES)}", where)
+            raise damaged(folder, f"it has more than {size_text(MAX_BYTES)}", where)
         document = yaml.load(path.read_bytes(), Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _damaged(folder, " ".join(str(error).split())[:200], where) from None
+        raise damaged(folder, " ".join(str(error).split())[:200], where) from None
     except OSError as error:
-        raise _damaged(folder, str(error.strerror), where) from None
+        raise damaged(folder, str(error.strerror), where) from None
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
-        raise _damaged(folder, "it names no flavors", where)
+        raise damaged(folder, "it names no flavors", where)
     return document
-
-
-def _damaged(folder: Path, why: str, where: str) -> MlshipError:
-    return MlshipError(
-        f"{folder.name}/{FILE} cannot be read: {why}", where, "download or log the model again", code="damaged-mlmodel"
-    )
-
-
-def _inside(folder: Path, name: object, where: str, key: str) -> Path:
-    """A file or folder that MLmodel names. Raises MlshipError when it lies outside of the folder, or nowhere."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise _damaged(folder, f"{key} names no file", where)
-    path = folder / name
-    if leads_out(path, folder):
-        raise MlshipError(
-            f"{folder.name}/{FILE}: {key} leads out of the folder",
-            where,
-            "log the model again; a whole one does not",
-            code="leads-out",
-        )
-    if not path.exists():
-        raise MlshipError(
-            f"{folder.name} lacks {name}, which its {FILE} names", where, "download the whole folder", code="missing-model"
-        )
-    return path
 
 
 def _code(folder: Path, flavor: Mapping[str, Any], where: str) -> Path | None:
     """The folder that mlflow puts on sys.path (`code_paths`)."""
     name = flavor.get("code")
-    return _inside(folder, name, where, "code") if name else None
+    return inside(folder, name, where, "code") if name else None
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

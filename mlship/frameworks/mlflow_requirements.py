@@ -31,16 +31,18 @@ def pinned(folder: Path, needs_mlflow: bool = False) -> Pinned | None:
 
 
 def _lines(path: Path) -> list[str]:
-    """What names a package; options, other files and what no index has are left to `build.requirements`."""
+    """What names a package of an index; an address would be of the stranger's choice.
+
+    Addresses, options, other files and what no index has are left to `build.requirements`."""
     requirements = need("packaging.requirements")
     found = []
     for line in _text(path).splitlines():
         bare = re.sub(r"(^|\s)#.*$", "", line).strip()
         try:
-            requirements.Requirement(bare)
+            is_of_index = requirements.Requirement(bare).url is None
         except requirements.InvalidRequirement:
             continue
-        found.append(bare)
+        found += [bare] if is_of_index else []
     return found
 
 

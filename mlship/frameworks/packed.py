@@ -59,6 +59,8 @@ def vouched(findings: Iterable[Finding], packed: Packed) -> tuple[Finding, ...]:
 
 
 def _vouched(finding: Finding, packed: Packed) -> Finding:
+    if finding.code in packed.remedies:
+        return replace(finding, fix=packed.remedies[finding.code])
     if finding.code == "unknown-name" and any(name in finding.what for name in packed.vouched):
         return replace(finding, what=f"{finding.what}; whoever saved it vouches for {', '.join(packed.vouched)}")
     if finding.code == "missing-loader" and packed.loader:

@@ -9,6 +9,7 @@ from typing import Any
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked
 from mlship.frameworks.code import find_own, has_module, near_module
+from mlship.frameworks.detect import other_framework
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.kinds import read_model
 from mlship.frameworks.loaded_by import framework_of_loader
@@ -34,14 +35,17 @@ class Proposal:
     rows: tuple[Any, ...] = ()
 
 
-def propose(path: Path, folder: Path, trusted: tuple[str, ...] = (), memo: Memo = FORGETFUL) -> Proposal:
+def propose(path: Path, folder: Path, trusted: tuple[str, ...] = (), memo: Memo = FORGETFUL, framework: str = "") -> Proposal:
     """Reads the file, loads nothing.
 
-    folder: the project's. A name is only proposed for trust when its module is a file of that folder, or came with the model;
-    those of installed packages have to be `trusted` by name. Raises MlshipError when the file is no model that mlship serves.
+    framework: what the user says that it is, "" for what it says itself. folder: the project's. A name is only proposed for trust
+    when its module is a file of that folder, or came with the model; those of installed packages have to be `trusted` by name.
+    Raises MlshipError when the file is no model that mlship serves.
     """
-    detected, packed = inner(path, path.name, "", unpacker(memo, FileDigests(memo, str(path))))
-    asked = Asked(packed.path, detected.format, path.name, scan, root=folder)
+    detected, packed = inner(path, path.name, framework, unpacker(memo, FileDigests(memo, str(path))))
+    if framework and framework != detected.framework:
+        raise other_framework(path, framework, detected, "--framework")
+    asked = Asked(packed.path, detected.format, path.name, scan, root=folder, beside=packed.beside)
     first = read_model(detected.framework, asked)
     unknown = [problem.name for problem in first.problems if problem.kind == "unknown-name"]
     came_along = [name for name in unknown if packed.code is not None and has_module(packed.code, name[0])]

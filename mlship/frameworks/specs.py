@@ -11,7 +11,7 @@ from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Origin, Packed, Read
 from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
-from mlship.frameworks.detect import Detected
+from mlship.frameworks.detect import Detected, other_framework
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
 from mlship.frameworks.kinds import KINDS, read_model
@@ -53,9 +53,11 @@ def model_spec(
     sample, sample_findings = _sample(project, model, packed, project.at(f"{prefix}.sample"))
     modules = own_modules(code)
     unlisted = _unlisted(project.root, read, model, modules)
-    if path.is_dir():
-        refuse_links(project.root, path, own, where)
-    files = tuple(file for file in model_files(path, known, own) if file.name not in read.unused)
+    folders = (path, *packed.beside) if path.is_dir() else ()
+    for folder in folders:
+        refuse_links(project.root, folder, own, where)
+    named = {file.name: file for folder in reversed(folders or (path,)) for file in model_files(folder, known, own)}
+    files = tuple(named[name] for name in sorted(named) if name not in read.unused)
     if not files:
         raise MlshipError(
             f"{path.name} holds no files", where, "train and save the model, or correct the path", code="not-a-model"
@@ -104,20 +106,10 @@ def _read(
     else:
         detected, packed = inner(path, where, framework or "", unpacker(memo, digests))
         if framework and packed.path == path and framework != detected.framework:
-            raise _other_framework(path, framework, detected, where)
+            raise other_framework(path, framework, detected, where)
     scanned = remembered_scan(digests, memo)
-    asked = Asked(packed.path, detected.format, where, scanned, model.trust, model.loader or "", root)
+    asked = Asked(packed.path, detected.format, where, scanned, model.trust, model.loader or "", root, packed.beside)
     return read_model(detected.framework, asked), detected.framework, packed
-
-
-def _other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
-    what = detected.what or f"a {detected.format} file"
-    return MlshipError(
-        f"model.framework says {said}, and {path.name} is {what}: framework {detected.framework}",
-        where,
-        f"delete model.framework, or write {detected.framework}",
-        code="other-framework",
-    )
 
 
 def _packed_code(

@@ -38,16 +38,18 @@ def read_transformers(asked: Asked) -> Read:
     architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
     findings = (
         *_task_findings(folder, config, architecture, where),
-        *_code_findings(folder, config, where),
+        *_code_findings(asked, config),
         *_weight_findings(folder, where),
-        *_tokenizer_findings(folder, where),
+        *_tokenizer_findings(asked),
     )
     version = config.get("transformers_version")
     return Read(
         format=_task(architecture),
         versions={"transformers": version} if isinstance(version, str) else {},
         modules=frozenset({"transformers", "torch"}),
-        unused=frozenset(file.name for file in folder.iterdir() if file.name.endswith(_UNUSED)),
+        unused=frozenset(
+            file.name for each in (folder, *asked.beside) for file in each.iterdir() if file.name.endswith(_UNUSED)
+        ),
         findings=findings,
     )
 
@@ -68,16 +70,21 @@ def _task_findings(folder: Path, config: Mapping[str, Any], architecture: str, w
     return (Finding(f"{folder.name} is a {kind}; of transformers mlship serves {served}", where, fix, code="not-yet"),)
 
 
-def _code_findings(folder: Path, config: Mapping[str, Any], where: str) -> tuple[Finding, ...]:
+def _code_findings(asked: Asked, config: Mapping[str, Any]) -> tuple[Finding, ...]:
     """transformers reads `auto_map` of both files (auto/auto_factory.py, tokenization_auto.py)."""
     named = [CONFIG] if config.get("auto_map") else []
-    if (folder / TOKENIZER_CONFIG).is_file() and _json(folder / TOKENIZER_CONFIG, where).get("auto_map"):
+    tokenizer = _found(asked, TOKENIZER_CONFIG)
+    if tokenizer and _json(tokenizer, asked.where).get("auto_map"):
         named.append(TOKENIZER_CONFIG)
     if not named:
         return ()
-    what = f"{folder.name} needs code of its own (auto_map in {' and '.join(named)}), which mlship never runs"
+    what = f"{asked.path.name} needs code of its own (auto_map in {' and '.join(named)}), which mlship never runs"
     fix = "take a model of an architecture that transformers has; or load it by a class that you wrote: --loader module:Class"
-    return (Finding(what, where, fix, code="remote-code"),)
+    return (Finding(what, asked.where, fix, code="remote-code"),)
+
+
+def _found(asked: Asked, name: str) -> Path | None:
+    return next((folder / name for folder in (asked.path, *asked.beside) if (folder / name).is_file()), None)
 
 
 def _weight_findings(folder: Path, where: str) -> tuple[Finding, ...]:
@@ -109,12 +116,12 @@ def _shard_findings(folder: Path, where: str) -> tuple[Finding, ...]:
     return ()
 
 
-def _tokenizer_findings(folder: Path, where: str) -> tuple[Finding, ...]:
-    if (folder / TOKENIZER).is_file():
+def _tokenizer_findings(asked: Asked) -> tuple[Finding, ...]:
+    if _found(asked, TOKENIZER):
         return ()
-    what = f"{folder.name} has no {TOKENIZER}"
+    what = f"{asked.path.name} has no {TOKENIZER}"
     fix = "in the training environment: tokenizer.save_pretrained(folder) with the fast tokenizer of AutoTokenizer"
-    return (Finding(what, where, fix, code="missing-tokenizer"),)
+    return (Finding(what, asked.where, fix, code="missing-tokenizer"),)
 
 
 def _json(path: Path, where: str) -> Mapping[str, Any]:

@@ -52,7 +52,13 @@ def serving(project: Project) -> Serving:
         invocations=project.serve.invocations,
         workers=0 if project.serve.workers == "auto" else int(project.serve.workers),
         auth=auth(project),
+        gpus=gpus(project),
     )
+
+
+def gpus(project: Project) -> int:
+    """Of one replica."""
+    return project.resources.gpu.count if project.resources.gpu else 0
 
 
 def auth(project: Project) -> Auth | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlship.server.auth.roles import role_for
+from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
 from mlship.server.monitoring import log, metrics
@@ -99,6 +100,12 @@ class App:
             message = f"{request.method} is not possible at {route.path}; send {allowed}"
             return refused(405, message, request.id, headers=(("allow", allowed),))
         return handler(request)
+
+    def plain(self, method: str, target: str) -> tuple[int, ServedModel] | None:
+        """The index of the route and the model whose requests may be of plain numbers and nothing else; None for other routes."""
+        index, route = self._routes.get(target, (NOT_FOUND, None))
+        handler = route.methods.get(method) if route is not None else None
+        return (index, handler.model) if isinstance(handler, native.Predicts) else None
 
     def locate(self, request: Request) -> None:
         """Tells by which route a request is counted that is answered without it."""

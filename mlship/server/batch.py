@@ -18,6 +18,7 @@ from typing import Any
 from mlship.server.batch_rows import Answering, readers_of
 from mlship.server.batch_wire import WIRE, receive, send
 from mlship.server.core import ServedModel
+from mlship.server.life.cards import NoCards, asked_driver, cards_for, take
 from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.loading import LoadFailed, loaded_models, settle
 from mlship.server.life.warmup import warm_up
@@ -74,6 +75,7 @@ class _Refused(Exception):
 
 def _opened(told: dict[str, Any], first: bytes, environ: MutableMapping[str, str]) -> tuple[dict[str, Any], Answering]:
     manifest, root = _manifest(environ)
+    _take_card(manifest, told.get("place", 0), environ)
     model = _loaded(manifest, root, told["model"])
     try:
         readers = readers_of(model, told["form"], told["header"], first, told["columns"])
@@ -92,6 +94,15 @@ def _opened(told: dict[str, Any], first: bytes, environ: MutableMapping[str, str
         "joined": model.is_joined,
     }
     return opened, Answering(model, readers, told["out"])
+
+
+def _take_card(manifest: Manifest, place: int, environ: MutableMapping[str, str]) -> None:
+    """Processes have the GPUs in turn. place: of this one among them."""
+    try:
+        cards = cards_for(manifest.serving.gpus, environ, asked_driver)
+    except NoCards as error:
+        raise _Refused(failed={"message": str(error), "trace": ""}) from None
+    take(cards, place % max(len(cards), 1), environ)
 
 
 def _manifest(environ: MutableMapping[str, str]) -> tuple[Manifest, Path]:

@@ -1,8 +1,9 @@
 """What the command and its processes in the image hand each other: frames of a JSON object with bytes behind it.
 
-The command opens with `{"model", "form", "header", "columns", "out", "processes"}` and the first record of a CSV file; the answer is
-`{"opened": {...}}`, `{"refused": {...}}` or `{"failed": {...}}`. Then each chunk is `{"first", "count", "form"}` and its records, answered
-by `{"answered", "rejected", "failed", "heads", "reason", "size"}` and the answers, `size` bytes, with the rejects behind them.
+The command opens with `{"model", "form", "header", "columns", "out", "processes", "place"}` and the first record of a CSV file; the
+answer is `{"opened": {...}}`, `{"refused": {...}}` or `{"failed": {...}}`. Then each chunk is `{"first", "count", "form"}` and its
+records, answered by `{"answered", "rejected", "failed", "heads", "reason", "size"}` and the answers, `size` bytes, with the rejects
+behind them.
 Standard library only.
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 417, 422, 429, 431, 500, 503, 504)
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
@@ -104,6 +104,21 @@ class Slot:
         cells[start + bisect_left(BUCKETS, seconds)] += 1
         cells[start + _TOTAL] += seconds
 
+    def count_answers(self, route: int, started: Sequence[float], now: float) -> None:
+        """As `count_request` for requests that are answered with 200 at once. started: when each had come, in that order."""
+        cells = self.cells
+        count = len(started)
+        start = self._routes + route * PER_ROUTE
+        cells[start + OF_STATUS[200]] += count
+        start += LATENCIES
+        cells[start + _TOTAL] += now * count - sum(started)
+        index = bisect_left(BUCKETS, now - started[-1])  # the newest has waited least
+        left = count
+        while left:
+            below = bisect_left(started, now - BUCKETS[index], 0, left) if index < len(BUCKETS) else 0
+            cells[start + index] += left - below
+            left, index = below, index + 1
+
     def count_batch(self, requests: int, rows: int, waited_s: float, model_s: float, model: int = 0) -> None:
         """One call of the model for so many requests. waited_s: from a request's last byte to the call, their mean.
 
@@ -169,6 +184,9 @@ class Uncounted(Slot):
     """A worker's cells with MLSHIP_METRICS=0: what the supervisor needs is there, and nothing is counted."""
 
     def count_request(self, route: int, status: int, seconds: float) -> None:
+        pass
+
+    def count_answers(self, route: int, started: Sequence[float], now: float) -> None:
         pass
 
     def count_batch(self, requests: int, rows: int, waited_s: float, model_s: float, model: int = 0) -> None:

@@ -2,8 +2,9 @@
 
 stdin: one JSON object {"root", "manifest": text of a manifest with one model, "sample": [...] | null, "whole_table": bool,
 "memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples, or {"compile": true,
-"root", "manifest", "sample", ...} for the model's compiled form. stdout: one JSON
-object, an error as {"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
+"root", "manifest", "sample", "graph", "own", ...} for the model's compiled form, or {"quantize": true, ...} for its form in 8 bits.
+"beside": a folder of packages that the environment lacks. "own": rows of the user's files to prove it on (compiling/given_rows.py).
+stdout: one JSON object, an error as {"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -48,15 +49,24 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from pathlib import Path
 
     from mlship.server.inspection.report import inspect_model, read_rows
-    from mlship.server.life.cores import set_threads
+    from mlship.server.life.cores import THREADS, set_threads
     from mlship.server.lockdown import Limits, lock_down
 
+    if request.get("compile") or request.get("quantize"):
+        os.environ.update(dict.fromkeys(THREADS, "1"))  # what is measured here is what a worker has, whatever else a build sets
     set_threads(1, 1, os.environ)  # as in a worker, one a core; pools that a few rows do not need cost a tenth of the time
-    took = lock_down(Limits(memory=request["memory"], cpu_s=request["cpu_s"]), Path(request["writable"]))
+    limits = Limits(request["memory"], request["cpu_s"], request.get("file_size", Limits.file_size))
+    took = lock_down(limits, Path(request["writable"]))
+    if request.get("beside"):
+        sys.path.append(request["beside"])  # behind the environment's own
     if request.get("compile"):
         from mlship.server.compiling.report import compile_model
 
         return {**compile_model(request), "protections": took}
+    if request.get("quantize"):
+        from mlship.server.compiling.quantized import quantize_model
+
+        return {**quantize_model(request), "protections": took}
     answer = read_rows(request["rows"]) if "rows" in request else inspect_model(request)
     return {**answer, "protections": took}
 

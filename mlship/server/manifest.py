@@ -86,7 +86,7 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Engine:
-    """What computes the answers. name: `original`, or what the model was compiled for: `numpy`, `trees`.
+    """What computes the answers. name: `original`, or what the model was compiled for: `numpy`, `trees`, `onnx`, `int8`.
 
     sha256: of the compiled file, which lies at the model's path. rows: on how many its answers were the original's when it was
     compiled.
@@ -161,7 +161,8 @@ class Serving:
     """How the server answers; times in seconds, sizes in bytes; workers 0: one a core.
 
     invocations: whose wire format /invocations speaks where the body does not tell. batch_rows: at most in one call of a model, 0:
-    as many as gain from it. batch_delay_s: how long a call may wait for others.
+    as many as gain from it. batch_delay_s: how long a call may wait for others. gpus: that a server has, with a worker on each;
+    0: models are on the CPU.
     """
 
     protocols: tuple[str, ...] = ("native", "v2", "sagemaker", "vertex", "azureml")
@@ -172,6 +173,7 @@ class Serving:
     invocations: Literal["sagemaker", "mlflow"] = "sagemaker"
     batch_rows: int = 0
     batch_delay_s: float = 0.0
+    gpus: int = 0
 
     auth: Auth | None = None
 

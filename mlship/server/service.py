@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"r([1-9][0-9]{0,17})-[0-9a-f]{6}\Z")
 
 @dataclass
 class Service:
-    """One worker's state, read by all routes."""
+    """One worker's state, read by all routes. index: its place among the workers."""
 
     manifest: Manifest
     settings: Settings
@@ -26,6 +26,7 @@ class Service:
     board: Board
     slot: Slot
     started: float = field(default_factory=time.time)
+    index: int = 0
 
     @property
     def model(self) -> ServedModel:
@@ -53,6 +54,17 @@ class Service:
         """True while a worker that is to replace a lost one cannot load its models."""
         return bool(self.board.cells[FAILING])
 
+    @property
+    def device(self) -> str:
+        """What this worker computes on, as in `devices`."""
+        return self.devices[self.index]
+
+    @property
+    def devices(self) -> list[str]:
+        """What each worker computes on: `cpu`, or its GPU, `cuda:1 NVIDIA L4`."""
+        cards = self.settings.cards
+        return [f"cuda:{card.id} {card.name}" for card in cards] or ["cpu"] * self.board.workers
+
     def identity(self) -> dict[str, Any]:
         """The document of /mlship/release."""
         identity: dict[str, Any] = {
@@ -62,6 +74,7 @@ class Service:
             "accepting": self.board.is_accepting and not self.is_draining,
             "ready": self.is_ready,
             "workers": self.board.workers,
+            "device": self.device,
             "pid": os.getpid(),
             "mlship": self.manifest.mlship,
         }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.server.auth.gate import Gate
+from mlship.server.life.cards import Card
 from mlship.server.problems import SettingsError as SettingsError
 
 PORTS = ("PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Cloud Run and others, Vertex AI, SageMaker
@@ -24,6 +25,7 @@ class Settings:
     gate: who may call, None where everybody may; the manifest says so, and secrets are needed for it.
     metrics: False counts nothing, and /metrics is not there.
     vertex_health, vertex_predict: the paths that Vertex AI calls, empty where it does not say.
+    cards: the GPUs, one a worker, as they were found at the start; none where models are on the CPU.
     stuck_s: a worker without a sign of life for so long is killed and replaced; 0 derives it from the request timeout.
     """
 
@@ -41,6 +43,7 @@ class Settings:
     gate: Gate | None = None
     vertex_health: str = ""
     vertex_predict: str = ""
+    cards: tuple[Card, ...] = ()
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

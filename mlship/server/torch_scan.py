@@ -27,12 +27,31 @@ MAX_PICKLE = 256 * 2**20  # bytes of what stands beside the tensors: names, shap
 MAX_HEADER = 100_000_000  # bytes; safetensors' own bound (safetensors 0.8, MAX_HEADER_SIZE)
 MAX_ENTRIES = 200_000
 COPY = "copy it again, or save it again"
-STATE = "save what is loaded without code of its own: torch.save(model.state_dict(), 'net.pt')"
-EXPORT = "export it again: torch.export.save(torch.export.export(model.eval(), (example,), dynamic_shapes=...), 'net.pt2')"
+STATE = (
+    "save its weights alone, where its classes can be imported: model = torch.load(FILE, weights_only=False); "
+    "torch.save(model.state_dict(), 'net.pt'); then name the class: model.loader: module:Class"
+)
+PARTS = (
+    "save its weights alone, where its classes can be imported: saved = torch.load(FILE, weights_only=False); "
+    "torch.save(saved[{key!r}], 'net.pt'); then name the class: model.loader: module:Class"
+)
+EXPORT = (
+    "export it again: program = torch.export.export(model.eval(), (example,), dynamic_shapes=...); "
+    "torch.export.save(program, 'net.pt2')"
+)
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+)  # what training loops and Lightning call the weights in a checkpoint
+_END, _LOCATOR, _END_64 = 22, 20, 56  # bytes of a zip's end, and of zip64's
 OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save wrote first, before 1.6 or when it was told to
 
 _STORAGE = re.compile(r"(Untyped|Typed|Float|Double|Half|BFloat16|Byte|Char|Short|Int|Long|Bool|Complex\w+|Q\w+)Storage\Z")
 _DTYPE = re.compile(r"(b?float|u?int|q?u?int|complex|bool|half|double|long|short|bits)[a-z0-9_]*\Z")
+# after a dot, whatever the compiler passes over in between
+_FILE_CALL = re.compile(rb"\.(?:[\s\\]|#[^\n]*\n)*(save|from_file)\b")
 # what torch.load(weights_only=True) takes (torch 2.13, torch/_weights_only_unpickler.py), in the parts that files of weights use
 _KNOWN = frozenset(
     {
@@ -65,7 +84,9 @@ def scan_torch(path: Path) -> TorchFile:
         if head == OLD:
             what = "it was written in the form that PyTorch had before 1.6"
             raise Refused(
-                what, f"torch.save(torch.load({path.name!r}, weights_only=True), {path.name!r}) writes it anew", "old-torch"
+                what,
+                f"write it anew: saved = torch.load({path.name!r}, weights_only=True); torch.save(saved, {path.name!r})",
+                "old-torch",
             )
         if not head.startswith(b"PK\x03\x04"):
             file.seek(0)
@@ -80,6 +101,9 @@ def allow(found: TorchFile) -> None:
         what = f"it refers to {shown}"
         if found.kind == "exported":
             raise Refused(f"{what} among its tensors", EXPORT, "unknown-name")
+        key = next((key for key in WRAPPERS if key in found.keys), "")
+        if key:
+            raise Refused(f"{what}: a checkpoint with more in it than weights", PARTS.format(key=key), "whole-model")
         raise Refused(f"{what}: a whole model is pickled in it, or more than weights", STATE, "whole-model")
     if found.kind == "whole":
         raise Refused("it holds no dict of tensors", STATE, "not-a-model")
@@ -113,8 +137,19 @@ def _of_archive(file: IO[bytes]) -> TorchFile:
         if len(pickles) != 1:
             raise Refused("it is no archive that torch.save or torch.jit.save writes", COPY)
         if "constants.pkl" in parts or any(part.startswith("code/") for part in parts):
+            _refuse_file_calls(archive, entries)
             return TorchFile("program")
         return _of_pickle(_content(archive, pickles[0]))
+
+
+def _refuse_file_calls(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> None:
+    """TorchScript runs its own code in C++, with two operations that reach files (torch 2.13, _jit_get_all_schemas)."""
+    for name in entries:
+        if name.partition("/")[2].startswith("code/"):
+            called = _FILE_CALL.search(_content(archive, name))
+            if called:
+                what = f"its program calls {called[1].decode()}, which reads or writes files when it is asked"
+                raise Refused(what, "save it without that call", "dangerous-operation")
 
 
 def _of_pickle(raw: bytes) -> TorchFile:
@@ -203,9 +238,38 @@ def _of_inner(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[Name, ..
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        archive = zipfile.ZipFile(file)
+        listed_at = _listed_at(file)
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error):
         raise Refused("the archive is damaged or cut off", COPY) from None
+    if archive.start_dir != listed_at:
+        archive.close()
+        raise Refused("its list of files is not where it says: two readers would see two archives", COPY, "hidden-name")
+    return archive
+
+
+def _listed_at(file: IO[bytes]) -> int:
+    """Where the list of files begins, as the archive's end says (APPNOTE 4.3.14 to 4.3.16).
+
+    PyTorch's reader goes there; Python's goes to what stands just before the end, and moves every file by the difference. Raises
+    struct.error, ValueError for an end that PyTorch does not write.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END - _LOCATOR))
+    tail = file.read()
+    (at,) = struct.unpack_from("<L", tail, len(tail) - 6)
+    if tail[-_END : -_END + 4] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
+        raise ValueError("something stands behind the end")
+    if tail[:4] != b"PK\x06\x07" or len(tail) < _END + _LOCATOR:
+        return int(at)
+    (said,) = struct.unpack_from("<Q", tail, 8)
+    if said != size - _END - _LOCATOR - _END_64:
+        raise ValueError("its second end is not where it says")
+    file.seek(said + 48)
+    (at_64,) = struct.unpack("<Q", file.read(8))
+    if at not in (at_64, 0xFFFFFFFF):
+        raise ValueError("its two ends differ")
+    return int(at_64)
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -7,6 +7,7 @@ AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, else azure-identity's DefaultAzure
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -31,6 +32,7 @@ from mlship.sources.base import (
 from mlship.sources.listing import listing_version, only_folder
 
 _LOGIN = "az login, or set AZURE_STORAGE_CONNECTION_STRING; the role is Storage Blob Data Reader"
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _DENIED = (401, 403)
 _CHANGED = (409, 412, 416)
 
@@ -164,6 +166,9 @@ def _container(opening: Opening, container: str, account: str, cloud: str) -> An
     if not named:
         fix = "set AZURE_STORAGE_ACCOUNT, or write abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
         raise MlshipError(f"{opening.address} does not say in which account it is", opening.where, fix, code="usage")
+    if not _ACCOUNT.fullmatch(named):  # it becomes part of a host, to which the login goes
+        fix = "3 to 24 small letters and digits, as the portal shows it"
+        raise MlshipError("the storage account's name is none", opening.where, fix, code="usage")
     url = f"https://{named}.blob.{cloud or 'core.windows.net'}"
     return blob.ContainerClient(url, container, credential=_credential(environ), **settings)
 

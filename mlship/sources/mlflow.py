@@ -39,6 +39,7 @@ from mlship.sources.table import open_source
 
 _LOGIN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 _PROXIED = "/api/2.0/mlflow-artifacts/artifacts"
+_LOCAL = ("", "file", "sqlite")  # of a registry: of this machine, as no database elsewhere is
 _STORES = ("s3", "gs", "abfss", "wasbs")
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "ENDPOINT_NOT_FOUND")
 _DENIED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
@@ -147,8 +148,11 @@ def place_of(opening: Opening, tracking: str, registry: str, uri: str) -> Source
     scheme = urlsplit(uri).scheme
     if scheme in _STORES and problem_of(uri) is None:
         return open_source(replace(opening, address=uri))
-    is_served = any(place.startswith(("http:", "https:", "databricks", "uc:")) for place in (tracking, registry))
-    if scheme in ("", "file") and not is_served:
+    is_local = all(
+        urlsplit(place).scheme.partition("+")[0] in _LOCAL and not place.startswith("databricks")
+        for place in (tracking, registry)
+    )
+    if scheme in ("", "file") and is_local:
         return Local(Path(unquote(urlsplit(uri).path)), opening)
     if scheme == "mlflow-artifacts" and urlsplit(uri).hostname in (None, urlsplit(tracking).hostname):
         return Proxied(opening, tracking, urlsplit(uri).path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlship.disk import SCRATCH, disk_errors, make_folder, remove_tree, scratch_folder, sync_folder, used
-from mlship.frameworks.digest import FileDigests, model_files
+from mlship.frameworks.digest import FileDigests
 from mlship.home import Home
 
 
@@ -64,7 +64,11 @@ class ModelStore:
 
 
 def fetched_digest(path: Path, digests: FileDigests) -> str:
-    """SHA-256 over the sorted `sha256  name` lines of a file, or of a folder's files, the folder's own name included."""
-    files = model_files(path, digests)
-    lines = sorted(f"{file.sha256}  {path.name}{'' if path.is_file() else f'/{file.name}'}\n" for file in files)
+    """SHA-256 over the sorted `sha256  name` lines of a file, or of a folder's files, the folder's own name included.
+
+    Of every one: also of those that no image takes, because what loads a folder may read them (`__pycache__`).
+    """
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    names = [(file, file.relative_to(path.parent).as_posix()) for file in files]
+    lines = sorted(f"{digests.of(file).sha256}  {name}\n" for file, name in names)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

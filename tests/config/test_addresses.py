@@ -41,6 +41,7 @@ BAD = {
     "models:/churn/Production": "is no address of models:",
     "dvc://../churn": "has an empty part, . or .. in it",
     "dvc://churn@--output=x": "is no address of dvc:",
+    "abfss://data@acct.dfs.evil.example/x": "is no address of abfss:",
     "hf://churn": "is no address of hf:; write hf://ORG/NAME",
     "hf://acme/churn@../../api": "is no address of hf:",
 }

@@ -64,7 +64,11 @@ def test_the_example_leaves_active_what_is_built_and_nothing_else() -> None:
     assert active
     shown = set(keys(expanded(active, DOCUMENT)))
     built = {key for key in schema_keys(DOCUMENT) if is_built(tuple(key.split(".")))}
-    assert built - shown == {"models", "model.loader"}  # they would contradict model and framework
+    assert built - shown == {
+        *("models", "model.loader"),  # they would contradict model and framework
+        *("model.quantize", "model.quantize.type", "model.quantize.max_loss"),  # these, too
+        *("resources.gpu", "resources.gpu.count"),  # and these a range of replicas
+    }
 
 
 def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> None:
@@ -75,5 +79,7 @@ def test_what_is_commented_out_is_right_but_for_being_later(tmp_path: Path) -> N
     others = [finding for finding in raised.value.findings if finding.code != "not-yet"]
     assert [finding.what for finding in others] == [
         "a loader is for framework python or torch, not sklearn",
+        "int8 is measured and computed on the CPU, and resources.gpu is set",
         "model and models stand side by side",
+        "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs",
     ]

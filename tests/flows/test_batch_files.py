@@ -54,6 +54,17 @@ def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same
     assert (out.read_bytes(), rejects.read_bytes(), folder.exists()) == (b"row\n1\n", b"{}\n", False)
 
 
+def test_answers_that_are_gone_since_are_not_called_there(out: Path) -> None:
+    folder = out.with_name("answers.csv.unfinished")
+    with unfinished(out) as run:
+        run.begin(run.reached(SUBJECT, ""))
+        run.checkpoint(SUBJECT, replace(run.reached(SUBJECT, ""), is_done=True))
+    (folder / "answers").unlink()  # it got its name, and somebody has removed it
+    with unfinished(out) as run:
+        assert run.reached(SUBJECT, "") == Reached()
+        assert not (folder / "state.json").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "fix"),
     [

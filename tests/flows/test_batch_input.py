@@ -52,6 +52,12 @@ def test_all_else_comes_as_objects_and_no_number_becomes_another_or_none(tmp_pat
     ]
 
 
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table([[1.0], [2.0], ["x"]], names=["a", "a", "b"]), tmp_path / "rows.parquet")
+    with pytest.raises(MlshipError, match='has the column "a" twice'):
+        parts(tmp_path / "rows.parquet")
+
+
 @pytest.mark.parametrize(("position", "limit"), [(0, None), (2, None), (3, 7), (7, None), (8, 8)])
 def test_the_rows_go_on_from_any_of_them(tmp_path: Path, position: int, limit: int | None) -> None:
     path = written(tmp_path, a=list(range(8)))

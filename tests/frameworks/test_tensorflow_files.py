@@ -11,6 +11,7 @@ import pytest
 
 from mlship.frameworks.base import Asked, Read
 from mlship.frameworks.tensorflow import read_keras, read_tensorflow
+from mlship.server.keras_scan import strange_classes
 from mlship.server.pickle_scan import scan
 
 # as keras 3.15 writes them
@@ -60,9 +61,32 @@ def test_a_damaged_keras_file_is_refused(tmp_path: Path, config: str) -> None:
     assert finding.code == "damaged-file"
 
 
-def test_the_older_format_is_refused_with_the_line_that_saves_it_anew(tmp_path: Path) -> None:
-    (finding,) = read_keras(asked(tmp_path / "model.h5", "h5")).findings
-    assert finding.code == "old-format" and '.save("model.keras")' in finding.fix
+@pytest.mark.parametrize(("name", "codes"), [("model.h5", []), ("model.hdf5", []), ("model.bin", ["other-suffix"])])
+def test_the_older_format_is_left_to_who_can_read_it_and_needs_its_ending(tmp_path: Path, name: str, codes: list[str]) -> None:
+    found = read_keras(asked(tmp_path / name, "h5"))
+    assert [finding.code for finding in found.findings] == codes and "h5py" in found.modules
+    assert all("rename it to model.h5" in finding.fix for finding in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        ({"class_name": "Dense", "config": {"kernel_initializer": {"class_name": "GlorotUniform", "config": {}}}}, ()),
+        ({"class_name": "Lambda", "config": {"function": ["4wEAAAA=", None, None]}}, ("Lambda",)),
+        ({"class_name": "TFSMLayer", "config": {"filepath": "/elsewhere"}}, ("TFSMLayer",)),
+        ({"class_name": "Shop>Own", "config": {}}, ("Shop>Own",)),
+    ],
+)
+def test_a_configuration_of_the_older_form_names_what_runs_code(layer: dict[str, Any], found: tuple[str, ...]) -> None:
+    assert strange_classes({"class_name": "Sequential", "config": {"layers": [layer]}}) == found
+
+
+@pytest.mark.parametrize("start", [b"\x12\x84\x00", b"\x92\x00\x04", b"\x92\x80\x80\x80\x70\x84\x80\x00"])
+def test_an_operation_is_seen_however_its_length_is_written(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0a\x04Save\x12\x06SaveV2" + start + b"Save")
+    assert "uses Save:" in read_tensorflow(asked(tmp_path, "saved-model")).findings[0].what
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0a\x04Save\x12\x06SaveV2")
+    assert not read_tensorflow(asked(tmp_path, "saved-model")).findings
 
 
 @pytest.mark.parametrize(("operation", "found"), [("MatMul", ""), ("WriteFile", "WriteFile"), ("EagerPyFunc", "EagerPyFunc")])

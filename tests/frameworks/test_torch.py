@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch_bytes import CHECKPOINT, EVIL, STATE, TENSOR, WHOLE, archive, exported, pickled, safetensors, saved, script
+from torch_bytes import (
+    CHECKPOINT,
+    EVIL,
+    STATE,
+    TENSOR,
+    WHOLE,
+    archive,
+    exported,
+    pickled,
+    safetensors,
+    saved,
+    script,
+    two_lists,
+)
 
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked, Read
@@ -98,6 +111,22 @@ def test_what_is_more_than_weights_is_refused_in_words(tmp_path: Path, raw: byte
         assert words in finding.what and finding.what.startswith("net.pt")
 
 
+@pytest.mark.parametrize(
+    ("pickle", "words"),
+    [
+        (WHOLE, "model = torch.load(FILE, weights_only=False); torch.save(model.state_dict(), 'net.pt')"),
+        (
+            pickled(("state_dict", STATE[2:-1]), ("settings", b"cargparse\nNamespace\n)R"), ordered=False),
+            "saved = torch.load(FILE, weights_only=False); torch.save(saved['state_dict'], 'net.pt')",
+        ),
+    ],
+)
+def test_a_file_with_more_than_weights_names_the_two_lines_that_save_them_alone(
+    tmp_path: Path, pickle: bytes, words: str
+) -> None:
+    assert words in only(read(tmp_path, saved(pickle))).fix
+
+
 def doubled() -> bytes:
     """Two files of one name: PyTorch's reader and Python's need not take the same."""
     buffer = io.BytesIO()
@@ -109,6 +138,20 @@ def doubled() -> bytes:
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "stand for more than one file" in only(read(tmp_path, doubled(), "net:Net")).what
+
+
+@pytest.mark.parametrize("raw", [two_lists(saved(), saved(EVIL)), saved() + b"more", b"PK\x03\x04" + saved()])
+def test_an_archive_that_two_readers_see_in_two_ways_is_refused(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "net.pt").write_bytes(raw)
+    with pytest.raises(Refused, match=r"two readers would see two archives|the archive is damaged"):
+        scan_torch(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    "call", ["torch.save(x, 'f')", "ops.aten.from_file('f')", "(torch. # x\n  save)(x, 'f')", "torch.\\\n save(x)"]
+)
+def test_a_program_that_reaches_files_is_refused(tmp_path: Path, call: str) -> None:
+    assert "reads or writes files" in only(read(tmp_path, script(f"def forward(x):\n  {call}\n".encode()))).what
 
 
 PICKLE = {"w": {"path_name": "weight_0", "use_pickle": True}}

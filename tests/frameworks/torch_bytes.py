@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -42,10 +43,21 @@ def saved(pickle: bytes = STATE, **more: bytes) -> bytes:
     return archive({"data.pkl": pickle, "byteorder": b"little", "data/0": b"\0" * 16, "version": b"3\n", **more})
 
 
-def script() -> bytes:
-    return archive(
-        {"data.pkl": WHOLE, "code/__torch__.py": b"class Net(Module):\n", "constants.pkl": b"\x80\x02).", "version": b"6\n"}
-    )
+def script(code: bytes = b"class Net(Module):\n") -> bytes:
+    return archive({"data.pkl": WHOLE, "code/__torch__.py": code, "constants.pkl": b"\x80\x02).", "version": b"6\n"})
+
+
+def two_lists(seen: bytes, hidden: bytes) -> bytes:
+    """An archive that is `seen` for who reads its list just before the end, and `hidden` for who goes where the end says."""
+    (size, at), (other_size, other_at) = (struct.unpack_from("<LL", raw, len(raw) - 10) for raw in (seen, hidden))
+    listing, place = bytearray(seen[at : at + size]), 0
+    before = hidden[:other_at].ljust(at, b"\0")
+    while place < size:
+        (offset,) = struct.unpack_from("<L", listing, place + 42)
+        struct.pack_into("<L", listing, place + 42, offset + len(before) - at)
+        place += 46 + sum(struct.unpack_from("<HHH", listing, place + 28))
+    end = seen[-22:-6] + struct.pack("<LH", len(before), 0)
+    return before + hidden[other_at : other_at + other_size] + seen[:at] + bytes(listing) + end
 
 
 def exported(weights: Mapping[str, object] | None = None, **more: bytes) -> bytes:

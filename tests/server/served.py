@@ -21,6 +21,8 @@ from mlship.server import manifest
 
 ROOT = Path(__file__).parents[2]
 
+SERVE = ("-m", "mlship.server", "serve")
+
 MODEL = '''
 import os
 import time
@@ -179,10 +181,15 @@ def answers(raw: bytes, methods: list[str] | None = None) -> list[Answer]:
 
 @contextmanager
 def running(
-    path: Path, *, sockets: dict[str, socket.socket] | None = None, ready: bool = True, **environ: str
+    path: Path,
+    *,
+    sockets: dict[str, socket.socket] | None = None,
+    ready: bool = True,
+    program: tuple[str, ...] = SERVE,
+    **environ: str,
 ) -> Iterator[Server]:
     """A server on a port of the kernel's choice, or on the given listening sockets (name -> socket)."""
-    with launched(path, sockets=sockets, **environ) as server:
+    with launched(path, sockets=sockets, program=program, **environ) as server:
         if ready:
             listening = server.event("ready")["listening"]
             server.port = int(listening[0].rpartition(":")[2])
@@ -192,7 +199,9 @@ def running(
 
 
 @contextmanager
-def launched(path: Path, *, sockets: dict[str, socket.socket] | None = None, **environ: str) -> Iterator[Server]:
+def launched(
+    path: Path, *, sockets: dict[str, socket.socket] | None = None, program: tuple[str, ...] = SERVE, **environ: str
+) -> Iterator[Server]:
     environ = {"MLSHIP_MANIFEST": str(path), "MLSHIP_HOST": "127.0.0.1", "PORT": "0", "MLSHIP_DRAIN_DELAY_S": "0", **environ}
     names = list(sockets or {})
     if names:
@@ -208,7 +217,7 @@ def launched(path: Path, *, sockets: dict[str, socket.socket] | None = None, **e
             os.dup2(source, target)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlship.server", "serve"],
+        [sys.executable, *program],
         cwd=ROOT,
         env={**inherited, "PYTHONPATH": str(ROOT), **environ},
         stdin=subprocess.DEVNULL,

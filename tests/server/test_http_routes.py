@@ -67,6 +67,7 @@ def test_the_release_can_be_asked_at_its_path_and_by_the_predict_body(server: Se
         "accepting": True,
         "ready": True,
         "workers": 1,
+        "device": "cpu",
         "pid": 0,
         "mlship": "0.1.0",
     }

@@ -150,6 +150,8 @@ def test_null_is_normal_where_the_model_takes_it_and_only_there() -> None:
     linear, _ = asked(LogisticRegression().fit(ROWS, LABELS), [[1.0, 2.0, 3.0]])
     boosted, _ = asked(HistGradientBoostingClassifier(max_iter=2).fit(ROWS, LABELS), [[1, 2, 3]])
     assert not any(f.nullable for f in linear.inputs) and all(f.nullable for f in boosted.inputs)
+    holed, answer = asked(HistGradientBoostingClassifier(max_iter=2).fit(ROWS, LABELS), [[1, 2, None], [1, None, None]])
+    assert all(f.nullable for f in holed.inputs) and answer["predictions"]
 
 
 def test_pandas_categories_reach_a_boosted_model_as_words() -> None:

@@ -131,6 +131,13 @@ def test_the_same_bytes_under_another_name_are_another_model(tmp_path: Path) -> 
     assert one != other and path.name == "folder" and everything(path) == ["model.joblib"]
 
 
+def test_no_file_of_a_folder_is_left_out_of_what_is_pinned(tmp_path: Path) -> None:
+    items = (Item("MLmodel", "key", len(BYTES), "v1"), Item("code/__pycache__/net.pyc", "key", 4, "v1"))
+    pinned, _ = fetch(tmp_path, Line(content=BYTES)).model(snapshot(*items, title="churn"))
+    others = (items[0], replace(items[1], size=5))
+    assert fetch(tmp_path, Line(content=BYTES)).model(snapshot(*others, title="churn"))[0] != pinned
+
+
 def test_a_file_and_a_folder_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="two files of one name, or a file and a folder"):
         fetch(tmp_path, Line()).model(snapshot(replace(ITEM, name="a"), replace(ITEM, name="a/b"), title="m"))

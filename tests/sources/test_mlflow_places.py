@@ -25,6 +25,9 @@ SERVER, DATABASE = "https://mlflow.example", "sqlite:////srv/mlflow.db"
         (SERVER, "s3://../x"),
         (SERVER, "dbfs:/databricks/mlflow-registry/x"),
         ("databricks", "file:///etc"),
+        ("HTTPS://mlflow.example", "file:///etc"),
+        ("postgresql://db.example/mlflow", "file:///etc"),
+        (SERVER, "abfss://data@acct.dfs.evil.example/model"),
         (DATABASE, "ftp://host/x"),
     ],
 )

@@ -12,6 +12,7 @@ from mlship.targets.base import Deployment, FrontFacts, Strategy
 from mlship.targets.docker.engine import EngineFacts
 from mlship.targets.docker.machine import room
 from mlship.targets.docker.preflight import Surroundings, findings
+from mlship.targets.docker.seen import facts_seen
 from mlship.targets.docker.spec import Address
 
 OLD = Release(1, Served("sha256:old", ()), 0.0)
@@ -191,3 +192,24 @@ def test_a_front_of_long_ago_is_told_and_left_alone() -> None:
         "there are any; a deploy leaves the front alone"
     ]
     assert found(front=FrontFacts(), now=made) == []
+
+
+def test_an_engine_without_nvidias_toolkit_is_told_what_to_install() -> None:
+    served = replace(NEW.served, resources={**NEW.served.resources, "gpu": 2})
+    wanted = replace(DEPLOYMENT, release=replace(NEW, served=served), places={"resources.gpu": "mlship.yaml:6:3 resources.gpu"})
+
+    def said(info: dict[str, Any], replicas: int = 1) -> list[str]:
+        told = facts_seen({"OSType": "linux", "Architecture": "x86_64", "NCPU": 8, "MemTotal": 2**36, **info}, [])
+        seen = replace(CALM, engine=told, free=0)
+        return [str(one) for one in findings(replace(wanted, replicas=(replicas, replicas)), seen) if one.severity == "error"]
+
+    assert said({"Runtimes": {"runc": {}}}) == [
+        "mlship.yaml:6:3 resources.gpu  resources.gpu is 2, and the engine hands out no GPUs: it has neither the runtime nvidia nor a CDI "
+        "device of NVIDIA's; on the engine's machine install the NVIDIA driver and nvidia-container-toolkit, then: "
+        "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+    ]
+    assert said({"Runtimes": {"runc": {}, "nvidia": {}}}) == []
+    devices = [{"Source": "cdi", "ID": f"nvidia.com/gpu={name}"} for name in ("0", "1", "all")]
+    assert said({"DiscoveredDevices": devices}) == []
+    [few] = said({"DiscoveredDevices": devices}, replicas=2)
+    assert "2 replicas with 2 each need 4, and the engine's machine has 2 GPUs" in few

@@ -18,7 +18,9 @@ from mlship.releases.release import Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.base import Deployment, Opening
 from mlship.targets.docker import bodies, spec
+from mlship.targets.docker.gpus import reserved
 from mlship.targets.docker.rendering import front_document, replicas
+from mlship.targets.docker.rendering import rendered as files_of
 from mlship.targets.docker.resources import FEATURES, SERVICE
 from mlship.targets.docker.target import DockerTarget
 
@@ -95,6 +97,22 @@ def test_what_may_change_in_place_keeps_the_replica() -> None:
     ):
         assert spec.spec_of(bodies.replica_body(changed, "172.20.0.9")) == same
     assert spec.spec_of(bodies.replica_body(DEPLOYMENT, secrets="mlship-churn_secrets_1")) != same
+
+
+def test_each_replica_has_gpus_of_its_own_and_all_are_made_alike() -> None:
+    served = replace(SERVED, resources={**SERVED.resources, "gpu": 2})
+    wanted = replace(DEPLOYMENT, release=replace(RELEASE, served=served))
+    first, second = (bodies.replica_body(wanted, number=number) for number in (1, 2))
+    asked = [body["HostConfig"]["DeviceRequests"] for body in (first, second)]
+    assert [request[0]["DeviceIDs"] for request in asked] == [["0", "1"], ["2", "3"]]
+    assert asked[0][0]["Capabilities"] == [["gpu", "compute", "utility"]] and "Count" not in asked[0][0]
+    assert spec.spec_of(first) == spec.spec_of(second) != spec.spec_of(bodies.replica_body(DEPLOYMENT))
+    assert "DeviceRequests" not in bodies.replica_body(DEPLOYMENT)["HostConfig"]
+    assert reserved(asked[1])["deploy"]["resources"]["reservations"]["devices"] == [
+        {"driver": "nvidia", "device_ids": ["2", "3"], "capabilities": ["gpu", "compute", "utility"]}
+    ]
+    written = yaml.safe_load(files_of(wanted)["eject/compose.yaml"])["services"]
+    assert [service.get("deploy") for service in written.values()][1:] == [reserved(one)["deploy"] for one in asked]
 
 
 def test_secrets_are_read_only_files_and_stand_in_nothing_else() -> None:

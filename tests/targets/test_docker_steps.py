@@ -198,7 +198,7 @@ def test_replicas_that_are_not_ready_are_never_named_to_the_front(world: World) 
     world.statuses["172.20.0.5"] = 503
     outcome = world.steps().stage(deployment(2), world.history.live)
     assert not outcome.ok
-    assert "not ready in 0 s: GET /readyz -> 503" in outcome.cause
+    assert "not ready in 0 s (serve.startup_timeout): GET /readyz -> 503" in outcome.cause
     assert world.shares() == {"r1": 1.0}
 
 

@@ -13,7 +13,9 @@ import pytest
 from local_service import LocalService
 
 from mlship.errors import Finding, MlshipError
+from mlship.oci.driver import LINKS, with_driver
 from mlship.targets.base import Deployment
+from mlship.targets.local import gpus
 from mlship.targets.local.preflight import findings
 from mlship.targets.local.protocol import HolderView, ServerView
 from mlship.targets.local.rootfs import ImageFacts
@@ -143,3 +145,34 @@ def test_other_systems_are_refused_with_what_to_use_instead() -> None:
     require_linux("Linux")
     with pytest.raises(MlshipError, match="the target local runs the image's Linux programs, and this machine is Darwin"):
         require_linux("Darwin")
+
+
+def test_what_a_gpu_needs_of_this_machine_is_looked_for(tmp_path: Path) -> None:
+    _, deployment = unpacked(tmp_path, port=None)
+    served = replace(deployment.release.served, resources={**deployment.release.served.resources, "gpu": 2})
+    wanted = replace(deployment, release=replace(deployment.release, served=served))
+    devices, driver = tmp_path / "dev", tmp_path / "lib"
+
+    def said(*present: str) -> list[str]:
+        for name in present:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        return [
+            finding.what.removeprefix("resources.gpu is 2, and this machine has ")
+            for finding in gpus.findings(wanted, devices, (driver,))
+        ]
+
+    assert list(gpus.findings(deployment, devices, ())) == []
+    assert said() == [f"no {devices}/nvidia0: no GPU, or no driver for it"]
+    assert said("dev/nvidia0", "dev/nvidiactl") == ["1"]
+    assert said("dev/nvidia1") == ["a GPU, and not the driver's libcuda.so.1"]
+    assert said("lib/libcuda.so.1", "lib/libnvidia-ml.so.1", "lib/libc.so.6") == [
+        f"no {devices}/nvidia-uvm, without which CUDA does not start"
+    ]
+    assert said("dev/nvidia-uvm") == []
+    root = tmp_path / "root"
+    own = {"LD_LIBRARY_PATH": "/opt/lib"}
+    assert with_driver(root, own, (tmp_path / "none",)) == own
+    for _ in range(2):
+        assert with_driver(root, own, (driver,)) == {"LD_LIBRARY_PATH": "/opt/lib:/.mlship/driver"}
+    assert sorted(path.name for path in (root / LINKS).iterdir()) == ["libcuda.so.1", "libnvidia-ml.so.1"]

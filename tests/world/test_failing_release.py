@@ -10,7 +10,7 @@ pytestmark = pytest.mark.world
 # name: (env of the service, more of mlship.yaml, what the command says)
 FAILING = {
     "is never ready": ({"ON_LOAD": "print('still here', flush=True); time.sleep(600)"}, "serve: {startup_timeout: 2s}\n",
-                       ["it never became ready in 2 s", "GET /readyz -> ", "still here"]),
+                       ["it never became ready in 2 s (serve.startup_timeout)", "GET /readyz -> ", "still here"]),
     "raises": ({"ON_LOAD": "raise OSError('the till is locked')"}, "", ["cannot be loaded: OSError: the till is locked"]),
     "ends": ({"ON_LOAD": "print('bye', flush=True); os._exit(7)"}, "",
              ["a worker ended while it loaded the model (exit 7)", "bye"]),

@@ -82,7 +82,7 @@ def test_a_server_that_ends_at_start_is_told_with_its_exit_code_and_its_last_wor
 def test_a_server_that_is_never_ready_is_told_with_what_its_probe_said(service: LocalService) -> None:
     outcome, _ = staged(service, replace(service.deployment(1, "never"), startup_timeout_s=0.1))
     assert not outcome.ok
-    assert outcome.cause == "it never became ready in 0.1 s"
+    assert outcome.cause == "it never became ready in 0.1 s (serve.startup_timeout)"
     assert outcome.evidence[0] == 'GET /readyz -> 503 {"ready": false}'
 
 

@@ -125,6 +125,21 @@ for name, (framework, kind, path) in json.loads(sys.argv[1]).items():
     answers[name] = served.answer(rows)
 print(json.dumps(answers))
 """
+# what the locked-down process says of each file's graph
+GRAPHED = """\
+import json, sys
+from pathlib import Path
+from mlship.server import manifest
+from mlship.server.compiling.report import compile_model
+
+told = {}
+for name, (framework, kind, path) in json.loads(sys.argv[1]).items():
+    entry = manifest.Model(name, framework, kind, path, "")
+    document = manifest.to_json(manifest.Manifest(project="grown", models=(entry,))).decode()
+    rows = json.loads(Path("asked.json").read_text())[name]["instances"]
+    told[name] = compile_model({"manifest": document, "root": ".", "sample": rows, "graph": True, "writable": "."})
+print(json.dumps(told))
+"""
 # loads, is asked, forks, and is asked in the copy; a lock that a lost thread holds would never end
 FORKED = """\
 import os, signal, sys
@@ -153,10 +168,18 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def boosting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A laboratory with the three libraries; xgboost without its code for graphics cards."""
+    """A laboratory with the three libraries and what serves their graphs; xgboost without its code for graphics cards."""
     folder = tmp_path_factory.mktemp("boosting") / "venv"
     tool = uv.find_uv_bin()
-    packages = ("xgboost-cpu", "lightgbm", "catboost", "scikit-learn", "pandas", "orjson")  # the last for the server itself
+    packages = (
+        "xgboost-cpu",
+        "lightgbm",
+        "catboost",
+        "scikit-learn",
+        "pandas",
+        "onnxruntime",
+        "orjson",
+    )  # the last for the server
     subprocess.run([tool, "venv", "-q", folder], check=True)
     subprocess.run([tool, "pip", "install", "-q", "--python", folder / "bin" / "python", *packages], check=True)
     return folder
@@ -182,7 +205,10 @@ def test_xgboost_with_categories_goes_the_whole_way(boosting: Path, story_home: 
     project.train()
     project.whole_way("--model", "grown.ubj", "--data", "rows.csv")
     (lock,) = json.loads((project.folder / "mlship.lock").read_text())["locks"]
-    assert {wheel["name"] for wheel in lock["wheels"]} == {"numpy", "scipy", "xgboost-cpu"}
+    wheels = {wheel["name"] for wheel in lock["wheels"]}
+    assert {"numpy", "onnxruntime"} <= wheels and not {"scipy", "xgboost-cpu"} & wheels
+    engine = project.mlship("check")["models"][0]["engine"]
+    assert engine["name"] == "onnx" and engine["rows"] > 300
 
 
 def test_three_libraries_in_one_image_answer_as_in_the_laboratory(grown: Story) -> None:
@@ -228,6 +254,16 @@ def test_every_file_and_wrapper_answers_as_its_library_does(grown: Story) -> Non
     answers = json.loads(_run(grown, ANSWERED, json.dumps(FILES)))
     for name, truth in truths.items():
         same(answers[name], truth, name)
+
+
+def test_every_file_and_wrapper_but_those_of_catboost_answers_alike_from_a_graph(grown: Story) -> None:
+    told = json.loads(_run(grown, GRAPHED, json.dumps(FILES)))
+    without = {name for name, found in told.items() if not found["engine"]}
+    assert without == {"cat", "cat-json", "cat-wrapped", "mass"}
+    assert {name: found["reason"] for name, found in told.items() if name not in without} == dict.fromkeys(
+        set(FILES) - without, ""
+    )
+    assert all(found["rows"] > 100 for name, found in told.items() if name not in without)
 
 
 @pytest.mark.parametrize("name", ["xgb", "lgb", "cat"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,11 @@ for row, (feature, cut) in zip(ties, at):
     row[feature] = cut
 asked_rows = np.concatenate([rows[1::9], ties])
 json.dump({"instances": rows[:20].tolist()}, open("sample.json", "w"))
+with open("known.csv", "w") as file:
+    np.savetxt(file, np.column_stack([rows, labels])[::8], "%g", ",", header=",".join([*map(str, range(64)), "digit"]), comments="")
+with open("rest.jsonl", "w") as file:
+    for row, label in zip(rows[1::20], labels[1::20]):
+        print(json.dumps({"digit": int(label), **dict(enumerate(row.tolist()))}), file=file)
 asked(asked_rows, model.predict(asked_rows), model.predict_proba(asked_rows))
 """
 
@@ -97,21 +103,58 @@ def test_a_forest_answers_with_the_bits_of_scikit_learn(story: Story, capsys: py
     truth = story.train()
     story.mlship("init", "--model", "model.joblib", "--target", "local")
     configured = (story.folder / "mlship.yaml").read_text()
-    _write_engine(story, configured, "trees")
+    own = "trees\n  reference: known.csv\n  holdout: {data: rest.jsonl, label: digit}"
+    _write_engine(story, configured, own.replace("digit}", "target}"))
+    assert "model.holdout.label  rest.jsonl has no column target; name one of its columns: digit, 0, 1" in story.refused(
+        "check"
+    )
+    _write_engine(story, configured, own)
     built = story.mlship("build")
-    assert not LEFT_OUT & {part["name"] for part in built["image"]["parts"]}
+    kinds = built["models"][0]["engine"]["kinds"]
+    assert (kinds["reference"], kinds["holdout"]) == (225, 90) and kinds["generated"] > 300
+    _write_engine(story, configured, "onnx")
+    graph = story.mlship("build")
+    assert not list(story.python.parents[1].glob("lib/*/site-packages/onnx*")), "the environment stays as it is"
     try:
-        endpoint = story.mlship("deploy", "--yes")["endpoint"]
-        answer = predicted(endpoint, json.dumps({"instances": truth["instances"]}).encode())
-        assert answer["predictions"] == truth["predictions"]
-        assert answer["probabilities"] == truth["probabilities"]
-        for row, label, shares in list(zip(truth["instances"], truth["predictions"], truth["probabilities"], strict=True))[::7]:
-            one = predicted(endpoint, json.dumps({"instances": [row]}).encode())
-            assert (one["predictions"], one["probabilities"]) == ([label], [shares])
+        for one in (built, graph):
+            names = {part["name"] for part in one["image"]["parts"]}
+            assert not LEFT_OUT & names and ("onnxruntime" in names) == (one is graph)
+            endpoint = story.mlship("deploy", "--image", one["image"]["content"], "--yes")["endpoint"]
+            _assert_same_bits(endpoint, truth)
+        assert story.mlship("status")["engines"]["shop"]["name"] == "onnx"
     finally:
         story.mlship("destroy", "--yes")
+    _assert_kept_without_a_network(story, configured)
     with capsys.disabled():
         _print("digits, forest of 200 trees", built["models"][0]["engine"], built, None)
+        _print("the same as a graph", graph["models"][0]["engine"], graph, None)
+
+
+def _assert_same_bits(endpoint: str, truth: dict[str, Any]) -> None:
+    answer = predicted(endpoint, json.dumps({"instances": truth["instances"]}).encode())
+    assert answer["predictions"] == truth["predictions"]
+    assert answer["probabilities"] == truth["probabilities"]
+    for row, label, shares in list(zip(truth["instances"], truth["predictions"], truth["probabilities"], strict=True))[::7]:
+        one = predicted(endpoint, json.dumps({"instances": [row]}).encode())
+        assert (one["predictions"], one["probabilities"]) == ([label], [shares])
+
+
+def _assert_kept_without_a_network(story: Story, configured: str) -> None:
+    """auto takes the loop and says why; a graph that is asked for is refused with the reason."""
+    nowhere = {
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "UV_HTTP_RETRIES": "0",
+        "UV_NO_CACHE": "1",
+        "PIP_FIND_LINKS": "",
+        "MLSHIP_HOME": str(story.folder / "new"),
+    }
+    cut_off = replace(story, environ={**story.environ, **nowhere})
+    _write_engine(story, configured, "auto")
+    engine = cut_off.mlship("check")["models"][0]["engine"]
+    assert engine["name"] == "trees"
+    assert engine["reason"].startswith("onnx not tried: the package index cannot be reached")
+    _write_engine(story, configured, "onnx")
+    assert "shop cannot be computed by onnx: onnx not tried: the package index cannot be reached" in cut_off.refused("check")
 
 
 def _write_engine(story: Story, configured: str, engine: str) -> None:

@@ -19,7 +19,7 @@ from mlship.image.packages.indexes import find_indexes
 
 pytestmark = pytest.mark.world
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-PACKAGES = ("torch==2.13.0", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas")
+PACKAGES = ("torch==2.13.0", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas", "mlflow-skinny>=3.17,<4")
 
 # Real images of 8 x 8 pixels and real patients; both ship with scikit-learn.
 GRAPHS = f"""\
@@ -85,6 +85,57 @@ models:
   people: {uri: people.onnx}
   seen: {uri: seen}
 """
+# A real network of convolutions, its graph written by hand: weights of torch, no exporter that would have to be installed.
+CONVOLVED = f"""\
+{PRELUDE}
+from pathlib import Path
+import onnx, torch
+from onnx import TensorProto as T, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+
+pixels, digits = load_digits(return_X_y=True)
+pixels = (pixels / 16).astype("float32").reshape(-1, 1, 8, 8)
+known, rest = slice(0, 1347), slice(1347, None)
+torch.manual_seed(VERSION)
+net = torch.nn.Sequential(
+    torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
+    torch.nn.Conv2d(16, 64, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(),
+    torch.nn.Linear(64 * 16, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+images, answers = torch.from_numpy(pixels[known]), torch.from_numpy(digits[known])
+optimizer = torch.optim.Adam(net.parameters(), 0.005)
+for _ in range(40):
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(net(images), answers).backward()
+    optimizer.step()
+weights = {{f"{{at}}.{{name}}": each.detach().numpy() for at, layer in enumerate(net) for name, each in layer.named_parameters()}}
+node = helper.make_node
+nodes = [node("Conv", ["image", "0.weight", "0.bias"], ["a"], pads=[1] * 4), node("Relu", ["a"], ["b"]),
+         node("MaxPool", ["b"], ["c"], kernel_shape=[2, 2], strides=[2, 2]),
+         node("Conv", ["c", "3.weight", "3.bias"], ["d"], pads=[1] * 4), node("Relu", ["d"], ["e"]), node("Flatten", ["e"], ["f"]),
+         node("Gemm", ["f", "6.weight", "6.bias"], ["g"], transB=1), node("Relu", ["g"], ["h"]),
+         node("Gemm", ["h", "8.weight", "8.bias"], ["scores"], transB=1)]
+graph = helper.make_graph(nodes, "digits", [helper.make_tensor_value_info("image", T.FLOAT, ["rows", 1, 8, 8])],
+    [helper.make_tensor_value_info("scores", T.FLOAT, ["rows", 10])], [numpy_helper.from_array(w, name) for name, w in weights.items()])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), "digits.onnx")
+forest = RandomForestClassifier(5).fit(pixels[known].reshape(-1, 64), digits[known])
+Path("forest.onnx").write_bytes(to_onnx(forest, pixels[:1].reshape(1, 64)).SerializeToString())
+for name, rows in (("known", known), ("rest", rest)):
+    each = zip(pixels[rows].tolist(), digits[rows].tolist())
+    Path(f"{{name}}.jsonl").write_text("".join(json.dumps({{"image": image, "digit": digit}}) + "\\n" for image, digit in each))
+Path("sample.json").write_text(json.dumps({{"instances": plain(pixels[:8])}}))
+asked(pixels[rest], digits[rest])
+"""
+INT8 = """\
+name: digits
+model:
+  uri: digits.onnx
+  sample: sample.json
+  reference: known.jsonl
+  holdout: {data: rest.jsonl, label: digit}
+  quantize: int8
+"""
 NET = """\
 import torch
 from torch import nn
@@ -114,7 +165,7 @@ NETWORKS = f"""\
 import warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
-import torch
+import mlflow, torch
 from nets import Digits, Seen
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
@@ -137,20 +188,23 @@ torch.export.save(torch.export.export(net, (pixels[:2].clone(),), dynamic_shapes
 seen = Seen().eval()
 save_file(seen.state_dict(), "seen.safetensors")
 few, images = pixels[5:17], pixels[5:9].reshape(4, 1, 8, 8)
+mlflow.pytorch.save_model(net, "logged", serialization_format="pt2", input_example=few.numpy(), pip_requirements=["torch"])
+mlflow.pytorch.save_model(net, "pickled", serialization_format="pickle", pip_requirements=["torch"])
 with torch.inference_mode():
     answer, parts = net(few), seen(images)
-truth = {{name: {{"instances": plain(few), "predictions": plain(answer)}} for name in ("last", "script", "exported")}}
+truth = {{name: {{"instances": plain(few), "predictions": plain(answer)}} for name in ("last", "script", "exported", "logged")}}
 truth["seen"] = {{"instances": plain(images), "predictions": plain(parts["scores"]), "pooled": plain(parts["pooled"])}}
 Path("asked.json").write_text(json.dumps(truth))
 Path("images.json").write_text(json.dumps({{"instances": plain(images)}}))
 Path("digits.json").write_text(json.dumps({{"instances": plain(few)}}))
 """
-FIVE = """\
+SIX = """\
 name: networks
 models:
   last: {uri: last.pt, framework: torch, loader: nets:Digits, code: [nets.py], sample: digits.json}
   script: {uri: script.pt}
   exported: {uri: exported.pt2}
+  logged: {uri: logged}
   diabetes: {uri: diabetes/diabetes.pt, loader: net:Diabetes, code: [diabetes/net.py], sample: diabetes/sample.json}
   seen: {uri: seen.safetensors, loader: nets:Seen, code: [nets.py], sample: images.json}
 """
@@ -238,6 +292,41 @@ def test_graphs_of_numbers_columns_and_images_answer_as_onnxruntime_does(project
     assert (telemetry.stat().st_mtime_ns if telemetry.is_file() else 0) == before
 
 
+def test_a_network_in_8_bits_loses_no_more_than_it_may(project: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    project.write("train.py", CONVOLVED)
+    truth = project.train()
+    project.write("mlship.yaml", INT8)
+    built = project.mlship("build")
+    told = built["models"][0]["engine"]
+    before, after = told["cost"]["sizes"]
+    assert (told["name"], told["cost"]["measure"], told["cost"]["rows"]) == ("int8", "accuracy", 450)
+    assert after < before / 3
+    assert told["cost"]["before"] > 0.9 and told["cost"]["before"] - told["cost"]["after"] <= 0.01
+    assert not {"onnx", "torch", "scikit-learn"} & {part["name"] for part in built["image"]["parts"]}
+    try:
+        deployed = project.mlship("deploy", "--target", "local", "--yes")
+        assert deployed["verify"]["predictions"] == 8
+        status, answer = posted(deployed["endpoint"], json.dumps({"instances": truth["instances"]}).encode())
+        assert status == 200, answer
+        right = [
+            scores.index(max(scores)) == digit
+            for scores, digit in zip(answer["predictions"], truth["predictions"], strict=True)
+        ]
+        assert sum(right) / len(right) == pytest.approx(told["cost"]["after"])
+        alone = [posted(deployed["endpoint"], json.dumps({"instances": [row]}).encode())[1] for row in truth["instances"][:20]]
+        assert [each["predictions"][0] for each in alone] == answer["predictions"][:20]
+        assert project.mlship("status", "--target", "local")["engines"]["digits"]["cost"] == told["cost"]
+    finally:
+        project.mlship("destroy", "--target", "local", "--yes")
+    project.write("mlship.yaml", INT8.replace("label: digit", "label: digits"))
+    said = project.refused("check")
+    assert "mlship.yaml:6:31" in said and "rest.jsonl has no column digits; did you mean digit?" in said
+    project.write("mlship.yaml", INT8.replace("digits.onnx", "forest.onnx").replace("  sample: sample.json\n", ""))
+    assert "its graph is of trees, which compare numbers" in project.refused("check")
+    with capsys.disabled():
+        print(f"\n  digits, convolutions: {told}")
+
+
 def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     project.write("train.py", NETWORKS)
     project.write("nets.py", NET)
@@ -245,11 +334,17 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     said = project.refused("init", "--model", "last.pt", "--target", "local")
     assert "holds a checkpoint (epoch, model_state_dict)" in said and "mlship init --loader nets:Digits" in said
     assert "a whole model is pickled in it" in project.refused("init", "--model", "whole.pt", "--target", "local")
+    assert 'serialization_format="pt2"' in project.refused("init", "--model", "pickled", "--target", "local")
     told = project.mlship("init", "--model", "last.pt", "--loader", "nets:Digits", "--target", "local")["models"][0]
     assert (told["framework"], told["title"], told["inputs"]) == ("torch", "Digits", "64 features")
     request = example(project, "torch_diabetes", project.folder / "diabetes")
-    project.mlship("check", "-C", "diabetes")
-    project.write("mlship.yaml", FIVE)
+    with (project.folder / "diabetes" / "mlship.yaml").open("a") as file:
+        file.write("resources: {gpu: 1}\n")
+    told = [finding["message"] for finding in project.mlship("check", "-C", "diabetes")["findings"]]
+    assert any(
+        line.startswith("CUDA builds for resources.gpu: torch 2.13.0 with") and " GB to fetch" in line for line in told
+    ), told
+    project.write("mlship.yaml", SIX)
     image = project.mlship("build")["image"]
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
     with project.running() as endpoint:

@@ -1,11 +1,13 @@
-"""TensorFlow and Keras: a SavedModel by its signature and a .keras file in one image, with the answers of `model.predict`."""
+"""TensorFlow and Keras: a SavedModel by its signature, a .keras file, and an .h5 that MLflow saved, with the answers of `predict`."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uv
@@ -17,7 +19,8 @@ pytestmark = pytest.mark.world
 MADE = """\
 import json, os
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
-import keras, numpy as np
+import h5py, keras, mlflow, numpy as np, tensorflow
+from mlflow.models import infer_signature
 
 keras.utils.set_random_seed(3)
 measured = np.random.default_rng(3).normal(size=(200, 4)).astype("float32")
@@ -26,47 +29,103 @@ flat = keras.Sequential([keras.Input((4,)), keras.layers.Normalization(), keras.
                          keras.layers.Dense(2, activation="softmax")])
 flat.compile("adam", "sparse_categorical_crossentropy")
 flat.fit(measured, kind, epochs=3, verbose=0)
-flat.save("flat.keras")
-flat.save("flat.h5")
 left, right = keras.Input((3,), name="left"), keras.Input((1,), name="right")
 both = keras.Model([left, right], {"sum": keras.layers.Dense(1)(keras.layers.Concatenate()([left, right])), "left": left})
 both.export("both", verbose=False)
-keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)]).save("odd.keras")
+odd = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
+odd.save("odd.keras")
+odd.save("odd.h5")
+flat.save_weights("only.weights.h5")
+for name in ("round.h5", "linked.h5"):
+    flat.save(name)
+with h5py.File("round.h5", "a") as file:
+    file["model_weights"]["again"] = file["model_weights"]
+with h5py.File("linked.h5", "a") as file:
+    file["model_weights"]["else"] = h5py.ExternalLink("/etc/other.h5", "/x")
 few = measured[:5]
+mlflow.tensorflow.save_model(
+    flat, "logged", input_example=few, signature=infer_signature(few, flat.predict(few, verbose=0)),
+    keras_model_kwargs={"save_format": "h5"}, pip_requirements=[f"tensorflow-cpu=={tensorflow.__version__}"],
+)
 told = both.predict([few[:, :3], few[:, 3:]], verbose=0)
 json.dump({"flat": flat.predict(few, verbose=0).tolist(), "sum": told["sum"][:, 0].tolist(), "rows": few.tolist()},
           open("asked.json", "w"))
 """
 
 
-def test_a_savedmodel_and_a_keras_file_answer_as_predict_does(tmp_path: Path, story_home: Path) -> None:
+# what the server says of each file before keras opens it
+LOOKED = """\
+import json
+from pathlib import Path
+from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.keras_h5 import refuse_strange
+
+said = {}
+for path in Path.cwd().glob("*.h5"):
+    try:
+        said[path.name] = refuse_strange(path)
+    except LoadError as error:
+        said[path.name] = str(error)
+print(json.dumps(said))
+"""
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "keras_digits"
+MODELS = """\
+name: tensors
+models:
+  flat: {uri: logged}
+  both: {uri: both, sample: both.json}
+  digits: {uri: example/digits.keras, sample: example/sample.json}
+serve: {startup_timeout: 5m, request_timeout: 30s}
+"""
+
+
+def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, story_home: Path) -> None:
     tool, python = uv.find_uv_bin(), tmp_path / "venv" / "bin" / "python"
+    packages = ("tensorflow-cpu>=2.20,<3", "mlflow-skinny>=3.17,<4", "pandas", "scikit-learn")
     subprocess.run([tool, "venv", "-q", tmp_path / "venv"], check=True)
-    subprocess.run([tool, "pip", "install", "-q", "--python", python, "tensorflow-cpu>=2.20,<3"], check=True)
+    subprocess.run([tool, "pip", "install", "-q", "--python", python, *packages], check=True)
     environ = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv"), "MLSHIP_HOME": str(story_home)}
     project = Story(tmp_path, python, environ)
     project.write("train.py", MADE)
-    subprocess.run([python, "-W", "ignore", "train.py"], cwd=tmp_path, check=True, capture_output=True)
+    shutil.copytree(EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    for folder in (tmp_path, tmp_path / "example"):
+        alone = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        subprocess.run([python, "-W", "ignore", "train.py"], cwd=folder, env=alone, check=True, capture_output=True)
     truth = json.loads((tmp_path / "asked.json").read_text())
     assert "keras.layers.Lambda" in project.refused("init", "--model", "odd.keras")
-    assert '.save("model.keras")' in project.refused("init", "--model", "flat.h5")
+    assert "odd.h5 has Lambda" in project.refused("init", "--model", "odd.h5", exit=5)
+    _looks_before_it_opens(python, tmp_path)
     parts = [{"left": row[:3], "right": row[3]} for row in truth["rows"]]
-    project.write("flat.json", json.dumps({"instances": truth["rows"]}))
     project.write("both.json", json.dumps({"instances": parts}))
-    models = "".join(
-        f"  {name}: {{uri: {uri}, sample: {name}.json}}\n" for name, uri in (("flat", "flat.keras"), ("both", "both"))
-    )
-    project.write("mlship.yaml", f"name: tensors\nmodels:\n{models}serve: {{startup_timeout: 5m, request_timeout: 30s}}\n")
+    project.write("mlship.yaml", MODELS)
     content = project.mlship("build")["image"]["content"]
     try:
         endpoint = project.mlship("deploy", "--image", content, "--yes")["endpoint"]
-        status, flat = posted(endpoint, json.dumps({"instances": truth["rows"]}).encode(), path="/predict/flat")
-        assert status == 200, flat
+        flat = _answer(endpoint, "flat", {"instances": truth["rows"]})
         for told, known in zip(flat["predictions"], truth["flat"], strict=True):
             assert told == pytest.approx(known, rel=1e-4, abs=1e-6)
-        status, both = posted(endpoint, json.dumps({"instances": parts}).encode(), path="/predict/both")
-        assert status == 200, both
+        both = _answer(endpoint, "both", {"instances": parts})
         assert both["sum"] == pytest.approx(truth["sum"], rel=1e-4, abs=1e-6)
         assert both["predictions"][0] == pytest.approx(truth["rows"][0][:3])
+        digits = _answer(endpoint, "digits", json.loads((EXAMPLE / "request.json").read_text()))
+        assert [scores.index(max(scores)) for scores in digits["predictions"]] == [6, 0, 5, 9]
     finally:
         project.mlship("destroy", "--yes")
+
+
+def _looks_before_it_opens(python: Path, folder: Path) -> None:
+    alone = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([python, "-c", LOOKED], cwd=folder, env=alone, check=True, stdout=subprocess.PIPE, text=True)
+    said = json.loads(done.stdout)
+    assert said.keys() == {"odd.h5", "only.weights.h5", "round.h5", "linked.h5"}
+    assert said["round.h5"] is None
+    assert "odd.h5 has Lambda" in said["odd.h5"]
+    assert "weights without the model" in said["only.weights.h5"] and 'model.save("only.keras")' in said["only.weights.h5"]
+    assert "refers to another file at /model_weights/else" in said["linked.h5"]
+
+
+def _answer(endpoint: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    status, answer = posted(endpoint, json.dumps(body).encode(), path=f"/predict/{name}")
+    assert status == 200, answer
+    return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.world
 MADE = """\
 import json, os
 os.environ["HF_HUB_OFFLINE"] = "1"
-import torch, transformers
+import mlflow, torch, transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 torch.manual_seed(7)
@@ -52,6 +53,8 @@ for _ in range(40):
     steps.zero_grad()
 save(feelings, "feelings")
 torch.save(feelings.state_dict(), "feelings/pytorch_model.bin")
+asking = transformers.pipeline("text-classification", model=feelings, tokenizer=tokenizer, device="cpu")
+mlflow.transformers.save_model(asking, "logged", pip_requirements=["transformers", "torch"])
 marks = transformers.BertForTokenClassification(transformers.BertConfig(**size, id2label={0: "O", 1: "B-NAME", 2: "I-NAME"}))
 save(marks, "marks")
 vectors = transformers.BertModel(transformers.BertConfig(**size))
@@ -71,37 +74,48 @@ with torch.no_grad():
     truth["writer"] = [tokenizer.decode(end[0, one.input_ids.shape[1]:], skip_special_tokens=True) for one, end in zip(start, ends)]
 json.dump({"asked": asked, **truth}, open("asked.json", "w"))
 """
-SERVED = ("feelings", "marks", "vectors", "writer")
+# the first as MLflow saved it, with the tokenizer in a folder of its own; the last is the example
+SERVED = {"feelings": "logged", "marks": "marks", "vectors": "vectors", "writer": "writer"}
+EXAMPLE = Path(__file__).parents[2] / "examples" / "transformers_docs"
+
+
+PACKAGES = ("torch==2.13.0", "transformers>=5,<6", "mlflow-skinny>=3.17,<4", "pandas")
 
 
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory: pytest.TempPathFactory, story_home: Path) -> Story:
-    """A laboratory with torch for the CPU, and four folders."""
+    """A laboratory with torch for the CPU, and five folders."""
     folder = tmp_path_factory.mktemp("texts")
     tool, python = uv.find_uv_bin(), folder / "venv" / "bin" / "python"
     subprocess.run([tool, "venv", "-q", "--seed", folder / "venv"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-qq", "torch==2.13.0", "transformers>=5,<6"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-qq", *PACKAGES], check=True)
     environ = {**os.environ, "VIRTUAL_ENV": str(folder / "venv"), "MLSHIP_HOME": str(story_home)}
     made = Story(folder, python, environ)
     made.write("train.py", MADE)
-    subprocess.run([python, "-W", "ignore", folder / "train.py"], cwd=folder, check=True, capture_output=True)
+    shutil.copytree(EXAMPLE, folder / "example", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    alone = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    for place in (folder, folder / "example"):
+        subprocess.run([python, "-W", "ignore", "train.py"], cwd=place, env=alone, check=True, capture_output=True)
     return made
 
 
-def test_four_kinds_of_text_models_answer_as_torch_does(texts: Story) -> None:
+def test_text_models_of_every_kind_answer_as_torch_does(texts: Story) -> None:
     truth = json.loads((texts.folder / "asked.json").read_text())
     texts.write("rows.json", json.dumps({"instances": truth["asked"]}))
     (model,) = texts.mlship("init", "--model", "feelings", "--data", "rows.json", "--target", "local")["models"]
     assert (model["framework"], model["inputs"], model["sample"]) == ("transformers", "1 feature (1 text)", 3)
-    several = "".join(f"  {name}: {{uri: {name}, sample: sample.json}}\n" for name in SERVED)
+    several = "".join(f"  {name}: {{uri: {uri}, sample: sample.json}}\n" for name, uri in SERVED.items())
+    several += "  docs: {uri: example/docs, sample: example/sample.json}\n"
     texts.write("mlship.yaml", f"name: texts\nmodels:\n{several}serve: {{request_timeout: 30s, startup_timeout: 5m}}\n")
     content = texts.mlship("build")["image"]["content"]
     body = json.dumps({"instances": truth["asked"]}).encode()
     try:
         endpoint = texts.mlship("deploy", "--image", content, "--yes")["endpoint"]
         answers = {name: _answer(endpoint, body, name) for name in SERVED}
+        answers["docs"] = _answer(endpoint, (EXAMPLE / "request.json").read_bytes(), "docs")
     finally:
         texts.mlship("destroy", "--yes")
+    assert answers["docs"]["predictions"] == ["numbers", "files", "network"]
     assert answers["feelings"]["predictions"] == truth["feelings"]
     for told, known in zip(answers["feelings"]["probabilities"], truth["probabilities"], strict=True):
         assert told == pytest.approx(known, rel=1e-4, abs=1e-5)

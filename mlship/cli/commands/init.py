@@ -60,6 +60,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    framework: Annotated[
+        str,
+        typer.Option(
+            "--framework",
+            metavar="NAME",
+            help="Where the file alone does not say it: mlflow, for a python_function folder whose code you trust.",
+            show_default=False,
+        ),
+    ] = "",
     python: Python = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> Answer:
@@ -86,6 +95,7 @@ def command(
         data=call.path(data) if data else None,
         loader=loader,
         trust=tuple(trust or ()),
+        framework=framework,
         python=python,
         force=force,
         target=call.common.target,

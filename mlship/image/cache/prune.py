@@ -31,6 +31,7 @@ _BY_AGE = (
     "models",
     "archives",
     "compiled",
+    "beside",
     "partial",
 )
 

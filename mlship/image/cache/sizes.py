@@ -22,6 +22,7 @@ KINDS = {
     "cache/archives": "models that came in an archive, unpacked",
     "cache/models": "models that were fetched",
     "cache/compiled": "models that were compiled",
+    "cache/beside": "packages that compile models",
     "cache/partial": "downloads that were cut",
     "cache/memo": "what need not be found out again",
 }

@@ -126,7 +126,8 @@ def version_findings(
     for name, version in recorded.items():
         wish = f"{name}=={version}"
         remedy = f"require {wish} there" if is_file else f"pip install {wish} there"
-        installed = found.get(normalised(name)) or found.get(f"{normalised(name)}-cpu")  # xgboost-cpu is xgboost
+        # xgboost-cpu is xgboost, onnxruntime-gpu is onnxruntime
+        installed = next((found[one] for end in ("", "-cpu", "-gpu") if (one := f"{normalised(name)}{end}") in found), None)
         if reads_older and installed and _is_older(version, installed):
             continue
         findings.append(_version_finding(name, version, installed, source, remedy))

@@ -15,7 +15,8 @@ from mlship.image.packages.requirements_files import Requirements
 from mlship.image.packages.unused import dropped
 from mlship.image.packages.wheel_choice import Resolved
 
-TWINS: Mapping[str, str] = {"xgboost": "xgboost-cpu"}  # package -> the same modules and versions without GPU code
+# package -> the same modules and versions without GPU code
+TWINS: Mapping[str, str] = {"xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu", "onnxruntime-gpu": "onnxruntime"}
 TAGGED = ("torch", "torchaudio", "torchvision")  # one name for both builds
 _WITH_CARDS = ("nvidia-", "cuda-", "triton")  # what torch requires in its build for cards (2.13)
 _ITS_OWN = ("nvidia-nccl-",)  # what the packages in TWINS require of a card's maker

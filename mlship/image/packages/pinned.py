@@ -11,6 +11,10 @@ from mlship.frameworks.base import Pinned
 from mlship.image.packages.closure import missing_modules, package_name, third_party
 from mlship.image.packages.environment import TrainingEnvironment, normalised
 
+# package -> the same modules and versions without code for graphics cards. Who has the second trained with the first, and mlflow
+# writes both (3.17, utils/requirements_utils.py asks for every distribution that has a module)
+_LEANER: Mapping[str, str] = {"xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu"}
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -25,11 +29,11 @@ def chosen_lines(pinned: Pinned, modules: Iterable[str], own: Iterable[str] = ()
 
     Tools write down more than serving needs: pandas for a model of numbers, what only saved it.
     """
-    by_name = {normalised(requirement.name): (line, requirement) for line, requirement in _parsed(pinned).items()}
+    by_name = {_told_as(requirement): (line, requirement) for line, requirement in _parsed(pinned).items()}
     owned = frozenset(own)
     wanted = {package_name(module) for module in third_party(modules) if module not in owned}
     if pinned.is_whole or not wanted or not wanted <= by_name.keys():
-        return Chosen(pinned.lines)
+        return Chosen(tuple(_parsed(pinned)))
     rest = [pair for name, pair in by_name.items() if name not in wanted]
     return Chosen(
         tuple(by_name[name][0] for name in sorted(wanted)),
@@ -42,7 +46,17 @@ def has_pinned(environment: TrainingEnvironment, pinned: Pinned, modules: tuple[
     if pinned.is_whole or missing_modules(environment, modules):
         return False
     versions = environment.versions
-    return all(_has(versions.get(normalised(wanted.name), ""), wanted) for wanted in _parsed(pinned).values())
+    for wanted in _parsed(pinned).values():
+        name = _told_as(wanted)
+        if not _has(versions.get(name) or versions.get(_LEANER.get(name, ""), ""), wanted):
+            return False
+    return True
+
+
+def _told_as(requirement: Any) -> str:
+    """The name that people write for it."""
+    name = normalised(requirement.name)
+    return next((known for known, leaner in _LEANER.items() if leaner == name), name)
 
 
 def _has(version: str, wanted: Any) -> bool:
@@ -58,5 +72,10 @@ def _constraint(requirement: Any) -> str:
 
 
 def _parsed(pinned: Pinned) -> Mapping[str, Any]:
+    """By line; of two names for one thing the leaner one."""
     parse = need("packaging.requirements").Requirement
-    return {line: parse(line) for line in pinned.lines}
+    found = {line: parse(line) for line in pinned.lines}
+    names = {normalised(requirement.name) for requirement in found.values()}
+    return {
+        line: requirement for line, requirement in found.items() if _LEANER.get(normalised(requirement.name), "") not in names
+    }

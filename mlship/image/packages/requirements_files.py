@@ -54,16 +54,20 @@ def requirements_of(
     own: Iterable[str] = (),
     platform: str = "linux/amd64",
     memo: Memo = FORGETFUL,
+    brought: Iterable[str] = (),
 ) -> Requirements:
     """What an image of the platform needs from this environment; starts no program.
 
-    modules: import names of the model and its code. own: import names of the user's own code (model.code), whose project is
+    modules: import names of the model and its code. brought: pins of packages that the environment lacks; the modules of their names
+    are theirs. own: import names of the user's own code (model.code), whose project is
     not installed. Raises MlshipError for a file that cannot be read; what is missing stands in `findings`.
     """
-    own_names = tuple(sorted(own))
+    own_names, pins = tuple(sorted(own)), tuple(sorted(brought))
     if environment.file is None:
-        needed = closure(environment, modules, own=own_names, platform=platform, memo=memo)
-        return _with_digest(_from_closure(needed, environment, project_root, own_names))
+        there = set(modules) - {pin.partition("==")[0] for pin in pins}
+        needed = closure(environment, there, own=own_names, platform=platform, memo=memo)
+        found = _from_closure(needed, environment, project_root, own_names)
+        return _with_digest(replace(found, lines=(*found.lines, *pins)))
     if environment.pinned is not None:
         found = _from_pinned(environment.pinned, modules, own_names)
     else:

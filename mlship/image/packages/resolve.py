@@ -11,8 +11,11 @@ from mlship.disk import make_folder, scratch_folder
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.home import Home
 from mlship.image.packages.closure import ALWAYS
-from mlship.image.packages.cpu_builds import for_cpus, is_for_cpus, told
+from mlship.image.packages.cpu_builds import for_cpus, is_for_cpus
+from mlship.image.packages.cpu_builds import told as told_of_cpus
 from mlship.image.packages.environment import normalised
+from mlship.image.packages.gpu_builds import for_cards, is_for_cards
+from mlship.image.packages.gpu_builds import told as told_of_cards
 from mlship.image.packages.indexes import Indexes
 from mlship.image.packages.interpreter import folder_modules
 from mlship.image.packages.requirements_files import Requirements
@@ -28,10 +31,11 @@ from mlship.runner import Command, Result, Runner
 
 @dataclass(frozen=True)
 class Resolution:
-    """What goes into an image, sorted by name, and what the user should know about it."""
+    """What goes into an image, sorted by name, and what the user should know about it. size: bytes of the wheels, as far as told."""
 
     wheels: tuple[Wheel, ...]
     findings: tuple[Finding, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,13 @@ def lock(
     home: Home,
     progress: Progress,
     python: Path | None = None,
+    has_gpu: bool = False,
 ) -> Resolution:
     """The wheels of a platform for CPython `python_minor`, each with the hash of the one file that will be installed.
 
     platform: `linux/amd64`. glibc: of the base, `2.36`. python: the training environment's interpreter, in which packages
-    without a wheel are built. Asks the indexes; raises MlshipError with exit 5 where they have no answer, naming the packages,
+    without a wheel are built. has_gpu: builds with CUDA are taken, else those for CPUs. Asks the indexes; raises MlshipError
+    with exit 5 where they have no answer, naming the packages,
     and with exit 13 where one of them cannot be reached.
     """
     errors = [finding for finding in requirements.findings if finding.severity == "error"]
@@ -92,7 +98,7 @@ def lock(
         made = {normalised(p.name): wheel_from_source(p.name, p.version, p.origin, workshop) for p in requirements.unindexed}
         progress.step("packages", f"resolving for Python {python_minor} on {platform}")
         resolved, findings = _resolve(question, made)
-        resolved, leaner = _for_cpus(question, made, resolved)
+        resolved, others = (_for_cards if has_gpu else _for_cpus)(question, made, resolved)
         _refuse_ambiguous(question, made, resolved)
         tags = wheel_tags(python_minor, platform, glibc)
         wheels = [
@@ -102,7 +108,10 @@ def lock(
     if problems:
         raise FindingsError(f"{_problems(len(problems))} with packages for {platform}", problems, exit=Exit.BUILD_FAILED)
     found = tuple(sorted(wheels, key=lambda wheel: wheel.name))
-    return Resolution(found, (*requirements.findings, *findings, *leaner, *_gpu_findings(found, requirements.source)))
+    heavy = () if has_gpu else _gpu_findings(found, requirements.source)
+    size = sum(package.size for package in resolved)
+    told = dict.fromkeys((*requirements.findings, *findings, *others, *heavy))  # two questions often have the same notes
+    return Resolution(found, tuple(told), size)
 
 
 def lock_server(
@@ -171,7 +180,39 @@ def _for_cpus(
         if error.exit is not Exit.BUILD_FAILED:
             raise
         return resolved, ()
-    return (leaner, told(resolved, question.requirements)) if is_for_cpus(leaner) else (resolved, ())
+    return (leaner, told_of_cpus(resolved, question.requirements)) if is_for_cpus(leaner) else (resolved, ())
+
+
+def _for_cards(
+    question: _Question, made: Mapping[str, Wheel], resolved: tuple[Resolved, ...]
+) -> tuple[tuple[Resolved, ...], tuple[Finding, ...]]:
+    """The resolution with builds for cards. Raises MlshipError with exit 5 where the indexes have none: a model that is to have a
+    card is never served without."""
+    wanted = for_cards(question.requirements, resolved)
+    if wanted is None:
+        return resolved, told_of_cards(resolved, resolved, question.requirements)
+    try:
+        heavier, findings = _resolve(replace(question, requirements=wanted), made)
+    except MlshipError as error:
+        if error.exit is not Exit.BUILD_FAILED:
+            raise
+        raise _without_cards(question, wanted, error.details or (str(error),)) from None
+    if not is_for_cards(heavier):
+        raise _without_cards(question, wanted, ())
+    return heavier, (*findings, *told_of_cards(resolved, heavier, question.requirements))
+
+
+def _without_cards(question: _Question, wanted: Requirements, details: tuple[str, ...]) -> MlshipError:
+    asked = [line for line in wanted.lines if line not in question.requirements.lines]
+    return MlshipError(
+        f"resources.gpu needs builds with CUDA, and no index has {', '.join(asked)} for Python {question.workshop.python_minor} "
+        f"on {question.platform}",
+        where=question.requirements.source,
+        fix="mlship doctor shows the indexes; add the one that has them, or leave resources.gpu out",
+        exit=Exit.BUILD_FAILED,
+        details=details,
+        code="no-gpu-build",
+    )
 
 
 def _may_go_on(question: _Question) -> bool:

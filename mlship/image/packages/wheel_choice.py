@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,13 +19,15 @@ class Resolved:
     """One package that uv decided on.
 
     sha256: of the wheel that fits the platform, "" where there is none. origin: where the wheel is made from then, in
-    the words of environment.Distribution, or `<archive>#sha256=<hex>` for a source archive of an index.
+    the words of environment.Distribution, or `<archive>#sha256=<hex>` for a source archive of an index. size: bytes of the wheel,
+    0 where the index does not tell.
     """
 
     name: str
     version: str
     sha256: str = ""
     origin: str = ""
+    size: int = field(default=0, compare=False)
 
 
 def resolved_packages(pylock: str, tags: Mapping[str, int], cwd: Path) -> tuple[Resolved, ...]:
@@ -45,7 +47,7 @@ def _resolved(package: Mapping[str, Any], tags: Mapping[str, int], cwd: Path) ->
         return _archive(name, version, package["archive"], cwd)
     best = best_wheel(package.get("wheels", []), tags)
     if best is not None:
-        return Resolved(name, _exact_version(best, version), sha256=best.get("hashes", {}).get("sha256", ""))
+        return Resolved(name, _exact_version(best, version), best.get("hashes", {}).get("sha256", ""), size=_size(best))
     sdist = package.get("sdist")
     if sdist is None:
         return Resolved(name, version)
@@ -78,6 +80,17 @@ def _ranks(file_name: str, tags: Mapping[str, int]) -> list[tuple[int, tuple[Any
 def _exact_version(wheel: Mapping[str, Any], version: str) -> str:
     """The version with the local tag that only the file's name may have, `2.13.0+cpu`."""
     return str(need("packaging.utils").parse_wheel_filename(_file_name(wheel))[1]) or version
+
+
+def _size(wheel: Mapping[str, Any]) -> int:
+    """As the index tells; a folder of wheels, or an index on this machine, tells nothing, but the file lies there."""
+    place = urlsplit(wheel.get("url", ""))
+    if "size" in wheel or place.scheme != "file":
+        return int(wheel.get("size", 0))
+    try:
+        return Path(unquote(place.path)).stat().st_size
+    except OSError:
+        return 0
 
 
 def _file_name(file: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 
 from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s
 from mlship.server.batching.pace import MOST
-from mlship.server.batching.queue import Job, Queue
+from mlship.server.batching.queue import Job, Lane, Queue
 from mlship.server.batching.together import apart, together
 from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
@@ -57,21 +57,37 @@ class Engine:
         self._computed_s = self._used_s = 0.0
         self._row_s = self._allowed_s = self._known_until = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
+        self.one_s = 0.0  # of it, a request of one row
         self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
 
     def submit(self, job: Job) -> None:
         """Takes a job with its call; the job is told the answer, in the loop's thread, never before this returns."""
         queue = self._queues.get(id(job.call.model)) or self.queue(job.call.model)
+        if queue.lane is not None:
+            queue.lane.hand_over()  # they came before
         queue.append(job)
         self.ease_s -= self._overhead.each_s + job.call.batch.count * self._row_s
         if job.call.request.timeout_s:
             self._time(job)
         if self._armed is None:
-            self._armed = self._later()
-            self.began = job.call.request.started
+            self._arm(job.call.request.started)
         elif self._is_delayed and queue.rows >= self._batching.max_rows:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
+
+    def opens(self, queue: Queue, lane: Lane, now: float) -> bool:
+        """Whether requests may wait in the lane from now on, until the next `flush` runs it. now: time.perf_counter."""
+        if queue.lane is not None or queue.rows or queue.is_running or self._batching.max_delay_s:
+            return False
+        queue.lane = lane
+        if self._armed is None:
+            self._arm(now)
+        return True
+
+    def joins(self, queue: Queue, requests: int, rows: int) -> bool:
+        """Whether one call, here and now, is right for so many requests with so many rows."""
+        is_one = requests == 1 or (queue.model.is_joined and rows <= queue.most_rows())
+        return is_one and self._is_quick(queue.pace.expected_s(rows))
 
     def queue(self, model: ServedModel) -> Queue:
         """The waiting calls of a model, and what a call of it costs."""
@@ -84,7 +100,7 @@ class Engine:
         """The work that waits or runs, of all models: by their cost lines, and by what requests cost beside them."""
         rows, jobs, seconds = 0, 0, 0.0
         for queue in self._queues.values():
-            rows += queue.rows + queue.running_rows
+            rows += queue.rows + queue.running_rows + (queue.lane.waiting if queue.lane is not None else 0)
             jobs += queue.waiting
             seconds += queue.backlog_s()
         seconds = (seconds + jobs * self._overhead.each_s) * self.correction.factor
@@ -104,6 +120,9 @@ class Engine:
         if len(queues) > 1:
             queues.sort(key=Queue.oldest)  # who is asked much must not starve the others
         for queue in queues:
+            if queue.lane is not None:
+                done += self._run(queue.lane, now, until)
+                now = time.perf_counter()
             self._refuse_late(queue, now)
             while queue.rows and not queue.is_running and now < until:
                 jobs = queue.take()
@@ -113,6 +132,12 @@ class Engine:
         self._note_overhead(done)
         self.began = math.inf
         self._settle()
+
+    def _run(self, lane: Lane, now: float, until: float) -> int:
+        if now < until and lane.oldest + self._timeout_s >= now:
+            return lane.run()
+        lane.hand_over()
+        return 0
 
     def _note_overhead(self, done: int) -> None:
         """done: requests that were answered since the last time. Processor time: a busy machine that halts us is no cost of theirs."""
@@ -130,6 +155,12 @@ class Engine:
         """For how long the thread has been in one call; 0 when it is idle."""
         since = self._running_since
         return 0.0 if since is None else time.monotonic() - since
+
+    def computed(self, queue: Queue, requests: int, rows: int, waited_s: float, seconds: float) -> None:
+        """As `measured`, for requests that nothing was before. waited_s: their mean, from the last byte to the call."""
+        self._computed_s += seconds
+        queue.pace.learn(rows, seconds)
+        self._slot.count_batch(requests, rows, max(0.0, waited_s), seconds, queue.model.index)
 
     def measured(self, calls: Sequence[Call], started: float, seconds: float) -> None:
         """One call of the model has answered so many calls, in the loop's thread."""
@@ -152,10 +183,11 @@ class Engine:
         self.queue(model).pace.learn(rows, seconds)
         self._slot.count_batch(len(calls), rows, max(0.0, all_s / len(calls)), seconds, model.index)
 
-    def _later(self) -> asyncio.Handle:
+    def _arm(self, began: float) -> None:
         delay_s = self._batching.max_delay_s
         self._is_delayed = bool(delay_s)
-        return self._loop.call_later(delay_s, self.flush) if delay_s else self._loop.call_soon(self.flush)
+        self._armed = self._loop.call_later(delay_s, self.flush) if delay_s else self._loop.call_soon(self.flush)
+        self.began = began
 
     def _settle(self) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
@@ -173,6 +205,7 @@ class Engine:
             self._row_s = max((queue.each_s() for queue in self._queues.values()), default=0.0)
             self._allowed_s = allowed_s(self._timeout_s, self.service_s())
             self._known_until = now + KNOWN_S
+        self.one_s = self._overhead.each_s + self._row_s
         self.ease_s = self._allowed_s - (self.backlog().seconds if rows else 0.0)
 
     def _start(self, queue: Queue, jobs: list[Job]) -> None:

@@ -51,7 +51,7 @@ class Entrance:
         self._engine = engine
         self._slot = slot
         self._configured_s = configured_s
-        self._waiting: deque[Waiter] = deque()
+        self.waiting: deque[Waiter] = deque()  # behind which all others have to wait
         self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
         self._took = self._used_s = 0.0
 
@@ -61,20 +61,20 @@ class Entrance:
         return (
             engine.ease_s > 0
             and request.started - engine.began <= PARSE_S
-            and not self._waiting
+            and not self.waiting
             and TIMEOUT not in request.headers
         )
 
     def must_wait(self, request: Request) -> bool:
         """True when this turn has parsed for long enough."""
-        return bool(self._waiting) or request.started - self._engine.began > PARSE_S
+        return bool(self.waiting) or request.started - self._engine.began > PARSE_S
 
     def wait(self, waiter: Waiter) -> None:
         """Opens it in a later turn."""
-        if not self._waiting:
+        if not self.waiting:
             self._took, self._used_s = time.perf_counter(), time.thread_time()
             self._loop.call_soon(self._take)
-        self._waiting.append(waiter)
+        self.waiting.append(waiter)
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request that there is no time for; None lets it in, with the time that it has."""
@@ -93,7 +93,7 @@ class Entrance:
 
     def _backlog(self) -> Backlog:
         behind = self._engine.backlog()
-        count = len(self._waiting)
+        count = len(self.waiting)
         return Backlog(behind.rows + count, behind.seconds + count * self._cost.each_s * self._engine.correction.factor)
 
     def _timeout_s(self, request: Request) -> float:
@@ -111,8 +111,8 @@ class Entrance:
         began = now = time.perf_counter()
         service_s = self._engine.service_s()
         taken = 0
-        while self._waiting and now - began < PARSE_S:
-            waiter = self._waiting.popleft()
+        while self.waiting and now - began < PARSE_S:
+            waiter = self.waiting.popleft()
             late = self._late(waiter.request, now, service_s)
             if late is None:
                 waiter.open()
@@ -124,7 +124,7 @@ class Entrance:
             used_s = time.thread_time()
             self._cost.learn(taken, max(used_s - self._used_s, min(now - self._took, LONGEST_S)))
             self._took, self._used_s = now, used_s
-        if self._waiting:
+        if self.waiting:
             self._loop.call_soon(self._take)
 
     def _late(self, request: Request, now: float, service_s: float) -> Response | None:

@@ -6,10 +6,29 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterator
+from typing import Protocol
 
 from mlship.server.batching.pace import Pace
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Response
+
+
+class Lane(Protocol):
+    """Requests of one model that wait beside its queue, unread, as long as nothing is in the queue."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests."""
+
+    @property
+    def oldest(self) -> float:
+        """When the first had come (time.perf_counter)."""
+
+    def run(self) -> int:
+        """Answers them or puts them into the queue; returns how many it has answered."""
+
+    def hand_over(self) -> None:
+        """Puts them into the queue."""
 
 
 class Job:
@@ -50,7 +69,10 @@ class Job:
 
 
 class Queue:
-    """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread."""
+    """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread.
+
+    lane: of requests that came before any that is in the queue; None when there are none.
+    """
 
     def __init__(self, model: ServedModel, max_rows: int) -> None:
         self.model = model
@@ -58,6 +80,7 @@ class Queue:
         self.rows = 0
         self.is_running = False
         self.running_rows = 0
+        self.lane: Lane | None = None
         self._max_rows = max_rows
         self._jobs: deque[Job] = deque()
 
@@ -84,16 +107,18 @@ class Queue:
 
     def oldest(self) -> float:
         """When the first that waits had come (time.perf_counter); infinite where none does."""
+        if self.lane is not None:
+            return self.lane.oldest
         return self._jobs[0].call.request.started if self._jobs else math.inf
 
     @property
     def waiting(self) -> int:
         """Jobs that wait; those whose callers have gone since count until their turn comes."""
-        return len(self._jobs)
+        return len(self._jobs) + (self.lane.waiting if self.lane is not None else 0)
 
     def backlog_s(self) -> float:
         """Seconds of work that wait or run: what a new call of the model has before it; 0 while nothing was measured."""
-        rows = self.rows + self.running_rows
+        rows = self.rows + self.running_rows + (self.lane.waiting if self.lane is not None else 0)
         if not rows or self.pace.call_s == math.inf:
             return 0.0
         return self.pace.call_s + rows * self.each_s()

@@ -23,12 +23,12 @@ def together(model: ServedModel, calls: Sequence[Call], measured: Measured) -> l
     calls, when it began (time.perf_counter), seconds.
     """
     if len(calls) == 1:
-        return [_response(calls[0], _alone(calls[0], measured))]
+        return [response_to(calls[0], _alone(calls[0], measured))]
     try:
         outcomes = _joined(model, calls, measured)
     except NotJoined:
         return None
-    return [_response(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
+    return [response_to(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
 
 
 def apart(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Response]:
@@ -36,7 +36,7 @@ def apart(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list
     outcomes = _halves(model, calls, measured)
     if not any(isinstance(outcome, BaseException) for outcome in outcomes):
         model.join_no_more(f"{len(calls)} requests fail together, and none of them alone")
-    return [_response(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
+    return [response_to(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
 
 
 def _halves(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Outcome]:
@@ -73,7 +73,8 @@ def _alone(call: Call, measured: Measured) -> Outcome:
     return outcome
 
 
-def _response(call: Call, outcome: Outcome) -> Response:
+def response_to(call: Call, outcome: Outcome) -> Response:
+    """The answer that its outcome makes; each way in which a call can fail has one."""
     request_id = call.request.id
     try:
         if not isinstance(outcome, BaseException):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, pairwise, zip_longest
+from math import inf, nextafter
 from typing import Any
 
 from mlship.server import manifest
@@ -26,7 +27,9 @@ def edge_rows(
     features = signature.inputs
     bases = base_rows(signature, sample)
     known = _categories(header)
-    found = (*_all_holes(features, bases[0]), *_changed(features, bases, known), *_splits(features, bases, header, arrays))
+    # in turn, so that a cut leaves something of both
+    turned = zip_longest(_changed(features, bases, known), _splits(features, bases, header, arrays))
+    found = chain(_all_holes(features, bases[0]), (row for pair in turned for row in pair if row is not None))
     return [*bases, *islice(_different(found), ROWS)]
 
 
@@ -100,7 +103,7 @@ def _bounds(feature: manifest.Feature, beyond: float) -> tuple[Any, ...]:
 
 def _categories(header: Mapping[str, Any]) -> dict[int, list[Any]]:
     """Place of each feature that is looked up -> what its table knows."""
-    found: dict[int, list[Any]] = {}
+    found = {place: list(words) for place, words in enumerate(header.get("words", ())) if words}
     waiting: list[Any] = [header.get("features"), header.get("linear")]
     while waiting:
         node = waiting.pop()
@@ -136,7 +139,10 @@ def _splits(
     header: Mapping[str, Any],
     arrays: Mapping[str, Any],
 ) -> Iterator[list[Any]]:
-    """Where trees split what callers send: the value itself, and the float32 on either side."""
+    """Where trees split what callers send: the value itself, its neighbours, and the float32 at it and on either side.
+
+    A double just beside a split is decided otherwise where it, or the split, is rounded to float32.
+    """
     import numpy
 
     places = _places(header)
@@ -147,10 +153,17 @@ def _splits(
         place = places.get(int(arrays["feature"][node]))
         if place is None:
             continue
-        at = arrays["threshold"][node]
         base = bases[turn % len(bases)]
-        for value in (at, numpy.nextafter(at, numpy.float32("inf")), numpy.nextafter(at, numpy.float32("-inf"))):
-            yield [*base[:place], _as(features[place], float(value)), *base[place + 1 :]]
+        for value in _beside(float(arrays["threshold"][node])):
+            yield [*base[:place], _as(features[place], value), *base[place + 1 :]]
+
+
+def _beside(at: float) -> Iterator[float]:
+    import numpy
+
+    near = numpy.float32(at)
+    yield from (at, nextafter(at, inf), nextafter(at, -inf), float(near))
+    yield from (float(numpy.nextafter(near, numpy.float32(inf))), float(numpy.nextafter(near, numpy.float32(-inf))))
 
 
 def _places(header: Mapping[str, Any]) -> dict[int, int]:
@@ -173,7 +186,7 @@ def _as(feature: manifest.Feature, value: float) -> Any:
     return value > 0 if feature.dtype == "bool" else int(value)
 
 
-def _different(rows: Sequence[list[Any]]) -> Iterator[list[Any]]:
+def _different(rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
     seen: set[str] = set()
     for row in rows:
         key = repr(row)

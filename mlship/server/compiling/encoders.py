@@ -11,6 +11,7 @@ from mlship.server.runtimes.sklearn_columns import is_missing
 
 UNKNOWN = "mlship: no such category"
 MOST = 4_000_000  # numbers in the tables of one encoder
+EXACT = 2**53  # from here on several whole numbers are one double
 # what an encoder says to a value that it refuses
 _REFUSALS = (ValueError, TypeError, KeyError)
 
@@ -37,6 +38,8 @@ def _looked(
     values = [value for value in known[at] if not is_missing(value)]
     if any(type(value) not in (str, int, float, bool) for value in values):
         raise Unfit(f"{columns.names[source.at[at]]} has categories that are no text and no numbers")
+    if any(type(value) is int and abs(value) >= EXACT for value in values):
+        raise Unfit(f"{columns.names[source.at[at]]} has whole numbers that no double tells apart")
     # where trained on text, an unknown number cannot come, and the other way round
     beyond: Any = UNKNOWN if any(isinstance(value, str) for value in values) else _beyond(values)
     has_holes = columns.signature.inputs[source.at[at]].nullable and source.fill[at] is None
@@ -44,6 +47,7 @@ def _looked(
     def asked(several: list[Any]) -> Any:
         rows = numpy.array([[*first[:at], value, *first[at + 1 :]] for value in several], dtype=_dtype(known, several))
         answer = encoder.transform(rows)
+        answer = answer.to_numpy() if hasattr(answer, "to_numpy") else answer  # after set_output
         answer = answer[:, span[0] : span[1]]
         return numpy.asarray(answer.toarray() if hasattr(answer, "toarray") else answer, dtype="float64")
 

@@ -37,7 +37,7 @@ def compiled(estimator: Any, method: str, signature: manifest.Signature) -> Comp
         raise Unfit("its features are arrays in themselves")
     if any(feature.dtype in ("float32", "float16") for feature in signature.inputs):
         raise Unfit("its features are float32, and so it computes")
-    steps, final = _steps(estimator)
+    steps, final = split_pipeline(estimator)
     columns = Columns(signature)
     source: Source = Raw.all_of(columns)
     for step in steps:
@@ -60,22 +60,27 @@ def compiled_signature(signature: manifest.Signature) -> manifest.Signature:
     return replace(signature, container="array" if is_array else "columns")
 
 
-def _steps(estimator: Any) -> tuple[list[Any], Any]:
-    """What comes before the last estimator, flat, and that one. Raises Unfit."""
-    kind = _kind(estimator)
-    if kind == "FrozenEstimator":
-        return _steps(estimator.estimator)
+def split_pipeline(estimator: Any) -> tuple[list[Any], Any]:
+    """What comes before the last estimator, flat, and that one."""
+    if not _is_sklearns(estimator):
+        return [], estimator
+    if kind_of(estimator) == "FrozenEstimator":
+        return split_pipeline(estimator.estimator)
     if hasattr(estimator, "best_estimator_"):
-        return _steps(estimator.best_estimator_)
-    if kind != "Pipeline":
+        return split_pipeline(estimator.best_estimator_)
+    if kind_of(estimator) != "Pipeline":
         return [], estimator
     *before, last = [step for _, step in estimator.steps]
-    inner, final = _steps(last)
+    inner, final = split_pipeline(last)
     return [*(step for step in before if step is not None and step != "passthrough"), *inner], final
 
 
 def _kind(estimator: Any) -> str:
     """The name of a class of scikit-learn's own. Raises Unfit for any other."""
-    if not type(estimator).__module__.startswith("sklearn."):
+    if not _is_sklearns(estimator):
         raise Unfit(f"{type(estimator).__name__} is code of your own")
     return kind_of(estimator)
+
+
+def _is_sklearns(estimator: Any) -> bool:
+    return type(estimator).__module__.startswith("sklearn.")

@@ -11,34 +11,34 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.compiling.columns import Unfit
 from mlship.server.compiling.edge_rows import edge_rows, listed_rows
+from mlship.server.compiling.forms import form_of, gains_from_graph
 from mlship.server.compiling.parity import Parity, compared
-from mlship.server.compiling.plans import Compiled, compiled
+from mlship.server.compiling.proof_rows import GENERATED, SAMPLE, cut, own_rows
 from mlship.server.compiling.timing import SIZES, call_seconds
 from mlship.server.core import ServedModel
 from mlship.server.hooks import hooks_from
 from mlship.server.inspection.report import attempt
 from mlship.server.problems import InputError, ModelFailed
 from mlship.server.runtimes import runtime_for
-from mlship.server.runtimes.plan_file import plan_bytes
 
-FILE = "model.plan"
+FILE = "model.compiled"
 ASKING_S = 30.0  # of the original, for one row after the other
 FEWEST = 40  # rows
+SLOW_S = {"1": 60e-6, "64": 600e-6}  # of one call of the tree loop: a graph of the same trees takes some 25 us for one row
 
 # what reading an attribute raises that another version has not, or has in another form
 _OTHER_VERSIONS = (AttributeError, TypeError, ValueError, LookupError)
 
 
 def compile_model(request: dict[str, Any]) -> dict[str, Any]:
-    """request: see mlship.server.inspect. Writes FILE into the folder `writable`.
+    """request: see mlship.server.inspect; `graph`: whether the form asked for is an ONNX graph. Writes FILE into the folder `writable`.
 
-    Answers {"engine", "sha256", "rows", "refused", "difference", "seconds": {rows: [original, compiled]}, "reason"}: an empty
-    engine where the model has no compiled form, a reason where it has none or where its answers are not the original's.
+    Answers {"engine", "sha256", "rows", "refused", "difference", "seconds": {rows: [original, compiled]}, "reason", "gains"}: an empty
+    engine where the model has no compiled form, a reason where it has none or where its answers are not the original's; gains:
+    whether a graph of it may be quicker than what there is.
     """
     document = manifest.from_json(request["manifest"].encode())
     entry, root = document.model(), Path(request["root"])
-    if entry.framework != "sklearn":
-        return _none(f"models of framework {entry.framework} have no compiled form")
     answer: dict[str, Any] = attempt(lambda: _compiled(entry, root, root / document.code, request), "load")
     return answer
 
@@ -46,38 +46,44 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
 def _compiled(entry: manifest.Model, root: Path, code: Path, request: dict[str, Any]) -> dict[str, Any]:
     loaded: Any = runtime_for(entry.framework).load(entry, root)
     sample = list(request["sample"] or ())
-    if entry.hooks:
-        sample = hooks_from(entry, code).before(sample)
+    hooks = hooks_from(entry, code) if entry.hooks else None
+    if hooks:
+        sample = hooks.before(sample)
     found = loaded.signature(tuple(sample))
+    is_graph = bool(request.get("graph"))
     try:
-        plan = compiled(loaded.estimator, entry.method, found)
+        form = form_of(loaded, entry.method, found, is_graph=is_graph)
     except Unfit as unfit:
-        return _none(str(unfit))
+        return _none(str(unfit), gains=not is_graph and gains_from_graph(loaded))
     except _OTHER_VERSIONS as error:
-        return _none(f"this version of scikit-learn keeps its models otherwise ({type(error).__name__}: {error})")
-    content = plan_bytes(plan.header, plan.arrays)
+        return _none(f"this version of {entry.framework} keeps its models otherwise ({type(error).__name__}: {error})")
     file = Path(request["writable"]) / FILE
-    file.write_bytes(content)
+    file.write_bytes(form.content)
     bare = replace(entry, outputs={}, passthrough=(), hooks="", signature=found)
     original = ServedModel(bare, loaded)
-    again = replace(bare, path=FILE, engine=manifest.Engine(plan.engine), signature=plan.signature)
-    other = ServedModel(again, runtime_for(plan.engine).load(again, file.parent))
+    again = replace(bare, path=FILE, engine=manifest.Engine(form.engine), signature=form.signature)
+    other = ServedModel(again, runtime_for(form.engine).load(again, file.parent))
+    own = own_rows(request.get("own", ()), found, hooks)
+    generated = edge_rows(found, sample, form.header, form.arrays)
+    proof = _proof(original, other, {SAMPLE: listed_rows(found, sample), **own, GENERATED: generated}, entry)
     return {
-        "engine": plan.engine,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        **_proof(original, other, plan, sample, entry),
+        "engine": form.engine,
+        "sha256": hashlib.sha256(form.content).hexdigest(),
+        **proof,
+        "gains": form.engine == "trees" and any(pair[1] > SLOW_S[size] for size, pair in proof["seconds"].items()),
     }
 
 
 def _proof(
-    original: ServedModel, other: ServedModel, plan: Compiled, sample: list[Any], entry: manifest.Model
+    original: ServedModel, other: ServedModel, kinds: dict[str, list[Any]], entry: manifest.Model
 ) -> dict[str, Any]:
     signature = original.entry.signature
     labels = frozenset(output.name for output in signature.outputs if output.classes and not output.shape)
-    rows = [*listed_rows(signature, sample), *edge_rows(signature, sample, plan.header, plan.arrays)]
-    rows = rows[: _affordable(original, rows)]
+    kinds = cut(kinds, _affordable(original, kinds[SAMPLE] or kinds[GENERATED]))
+    rows = [row for each in kinds.values() for row in each]
     parity = compared(original, other, rows, entry.tolerance, labels)
-    said = {"rows": parity.rows, "refused": parity.refused, "difference": parity.difference, "reason": parity.wrong}
+    said = {"rows": parity.rows, "refused": parity.refused, "difference": parity.difference, "reason": parity.wrong,
+            "kinds": {kind: len(each) for kind, each in kinds.items() if each}}  # fmt: skip
     return {**said, "seconds": {} if parity.wrong else _seconds(original, other, rows, parity)}
 
 
@@ -105,5 +111,6 @@ def _answers(model: ServedModel, row: Any) -> bool:
     return True
 
 
-def _none(reason: str) -> dict[str, Any]:
-    return {"engine": "", "sha256": "", "rows": 0, "refused": 0, "difference": 0.0, "seconds": {}, "reason": reason}
+def _none(reason: str, gains: bool = False) -> dict[str, Any]:
+    nothing = {"engine": "", "sha256": "", "rows": 0, "refused": 0, "difference": 0.0, "seconds": {}, "kinds": {}}
+    return {**nothing, "reason": reason, "gains": gains}

@@ -41,10 +41,13 @@ def _column_transformer(step: Any, source: Source, columns: Columns) -> Source:
     if getattr(step, "transformer_weights", None):
         raise Unfit("transformer_weights have no compiled form")
     names = [columns.names[at] for at in source.at]
+    # its positions count the columns that it was trained with, those too that it drops and nobody sends
+    trained = [str(name) for name in getattr(step, "feature_names_in_", names)]
     parts: list[Source] = []
     for _, part, wanted in step.transformers_:
-        chosen = [names.index(name) for name in selected(wanted, names)]
-        if chosen and not (isinstance(part, str) and part == "drop"):
+        if isinstance(part, str) and part == "drop":
+            continue
+        if chosen := [names.index(name) for name in selected(wanted, trained)]:
             parts.append(transformed(part, source.picked(chosen), columns))
     if not parts:
         raise Unfit("its ColumnTransformer keeps no column")

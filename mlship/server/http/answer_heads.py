@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
-from itertools import count
 
-from mlship.server.messages import Response
+from mlship.server.messages import JSON, Response
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
@@ -19,8 +19,9 @@ class Heads:
     def __init__(self, release: str) -> None:
         self._release = release
         self._starts: dict[tuple[int, str], bytes] = {}
-        self._ids = count()
+        self._number = 0  # of the next id
         self._prefix = os.urandom(6).hex()
+        self._prefix_bytes = self._prefix.encode()
 
     def new_second(self) -> None:
         """Forgets the kept heads: the date has changed."""
@@ -30,7 +31,8 @@ class Heads:
         """The caller's own id when it is short and harmless, else a new one."""
         if given is not None and SANE_ID.match(given):
             return given
-        return f"{self._prefix}{next(self._ids):08x}"
+        self._number += 1
+        return self._id(self._number - 1)
 
     def write(self, response: Response, request_id: str, connection: str, is_head: bool) -> bytes:
         """The whole answer. connection: `` leaves the header out. is_head: everything but the body."""
@@ -42,6 +44,23 @@ class Heads:
             head = self._with_extras(start, response, request_id, connection)
             return head if is_head else head + body
         return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, request_id.encode(), len(body), body)
+
+    def write_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Whole answers of status 200 in JSON, each under a new id."""
+        start = (self._starts.get((200, JSON)) or self._start(200, JSON)) + self._prefix_bytes
+        first = self._number
+        self._number += len(bodies)
+        return [
+            b"%b%08x\r\ncontent-length: %d\r\n\r\n%b" % (start, number, len(body), body)
+            for number, body in enumerate(bodies, first)
+        ]
+
+    def last_ids(self, count: int) -> list[str]:
+        """The newest ids, oldest first."""
+        return [self._id(number) for number in range(self._number - count, self._number)]
+
+    def _id(self, number: int) -> str:
+        return f"{self._prefix}{number:08x}"
 
     def _with_extras(self, start: bytes, response: Response, request_id: str, connection: str) -> bytes:
         extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)

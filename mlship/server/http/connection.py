@@ -13,16 +13,15 @@ from typing import Any
 import httptools
 
 from mlship.server.app import NOT_FOUND
-from mlship.server.batching.queue import Job
 from mlship.server.board import CONNECTIONS
 from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
-from mlship.server.http.repeated_heads import Head
-from mlship.server.http.room import Room
+from mlship.server.http.repeated_heads import END, Head
+from mlship.server.http.room import IDLE_TIME, Room
+from mlship.server.http.turn import Turn
 from mlship.server.messages import Call, Request, Response, refused
 from mlship.server.monitoring import log
 
 # seconds
-IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first
 WRITE_TIME = 30.0  # for a client that does not read its answer
 LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
 
@@ -31,41 +30,19 @@ PIPELINED = 16  # requests of one connection that are computed, and answers that
 REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
 
 
-class Turn(Job):
-    """A request whose answer is owed: it is written when all before it are. response: None while it is not there yet."""
-
-    __slots__ = ("_connection", "header", "is_open", "request", "response")
-
-    def __init__(self, connection: Connection, request: Request, header: str, response: Response | None = None) -> None:
-        """header: the value of the answer's header `connection`; empty leaves it out."""
-        self.is_over = self.is_waiting = False
-        self.timer = None
-        self._connection = connection
-        self.request = request
-        self.header = header
-        self.response = response
-        self.is_open = response is not None
-
-    def open(self) -> None:
-        """It was this request's turn to be read."""
-        self._connection.open(self)
-
-    def done(self, response: Response) -> None:
-        """The model has answered, or the time was over."""
-        self.response = response
-        self._connection.advance()
-
-
 class Connection(RequestReader, asyncio.Protocol):
     """One connection."""
 
+    _may_wait = True  # in a lane
+
     def __init__(self, room: Room) -> None:
         super().__init__(room)
-        self._transport: Any = None
+        self.transport: Any = None
         self._out: list[bytes] = []
         self._turns: deque[Turn] = deque()
         # requests that wait for room, each with its header `connection`; at the end maybe one that is refused, with its answer
         self._queue: deque[tuple[Request, str, Response | None]] = deque()
+        self.pending: Head | None = None  # of the only request that is owed an answer, while it waits in a lane
         self._is_going_on = False
         self._is_stalled = False
         self._is_paused = False
@@ -75,7 +52,7 @@ class Connection(RequestReader, asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: Any) -> None:
-        self._transport = transport
+        self.transport = transport
         self._room.connections.add(self)
         self._room.service.slot.cells[CONNECTIONS] += 1
         self.deadline = self._room.loop.time() + HEAD_TIME
@@ -83,25 +60,41 @@ class Connection(RequestReader, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._room.connections.discard(self)
         self._room.service.slot.cells[CONNECTIONS] -= 1
+        self._leave_lane()
         for turn in self._turns:
             turn.cancel()
         self._turns.clear()
         self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
+        """The bytes that have come.
+
+        A known head with its whole body goes first, and in one function: it takes 0.9 us a request (64 connections, warm), and took
+        1.3 as four.
+        """
         if self._is_last:
             self._linger(len(data))
             return
         self._is_warned = False
+        if self.pending is not None:
+            self._leave_lane()
+        is_first = not (self._is_reading_head or self._is_reading_body)
+        if is_first:
+            start = data.find(END) + 4
+            head = self._room.repeated.find(data[:start])
+            if head is not None and len(data) - start == head.size:
+                lane, body = head.lane, data[start:]
+                if lane is not None and not (self._turns or self._is_paused) and self._may_wait and lane.takes(self, body):
+                    self.pending = head
+                    self.deadline = NEVER
+                else:
+                    self._repeat(head, body)
+                return
         if self._is_reading_body and self._is_overlong(len(data)):
             self._refuse(400, "the chunks of the body have too much beside it")
             self._settle()
             return
         was_in_head = self._is_reading_head
-        is_first = not was_in_head and not self._is_reading_body
-        if is_first and (found := self._room.repeated.find(data)) is not None:
-            self._repeat(*found, data)
-            return
         self._messages = 0
         try:
             self._parser.feed_data(data)
@@ -126,6 +119,7 @@ class Connection(RequestReader, asyncio.Protocol):
         Who has to wait longer is taken for gone, unless its request said that it would be the last: scripts shut one side, callers
         whose patience has ended close both, and here they look the same.
         """
+        self._leave_lane()
         if not self._turns and not self._queue:
             return False
         self._is_last = True
@@ -135,7 +129,7 @@ class Connection(RequestReader, asyncio.Protocol):
         return True
 
     def _leave(self) -> None:
-        if self._turns and (self._turns[0].is_waiting or not self._turns[0].is_open) and not self._transport.is_closing():
+        if self._turns and (self._turns[0].is_waiting or not self._turns[0].is_open) and not self.transport.is_closing():
             self._close()
 
     def pause_writing(self) -> None:
@@ -147,7 +141,7 @@ class Connection(RequestReader, asyncio.Protocol):
         self._is_stalled = False
         if self._is_closing:
             self.deadline = self._room.loop.time() + LINGER_TIME
-        elif not self._transport.is_closing():
+        elif not self.transport.is_closing():
             self.deadline = NEVER  # until we read again
             self.advance()
 
@@ -160,8 +154,8 @@ class Connection(RequestReader, asyncio.Protocol):
         if not self._is_warned:
             self._is_warned = True
             return
-        if self._is_closing or self._is_stalled or self._transport.is_closing():
-            self._transport.abort()
+        if self._is_closing or self._is_stalled or self.transport.is_closing():
+            self.transport.abort()
         elif self._is_reading_body:
             self._refuse(408, "the body came too slowly")
             self._settle()
@@ -174,11 +168,11 @@ class Connection(RequestReader, asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """True between requests: nothing is read, computed or owed."""
-        return not self._turns and not self._queue and self.is_between
+        return not self._turns and not self._queue and self.is_between and self.pending is None
 
     def advance(self) -> None:
         """Writes the answers that are there, up to the first that is not, and takes requests that waited for room."""
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
         turns = self._turns
         while turns and (response := turns[0].response) is not None and not (self._is_closing or self._is_stalled):
@@ -210,16 +204,44 @@ class Connection(RequestReader, asyncio.Protocol):
         if self._parser.get_http_version() == "1.1":
             self._room.repeated.learn(data, self._method, self._target, self._headers)
 
-    def _repeat(self, head: Head, start: int, data: bytes) -> None:
+    def _repeat(self, head: Head, body: bytes) -> None:
         """As the parser would, for a head that it has read before and the whole body."""
-        self._receive(head.method, head.target, head.headers, data[start:], "")
+        self._receive(head.method, head.target, head.headers, body, "")
         if self._out:
+            self._settle()
+
+    def _leave_lane(self) -> None:
+        """Nothing has come after what waits in a lane."""
+        if self.pending is not None and self.pending.lane is not None:
+            self.pending.lane.hand_over()
+
+    def go_the_long_way(self, body: bytes, started: float) -> None:
+        """As if the request had never been in a lane; nobody waits for it any more where the connection closes."""
+        if self.transport.is_closing():
+            self.pending = None
+            return
+        self._admit(self.pending_request(body, started), "")
+        if self._out:
+            self._settle()
+
+    def pending_request(self, body: bytes, started: float) -> Request:
+        """The request, which is in no lane any more."""
+        head, self.pending = self.pending, None
+        assert head is not None
+        return Request(head.method, head.target, head.headers, self._room.heads.request_id(None), body, started=started)
+
+    def answer_alone(self, request: Request, response: Response) -> None:
+        """Writes the answer to the only request."""
+        if not self.transport.is_closing():
+            self._answer(request, response, "")
             self._settle()
 
     def _receive(self, method: str, target: str, headers: dict[str, str], body: bytes, header: str) -> None:
         """A request has come completely."""
         request_id = self._room.heads.request_id(headers.get("x-request-id"))
-        request = Request(method, target, headers, request_id, body, started=time.perf_counter())
+        self._admit(Request(method, target, headers, request_id, body, started=time.perf_counter()), header)
+
+    def _admit(self, request: Request, header: str) -> None:
         if self._is_paused or len(self._turns) >= PIPELINED or len(self._out) >= PIPELINED:
             self._queue.append((request, header, None))
             self._pause()
@@ -291,13 +313,13 @@ class Connection(RequestReader, asyncio.Protocol):
             self._go_on_soon()
         elif self._owes_continue and not self._turns:
             self._owes_continue = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif self._is_last and self.is_idle and not self._is_stalled:
             self._close()
 
     def _write(self) -> None:
         if self._out:
-            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            self.transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
 
     def _go_on_soon(self) -> None:
@@ -312,30 +334,30 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def _shut(self) -> None:
         """Closes our side and waits for the client's: its unread bytes would otherwise make the kernel drop the answer."""
-        if self._transport.is_closing() or self._lingered:
+        if self.transport.is_closing() or self._lingered:
             return
         self._lingered = 1
         self._resume()
         self.deadline = self._room.loop.time() + (WRITE_TIME if self._is_stalled else LINGER_TIME)
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         else:
-            self._transport.close()
+            self.transport.close()
 
     def _close(self) -> None:
         """Closes when everything is written; a client that reads nothing does not hold us longer than WRITE_TIME."""
         self.deadline = self._room.loop.time() + WRITE_TIME
-        self._transport.close()
+        self.transport.close()
 
     def _pause(self) -> None:
-        if not self._is_paused and not self._transport.is_closing():
+        if not self._is_paused and not self.transport.is_closing():
             self._is_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._is_paused and not self._transport.is_closing():
+        if self._is_paused and not self.transport.is_closing():
             self._is_paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
             self._restart_clock()
 
     def _restart_clock(self) -> None:
@@ -351,7 +373,7 @@ class Connection(RequestReader, asyncio.Protocol):
     def _linger(self, size: int) -> None:
         self._lingered += size
         if self._lingered > LINGER_BYTES:
-            self._transport.abort()
+            self.transport.abort()
 
     def _refuse_broken(self, cause: BaseException | None) -> None:
         if isinstance(cause, Refusal):

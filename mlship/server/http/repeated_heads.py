@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from mlship.server.auth.gate import Gate
+from mlship.server.http.quick_lane import QuickLane
 
 END = b"\r\n\r\n"
 HEADS = 1024  # kept at most: lengths of bodies vary, and each length is a head
@@ -23,25 +24,34 @@ CREDENTIALS = ("authorization", "x-api-key")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the parser made of a head. size: of the body, in bytes. headers: shared by requests, so never written to."""
+    """What the parser made of a head. size: of the body, in bytes. headers: shared by requests, so never written to.
+
+    lane: in which its requests may wait to be read with others; None where they must be looked at one by one.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     size: int
+    lane: QuickLane | None = None
+
+
+Lanes = Callable[[str, str, dict[str, str], int], QuickLane | None]
+
+
+def no_lane(method: str, target: str, headers: dict[str, str], size: int) -> None:
+    """Every request goes the long way."""
 
 
 class Repeated:
     """The heads that a worker knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: Lanes = no_lane) -> None:
+        """lanes: see QuickLanes.lane."""
+        self._lanes = lanes
         self._heads: dict[bytes, Head] = {}
-
-    def find(self, data: bytes) -> tuple[Head, int] | None:
-        """The known head with which the bytes begin, and where its body begins; None unless they end with that body."""
-        start = data.find(END) + 4
-        head = self._heads.get(data[:start])
-        return (head, start) if head is not None and len(data) - start == head.size else None
+        # what is known of a head, given its bytes up to and with END; the dictionary's own method: it is called for each request
+        self.find: Callable[[bytes], Head | None] = self._heads.get
 
     def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
         """Keeps the head of one HTTP/1.1 request, of which `data` is every byte."""
@@ -57,7 +67,8 @@ class Repeated:
             return
         if len(self._heads) >= HEADS:
             self._heads.clear()
-        self._heads[known] = Head(method, target.decode("latin-1"), headers, size)
+        path = target.decode("latin-1")
+        self._heads[known] = Head(method, path, headers, size, self._lanes(method, path, headers, size))
 
 
 class Judged(Repeated):
@@ -66,17 +77,13 @@ class Judged(Repeated):
     They have credentials in them, so they are found by a digest under a secret of this process, and kept without.
     """
 
-    def __init__(self, gate: Gate, role: Callable[[str, str], str]) -> None:
+    def __init__(self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane) -> None:
         """role: what a method and a target need."""
-        super().__init__()
+        super().__init__(lanes)
         self._gate = gate
         self._role = role
         self._secret = os.urandom(32)
-
-    def find(self, data: bytes) -> tuple[Head, int] | None:
-        start = data.find(END) + 4
-        head = self._heads.get(self._digest(data[:start]))
-        return (head, start) if head is not None and len(data) - start == head.size else None
+        self.find = lambda head: self._heads.get(self._digest(head))
 
     def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
         if self._gate.passes_for_good(headers, self._role(method, target.decode("latin-1"))):

@@ -9,9 +9,13 @@ from mlship.server.app import App
 from mlship.server.batching.engine import Engine
 from mlship.server.batching.entrance import Entrance
 from mlship.server.http.answer_heads import Heads
+from mlship.server.http.quick_lane import QuickLanes
 from mlship.server.http.repeated_heads import Judged, Repeated
 from mlship.server.messages import Request
 from mlship.server.monitoring.access_log import AccessLog
+
+# seconds
+IDLE_TIME = 75.0  # between requests; longer than load balancers keep theirs, so that they close first
 
 
 class Connected(Protocol):
@@ -40,8 +44,12 @@ class Room:
         self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
         self.connections: set[Connected] = set()
         self.gate = app.service.settings.gate
-        self.repeated = Repeated() if self.gate is None else Judged(self.gate, app.role)
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
+        lane = QuickLanes(app, engine, self.entrance, self.heads, self.access, self._next_deadline).lane
+        self.repeated = Repeated(lane) if self.gate is None else Judged(self.gate, app.role, lane)
+
+    def _next_deadline(self) -> float:
+        return self.loop.time() + IDLE_TIME
 
     def close_overdue(self) -> None:
         """Ends connections whose time is over; called about twice a second."""

@@ -15,6 +15,8 @@ RESERVED = 256  # descriptors that are no connections
 class Surplus(Connection):
     """Its one request is answered when it asks about health, which must not fail because others hold connections."""
 
+    _may_wait = False
+
     def _serve(self, request: Request, header: str) -> None:
         if request.method != "POST":
             super()._serve(request, "close")

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from mlship.server.input.dtypes import FLOATS, NUMERIC
 from mlship.server.input.extras import NO_EXTRAS, Extras
 from mlship.server.manifest import Feature, Output, Signature
@@ -58,6 +56,10 @@ def _as_json(body: bytes, signature: Signature, header: bool | None, extras: Ext
     """
     names = [feature.name for feature in signature.inputs]
     if not names or extras.kept or any(feature.dtype not in FLOATS for feature in signature.inputs):
+        return None
+    try:
+        import orjson  # not above: a build reads rows in the environment that trained the model, too, which has none
+    except ModuleNotFoundError:
         return None
     end = body.find(b"\n") + 1
     titles = body[:end].decode("utf-8-sig", "replace").rstrip("\r\n").split(",")

@@ -42,8 +42,9 @@ Serve = Callable[[int, int, Mapping[str, ServedModel]], int]  # seat, report, mo
 
 
 def shareable(manifest: Manifest, workers: int) -> frozenset[str]:
-    """Names of the models that are loaded once for all workers; none for one worker, or where orphans cannot be taken in."""
-    if workers < 2 or not TASKS.is_dir():
+    """Names of the models that are loaded once for all workers; none for one worker, where each has its own GPU, or where orphans
+    cannot be taken in."""
+    if workers < 2 or manifest.serving.gpus or not TASKS.is_dir():
         return frozenset()
     names = frozenset(entry.name for entry in manifest.models if not entry.hooks and _is_fork_safe(entry.runtime))
     return names if names and _takes_in_orphans() else frozenset()

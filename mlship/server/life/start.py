@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mlship.server.app import PROTOCOLS, unknown_protocols
 from mlship.server.auth.gate import gate_from
+from mlship.server.life.cards import Ask, NoCards, asked_driver, cards_for
 from mlship.server.life.cores import set_threads, usable_cores
 from mlship.server.life.sockets import sockets_from
 from mlship.server.life.supervisor import Supervisor
@@ -21,15 +22,19 @@ OPEN_FILES = 65_536  # one for each connection; the usual soft limit of 1024 is 
 EXIT_USAGE = 2
 
 
-def serve(environ: MutableMapping[str, str]) -> int:
-    """Runs the server that the environment describes, with the secrets of MLSHIP_SECRETS. Returns the exit status."""
+def serve(environ: MutableMapping[str, str], ask: Ask = asked_driver) -> int:
+    """Runs the server that the environment describes, with the secrets of MLSHIP_SECRETS. Returns the exit status.
+
+    ask: the door to the driver of GPUs, which only a server that is to have some goes through.
+    """
     try:
         settings = settings_from(environ)
         manifest = servable(from_json(settings.manifest.read_bytes()))
         sockets = sockets_from(settings, environ)
         take_secrets(environ)  # when the server's own variables were read: no secret can be one of them
         settings = replace(settings, gate=gate_from(manifest.serving.auth, manifest.project, environ))
-    except (SettingsError, ManifestError) as error:
+        settings = replace(settings, cards=cards_for(manifest.serving.gpus, environ, ask))
+    except (SettingsError, ManifestError, NoCards) as error:
         log.event("error", "start_failed", message=str(error))
         return EXIT_USAGE
     except OSError as error:
@@ -37,7 +42,7 @@ def serve(environ: MutableMapping[str, str]) -> int:
         return EXIT_USAGE
     allow_connections()
     cores = usable_cores()
-    workers = manifest.serving.workers or cores
+    workers = manifest.serving.gpus or manifest.serving.workers or cores
     set_threads(cores, workers, environ)
     return Supervisor(settings, manifest, sockets, workers).run()
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from mlship.server.app import paths
 from mlship.server.board import BEAT, BOSS_CPU, BOSS_RSS, FAILING, OPEN, READY, RESTARTS, RETIRED_CPU, STARTED, STATE, Board
 from mlship.server.core import ServedModel
+from mlship.server.life.cards import take
 from mlship.server.life.nursery import Nursery, shareable, tend
 from mlship.server.life.seats import Report, Seat, ending
 from mlship.server.life.sockets import Sockets, address
@@ -122,6 +123,7 @@ class Supervisor:
     def _serve(self, index: int, said: int, shared: Mapping[str, ServedModel]) -> int:
         """A worker's life, in its own process."""
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        take(self.settings.cards, index, os.environ)
         return run(Post(self.manifest, self.settings, self.sockets, self._board, index, said, self._lifeline), shared)
 
     def _forked(self, live: Callable[[], int]) -> int:
@@ -174,6 +176,7 @@ class Supervisor:
             listening=where,
             hold=self.settings.hold,
             seconds=took,
+            **({"gpus": [card.name for card in self.settings.cards]} if self.settings.cards else {}),
         )
         if not self.settings.hold:
             self._open()

@@ -70,7 +70,7 @@ def run(post: Post, shared: Mapping[str, ServedModel]) -> int:
 
     settle()
     models = {name: shared.get(name) or own[name] for name in names}
-    service = Service(post.manifest, post.settings, models, post.board, slot)
+    service = Service(post.manifest, post.settings, models, post.board, slot, index=post.index)
     log.write_behind()
     if post.settings.gate is not None:
         post.settings.gate.start()

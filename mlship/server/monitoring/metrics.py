@@ -118,6 +118,10 @@ class Counted:
         for name, model in service.models.items():
             models.add_metric((name, model.entry.framework, model.loaded.title, model.entry.sha256), 1)
         yield models
+        devices = GaugeMetricFamily("mlship_device_info", "What each worker computes on.", labels=("worker", "device"))
+        for worker, device in enumerate(service.devices):
+            devices.add_metric((str(worker), device), 1)
+        yield devices
         yield InfoMetricFamily("python", "The interpreter.", value={"version": platform.python_version()})
 
     def _process(self) -> Iterator[Any]:

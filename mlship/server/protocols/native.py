@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mlship.server.core import ServedModel
 from mlship.server.input import formats
-from mlship.server.messages import Call, Handler, Request, Response, Route, answered
+from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols import quick
 from mlship.server.protocols.calls import ask
 from mlship.server.protocols.identity import asks_release
@@ -15,12 +17,19 @@ PATHS = ("/predict", "/predict/{model}")
 
 def routes(service: Service) -> list[Route]:
     """/predict for the only or default model, and a path below it for each."""
-    named = [Route(f"/predict/{name}", {"POST": _predicts(service, model)}, PATHS[1]) for name, model in service.models.items()]
-    return [Route(PATHS[0], {"POST": _predicts(service, service.model)}), *named]
+    named = [Route(f"/predict/{name}", {"POST": Predicts(service, model)}, PATHS[1]) for name, model in service.models.items()]
+    return [Route(PATHS[0], {"POST": Predicts(service, service.model)}), *named]
 
 
-def _predicts(service: Service, model: ServedModel) -> Handler:
-    return lambda request: predict(service, model, request)
+@dataclass(frozen=True)
+class Predicts:
+    """The handler of one model."""
+
+    service: Service
+    model: ServedModel
+
+    def __call__(self, request: Request) -> Response | Call:
+        return predict(self.service, self.model, request)
 
 
 def predict(service: Service, model: ServedModel, request: Request) -> Response | Call:

@@ -7,6 +7,7 @@ names what is wrong; a test holds both to that.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -21,21 +22,40 @@ REFUSED = (orjson.JSONDecodeError, KeyError, TypeError, IndexError, struct.error
 def call(request: Request, model: ServedModel) -> Call | None:
     """The call for `{"instances": [[number, ...], ...]}`, answered in JSON; None for everything else."""
     packer = model.packer
-    headers = request.headers
-    if packer is None or headers.get("content-type") != JSON or "content-encoding" in headers:
+    if packer is None or not is_usual(request.headers):
         return None
-    body = request.body
+    (rows,) = packed((request.body,), packer)
+    if rows is None:
+        return None
+    count = request.rows = len(rows) // packer.size
+    return Call(request, model, Batch(Table(count, None, (), None, None, rows), count), answered)
+
+
+def is_usual(headers: Mapping[str, str]) -> bool:
+    """Whether the body is said to be plain JSON, and may be answered so."""
+    return headers.get("content-type") == JSON and "content-encoding" not in headers and headers.get("accept", "*/*") == "*/*"
+
+
+def packed(bodies: Sequence[bytes], packer: struct.Struct) -> list[bytes | None]:
+    """The rows of each body, as the packer writes them; None for a body that is left to the long way.
+
+    All that a request pays for being read is in this one loop: 1 us for 30 numbers, most of it orjson's.
+    """
+    loads, pack = orjson.loads, packer.pack
+    found: list[bytes | None] = []
     # a packer takes truth values for numbers, and nothing else that JSON has and is no number; one letter of each word is found
     # twenty times as fast as the word, and stands in nothing else of such a body
-    if b"u" in body or b"f" in body or headers.get("accept", "*/*") != "*/*":
-        return None
-    try:
-        value = orjson.loads(body)
-        rows = value["instances"]
-        if len(value) != 1 or type(rows) is not list:
-            return None
-        count = request.rows = len(rows)
-        packed = packer.pack(*rows[0]) if count == 1 else b"".join([packer.pack(*row) for row in rows])
-    except REFUSED:
-        return None
-    return Call(request, model, Batch(Table(count, None, (), None, None, packed), count), answered) if packed else None
+    together = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+    has_words = b"u" in together or b"f" in together
+    for body in bodies:
+        rows: bytes | None = None
+        if not has_words or not (b"u" in body or b"f" in body):
+            try:
+                value = loads(body)
+                listed = value["instances"]
+                if len(value) == 1 and type(listed) is list:
+                    rows = pack(*listed[0]) if len(listed) == 1 else b"".join([pack(*row) for row in listed]) or None
+            except REFUSED:
+                pass
+        found.append(rows)
+    return found

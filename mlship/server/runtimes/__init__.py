@@ -20,6 +20,7 @@ RUNTIMES = {
     "lightgbm": "mlship.server.runtimes.lightgbm:LightgbmRuntime",
     "catboost": "mlship.server.runtimes.catboost:CatboostRuntime",
     "onnx": "mlship.server.runtimes.onnx:OnnxRuntime",
+    "int8": "mlship.server.runtimes.onnx:OnnxRuntime",
     "torch": "mlship.server.runtimes.torch:TorchRuntime",
 }
 

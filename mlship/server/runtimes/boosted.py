@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mlship.server import manifest
@@ -43,15 +44,35 @@ def _runtime_of(value: Any) -> Any:
     return importlib.import_module(f"mlship.server.runtimes.{name}") if name in _LIBRARIES else None
 
 
+@dataclass(frozen=True)
+class BoosterSource:
+    """Where a model's trees are, for who compiles them. stop: of iterations, 0 for all. missing: the number that is none."""
+
+    library: str = ""
+    booster: Any = None
+    stop: int = 0
+    missing: float = float("nan")
+
+
 class BoostedModel:
     """header: what the file says. ask: gives the library's scores for coded rows. title: for people."""
 
-    def __init__(self, header: Header, ask: Ask, *, title: str = "", method: str = "", closed: bool = False) -> None:
+    def __init__(
+        self,
+        header: Header,
+        ask: Ask,
+        *,
+        title: str = "",
+        method: str = "",
+        closed: bool = False,
+        source: BoosterSource | None = None,
+    ) -> None:
         """method: predict or predict_proba, `` for both. closed: the library fails on categories that it does not know.
 
         Raises LoadError for another method, or for probabilities of a model that has none.
         """
-        self._header = header
+        self.header = header
+        self.source = source or BoosterSource()
         self._ask = ask
         self._closed = closed
         self._has_probabilities = header.task != "value"
@@ -70,7 +91,7 @@ class BoostedModel:
         scores = self._ask(rows if self._coder is None else self._coder.coded(rows))
         if not self._has_probabilities:
             return {"predictions": scores}
-        predictions, probabilities = judged(self._header, scores)
+        predictions, probabilities = judged(self.header, scores)
         if self._method:
             return {"predictions": probabilities if self._method == "predict_proba" else predictions}
         return {"predictions": predictions, "probabilities": probabilities}
@@ -79,9 +100,9 @@ class BoostedModel:
         """Of the header; the sample gives ranges, and the shape of the answer. Null is taken in each column."""
         inputs = tuple(
             observed.with_range(feature(column, self._closed), values)
-            for column, values in zip(self._header.columns, by_column(self._header, sample), strict=True)
+            for column, values in zip(self.header.columns, by_column(self.header, sample), strict=True)
         )
-        return with_outputs(self, self._header, inputs, sample)
+        return with_outputs(self, self.header, inputs, sample)
 
 
 def judged(header: Header, scores: Any) -> tuple[Any, Any]:

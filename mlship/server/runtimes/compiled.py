@@ -31,10 +31,16 @@ def compiled_model(
     path: Path, engine: str, compute_from: Callable[[Plan], Callable[[Any], Mapping[str, Any]]]
 ) -> CompiledModel:
     """Raises LoadError for a file that is no plan of the engine."""
-    plan = read_plan(path)
+    return model_of_plan(read_plan(path), path.name, engine, compute_from)
+
+
+def model_of_plan(
+    plan: Plan, name: str, engine: str, compute_from: Callable[[Plan], Callable[[Any], Mapping[str, Any]]]
+) -> CompiledModel:
+    """name: of the file that the plan stands in. Raises LoadError."""
     if plan.header.get("engine") != engine:
-        raise LoadError(f"{path.name} is compiled for {plan.header.get('engine')}, not for {engine}; build the image again")
+        raise LoadError(f"{name} is compiled for {plan.header.get('engine')}, not for {engine}; build the image again")
     try:
         return CompiledModel(plan, compute_from(plan))
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise LoadError(f"{path.name} is damaged ({type(error).__name__}: {error}); build the image again") from None
+        raise LoadError(f"{name} is damaged ({type(error).__name__}: {error}); build the image again") from None

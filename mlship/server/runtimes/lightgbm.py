@@ -10,7 +10,7 @@ from mlship.server import boosted_lightgbm, manifest
 from mlship.server.boosted_header import Header
 from mlship.server.pickle_open import Refused
 from mlship.server.runtimes.base import LoadedModel, LoadError
-from mlship.server.runtimes.boosted import BoostedModel
+from mlship.server.runtimes.boosted import BoostedModel, BoosterSource
 
 _CLASSIFIER = "LGBMClassifier"
 _OTHERS = ("LGBMRegressor", "LGBMRanker")
@@ -74,7 +74,7 @@ def lightgbm_model(booster: Any, header: Header, *, title: str = "", method: str
         # one request is one batch: threads inside the model only wait for each other; the server's workers use the cores
         return booster.predict(rows, num_threads=1)
 
-    return BoostedModel(header, ask, title=title, method=method)
+    return BoostedModel(header, ask, title=title, method=method, source=BoosterSource("lightgbm", booster))
 
 
 def _header(booster: Any) -> Header:

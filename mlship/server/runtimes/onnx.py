@@ -1,4 +1,4 @@
-"""ONNX graphs: a .onnx file, or a folder of one with its weights beside it."""
+"""ONNX graphs: a .onnx file, or a folder of one with its weights beside it; and what a build compiled to one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server import manifest
-from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.graph_inputs import Input, Layout, feeds, layout
 from mlship.server.runtimes.observed import columns, observed_outputs, with_range
+from mlship.server.runtimes.onnx_compiled import ENGINE, compiled_graph
 from mlship.server.runtimes.onnx_session import said, session
 
 # NodeArg.type of onnxruntime -> numpy's words
@@ -30,8 +31,10 @@ class OnnxRuntime:
     # with one thread a session starts none; with more, what was started while loading is seen, and each worker loads alone
     fork_safe = True
 
-    def load(self, model: manifest.Model, root: Path) -> OnnxModel:
+    def load(self, model: manifest.Model, root: Path) -> LoadedModel:
         """Raises LoadError, ImportError."""
+        if model.engine.name == ENGINE:
+            return compiled_graph(root / model.path)
         if model.method:
             raise LoadError(
                 f"serve.method is {model.method}, and a graph has no methods; delete it, or name outputs in serve.outputs"
@@ -67,7 +70,7 @@ class OnnxModel:
         self._layout: Layout = layout(self._inputs)
         self._outputs = named_outputs(session.get_outputs(), has_named_parts)
         self._asked = [output.graph for output in self._outputs]
-        self._one_by_one = any(given.shape and given.shape[0] == 1 for given in self._inputs)
+        self.is_one_by_one = any(given.shape and given.shape[0] == 1 for given in self._inputs)
         self._refused = _refusal_of(session)
 
     @property
@@ -76,13 +79,17 @@ class OnnxModel:
         producer = self._session.get_modelmeta().producer_name
         return f"graph of {producer}" if producer else "graph"
 
+    def fed(self, rows: Any) -> dict[str, Any]:
+        """Input name -> tensor of all rows. rows: as for predict."""
+        return feeds(self._layout, rows)
+
     def predict(self, rows: Any) -> Mapping[str, Any]:
         """rows: an array (rows, features), or one array a feature. Each output under its own name, the first as `predictions`, a
         classifier's as `predictions` and `probabilities` (rows, classes). Raises ValueError for rows that the graph refuses.
         """
-        fed = feeds(self._layout, rows)
+        fed = self.fed(rows)
         count = len(next(iter(fed.values())))
-        if not self._one_by_one or count == 1:
+        if not self.is_one_by_one or count == 1:
             return self._answered([self._run(fed)])
         return self._answered([self._run({name: each[row : row + 1] for name, each in fed.items()}) for row in range(count)])
 

@@ -1,4 +1,4 @@
-"""onnxruntime, on the CPU, with the threads that this process has: the only place that imports it."""
+"""onnxruntime, with the threads and the GPU that this process has: the only place that imports it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.device import has_gpu
 from mlship.server.runtimes.worker_threads import threads
 
 # Of onnxruntime 1.29 and later: without it an import opens a database below the home folder, starts a thread, and reports to
 # its maker over the network (Privacy.md of onnxruntime 1.32.0). It has to stand before the first import.
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+CUDA = "CUDAExecutionProvider"
 FATAL = 4  # SessionOptions.log_severity_level; errors are raised, too, and what a caller sent has no place in a log
 
 
@@ -29,11 +31,26 @@ def session(path: Path) -> Any:
     # idle threads that spin would take the time of the other workers
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        made = onnxruntime.InferenceSession(str(path), options, providers=_providers(onnxruntime))
     except MemoryError:
         raise
     except Exception as error:  # its own classes share no other base
         raise LoadError(f"onnxruntime {onnxruntime.__version__} does not take the graph: {said(error)[:300]}") from None
+    if has_gpu() and CUDA not in made.get_providers():
+        raise LoadError(
+            f"onnxruntime {onnxruntime.__version__} cannot compute on the GPU: its CUDA, or cuDNN, does not fit the driver; "
+            "it would have gone on with the CPU"
+        )
+    return made
+
+
+def _providers(onnxruntime: Any) -> list[Any]:
+    """In the order in which they are asked for each node of the graph; some nodes have no form for CUDA."""
+    if not has_gpu():
+        return ["CPUExecutionProvider"]
+    # NVIDIA's libraries lie beside it as packages, where no loader looks (CUDA Execution Provider, "Preload DLLs")
+    onnxruntime.preload_dlls()
+    return [(CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"]
 
 
 def said(error: Exception) -> str:

@@ -58,15 +58,20 @@ def read_plan(path: Path) -> Plan:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise LoadError(f"{path.name} cannot be read: {error}") from None
+    return plan_from(mapped, path.name)
+
+
+def plan_from(content: mmap.mmap | bytes, name: str) -> Plan:
+    """What `plan_bytes` gave. name: of the file, for people. Raises LoadError."""
     try:
-        header, start = _header(mapped)
-        arrays = {name: _array(mapped, start, said) for name, said in header["arrays"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise LoadError(f"{path.name} is no compiled model, or is damaged ({error}); build the image again") from None
+        header, start = _header(content)
+        arrays = {name: _array(content, start, said) for name, said in header["arrays"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error) as error:
+        raise LoadError(f"{name} is no compiled model, or is damaged ({error}); build the image again") from None
     return Plan(header, arrays)
 
 
-def _header(mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
+def _header(mapped: mmap.mmap | bytes) -> tuple[dict[str, Any], int]:
     magic, length = _HEAD.unpack_from(mapped)
     if magic != MAGIC:
         raise ValueError("its first bytes are other ones")
@@ -79,7 +84,7 @@ def _header(mapped: mmap.mmap) -> tuple[dict[str, Any], int]:
     return header, start
 
 
-def _array(mapped: mmap.mmap, start: int, said: Mapping[str, Any]) -> Any:
+def _array(mapped: mmap.mmap | bytes, start: int, said: Mapping[str, Any]) -> Any:
     import numpy
 
     kind, shape, place = said["type"], said["shape"], said["at"]

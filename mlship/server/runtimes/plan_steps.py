@@ -87,7 +87,7 @@ def _join(node: Mapping[str, Any], arrays: Arrays) -> Step:
 
 def _pick(node: Mapping[str, Any], arrays: Arrays) -> Step:
     before, columns = step_from(node["after"], arrays), arrays[node["columns"]]
-    return lambda rows: before(rows).take(columns, axis=1)
+    return lambda rows: _finite_or_hole(before(rows)).take(columns, axis=1)
 
 
 def _each(node: Mapping[str, Any], arrays: Arrays) -> Step:
@@ -104,9 +104,10 @@ def _each(node: Mapping[str, Any], arrays: Arrays) -> Step:
     }
     before = step_from(node["after"], arrays)
     operations = [(known[name], numpy.array(arrays[by])) for name, by in node["operations"]]
+    hides = node["after"]["step"] != "take" and any(name in ("at_least", "at_most") for name, _ in node["operations"])
 
     def computed(rows: Any) -> Any:
-        array = before(rows)
+        array = _finite_or_hole(before(rows)) if hides else before(rows)
         for operation, by in operations:
             array = operation(array, by)
         return array
@@ -144,6 +145,18 @@ _STEPS: Mapping[str, Callable[[Mapping[str, Any], Arrays], Step]] = {
     "each": _each,
     "products": _products,
 }
+
+
+def _finite_or_hole(array: Any) -> Any:
+    """For steps behind which nobody sees any more that a number has outgrown float64 on its way.
+
+    Raises ValueError, as scikit-learn does in front of each step.
+    """
+    import numpy
+
+    if numpy.isinf(array).any():
+        raise ValueError("Input contains infinity or a value too large for the model")
+    return array
 
 
 def values_of(rows: Any, column: int) -> Sequence[Any]:

@@ -215,19 +215,23 @@ def _first_row(found: manifest.Signature, sample: tuple[Any, ...]) -> Any:
     if found.inputs[0].name == "text" and len(found.inputs) == 1:
         return [sample[0] if sample and isinstance(sample[0], str) else "text"]
     if sample and isinstance(sample[0], list):
-        return next((row for row in sample if len(row) == len(found.inputs) and None not in row), None)
+        whole = [row for row in sample if isinstance(row, list) and len(row) == len(found.inputs)]
+        return next((row for row in whole if None not in row), _first_values(whole, range(len(found.inputs))))
     if sample and isinstance(sample[0], dict):
         return _row_of_objects(found, sample)
     return [_made_up(feature) for feature in found.inputs]
 
 
 def _row_of_objects(found: manifest.Signature, sample: tuple[Any, ...]) -> list[Any] | None:
-    """The first value of each column that is not null; only rows that name all features count."""
+    """As _first_values; only rows that name all features count."""
     names = [feature.name for feature in found.inputs]
     whole = [row for row in sample if isinstance(row, dict) and all(name in row for name in names)]
-    if not whole:
-        return None
-    return [next((row[name] for row in whole if row[name] is not None), None) for name in names]
+    return _first_values(whole, names)
+
+
+def _first_values(rows: Sequence[Any], places: Sequence[Any]) -> list[Any] | None:
+    """Of each column the first value that is not null; None without rows."""
+    return [next((row[at] for row in rows if row[at] is not None), None) for at in places] if rows else None
 
 
 def _made_up(feature: manifest.Feature) -> Any:

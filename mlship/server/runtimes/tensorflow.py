@@ -12,7 +12,9 @@ from typing import Any
 
 from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
+from mlship.server.runtimes.device import has_gpu
 from mlship.server.runtimes.graph_inputs import Input, feeds, layout
+from mlship.server.runtimes.keras_h5 import conversion, refuse_strange
 from mlship.server.runtimes.observed import observed_outputs
 from mlship.server.runtimes.worker_threads import threads
 
@@ -48,19 +50,24 @@ class TensorflowRuntime:
 
 
 class KerasRuntime:
-    """.keras files, with safe_mode on and without what training needs."""
+    """.keras files and the older .h5, with safe_mode on and without what training needs."""
 
     fork_safe = False
 
     def load(self, model: manifest.Model, root: Path) -> GraphModel:
         """Raises LoadError, ImportError."""
+        path = root / model.path
+        is_old = model.format == "h5"
+        if is_old:
+            refuse_strange(path)
         tensorflow = _tensorflow()
         import keras
 
         try:
-            loaded = keras.saving.load_model(str(root / model.path), compile=False, safe_mode=True)
-        except (OSError, ValueError, TypeError) as error:
-            raise LoadError(f"keras does not load the file: {str(error)[:500]}") from error
+            loaded = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            advice = f"\nwhere it was trained, save it in the format of today:\n{conversion(path)}" if is_old else ""
+            raise LoadError(f"keras {keras.__version__} does not load the file: {str(error)[:500]}{advice}") from error
         tensors = loaded.inputs
         given = [Input(tensor.name, _dtype(tensor.dtype), _sizes(tensor.shape)) for tensor in tensors]
         traced = tensorflow.function(
@@ -147,10 +154,20 @@ def _sizes(shape: Sequence[int | None]) -> tuple[int, ...]:
 
 
 def _tensorflow() -> Any:
-    """Quiet, on the CPU, with this worker's part of the machine."""
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow")
+    """Quiet, with this worker's part of the machine, on the GPU where it has one. Raises LoadError where TensorFlow finds none."""
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow")
+    # as much of a GPU's memory as the model needs: the next release starts beside this one
+    os.environ.update({"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if has_gpu() else {"CUDA_VISIBLE_DEVICES": "-1"})
     import tensorflow
 
+    if has_gpu():
+        if not tensorflow.config.list_physical_devices("GPU"):
+            raise LoadError(
+                f"TensorFlow {tensorflow.__version__} cannot use the GPU; the driver has to be new enough for the CUDA that it was "
+                "built with, and its own warnings above say which library it missed"
+            )
+        # 10 bits of mantissa otherwise, and other answers than the build's
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
     try:
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads())
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,7 +1,6 @@
-"""PyTorch: programs of torch.export and TorchScript, and weights that fill a module of the user's own. On the CPU.
+"""PyTorch: programs of torch.export and TorchScript, and weights that fill a module of the user's own.
 
-A graphics card would be chosen here, by the device that tensors and weights are put on, and by one process a card; resources.gpu
-is refused until somebody builds that.
+On the CPU, or with resources.gpu on the one GPU of this process (torch_device.py): weights once, inputs with each call.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from mlship.server.pickle_open import Refused
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.graph_inputs import Input, Layout, feeds, layout
 from mlship.server.runtimes.observed import columns, observed_outputs, with_range
+from mlship.server.runtimes.torch_device import living_gpu, torch_device
 from mlship.server.runtimes.torch_observed import observed_layout
 from mlship.server.runtimes.torch_weights import fill
 from mlship.server.runtimes.worker_threads import threads
@@ -39,25 +39,34 @@ class TorchRuntime:
         import torch
 
         torch.set_num_threads(threads())
+        device = torch_device(torch)
         if model.format == "pt2":
-            return _exported(torch, path, model)
+            return _exported(torch, path, model, device)
         if model.format == "torchscript":
-            module = torch.jit.load(str(path), map_location="cpu").eval()
+            module = torch.jit.load(str(path), map_location=device).eval()
             names = [argument.name for argument in module.forward.schema.arguments[1:]]
-            return TorchModel(torch, module, module.original_name, _unknown(names), model)
-        module = fill(torch, _made(torch, model.loader), path, model.format).eval()
-        return TorchModel(torch, module, type(module).__name__, _unknown(_parameters(module)), model)
+            return TorchModel(torch, module, module.original_name, _unknown(names), model, device)
+        module = fill(torch, _made(torch, model.loader), path, model.format).eval().to(device)
+        return TorchModel(torch, module, type(module).__name__, _unknown(_parameters(module)), model, device)
 
 
 class TorchModel:
     """A module behind the interface of the core."""
 
     def __init__(
-        self, torch: Any, module: Callable[..., Any], title: str, known: Layout, entry: manifest.Model, keywords: int = 0
+        self,
+        torch: Any,
+        module: Callable[..., Any],
+        title: str,
+        known: Layout,
+        entry: manifest.Model,
+        device: Any,
+        keywords: int = 0,
     ) -> None:
-        """known: what it takes, its features empty where only a sample shows them. keywords: how many inputs, from the last on, go
-        by their names."""
+        """known: what it takes, its features empty where only a sample shows them. device: where the module is. keywords: how many
+        inputs, from the last on, go by their names."""
         self._torch = torch
+        self._device = device
         self._module = module
         self._layout = known if known.features else _told(known, entry.signature)
         self._keywords = keywords
@@ -101,11 +110,11 @@ class TorchModel:
 
     def _run(self, fed: Mapping[str, Any]) -> dict[str, Any]:
         torch = self._torch
-        given = {name: torch.from_numpy(_own(array)) for name, array in fed.items()}
+        given = {name: torch.from_numpy(_own(array)).to(self._device) for name, array in fed.items()}
         names = list(given)
         first = len(names) - self._keywords
         try:
-            with torch.inference_mode():
+            with living_gpu(torch), torch.inference_mode():
                 answer = self._module(*(given[name] for name in names[:first]), **{name: given[name] for name in names[first:]})
         except (IndexError, AssertionError) as error:  # an index beyond a table; a guard of torch.export
             raise ValueError(str(error)) from error
@@ -113,7 +122,8 @@ class TorchModel:
             if self._layout.features:
                 raise
             raise ValueError(str(error)) from error
-        return named_outputs(answer)
+        with living_gpu(torch):  # a GPU's errors come when its answer is waited for
+            return named_outputs(answer)
 
 
 def named_outputs(answer: Any) -> dict[str, Any]:
@@ -169,7 +179,7 @@ def _told(known: Layout, signature: manifest.Signature) -> Layout:
     return Layout(named, signature.inputs, signature.container)
 
 
-def _exported(torch: Any, path: Path, model: manifest.Model) -> TorchModel:
+def _exported(torch: Any, path: Path, model: manifest.Model, device: Any) -> TorchModel:
     program = torch.export.load(str(path))
     args, kwargs = _children(program.call_spec.in_spec)
     places, keywords = _children(args), tuple(kwargs.context or ())
@@ -181,7 +191,16 @@ def _exported(torch: Any, path: Path, model: manifest.Model) -> TorchModel:
     # arguments by name have the name that forward gives them; a placeholder's may be another
     called = (*names[: len(places)], *map(str, keywords))
     inputs = [Input(word, *_kind(placed[name])) for word, name in zip(called, names, strict=True)]
-    return TorchModel(torch, program.module(), "torch.export", layout(inputs), model, len(keywords))
+    return TorchModel(torch, _moved(program, device).module(), "torch.export", layout(inputs), model, device, len(keywords))
+
+
+def _moved(program: Any, device: Any) -> Any:
+    """The device stands in the program, too, where forward makes tensors of its own."""
+    if device.type == "cpu":
+        return program
+    from torch.export.passes import move_to_device_pass
+
+    return move_to_device_pass(program, str(device))
 
 
 def _children(spec: Any) -> Sequence[Any]:

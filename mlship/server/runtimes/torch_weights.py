@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlship.server.runtimes.base import LoadError
+from mlship.server.torch_scan import WRAPPERS
 
-# what training loops and Lightning call the state_dict in their checkpoints
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 # what DataParallel, Lightning and torch.compile put before every name
 PREFIXES = ("module.", "model.", "_orig_mod.")
 SHOWN = 5

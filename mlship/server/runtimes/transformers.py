@@ -14,6 +14,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.observed import observed_outputs
+from mlship.server.runtimes.torch_device import living_gpu, torch_device
 from mlship.server.runtimes.worker_threads import threads
 
 LONGEST = 512  # tokens, where neither tokenizer nor model says how many it takes
@@ -50,7 +51,7 @@ class TransformersRuntime:
             loaded = getattr(transformers, _CLASSES[model.format]).from_pretrained(folder, use_safetensors=True, **own)
         except (OSError, ValueError, KeyError) as error:
             raise LoadError(f"transformers does not load the folder: {error}") from error
-        return _MODELS[model.format](tokenizer, loaded.eval())
+        return _MODELS[model.format](tokenizer, loaded.eval().to(torch_device(torch)))
 
 
 class TransformersModel:
@@ -73,7 +74,10 @@ class TransformersModel:
 
     def predict(self, rows: Any) -> Mapping[str, Any]:
         """rows: array of strings, shape (batch, 1). Longer texts than the model takes are cut."""
-        return self.answer([str(text) for text in rows[:, 0].tolist()])
+        import torch
+
+        with living_gpu(torch):
+            return self.answer([str(text) for text in rows[:, 0].tolist()])
 
     def answer(self, texts: list[str]) -> Mapping[str, Any]:
         """Output name -> one entry a text."""
@@ -87,7 +91,8 @@ class TransformersModel:
 
     def tokens(self, texts: list[str], **more: Any) -> Any:
         """One tensor a kind, shape (batch, tokens), filled up to the longest text."""
-        return self.tokenizer(texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt", **more)
+        made = self.tokenizer(texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt", **more)
+        return made.to(self.model.device)
 
 
 class TextClassifier(TransformersModel):
@@ -103,7 +108,7 @@ class TextClassifier(TransformersModel):
         return bool(config.num_labels == 1 or config.problem_type == "regression")
 
     def answer(self, texts: list[str]) -> Mapping[str, Any]:
-        logits = self.model(**self.tokens(texts)).logits.float()
+        logits = self.model(**self.tokens(texts)).logits.float().cpu()
         if self._is_number:
             return {"predictions": (logits[:, 0] if logits.shape[1] == 1 else logits).numpy()}
         names = labels(self.model.config)
@@ -143,7 +148,7 @@ class Embedder(TransformersModel):
         taken = self.tokens(texts)
         states = self.model(**taken).last_hidden_state.float()
         mask = taken["attention_mask"].unsqueeze(-1).float()
-        return {"predictions": ((states * mask).sum(1) / mask.sum(1).clamp(min=1)).numpy()}
+        return {"predictions": ((states * mask).sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()}
 
 
 class Writer(TransformersModel):

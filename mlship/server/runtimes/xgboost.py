@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -11,7 +12,8 @@ from mlship.server import boosted_xgboost, manifest
 from mlship.server.boosted_header import Header
 from mlship.server.pickle_open import Refused
 from mlship.server.runtimes.base import LoadedModel, LoadError
-from mlship.server.runtimes.boosted import Ask, BoostedModel
+from mlship.server.runtimes.boosted import Ask, BoostedModel, BoosterSource
+from mlship.server.runtimes.device import has_gpu
 
 # one request is one batch: threads inside the model only wait for each other; the server's workers use the cores
 SETTINGS = {"nthread": 1, "device": "cpu"}
@@ -70,13 +72,27 @@ def take_one_thread(part: Any) -> None:
 
 
 def xgboost_model(booster: Any, header: Header, *, title: str = "", method: str = "", missing: float = nan) -> BoostedModel:
-    """missing: the number that stands for no value, beside NaN it is none."""
+    """missing: the number that stands for no value, beside NaN it is none. Raises LoadError where there is to be a GPU and none is
+    taken."""
     booster.set_param(SETTINGS)
+    if has_gpu():
+        _onto_gpu(booster)
     if header.objective == "multi:softmax":
         booster.set_param({"objective": "multi:softprob"})  # the same scores, before all but the best are dropped
     if header.objective == "binary:hinge":
         header = replace(header, task="value")  # it answers 0 or 1, and knows no probability
-    return BoostedModel(header, _ask(booster, header, missing), title=title, method=method, closed=True)
+    source = BoosterSource("xgboost", booster, _iterations(header)[1], missing)
+    return BoostedModel(header, _ask(booster, header, missing), title=title, method=method, closed=True, source=source)
+
+
+def _onto_gpu(booster: Any) -> None:
+    """XGBoost without CUDA, or a driver that does not fit it, goes on with the CPU and a warning (3.2, src/context.cc)."""
+    import xgboost
+
+    booster.set_param({"device": "cuda"})
+    device = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
+    if not xgboost.build_info().get("USE_CUDA") or not device.startswith("cuda"):
+        raise LoadError(f"XGBoost {xgboost.__version__} cannot compute on the GPU: this build, or the driver, does not let it")
 
 
 def _header(booster: Any) -> Header:
@@ -84,16 +100,18 @@ def _header(booster: Any) -> Header:
 
 
 def _ask(booster: Any, header: Header, missing: float) -> Ask:
-    """Trees are asked without a copy of the rows; linear boosters only through a DMatrix."""
+    """Trees are asked without a copy of the rows; linear boosters, and those on a GPU, only through a DMatrix."""
     import xgboost
 
-    if header.facts["booster"] == "gblinear":
+    span = _iterations(header)
+    is_linear = header.facts["booster"] == "gblinear"
+    if is_linear or has_gpu():
+        asked = {} if is_linear else {"iteration_range": span}
 
         def through_matrix(rows: Any) -> Any:
-            return booster.predict(xgboost.DMatrix(rows, missing=missing, nthread=1), validate_features=False)
+            return booster.predict(xgboost.DMatrix(rows, missing=missing, nthread=1), validate_features=False, **asked)
 
         return through_matrix
-    span = _iterations(header)
 
     def in_place(rows: Any) -> Any:
         return booster.inplace_predict(rows, iteration_range=span, missing=missing, validate_features=False)

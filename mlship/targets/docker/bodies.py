@@ -12,6 +12,7 @@ from typing import Any
 
 from mlship.oci.image import CONTENT_LABEL
 from mlship.targets.base import Deployment
+from mlship.targets.docker.gpus import device_requests
 from mlship.targets.docker.spec import (
     INNER_PORT,
     LIBRARY,
@@ -53,10 +54,11 @@ NO_WAY_TO_THE_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 LOGGING = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 
 
-def replica_body(deployment: Deployment, address: str = "", secrets: str = "") -> dict[str, Any]:
+def replica_body(deployment: Deployment, address: str = "", secrets: str = "", number: int = 1) -> dict[str, Any]:
     """One copy of the release. address: its fixed one on the project's network. secrets: the volume of their versions.
 
-    Its specification (label `mlship.spec`) does not depend on the address.
+    number: of the replica, from 1 on, which decides on its GPUs. Its specification (label `mlship.spec`) depends on neither number
+    nor address.
     """
     scope = Scope(deployment.project, deployment.environment)
     served = deployment.release.served
@@ -79,8 +81,13 @@ def replica_body(deployment: Deployment, address: str = "", secrets: str = "") -
             "Mounts": [mount] if secrets else [],
         },
     }
+    gpus = int(served.resources.get("gpu", 0))
+    if gpus:
+        body["HostConfig"]["DeviceRequests"] = device_requests(gpus, 1)
     own = {**scope.labels("replica"), RELEASE: deployment.release.id, CONTENT_LABEL: served.content}
     labels = {**deployment.labels, **own, SPEC: fingerprint([body, own])}
+    if gpus:
+        body["HostConfig"]["DeviceRequests"] = device_requests(gpus, number)
     networking = {"EndpointsConfig": {scope.network: {"IPAMConfig": {"IPv4Address": address}}}} if address else {}
     return {**body, "Labels": dict(sorted(labels.items())), "NetworkingConfig": networking}
 

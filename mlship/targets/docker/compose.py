@@ -13,6 +13,7 @@ from typing import Any
 from mlship.keeper.haproxy_config import ejected
 from mlship.targets.base import Deployment
 from mlship.targets.docker.bodies import NO_WAY_TO_THE_HOST, SECRETS, front_body
+from mlship.targets.docker.gpus import reserved
 from mlship.targets.docker.network import front_address
 from mlship.targets.docker.spec import INNER_PORT, Address, Scope, address
 
@@ -94,6 +95,7 @@ def _replica(body: Mapping[str, Any], address: str, secrets: Sequence[str]) -> d
         "environment": dict(entry.split("=", 1) for entry in body["Env"]),
         "labels": {name: text for name, text in body["Labels"].items() if not name.startswith("mlship.")},
         **_confined(body),
+        **reserved(body["HostConfig"].get("DeviceRequests", [])),
         **({"volumes": [_file(f"secrets/{name}", f"{SECRETS}/{name}") for name in secrets]} if secrets else {}),
         "networks": {"replicas": {"ipv4_address": address}},
     }

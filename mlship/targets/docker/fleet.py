@@ -82,7 +82,7 @@ class Fleet:
         self.remove(outdated)
         others = [entry for entry in present.values() if entry not in outdated]
         addresses = self._addresses([name for name in names if name not in usable], others, network, known)
-        bodies = {name: replica_body(deployment, address, secrets) for name, address in addresses.items()}
+        bodies = {name: replica_body(deployment, address, secrets, spec.number_of(name)) for name, address in addresses.items()}
         self._each(bodies.items(), lambda made: self._create(made[0], made[1], deployment))
         self._each([name for name in names if name in usable and not _is_up(present[name])], self._start)
         return [found for name in names if (found := self.engine.container(name)) is not None]
@@ -174,7 +174,7 @@ class Fleet:
         said = tuple(text for _, text in self.engine.logs(container.id, LOG_LINES))
         killed = ended(container) if container.out_of_memory else ""
         again = f"it ended {_times(container.restarts)} and was started again" if container.restarts else ""
-        late = f"not ready in {deployment.startup_timeout_s:g} s: {unready(last)}"
+        late = f"not ready in {deployment.startup_timeout_s:g} s (serve.startup_timeout): {unready(last)}"
         probe = (unready(last),) if container.is_running and last and not again else ()
         return Outcome(False, killed or own_reason(said) or ended(container) or again or late, (*probe, *said))
 

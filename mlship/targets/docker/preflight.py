@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment, FrontFacts
-from mlship.targets.docker import autoscaler
+from mlship.targets.docker import autoscaler, gpus
 from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
 from mlship.targets.docker.engine import EngineFacts
 from mlship.targets.docker.spec import Address
@@ -61,6 +61,7 @@ def _findings(deployment: Deployment, seen: Surroundings) -> Iterator[Finding]:
     yield from _image(deployment, seen)
     yield from _port(deployment, seen)
     yield from _resources(deployment, seen)
+    yield from gpus.findings(deployment, seen.engine)
     yield from _variables(deployment)
     yield from _records(deployment, seen)
     yield from _gap(deployment, seen)

@@ -54,7 +54,10 @@ def replicas(deployment: Deployment) -> dict[str, dict[str, Any]]:
     scope = spec.Scope(deployment.project, deployment.environment)
     addresses = free_addresses(example_subnet(scope), (), count)
     secrets = secrets_volume(scope, deployment.release.served.secrets)
-    return {name: replica_body(deployment, address, secrets) for name, address in zip(names, addresses, strict=True)}
+    return {
+        name: replica_body(deployment, address, secrets, spec.number_of(name))
+        for name, address in zip(names, addresses, strict=True)
+    }
 
 
 def front_document(deployment: Deployment) -> traffic.Document:

@@ -18,7 +18,6 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "env": Feature("native"),
         "labels": Feature("emulated", "labels of a running container cannot change; they are renewed with the next release"),
         "resources": Feature("native"),
-        "resources.gpu": Feature("absent", "containers with accelerators are not built yet", "leave resources.gpu out"),
         "scale": Feature("native"),
         "scale.schedule": Feature("absent", "schedules are not built yet", "a range of scale.replicas follows the load"),
         "scale_to_zero": Feature("absent", "it is not built yet", "mlship destroy ends a service that is not needed"),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mlship.oci.image import CONTENT_LABEL
 from mlship.targets.docker.spec import INNER_PORT, Address
 
+CDI_GPU = "nvidia.com/gpu="
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv8l": "arm64"}
 
 
@@ -84,7 +85,8 @@ class Network:
 class EngineFacts:
     """What the engine says about itself and its machine. memory: bytes; taken: port -> name of the container that has it.
 
-    whole_images: it keeps images in containerd, which takes no image that lacks a layer.
+    whole_images: it keeps images in containerd, which takes no image that lacks a layer. hands_out_gpus: NVIDIA's toolkit is
+    installed there. gpus: how many there are, 0 where the engine does not tell.
     """
 
     version: str
@@ -94,6 +96,8 @@ class EngineFacts:
     memory: int
     taken: Mapping[int, str] = field(default_factory=dict)
     whole_images: bool = False
+    hands_out_gpus: bool = False
+    gpus: int = 0
 
     @property
     def platform(self) -> str:
@@ -186,8 +190,16 @@ def facts_seen(info: Mapping[str, Any], running: Iterable[Mapping[str, Any]]) ->
         cpus=int(info.get("NCPU", 0)),
         memory=int(info.get("MemTotal", 0)),
         taken=dict(_taken(running)),
+        hands_out_gpus="nvidia" in (info.get("Runtimes") or {}) or bool(_cdi_gpus(info)),
+        gpus=sum(name.isdecimal() for name in _cdi_gpus(info)),
         whole_images=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or []),
     )
+
+
+def _cdi_gpus(info: Mapping[str, Any]) -> list[str]:
+    """`0`, `1`, `all`: what engines from 28.2 on tell of the devices that CDI files name (API 1.50, DiscoveredDevices)."""
+    told = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ()]
+    return [name.removeprefix(CDI_GPU) for name in told if name.startswith(CDI_GPU)]
 
 
 def usage_seen(stats: Mapping[str, Any]) -> Usage:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlship.errors import Finding
 from mlship.targets.base import Deployment
-from mlship.targets.local import launching
+from mlship.targets.local import gpus, launching
 from mlship.targets.local.listening import Refused, listen
 from mlship.targets.local.protocol import HolderView
 from mlship.targets.local.rootfs import Rootfs
@@ -30,6 +30,7 @@ def findings(deployment: Deployment, rootfs: Rootfs, view: HolderView | None, fo
         *_port(deployment, view),
         *_exposure(deployment),
         *_size(deployment),
+        *gpus.findings(deployment),
         *_copies(deployment),
     )
 

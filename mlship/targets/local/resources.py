@@ -8,7 +8,6 @@ from mlship.targets.base import Deployment, Feature, Resource
 
 _ONE = "this machine runs one copy of a service"
 _NO_MARKET = "your own machine is not bought by the hour"
-_NO_GPU = "the image's packages are for the processor"
 
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
     "process": {
@@ -16,8 +15,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "labels": Feature("emulated", "kept with the records: processes carry no labels"),
         "resources.cpu": Feature("emulated", "the service runs on so many whole cores (processor affinity)"),
         "resources.memory": Feature("emulated", "each process of the service may allocate so much (RLIMIT_DATA)"),
-        "resources.gpu": Feature("absent", _NO_GPU, "target docker"),
-        "gpu": Feature("absent", _NO_GPU, "target docker"),
+        "resources.gpu": Feature("native"),
         "scale.replicas": Feature("native", "one; preflight refuses more"),
         "scale": Feature("absent", _ONE, "target docker"),
         "scale_to_zero": Feature("absent", _ONE, "mlship destroy when it is not needed"),

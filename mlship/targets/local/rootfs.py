@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from mlship.disk import locked, write_atomic
 from mlship.errors import MlshipError
 from mlship.home import Home
+from mlship.oci.driver import with_driver
 from mlship.oci.layout import Layout
 from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command
@@ -88,7 +89,7 @@ class UnpackedImages:
         config: Mapping[str, Any] = json.loads((place / CONFIG).read_bytes()).get("config", {})
         argv = (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
         own = dict(entry.split("=", 1) for entry in config.get("Env") or ())
-        return command(place / ROOT, argv, {**own, **environ})
+        return command(place / ROOT, argv, with_driver(place / ROOT, {**own, **environ}))
 
     def collect(self, used: Callable[[], frozenset[str]]) -> tuple[str, ...]:
         if not self._folder.is_dir():

@@ -42,7 +42,7 @@ def wait_until_ready(
             return Outcome()
         if time.monotonic() > deadline:
             evidence = (probe_evidence(answer), *_said(log, since))
-            return Outcome(False, f"it never became ready in {timeout_s:g} s", evidence)
+            return Outcome(False, f"it never became ready in {timeout_s:g} s (serve.startup_timeout)", evidence)
         time.sleep(PAUSE_S)
 
 

@@ -19,6 +19,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
@@ -157,6 +158,38 @@ def test_what_has_no_compiled_form_says_why(model: Any, reason: str):
     model.fit(IRIS, SPECIES)
     with pytest.raises(Unfit, match=reason):
         compiled(model, "", signature_of(model, ""))
+
+
+def test_columns_that_a_model_drops_take_no_engine_from_it_and_shift_no_position(tmp_path: Path):
+    steps = make_column_transformer((StandardScaler(), [2]), (OneHotEncoder(handle_unknown="ignore"), [-1]))
+    people = PEOPLE.assign(age=[20.0, 35.0, 41.0] * 10).reindex(columns=["city", "plan", "age"])
+    people["kind"] = people["plan"]
+    model = make_pipeline(steps, LogisticRegression()).fit(people, BOUGHT)
+    assert_alike(model, [{"age": 20.0, "kind": "a"}, {"age": 33.0, "kind": "c"}], tmp_path)
+
+
+def test_encoders_that_give_frames_compile(tmp_path: Path):
+    steps = make_column_transformer((OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["plan"]))
+    model = make_pipeline(steps, LogisticRegression()).set_output(transform="pandas").fit(PEOPLE, BOUGHT)
+    assert_alike(model, [{"plan": "a"}, {"plan": "b"}], tmp_path)
+
+
+def test_whole_numbers_beyond_doubles_are_no_categories_of_a_compiled_model():
+    people = pandas.DataFrame({"id": [*range(40), *(2**53 + at for at in range(10))], "age": 1.0})
+    steps = make_column_transformer((OneHotEncoder(), ["id"]), remainder="passthrough")
+    model = make_pipeline(steps, LogisticRegression()).fit(people, people["id"] % 2)
+    sample = [{"id": 0, "age": 1.0}, {"id": 3, "age": 1.0}]
+    with pytest.raises(Unfit, match="id has whole numbers that no double tells apart"):
+        compiled(model, "", signature_of(model, "", sample))
+
+
+@pytest.mark.parametrize("hiding", [MinMaxScaler(clip=True), SelectKBest(k=3)])
+def test_a_number_that_outgrows_doubles_on_its_way_is_refused_though_a_later_step_would_hide_it(hiding: Any, tmp_path: Path):
+    model = make_pipeline(PolynomialFeatures(2), hiding, Ridge()).fit(IRIS, SPECIES)
+    answers = loaded(compiled(model, "", signature_of(model, "")), tmp_path).predict
+    assert answers(numpy.array([[1e100, 1.0, 1.0, 1.0]]))
+    with pytest.raises(ValueError, match="infinity"):
+        answers(numpy.array([[1.0, 1e200, 1.0, 1.0]]))
 
 
 def assert_alike(model: Any, sample: list[Any], folder: Path) -> Compiled:

@@ -14,6 +14,7 @@ from mlship.server.runtimes.plan_file import plan_bytes, read_plan
 HEADER = {"engine": "numpy", "values": ["Ås", 1]}
 ARRAYS = {"b": numpy.arange(3.0), "a": numpy.array([[1, 2]], dtype="<i8"), "empty": numpy.zeros((0, 4))}
 WHOLE = plan_bytes(HEADER, ARRAYS)
+WIDE = plan_bytes(HEADER, {"a": numpy.zeros((0, 10**9, 10**9))})
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path: Path):
@@ -42,6 +43,7 @@ def test_equal_plans_are_equal_bytes():
         WHOLE.replace(b"<f8", b"|O8"),
         WHOLE.replace(b'"schema": 1', b'"schema": 9'),
         WHOLE.replace(json.dumps([1, 2]).encode(), b'"1,2" ', 1),
+        WIDE.replace(b"[0, 1000000000, 1000000000]", b"[9000000000000, 1000000000]"),
     ],
 )
 def test_a_damaged_plan_is_refused_in_words(content: bytes, tmp_path: Path):

@@ -1,0 +1,248 @@
+"""Requests that wait for their turn's end in a lane are answered, counted and logged as those that go the long way."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from crowd import Crowd, ask, modelled, sums
+from served import Answer, answers
+from wired import request
+
+from mlship.server.batching.engine import Batching
+from mlship.server.board import DRAINING, STATE, Board
+from mlship.server.core import ServedModel
+from mlship.server.http.surplus import Surplus
+from mlship.server.monitoring import log
+
+CLIENTS = 12
+
+
+def knowing(model: ServedModel | None = None, clients: int = CLIENTS, **options: Any) -> Crowd:
+    """Clients whose next request of one row, written in 32 bytes, has a head that is known."""
+    crowd = Crowd(model or modelled(sums), clients, **options)
+    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
+    crowd.send(*[ask([1.5, 2.5])] * clients)
+    crowd.turn()
+    return forgetting(crowd)
+
+
+def forgetting(crowd: Crowd) -> Crowd:
+    for transport in crowd.transports:
+        transport.written = b""
+    crowd.sizes.clear()
+    return crowd
+
+
+def waiting(crowd: Crowd) -> int:
+    lane = crowd.engine.queue(crowd.model).lane
+    return lane.waiting if lane is not None else 0
+
+
+def counted(crowd: Crowd) -> list[float]:
+    """Answers of /predict by status."""
+    return crowd.slot.requests(crowd.connections[0]._room.app.paths.index("/predict"))
+
+
+def rows(count: int) -> list[bytes]:
+    return [ask([index + 0.5, 2.5]) for index in range(count)]
+
+
+def body(text: bytes) -> bytes:
+    return request("POST", "/predict", "Content-Type: application/json", body=text.ljust(len(b'{"instances": [[1.5, 2.5]]}')))
+
+
+def told(answer: Answer) -> tuple[int, Any]:
+    document = answer.json
+    document.pop("request_id", None)
+    return answer.status, document
+
+
+def test_a_turns_requests_are_one_call_of_the_model_and_each_gets_its_own_answer() -> None:
+    crowd = knowing()
+    crowd.send(*rows(9))
+    assert waiting(crowd) == 9
+    crowd.turn()
+    assert crowd.sizes == [9]
+    assert crowd.predictions() == [[index + 3.0] for index in range(9)]
+    assert len({answer.headers["x-request-id"] for answer in crowd.answers()}) == 9
+    assert waiting(crowd) == 0
+
+
+def test_answers_are_the_same_by_the_lane_and_by_the_long_way_whatever_comes() -> None:
+    draw = random.Random(3)
+    texts = [
+        *(b'{"instances": [[%g, 2.5]]}' % number for number in (0.5, 1.5, 7.25, -1, 3)),
+        b'{"instances": [[1,2],[3,4]]}',
+        b'{"instances": [[-1, 2]]}',
+        b'{"instances": [[1, true]]}',
+        b'{"instances": [[1, null]]}',
+        b'{"instances": [[1, 2, 3]]}',
+        b'{"instances": [[1, "f"]]}',
+        b'{"instances": []}',
+        b'{"instances": [[1, 1e999]]}',
+        b'{"x": [',
+        b']}',
+        b'{"instances":[[1,2]]},{"a":1',
+        b"{}",
+        b"",
+    ]  # fmt: skip
+    quick, long = knowing(), knowing()
+    for _ in range(40):
+        sent = [body(draw.choice(texts)) for _ in range(CLIENTS)]
+        for crowd in (forgetting(quick), forgetting(long)):
+            for connection in crowd.connections if crowd is long else ():
+                connection._may_wait = False
+            crowd.send(*sent)
+            crowd.turn()
+        assert list(map(told, quick.answers())) == list(map(told, long.answers()))
+    assert counted(quick) == counted(long)
+    assert quick.slot.rows() == long.slot.rows()
+
+
+def test_what_comes_before_and_after_in_the_same_turn_keeps_its_order() -> None:
+    crowd = knowing()
+    crowd.send(*rows(3), ask([1, 1], [2, 2], [3, 3], [4, 4]), *rows(2))
+    assert waiting(crowd) == 0
+    crowd.turn()
+    assert crowd.sizes == [9]
+    assert crowd.predictions() == [[3], [4], [5], [2, 4, 6, 8], [3], [4]]
+
+
+def test_a_second_request_of_a_connection_follows_the_first() -> None:
+    crowd = knowing(clients=2)
+    crowd.send(*rows(2))
+    crowd.connections[0].data_received(ask([9, 9]) + request())
+    crowd.turn()
+    first = answers(crowd.transports[0].written)
+    assert [answer.json["predictions"] for answer in first[:2]] == [[3], [18]]
+    assert [answer.status for answer in first] == [200, 200, 200]
+    assert crowd.sizes == [3]
+
+
+def test_who_is_gone_is_not_computed_and_who_has_shut_one_side_is_answered() -> None:
+    crowd = knowing(clients=3)
+    crowd.send(*rows(3))
+    crowd.connections[0].connection_lost(None)
+    crowd.connections[1].eof_received()
+    crowd.turn()
+    assert crowd.sizes == [2]
+    assert crowd.predictions() == [[4], [5]]
+    assert [transport.state for transport in crowd.transports] == ["open", "closed", "open"]
+
+
+def test_a_connection_that_closes_is_not_written_to_nor_counted() -> None:
+    crowd = knowing(clients=3)
+    before = sum(counted(crowd))
+    crowd.send(*rows(3))
+    crowd.transports[1].state = "aborted"
+    crowd.turn()
+    assert crowd.predictions() == [[3], [5]]
+    assert sum(counted(crowd)) == before + 2
+
+
+def test_nothing_is_written_to_a_connection_that_is_lost_with_a_wrong_body_and_its_neighbours_are_answered() -> None:
+    crowd = knowing(clients=3)
+    crowd.send(body(b"{}"), *rows(2))
+    crowd.transports[0].state = "aborted"
+    crowd.connections[0].connection_lost(None)
+    crowd.turn()
+    assert crowd.transports[0].written == b""
+    assert crowd.predictions() == [[3], [4]]
+
+
+@pytest.mark.parametrize("text", [b'{"instances": [[-1, 2.5]]}', b"{}"], ids=["a row that is refused", "no rows"])
+def test_a_refusal_is_not_written_to_a_connection_that_closes(text: bytes) -> None:
+    crowd = knowing(clients=1)
+    crowd.send(body(text))
+    crowd.transports[0].state = "closed"
+    crowd.turn()
+    assert crowd.transports[0].written == b""
+
+
+def test_a_row_that_the_model_refuses_alone_is_asked_once() -> None:
+    crowd = knowing()
+    crowd.send(body(b'{"instances": [[-1, 2.5]]}'))
+    assert waiting(crowd) == 1
+    crowd.turn()
+    assert crowd.sizes == [1]
+    assert [answer.status for answer in crowd.answers()] == [422]
+
+
+def test_a_model_that_is_no_quick_one_is_asked_in_its_thread() -> None:
+    crowd = knowing(clients=3)
+    crowd.engine._is_quick = lambda seconds: False  # type: ignore[method-assign]
+    crowd.send(*rows(3))
+    for _ in range(2000):
+        crowd.turn()
+        if len(crowd.answers()) == 3:
+            break
+        crowd.engine._thread.join(0.001)  # type: ignore[union-attr]
+    assert crowd.predictions() == [[3], [4], [5]]
+
+
+def test_what_is_too_much_for_one_call_is_cut() -> None:
+    crowd = knowing(batching=Batching(max_rows=2))
+    crowd.send(*rows(5))
+    crowd.turn()
+    assert crowd.sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("batching", [Batching(max_delay_s=0.05)], ids=["a delay"])
+def test_where_calls_wait_for_others_none_waits_in_a_lane(batching: Batching) -> None:
+    crowd = knowing(batching=batching)
+    crowd.send(*rows(5))
+    assert waiting(crowd) == 0
+
+
+def test_nothing_waits_unread_where_there_may_be_no_time_for_it() -> None:
+    crowd = knowing()
+    crowd.engine.ease_s = 0.0
+    crowd.send(*rows(2))
+    assert waiting(crowd) == 0
+
+
+def test_a_server_that_drains_says_so_in_each_answer() -> None:
+    crowd = knowing(clients=2)
+    crowd.send(*rows(2))
+    crowd.slot.cells[STATE] = DRAINING
+    crowd.turn()
+    assert [answer.headers["connection"] for answer in crowd.answers()] == ["close", "close"]
+
+
+def test_beyond_the_most_connections_known_heads_are_refused_too() -> None:
+    crowd = knowing(clients=1)
+    surplus = Surplus(crowd.connections[0]._room)
+    surplus.connection_made(crowd.transports[0])
+    surplus.data_received(ask([1.5, 2.5]))
+    crowd.turn()
+    assert [answer.status for answer in crowd.answers()] == [503]
+
+
+def test_each_request_has_its_line_in_the_access_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[bytes] = []
+    monkeypatch.setattr(log, "write", lambda descriptor, text: lines.extend(text.splitlines()))
+    crowd = knowing(clients=2)
+    room = crowd.connections[0]._room
+    room.access.share = 1.0
+    crowd.send(*rows(2))
+    crowd.turn()
+    room.access.flush()
+    logged = [json.loads(line) for line in lines]
+    assert [line["request_id"] for line in logged] == [answer.headers["x-request-id"] for answer in crowd.answers()]
+    assert [(line["route"], line["status"], line["rows"], line["bytes_in"]) for line in logged] == [
+        ("/predict", 200, 1, 27)
+    ] * 2
+
+
+def test_answers_that_are_counted_at_once_are_counted_as_one_by_one() -> None:
+    at_once, apart = Board(1, 2).slot(0), Board(1, 2).slot(0)
+    now = 100.0
+    started = sorted(now - second for second in (0.00005, 0.0002, 0.003, 0.003, 0.4, 99.0))
+    at_once.count_answers(1, started, now)
+    for began in started:
+        apart.count_request(1, 200, now - began)
+    assert at_once.requests(1) == apart.requests(1)
+    assert at_once.latencies(1, 0) == pytest.approx(apart.latencies(1, 0))
