@@ -151,5 +151,3 @@ def _tier(row: _Row) -> tuple[float, float | None]:
     if span:
         return int(span[1]) * _TB, int(span[2]) * _TB if span[2] else None
     return row.number("tier_from") or 0.0, row.number("tier_to")
-
-
