@@ -46,6 +46,8 @@ def test_several_inputs_are_features_and_a_column_of_one_value_is_that_value() -
     rows = {"age": np.array([3, 4]), "flat": np.zeros(2, "f4"), "image": np.zeros((2, 1, 8, 5), "f4")}
     assert [array.shape for array in feeds(known, rows).values()] == [(2, 1), (2,), (2, 1, 8, 5)]
     assert feeds(known, known.blank())["image"].shape == (1, 1, 8, 1)
+    turned = dict(reversed(rows.items()))
+    assert all(feeds(known, turned)[name].shape == array.shape for name, array in feeds(known, rows).items())
 
 
 def test_a_table_of_unknown_width_is_as_wide_as_the_rows() -> None:

@@ -68,8 +68,9 @@ def test_replicas_follow_the_load_and_no_request_is_lost(onprem: Service) -> Non
     print(log(onprem))
 
 
+@pytest.mark.alone
 def test_replicas_follow_the_cpu_as_the_engine_counts_it(onprem: Service) -> None:
-    onprem.deploy(1, **{**RANGE, "most": 2, "scale": {"metric": "cpu", "per_replica": 12.0, "down_after_s": 6.0}})
+    onprem.deploy(1, **{**RANGE, "most": 2, "scale": {"metric": "cpu", "per_replica": 3.0, "down_after_s": 6.0}})
     with onprem.under_load(**HEAVY) as client:
         until(lambda: is_settled(onprem, 2), onprem)
         no_loss(client.end(), requests=100)

@@ -101,6 +101,7 @@ def test_everything_comes_back_after_all_processes_ended_at_once(onprem: Service
     onprem.exactly(live)
 
 
+@pytest.mark.alone
 def test_a_request_that_crashes_the_model_takes_at_most_two_copies_with_it(onprem: Service) -> None:
     """Ten times in a row. A copy that dies again and again waits longer each time, for a minute at most: that is the engine's."""
     onprem.deploy(1)

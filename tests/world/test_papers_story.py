@@ -43,7 +43,7 @@ def test_the_papers_say_what_is_in_the_image_and_nothing_else(story: Story) -> N
     (model,) = [entry for entry in cyclonedx["components"] if entry["type"] == "machine-learning-model"]
     digest = hashlib.sha256((story.folder / "model.joblib").read_bytes()).hexdigest()
     assert {"name": "mlship:compiled from sha256", "value": digest} in model["properties"]
-    (compiled,) = (Path(story.environ["MLSHIP_HOME"]) / "cache" / "compiled").iterdir()
+    compiled = Path(story.environ["MLSHIP_HOME"]) / "cache" / "compiled" / f"{model['hashes'][0]['content']}.plan"
     assert model["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(compiled.read_bytes()).hexdigest()}]
 
     again = story.mlship("build", "--sbom", "again")

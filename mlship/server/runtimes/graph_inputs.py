@@ -77,8 +77,7 @@ def feeds(known: Layout, rows: Any) -> dict[str, Any]:
         table = rows if known.container == "array" else numpy.stack(list(rows.values()), axis=1)
         return {only.name: _typed(numpy, only, table)}
     return {
-        given.name: array.reshape(-1, 1) if given.shape[1:] == (1,) else array
-        for given, array in zip(known.inputs, rows.values(), strict=True)
+        given.name: rows[given.name].reshape(-1, 1) if given.shape[1:] == (1,) else rows[given.name] for given in known.inputs
     }
 
 

@@ -36,7 +36,8 @@ class TensorflowRuntime:
         if name not in known:
             raise LoadError(f"the SavedModel has no signature {name or 'at all'}; it has {', '.join(known) or 'none'}")
         function = loaded.signatures[name]
-        given = [_input(name, spec) for name, spec in function.structured_input_signature[1].items()]
+        # a SavedModel keeps them in a map without an order: each process gets another one
+        given = [_input(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
 
         def ask(tensors: Mapping[str, Any]) -> Any:
             return function(**tensors)
@@ -112,8 +113,9 @@ def _named(answer: Any) -> dict[str, Any]:
         answer = {f"output_{place}": each for place, each in enumerate(answer)}
     if not isinstance(answer, Mapping):
         answer = {"predictions": answer}
-    first = "predictions" if "predictions" in answer else next(iter(sorted(answer)))
-    return {"predictions": _values(answer[first]), **{name: _values(each) for name, each in answer.items() if name != first}}
+    names = sorted(answer)  # their order is another one in each process
+    first = "predictions" if "predictions" in answer else names[0]
+    return {"predictions": _values(answer[first]), **{name: _values(answer[name]) for name in names if name != first}}
 
 
 def _values(tensor: Any) -> Any:
