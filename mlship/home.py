@@ -35,6 +35,11 @@ class Home:
         return self.root / "registries"
 
     @property
+    def prices(self) -> Path:
+        """Prices that go before the shipped ones."""
+        return self.root / "prices.book"
+
+    @property
     def memo(self) -> Path:
         """What need not be found out again (mlship/memo.py)."""
         return self.cache / "memo"

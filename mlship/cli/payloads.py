@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
+    from mlship.cost.coverage import Coverage
     from mlship.errors import Finding
-    from mlship.flows import cache, results
+    from mlship.flows import cache, prices, results
     from mlship.flows.batch_results import Answered
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
@@ -261,6 +262,14 @@ def destroyed(result: results.Destroyed) -> dict[str, Any]:
 
 def log_payload(line: LogLine) -> dict[str, Any]:
     return asdict(line)
+
+
+def price_coverage(found: Coverage) -> dict[str, Any]:
+    return {"coverage": asdict(found), "prices_as_of": found.as_of}
+
+
+def prices_imported(done: prices.Imported) -> dict[str, Any]:
+    return {**asdict(done), "path": str(done.path)}
 
 
 def cache_sizes(found: cache.CacheSizes) -> dict[str, Any]:

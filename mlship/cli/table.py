@@ -22,6 +22,7 @@ OTHERS = {
     "history": "who released what, when and why",
     "logs": "what the replicas say",
     "destroy": "remove everything that mlship made for this project",
+    "prices": "which prices mlship knows, and of which day",
     "cache": "what mlship keeps for the next build",
     "schema": "JSON Schema of mlship.yaml, for editors",
     "doctor": "can this machine build and deploy? with remedies",

@@ -1,0 +1,65 @@
+"""The book of prices: the shipped one, and on it what the user of this machine knows better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlship.cost.book import PriceBook
+from mlship.cost.book_file import from_bytes, to_bytes
+from mlship.cost.coverage import Coverage, coverage
+from mlship.cost.tables import INSTANCES, MANAGED, book_from
+from mlship.disk import disk_errors, write_atomic
+from mlship.errors import MlshipError
+from mlship.flows.context import Context
+
+SHIPPED = Path(__file__).parent.parent / "cost" / "prices.book"
+LARGEST = 64 * 2**20  # bytes of a table
+
+
+@dataclass(frozen=True)
+class Imported:
+    """path: the book that was written. offers, services: how many prices came."""
+
+    path: Path
+    offers: int
+    services: int
+    as_of: str
+
+
+def price_book(context: Context) -> PriceBook:
+    """What estimates use: the shipped book, overridden by the user's own. Raises MlshipError where one is damaged."""
+    shipped = from_bytes(SHIPPED.read_bytes(), str(SHIPPED))
+    own = context.home.prices
+    return shipped.overridden(from_bytes(own.read_bytes(), str(own))) if own.is_file() else shipped
+
+
+def covered(context: Context, cloud: str = "") -> Coverage:
+    return coverage(price_book(context), cloud)
+
+
+def import_tables(context: Context, folder: Path, as_of: str, out: Path | None = None) -> Imported:
+    """A book from the tables of a folder. as_of: the day on which they were put together. out: instead of the user's own book."""
+    texts = {name: _text(folder / name) for name in (INSTANCES, MANAGED)}
+    if not any(texts.values()):
+        raise MlshipError(
+            f"{folder} has neither {INSTANCES} nor {MANAGED}", str(folder), "name the folder that has", code="no-tables"
+        )
+    book = book_from(as_of, texts[INSTANCES], texts[MANAGED])
+    path = out or context.home.prices
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, to_bytes(book))
+    return Imported(path, sum(1 for _ in book.every_offer()), len(book.services), as_of)
+
+
+def _text(path: Path) -> str:
+    """`` where there is no such file."""
+    if not path.is_file():
+        return ""
+    if path.stat().st_size > LARGEST:
+        raise MlshipError(f"{path} has more than {LARGEST} bytes", str(path), "split it", code="bad-prices")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise MlshipError(f"{path} is not UTF-8 ({error.reason})", str(path), "save it as UTF-8", code="bad-prices") from None
