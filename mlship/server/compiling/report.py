@@ -74,9 +74,7 @@ def _compiled(entry: manifest.Model, root: Path, code: Path, request: dict[str, 
     }
 
 
-def _proof(
-    original: ServedModel, other: ServedModel, kinds: dict[str, list[Any]], entry: manifest.Model
-) -> dict[str, Any]:
+def _proof(original: ServedModel, other: ServedModel, kinds: dict[str, list[Any]], entry: manifest.Model) -> dict[str, Any]:
     signature = original.entry.signature
     labels = frozenset(output.name for output in signature.outputs if output.classes and not output.shape)
     kinds = cut(kinds, _affordable(original, kinds[SAMPLE] or kinds[GENERATED]))
