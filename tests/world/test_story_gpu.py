@@ -22,6 +22,7 @@ EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "torch_diabetes"
 IS_HERE = bool(list(Path("/dev").glob("nvidia[0-9]*")))
 pytestmark = [
     pytest.mark.world,
+    pytest.mark.gpu,
     pytest.mark.skipif(not IS_HERE, reason="no GPU here: there is no /dev/nvidia0; run `make gpu` where there is one"),
 ]
 GPU = "serve: {startup_timeout: 5m, request_timeout: 30s}\nresources: {gpu: 1, memory: 16GiB, cpu: 2}\n"
