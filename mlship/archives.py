@@ -86,6 +86,7 @@ def unpack(archive: Path, folder: Path, where: str = "", limits: Limits = Limits
 
 _DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError, NotImplementedError,
+    RecursionError,
 )  # fmt: skip
 
 
@@ -213,10 +214,9 @@ def _listing_size(archive: Path) -> int:
         if place < 0 or len(tail) < place + 22:
             raise zipfile.BadZipFile("its end is missing")
         (listing,) = struct.unpack_from("<L", tail, place + 12)
-        if listing != 0xFFFFFFFF or tail[max(0, place - 20) : place - 16] != b"PK\x06\x07":
+        if tail[max(0, place - 20) : place - 16] != b"PK\x06\x07":
             return int(listing)
-        (offset,) = struct.unpack_from("<Q", tail, place - 12)
-        file.seek(min(offset, start + place))
+        file.seek(max(0, start + place - 20 - 56))  # where zipfile reads it, whatever either end says
         (listing,) = struct.unpack("<Q", file.read(56)[40:48])
     return int(listing)
 

@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import warnings
 import zipfile
@@ -164,3 +165,26 @@ def test_a_whole_archive_comes_out_as_plain_files_of_ours(content: bytes, tmp_pa
     assert not (folder / "model.pt").stat().st_mode & 0o7133
     archive.write_bytes(b"gone")
     assert unpack(archive, folder) == folder
+
+
+def test_headers_of_headers_without_end_are_damage_and_no_trace(tmp_path: Path) -> None:
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 2
+    (tmp_path / "a.tar").write_bytes((long.tobuf() + b"a".ljust(512, b"\0")) * 2000 + tar(("a", b"x")))
+    with pytest.raises(MlshipError, match=r"a\.tar is damaged"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_the_longer_of_two_lists_of_a_zip_counts(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as opened:
+        for number in range(40):
+            opened.writestr(f"{number}{'x' * 400}", "")
+    whole = raw.getvalue()
+    at, (size, start) = len(whole) - 22, struct.unpack_from("<LL", whole, len(whole) - 10)
+    more = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 40, 40, size, start) + struct.pack(
+        "<4sLQL", b"PK\6\7", 0, at, 1
+    )
+    (tmp_path / "a.zip").write_bytes(whole[:at] + more + whole[at : at + 12] + struct.pack("<L", 46) + whole[at + 16 :])
+    with pytest.raises(MlshipError, match="holds more than 50 files"):
+        unpack(tmp_path / "a.zip", tmp_path / "out", limits=SMALL)

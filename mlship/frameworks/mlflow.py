@@ -16,6 +16,7 @@ from mlship.frameworks.mlflow_example import example_rows
 from mlship.frameworks.mlflow_files import FILE, damaged, inside, served
 from mlship.frameworks.mlflow_requirements import pinned
 from mlship.frameworks.mlflow_signature import declared
+from mlship.frameworks.strange_yaml import plain_yaml
 from mlship.units import size_text
 
 MAX_BYTES = 2**20
@@ -116,11 +117,10 @@ def _read(folder: Path, where: str) -> Mapping[str, Any]:
     """MLmodel as plain data; it is YAML of a stranger's."""
     yaml = need("yaml")
     path = folder / FILE
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise damaged(folder, f"it has more than {size_text(MAX_BYTES)}", where)
-        document = yaml.load(path.read_bytes(), Loader=loader)
+        document = plain_yaml(path.read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise damaged(folder, " ".join(str(error).split())[:200], where) from None
     except OSError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mlship.server.pickle_scan import Refused
 
 DEEPEST = 64  # graphs within attributes within graphs
+LONGEST = 65_536  # bytes of a name
 MOST_FIELDS = 5_000_000  # of all that is looked at; a graph of a million nodes has about four
 EXPORT_AGAIN = "copy it again, or export the model again"
 
@@ -52,6 +53,7 @@ def read_graph(path: Path) -> Graph:
     return _Reader().graph(memoryview(content))
 
 
+_UINT32 = 2**32 - 1  # protobuf cuts off what tags and enumerations have beyond
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types (protobuf.dev, encoding); groups are not in use
 
 
@@ -108,9 +110,14 @@ class _Reader:
 
     def _of_node(self, view: memoryview, depth: int) -> None:
         """What an attribute holds: a graph (If, Loop) or tensors (Constant). Trees keep long lists of numbers there: passed over."""
+        operators: list[str] = []
         for number, value in self._fields(view):
-            if number == 4 and isinstance(value, memoryview) and _text(value).startswith("TreeEnsemble"):
-                return
+            if number == 4 and isinstance(value, memoryview):
+                operators.append(_text(value))
+                if len(operators) > 1:  # of two, the last one counts
+                    raise Refused("a node has two operators", EXPORT_AGAIN)
+            if "".join(operators).startswith("TreeEnsemble"):
+                continue
             if number == 5 and isinstance(value, memoryview):
                 self._of_attribute(value, depth)
 
@@ -136,7 +143,7 @@ class _Reader:
                 pair = {key: _text(part) for key, part in self._fields(value) if isinstance(part, memoryview)}
                 places += [pair.get(2, "")] if pair.get(1) == "location" else []
             elif number == 14:
-                is_external = value == 1
+                is_external = isinstance(value, int) and value & _UINT32 == 1
         if is_external:
             self.external.update(places or [""])
         return name
@@ -175,7 +182,7 @@ class _Reader:
             if self.looked_at > MOST_FIELDS:
                 raise Refused(f"it has more than {MOST_FIELDS:,} parts", "wrap it in a class of your own, framework: python")
             key, at = _varint(view, at)
-            wire, number = key & 7, key >> 3
+            wire, number = key & 7, (key & _UINT32) >> 3
             if wire == _VARINT:
                 value, at = _varint(view, at)
                 yield number, value
@@ -202,4 +209,6 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
 
 
 def _text(view: memoryview) -> str:
-    return bytes(view[:1000]).decode("utf-8", "replace")
+    if len(view) > LONGEST:
+        raise Refused(f"it has a name of {len(view)} bytes", EXPORT_AGAIN)
+    return bytes(view).decode("utf-8", "replace")

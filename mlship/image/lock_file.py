@@ -214,7 +214,7 @@ def _models(entry: Mapping[str, Any]) -> tuple[LockedModel, ...]:
             _text(model, "path", _LINE),
             _text(model, "sha256", _SHA256),
             _text({"version": "", **model}, "version", _LINE),
-            _text(model, "fetched", _SHA256) if "fetched" in model else "",
+            _text(model, "fetched", _SHA256) if model.get("version") else "",
         )
         for model in entry["models"]
     )

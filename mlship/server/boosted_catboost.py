@@ -124,6 +124,7 @@ class _Buffer:
 
     def __init__(self, content: Any, start: int, end: int) -> None:
         self._content, self._start, self._end = content, start, min(end, len(content))
+        self._left = self._end - start  # of what is taken: nothing in a whole file stands for two features
 
     def pointed(self, at: int) -> int:
         return at + self._read("<I", at)
@@ -148,6 +149,7 @@ class _Buffer:
         length = self._read("<I", start)
         if start + 4 + length > self._end:
             raise ValueError("a text beyond the end")
+        self._spend(length)
         return bytes(self._content[start + 4 : start + 4 + length]).decode()
 
     def floats(self, table: int, index: int) -> tuple[float, ...]:
@@ -158,7 +160,13 @@ class _Buffer:
         count = self._read("<I", start)
         if start + 4 + 4 * count > self._end:
             raise ValueError("a list beyond the end")
+        self._spend(4 * count)
         return struct.unpack_from(f"<{count}f", self._content, start + 4)
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ValueError("parts that overlap")
 
     def tables(self, at: int) -> Iterator[int]:
         """Each table of a vector."""

@@ -18,9 +18,10 @@ MAX_DEPTH = 64
 MAX_TAKEN = 64 * 2**20  # bytes of one wanted value
 MAX_ITEMS = 1 << 24
 
-_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# a text without an end is looked at once, and not from each of its quotes
+_MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _PLAIN = re.compile(rb"[^,\]}\s]+")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SPACE = re.compile(rb"\s*")
 
 

@@ -15,7 +15,8 @@ from mlship.runner import Runner
 PIECE = 1 << 20
 MAX_FILES = 10_000  # of one model; a whole bucket named by mistake has more
 NETWORK = "check the network, the proxy (https_proxy) and SSL_CERT_FILE, then run it again; nothing was changed"
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_LONGEST = 1024
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def too_many(address: str, where: str) -> MlshipError:
 def is_inside(name: str) -> bool:
     """Whether a file of this name, laid into a folder, stays in it, on every system. Pure."""
     parts = name.split("/")
-    is_usable = not _UNSAFE.search(name) and all(0 < len(part.encode(errors="replace")) <= 255 for part in parts)
+    is_usable = not _UNSAFE.search(name) and len(name) <= _LONGEST and all(0 < len(part.encode()) <= 255 for part in parts)
     return is_usable and not {"", ".", ".."} & {*parts} and not re.match(r"[A-Za-z]:", name)
 
 

@@ -54,8 +54,12 @@ class GsSource:
         self._web = Web(opening, "Google Cloud Storage", _LOGIN, token.authorization, transport)
 
     def snapshot(self, version: str = "") -> Snapshot:
-        found = None if self._path.endswith("/") else self._object(version)
-        return found or self._folder()
+        try:
+            found = None if self._path.endswith("/") else self._object(version)
+            return found or self._folder()
+        except (AttributeError, KeyError, TypeError, ValueError):
+            what = f"Google Cloud Storage answers without names and sizes for {self._opening.address}"
+            raise changed(what, self._opening.where, "correct STORAGE_EMULATOR_HOST") from None
 
     def read(self, item: Item, start: int) -> AbstractContextManager[Body]:
         key, _, generation = item.key.partition("\0")

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mlship.config.addresses import SCHEMES
+from mlship.errors import MlshipError
 from mlship.sources.base import MAX_FILES, Body, Item, Opening, Snapshot, base_name, changed, missing, too_many
 from mlship.sources.web import Web
 
@@ -47,7 +48,10 @@ class HfSource:
         if said is None:
             fix = "correct model.uri; a private one needs HF_TOKEN"
             raise missing(f"the hub has no {self._repo} with the revision {revision}", self._opening.where, fix)
-        return self._snapshot(said)
+        try:
+            return self._snapshot(said)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._strange() from None
 
     def read(self, item: Item, start: int) -> AbstractContextManager[Body]:
         commit, _, path = item.key.partition("\0")
@@ -57,7 +61,7 @@ class HfSource:
     def _snapshot(self, said: Mapping[str, Any]) -> Snapshot:
         commit, entries = str(said.get("sha", "")), said.get("siblings") or ()
         if not _COMMIT.fullmatch(commit) or not all(isinstance(entry.get("size"), int) for entry in entries):
-            raise changed("the hub answers without a commit or the sizes of files", self._opening.where, "correct HF_ENDPOINT")
+            raise self._strange()
         if len(entries) > MAX_FILES:
             raise too_many(self._opening.address, self._opening.where)
         files = {str(entry["rfilename"]): entry for entry in entries}
@@ -70,6 +74,11 @@ class HfSource:
         if not items:
             raise missing(f"there is no {self._path} in {self._repo} at {commit[:12]}", self._opening.where, self._near(files))
         return Snapshot(base_name(self._path or self._repo), f"commit {commit}", _once(items))
+
+    def _strange(self) -> MlshipError:
+        return changed(
+            "the hub answers without a commit, or names and sizes of files", self._opening.where, "correct HF_ENDPOINT"
+        )
 
     def _near(self, files: Mapping[str, Any]) -> str:
         shown = ", ".join(sorted(name for name in files if not name.startswith("."))[:5])

@@ -20,9 +20,11 @@ TRIES = 3
 _PAUSES_S = (0.5, 2.0)
 _BRIEF_S = 5.0
 _LATER = frozenset((408, 429, 500, 502, 503, 504))
-# Names that clouds give to the service which hands out a machine's credentials; its addresses are link-local but for the last,
-# which is Alibaba's. https://cloud.google.com/compute/docs/metadata/querying-metadata (2026-11)
-_METADATA = frozenset(("metadata", "metadata.google.internal", "instance-data", "100.100.100.200"))
+# Names that clouds give to the service which hands out a machine's credentials; its addresses are link-local but for the last
+# three, which are those of Alibaba, Azure and Oracle. https://cloud.google.com/compute/docs/metadata/querying-metadata (2026-11)
+_METADATA = frozenset(
+    ("metadata", "metadata.google.internal", "instance-data", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+)
 
 
 class Web:
@@ -145,7 +147,7 @@ def _is_metadata(host: str) -> bool:
     except (OSError, UnicodeError):
         found = []
     addresses = [host, *(str(entry[4][0]).partition("%")[0] for entry in found)]
-    return host in _METADATA or any(_is_link_local(address) for address in addresses)
+    return not _METADATA.isdisjoint(addresses) or any(_is_link_local(address) for address in addresses)
 
 
 def _is_link_local(address: str) -> bool:

@@ -16,6 +16,7 @@ from mlship.frameworks.declared import declared_findings
 from mlship.frameworks.mlflow_files import served
 from mlship.frameworks.propose import propose
 from mlship.frameworks.specs import model_spec
+from mlship.frameworks.strange_yaml import plain_yaml
 from mlship.image.packages.environment import Distribution, TrainingEnvironment
 from mlship.image.packages.pinned import chosen_lines, has_pinned
 from mlship.server.manifest import Feature, Signature
@@ -277,3 +278,18 @@ def test_an_environment_counts_when_it_has_the_pinned_versions(tmp_path: Path, v
     installed = {name: Distribution(name, version, modules.get(name, (name,))) for name, version in versions.items()}
     environment = TrainingEnvironment(".venv", "3.11.7", Path("python"), distributions=installed)
     assert has_pinned(environment, spec_of(tmp_path)[0].pinned, ("sklearn",)) is fits
+
+
+@pytest.mark.parametrize("again", ["[{0}]", "{{<<: [{0}]}}"])
+def test_a_document_that_grows_when_it_is_read_is_refused(tmp_path: Path, again: str) -> None:
+    path = folder(tmp_path)
+    grown = [f"a{n}: &a{n} " + again.format(", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 12)]
+    (path / "MLmodel").write_text("\n".join(["a0: &a0 {x: 1}", *grown, "flavors: {sklearn: {sklearn_version: *a11}}"]))
+    with pytest.raises(MlshipError, match=r"MLmodel cannot be read: it (names|merges)"):
+        spec_of(tmp_path)
+
+
+def test_a_document_that_names_a_part_twice_is_read(tmp_path: Path) -> None:
+    assert plain_yaml(b"a: &a [1, 2]\nb: *a") == {"a": [1, 2], "b": [1, 2]}
+    with pytest.raises(ValueError, match="holds itself"):
+        plain_yaml(b"a: &a [*a]")

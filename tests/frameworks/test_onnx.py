@@ -101,3 +101,21 @@ def test_long_lists_of_a_tree_are_passed_over(tmp_path: Path) -> None:
     floats = part(5, part(1, "nodes_values") + b"".join(varint(7 << 3 | 5) + b"\0\0\0\0" for _ in range(2000)))
     raw = model(ROWS, nodes=(part(4, "TreeEnsembleClassifier") + floats,))
     assert read_graph(written(tmp_path, raw)).inputs[0].name == "X"
+
+
+@pytest.mark.parametrize("external", [number(14, 2**32 + 1), varint(2**32 + (14 << 3)) + b"\x01"])
+def test_weights_outside_are_seen_as_protobuf_reads_them(tmp_path: Path, external: bytes) -> None:
+    weights = part(8, "w") + part(13, part(1, "location") + part(2, "../secret")) + external
+    assert read_graph(written(tmp_path, model(ROWS, weights=(weights,)))).external == ("../secret",)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        model(ROWS, weights=(outside("./" * 40_000 + "w.bin"),)),
+        model(ROWS, nodes=(part(4, "TreeEnsembleClassifier") + part(4, "Constant") + part(5, part(5, outside("../secret"))),)),
+    ],
+)
+def test_names_that_two_readers_see_in_two_ways_are_refused(tmp_path: Path, raw: bytes) -> None:
+    with pytest.raises(Refused, match=r"a name of|two operators"):
+        read_graph(written(tmp_path, raw))

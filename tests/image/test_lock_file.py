@@ -115,6 +115,12 @@ def test_a_model_that_was_edited_into_the_lock_is_noticed(path):
         read_lock(path)
 
 
+def test_a_version_without_the_digest_of_what_was_fetched_pins_nothing_and_is_refused(path):
+    write_lock(path, (), (LockedModel("churn", "hf://acme/churn", HASH, "commit 1", ""),))
+    with raises(MlshipError, match="damaged or was edited: fetched is ''"):
+        read_lock(path)
+
+
 def test_a_lock_is_used_again_only_for_the_same_inputs_and_platform():
     assert locked_for((LOCK,), "linux/amd64", "d1") is LOCK
     assert locked_for((LOCK,), "linux/amd64", "d2") is None

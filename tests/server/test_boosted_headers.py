@@ -133,6 +133,19 @@ def test_what_is_not_wanted_is_passed_over_whatever_stands_in_it() -> None:
     assert skimmed(text, {"b": True, "c": {"d": True}, "f": True}) == {"b": 1500.0, "c": {"d": [1, 2]}, "f": True}
 
 
+def test_a_text_without_an_end_is_looked_at_once() -> None:
+    with pytest.raises(Refused, match="the end is missing"):
+        skimmed(b'{"a": ["' + rb"\"" * 100_000, {"b": True})
+
+
+def test_features_that_share_their_names_and_borders_are_refused() -> None:
+    raw = (GOLDEN / next(name for name in FILES if name.endswith("named.cbm"))).read_bytes()
+    short = boosted_catboost._Buffer(raw, 8, len(raw))
+    short._spend(len(raw) - 8)
+    with pytest.raises(ValueError, match="parts that overlap"):
+        short._spend(1)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_tells_enough_makes_rows_of_its_own_for_a_sample(name: str) -> None:
     found = read(name)

@@ -110,7 +110,22 @@ def test_a_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../out", "a/../../out", "/etc/passwd", "a//b", "a/.", "C:/x", "a\\..\\b", "a\nb", "x" * 256, "", "a/\0"]
+    "name",
+    [
+        "../out",
+        "a/../../out",
+        "/etc/passwd",
+        "a//b",
+        "a/.",
+        "C:/x",
+        "a\\..\\b",
+        "a\nb",
+        "x" * 256,
+        "",
+        "a/\0",
+        "a\ud800",
+        "x/" * 600 + "x",
+    ],
 )
 def test_names_that_lead_out_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(MlshipError, match="a file whose name leads out of its folder") as raised:

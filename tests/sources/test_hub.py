@@ -84,6 +84,7 @@ def test_a_token_goes_to_the_hub_and_not_where_it_leads() -> None:
     [
         "http://169.254.169.254/latest/meta-data/",
         "https://169.254.169.254/",
+        "http://168.63.129.16/machine",
         "https://[fe80::1]/",
         "https://[::ffff:169.254.169.254]/",
         "https://127.0.0.1/",
@@ -130,3 +131,11 @@ def test_what_cannot_be_had_is_said(address: str, status: int, exit: Exit, said:
     with pytest.raises(MlshipError, match=said) as raised:
         opened.snapshot()
     assert raised.value.exit is exit and raised.value.where == "mlship.yaml:2" and raised.value.fix
+
+
+@pytest.mark.parametrize("said", [[], {"sha": COMMIT, "siblings": [{"size": 1}]}, {"sha": COMMIT, "siblings": ["x"]}])
+def test_what_no_hub_answers_is_refused_in_words(said: Any) -> None:
+    hub = Hub()
+    hub.answers["/api/models/acme/churn/revision/v1"] = httpx.Response(200, json=said)
+    with pytest.raises(MlshipError, match="the hub answers without a commit"):
+        source(hub).snapshot()

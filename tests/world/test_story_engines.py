@@ -146,6 +146,7 @@ def _assert_kept_without_a_network(story: Story, configured: str) -> None:
         "UV_HTTP_RETRIES": "0",
         "UV_NO_CACHE": "1",
         "PIP_FIND_LINKS": "",
+        "PIP_CONFIG_FILE": str(story.write("no-pip.conf", "")),
         "MLSHIP_HOME": str(story.folder / "new"),
     }
     cut_off = replace(story, environ={**story.environ, **nowhere})
