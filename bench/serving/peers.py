@@ -152,7 +152,7 @@ COMPILED = replace(
 )  # fmt: skip
 GRAPHS = replace(
     COMPILED, name="mlship, as ONNX", environment="mlship-onnx", packages=(*COMPILED.packages, "onnxruntime"),
-    compiles=("skl2onnx", "onnxruntime"), models=("forest",),  # linear models are computed by numpy alone
+    compiles=("onnxruntime",), models=("forest",),  # linear models are computed by numpy alone
 )  # fmt: skip
 OURS = (MLSHIP, WITHOUT_METRICS, COMPILED, GRAPHS)
 PEERS = (
