@@ -25,6 +25,7 @@ _LATER = frozenset((408, 429, 500, 502, 503, 504))
 _METADATA = frozenset(
     ("metadata", "metadata.google.internal", "instance-data", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 within
 
 
 class Web:
@@ -151,23 +152,30 @@ def _is_metadata(host: str) -> bool:
 
 
 def _is_link_local(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_link_local
+    found = _address(address)
+    return found is not None and found.is_link_local
 
 
 def _is_inward_name(host: str) -> bool:
     if host in _METADATA or host == "localhost" or host.endswith(".localhost"):
         return True
+    found = _address(host)
+    return found is not None and (not found.is_global or getattr(found, "is_site_local", False))
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """What the address leads to, in whatever form it is written; None for a name."""
     try:
-        address = ipaddress.ip_address(host)
+        found = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
+        try:  # 0x0a000001, 10.1, 167772161: forms that resolvers take
+            return ipaddress.IPv4Address(socket.inet_aton(host)) if host[:1].isdigit() else None
+        except OSError:
+            return None
+    if isinstance(found, ipaddress.IPv4Address):
+        return found
+    within_64 = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
+    return found.ipv4_mapped or found.sixtofour or within_64 or found
 
 
 def _host(url: str) -> str:

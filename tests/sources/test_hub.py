@@ -105,7 +105,9 @@ def test_a_redirect_into_the_machine_s_own_surroundings_is_not_followed(target: 
 
 
 def test_a_hub_of_the_house_may_lead_to_a_store_of_the_house() -> None:
-    assert is_inward("10.0.0.7") and is_inward("localhost") and not is_inward("8.8.8.8")
+    inward = "10.0.0.7 localhost 0x0a000001 10.1 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::1 fec0::1 ::ffff:10.0.0.1"
+    assert all(is_inward(host) for host in inward.split())
+    assert not any(is_inward(host) for host in ("8.8.8.8", "64:ff9b::808:808", "2001:4860:4860::8888"))
     opened = source(hub := Hub(), "hf://acme/churn/model.safetensors", HF_ENDPOINT="https://10.0.0.7")
     hub.file = httpx.Response(302, headers={"Location": "https://10.0.0.8/blob"})
     with pytest.raises(MlshipError, match="there is no"), opened.read(opened.snapshot().items[0], 0):
