@@ -107,11 +107,11 @@ def _unpack(archive: Path, folder: Path, limits: Limits) -> None:
     known: set[str] = set()
     for member, content in members(archive, limits, room):
         target = folder / _checked(member, known, limits)
-        if member.kind == "folder":
-            target.mkdir(parents=True, exist_ok=True)
-        else:
-            assert content is not None
-            target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (target if member.kind == "folder" else target.parent).mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise _Refused(f"holds a file and a folder of one name, {target.name}") from None
+        if content is not None:
             _write(content, target)
 
 

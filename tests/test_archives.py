@@ -107,6 +107,7 @@ ATTACKS = {
     "zip: encrypted": (encrypted(), "an encrypted file"),
     "zip: twice": (zipped(("a", b"1"), ("a", b"2")), "a twice"),
     "zip: file as folder": (zipped(("a", b"1"), ("a/b", b"2")), "a file and a folder of one name"),
+    "zip: folder as file": (zipped(("a", b"1"), ("a/", b"")), "a file and a folder of one name"),
     "zip: no name": (zipped((" ", b"1")), "a name that is none"),
     "zip: many": (zipped(*((f"f{n}", b"") for n in range(60))), "more than 50 files"),
     "zip: long list": (zipped(*((f"{n:0200}", b"") for n in range(45))), "more than 50 files"),

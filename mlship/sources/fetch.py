@@ -86,6 +86,8 @@ class Fetch:
                 exit=Exit.BUILD_FAILED,
                 code="unsafe-name",
             )
+        if any(item.size < 0 for item in wanted):
+            raise changed(f"{self.address}: its source says of a file that it has fewer than no bytes", self.where)
         names = [item.name for item in wanted]
         folders = {name[:end] for name in names for end in range(len(name)) if name[end] == "/"}
         if len({*names}) < len(names) or folders & {*names}:

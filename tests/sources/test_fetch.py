@@ -109,6 +109,12 @@ def test_a_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
         fetch(tmp_path, Line(content=BYTES[:100])).model(snapshot())
 
 
+def test_a_file_of_less_than_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MlshipError, match="fewer than no bytes"):
+        fetch(tmp_path, Line()).model(snapshot(Item("model.joblib", "key", -1, "v1")))
+    assert everything(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "name",
     [
