@@ -182,13 +182,13 @@ def hub() -> Iterator[tuple[Hub, dict[str, str]]]:
             start = int(made.ranges[-1].removeprefix("bytes=").rstrip("-") or 0)
             part = content[start:]
             headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-            if made.cut:
-                self._say(206 if start else 200, part[: made.cut], size=len(part), **headers)
+            cut, made.cut = made.cut, 0  # of this answer alone: the next one's may be set while this one ends
+            if cut:
+                self._say(206 if start else 200, part[:cut], size=len(part), **headers)
                 self.close_connection = True
                 if made.is_still:
                     self.wfile.flush()
                     self.connection.recv(1)  # until the other end is killed
-                made.cut = 0
             else:
                 self._say(206 if start else 200, part, **headers)
 
