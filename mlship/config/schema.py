@@ -360,8 +360,12 @@ class Traffic(Part, frozen=True, kw_only=True):
     """What the cost estimate assumes."""
 
     rps: Annotated[float | None, Meta(ge=0, description="requests a second, on average")] = None
-    peak: Annotated[float | None, Meta(ge=0, description="requests a second, at the busiest")] = None
-    profile: Annotated[str | None, Meta(description="file with requests by hour")] = None
+    peak: Annotated[float | None, Meta(ge=0, description="requests a second, in the busiest hour of a day")] = None
+    peak_hour: Annotated[int, Meta(ge=0, le=23, description="with peak: when the busiest hour begins")] = 14
+    weekend: Annotated[float, Meta(ge=0, le=10, description="with peak: of a weekday's requests, so many on a weekend's")] = 1.0
+    profile: Annotated[
+        str | None, Meta(description="CSV of 24, 168 or 8760 hours, requests a second in each; instead of the others")
+    ] = None
 
 
 class Budget(Part, frozen=True, kw_only=True):
@@ -380,6 +384,10 @@ class Cost(Part, frozen=True, kw_only=True):
     )
     commitment: Commitment | None = None
     traffic: Traffic | str | None = None
+    service_time: Annotated[
+        Duration | None,
+        Meta(description="of a core for one request; what bench or build measured when left out", extra=_UP_TO_AN_HOUR),
+    ] = None
     budget: Budget | None = None
     price_overrides: Annotated[str | None, Meta(description="file with your own prices")] = None
 
@@ -453,6 +461,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
     region: str | None = None
     account: Annotated[str | None, Meta(pattern=r"^[0-9]{12}$", extra={"wanted": "an account: twelve digits in quotes"})] = None
     service: Literal["ecs", "sagemaker", "lambda", "vm"] = "ecs"
+    instance: Annotated[str | None, Meta(description="type of machine of sagemaker and vm, such as m7g.large")] = None
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     roles: dict[str, str] = field(default_factory=dict)
@@ -469,6 +478,10 @@ class GcpTarget(Part, frozen=True, kw_only=True):
     region: str | None = None
     project: str | None = None
     service: Literal["cloud-run", "vertex", "vm"] = "cloud-run"
+    instance: Annotated[str | None, Meta(description="type of machine of vertex and vm, such as n2-standard-2")] = None
+    billing: Annotated[
+        Literal["request", "instance"], Meta(description="of cloud-run: while requests are served, or all the while")
+    ] = "request"
     service_account: str | None = None
     vpc_connector: str | None = None
     repository: str | None = None
@@ -484,6 +497,7 @@ class AzureTarget(Part, frozen=True, kw_only=True):
     identity: str | None = None
     environment: str | None = None
     service: Literal["container-apps", "azureml", "vm"] = "container-apps"
+    instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_D2s_v5")] = None
 
 
 class KubernetesTarget(Part, frozen=True, kw_only=True):
@@ -492,6 +506,9 @@ class KubernetesTarget(Part, frozen=True, kw_only=True):
     context: str | None = None
     namespace: str = "default"
     service: Literal["deployment", "kserve"] = "deployment"
+    cloud: Annotated[Literal["aws", "gcp", "azure"] | None, Meta(description="whose machines the nodes are; for estimates")] = None
+    region: Annotated[str | None, Meta(description="where the nodes are; for estimates")] = None
+    instance: Annotated[str | None, Meta(description="type of the nodes; for estimates")] = None
 
 
 class Targets(Part, frozen=True, kw_only=True):

@@ -31,16 +31,42 @@ class Feature:
     instead: str = ""
 
 
+Meter = Literal["always", "scaled", "spot", "request", "busy", "active", "idle", "egress", "logs", "free"]
+
+
+@dataclass(frozen=True)
+class PriceKey:
+    """Where a price stands in the book: that of a machine (`instance`), or of an `item` of a managed `service`.
+
+    times: the price is taken so many times, such as the premium that a managed endpoint adds to its machine.
+    """
+
+    cloud: str
+    region: str
+    instance: str = ""
+    service: str = ""
+    item: str = ""
+    times: float = 1.0
+
+
 @dataclass(frozen=True)
 class Resource:
-    """Something that is billed, or would be if this target billed. quantity: of `unit`; billed: how the meter runs."""
+    """Something that is billed, or would be if this target billed. `quantity` of `unit` is what one tick of its meter costs.
+
+    billed: how the meter runs. `always`: an hour of the month (a monthly unit, `GB-month`: the month). `scaled`: an hour of a
+    replica, however that was bought; `spot`: the same of a replica that is spot. `request`: one request. `busy`: a second of a
+    replica that has at least one request, rounded as settings `round_s` says (0.1: each request to 100 ms; 0.001 to 1 ms);
+    `active` and `idle`: seconds of replicas with and without a request. `egress`, `logs`: a GB. `free`: it never runs.
+    price: where its price stands; None where nobody bills it.
+    """
 
     kind: str
     name: str
     quantity: float = 1.0
     unit: str = "piece"
-    billed: Literal["always", "scaled", "spot", "request", "free"] = "always"
+    billed: Meter = "always"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    price: PriceKey | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""What is to be served: how long one request takes, how many come when, and what callers are promised. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOURS_PER_MONTH = 730.0  # 365 * 24 / 12; the providers' own calculators use it
+
+
+@dataclass(frozen=True)
+class ServiceTime:
+    """Seconds of one core that one request keeps busy, on a core of speed 1.
+
+    sample: measured times, ascending, equally weighted (quantiles); empty where only the mean is known: the times are then taken
+    as exponential, for which the waiting time is known exactly. source: where it comes from, for people: `bench`, `build`, `said`.
+    """
+
+    mean_s: float
+    sample: tuple[float, ...] = ()
+    source: str = "said"
+
+
+@dataclass(frozen=True)
+class Hour:
+    """A rate that holds for a while. rps: requests a second on average. hours: of a month."""
+
+    rps: float
+    hours: float
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The rates of a month in their order: the one after another may follow it by a step.
+
+    steps: in the order in which they come; their hours sum up to the month's. cycles: how often that order is gone through in
+    the month (a day of 24 hours: 730/24), so that `steps` need not be written out. source: for people, `mlship.yaml:31`.
+    """
+
+    steps: tuple[Hour, ...]
+    cycles: float = 1.0
+    source: str = ""
+
+    @property
+    def hours(self) -> float:
+        return sum(step.hours for step in self.steps)
+
+    @property
+    def requests(self) -> float:
+        """Of a month."""
+        return sum(step.rps * step.hours for step in self.steps) * 3600
+
+    @property
+    def mean(self) -> float:
+        """Requests a second."""
+        return self.requests / (self.hours * 3600)
+
+    @property
+    def peak(self) -> float:
+        """Requests a second in the busiest step."""
+        return max(step.rps for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One replica as a queue sees it. servers: requests that are computed at the same time (its cores, or its GPUs).
+
+    speed: of each of them, against the core that the service time was measured on. memory_gib: what it has, None unknown.
+    assumption: where servers and speed come from, for people.
+    """
+
+    servers: int
+    speed: float = 1.0
+    memory_gib: float | None = None
+    assumption: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """traffic: None where nothing is said: only the idle floor can be priced, and a curve.
+
+    service_time: None where nobody measured it; replicas have to be said then. p99_s: what callers are promised, None nothing.
+    replicas: at least and at most how many; (n, n) is a fixed number, (1, None) as many as it takes. headroom: of every replica
+    this share stays free (0.2). down_after_s: after a fall of the traffic replicas stay for so long. concurrency: requests that
+    one replica of a per-request service takes at a time. memory_gib: what the model needs at least, 0 unknown.
+    egress_gb, logs_gb: of a month.
+    """
+
+    traffic: Traffic | None = None
+    service_time: ServiceTime | None = None
+    p99_s: float | None = None
+    replicas: tuple[int, int | None] = (1, None)
+    headroom: float = 0.0
+    down_after_s: float = 0.0
+    concurrency: float = 1.0
+    memory_gib: float = 0.0
+    egress_gb: float = 0.0
+    logs_gb: float = 0.0
