@@ -19,7 +19,7 @@ from mlship.config.read import compose, read_text
 from mlship.config.report import Report
 from mlship.config.schema import Document, Model, TargetName
 from mlship.config.validate import DOCUMENT, Validator, document
-from mlship.config.words import clipped, either, nearest, shown_path
+from mlship.config.words import clipped, nearest, shown_path
 from mlship.errors import MlshipError
 
 FILE_NAME = "mlship.yaml"
@@ -61,11 +61,17 @@ def _refuse_foreign(file: Path, start: Path) -> None:
         )
 
 
-def load_project(file: Path, environment: str = "", target: str = "", text: str | None = None) -> Project:
+UNSAID = "unsaid"  # the name of a project, and its model, where an estimate's file leaves them out
+
+
+def load_project(
+    file: Path, environment: str = "", target: str = "", text: str | None = None, *, needs_model: bool = True
+) -> Project:
     """The project as it is in one environment, or in none.
 
-    target: replaces the file's own. text: what stands in the file, where it is not read from the disk. Raises FindingsError with
-    all that is wrong in any environment, MlshipError when the file cannot be read or the target is not known.
+    target: replaces the file's own. text: what stands in the file, where it is not read from the disk. needs_model: without it
+    the file may leave out name and model. Raises FindingsError with all that is wrong in any environment, MlshipError when the
+    file cannot be read or the target is not known.
     """
     if target:
         _refuse_target(target)
@@ -73,7 +79,7 @@ def load_project(file: Path, environment: str = "", target: str = "", text: str 
     root = compose(read_text(file) if text is None else text, report)
     if root is None:
         raise report.error()
-    whole = expanded(root, DOCUMENT)
+    whole = expanded(root if needs_model else _with_model(root, report), DOCUMENT)
     assert isinstance(whole, Map)
     base = replace(whole, entries={name: node for name, node in whole.entries.items() if name != "environments"})
     environments = environments_of(whole, report)
@@ -89,15 +95,23 @@ def load_project(file: Path, environment: str = "", target: str = "", text: str 
     return replace(project, target=target or project.target)
 
 
+def _with_model(root: Node, report: Report) -> Node:
+    """The document with a name and a model where it has none."""
+    unsaid = compose(f"name: {UNSAID}\nmodel: {UNSAID}\n", report)
+    if not isinstance(root, Map) or not isinstance(unsaid, Map):
+        return root
+    lacking = {name: node for name, node in unsaid.entries.items() if name not in root.entries}
+    if "models" in root.entries:
+        lacking.pop("model", None)
+    return replace(root, entries={**lacking, **root.entries})
+
+
 def _refuse_target(target: str) -> None:
     known = get_args(TargetName)
     if target not in known:
         near = nearest(target, known)
         fix = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
         raise MlshipError(f"there is no target {clipped(target)}", "--target", fix, code="unknown-target")
-    if target not in not_yet.TARGETS:
-        fix = f"use --target {either(not_yet.TARGETS)}"
-        raise MlshipError(f"the target {target} is not yet built", "--target", fix, code="not-yet")
 
 
 def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], Path], report: Report) -> Project:

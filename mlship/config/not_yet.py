@@ -33,14 +33,15 @@ BUILT = frozenset(
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),
         *("build.whole", "build.max_size", "build.allow_secrets"),
         *("build.compression", "targets.local", "targets.docker"),
+        *("cost", "slo.p99", "targets.aws", "targets.gcp", "targets.azure", "targets.kubernetes"),
     )
 )
 
-TARGETS = ("local", "docker", "fake")
+PRICED_TARGETS = ("aws", "gcp", "azure", "kubernetes")  # estimated; deploying there is refused by the target itself
+OF_CLOUDS = ("resources.gpu.type",)  # means something only where there is a choice, and is priced
 
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {
-    "target": TARGETS,
     "model.framework": (
         "sklearn",
         "python",
@@ -71,9 +72,10 @@ INSTEAD: Mapping[str, str] = {
 
 def problems(facts: Facts) -> Iterator[Problem]:
     """Every set key and value of the document that is not built yet."""
-    yield from _unbuilt_keys(facts.document, DOCUMENT, ())
+    target = facts.document.target
+    yield from _unbuilt_keys(facts.document, DOCUMENT, (), target)
     for path, model in models_of(facts):
-        yield from _unbuilt_keys(model, section(type(model)), path)
+        yield from _unbuilt_keys(model, section(type(model)), path, target)
     yield from _unbuilt_sources(facts)
     yield from _unbuilt_counts(facts)
 
@@ -85,7 +87,7 @@ def is_built(path: tuple[str, ...]) -> bool:
     return dotted in BUILT or _has_built_keys(dotted) or any(parent in BUILT for parent in parents)
 
 
-def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterator[Problem]:
+def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...], target: str) -> Iterator[Problem]:
     for name, key in shape.keys.items():
         value = getattr(said, name)
         spot = (*path, name)
@@ -94,10 +96,10 @@ def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...]) -> Iterat
             continue
         if dotted in VALUES:
             yield from _unbuilt_values(spot, value, VALUES[dotted])
-        elif dotted in BUILT:
+        elif dotted in BUILT or (dotted in OF_CLOUDS and target in PRICED_TARGETS):
             continue
         elif isinstance(value, Struct) and _has_built_keys(dotted):
-            yield from _unbuilt_keys(value, section(type(value)), spot)
+            yield from _unbuilt_keys(value, section(type(value)), spot, target)
         else:
             yield Problem(spot, "this key is not yet built", INSTEAD.get(dotted, "delete it"), "not-yet")
 
@@ -131,7 +133,7 @@ def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
 
 def _unbuilt_counts(facts: Facts) -> Iterator[Problem]:
     said = facts.document
-    if said.scale.replicas.min == 0:
+    if said.scale.replicas.min == 0 and said.target not in PRICED_TARGETS:
         most = max(said.scale.replicas.max, 1)
         fix = f"write {f'1..{most}' if most > 1 else 1}; mlship destroy ends a service that is not needed"
         yield Problem(("scale", "replicas"), "scaling to zero is not yet built", fix, "not-yet")

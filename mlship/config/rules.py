@@ -410,7 +410,8 @@ def a_process_has_a_gpu(facts: Facts) -> Iterator[Problem]:
     if gpu is not None and workers not in ("auto", gpu.count):
         what = f"resources.gpu is {gpu.count}, so there are as many processes: one on each GPU"
         yield Problem(("serve", "workers"), what, "delete it")
-    if gpu is not None and facts.document.scale.replicas.max > facts.document.scale.replicas.min:
+    is_own = facts.document.target in ("local", "docker", "fake")
+    if gpu is not None and is_own and facts.document.scale.replicas.max > facts.document.scale.replicas.min:
         what = "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs"
         yield Problem(("scale", "replicas"), what, f"write {facts.document.scale.replicas.min or 1}")
 

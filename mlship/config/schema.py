@@ -506,7 +506,9 @@ class KubernetesTarget(Part, frozen=True, kw_only=True):
     context: str | None = None
     namespace: str = "default"
     service: Literal["deployment", "kserve"] = "deployment"
-    cloud: Annotated[Literal["aws", "gcp", "azure"] | None, Meta(description="whose machines the nodes are; for estimates")] = None
+    cloud: Annotated[Literal["aws", "gcp", "azure"] | None, Meta(description="whose machines the nodes are; for estimates")] = (
+        None
+    )
     region: Annotated[str | None, Meta(description="where the nodes are; for estimates")] = None
     instance: Annotated[str | None, Meta(description="type of the nodes; for estimates")] = None
 

@@ -80,11 +80,6 @@ def test_an_unknown_target_with_nothing_near_lists_the_known_ones(tmp_path: Path
         load_project(written(tmp_path, TWO_LINES), target="\x1b[2Jmoon")
 
 
-def test_a_target_that_is_not_built_is_refused_on_the_command_line(tmp_path: Path) -> None:
-    with pytest.raises(MlshipError, match="the target aws is not yet built; use --target local, docker or fake"):
-        load_project(written(tmp_path, TWO_LINES), target="aws")
-
-
 def test_a_project_points_to_its_keys_where_they_stand(tmp_path: Path) -> None:
     text = TWO_LINES + "serve:\n  workers: 2\nenvironments:\n  prod:\n    serve: {workers: 3}\n"
     file = written(tmp_path, text)
