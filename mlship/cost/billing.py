@@ -9,7 +9,7 @@ from math import ceil, exp
 from mlship.cost.book import Dated, Offer, PriceBook, ServicePrice, Sources
 from mlship.cost.candidate import Line, Purchase
 from mlship.cost.fleet import Fleet
-from mlship.cost.purchase import Bought, Rates, bought, on_demand_usd
+from mlship.cost.purchase import Rates, bought, on_demand_usd
 from mlship.cost.workload import ServiceTime, Unit, Workload
 from mlship.targets.base import PriceKey, Resource
 
@@ -59,7 +59,11 @@ def priced(resources: tuple[Resource, ...], month: Month, book: PriceBook, *, fr
             continue
         if key.instance:
             yield from _machine(resource, key, month, book)
-        elif ticks := _ticks(resource, month, has_twin=resource.kind in twins):
+            continue
+        has_twin = resource.kind in twins
+        if resource.billed == "scaled" and has_twin:
+            yield from _committed(resource, key, month)
+        if ticks := _ticks(resource, month, has_twin=has_twin):
             yield _managed(resource, key, ticks * resource.quantity, book, free=free)
 
 
@@ -131,9 +135,9 @@ def _ticks(resource: Resource, month: Month, *, has_twin: bool) -> float:
             return 1.0 if resource.unit.endswith("-month") else month.hours
         case "scaled":
             got = bought(month.fleet, month.purchase, Rates(None))
-            if not has_twin:
+            if not has_twin:  # what every replica has, however it is bought
                 return got.on_demand_hours + got.committed_hours + got.spot_hours
-            return got.on_demand_hours + got.committed_hours
+            return got.on_demand_hours
         case "spot":
             return bought(month.fleet, month.purchase, Rates(None)).spot_hours
         case "request":
@@ -215,6 +219,15 @@ def _uses(month: Month) -> Iterator[tuple[float, float]]:
         above = max(count - least, 0)
         on_least = min(busy * least / count, least * seconds) if count else 0.0
         yield above * seconds + on_least, least * seconds - on_least
+
+
+def _committed(resource: Resource, key: PriceKey, month: Month) -> Iterator[Priced]:
+    """Commitments to a managed service are sold by the dollar (savings plans); no book knows what they take off."""
+    hours = bought(month.fleet, month.purchase, Rates(None)).committed_hours
+    if hours:
+        how = f"committed {month.purchase.term}"
+        line = Line(resource.kind, f"{resource.name} {how}", hours * resource.quantity, resource.unit, None)
+        yield Priced(line, f"{key.cloud} {key.region} {key.service} {key.item} {how}")
 
 
 def _managed(resource: Resource, key: PriceKey, units: float, book: PriceBook, *, free: bool) -> Priced:

@@ -39,7 +39,7 @@ def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free:
         usd,
         None if usd is None else usd / fleet.hours,
         usd_per_million=_per_million(usd, workload),
-        idle_usd_month=_idle(candidate, workload, book, free=free, hours=fleet.hours),
+        idle_usd_month=_idle(candidate, workload, book, free=free),
         interruptions_month=_interruptions(candidate, fleet, book),
         p50_ms=times[0] * 1000 if times else None,
         p99_ms=times[1] * 1000 if times else None,
@@ -67,10 +67,10 @@ def _per_million(usd: float | None, workload: Workload) -> float | None:
     return usd / workload.traffic.requests * 1e6
 
 
-def _idle(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool, hours: float) -> float | None:
+def _idle(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool) -> float | None:
     """US dollars a month without a single request; None where a price is missing."""
     alone = replace(workload, traffic=None, egress_gb=0.0, logs_gb=0.0)
-    month = Month(alone, idle(alone, hours), candidate.unit, candidate.purchase)
+    month = Month(alone, idle(alone), candidate.unit, candidate.purchase)
     found = [item.line.usd for item in priced(candidate.resources, month, book, free=free)]
     return None if None in found else sum(usd for usd in found if usd is not None)
 
@@ -120,7 +120,9 @@ def _promise(candidate: Candidate, workload: Workload) -> Iterator[str]:
     least, most = workload.replicas
     if least == most or candidate.purchase.name in SERVERLESS:
         return
-    if workload.p99_s is None:
+    if workload.rps_per_replica:
+        yield f"a replica for every {workload.rps_per_replica:g} requests a second (scale.per_replica)"
+    elif workload.p99_s is None:
         yield "replicas for a load of at most 70 % (no slo.p99)"
     else:
         yield f"replicas for a p99 of {workload.p99_s * 1000:.3g} ms in every hour (M/G/c queue)"

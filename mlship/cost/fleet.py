@@ -11,7 +11,7 @@ from math import ceil, inf
 
 from mlship.cost.candidate import Replicas
 from mlship.cost.capacity import servers_needed
-from mlship.cost.workload import HOURS_PER_MONTH, Hour, Traffic, Unit, Workload
+from mlship.cost.workload import Hour, Traffic, Unit, Workload
 
 MOST_REPLICAS = 100_000  # beyond it nobody deploys, and levels would not fit into memory
 
@@ -68,9 +68,9 @@ class Fleet:
         return Fleet(self.steps, tuple(ceil(count / per_node) for count in self.counts), self.cycles, self.down_after_s)
 
 
-def idle(workload: Workload, hours: float = HOURS_PER_MONTH) -> Fleet:
+def idle(workload: Workload) -> Fleet:
     """What runs when nobody calls."""
-    return Fleet((Hour(0.0, hours),), (workload.replicas[0],))
+    return Fleet((Hour(0.0, workload.hours),), (workload.replicas[0],))
 
 
 def fixed(traffic: Traffic, count: int) -> Fleet:
@@ -91,6 +91,8 @@ def replicas_for(workload: Workload, unit: Unit, rps: float) -> int:
 
     Without a known service time one, as long as anybody calls.
     """
+    if workload.rps_per_replica:
+        return ceil(rps / workload.rps_per_replica)
     if workload.service_time is None:
         return 1 if rps else 0
     wanted = servers_needed(workload.service_time, rps, workload.p99_s, speed=unit.speed, headroom=workload.headroom)

@@ -82,7 +82,8 @@ class Workload:
     replicas: at least and at most how many; (n, n) is a fixed number, (1, None) as many as it takes. headroom: of every replica
     this share stays free (0.2). down_after_s: after a fall of the traffic replicas stay for so long. concurrency: requests that
     one replica of a per-request service takes at a time. memory_gib: what the model needs at least, 0 unknown.
-    egress_gb, logs_gb: of a month.
+    egress_gb, logs_gb: of a month. rps_per_replica: what the autoscaler lets one replica carry; None lets the promise decide.
+    hours: of the month.
     """
 
     traffic: Traffic | None = None
@@ -95,3 +96,5 @@ class Workload:
     memory_gib: float = 0.0
     egress_gb: float = 0.0
     logs_gb: float = 0.0
+    rps_per_replica: float | None = None
+    hours: float = HOURS_PER_MONTH

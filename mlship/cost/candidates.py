@@ -1,0 +1,137 @@
+"""The ways in which a deployment can be served and bought: what a target would create, as the estimate takes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from mlship.cost.book import Machine, Offer, PriceBook
+from mlship.cost.candidate import Candidate, Purchase, PurchaseName
+from mlship.cost.speeds import unit_of, unit_of_vcpus
+from mlship.cost.workload import Unit
+from mlship.targets.base import Deployment, PriceKey, Resource
+from mlship.targets.priced import priced
+
+GIB = 2**30
+MACHINES = ("vm",)  # services that are whole machines, one replica each
+ENDPOINTS = ("sagemaker", "vertex", "azureml")  # managed, on machines that are named
+NODES = ("deployment", "kserve")  # replicas side by side on machines that are named
+OWN = ("haproxy", "process", "memory")  # nobody's bill
+_BY_THE_HOUR: tuple[PurchaseName, ...] = (
+    "on-demand",
+    "fixed",
+    "reserved",
+    "reserved+on-demand",
+    "on-demand+spot",
+    "reserved+spot",
+)
+# AWS Lambda gives a function one vCPU for each 1,769 MB (docs.aws.amazon.com/lambda, "Configure Lambda function memory").
+_LAMBDA_MB_PER_VCPU = 1769.0
+
+
+def purchases_of(service: str, settings: Mapping[str, object]) -> tuple[PurchaseName, ...]:
+    """How a service can be bought; the first is what a project gets that says nothing."""
+    if service in ENDPOINTS:
+        return ("managed",)
+    if service in ("lambda", "container-apps") or (service == "cloud-run" and settings.get("billing") != "instance"):
+        return ("per-request",)
+    if service == "cloud-run":
+        return ("on-demand", "fixed")
+    return ("on-demand",) if service in OWN else _BY_THE_HOUR
+
+
+def candidate_of(
+    deployment: Deployment, purchase: Purchase, book: PriceBook, measured: Mapping[str, float] | None = None
+) -> Candidate:
+    """What the deployment's target would create, bought in one way. measured: as in cost.speeds.
+
+    A machine that the book does not name counts as one with the cores that the deployment asks for, and has no price.
+    """
+    target, service, settings = deployment.target, deployment.service, deployment.settings
+    described = priced(target)
+    machine = machine_of(deployment, book)
+    arch = machine.arch if machine else str(settings.get("arch", "x86_64"))
+    return Candidate(
+        target=target,
+        service=service,
+        region=str(settings.get("region") or ""),
+        purchase=purchase,
+        unit=_unit(deployment, machine, arch, measured or {}),
+        resources=described.resources(deployment),
+        instance=str(settings.get("instance") or "") if service not in _WITHOUT_INSTANCE else "",
+        arch=arch,
+        size=_size(deployment) if service in _WITHOUT_INSTANCE else "",
+        can_deploy=service not in MACHINES,
+        excluded=described.EXCLUDED.get(service, ()),
+    )
+
+
+_WITHOUT_INSTANCE = ("ecs", "lambda", "cloud-run", "container-apps", *OWN)
+
+
+def machine_of(deployment: Deployment, book: PriceBook) -> Machine | None:
+    """The type of instance that the deployment names, where its service has one and the book knows it in any region."""
+    if deployment.service in _WITHOUT_INSTANCE:
+        return None
+    settings = deployment.settings
+    cloud, region, name = cloud_of(deployment), str(settings.get("region") or ""), str(settings.get("instance") or "")
+    offer = book.offer(cloud, region, name)
+    elsewhere = (book.offer(cloud, other, name) for other in book.regions(cloud))
+    found = offer or next((one for one in elsewhere if one), None)
+    return found.machine if found else None
+
+
+def cloud_of(deployment: Deployment) -> str:
+    """Whose prices count."""
+    return str(deployment.settings.get("cloud") or "") if deployment.target == "kubernetes" else deployment.target
+
+
+def _unit(deployment: Deployment, machine: Machine | None, arch: str, measured: Mapping[str, float]) -> Unit:
+    service, served = deployment.service, deployment.release.served.resources
+    if machine is not None and service not in NODES:
+        return unit_of(machine, measured)
+    gib = served.get("memory", 0) / GIB
+    if served.get("gpu"):
+        return Unit(served["gpu"], memory_gib=gib, assumption="a GPU computes one request at a time")
+    if service == "lambda":
+        vcpus = served.get("memory", 0) / (_LAMBDA_MB_PER_VCPU * 2**20)
+        return unit_of_vcpus(min(vcpus, 6.0), gib, whole_cores=False, what="lambda, which serves one request at a time")
+    whole = machine.has_whole_cores if machine else arch == "arm64"
+    if service in OWN:
+        whole = True  # the service time was measured on such a core
+    return unit_of_vcpus(served.get("cpu", 1000) / 1000, gib, whole_cores=whole, what=f"{service} {arch}")
+
+
+def _size(deployment: Deployment) -> str:
+    """`1 vCPU 2 GiB`."""
+    served = deployment.release.served.resources
+    memory = f"{served.get('memory', 0) / GIB:.4g} GiB"
+    return memory if deployment.service == "lambda" else f"{served.get('cpu', 0) / 1000:g} vCPU {memory}"
+
+
+def machine_candidates(offers: Iterable[Offer], purchases: Iterable[Purchase]) -> Iterator[Candidate]:
+    """Every offer as a plain machine, in every way to buy it."""
+    purchases = tuple(purchases)
+    for offer in offers:
+        machine, unit = offer.machine, unit_of(offer.machine)
+        for purchase in purchases:
+            yield Candidate(
+                target=machine.cloud,
+                service="vm",
+                region=offer.region,
+                purchase=purchase,
+                unit=unit,
+                resources=machine_resources(machine.cloud, offer.region, machine.name),
+                instance=machine.name,
+                arch=machine.arch,
+                can_deploy=False,
+                excluded=priced(machine.cloud).EXCLUDED.get("vm", ()),
+            )
+
+
+def machine_resources(cloud: str, region: str, name: str) -> tuple[Resource, ...]:
+    """What the service `vm` of every cloud creates for a replica: the machine, on demand or spot."""
+    key = PriceKey(cloud, region, instance=name)
+    return (
+        Resource("instance", name, unit="hour", billed="scaled", price=key),
+        Resource("instance", name, unit="hour", billed="spot", price=key),
+    )
