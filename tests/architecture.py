@@ -65,7 +65,7 @@ OPEN_SERVER_FILES = (
     *("torch_scan", "keras_scan"),
 )
 OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
-PROGRAMS = ("server", "keeper", "targets.local.holder")  # run as processes of their own, without the CLI
+PROGRAMS = ("server", "keeper", "targets.local.holder", "bench.load")  # run as processes of their own, without the CLI
 FORKS = ("targets.local.processes",)  # the child of a fork ends with os._exit when exec fails
 HEAVY = {
     "azure", "boto3", "botocore", "docker", "google", "httpx", "mlflow", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
@@ -10,6 +11,7 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.errors import Finding
     from mlship.flows import cache, prices, results
     from mlship.flows.batch_results import Answered
+    from mlship.flows.bench import Benched
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
     from mlship.image.cache.take import Taken
@@ -309,3 +311,31 @@ def batch(result: Answered) -> dict[str, Any]:
         "resumed": result.resumed,
         "processes": result.processes,
     }
+
+
+def benched(result: Benched) -> dict[str, Any]:
+    """bench: times in seconds, rates in requests a second; null for what was never answered, promised or could not be known."""
+    subject = result.subject
+    return {
+        "project": subject.project,
+        "environment": subject.environment,
+        "target": subject.target,
+        "endpoint": subject.endpoint,
+        "release": subject.release,
+        "content": subject.content,
+        "bench": finite(asdict(result.measured)),
+        "attempts": [finite(asdict(one)) for one in result.attempts],
+        "answers": asdict(result.answers),
+        "notes": list(result.notes),
+        "kept": result.is_kept,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def finite(value: Any) -> Any:
+    """JSON has no infinity: null stands for it."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

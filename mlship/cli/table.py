@@ -15,6 +15,7 @@ OTHERS = {
     "renew": "bring the newest HAProxy and OpenSSL to the front of a service on docker",
     "run": "serve in the foreground, from the image or from your environment",
     "predict": "ask the live service, or answer a file of rows",
+    "bench": "load the live release, or the built image: latency, throughput, highest rate",
     "verify": "ask the live release its id and the sample again",
     "plan": "what deploy would do",
     "render": "write what deploy would send, and files for the vendor's own tool",

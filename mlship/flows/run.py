@@ -44,13 +44,20 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     here = own_platform()
     refuse_unbuilt(project, here, "this machine")
     record = fitting(built_records(context, project, python), here)
+    with from_image(context, record.content, settings) as started:
+        return _serve(context, started)
+
+
+@contextmanager
+def from_image(context: Context, content: str, settings: dict[str, str]) -> Iterator[Command]:
+    """How the image's server is started on this machine; its files lie unpacked until the end. settings: environment, PORT too."""
     workplace = workplace_of(context)
-    image = workplace.layout.find(record.content)
+    image = workplace.layout.find(content)
     with scratch_folder(context.home.cache / "work") as folder:
         root = assemble(workplace.layout, image, folder / "rootfs", context.home)
         config = image.config["config"]
         environ = with_driver(root, {**dict(line.split("=", 1) for line in config["Env"]), **settings})
-        return _serve(context, command(root, (*config["Entrypoint"], "serve"), environ))
+        yield command(root, (*config["Entrypoint"], "serve"), environ)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Load against a running server: how long an answer takes, how many come a second, and what is kept of that."""
