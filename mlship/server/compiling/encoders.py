@@ -20,6 +20,8 @@ def encoded(encoder: Any, source: Source, columns: Columns) -> Source:
     """One table for each column. Raises Unfit."""
     if not isinstance(source, Raw):
         raise Unfit(f"a {type(encoder).__name__} behind other steps has no compiled form")
+    if any(values.dtype.kind in "mM" for values in encoder.categories_):
+        raise Unfit(f"{type(encoder).__name__} of times has no compiled form")
     known = [values.tolist() for values in encoder.categories_]
     if sum(len(values) for values in known) * _width(encoder, known) > MOST:
         raise Unfit(f"{type(encoder).__name__} knows {sum(map(len, known))} categories")

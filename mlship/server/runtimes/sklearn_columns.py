@@ -108,7 +108,7 @@ def _sliced(wanted: slice, names: Sequence[Any]) -> list[Any]:
 def _of_encoder(encoder: Any, names: Sequence[Any]) -> dict[Any, Fact]:
     is_closed = getattr(encoder, "handle_unknown", "") == "error"
     return {
-        name: _of_categories(categories.tolist(), is_closed)
+        name: _of_times(categories) if categories.dtype.kind == "M" else _of_categories(categories.tolist(), is_closed)
         for name, categories in zip(names, getattr(encoder, "categories_", ()), strict=False)
     }
 
@@ -130,6 +130,13 @@ def _of_categories(values: list[Any], is_closed: bool) -> Fact:
         categories=tuple(present) if is_closed and kinds <= {str, bool, int, float} else None,
         refuses_null=len(present) == len(values),
     )
+
+
+def _of_times(categories: Any) -> Fact:
+    """Of datetime64, which a list would show as whole numbers, or as times without their nanoseconds."""
+    import numpy
+
+    return Fact("datetime", refuses_null=not numpy.isnat(categories).any())
 
 
 def is_missing(value: Any) -> bool:
