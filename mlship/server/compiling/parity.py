@@ -43,7 +43,9 @@ def compared(
         if difference is None:
             return Parity(len(rows), refused, largest, f"{_shown(row)} gets {_shown(second)}, not {_shown(first)}")
         largest = max(largest, difference)
-    together = _together(original, other, answered, tolerance, labels) if answered else 0.0
+    if not answered:
+        return Parity(len(rows), refused, largest, "no row that it was asked has an answer")
+    together = _together(original, other, answered, tolerance, labels)
     if together is None:
         return Parity(len(rows), refused, largest, "rows that are asked together get other answers")
     return Parity(len(rows), refused, max(largest, together))

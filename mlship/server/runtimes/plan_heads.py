@@ -7,7 +7,7 @@ own numbers: for so few, calls of numpy take longer than the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 Head = Callable[[Any], Mapping[str, Any]]
@@ -25,7 +25,14 @@ def head_from(said: Mapping[str, Any]) -> Head:
         flat = bool(said["flat"])
         return lambda scores: {"predictions": scores[:, 0] if flat else scores}
     one, several = _one_row(said), _several_rows(said)
-    return lambda scores: one(scores.tolist()[0]) if len(scores) == 1 else several(scores)
+
+    def answered(scores: Any) -> Mapping[str, Any]:
+        # beside NaN, of scores that outgrew doubles, Python's max takes another place than numpy's
+        if len(scores) == 1 and isfinite(sum(listed := scores.tolist()[0])):
+            return one(listed)
+        return several(scores)
+
+    return answered
 
 
 def _one_row(said: Mapping[str, Any]) -> Callable[[list[float]], Mapping[str, Any]]:

@@ -146,6 +146,25 @@ def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
     assert "gets" in found.wrong
 
 
+def test_two_engines_that_refuse_every_row_prove_nothing(tmp_path: Path):
+    model = LINEAR["numbers"]
+    original, other = served(model, compiled(model, "", signature_of(model, "")), [], tmp_path)
+    for rows in ([[1.0, 2.0], ["a"] * 10], []):
+        found = compared(original, other, rows, Tolerance(), frozenset())
+        assert (found.refused, found.wrong) == (len(rows), "no row that it was asked has an answer")
+
+
+@pytest.mark.parametrize("name", ["each class against the others", "three classes", "two classes"])
+def test_scores_that_outgrow_doubles_are_answered_alone_and_together_as_scikit_learn_does(name: str, tmp_path: Path):
+    model = make_pipeline(MinMaxScaler((0, 1e3)), LINEAR[name]).fit(IRIS, SPECIES == 1 if name == "two classes" else SPECIES)
+    original, other = served(model, compiled(model, "", signature_of(model, "")), [], tmp_path)
+    large = 1e305
+    # each product outgrows alone, so that the order of adding decides nothing
+    rows = [[large, 0.0, 0.0, 0.0], [0.0, 0.0, large, large], [-large, -large, large, large], [0.0, large, 0.0, -large]]
+    found = compared(original, other, rows, Tolerance(), frozenset({"predictions"}))
+    assert not found.wrong
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -183,6 +202,21 @@ def test_whole_numbers_beyond_doubles_are_no_categories_of_a_compiled_model():
         compiled(model, "", signature_of(model, "", sample))
 
 
+@pytest.mark.parametrize("start", ["1970-01-02", "2024-01-01"])  # the first in nanoseconds is a number like any other
+def test_encoded_times_are_served_as_times_and_take_no_compiled_form(start: str):
+    days = pandas.to_datetime([start, "2024-02-29"] * 15).astype("datetime64[ns]")
+    table = pandas.DataFrame({"day": days, "age": 1.0})
+    steps = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["day"]), remainder="passthrough")
+    model = make_pipeline(steps, LogisticRegression()).fit(table, [0, 1] * 15)
+    sample = [{"day": start, "age": 1.0}, {"day": "2024-02-29", "age": 1.0}]
+    signature = signature_of(model, "", sample)
+    assert [(feature.dtype, feature.nullable) for feature in signature.inputs] == [("datetime", False), ("float64", False)]
+    entry = manifest.Model(name="m", framework="sklearn", format="joblib", path="", sha256="", signature=signature)
+    assert ServedModel(entry, SklearnModel(model)).answer(sample)["predictions"] == [0, 1]
+    with pytest.raises(Unfit, match="OneHotEncoder of times has no compiled form"):
+        compiled(model, "", signature)
+
+
 @pytest.mark.parametrize("hiding", [MinMaxScaler(clip=True), SelectKBest(k=3)])
 def test_a_number_that_outgrows_doubles_on_its_way_is_refused_though_a_later_step_would_hide_it(hiding: Any, tmp_path: Path):
     model = make_pipeline(PolynomialFeatures(2), hiding, Ridge()).fit(IRIS, SPECIES)
@@ -202,13 +236,18 @@ def assert_alike(model: Any, sample: list[Any], folder: Path) -> Compiled:
 
 def compare(model: Any, plan: Compiled, sample: list[Any], folder: Path) -> Any:
     signature = signature_of(model, "", sample)
-    entry = manifest.Model(name="m", framework="sklearn", format="joblib", path="model.plan", sha256="", signature=signature)
-    original = ServedModel(entry, SklearnModel(model))
-    again = manifest.Model(**{**vars(entry), "signature": plan.signature, "engine": manifest.Engine(plan.engine)})
-    other = ServedModel(again, loaded(plan, folder))
+    original, other = served(model, plan, sample, folder)
     rows = [*listed_rows(signature, sample), *edge_rows(signature, sample, plan.header, plan.arrays)]
     labels = frozenset({"predictions"} if hasattr(model, "classes_") else ())
     return compared(original, other, rows, Tolerance(), labels)
+
+
+def served(model: Any, plan: Compiled, sample: list[Any], folder: Path) -> tuple[ServedModel, ServedModel]:
+    """The original and its compiled form."""
+    signature = signature_of(model, "", sample)
+    entry = manifest.Model(name="m", framework="sklearn", format="joblib", path="model.plan", sha256="", signature=signature)
+    again = manifest.Model(**{**vars(entry), "signature": plan.signature, "engine": manifest.Engine(plan.engine)})
+    return ServedModel(entry, SklearnModel(model)), ServedModel(again, loaded(plan, folder))
 
 
 def loaded(plan: Compiled, folder: Path) -> Any:
