@@ -21,7 +21,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def load(name: str) -> Function:
     """The function of a command, by the command's name."""
-    function: Function = importlib.import_module(f"mlship.cli.commands.{name}").command
+    function: Function = importlib.import_module(f"mlship.cli.commands.{name.replace('-', '_')}").command
     return function
 
 

@@ -46,11 +46,13 @@ def error_text(error: MlshipError) -> str:
 
 def error_json(command: str, error: MlshipError) -> str:
     """The envelope of a failure, one line."""
-    document: dict[str, Any] = {
-        "schema": "mlship/v1",
-        "command": command,
-        "ok": False,
-        "exit": int(error.exit),
+    document = {"schema": "mlship/v1", "command": command, "ok": False, "exit": int(error.exit), **error_payload(error)}
+    return json.dumps(document, ensure_ascii=False)
+
+
+def error_payload(error: MlshipError) -> dict[str, Any]:
+    """What an envelope says of an error."""
+    return {
         "error": {
             "code": error.code,
             "message": error.what,
@@ -60,7 +62,6 @@ def error_json(command: str, error: MlshipError) -> str:
         },
         "findings": [finding_payload(finding) for finding in error.findings],
     }
-    return json.dumps(document, ensure_ascii=False)
 
 
 def full_disk(error: Exception) -> MlshipError | None:

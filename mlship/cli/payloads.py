@@ -7,11 +7,14 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
+    from mlship.cost.candidate import CostPlan
     from mlship.cost.coverage import Coverage
+    from mlship.cost.diff import Diff
     from mlship.errors import Finding
     from mlship.flows import cache, prices, results
     from mlship.flows.batch_results import Answered
     from mlship.flows.bench import Benched
+    from mlship.flows.cost_estimate import Estimated
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
     from mlship.image.cache.take import Taken
@@ -264,6 +267,88 @@ def destroyed(result: results.Destroyed) -> dict[str, Any]:
 
 def log_payload(line: LogLine) -> dict[str, Any]:
     return asdict(line)
+
+
+def estimated(found: Estimated, changed: Diff | None = None) -> dict[str, Any]:
+    """Every figure as it was computed; what nobody knows is null. changed: against a base."""
+    budget, traffic = found.budget, found.workload.traffic
+    return {
+        "plans": [cost_plan(plan) for plan in found.plans],
+        "chosen": found.chosen if found.chosen >= 0 else None,
+        "unknowns": list(dict.fromkeys(name for plan in found.plans for name in plan.unknowns)),
+        "prices_as_of": found.prices_as_of,
+        "assumptions": list(dict.fromkeys(name for plan in found.plans for name in plan.assumptions)),
+        "details": [_cost_details(plan) for plan in found.plans],
+        "curve": [{"rps": point.rps, **cost_plan(point.plan)} for point in found.curve],
+        "why_not": list(found.why_not),
+        "advice": list(found.advice),
+        "budget": budget
+        and {"limit_usd": budget.limit_usd, "spent_usd": _finite(budget.spent_usd), "ok": budget.ok, "why": budget.why},
+        "traffic": traffic
+        and {
+            "rps": traffic.mean,
+            "peak": traffic.peak,
+            "requests_month": traffic.requests,
+            "hours_month": traffic.hours,
+            "source": traffic.source,
+        },
+        "findings": findings_payload(found.findings),
+        **({} if changed is None else {"diff": _cost_diff(changed)}),
+    }
+
+
+def cost_plan(plan: CostPlan) -> dict[str, Any]:
+    """The form of a plan wherever one stands; its keys are those of docs/design.md and no others."""
+    candidate, replicas = plan.candidate, plan.replicas
+    return {
+        "target": candidate.target,
+        "service": candidate.service,
+        "region": candidate.region,
+        "instance": candidate.instance,
+        "purchase": candidate.purchase.name,
+        "replicas": {"min": replicas.min, "average": replicas.average, "peak": replicas.peak},
+        "usd_hour": _finite(plan.usd_hour),
+        "usd_month": _finite(plan.usd_month),
+        "usd_per_million": _finite(plan.usd_per_million),
+        "interruptions_month": _finite(plan.interruptions_month),
+        "p50_ms": _finite(plan.p50_ms),
+        "p99_ms": _finite(plan.p99_ms),
+        "price_dates": list(plan.price_dates),
+        "assumptions": list(plan.assumptions),
+        "unknowns": list(plan.unknowns),
+        "complete": plan.is_complete,
+    }
+
+
+def _cost_details(plan: CostPlan) -> dict[str, Any]:
+    candidate = plan.candidate
+    return {
+        "lines": [asdict(line) for line in plan.lines],
+        "not_included": list(candidate.excluded),
+        "size": candidate.size,
+        "arch": candidate.arch,
+        "term": candidate.purchase.term if "reserved" in candidate.purchase.name else None,
+        "base": candidate.purchase.base,
+        "idle_usd_month": _finite(plan.idle_usd_month),
+        "overloaded": plan.is_overloaded,
+        "can_deploy": candidate.can_deploy,
+        "spot_range": plan.spot_range and list(plan.spot_range),
+        "neighbours": list(plan.neighbours),
+    }
+
+
+def _cost_diff(changed: Diff) -> dict[str, Any]:
+    return {
+        "before": cost_plan(changed.before),
+        "usd_month": _finite(changed.usd_month),
+        "usd_per_million": _finite(changed.usd_per_million),
+        "rows": [asdict(row) for row in changed.rows],
+    }
+
+
+def _finite(figure: float | None) -> float | None:
+    """JSON has no infinity."""
+    return figure if figure is not None and isfinite(figure) else None
 
 
 def price_coverage(found: Coverage) -> dict[str, Any]:

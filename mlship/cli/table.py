@@ -7,6 +7,7 @@ EVERY_DAY = {
     "deploy": "put a release in service; verified, and undone when it fails",
     "status": "what is live, asked from the server",
     "rollback": "serve the release before, or any older one",
+    "cost-estimate": "what a month and a million predictions cost, before anything is deployed",
 }
 OTHERS = {
     "lock": "write mlship.lock without making an image; --refresh takes security updates",
@@ -60,4 +61,4 @@ def overview() -> str:
 
 
 def _rows(commands: dict[str, str]) -> str:
-    return "\n".join(f"  {name:<10} {summary}" for name, summary in commands.items())
+    return "\n".join(f"  {name:<13} {summary}" for name, summary in commands.items())

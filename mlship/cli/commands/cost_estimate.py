@@ -1,0 +1,230 @@
+"""mlship cost-estimate"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlship.cli import payloads
+from mlship.cli.answer import Answer
+from mlship.cli.call import Call
+from mlship.errors import MlshipError
+
+if TYPE_CHECKING:
+    from mlship.cost.diff import Diff
+    from mlship.flows.cost_asked import Asked
+    from mlship.flows.cost_estimate import Estimated
+
+
+class Format(StrEnum):
+    """How the plans are printed."""
+
+    table = "table"
+    csv = "csv"
+    markdown = "markdown"
+
+
+class Term(StrEnum):
+    """Of a commitment."""
+
+    one = "1y"
+    three = "3y"
+
+
+class Arch(StrEnum):
+    """Of the processor."""
+
+    x86_64 = "x86_64"
+    arm64 = "arm64"
+
+
+def command(
+    call: Call,
+    service: Annotated[str, typer.Option("--service", metavar="NAME", help="ecs, lambda, cloud-run, vm, ...")] = "",
+    region: Annotated[str, typer.Option("--region", metavar="NAME", help="us-east-1, europe-west1, ...")] = "",
+    instance: Annotated[str, typer.Option("--instance", metavar="TYPE", help="m7g.large, n2-standard-2, ...")] = "",
+    arch: Annotated[Arch | None, typer.Option("--arch", help="Of the processor.", show_default=False)] = None,
+    replicas: Annotated[str, typer.Option("--replicas", metavar="N", help="3, or 2..10 that follow the traffic.")] = "",
+    rps: Annotated[float | None, typer.Option("--rps", metavar="RATE", help="Requests a second, on average.")] = None,
+    peak: Annotated[float | None, typer.Option("--peak", metavar="RATE", help="In the busiest hour of a day.")] = None,
+    peak_hour: Annotated[int | None, typer.Option("--peak-hour", metavar="HOUR", help="When that begins; 14.")] = None,
+    weekend: Annotated[
+        float | None, typer.Option("--weekend", metavar="SHARE", help="A weekend day against a weekday; 1.")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", metavar="CSV", help="Rates of 24, 168 or 8760 hours.")] = "",
+    requests_month: Annotated[
+        float | None, typer.Option("--requests-month", metavar="N", help="Instead of --rps, spread evenly.")
+    ] = None,
+    hours: Annotated[float | None, typer.Option("--hours", metavar="H", help="Of a month; 730.")] = None,
+    service_time: Annotated[str, typer.Option("--service-time", metavar="TIME", help="Of a core for one request: 50ms.")] = "",
+    slo: Annotated[str, typer.Option("--slo", metavar="TIME", help="99 of 100 requests are answered within: 100ms.")] = "",
+    purchase: Annotated[
+        str,
+        typer.Option("--purchase", metavar="HOW", help="on-demand, fixed, reserved, reserved+on-demand, on-demand+spot, ..."),
+    ] = "",
+    term: Annotated[Term | None, typer.Option("--term", help="Of a commitment; 1y.", show_default=False)] = None,
+    base: Annotated[
+        int | None, typer.Option("--base", metavar="N", help="So many replicas are committed, or never spot.")
+    ] = None,
+    on_demand_share: Annotated[
+        float | None, typer.Option("--on-demand-share", metavar="SHARE", help="Above the base: 0.25 of it is not spot.")
+    ] = None,
+    cpu: Annotated[str, typer.Option("--cpu", metavar="CORES", help="Of a replica, instead of the file's.")] = "",
+    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Of a replica: 2GiB.")] = "",
+    gpu: Annotated[str, typer.Option("--gpu", metavar="TYPE", help="l4, t4, a100, ...: machines that have it.")] = "",
+    headroom: Annotated[
+        float | None, typer.Option("--headroom", metavar="SHARE", help="0.2: so much of every replica stays free.")
+    ] = None,
+    concurrency: Annotated[
+        float | None, typer.Option("--concurrency", metavar="N", help="Requests at a time in one serverless replica.")
+    ] = None,
+    billing: Annotated[str, typer.Option("--billing", metavar="MODE", help="cloud-run: request or instance.")] = "",
+    egress_gb: Annotated[float, typer.Option("--egress-gb", metavar="GB", help="To the internet, a month.")] = 0.0,
+    logs_gb: Annotated[float, typer.Option("--logs-gb", metavar="GB", help="A month.")] = 0.0,
+    free_tier: Annotated[bool, typer.Option("--free-tier", help="Count what a new account gets for nothing.")] = False,
+    prices: Annotated[str, typer.Option("--prices", metavar="FILE", help="Your own rates, over the book's.")] = "",
+    max_monthly: Annotated[str, typer.Option("--max-monthly", metavar="USD", help="More, or unknown, is exit 9.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="An unknown price is exit 9.")] = False,
+    optimise: Annotated[bool, typer.Option("--optimise", help="The cheapest plans that keep --slo.")] = False,
+    cloud: Annotated[str, typer.Option("--cloud", metavar="NAME", help="--optimise: aws, gcp or azure alone.")] = "",
+    max_replicas: Annotated[int | None, typer.Option("--max-replicas", metavar="N", help="--optimise: at most.")] = None,
+    burstable: Annotated[bool, typer.Option("--burstable", help="--optimise: machines with CPU credits, too.")] = False,
+    deployable: Annotated[bool, typer.Option("--deployable", help="Without plans that mlship cannot deploy to.")] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="--optimise: so many plans.")] = 10,
+    compare: Annotated[bool, typer.Option("--compare", help="Every target and service beside each other.")] = False,
+    diff: Annotated[str, typer.Option("--diff", metavar="BASE", help="Against another file, a git revision, or `live`.")] = "",
+    form: Annotated[Format, typer.Option("--format", help="How it is printed.")] = Format.table,
+    plot: Annotated[str, typer.Option("--plot", metavar="FILE", help="A chart of cost against traffic: .svg or .png.")] = "",
+) -> Answer:
+    """What a month and a million predictions cost, before anything is deployed.
+
+    Works with or without mlship.yaml: every input may be said here. Touches nothing, and no network.
+    """
+    from mlship.flows.cost_asked import Asked
+
+    asked = Asked(
+        target=call.common.target,
+        service=service,
+        region=region,
+        instance=instance,
+        arch=arch.value if arch else "",
+        cloud=cloud,
+        replicas=replicas,
+        rps=rps,
+        peak=peak,
+        peak_hour=peak_hour,
+        weekend=weekend,
+        profile=call.path(profile) if profile else None,
+        requests_month=requests_month,
+        hours=hours,
+        service_time=service_time,
+        slo_p99=slo,
+        purchase=purchase,
+        term=term.value if term else "",
+        base=base,
+        on_demand_share=on_demand_share,
+        cpu=cpu,
+        memory=memory,
+        gpu=gpu,
+        headroom=headroom,
+        concurrency=concurrency,
+        billing=billing,
+        egress_gb=egress_gb,
+        logs_gb=logs_gb,
+        free_tier=free_tier,
+        max_replicas=_counted("--max-replicas", max_replicas, 100_000) if max_replicas is not None else None,
+        optimise=optimise,
+        burstable=burstable,
+        deployable=deployable,
+        limit=_counted("--limit", limit, 1000),
+        overrides=call.path(prices) if prices else None,
+        max_monthly=max_monthly,
+        strict=strict,
+        compare=compare,
+    )
+    return _answered(call, asked, diff, form, plot)
+
+
+def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> Answer:
+    """The plans are shown before a gate refuses them, and stand beside the error in --json."""
+    from mlship.cli.failures import error_payload, error_text
+    from mlship.cli.views.cost import brief_text
+    from mlship.flows.cost_estimate import cost_estimate
+    from mlship.flows.cost_gate import over_budget
+
+    if base and (asked.optimise or asked.compare):
+        raise MlshipError("--diff compares one plan with one", fix="leave --optimise and --compare out", code="usage")
+    found = cost_estimate(call.context, call.where(), asked)
+    changed = _difference(call, asked, found, base) if base else None
+    wrote = _plotted(call, found, plot) if plot else ""
+    text = _text(call, found, changed, base, form)
+    if form is Format.table and wrote:
+        text = f"{text}\nWrote {wrote}"
+    payload = payloads.estimated(found, changed)
+    error = over_budget(found.budget)
+    if error is None:
+        return Answer(text, payload, brief=brief_text(found.plans))
+    call.show(text)
+    call.terminal.complain(error_text(error))
+    return Answer("", {**payload, **error_payload(error)}, exit=error.exit)
+
+
+def _text(call: Call, found: Estimated, changed: Diff | None, base: str, form: Format) -> str:
+    if form is Format.csv:
+        from mlship.cost.csv_text import csv_text
+
+        return csv_text(found.plans)
+    if form is Format.markdown:
+        return _markdown(found, changed, base)
+    from datetime import UTC, datetime
+
+    from mlship.cli.views.cost import cost_text, diff_text
+
+    today = datetime.fromtimestamp(call.now, UTC).date().isoformat()
+    text = cost_text(found, today=today, suggestion=_suggestion(call, found))
+    return f"{diff_text(changed, base)}\n{text}" if changed else text
+
+
+def _markdown(found: Estimated, changed: Diff | None, base: str) -> str:
+    from mlship.cost.markdown import diff_markdown, markdown
+
+    budget = found.budget
+    verdict = f"{'ok' if budget.ok else '**not kept**'}, {budget.why}" if budget else ""
+    if changed:
+        return diff_markdown(changed, found.prices_as_of, base=base, verdict=verdict)
+    return markdown(found.plans, found.prices_as_of, chosen=found.chosen, verdict=verdict)
+
+
+def _difference(call: Call, asked: Asked, found: Estimated, base: str) -> Diff:
+    from mlship.cost.diff import diff
+    from mlship.flows.cost_base import base_of
+    from mlship.flows.cost_estimate import cost_estimate
+
+    where = base_of(call.context, call.where(), base)
+    before = cost_estimate(call.context, where, replace(asked, max_monthly="", strict=False))
+    return diff(before.plans[max(before.chosen, 0)], found.plans[max(found.chosen, 0)])
+
+
+def _plotted(call: Call, found: Estimated, plot: str) -> str:
+    from mlship.flows.cost_chart import write_chart
+
+    return str(write_chart(found, call.path(plot)))
+
+
+def _suggestion(call: Call, found: Estimated) -> str:
+    chosen = found.plans[max(found.chosen, 0)] if found.plans else None
+    if chosen is not None and not chosen.is_complete:
+        return "mlship prices coverage shows what is known; cost.price_overrides, or --prices FILE, fill gaps"
+    if found.workload.traffic is None:
+        return "the same with --rps 20 --service-time 10ms, or cost.traffic in mlship.yaml"
+    return "" if found.chosen < 0 else "the same with --optimise: the cheapest plans that keep it"
+
+
+def _counted(option: str, said: int, most: int) -> int:
+    """Raises MlshipError for what cannot be meant."""
+    if 1 <= said <= most:
+        return said
+    raise MlshipError(f"{said} is not a number from 1 to {most}", option, "correct it", code="usage")
