@@ -7,11 +7,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the flow that made a result has paid for its types already
+    from mlship.cost.book import Offer
     from mlship.cost.candidate import CostPlan
     from mlship.cost.coverage import Coverage
     from mlship.cost.diff import Diff
     from mlship.errors import Finding
-    from mlship.flows import cache, prices, results
+    from mlship.flows import cache, prices, prices_refresh, results
     from mlship.flows.batch_results import Answered
     from mlship.flows.bench import Benched
     from mlship.flows.cost_estimate import Estimated
@@ -357,6 +358,18 @@ def price_coverage(found: Coverage) -> dict[str, Any]:
 
 def prices_imported(done: prices.Imported) -> dict[str, Any]:
     return {**asdict(done), "path": str(done.path)}
+
+
+def prices_refreshed(done: prices_refresh.Refreshed) -> dict[str, Any]:
+    return {**asdict(done), "path": str(done.path), "prices_as_of": done.as_of}
+
+
+def price_offer(offer: Offer) -> dict[str, Any]:
+    """Prices are US dollars an hour; null is unknown."""
+    from msgspec import structs
+
+    sources = {name: structs.asdict(dated) for name, dated in structs.asdict(offer.sources).items()}
+    return {"offer": {**structs.asdict(offer), "machine": structs.asdict(offer.machine), "sources": sources}}
 
 
 def cache_sizes(found: cache.CacheSizes) -> dict[str, Any]:

