@@ -1,0 +1,413 @@
+"""cost-estimate: Project or command line -> Deployment -> Resources -> PriceBook -> what it costs. Changes nothing."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlship.config.project import Project
+from mlship.config.schema import Targets
+from mlship.config.words import clipped, nearest
+from mlship.cost.book import CLOUDS, PriceBook
+from mlship.cost.candidate import Candidate, CostPlan, Purchase
+from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, candidate_of, cloud_of, machine_of, purchases_of
+from mlship.cost.estimate import estimate
+from mlship.cost.optimise import Wanted, optimise
+from mlship.cost.overrides import parse
+from mlship.cost.plot import at_rate
+from mlship.cost.workload import Workload
+from mlship.errors import Finding, FindingsError, MlshipError
+from mlship.flows.context import Context, Where
+from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, workload_from
+from mlship.flows.cost_gate import Budget, Limit, budget
+from mlship.flows.cost_measured import measured_time
+from mlship.flows.loading import project_of
+from mlship.flows.plan import used_keys
+from mlship.flows.prices import price_book
+from mlship.releases.release import Release, Served
+from mlship.targets.base import Deployment
+from mlship.targets.features import findings as feature_findings
+from mlship.targets.priced import priced
+from mlship.units import Money
+
+# Where a cloud is looked at when nobody says a region: there its managed services have the most prices.
+REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "westus2"}
+SERVICES = {
+    "local": ("process",),
+    "docker": ("haproxy",),
+    "aws": ("ecs", "sagemaker", "lambda", "vm"),
+    "gcp": ("cloud-run", "vertex", "vm"),
+    "azure": ("container-apps", "azureml", "vm"),
+    "kubernetes": ("deployment", "kserve"),
+}
+# What a file's own plan is shown beside: every serverless and container service, with what differs from its defaults.
+BESIDE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("aws", "lambda", {}),
+    ("aws", "ecs", {}),
+    ("aws", "ecs", {"arch": "arm64"}),
+    ("gcp", "cloud-run", {}),
+    ("gcp", "cloud-run", {"billing": "instance"}),
+    ("azure", "container-apps", {}),
+)
+CURVE = (0.0, 1.0, 10.0, 100.0)  # requests a second that are shown where no traffic is said
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What the first plan costs at another rate. rps: requests a second, flat; 0 is nobody."""
+
+    rps: float
+    plan: CostPlan
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """plans: the file's or the asked one first, unless the cheapest were looked for. chosen: its place, -1 where there is none.
+
+    curve: where no traffic is said. why_not, advice: for people. at_rate: the same way to serve at another mean rate.
+    """
+
+    plans: tuple[CostPlan, ...]
+    chosen: int
+    workload: Workload
+    prices_as_of: str
+    curve: tuple[CurvePoint, ...] = ()
+    why_not: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    budget: Budget | None = None
+    findings: tuple[Finding, ...] = ()
+    at_rate: Callable[[CostPlan, float], CostPlan] | None = None
+    project: Project | None = None
+
+
+def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
+    """Reads the file, where there is one, the prices, and what was measured of the newest image; nothing else.
+
+    Raises MlshipError for words that mean nothing and for what a service cannot do. Budgets are judged in the result, by the
+    command.
+    """
+    project = _project(context, where, asked)
+    book = _book(context, asked, project)
+    workload = workload_from(asked, project, measured_time(context, project))
+    question = _Question(asked, project, book, workload, _today(context))
+    found = _optimised(question) if asked.optimise else _compared(question)
+    curve = _curve(question, found.plans) if workload.traffic is None else ()
+    judged = found.plans[max(found.chosen, 0)] if found.plans else None
+    return replace(
+        found,
+        curve=curve,
+        budget=budget(judged, limits(asked, project), is_strict=asked.strict),
+        at_rate=question.at_rate,
+        project=project,
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Everything that the answer depends on. today: `2026-11-22`."""
+
+    asked: Asked
+    project: Project | None
+    book: PriceBook
+    workload: Workload
+    today: str
+
+    def price(self, candidate: Candidate, workload: Workload | None = None) -> CostPlan:
+        return estimate(candidate, workload or self.workload, self.book, free=self.asked.free_tier, as_of=self.today)
+
+    def at_rate(self, plan: CostPlan, rps: float) -> CostPlan:
+        traffic = at_rate(self.workload.traffic, rps) if rps else None
+        return self.price(plan.candidate, replace(self.workload, traffic=traffic))
+
+
+def _project(context: Context, where: Where, asked: Asked) -> Project | None:
+    """None where no file is named and none is there: then everything is the command line's."""
+    from mlship.flows.opening import found_file
+
+    if where.file is None and found_file(context.cwd) is None:
+        if not asked.target and not asked.optimise and not asked.compare:
+            raise MlshipError(
+                "there is no mlship.yaml here, and no target is said",
+                fix="mlship cost-estimate --target aws --rps 20 --service-time 10ms, or go to the folder of mlship.yaml",
+                code="no-file",
+            )
+        return None
+    return project_of(context, replace(where, target=asked.target or where.target), needs_model=False)
+
+
+def _book(context: Context, asked: Asked, project: Project | None) -> PriceBook:
+    """The prices of this machine, under those that the command line or the file names."""
+    said = project.cost.price_overrides if project is not None else None
+    path = asked.overrides or (project.root / said if project is not None and said else None)
+    if path is None:
+        return price_book(context)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MlshipError(f"the prices cannot be read ({error})", str(path), "name a YAML file", code="bad-prices") from None
+    return parse(text, path.name).applied(price_book(context))
+
+
+def _today(context: Context) -> str:
+    return datetime.datetime.fromtimestamp(context.clock(), datetime.UTC).date().isoformat()
+
+
+def limits(asked: Asked, project: Project | None) -> tuple[Limit, ...]:
+    """The command line's limit, then those of the file."""
+    found: list[Limit] = []
+    if asked.max_monthly:
+        try:
+            found.append(Limit(float(Money.parse(_dollars(asked.max_monthly)).amount), "month", "--max-monthly"))
+        except ValueError as error:
+            what, _, fix = str(error).partition("; ")
+            raise MlshipError(what, "--max-monthly", fix or "write 150", code="usage") from None
+    said = project.cost.budget if project is not None else None
+    if project is not None and said is not None:
+        if said.monthly is not None:
+            found.append(Limit(float(said.monthly.amount), "month", project.at("cost.budget.monthly")))
+        if said.per_million is not None:
+            found.append(Limit(float(said.per_million.amount), "million", project.at("cost.budget.per_million")))
+    return tuple(found)
+
+
+def _dollars(said: str) -> str:
+    """`150`, `$150` and `150 USD` are the same."""
+    bare = said.strip().removeprefix("$").strip()
+    return bare if bare.upper().endswith("USD") else f"{bare} USD"
+
+
+# -- one deployment and its neighbours -----------------------------------------------------------------------------------------
+
+
+def _compared(question: _Question) -> Estimated:
+    """What was asked for, and beside a file's own plan what else there is."""
+    asked, project = question.asked, question.project
+    target = asked.target or (project.target if project is not None else "")
+    plans: list[CostPlan] = []
+    why_not: list[str] = []
+    findings: tuple[Finding, ...] = ()
+    if target:
+        deployment, said = deployment_of(asked, project, target)
+        findings = _findings(deployment, question)
+        purchase = _purchase(deployment, question)
+        plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book)), said))
+    chosen = 0 if plans else -1
+    if asked.compare or (project is not None and not asked.target and not asked.service):
+        beside, lost = _beside(question, plans)
+        plans += beside
+        why_not += lost
+    return Estimated(
+        tuple(plans),
+        chosen,
+        question.workload,
+        question.book.as_of,
+        why_not=tuple(why_not),
+        findings=findings,
+    )
+
+
+def deployment_of(
+    asked: Asked, project: Project | None, target: str, service: str = "", changed: Mapping[str, str] | None = None
+) -> tuple[Deployment, tuple[str, ...]]:
+    """What would be created, and what nobody said of it, for people. changed: settings that go before those of the file.
+
+    Raises MlshipError for a target, service or region that there is not.
+    """
+    known = [*SERVICES]
+    if target not in known:
+        raise _unknown("--target", "target", target, known)
+    settings = _settings(project, target)
+    chosen = service or asked.service or str(settings.get("service") or SERVICES[target][0])
+    if chosen not in SERVICES[target]:
+        raise _unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
+    notes: list[str] = []
+    settings |= {name: value for name, value in _options(asked).items() if value} | dict(changed or {})
+    settings["arch"] = asked.arch or (changed or {}).get("arch") or _arch(project)
+    cloud = str(settings.get("cloud") or "") if target == "kubernetes" else target
+    if cloud in REGIONS and not settings.get("region"):
+        settings["region"] = REGIONS[cloud]
+        notes.append(f"region {REGIONS[cloud]}: nothing says another")
+    served = Served("", (), resources=resources_from(asked, project))
+    deployment = Deployment(
+        project=project.name if project is not None else "unsaid",
+        environment=project.environment if project is not None else "",
+        target=target,
+        service=chosen,
+        release=Release(0, served, 0.0),
+        settings=settings,
+        operating={},
+        replicas=_range(asked, project),
+        places={key: project.at(key) for key in project.positions} if project is not None else {},
+    )
+    return deployment, tuple(notes)
+
+
+def _settings(project: Project | None, target: str) -> dict[str, Any]:
+    """The target's section, defaults filled in."""
+    import msgspec
+
+    section = getattr(project.targets if project is not None else Targets(), target, None)
+    plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(section)) if section is not None else {}
+    return plain
+
+
+def _options(asked: Asked) -> dict[str, str]:
+    return {"region": asked.region, "instance": asked.instance, "billing": asked.billing, "cloud": asked.cloud}
+
+
+def _arch(project: Project | None) -> str:
+    platforms = (project.build.platforms or ()) if project is not None else ()
+    return "arm64" if platforms == ("linux/arm64",) else "x86_64"
+
+
+def _range(asked: Asked, project: Project | None) -> tuple[int, int]:
+    workload = workload_from(replace(asked, rps=None, requests_month=None, profile=None, peak=None), None, None)
+    least, most = workload.replicas
+    if asked.replicas or project is None:
+        return least, least if most is None else most
+    return project.scale.replicas.min, project.scale.replicas.max
+
+
+def _findings(deployment: Deployment, question: _Question) -> tuple[Finding, ...]:
+    """What the service cannot do of what is asked. Raises FindingsError where that makes the estimate one of nothing."""
+    described = priced(deployment.target)
+    _check_place(deployment, question.book)
+    used = used_keys(question.project) if question.project is not None else {}
+    priced_keys = {key: where for key, where in used.items() if key.split(".")[0] in ("resources", "scale")}
+    features = described.FEATURES[deployment.service]
+    found = (*feature_findings(priced_keys, deployment.service, features), *described.findings(deployment))
+    if any(finding.severity == "error" for finding in found):
+        raise FindingsError(f"{deployment.target} {deployment.service} cannot serve this", found)
+    return found
+
+
+def _check_place(deployment: Deployment, book: PriceBook) -> None:
+    """Raises MlshipError for a region or a type of machine that there is not, with the near ones."""
+    cloud, settings = cloud_of(deployment), deployment.settings
+    if cloud not in CLOUDS:
+        if deployment.target == "kubernetes":
+            fix = "say --cloud aws --region us-east-1 --instance m7g.large, or targets.kubernetes.cloud"
+            raise MlshipError("whose machines the nodes are is not said", "targets.kubernetes.cloud", fix, code="usage")
+        return
+    region = str(settings["region"])
+    regions = {*book.regions(cloud), *(price.region for price in book.services if price.cloud == cloud)}
+    if region not in regions:
+        raise _unknown("--region", f"region of {cloud}", region, sorted(regions))
+    if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):
+        return
+    instance = str(settings.get("instance") or "")
+    if not instance:
+        fix = "say --instance TYPE; or --optimise finds the cheapest"
+        raise MlshipError(f"{cloud} {deployment.service} needs a type of machine", "--instance", fix, code="usage")
+    if machine_of(deployment, book) is None:
+        names = sorted({offer.machine.name for offer in book.every_offer() if offer.machine.cloud == cloud})
+        raise _unknown("--instance", f"type of machine of {cloud}", instance, names)
+
+
+def _unknown(option: str, what: str, said: str, known: list[str]) -> MlshipError:
+    near = nearest(said, known)
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return MlshipError(
+        f"there is no {what} {clipped(said)}", option, f"did you mean {near}?" if near else f"known: {shown}", code="usage"
+    )
+
+
+def _purchase(deployment: Deployment, question: _Question) -> Purchase:
+    possible = purchases_of(deployment.service, deployment.settings)
+    return purchase_from(question.asked, question.project, possible, f"{deployment.target} {deployment.service}")
+
+
+def _noted(plan: CostPlan, notes: tuple[str, ...]) -> CostPlan:
+    return replace(plan, assumptions=(*notes, *plan.assumptions)) if notes else plan
+
+
+def _beside(question: _Question, own: list[CostPlan]) -> tuple[list[CostPlan], list[str]]:
+    """The other services, cheapest first, those with unknown prices last; and what could not be asked."""
+    plans: list[CostPlan] = []
+    lost: list[str] = []
+    seen = {_identity(plan.candidate) for plan in own}
+    for candidate in _others(question, lost):
+        if _identity(candidate) not in seen:
+            seen.add(_identity(candidate))
+            plans.append(question.price(candidate))
+    plans.sort(key=lambda plan: (not plan.is_complete, plan.is_overloaded, plan.usd_month or 0.0))
+    return plans, lost
+
+
+def _identity(candidate: Candidate) -> tuple[object, ...]:
+    return (candidate.target, candidate.service, candidate.region, candidate.instance, candidate.arch, candidate.purchase.name,
+            candidate.resources)  # fmt: skip
+
+
+def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:
+    """Every serverless and container service that can serve it, bought as it is bought when nobody says how."""
+    project = question.project
+    plain = replace(question.asked, target="", service="", region="", instance="", arch="", billing="", purchase="")
+    for target, service, changed in BESIDE:
+        if question.asked.cloud not in ("", target):
+            continue
+        deployment, _ = deployment_of(plain, _of_target(project, target), target, service, changed)
+        wrong = [finding for finding in priced(target).findings(deployment) if finding.severity == "error"]
+        if wrong:
+            lost.append(f"{target} {service}: {wrong[0].what}")
+            continue
+        name = purchases_of(service, deployment.settings)[0]
+        yield candidate_of(deployment, Purchase(name), question.book)
+
+
+def _of_target(project: Project | None, target: str) -> Project | None:
+    """The project with another target: its section counts, its scale and resources stay."""
+    return None if project is None else replace(project, target=target)
+
+
+def _curve(question: _Question, plans: tuple[CostPlan, ...]) -> tuple[CurvePoint, ...]:
+    if not plans or question.workload.service_time is None:
+        return ()
+    return tuple(CurvePoint(rps, question.at_rate(plans[0], rps)) for rps in CURVE)
+
+
+# -- the search ---------------------------------------------------------------------------------------------------------------
+
+
+def _optimised(question: _Question) -> Estimated:
+    asked, project = question.asked, question.project
+    if question.workload.traffic is None or (question.workload.service_time is None and not asked.replicas):
+        fix = "say --rps 20 --service-time 10ms, or cost.traffic in mlship.yaml and mlship bench"
+        raise MlshipError("a search needs traffic and a service time", "--optimise", fix, code="usage")
+    lost: list[str] = []
+    clouds = tuple(cloud for cloud in CLOUDS if cloud in (asked.cloud, asked.target)) if asked.cloud or asked.target else ()
+    others = [one for one in _others(question, lost) if not clouds or one.target in clouds]
+    found = optimise(
+        question.book,
+        question.workload,
+        _wanted(asked, project, clouds),
+        others=others,
+        free=asked.free_tier,
+        as_of=question.today,
+    )
+    return Estimated(found.plans, -1, question.workload, question.book.as_of, why_not=(*found.why_not, *lost))
+
+
+def _wanted(asked: Asked, project: Project | None, clouds: tuple[str, ...]) -> Wanted:
+    gpu = gpu_type(asked, project)
+    has_gpu = bool(resources_from(asked, project).get("gpu"))
+    wanted = Wanted(
+        clouds=clouds,
+        regions=(asked.region,) if asked.region else (),
+        archs=(asked.arch,) if asked.arch else (),
+        gpu=gpu.upper() if gpu else ("any" if has_gpu else ""),
+        max_replicas=asked.max_replicas,
+        base=asked.base,
+        on_demand_share=asked.on_demand_share or 0.0,
+        deployable=asked.deployable,
+        burstable=asked.burstable,
+        limit=asked.limit,
+    )
+    if asked.term == "3y":
+        wanted = replace(wanted, terms=("3y",))
+    if asked.purchase:
+        possible = (*purchases_of("vm", {}), "managed", "per-request")
+        wanted = replace(wanted, purchases=(purchase_from(asked, project, possible, "the search").name,))
+    return wanted

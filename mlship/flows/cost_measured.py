@@ -1,0 +1,42 @@
+"""How long one request takes, as bench or the build measured it for the project's newest image."""
+
+from __future__ import annotations
+
+from mlship.bench.records import Benches
+from mlship.config.project import Project
+from mlship.cost.workload import ServiceTime
+from mlship.errors import MlshipError
+from mlship.flows.context import Context
+from mlship.image.record import BuildRecord, BuildRecords
+
+
+def measured_time(context: Context, project: Project | None) -> ServiceTime | None:
+    """None where nothing was built or measured on this machine."""
+    record = newest_record(context, project)
+    if record is None:
+        return None
+    bench = Benches(context.home.images).of_content(record.content)
+    if bench is not None:
+        return ServiceTime(bench.mean_s, bench.service_time_sample, f"bench on {bench.machine.model}")
+    return _of_build(record)
+
+
+def newest_record(context: Context, project: Project | None) -> BuildRecord | None:
+    """Of the image that was built last for this project; None where there is none."""
+    if project is None or not context.home.images.is_dir():
+        return None
+    from mlship.oci.layout import Layout
+
+    try:
+        found = Layout(context.home.images).find(project.name)
+    except MlshipError:
+        return None
+    return BuildRecords(context.home.images).of_content(found.content)
+
+
+def _of_build(record: BuildRecord) -> ServiceTime | None:
+    """The engine's own time for one row: without the server around it, which takes fractions of a millisecond more."""
+    for model in record.models:
+        if (times := model.engine.seconds.get(model.engine.name)) and times[0] > 0:
+            return ServiceTime(times[0], source="build, the model alone")
+    return None
