@@ -164,7 +164,7 @@ def busy_seconds(month: Month, round_s: float) -> float:
     service, traffic = month.workload.service_time, month.workload.traffic
     if service is None or traffic is None:
         return 0.0
-    each = rounded(service, month.unit.speed, round_s)
+    each = rounded(service, month.unit.alone_speed, round_s)
     if month.workload.concurrency <= 1:
         return traffic.requests * each
     return sum(
@@ -209,7 +209,7 @@ def idle_seconds(month: Month) -> float:
 def _uses(month: Month) -> Iterator[tuple[float, float]]:
     """Active and idle replica-seconds of each step."""
     service, least = month.workload.service_time, month.workload.replicas[0]
-    each = rounded(service, month.unit.speed, 0.0) if service else 0.0
+    each = rounded(service, month.unit.alone_speed, 0.0) if service else 0.0
     for step, count in zip(month.fleet.steps, month.fleet.counts, strict=True):
         seconds = step.hours * 3600
         busy = step.rps * each * seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from mlship.cost.book import Machine, Offer, PriceBook
 from mlship.cost.candidate import Candidate, Purchase, PurchaseName
@@ -15,6 +16,7 @@ GIB = 2**30
 MACHINES = ("vm",)  # services that are whole machines, one replica each
 ENDPOINTS = ("sagemaker", "vertex", "azureml")  # managed, on machines that are named
 NODES = ("deployment", "kserve")  # replicas side by side on machines that are named
+SERVERLESS = ("lambda", "cloud-run", "container-apps")  # billed by the request, or by what it keeps busy
 OWN = ("haproxy", "process", "memory")  # nobody's bill
 _BY_THE_HOUR: tuple[PurchaseName, ...] = (
     "on-demand",
@@ -92,13 +94,20 @@ def _unit(deployment: Deployment, machine: Machine | None, arch: str, measured: 
     gib = served.get("memory", 0) / GIB
     if served.get("gpu"):
         return Unit(served["gpu"], memory_gib=gib, assumption="a GPU computes one request at a time")
+    vcpus = served.get("cpu", 1000) / 1000
     if service == "lambda":
-        vcpus = served.get("memory", 0) / (_LAMBDA_MB_PER_VCPU * 2**20)
-        return unit_of_vcpus(min(vcpus, 6.0), gib, whole_cores=False, what="lambda, which serves one request at a time")
+        vcpus = min(served.get("memory", 0) / (_LAMBDA_MB_PER_VCPU * 2**20), 6.0)
     whole = machine.has_whole_cores if machine else arch == "arm64"
     if service in OWN:
         whole = True  # the service time was measured on such a core
-    return unit_of_vcpus(served.get("cpu", 1000) / 1000, gib, whole_cores=whole, what=f"{service} {arch}")
+    unit = unit_of_vcpus(vcpus, gib, whole_cores=whole, what=f"{service} {arch}")
+    return _alone(unit, service, vcpus) if service in SERVERLESS else unit
+
+
+def _alone(unit: Unit, service: str, vcpus: float) -> Unit:
+    """A request of a service that bills by the request has its vCPUs to itself, and uses one of them at most."""
+    told = f"{service}: a request takes as long as where it was measured" if vcpus >= 1 else f"{service}: {vcpus:.3g} vCPU"
+    return replace(unit, alone=min(vcpus, 1.0), assumption=f"{told}; one alone has a core's speed (assumed)")
 
 
 def _size(deployment: Deployment) -> str:

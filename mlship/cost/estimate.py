@@ -82,7 +82,7 @@ def _times(workload: Workload, fleet: Fleet, candidate: Candidate) -> tuple[floa
         return None
     unit = candidate.unit
     if candidate.purchase.name in SERVERLESS:  # each request finds a replica of its own
-        return latency(service, 0.0, 1, speed=unit.speed)
+        return latency(service, 0.0, 1, speed=unit.alone_speed)
     busiest = {max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps / at[1] if at[1] else 0.0)}
     busiest.add(max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps))
     found = [latency(service, step.rps, count * unit.servers, speed=unit.speed) for step, count in busiest if count]

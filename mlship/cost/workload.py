@@ -64,7 +64,8 @@ class Traffic:
 class Unit:
     """One replica as a queue sees it. servers: requests that are computed at the same time (its cores, or its GPUs).
 
-    speed: of each of them, against the core that the service time was measured on. memory_gib: what it has, None unknown.
+    speed: of each of them when all work, against the core that the service time was measured on; alone: of one that works alone,
+    which is what a service bills that bills by the request; None where that is the same. memory_gib: what it has, None unknown.
     assumption: where servers and speed come from, for people.
     """
 
@@ -72,6 +73,11 @@ class Unit:
     speed: float = 1.0
     memory_gib: float | None = None
     assumption: str = ""
+    alone: float | None = None
+
+    @property
+    def alone_speed(self) -> float:
+        return self.speed if self.alone is None else self.alone
 
 
 @dataclass(frozen=True)

@@ -5,43 +5,28 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mlship.config.project import Project
-from mlship.config.schema import Targets
-from mlship.config.words import clipped, nearest
 from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
-from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, candidate_of, cloud_of, machine_of, purchases_of
+from mlship.cost.candidates import candidate_of, purchases_of
 from mlship.cost.estimate import estimate
 from mlship.cost.optimise import Wanted, optimise
 from mlship.cost.overrides import parse
 from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
-from mlship.errors import Finding, FindingsError, MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, workload_from
+from mlship.flows.cost_deployment import checked, deployment_of
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import measured_time
 from mlship.flows.loading import project_of
-from mlship.flows.plan import used_keys
 from mlship.flows.prices import price_book
-from mlship.releases.release import Release, Served
 from mlship.targets.base import Deployment
-from mlship.targets.features import findings as feature_findings
 from mlship.targets.priced import priced
 from mlship.units import Money
 
-# Where a cloud is looked at when nobody says a region: there its managed services have the most prices.
-REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "westus2"}
-SERVICES = {
-    "local": ("process",),
-    "docker": ("haproxy",),
-    "aws": ("ecs", "sagemaker", "lambda", "vm"),
-    "gcp": ("cloud-run", "vertex", "vm"),
-    "azure": ("container-apps", "azureml", "vm"),
-    "kubernetes": ("deployment", "kserve"),
-}
 # What a file's own plan is shown beside: every serverless and container service, with what differs from its defaults.
 BESIDE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("aws", "lambda", {}),
@@ -190,7 +175,7 @@ def _compared(question: _Question) -> Estimated:
     findings: tuple[Finding, ...] = ()
     if target:
         deployment, said = deployment_of(asked, project, target)
-        findings = _findings(deployment, question)
+        findings = checked(deployment, project, question.book)
         purchase = _purchase(deployment, question)
         plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book)), said))
     chosen = 0 if plans else -1
@@ -205,112 +190,6 @@ def _compared(question: _Question) -> Estimated:
         question.book.as_of,
         why_not=tuple(why_not),
         findings=findings,
-    )
-
-
-def deployment_of(
-    asked: Asked, project: Project | None, target: str, service: str = "", changed: Mapping[str, str] | None = None
-) -> tuple[Deployment, tuple[str, ...]]:
-    """What would be created, and what nobody said of it, for people. changed: settings that go before those of the file.
-
-    Raises MlshipError for a target, service or region that there is not.
-    """
-    known = [*SERVICES]
-    if target not in known:
-        raise _unknown("--target", "target", target, known)
-    settings = _settings(project, target)
-    chosen = service or asked.service or str(settings.get("service") or SERVICES[target][0])
-    if chosen not in SERVICES[target]:
-        raise _unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
-    notes: list[str] = []
-    settings |= {name: value for name, value in _options(asked).items() if value} | dict(changed or {})
-    settings["arch"] = asked.arch or (changed or {}).get("arch") or _arch(project)
-    cloud = str(settings.get("cloud") or "") if target == "kubernetes" else target
-    if cloud in REGIONS and not settings.get("region"):
-        settings["region"] = REGIONS[cloud]
-        notes.append(f"region {REGIONS[cloud]}: nothing says another")
-    served = Served("", (), resources=resources_from(asked, project))
-    deployment = Deployment(
-        project=project.name if project is not None else "unsaid",
-        environment=project.environment if project is not None else "",
-        target=target,
-        service=chosen,
-        release=Release(0, served, 0.0),
-        settings=settings,
-        operating={},
-        replicas=_range(asked, project),
-        places={key: project.at(key) for key in project.positions} if project is not None else {},
-    )
-    return deployment, tuple(notes)
-
-
-def _settings(project: Project | None, target: str) -> dict[str, Any]:
-    """The target's section, defaults filled in."""
-    import msgspec
-
-    section = getattr(project.targets if project is not None else Targets(), target, None)
-    plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(section)) if section is not None else {}
-    return plain
-
-
-def _options(asked: Asked) -> dict[str, str]:
-    return {"region": asked.region, "instance": asked.instance, "billing": asked.billing, "cloud": asked.cloud}
-
-
-def _arch(project: Project | None) -> str:
-    platforms = (project.build.platforms or ()) if project is not None else ()
-    return "arm64" if platforms == ("linux/arm64",) else "x86_64"
-
-
-def _range(asked: Asked, project: Project | None) -> tuple[int, int]:
-    workload = workload_from(replace(asked, rps=None, requests_month=None, profile=None, peak=None), None, None)
-    least, most = workload.replicas
-    if asked.replicas or project is None:
-        return least, least if most is None else most
-    return project.scale.replicas.min, project.scale.replicas.max
-
-
-def _findings(deployment: Deployment, question: _Question) -> tuple[Finding, ...]:
-    """What the service cannot do of what is asked. Raises FindingsError where that makes the estimate one of nothing."""
-    described = priced(deployment.target)
-    _check_place(deployment, question.book)
-    used = used_keys(question.project) if question.project is not None else {}
-    priced_keys = {key: where for key, where in used.items() if key.split(".")[0] in ("resources", "scale")}
-    features = described.FEATURES[deployment.service]
-    found = (*feature_findings(priced_keys, deployment.service, features), *described.findings(deployment))
-    if any(finding.severity == "error" for finding in found):
-        raise FindingsError(f"{deployment.target} {deployment.service} cannot serve this", found)
-    return found
-
-
-def _check_place(deployment: Deployment, book: PriceBook) -> None:
-    """Raises MlshipError for a region or a type of machine that there is not, with the near ones."""
-    cloud, settings = cloud_of(deployment), deployment.settings
-    if cloud not in CLOUDS:
-        if deployment.target == "kubernetes":
-            fix = "say --cloud aws --region us-east-1 --instance m7g.large, or targets.kubernetes.cloud"
-            raise MlshipError("whose machines the nodes are is not said", "targets.kubernetes.cloud", fix, code="usage")
-        return
-    region = str(settings["region"])
-    regions = {*book.regions(cloud), *(price.region for price in book.services if price.cloud == cloud)}
-    if region not in regions:
-        raise _unknown("--region", f"region of {cloud}", region, sorted(regions))
-    if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):
-        return
-    instance = str(settings.get("instance") or "")
-    if not instance:
-        fix = "say --instance TYPE; or --optimise finds the cheapest"
-        raise MlshipError(f"{cloud} {deployment.service} needs a type of machine", "--instance", fix, code="usage")
-    if machine_of(deployment, book) is None:
-        names = sorted({offer.machine.name for offer in book.every_offer() if offer.machine.cloud == cloud})
-        raise _unknown("--instance", f"type of machine of {cloud}", instance, names)
-
-
-def _unknown(option: str, what: str, said: str, known: list[str]) -> MlshipError:
-    near = nearest(said, known)
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-    return MlshipError(
-        f"there is no {what} {clipped(said)}", option, f"did you mean {near}?" if near else f"known: {shown}", code="usage"
     )
 
 
@@ -336,9 +215,9 @@ def _beside(question: _Question, own: list[CostPlan]) -> tuple[list[CostPlan], l
     return plans, lost
 
 
-def _identity(candidate: Candidate) -> tuple[object, ...]:
-    return (candidate.target, candidate.service, candidate.region, candidate.instance, candidate.arch, candidate.purchase.name,
-            candidate.resources)  # fmt: skip
+def _identity(candidate: Candidate) -> tuple[str, ...]:
+    named = (candidate.target, candidate.service, candidate.region, candidate.instance, candidate.arch)
+    return (*named, candidate.purchase.name)
 
 
 def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:

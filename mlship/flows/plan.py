@@ -17,6 +17,7 @@ from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import Prepared, prepared
 from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
+from mlship.flows.used_keys import used_keys
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
@@ -222,16 +223,6 @@ def proof_from(model: RecordedModel) -> Proof:
         for name, values in model.answers.items()
     }
     return Proof(rows, answers, model.tolerance)
-
-
-def used_keys(project: Project) -> dict[str, str]:
-    """The keys that a target has to honour and that the file sets, with their places. Pure."""
-    words = ("env", "labels", "resources", "scale", "cost", "rollout", "public", "slo", "secrets")
-    leaves = {key for key in project.positions if key.split(".")[0] in words}
-    inner = {key.rpartition(".")[0] for key in leaves}
-    maps = ("env", "labels", "secrets")
-    used = {key.split(".")[0] if key.split(".")[0] in maps else key for key in leaves - inner}
-    return {key: project.at(key) for key in sorted(used)}
 
 
 def refuse_rejected(history: History, served: Served) -> None:
