@@ -14,8 +14,18 @@ MODULES = {
     "docker": "mlship.targets.docker.target",
     "fake": "mlship.targets.fake",
 }
+# Known by name, service and price (targets/priced.py); nothing is deployed to them yet.
+PRICED_ONLY = ("aws", "gcp", "azure", "kubernetes")
 # The service that a target runs when none is named.
-SERVICES = {"local": "process", "docker": "haproxy", "fake": "memory"}
+SERVICES = {
+    "local": "process",
+    "docker": "haproxy",
+    "fake": "memory",
+    "aws": "ecs",
+    "gcp": "cloud-run",
+    "azure": "container-apps",
+    "kubernetes": "deployment",
+}
 
 
 def open_target(name: str, opening: Opening) -> Target:
@@ -32,10 +42,10 @@ def services(name: str, opening: Opening) -> tuple[ServiceRow, ...]:
 
 def _part(target: str, function: str) -> object:
     module = MODULES.get(target)
-    if module is None:
-        raise MlshipError(
-            f"there is no target {target}, or it is not built yet",
-            fix=f"use one of: {', '.join(name for name in MODULES if name != 'fake')}",
-            code="not-yet",
-        )
-    return getattr(importlib.import_module(module), function)
+    if module is not None:
+        return getattr(importlib.import_module(module), function)
+    if target in PRICED_ONLY:
+        fix = f"mlship cost-estimate --target {target} prices it"
+        raise MlshipError(f"deploying to {target} is not built yet", fix=fix, code="not-yet")
+    built = ", ".join(name for name in MODULES if name != "fake")
+    raise MlshipError(f"there is no target {target}", fix=f"use one of: {built}", code="unknown-target")

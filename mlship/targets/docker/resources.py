@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mlship.errors import Finding
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.targets.base import Deployment, Feature, Resource
 from mlship.targets.docker.spec import Scope
+from mlship.targets.shared_features import SLO
 
 SERVICE = "haproxy"
 PUSH: Mapping[str, PushVariant] = {
@@ -30,11 +32,15 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "spot": Feature("absent", "your own machine has no market", "target aws, gcp or azure"),
         "reserved": Feature("absent", "your own machine is not bought by the hour", "cost.profile: on-demand"),
         "secrets": Feature("native"),
+        "slo": SLO,
+        "cost": Feature("native", "your own machine is not billed; service vm of a cloud prices one like it"),
+        "public": Feature("absent", "callers reach what targets.docker.host publishes", "targets.docker.host"),
     }
 }
+EXCLUDED: Mapping[str, tuple[str, ...]] = {SERVICE: ("your own machine",)}
 
 
-def resources_of(deployment: Deployment) -> tuple[Resource, ...]:
+def resources(deployment: Deployment) -> tuple[Resource, ...]:
     """Nothing here is billed by a provider; it is listed so that plan and estimate say what there is."""
     scope = Scope(deployment.project, deployment.environment)
     served = dict(deployment.release.served.resources)
@@ -44,3 +50,8 @@ def resources_of(deployment: Deployment) -> tuple[Resource, ...]:
         Resource("front", scope.front, billed="free"),
         Resource("volume", scope.volume, billed="free"),
     )
+
+
+def findings(deployment: Deployment) -> tuple[Finding, ...]:
+    """Nothing that can be known without asking the engine."""
+    return ()

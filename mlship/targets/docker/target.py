@@ -58,7 +58,7 @@ from mlship.targets.docker.preflight import Surroundings, findings
 from mlship.targets.docker.records import DockerRecords
 from mlship.targets.docker.rendering import rendered
 from mlship.targets.docker.renewal import Renewal, front_facts
-from mlship.targets.docker.resources import FEATURES, PUSH, resources_of
+from mlship.targets.docker.resources import FEATURES, PUSH, resources
 from mlship.targets.docker.secrets import SecretStore
 from mlship.targets.docker.steps import PLENTY, Steps
 from mlship.targets.docker.whys import whys
@@ -125,7 +125,7 @@ class DockerTarget:
         return rendered(deployment)
 
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
-        return resources_of(deployment)
+        return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         return findings(deployment, self._surroundings(deployment))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mlship.errors import Finding
 from mlship.targets.base import Deployment, Feature, Resource
+from mlship.targets.shared_features import SLO
 
 _ONE = "this machine runs one copy of a service"
 _NO_MARKET = "your own machine is not bought by the hour"
@@ -19,7 +21,8 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "scale.replicas": Feature("native", "one; preflight refuses more"),
         "scale": Feature("absent", _ONE, "target docker"),
         "scale_to_zero": Feature("absent", _ONE, "mlship destroy when it is not needed"),
-        "cost": Feature("native", "this machine is not billed"),
+        "autoscaling": Feature("absent", _ONE, "target docker"),
+        "cost": Feature("native", "this machine is not billed; service vm of a cloud prices one like it"),
         "spot": Feature("absent", _NO_MARKET, "target aws"),
         "reserved": Feature("absent", _NO_MARKET, "target aws"),
         "rollout.keep": Feature("native"),
@@ -28,14 +31,20 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "canary": Feature("absent", "all callers are handed over at once", "target docker"),
         "rolling": Feature("absent", _ONE, "the target's own strategy"),
         "recreate": Feature("absent", "the old copy serves until the new one does", "the target's own strategy"),
-        "slo": Feature("absent", "nothing measures it on this target", "target docker"),
+        "slo": SLO,
         "secrets": Feature("emulated", "files in mlship's own folder that only you read"),
         "public": Feature("absent", "callers reach what targets.local.host listens on", "targets.local.host"),
     }
 }
+EXCLUDED: Mapping[str, tuple[str, ...]] = {"process": ("your own machine",)}
 
 
 def resources(deployment: Deployment) -> tuple[Resource, ...]:
     served = deployment.release.served.resources
     settings = {"cpu": served.get("cpu", 0), "memory": served.get("memory", 0)}
     return (Resource("process", deployment.project, billed="free", settings=settings),)
+
+
+def findings(deployment: Deployment) -> tuple[Finding, ...]:
+    """Nothing that can be known without looking at the machine."""
+    return ()

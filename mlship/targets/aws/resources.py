@@ -1,0 +1,205 @@
+"""What a deployment to Amazon Web Services is billed for. Pure; item names are those of the price book."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mlship.errors import Finding
+from mlship.targets import machines
+from mlship.targets.aws.features import EXCLUDED as EXCLUDED
+from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.hosting import FAMILIES, PRICED, PRICED_IN, TYPES, plain, premium
+from mlship.targets.aws.sizes import EPHEMERAL_GB, FARGATE, LAMBDA_MB, fargate, function, memory_for
+from mlship.targets.base import Deployment, PriceKey, Resource
+from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large, too_many
+from mlship.targets.sizes import Size, asked_of, settings_of
+
+TASKS = 5000  # of one service (docs.aws.amazon.com/general, "Amazon ECS endpoints and quotas": tasks per service)
+LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
+_WITH_GPU = re.compile(r"(g|gr|p)[0-9]")
+_NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
+
+
+def resources(deployment: Deployment) -> tuple[Resource, ...]:
+    """Raises MlshipError for a service that AWS does not have here."""
+    check_service(deployment, FEATURES)
+    return (*_OF[deployment.service](deployment), _egress(deployment))
+
+
+def findings(deployment: Deployment) -> tuple[Finding, ...]:
+    """Raises MlshipError for a service that AWS does not have here."""
+    check_service(deployment, FEATURES)
+    return (
+        *missing(deployment, "region", "us-east-1"),
+        *(missing(deployment, "instance", "m7g.large") if deployment.service in _NEEDS_INSTANCE else ()),
+        *impossible_keys(deployment, FEATURES[deployment.service]),
+        *_REFUSED[deployment.service](deployment),
+    )
+
+
+# -- ecs -------------------------------------------------------------------------------------------------------------------
+
+
+def _ecs(deployment: Deployment) -> Iterator[Resource]:
+    asked = asked_of(deployment)
+    size = fargate(asked)
+    said = settings_of(size, asked, "Fargate")
+    arch = "arm64" if deployment.settings.get("arch") == "arm64" else "x86"
+    for item, quantity, unit in (("vcpu", size.vcpus, "vCPU-hour"), ("memory", size.memory_gib, "GB-hour")):
+        for billed, prefix, name in (("scaled", "", "Fargate"), ("spot", "spot_", "Fargate Spot")):
+            key = _key(deployment, "fargate", f"{prefix}{item}_{arch}")
+            meter: Any = billed
+            yield Resource("compute", f"{name} {item} {arch}", quantity, unit, meter, said, key)
+    yield from _storage(deployment)
+    key = _key(deployment, "load_balancer", "alb_hour")
+    yield Resource("load balancer", "application load balancer", unit="hour", price=key)
+    if deployment.settings.get("subnets"):
+        yield Resource("NAT", "NAT gateway", unit="hour", price=_key(deployment, "nat_gateway", "hour"))
+    else:
+        key = _key(deployment, "public_ipv4", "in_use")
+        yield Resource("public IPv4", "public IPv4 of each task", unit="hour", billed="scaled", price=key)
+    yield from _registry(deployment)
+    yield _logs(deployment)
+
+
+def _storage(deployment: Deployment) -> Iterator[Resource]:
+    """Of a task, above what all have."""
+    more = float(deployment.settings.get("ephemeral_gb") or 0) - EPHEMERAL_GB
+    if more > 0:
+        key = _key(deployment, "fargate", "ephemeral_storage_above_20gb")
+        yield Resource("storage", "ephemeral storage above 20 GB", more, "GB-hour", "scaled", price=key)
+
+
+def _ecs_refused(deployment: Deployment) -> Iterator[Finding]:
+    yield from too_large(deployment, "Fargate", LARGEST_TASK, "service vm")
+    yield from too_many(deployment, "an ECS service", TASKS, "quota of AWS")
+
+
+# -- sagemaker -------------------------------------------------------------------------------------------------------------
+
+
+def _sagemaker(deployment: Deployment) -> Iterator[Resource]:
+    name = plain(_instance(deployment))
+    key, said = hosting_price(_region(deployment), name)
+    yield Resource("instance", f"ml.{name}", unit="hour", billed="scaled", settings=said, price=key)
+    yield from _registry(deployment)
+    yield _logs(deployment)
+
+
+def hosting_price(region: str, name: str) -> tuple[PriceKey, Mapping[str, str]]:
+    """Where the price of a type stands, and what is assumed with it. name: without `ml.`."""
+    more = premium(name)
+    if more is None or (region == PRICED_IN and name in PRICED):
+        return PriceKey("aws", region, service="sagemaker_realtime", item=f"ml.{name}"), {}
+    assumed = f"SageMaker's ml.{name} costs {more.times:g} times the plain {name}, as {more.known_from} do"
+    return PriceKey("aws", region, instance=name, times=more.times), {"assumed": assumed}
+
+
+def _sagemaker_refused(deployment: Deployment) -> Iterator[Finding]:
+    name = plain(_instance(deployment))
+    if name and name not in TYPES:
+        what = f"SageMaker hosts on no {name}"
+        family = name.partition(".")[0]
+        known = sorted(one for one in TYPES if one.startswith(f"{family}.")) or FAMILIES
+        yield refused(deployment, "targets.aws.instance", what, f"use one of: {', '.join(known)}", "unknown-instance")
+    yield from _without_gpu(deployment, name)
+
+
+# -- lambda ----------------------------------------------------------------------------------------------------------------
+
+
+def _function(deployment: Deployment) -> Iterator[Resource]:
+    asked = asked_of(deployment)
+    size = function(asked.memory_gib)
+    said = settings_of(size, Size(size.vcpus, asked.memory_gib), "Lambda")
+    arch = "arm64" if deployment.settings.get("arch") == "arm64" else "x86"
+    key = _key(deployment, "lambda", f"duration_{arch}")
+    said["round_s"] = 0.001  # each request is billed by the millisecond
+    yield Resource("compute", f"Lambda duration {arch}", size.memory_gib, "GB-second", "busy", said, key)
+    key = _key(deployment, "lambda", "requests")
+    yield Resource("requests", "Lambda requests", unit="request", billed="request", price=key)
+    yield from _registry(deployment)
+    yield _logs(deployment)
+
+
+def _function_refused(deployment: Deployment) -> Iterator[Finding]:
+    asked, most = asked_of(deployment), LAMBDA_MB[1]
+    size = function(asked.memory_gib)
+    if size.memory_gib < asked.memory_gib:
+        what = f"resources.memory {asked.memory_gib:.4g}GiB is more than Lambda has: a function gets at most {most:,} MB"
+        yield refused(deployment, "resources.memory", what, "write at most 10GiB, or use service ecs")
+    if "resources.cpu" in deployment.places and asked.vcpus > size.vcpus:
+        needed = memory_for(asked.vcpus)
+        what = f"resources.cpu {asked.vcpus:g}: a function with {asked.memory_gib:.4g}GiB has {size.vcpus:.2f} vCPU"
+        fix = f"write resources.memory: {needed}MiB" if needed <= most else "use service ecs"
+        yield refused(deployment, "resources.cpu", what, fix)
+
+
+# -- vm --------------------------------------------------------------------------------------------------------------------
+
+
+def _vm(deployment: Deployment) -> Iterator[Resource]:
+    yield from machines.machine(PriceKey("aws", _region(deployment), instance=_instance(deployment)))
+
+
+def _vm_refused(deployment: Deployment) -> Iterator[Finding]:
+    name = _instance(deployment)
+    if name != plain(name):
+        what = f"{name} is a type of SageMaker, and not of a plain machine"
+        fix = f"write {plain(name)}, or service: sagemaker"
+        yield refused(deployment, "targets.aws.instance", what, fix, "unknown-instance")
+    yield from _without_gpu(deployment, plain(name))
+
+
+# -- all -------------------------------------------------------------------------------------------------------------------
+
+
+def _without_gpu(deployment: Deployment, name: str) -> Iterator[Finding]:
+    if name and asked_of(deployment).gpus and not _WITH_GPU.match(name):
+        fix = "use an instance that has one, such as g6.xlarge"
+        yield refused(deployment, "targets.aws.instance", f"{name} has no GPU", fix, "no-gpu")
+
+
+def _registry(deployment: Deployment) -> Iterator[Resource]:
+    """Where the image's size is known, compressed."""
+    gigabytes = float(deployment.settings.get("image_gb") or 0)
+    if gigabytes:
+        yield Resource("registry", "ECR storage", gigabytes, "GB-month", price=_key(deployment, "ecr", "storage"))
+
+
+def _logs(deployment: Deployment) -> Resource:
+    key = _key(deployment, "cloudwatch_logs", "ingestion")
+    return Resource("logs", "CloudWatch logs", unit="GB", billed="logs", price=key)
+
+
+def _egress(deployment: Deployment) -> Resource:
+    key = _key(deployment, "egress_internet", "out")
+    return Resource("egress", "egress to the internet", unit="GB", billed="egress", price=key)
+
+
+def _key(deployment: Deployment, service: str, item: str) -> PriceKey:
+    return PriceKey("aws", _region(deployment), service=service, item=item)
+
+
+def _region(deployment: Deployment) -> str:
+    return str(deployment.settings.get("region") or "")
+
+
+def _instance(deployment: Deployment) -> str:
+    return str(deployment.settings.get("instance") or "")
+
+
+_OF: Mapping[str, Callable[[Deployment], Iterator[Resource]]] = {
+    "ecs": _ecs,
+    "sagemaker": _sagemaker,
+    "lambda": _function,
+    machines.SERVICE: _vm,
+}
+_REFUSED: Mapping[str, Callable[[Deployment], Iterator[Finding]]] = {
+    "ecs": _ecs_refused,
+    "sagemaker": _sagemaker_refused,
+    "lambda": _function_refused,
+    machines.SERVICE: _vm_refused,
+}

@@ -1,0 +1,16 @@
+"""The sizes of Container Apps. Pure."""
+
+from __future__ import annotations
+
+from mlship.targets.sizes import Size, smallest
+
+# 0.25 to 4 vCPU with 2 GiB for each (learn.microsoft.com/azure/container-apps, "Containers" and "Quotas": the consumption
+# profile of an environment with workload profiles, read 2026-11).
+CONTAINER_APPS = tuple(Size(quarters / 4, quarters / 2) for quarters in range(1, 17))
+LARGEST = CONTAINER_APPS[-1]
+REPLICAS = 1000  # same place: "Maximum replicas configurable are ... 1000 in Azure CLI"
+
+
+def container_app(asked: Size) -> Size:
+    """The smallest that holds what is asked for; the largest, where none does."""
+    return smallest(CONTAINER_APPS, Size(asked.vcpus, asked.memory_gib)) or LARGEST

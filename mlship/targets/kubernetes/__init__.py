@@ -1,0 +1,1 @@
+"""A Kubernetes cluster: what its nodes bill and what its services can do. Deploying to it is not built yet."""
