@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_answers import ANSWERS
+from golden import EXAMPLES, assert_golden
 
-ROOT = Path(__file__).parent.parent.parent
-EXAMPLES = ROOT / "examples"
 # in laboratories of their own: test_story_neural.py, test_story_tensorflow.py, test_story_transformers.py
-ELSEWHERE = {"onnx_digits", "torch_diabetes", "keras_digits", "transformers_docs"}
-ANSWERS = {"text_topics": ["numbers", "files", "network"]}  # to request.json, where they are plain
+ELSEWHERE = {"onnx_digits", "torch_diabetes", "torchserve_digits", "keras_digits", "savedmodel_wine", "transformers_docs"}
 NAMES = sorted({path.parent.name for path in EXAMPLES.glob("*/train.py")} - ELSEWHERE)
 
 pytestmark = pytest.mark.world
@@ -49,17 +48,15 @@ def test_the_example_is_served_as_it_stands(name: str, training: Path, environ: 
         deployed = mlship(project, environ, "deploy", "--target", "local", "--yes")
         assert deployed["verify"]["predictions"] > 0
         answer = mlship(project, environ, "predict", "--target", "local", "--data", "request.json")["answer"]
-        rows = json.loads((project / "request.json").read_text())["instances"]
-        assert len(answer["predictions"]) == len(rows)
-        assert answer["predictions"] == ANSWERS.get(name, answer["predictions"])
+        assert_golden(name, answer)
     finally:
         mlship(project, environ, "destroy", "--target", "local", "--yes")
 
 
 def test_the_examples_are_all_there():
-    assert {"boosted", "mlflow_wine", "numeric", "penguins", "python_class", "text_topics"} <= set(NAMES)
+    assert {*NAMES, *ELSEWHERE} == ANSWERS.keys() and len(ANSWERS) == 14
     for name in (*NAMES, *ELSEWHERE):
-        for file in ("mlship.yaml", "train.py", "request.json", "requirements.txt"):
+        for file in ("mlship.yaml", "train.py", "request.json", "golden.json", "requirements.txt"):
             assert (EXAMPLES / name / file).is_file(), (name, file)
 
 

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 import uv
+from golden import EXAMPLES, assert_golden, request
 from story import PRELUDE, Story, fetched, posted, same
 
 from mlship.image.packages.indexes import find_indexes
 
 pytestmark = pytest.mark.world
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-PACKAGES = ("torch==2.13.0", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas", "mlflow-skinny>=3.17,<4")
+PACKAGES = (
+    "torch==2.13.0", "torch-model-archiver>=0.12,<1", "onnxruntime", "skl2onnx", "safetensors", "scikit-learn", "pandas",
+    "mlflow-skinny>=3.17,<4",
+)  # fmt: skip
 
 # Real images of 8 x 8 pixels and real patients; both ship with scikit-learn.
 GRAPHS = f"""\
@@ -198,7 +201,7 @@ Path("asked.json").write_text(json.dumps(truth))
 Path("images.json").write_text(json.dumps({{"instances": plain(images)}}))
 Path("digits.json").write_text(json.dumps({{"instances": plain(few)}}))
 """
-SIX = """\
+SEVEN = """\
 name: networks
 models:
   last: {uri: last.pt, framework: torch, loader: nets:Digits, code: [nets.py], sample: digits.json}
@@ -206,6 +209,7 @@ models:
   exported: {uri: exported.pt2}
   logged: {uri: logged}
   diabetes: {uri: diabetes/diabetes.pt, loader: net:Diabetes, code: [diabetes/net.py], sample: diabetes/sample.json}
+  archive: {uri: archive/digits.mar, loader: digits_net:Digits, sample: archive/sample.json}
   seen: {uri: seen.safetensors, loader: nets:Seen, code: [nets.py], sample: images.json}
 """
 
@@ -259,11 +263,10 @@ def flattened(values: Any) -> list[float]:
     return [each for value in values for each in flattened(value)] if isinstance(values, list) else [values]
 
 
-def example(project: Story, name: str, folder: Path) -> bytes:
-    """Trains it as its reader does; gives the rows of its request."""
+def example(project: Story, name: str, folder: Path) -> None:
+    """Trains it as its reader does."""
     shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
     subprocess.run([project.python, "train.py"], cwd=folder, check=True)
-    return (folder / "request.json").read_bytes()
 
 
 def test_graphs_of_numbers_columns_and_images_answer_as_onnxruntime_does(project: Story) -> None:
@@ -337,14 +340,16 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     assert 'serialization_format="pt2"' in project.refused("init", "--model", "pickled", "--target", "local")
     told = project.mlship("init", "--model", "last.pt", "--loader", "nets:Digits", "--target", "local")["models"][0]
     assert (told["framework"], told["title"], told["inputs"]) == ("torch", "Digits", "64 features")
-    request = example(project, "torch_diabetes", project.folder / "diabetes")
+    for name, place in (("torch_diabetes", "diabetes"), ("torchserve_digits", "archive")):
+        example(project, name, project.folder / place)
+    project.mlship("check", "-C", "archive")
     with (project.folder / "diabetes" / "mlship.yaml").open("a") as file:
         file.write("resources: {gpu: 1}\n")
     told = [finding["message"] for finding in project.mlship("check", "-C", "diabetes")["findings"]]
     assert any(
         line.startswith("CUDA builds for resources.gpu: torch 2.13.0 with") and " GB to fetch" in line for line in told
     ), told
-    project.write("mlship.yaml", SIX)
+    project.write("mlship.yaml", SEVEN)
     image = project.mlship("build")["image"]
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
     with project.running() as endpoint:
@@ -353,8 +358,10 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
         for name in ("last", "exported"):
             got = infer(endpoint, name, "pixels", truth[name]["instances"], "predictions")
             assert got == pytest.approx(flattened(truth[name]["predictions"]), rel=1e-4, abs=1e-5)
-        status, answer = posted(endpoint, request, path="/predict/diabetes")
-        assert status == 200 and all(0 < progress < 400 for progress in answer["predictions"]), answer
+        for name, served in (("torch_diabetes", "diabetes"), ("torchserve_digits", "archive")):
+            status, answer = posted(endpoint, request(name), path=f"/predict/{served}")
+            assert status == 200, answer
+            assert_golden(name, answer)
         assert [feature["name"] for feature in fetched(f"{endpoint}/schema/diabetes")["inputs"]][:3] == ["age", "sex", "bmi"]
 
 
@@ -364,6 +371,6 @@ def test_the_example_of_a_graph_is_deployed_as_it_stands(project: Story) -> None
     try:
         assert project.mlship("deploy", "--target", "local", "--yes")["verify"]["predictions"] == 8
         answer = project.mlship("predict", "--target", "local", "--data", "request.json")["answer"]
-        assert len(answer["predictions"]) == len(answer["probabilities"]) == 3
+        assert_golden("onnx_digits", answer)
     finally:
         project.mlship("destroy", "--target", "local", "--yes")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uv
+from golden import EXAMPLES, assert_golden, request
 from story import Story, posted
 
 pytestmark = pytest.mark.world
@@ -69,13 +70,14 @@ for path in Path.cwd().glob("*.h5"):
 print(json.dumps(said))
 """
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "keras_digits"
+SHOWN = ("keras_digits", "savedmodel_wine")
 MODELS = """\
 name: tensors
 models:
   flat: {uri: logged}
   both: {uri: both, sample: both.json}
-  digits: {uri: example/digits.keras, sample: example/sample.json}
+  keras-digits: {uri: keras_digits/digits.keras, sample: keras_digits/sample.json}
+  savedmodel-wine: {uri: savedmodel_wine/wine, sample: savedmodel_wine/sample.json}
 serve: {startup_timeout: 5m, request_timeout: 30s}
 """
 
@@ -88,8 +90,9 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
     environ = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv"), "MLSHIP_HOME": str(story_home)}
     project = Story(tmp_path, python, environ)
     project.write("train.py", MADE)
-    shutil.copytree(EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-    for folder in (tmp_path, tmp_path / "example"):
+    for name in SHOWN:
+        shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    for folder in (tmp_path, *(tmp_path / name for name in SHOWN)):
         alone = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
         subprocess.run([python, "-W", "ignore", "train.py"], cwd=folder, env=alone, check=True, capture_output=True)
     truth = json.loads((tmp_path / "asked.json").read_text())
@@ -99,6 +102,7 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
     parts = [{"left": row[:3], "right": row[3]} for row in truth["rows"]]
     project.write("both.json", json.dumps({"instances": parts}))
     project.write("mlship.yaml", MODELS)
+    project.mlship("check", "-C", "savedmodel_wine")
     content = project.mlship("build")["image"]["content"]
     try:
         endpoint = project.mlship("deploy", "--image", content, "--yes")["endpoint"]
@@ -108,8 +112,8 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
         both = _answer(endpoint, "both", {"instances": parts})
         assert both["sum"] == pytest.approx(truth["sum"], rel=1e-4, abs=1e-6)
         assert both["predictions"][0] == pytest.approx(truth["rows"][0][:3])
-        digits = _answer(endpoint, "digits", json.loads((EXAMPLE / "request.json").read_text()))
-        assert [scores.index(max(scores)) for scores in digits["predictions"]] == [6, 0, 5, 9]
+        for name in SHOWN:
+            assert_golden(name, _answer(endpoint, name.replace("_", "-"), json.loads(request(name))))
     finally:
         project.mlship("destroy", "--yes")
 

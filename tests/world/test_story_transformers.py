@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uv
+from golden import EXAMPLES, assert_golden, request
 from story import Story, posted
 
 pytestmark = pytest.mark.world
@@ -76,7 +77,7 @@ json.dump({"asked": asked, **truth}, open("asked.json", "w"))
 """
 # the first as MLflow saved it, with the tokenizer in a folder of its own; the last is the example
 SERVED = {"feelings": "logged", "marks": "marks", "vectors": "vectors", "writer": "writer"}
-EXAMPLE = Path(__file__).parents[2] / "examples" / "transformers_docs"
+EXAMPLE = EXAMPLES / "transformers_docs"
 
 
 PACKAGES = ("torch==2.13.0", "transformers>=5,<6", "mlflow-skinny>=3.17,<4", "pandas")
@@ -112,10 +113,10 @@ def test_text_models_of_every_kind_answer_as_torch_does(texts: Story) -> None:
     try:
         endpoint = texts.mlship("deploy", "--image", content, "--yes")["endpoint"]
         answers = {name: _answer(endpoint, body, name) for name in SERVED}
-        answers["docs"] = _answer(endpoint, (EXAMPLE / "request.json").read_bytes(), "docs")
+        answers["docs"] = _answer(endpoint, request("transformers_docs"), "docs")
     finally:
         texts.mlship("destroy", "--yes")
-    assert answers["docs"]["predictions"] == ["numbers", "files", "network"]
+    assert_golden("transformers_docs", answers["docs"])
     assert answers["feelings"]["predictions"] == truth["feelings"]
     for told, known in zip(answers["feelings"]["probabilities"], truth["probabilities"], strict=True):
         assert told == pytest.approx(known, rel=1e-4, abs=1e-5)
