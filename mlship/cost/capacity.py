@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from mlship.cost.queueing import Queue, service_late
 from mlship.cost.workload import ServiceTime
+from mlship.errors import MlshipError
 
 LATE = 0.01  # of the responses may take longer than p99
 BUSIEST = 0.7  # of each server, where nothing is promised: waits grow steeply above
@@ -19,14 +21,14 @@ def servers_needed(
 
     p99_s: None keeps every server at most 70 % busy. speed: of each server, against the one that the service time was measured
     on. headroom: the promise still holds when the rate is 1/(1 - headroom) of rps. None: no number keeps it, the service time
-    alone is longer.
+    alone is longer. Raises MlshipError for numbers that cannot be meant.
     """
-    load = _load(service, rps, speed) / (1 - headroom)
+    load = _load(service, rps, speed) / (1 - _share(headroom))
     if rps == 0:
         return 0
     if p99_s is None:
         return max(1, math.ceil(load / BUSIEST * (1 - _ROUNDING)))
-    within_s = p99_s * speed * (1 + _ROUNDING)
+    within_s = _time(p99_s) * speed * (1 + _ROUNDING)
     if service_late(service, within_s) >= LATE:
         return None
     return _least(service, load, within_s)
@@ -46,9 +48,32 @@ def share_served(service: ServiceTime, rps: float, servers: int, *, speed: float
 
 
 def _load(service: ServiceTime, rps: float, speed: float) -> float:
+    """Requests a second x seconds, in servers of this speed. Raises MlshipError for what is no amount."""
+    for name, value in (("rps", rps), ("service time", service.mean_s)):
+        if not 0 <= value < math.inf:
+            raise _refused(f"{name} {value:g} is not a number from 0 on", "correct it")
+    if not 0 < speed < math.inf:
+        raise _refused(f"speed {speed:g} is not a number above 0", "correct it")
     return rps * service.mean_s / speed
 
 
+def _share(headroom: float) -> float:
+    if not 0 <= headroom < 1:
+        raise _refused(f"headroom {headroom:g} is no share", "write a number from 0 to below 1, such as 0.2")
+    return headroom
+
+
+def _time(p99_s: float) -> float:
+    if not 0 < p99_s < math.inf:
+        raise _refused(f"a p99 of {p99_s:g} s is no time", "write slo.p99 above 0, or leave it out")
+    return p99_s
+
+
+def _refused(what: str, fix: str) -> MlshipError:
+    return MlshipError(what, fix=fix, code="bad-capacity")
+
+
+@lru_cache(maxsize=8192)
 def _least(service: ServiceTime, load: float, within_s: float) -> int:
     """More servers are never slower, so: one more than the load, twice as many more until it holds, then halves."""
     too_few = math.floor(load)

@@ -23,8 +23,9 @@ from mlship.cost.workload import ServiceTime
 
 _SERIES_UPTO = 4_000  # servers; beyond, the integral takes the same time for any number
 _NEVER = -46.0  # the logarithm of a probability that no tail notices: 1e-20
-_CLOSE = 1e-5  # of the tails' integral: a thousandth of the share that may be late
+_CLOSE = 1e-4  # of a share, for the pieces of the integral that folds two tails: what is left over is below 1e-4, mostly 1e-6
 _PIECES = 8
+_LOST = 3.0  # times the longest value of a sample; a mean that asks for more is not this sample's
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Queue:
         """The share of responses that take longer, in [0, 1]; 1 where the queue is overloaded."""
         if self.utilisation >= 1:
             return 1.0
-        if not self.service.sample:
+        if not is_sampled(self.service):
             return _late_exponential(within_s, self.service.mean_s, self.waiting, self.servers - self.load)
         return self._late_sampled(within_s)
 
@@ -65,14 +66,14 @@ class Queue:
         while self.late(most) > beyond:
             least, step = most, 2 * step
             most = least + step
-        return _root(lambda within: self.late(within) - beyond, least, most)
+        return _root(lambda within: math.log(max(self.late(within), 1e-300) / beyond), least, most)
 
     @cached_property
     def _wait(self) -> _Gamma:
-        if not self.service.sample:
+        if not is_sampled(self.service):
             mean = self.service.mean_s / (self.servers - self.load)
             return _Gamma(mean, mean**2)
-        return _wait(_times(self.service.sample), self.servers, self.utilisation)
+        return _wait(_times(self.service), self.servers, self.utilisation)
 
     def _late_sampled(self, within_s: float) -> float:
         alone = service_late(self.service, within_s)
@@ -100,11 +101,16 @@ def share_waiting(servers: int, load: float) -> float:
     return blocked / (1 - load / servers * (1 - blocked))
 
 
+def is_sampled(service: ServiceTime) -> bool:
+    """Whether there are measured times to go by; a sample of nothing but zeros is too coarse to be one."""
+    return bool(service.sample) and service.sample[-1] > 0
+
+
 def service_late(service: ServiceTime, within_s: float) -> float:
     """The share of service times that are longer, in [0, 1]: between two values of the sample it falls evenly."""
     if within_s < 0:
         return 1.0
-    if not service.sample:
+    if not is_sampled(service):
         return math.exp(-within_s / service.mean_s) if service.mean_s > 0 else 0.0
     sample, count = service.sample, len(service.sample)
     below = bisect_right(sample, within_s)
@@ -116,7 +122,7 @@ def service_late(service: ServiceTime, within_s: float) -> float:
 
 def service_quantile(service: ServiceTime, share: float) -> float:
     """Seconds that this share of service times does not exceed, share in (0, 1)."""
-    if not service.sample:
+    if not is_sampled(service):
         return -math.log1p(-share) * service.mean_s
     return _quantiles(service.sample)(share * len(service.sample))
 
@@ -204,10 +210,20 @@ class _Times:
 
 
 @lru_cache(maxsize=16)
-def _times(sample: tuple[float, ...]) -> _Times:
-    count = len(sample)
-    moments = (math.fsum(time**power for time in sample) / count for power in (1, 2, 3))
-    return _Times(sample, *moments)
+def _times(service: ServiceTime) -> _Times:
+    """The sample with the tail that its quantiles cut off: where the mean of all times is higher, the longest were longer.
+
+    Above the middle between the last two values the times are then exponential, so that the mean is right.
+    """
+    *shorter, longest = service.sample
+    lost = math.fsum(service.mean_s - time for time in service.sample)
+    lifted = longest + min(max(lost, 0.0), _LOST * longest)
+    start = (shorter[-1] + longest) / 2 if shorter and lost > 0 else lifted
+    more = lifted - start
+    square = start**2 + 2 * start * more + 2 * more**2
+    cube = start**3 + 3 * start**2 * more + 6 * start * more**2 + 6 * more**3
+    sums = (math.fsum(time**power for time in shorter) + last for power, last in ((1, lifted), (2, square), (3, cube)))
+    return _Times((*shorter, lifted), *(total / len(service.sample) for total in sums))
 
 
 @lru_cache(maxsize=4096)
@@ -255,7 +271,7 @@ class _Gamma:
 def _gamma_series(shape: float, x: float) -> float:
     """The lower incomplete gamma function over x^shape e^-x, for x < shape + 1 (Abramowitz and Stegun 6.5.29)."""
     total = term = 1 / shape
-    while term > total * 1e-10:
+    while term > total * 1e-8:
         shape += 1
         term *= x / shape
         total += term
@@ -274,7 +290,7 @@ def _gamma_fraction(shape: float, x: float) -> float:
         ratio = middle + factor / ratio
         change = ratio * inverse
         total *= change
-        if abs(change - 1) < 1e-10:
+        if abs(change - 1) < 1e-8:
             break
     return total
 
@@ -312,11 +328,19 @@ def _integral(height: Callable[[float], float], end: float, close: float) -> flo
 
 
 def _root(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function is no longer above 0: the upper end of a bracket that is tight."""
-    while high - low > 1e-6 * high:
-        middle = (low + high) / 2
-        if excess(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return high
+    """Where a falling function, above 0 at low and not at high, passes 0, to a billionth: Ridders' method (1979)."""
+    at_low, at_high = excess(low), excess(high)
+    found = high
+    while high - low > 1e-9 * high:
+        middle, last = (low + high) / 2, found
+        at_middle = excess(middle)
+        if at_middle == 0:
+            return middle
+        found = middle + (middle - low) * at_middle / math.sqrt(at_middle**2 - at_low * at_high)
+        at_found = excess(found)
+        if at_found == 0 or abs(found - last) < 1e-9 * high:
+            break
+        tries = sorted(((low, at_low), (middle, at_middle), (found, at_found), (high, at_high)))
+        low, at_low = max(point for point in tries if point[1] > 0)
+        high, at_high = min(point for point in tries if point[1] <= 0)
+    return found
