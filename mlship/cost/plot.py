@@ -93,8 +93,12 @@ def crossings(series: Sequence[Series]) -> Iterator[Crossing]:
         gap_left = where[after][left] - where[before][left]
         gap_right = where[before][right] - where[after][right]
         share = gap_left / (gap_left + gap_right) if gap_left + gap_right else 0.5
-        rps = 10 ** (log10(left) + share * (log10(right) - log10(left)))
-        yield Crossing(rps, where[after][left] + share * (where[after][right] - where[after][left]), before, after)
+        yield Crossing(
+            left + share * (right - left),
+            where[after][left] + share * (where[after][right] - where[after][left]),
+            before,
+            after,
+        )
 
 
 # The sheet, in pixels; the legend stands below, one line a plan.

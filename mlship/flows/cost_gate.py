@@ -52,7 +52,7 @@ def budget(plan: CostPlan | None, limits: Sequence[Limit], *, is_strict: bool = 
         return failed[0]
     if is_strict and not plan.is_complete:
         why = f"a price is unknown: {_named(plan.unknowns)}"
-        return Budget(_usd(limits), plan.usd_month, False, why, "--strict", _FILL, "unknown-price")
+        return Budget(_usd(limits), plan.usd_month, False, why, "--strict", fill_in(plan.unknowns), "unknown-price")
     if not judged:
         return Budget(None, plan.usd_month, True, "every price is known")
     return Budget(judged[0].limit_usd, judged[0].spent_usd, True, "; ".join(one.why for one in judged))
@@ -72,7 +72,15 @@ def over_budget(found: Budget | None) -> MlshipError | None:
     return MlshipError(found.why, found.where, found.fix, exit=Exit.OVER_BUDGET, code=found.code)
 
 
-_FILL = "mlship prices refresh, or write the price into cost.price_overrides"
+_FILL = "mlship prices refresh, or write the price into cost.price_overrides or --prices FILE"
+_MEASURE = "mlship bench, or say --service-time 10ms or cost.service_time"
+
+
+def fill_in(unknowns: Sequence[str]) -> str:
+    """What to do about what nobody knows."""
+    return _MEASURE if all(name.startswith("service time") for name in unknowns) else _FILL
+
+
 _UNITS = {"month": "a month", "million": "per million requests"}
 _NAMED = 3  # unknown prices that are named before they are counted
 
@@ -87,7 +95,7 @@ def _judged(plan: CostPlan, limit: Limit) -> Budget:
         return Budget(limit.usd, spent, False, why, limit.where, fix, "over-budget")
     if not plan.is_complete:
         why = f"nobody can tell whether {usd(limit.usd)} {unit} is kept: unknown is {_named(plan.unknowns)}"
-        return Budget(limit.usd, spent, False, why, limit.where, _FILL, "unknown-price")
+        return Budget(limit.usd, spent, False, why, limit.where, fill_in(plan.unknowns), "unknown-price")
     if spent is None:
         why = f"nobody can tell whether {usd(limit.usd)} {unit} is kept: there is no traffic to count requests by"
         return Budget(limit.usd, None, False, why, limit.where, "say cost.traffic, or --rps", "unknown-traffic")

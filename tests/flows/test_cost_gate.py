@@ -55,12 +55,17 @@ def test_of_several_limits_the_broken_one_is_told():
 def test_an_unknown_price_breaks_a_limit_that_its_known_part_keeps():
     assert refused(UNKNOWN, MONTHLY) == (
         "unknown-price: mlship.yaml:31:3 cost.budget.monthly  nobody can tell whether $150.00 a month is kept: unknown is "
-        "Fargate Spot has no price; mlship prices refresh, or write the price into cost.price_overrides"
+        "Fargate Spot has no price; mlship prices refresh, or write the price into cost.price_overrides or --prices FILE"
     )
 
 
 def test_a_known_part_above_the_limit_is_over_it_whatever_the_rest_costs():
     assert "the plan costs at least $81.40 a month" in refused(UNKNOWN, Limit(80, "month", "--max-monthly"))
+
+
+def test_a_service_time_that_nobody_measured_is_measured_and_not_bought():
+    plan = CostPlan(CANDIDATE, Replicas(1, 1, 1), None, None, unknowns=("service time: mlship bench measures it",))
+    assert refused(plan, MONTHLY).endswith("; mlship bench, or say --service-time 10ms or cost.service_time")
 
 
 def test_strict_refuses_any_unknown_price_and_nothing_else():

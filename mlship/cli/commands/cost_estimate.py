@@ -122,7 +122,7 @@ def command(
         hours=hours,
         service_time=service_time,
         slo_p99=slo,
-        purchase=purchase,
+        purchase="on-demand+spot" if purchase == "spot" else purchase,  # as cost.profile says it
         term=term.value if term else "",
         base=base,
         on_demand_share=on_demand_share,
@@ -184,7 +184,7 @@ def _text(call: Call, found: Estimated, changed: Diff | None, base: str, form: F
     from mlship.cli.views.cost import cost_text, diff_text
 
     today = datetime.fromtimestamp(call.now, UTC).date().isoformat()
-    text = cost_text(found, today=today, suggestion=_suggestion(call, found))
+    text = cost_text(found, today=today, suggestion=_suggestion(found))
     return f"{diff_text(changed, base)}\n{text}" if changed else text
 
 
@@ -214,13 +214,15 @@ def _plotted(call: Call, found: Estimated, plot: str) -> str:
     return str(write_chart(found, call.path(plot)))
 
 
-def _suggestion(call: Call, found: Estimated) -> str:
+def _suggestion(found: Estimated) -> str:
+    from mlship.flows.cost_gate import fill_in
+
     chosen = found.plans[max(found.chosen, 0)] if found.plans else None
     if chosen is not None and not chosen.is_complete:
-        return "mlship prices coverage shows what is known; cost.price_overrides, or --prices FILE, fill gaps"
+        return fill_in(chosen.unknowns)
     if found.workload.traffic is None:
         return "the same with --rps 20 --service-time 10ms, or cost.traffic in mlship.yaml"
-    return "" if found.chosen < 0 else "the same with --optimise: the cheapest plans that keep it"
+    return "" if found.chosen < 0 else "the same with --optimise looks at every machine, region and purchase"
 
 
 def _counted(option: str, said: int, most: int) -> int:

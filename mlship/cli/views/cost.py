@@ -39,12 +39,12 @@ def cost_text(found: Estimated, *, today: str, suggestion: str = "") -> str:
     shown = found.plans[max(found.chosen, 0)] if found.plans else None
     return lines(
         head_text(found.workload),
-        plans_table(found.plans, found.chosen),
+        plans_table(found.plans, found.chosen, "your file" if found.project is not None else "asked for"),
         *(_details(shown) if shown else ("  no plan keeps what was asked for",)),
         _deploy_text(found.plans),
         _curve_text(found.curve),
-        *(_wrapped(f"Why not: {why}") for why in found.why_not),
-        *(_wrapped(said) for said in found.advice),
+        _listed("Why not", found.why_not),
+        _listed("From when on another is cheaper", found.advice),
         _assumed(found.plans, max(found.chosen, 0)),
         _prices_text(found, today),
         budget_text(found.budget),
@@ -74,8 +74,8 @@ def _rate(rps: float) -> str:
     return number(rps) if rps >= 10 else f"{rps:.3g}"
 
 
-def plans_table(plans: Sequence[CostPlan], chosen: int = -1) -> str:
-    """Figures stand to the right; the region is a column where there are several."""
+def plans_table(plans: Sequence[CostPlan], chosen: int = -1, whose: str = "your file") -> str:
+    """Figures stand to the right; the region is a column where there are several. whose: who asked for the chosen plan."""
     rows = [[*_HEAD], *map(_row, plans)]
     if len({plan.candidate.region for plan in plans}) < 2:
         regions = ["", *(plan.candidate.region for plan in plans)]
@@ -84,7 +84,7 @@ def plans_table(plans: Sequence[CostPlan], chosen: int = -1) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     aligned = [[cell.rjust(widths[at]) if at >= first else cell for at, cell in enumerate(row)] for row in rows]
     if chosen >= 0 and len(plans) > 1:
-        aligned[chosen + 1].append("<- your file")
+        aligned[chosen + 1].append(f"<- {whose}")
     return columns(aligned)
 
 
@@ -103,7 +103,7 @@ def _row(plan: CostPlan) -> list[str]:
 
 def _details(plan: CostPlan) -> Iterator[str]:
     if plan.usd_month is not None:
-        total = usd(plan.usd_month) if plan.is_complete else f"at least {usd(plan.usd_month)}"
+        total = usd(plan.usd_month) if plan.is_complete else f"the {usd(plan.usd_month)} that are known"
         yield _wrapped(f"In {total}: {', '.join(_bill(plan)) or 'nothing is billed'}")
     if plan.unknowns:
         yield _wrapped(f"Unknown: {', '.join(plan.unknowns)}")
@@ -112,7 +112,7 @@ def _details(plan: CostPlan) -> Iterator[str]:
     if plan.candidate.excluded:
         yield _wrapped(f"Not included: {', '.join(plan.candidate.excluded)}")
     if plan.interruptions_month:
-        yield f"Spot: about {number(plan.interruptions_month)} interruptions a month"
+        yield f"Spot: about {plan.interruptions_month:.2g} interruptions a month"
     elif plan.interruptions_month is None and plan.candidate.purchase.name.endswith("spot"):
         yield f"Spot: nobody tells how often {plan.candidate.target} interrupts"
 
@@ -161,7 +161,11 @@ def _assumed(plans: Sequence[CostPlan], first: int) -> str:
     others = [name for name in dict.fromkeys(_each_assumption(plans)) if name not in mine]
     more = len(others) - _OTHER_ASSUMPTIONS
     told = [*mine, *others[:_OTHER_ASSUMPTIONS], *([f"and {more} more: --json lists them"] if more > 0 else [])]
-    return lines("Assumed", *(_wrapped(f"  - {name}", "    ") for name in told)) if told else ""
+    return _listed("Assumed", told)
+
+
+def _listed(title: str, told: Sequence[str]) -> str:
+    return lines(title, *(_wrapped(f"  - {said}", "    ") for said in told)) if told else ""
 
 
 def _each_assumption(plans: Sequence[CostPlan]) -> Iterator[str]:
@@ -170,7 +174,7 @@ def _each_assumption(plans: Sequence[CostPlan]) -> Iterator[str]:
 
 
 def _prices_text(found: Estimated, today: str) -> str:
-    days = sorted({day for plan in found.plans for said in plan.price_dates for day in said.split(" / ")})
+    days = sorted({day.strip() for plan in found.plans for said in plan.price_dates for day in said.split("/")})
     used = "" if not days else f"; those used are of {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
     old = [age for plan in found.plans for age in _spot_ages(plan, today)]
     spot = f". Spot prices are up to {max(old)} days old: what they may be now is a range" if old else ""
