@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +17,6 @@ from mlship.targets.sizes import Size, asked_of, settings_of
 
 TASKS = 5000  # of one service (docs.aws.amazon.com/general, "Amazon ECS endpoints and quotas": tasks per service)
 LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
-_WITH_GPU = re.compile(r"(g|gr|p)[0-9]")
 _NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
 
 
@@ -104,7 +102,7 @@ def _sagemaker_refused(deployment: Deployment) -> Iterator[Finding]:
         family = name.partition(".")[0]
         known = sorted(one for one in TYPES if one.startswith(f"{family}.")) or FAMILIES
         yield refused(deployment, "targets.aws.instance", what, f"use one of: {', '.join(known)}", "unknown-instance")
-    yield from _without_gpu(deployment, name)
+    yield from machines.without_gpu(deployment, "aws", name)
 
 
 # -- lambda ----------------------------------------------------------------------------------------------------------------
@@ -150,16 +148,10 @@ def _vm_refused(deployment: Deployment) -> Iterator[Finding]:
         what = f"{name} is a type of SageMaker, and not of a plain machine"
         fix = f"write {plain(name)}, or service: sagemaker"
         yield refused(deployment, "targets.aws.instance", what, fix, "unknown-instance")
-    yield from _without_gpu(deployment, plain(name))
+    yield from machines.without_gpu(deployment, "aws", plain(name))
 
 
 # -- all -------------------------------------------------------------------------------------------------------------------
-
-
-def _without_gpu(deployment: Deployment, name: str) -> Iterator[Finding]:
-    if name and asked_of(deployment).gpus and not _WITH_GPU.match(name):
-        fix = "use an instance that has one, such as g6.xlarge"
-        yield refused(deployment, "targets.aws.instance", f"{name} has no GPU", fix, "no-gpu")
 
 
 def _registry(deployment: Deployment) -> Iterator[Resource]:

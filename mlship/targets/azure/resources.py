@@ -17,7 +17,6 @@ from mlship.targets.sizes import asked_of, settings_of
 MILLIONTH = 1e-6  # requests are sold by the million
 EVERYWHERE = "all"  # the book's region of what costs the same in all of them
 _PREFIX = "Standard_"
-_WITH_GPU = re.compile(r"Standard_N[CDGV]")
 # "The following sizes are not supported for Azure Spot Virtual Machines: B-series" (learn.microsoft.com/azure, "Azure Spot
 # Virtual Machines for Virtual Machine Scale Sets", read 2026-11).
 _WITHOUT_SPOT = re.compile(r"Standard_B[0-9]")
@@ -88,15 +87,13 @@ def _vm(deployment: Deployment) -> Iterator[Resource]:
 
 
 def _machine_refused(deployment: Deployment) -> Iterator[Finding]:
-    name, key = _instance(deployment), "targets.azure.instance"
-    if not name:
-        return
-    if not name.startswith(_PREFIX):
+    name = _instance(deployment)
+    if name and not name.startswith(_PREFIX):
         what = f"{name} is no type of Azure's machines"
-        yield refused(deployment, key, what, f"write its whole name, such as {_PREFIX}D2s_v5", "unknown-instance")
-    elif asked_of(deployment).gpus and not _WITH_GPU.match(name):
-        fix = "use an instance that has one, such as Standard_NC4as_T4_v3"
-        yield refused(deployment, key, f"{name} has no GPU", fix, "no-gpu")
+        fix = f"write its whole name, such as {_PREFIX}D2s_v5"
+        yield refused(deployment, "targets.azure.instance", what, fix, "unknown-instance")
+    else:
+        yield from machines.without_gpu(deployment, "azure", name)
 
 
 def _vm_refused(deployment: Deployment) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from mlship.errors import Finding
@@ -16,7 +15,6 @@ from mlship.targets.sizes import asked_of, settings_of
 
 HOUR_S = 3600
 MILLIONTH = 1e-6  # requests are sold by the million
-_WITH_GPU = re.compile(r"(a|g)[0-9]")
 _NEEDS_INSTANCE = ("vertex", machines.SERVICE)
 
 
@@ -109,13 +107,7 @@ def _vm(deployment: Deployment) -> Iterator[Resource]:
 
 
 def _machine_refused(deployment: Deployment) -> Iterator[Finding]:
-    name = _instance(deployment)
-    if not name or not asked_of(deployment).gpus or _WITH_GPU.match(name):
-        return
-    attached = name.startswith("n1-")
-    what = f"{name} has no GPU" + (" of its own, and the price of one that is attached to it is not known" if attached else "")
-    fix = "use an instance that has one, such as g2-standard-4"
-    yield refused(deployment, "targets.gcp.instance", what, fix, "no-gpu")
+    yield from machines.without_gpu(deployment, "gcp", _instance(deployment))
 
 
 # -- all -------------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ _EGRESS = {"gcp": "out_default"}  # as the book calls it; elsewhere `out`
 def resources(deployment: Deployment) -> tuple[Resource, ...]:
     """Nodes: settings `per_replica` says what one replica takes of a node. Raises MlshipError for an unknown service."""
     check_service(deployment, FEATURES)
-    cloud, region, instance = (str(deployment.settings.get(key) or "") for key in ("cloud", "region", "instance"))
+    cloud, region, instance = _nodes(deployment)
     nodes = machines.machine(PriceKey(cloud, region, instance=instance), "node", {"per_replica": _per_replica(deployment)})
     key = PriceKey(cloud, region, service="egress_internet", item=_EGRESS.get(cloud, "out"))
     return (*nodes, Resource("egress", "egress to the internet", unit="GB", billed="egress", price=key))
@@ -66,12 +66,23 @@ def resources(deployment: Deployment) -> tuple[Resource, ...]:
 def findings(deployment: Deployment) -> tuple[Finding, ...]:
     """Raises MlshipError for an unknown service."""
     check_service(deployment, FEATURES)
-    return (*_missing(deployment), *impossible_keys(deployment, FEATURES[deployment.service]))
+    cloud, _, instance = _nodes(deployment)
+    return (
+        *_missing(deployment),
+        *impossible_keys(deployment, FEATURES[deployment.service]),
+        *machines.without_gpu(deployment, cloud, instance),
+    )
 
 
 def _missing(deployment: Deployment) -> Iterator[Finding]:
     for key, example in (("cloud", "aws"), ("region", "us-east-1"), ("instance", "m7g.large")):
         yield from missing(deployment, key, example)
+
+
+def _nodes(deployment: Deployment) -> tuple[str, str, str]:
+    """Cloud, region and type; empty where it is not said."""
+    cloud, region, instance = (str(deployment.settings.get(key) or "") for key in ("cloud", "region", "instance"))
+    return cloud, region, instance
 
 
 def _per_replica(deployment: Deployment) -> dict[str, Any]:
