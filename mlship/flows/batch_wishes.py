@@ -43,8 +43,8 @@ class Wishes:
 
     @property
     def rejects(self) -> Path:
-        """`answers.csv` -> `answers.rejects.jsonl`."""
-        return self.out.with_name(f"{self.out.stem}.rejects.jsonl")
+        """`answers.csv` -> `answers.csv.rejects.jsonl`: answers.jsonl beside it has rejects of its own."""
+        return self.out.with_name(f"{self.out.name}.rejects.jsonl")
 
     @property
     def rejects_address(self) -> str:

@@ -41,7 +41,7 @@ def test_a_run_goes_on_from_its_checkpoint_and_ends_whole(out: Path) -> None:
 
 @pytest.mark.parametrize("moved", [[], ["rejects"], ["rejects", "answers"]])
 def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same(out: Path, moved: list[str]) -> None:
-    rejects = out.with_name("answers.rejects.jsonl")
+    rejects = out.with_name("answers.csv.rejects.jsonl")
     folder = out.with_name("answers.csv.unfinished")
     with unfinished(out) as run:
         run.begin(run.reached(SUBJECT, ""))

@@ -42,12 +42,13 @@ def test_what_cannot_be_is_refused_with_what_to_write(
 
 def test_rejects_stand_beside_the_answers() -> None:
     wishes = Wishes(Path("/a/in.jsonl"), Path("/a/out.parquet"), "jsonl", "parquet")
-    assert wishes.rejects == Path("/a/out.rejects.jsonl")
+    assert wishes.rejects == Path("/a/out.parquet.rejects.jsonl")
+    assert wishes.rejects != replace(wishes, out=Path("/a/out.jsonl")).rejects
     with pytest.raises(MlshipError, match="would be written over"):
-        refuse_same(Wishes(Path("/a/out.rejects.jsonl"), Path("/a/out.csv"), "jsonl", "csv"))
+        refuse_same(Wishes(Path("/a/out.csv.rejects.jsonl"), Path("/a/out.csv"), "jsonl", "csv"))
     assert [form_of(name, "") for name in ("A.CSV", "s3://bucket/a.ndjson")] == ["csv", "jsonl"]
     remote = replace(wishes, out_address="s3://bucket/day/out.parquet")
-    assert remote.rejects_address == "s3://bucket/day/out.rejects.jsonl"
+    assert remote.rejects_address == "s3://bucket/day/out.parquet.rejects.jsonl"
 
 
 def test_the_pace_is_of_this_run_and_the_time_left_of_what_is_asked() -> None:

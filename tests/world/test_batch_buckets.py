@@ -40,7 +40,7 @@ s3.put_object(Bucket="acme", Key="in/rows.jsonl", Body=b'{"amount": 1}\\n{"amoun
 """
 GET = """\
 import boto3
-for name in ("answers.csv", "answers.rejects.jsonl"):
+for name in ("answers.csv", "answers.csv.rejects.jsonl"):
     print(boto3.client("s3").get_object(Bucket="acme", Key="out/" + name)["Body"].read().decode())
 """
 
@@ -74,7 +74,7 @@ def test_rows_come_from_a_bucket_and_answers_go_to_one(shop: Story) -> None:
 
     said = shop.mlship(*words)
     assert (said["answered"], said["rejected"]) == (2, 1)
-    assert (said["out"], said["rejects"]) == ("s3://acme/out/answers.csv", "s3://acme/out/answers.rejects.jsonl")
+    assert (said["out"], said["rejects"]) == ("s3://acme/out/answers.csv", "s3://acme/out/answers.csv.rejects.jsonl")
     got = subprocess.run([shop.python, "-c", GET], env=dict(shop.environ), check=True, capture_output=True, text=True)
     answers, rejects = got.stdout.split("\n\n", 1)
     assert answers == "row,predictions\n0,2\n2,6"

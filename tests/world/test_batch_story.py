@@ -73,7 +73,7 @@ def test_a_file_is_answered_as_its_rows_are_one_by_one(iris: Story) -> None:
     said = iris.mlship("predict", "--data", "flowers.csv", "--out", "answers.csv", "--chunk", "40")
     assert (said["rows"], said["answered"], said["rejected"]) == (150, 148, 2)
     assert said["reason"] == 'row 3, feature "sepal_width": expected a number, got the string "narrow"'
-    rejects = [json.loads(line) for line in (iris.folder / "answers.rejects.jsonl").read_text().splitlines()]
+    rejects = [json.loads(line) for line in (iris.folder / "answers.csv.rejects.jsonl").read_text().splitlines()]
     assert [(line["row"], line["feature"]) for line in rejects] == [(3, "sepal_width"), (6, None)]
     with (iris.folder / "answers.csv").open(newline="") as file:
         answers = list(csv.DictReader(file))
@@ -128,7 +128,7 @@ def test_a_run_that_is_killed_goes_on_and_takes_no_other_data_or_model(iris: Sto
     assert 0 < said["resumed"] < 300
     answers = [json.loads(line)["row"] for line in (iris.folder / "answers.jsonl").read_text().splitlines()]
     assert answers == [number for number in range(300) if number not in (7, 150)]
-    rejects = {line["row"]: line["reason"] for line in map(json.loads, (iris.folder / "answers.rejects.jsonl").open())}
+    rejects = {line["row"]: line["reason"] for line in map(json.loads, (iris.folder / "answers.jsonl.rejects.jsonl").open())}
     assert rejects == {7: "row 7: no iris is so long", 150: "row 150: the model's process ended with exit 3"}
     assert not list(iris.folder.glob("*.unfinished"))
 
@@ -155,7 +155,7 @@ def test_what_the_model_does_not_take_at_all_is_refused_before_a_row_is_read(iri
     iris.write("all.jsonl", "1\n2\n")
     said = iris.refused("predict", "--data", "all.jsonl", "--out", "answers.csv")
     assert "no row was answered: all 2 were rejected" in said
-    assert len((iris.folder / "answers.rejects.jsonl").read_text().splitlines()) == 2
+    assert len((iris.folder / "answers.csv.rejects.jsonl").read_text().splitlines()) == 2
 
 
 def are_close(one: dict[str, str], other: dict[str, str]) -> bool:
