@@ -66,7 +66,7 @@ def data_of(path: Path, progress: Progress) -> Data:
     digest = hashlib.sha256()
     done = 0
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             while block := file.read(BLOCK):
                 digest.update(block)
@@ -82,7 +82,7 @@ def open_rows(path: Path, form: Form) -> Iterator[Rows]:
     """Raises MlshipError for a file that is not of its form, or without a row."""
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("rb", buffering=2**20))
+            file = stack.enter_context(_opened(path))
         except OSError as error:
             raise _unreadable(path, error) from None
         yield Table(path, stack.enter_context(_parquet(path, file))) if form == "parquet" else Text(path, file, form)
@@ -178,6 +178,17 @@ class Table:
             return msgspec.json.Encoder(decimal_format="number").encode_lines(rows)
         except (pyarrow.ArrowException, ValueError, TypeError) as error:
             raise MlshipError(f"{self._path} has values that JSON has no form for: {_first_line(error)}") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Raises OSError, and MlshipError for what gives its bytes once, or never ends."""
+    if path.exists() and not path.is_file():
+        kind = "pipe" if path.is_fifo() else "folder" if path.is_dir() else "device"
+        raise MlshipError(
+            f"{path} is a {kind}: its rows are read twice, first to know them again after a kill",
+            fix="write them into a file first, and name that with --data",
+        )
+    return path.open("rb", buffering=2**20)
 
 
 def _unreadable(path: Path, error: OSError) -> MlshipError:

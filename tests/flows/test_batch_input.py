@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from mlship.errors import MlshipError
-from mlship.flows.batch_input import open_rows
+from mlship.flows.batch_input import data_of, open_rows
+from mlship.progress import Silent
 from mlship.server.batch_records import Chunk
 
 
@@ -64,6 +66,16 @@ def test_the_rows_go_on_from_any_of_them(tmp_path: Path, position: int, limit: i
     found = parts(path, 2, position, limit)
     assert b"".join(chunk.body for chunk in found).split() == [str(row).encode() for row in range(position, limit or 8)]
     assert all(chunk.first + chunk.count == chunk.end for chunk in found)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_data_that_is_no_file_is_refused_and_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    {"pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "folder": path.mkdir}[kind]()
+    for read in (lambda: data_of(path, Silent()), lambda: open_rows(path, "csv").__enter__()):
+        with pytest.raises(MlshipError, match=f"rows.csv is a {kind}: its rows are read twice") as caught:
+            read()
+        assert "write them into a file first" in caught.value.fix
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
