@@ -26,7 +26,7 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
     ("targets", "releases"),
     ("image", "frameworks.base"), ("image", "frameworks.engine_choice"),
     ("frameworks", "image.environment"), ("sources", "frameworks.digest"),
-    ("cost", "targets.base"), ("cost", "bench"),
+    ("cost", "targets.base"), ("cost", "targets.priced"), ("cost", "bench"),
 }  # fmt: skip
 CLOSED = ("server", "keeper")
 SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client", "jwt", "cryptography"}
@@ -77,6 +77,8 @@ PURE = (
     "targets.gates",
     "targets.comparing",
     "targets.scraped",
+    *("targets.machines", "targets.refusals", "targets.sizes"),
+    *(f"targets.{name}.resources" for name in ("local", "docker", "aws", "gcp", "azure", "kubernetes")),
     "image.plan",
     "releases.release",
     "releases.history",

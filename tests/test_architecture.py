@@ -30,6 +30,7 @@ PLANTED = {
     "a SystemExit in a flow": ("mlship.flows.build", "def go():\n    raise SystemExit(2)"),
     "a clock in a pure module": ("mlship.config.load", "import time"),
     "the environment in a pure module": ("mlship.releases.history", "import os\ndef go():\n    return os.environ['A']"),
+    "a clock in what a cloud bills": ("mlship.targets.aws.resources", "def go():\n    import time"),
     "randomness in a plan": ("mlship.targets.plan", "def go():\n    from random import random"),
 }
 
