@@ -59,7 +59,7 @@ def candidate_of(
         purchase=purchase,
         unit=_unit(deployment, machine, arch, measured or {}),
         resources=described.resources(deployment),
-        instance=str(settings.get("instance") or "") if service not in _WITHOUT_INSTANCE else "",
+        instance=_instance(deployment),
         arch=arch,
         size=_size(deployment) if service in _WITHOUT_INSTANCE else "",
         can_deploy=service not in MACHINES,
@@ -68,6 +68,14 @@ def candidate_of(
 
 
 _WITHOUT_INSTANCE = ("ecs", "lambda", "cloud-run", "container-apps", *OWN)
+
+
+def _instance(deployment: Deployment) -> str:
+    """As the service names its machine."""
+    name = str(deployment.settings.get("instance") or "")
+    if deployment.service in _WITHOUT_INSTANCE:
+        return ""
+    return f"ml.{name}" if deployment.service == "sagemaker" else name
 
 
 def machine_of(deployment: Deployment, book: PriceBook) -> Machine | None:

@@ -47,6 +47,8 @@ def deployment_of(
         raise _unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
     notes: list[str] = []
     settings |= {name: value for name, value in _options(asked).items() if value} | dict(changed or {})
+    if chosen == "sagemaker" and settings.get("instance"):
+        settings["instance"] = str(settings["instance"]).removeprefix("ml.")
     settings["arch"] = asked.arch or (changed or {}).get("arch") or _arch(project)
     cloud = str(settings.get("cloud") or "") if target == "kubernetes" else target
     if cloud in REGIONS and not settings.get("region"):

@@ -12,7 +12,6 @@ from mlship.cost.candidate import Candidate, CostPlan, Purchase
 from mlship.cost.candidates import candidate_of, purchases_of
 from mlship.cost.estimate import estimate
 from mlship.cost.optimise import Wanted, optimise
-from mlship.cost.overrides import parse
 from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
@@ -128,6 +127,9 @@ def _book(context: Context, asked: Asked, project: Project | None) -> PriceBook:
     path = asked.overrides or (project.root / said if project is not None and said else None)
     if path is None:
         return price_book(context)
+    # here and not above: few have prices of their own
+    from mlship.cost.overrides import parse
+
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

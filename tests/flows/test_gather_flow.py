@@ -24,8 +24,8 @@ from mlship.flows.gather import (
 from mlship.flows.layers import LARGE, code_plans, image_config, model_plans
 from mlship.flows.locking import locked
 from mlship.flows.model_check import refuse_foreign
-from mlship.flows.plan import used_keys
 from mlship.flows.reports import inputs_line
+from mlship.flows.used_keys import used_keys
 from mlship.frameworks.base import CodeFile, ModelFile, ModelSpec
 from mlship.home import Home
 from mlship.image.lock import Lock
