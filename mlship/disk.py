@@ -21,14 +21,14 @@ OTHER_HOME = "set MLSHIP_HOME to another disk"
 
 
 @contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
-    """What the disk refuses becomes a message; any other error stays what it is."""
+def disk_errors(place: Path, other: str = OTHER_HOME) -> Iterator[None]:
+    """What the disk refuses becomes a message; any other error stays what it is. other: how another place is named."""
     try:
         yield
     except OSError as error:
         if error.errno not in DISK:
             raise
-        raise _disk_error(place, error) from None
+        raise _disk_error(place, error, other) from None
 
 
 def make_folder(folder: Path, other: str = OTHER_HOME) -> None:
@@ -39,7 +39,7 @@ def make_folder(folder: Path, other: str = OTHER_HOME) -> None:
         raise _disk_error(folder, error, other) from None
 
 
-def _disk_error(place: Path, error: OSError, other: str = OTHER_HOME) -> MlshipError:
+def _disk_error(place: Path, error: OSError, other: str) -> MlshipError:
     remedy = "free some space there" if error.errno in FULL else "make it a folder that you may write"
     return MlshipError(
         f"nothing more can be written below {_lasting(place)}: {error.strerror}",
@@ -60,12 +60,12 @@ def tag_as_made(folder: Path) -> None:
     (folder / CACHE_TAG).write_bytes(b"Signature: 8a477f597d28d172789f06886806bc55\n# made by mlship\n")
 
 
-def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
+def write_atomic(path: Path, content: bytes, mode: int = 0o644, other: str = OTHER_HOME) -> None:
     """Replaces the file in one step that survives a power cut: temporary file, fsync, rename, fsync of the folder.
 
-    Raises MlshipError when the disk refuses; what was there before is there still.
+    other: how another place is named. Raises MlshipError when the disk refuses; what was there before is there still.
     """
-    with disk_errors(path.parent), scratch_file(path.parent) as temporary:
+    with disk_errors(path.parent, other), scratch_file(path.parent) as temporary:
         with temporary.open("wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), mode)
@@ -140,7 +140,7 @@ def temporary_folder() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        raise _disk_error(Path("/tmp"), error) from None  # noqa: S108 -- named, not used
+        raise _disk_error(Path("/tmp"), error, OTHER_HOME) from None  # noqa: S108 -- named, not used
 
 
 def sweep(folder: Path) -> None:

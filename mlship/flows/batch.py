@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mlship.config.project import Project
-from mlship.disk import scratch_folder
+from mlship.disk import OTHER_HOME, scratch_folder
 from mlship.errors import Exit, MlshipError
-from mlship.flows.batch_files import Reached, Subject, Unfinished, moved_to, unfinished
+from mlship.flows.batch_files import OTHER_PLACE, Reached, Subject, Unfinished, moved_to, unfinished
 from mlship.flows.batch_input import Data, Rows, data_of, open_rows
 from mlship.flows.batch_output import parquet_of
 from mlship.flows.batch_processes import Answerers, Done, Opening, answerers
@@ -54,7 +54,7 @@ def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> 
     """
     wishes = _at_hand(context, wishes)
     project, image = _chosen(context, where, wishes)
-    with unfinished(wishes.out) as run:
+    with unfinished(wishes.out, OTHER_HOME if wishes.out_address else OTHER_PLACE) as run:
         data = data_of(wishes.data, context.progress)
         subject = _subject(wishes, data, image)
         reached = run.reached(subject, again)

@@ -62,8 +62,10 @@ class Reached:
 class Unfinished:
     """The folder of one run: `<out>.unfinished/`. Nobody else writes into it as long as `unfinished` holds it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, other: str = OTHER_PLACE) -> None:
+        """other: how another place for it is named."""
         self.folder = folder
+        self._other = other
         self._out = folder.with_suffix("")
         self._answers: BinaryIO | None = None
         self._rejects: BinaryIO | None = None
@@ -95,14 +97,14 @@ class Unfinished:
             )
         if reached.is_done and reached.answers and not self.answers.exists() and not self._out.exists():
             # it was killed when its answers had their name, and since then somebody has removed them
-            with disk_errors(self.folder):
+            with disk_errors(self.folder, self._other):
                 (self.folder / STATE).unlink()
             return Reached()
         return reached
 
     def begin(self, reached: Reached) -> None:
         """Opens the files, and cuts off what was written behind the last checkpoint. Raises MlshipError for damaged ones."""
-        with disk_errors(self.folder):
+        with disk_errors(self.folder, self._other):
             self._answers = _cut(self.folder / ANSWERS, reached.answers)
             self._rejects = _cut(self.folder / REJECTS, reached.rejects)
         if self._answers is None or self._rejects is None:
@@ -110,19 +112,19 @@ class Unfinished:
 
     def append(self, answers: bytes, rejects: bytes) -> None:
         assert self._answers is not None and self._rejects is not None
-        with disk_errors(self.folder):
+        with disk_errors(self.folder, self._other):
             self._answers.write(answers)
             self._rejects.write(rejects)
 
     def checkpoint(self, subject: Subject, reached: Reached) -> None:
         """From here the run goes on, whatever happens afterwards."""
-        with disk_errors(self.folder):
+        with disk_errors(self.folder, self._other):
             for file in (self._answers, self._rejects):
                 if file is not None:
                     file.flush()
                     os.fsync(file.fileno())
         state = {"schema": SCHEMA, "subject": asdict(subject), "reached": asdict(reached)}
-        write_atomic(self.folder / STATE, json.dumps(state, indent=1, ensure_ascii=False).encode() + b"\n")
+        write_atomic(self.folder / STATE, json.dumps(state, indent=1, ensure_ascii=False).encode() + b"\n", other=self._other)
 
     def publish(self, answers: Put | None, rejects: Put | None, made: Callable[[Path, Path], None] | None) -> None:
         """Hands the files on, and ends. It may be repeated, and begun again after it was killed.
@@ -131,7 +133,7 @@ class Unfinished:
         what stands in the first.
         """
         self.close()
-        with disk_errors(self.folder):
+        with disk_errors(self.folder, self._other):
             whole = self.folder / ANSWERS
             if made is not None and answers is not None and whole.exists():
                 made(whole, self.folder / MADE)
@@ -171,7 +173,7 @@ def moved_to(place: Path) -> Put:
     """Gives a file that is on the disk this name, in one step that survives a power cut."""
 
     def move(file: Path) -> None:
-        with disk_errors(place.parent):
+        with disk_errors(place.parent, OTHER_PLACE):
             file.replace(place)
             sync_folder(place.parent)
 
@@ -179,11 +181,14 @@ def moved_to(place: Path) -> Put:
 
 
 @contextmanager
-def unfinished(out: Path) -> Iterator[Unfinished]:
-    """The folder beside `out`, held by this process alone. Raises MlshipError where another one has it."""
+def unfinished(out: Path, other: str = OTHER_PLACE) -> Iterator[Unfinished]:
+    """The folder beside `out`, held by this process alone. other: how another place is named, where the disk takes no more.
+
+    Raises MlshipError where another one has it.
+    """
     folder = out.with_name(f"{out.name}.unfinished")
-    handle = _held(folder)
-    run = Unfinished(folder)
+    handle = _held(folder, other)
+    run = Unfinished(folder, other)
     try:
         yield run
     finally:
@@ -193,10 +198,10 @@ def unfinished(out: Path) -> Iterator[Unfinished]:
         os.close(handle)
 
 
-def _held(folder: Path) -> int:
+def _held(folder: Path, other: str) -> int:
     while True:
-        make_folder(folder, OTHER_PLACE)
-        with disk_errors(folder):
+        make_folder(folder, other)
+        with disk_errors(folder, other):
             handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,30 @@ def test_a_run_about_anything_else_is_refused_with_what_to_do(
     with unfinished(out) as run, pytest.raises(MlshipError, match=f"unfinished run for these answers was {said}") as refused:
         run.reached(replace(SUBJECT, **changes), "mlship predict --out a.csv")  # type: ignore[arg-type]
     assert refused.value.fix.startswith(f"{fix} to go on with it, or rm -r ")
+
+
+def too_large(_: Path, made: Path) -> None:
+    made.write_bytes(bytes(200))
+
+
+@pytest.mark.parametrize("step", ["checkpoint", "state", "publish"])
+def test_a_full_disk_is_told_with_another_place_for_the_answers(out: Path, step: str) -> None:
+    with unfinished(out) as run:
+        begun = run.reached(SUBJECT, "")
+        run.begin(begun)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as a full disk, of this process alone
+        try:
+            with pytest.raises(MlshipError) as caught:
+                if step == "publish":
+                    run.publish(moved_to(out), None, too_large)
+                if step == "checkpoint":
+                    run.append(bytes(200), b"")
+                run.checkpoint(SUBJECT, begun)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.code == "disk" and "name another place with --out" in caught.value.fix
+    assert "MLSHIP_HOME" not in caught.value.fix
 
 
 def test_files_that_no_run_leaves_so_are_refused(out: Path) -> None:
