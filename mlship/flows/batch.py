@@ -59,14 +59,14 @@ def predict_file(context: Context, where: Where, wishes: Wishes, again: str) -> 
         subject = _subject(wishes, data, image)
         reached = run.reached(subject, again)
         if reached.is_done:  # it was killed between its last row and the files' names
-            return _finished(context, run, wishes, reached, image.content, reached.rows, 0)
+            return finished(context, run, wishes, reached, image.content, reached.rows, 0)
         with open_rows(wishes.data, wishes.form) as rows, _program(context, project, image) as start:
             count = wishes.processes or (1 if rows.total < SMALL[rows.unit] else _cores())
             with answerers(context.runner, start, _opening(rows, wishes, count), count) as processes:
                 begun = _begun(rows, processes.opened(), reached)
                 run.begin(begun)
                 done = _answer(context.progress, rows, processes, wishes, Book(run, subject, begun, data))
-        return _finished(context, run, wishes, done, image.content, reached.rows, count)
+        return finished(context, run, wishes, done, image.content, reached.rows, count)
 
 
 def _at_hand(context: Context, wishes: Wishes) -> Wishes:
@@ -264,7 +264,7 @@ def pace_of(began: Reached, now: Reached, elapsed_s: float, total: int, limit: i
     return f"{now.rows:,} rows, {speed:,.0f} rows/s, {minutes:02d}:{seconds:02d} left"
 
 
-def _finished(
+def finished(
     context: Context, run: Unfinished, wishes: Wishes, reached: Reached, content: str, resumed: int, processes: int
 ) -> Answered:
     """Takes the files to where they belong. Raises MlshipError when there is not one answer."""
@@ -284,6 +284,8 @@ def _finished(
     run.publish(put_answers if has_answers else None, put_rejects if rejects else None, made)
     if not has_answers:
         raise _nothing(reached, rejects)
+    if not size:  # they had their name already when an earlier run was killed
+        size = wishes.out.stat().st_size
     return Answered(
         **reached.model,
         content=content,

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import Exit, MlshipError
+from mlship.flows.batch import finished
 from mlship.flows.batch_files import Reached, Subject, moved_to, unfinished
+from mlship.flows.batch_wishes import Wishes
+from mlship.flows.context import Context
+from mlship.home import Home
+from mlship.progress import Silent
+from mlship.runner import LocalRunner
 
 SUBJECT = Subject("ab" * 32, 1000, "sha256:" + "cd" * 32, "", "csv", "csv", None, None)
 ANEW = "rm -r .*answers.csv.unfinished to begin anew"
@@ -53,6 +59,18 @@ def test_a_run_that_was_killed_while_its_files_got_their_names_ends_all_the_same
         assert run.reached(SUBJECT, "").is_done
         run.publish(moved_to(out), moved_to(rejects), None)
     assert (out.read_bytes(), rejects.read_bytes(), folder.exists()) == (b"row\n1\n", b"{}\n", False)
+
+
+def test_a_run_that_was_killed_after_its_answers_had_their_name_tells_their_size(out: Path) -> None:
+    model = {"project": "p", "model": "m", "sha256": "", "title": "", "note": ""}
+    with unfinished(out) as run:
+        reached = replace(run.reached(SUBJECT, ""), is_done=True, model=model)
+        run.checkpoint(SUBJECT, reached)
+    (out.with_name("answers.csv.unfinished") / "answers").replace(out)
+    wishes = Wishes(out.with_name("rows.csv"), out, "csv", "csv")
+    context = Context(Home(out.parent), LocalRunner(), Silent(), {}, out.parent, lambda: 0.0, "me")
+    with unfinished(out) as run:
+        assert finished(context, run, wishes, reached, "", reached.rows, 0).size == len(out.read_bytes())
 
 
 def test_answers_that_are_gone_since_are_not_called_there(out: Path) -> None:
