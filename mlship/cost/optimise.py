@@ -81,7 +81,8 @@ def _bounded(workload: Workload, wanted: Wanted) -> Workload:
     least, most = workload.replicas
     if workload.traffic is None:
         raise MlshipError("nobody says how many requests come", "cost.traffic", "--rps 20", code="no-traffic")
-    if workload.service_time is None and (least != most or workload.p99_s is not None):
+    is_sized = least == most or workload.rps_per_replica
+    if workload.service_time is None and (not is_sized or workload.p99_s is not None):
         fix = "mlship bench measures it, --service-time 6ms says it"
         raise MlshipError("nobody says how long a request takes", "service time", fix, code="no-service-time")
     if wanted.max_replicas is None:
@@ -126,10 +127,8 @@ def _flaw(plan: CostPlan, workload: Workload) -> str:
         return _memory(memory, workload)
     if plan.is_overloaded:
         return f"{plan.replicas.peak} replicas do not carry the traffic"
-    if workload.p99_s is None:
+    if workload.p99_s is None or plan.p99_ms is None:
         return ""
-    if plan.p99_ms is None:
-        return "its p99 is not known" if workload.traffic and workload.traffic.peak else ""
     promised = workload.p99_s * 1000
     return f"p99 {plan.p99_ms:.4g} ms > {promised:.4g} ms" if plan.p99_ms > promised * (1 + _CLOSE) else ""
 
@@ -193,7 +192,7 @@ def _too_slow(types: list[Type], workload: Workload) -> Iterator[str]:
     for speed in sorted({kind.unit.speed for kind in slow}):
         named = [f"{kind.machine.cloud} {kind.machine.name}" for kind in slow if kind.unit.speed == speed]
         alone = milliseconds(service_quantile(service, 0.99) / speed * 1000)
-        others = f" and {len(named) - 1:,} other types" if named[1:] else ""
+        others = f" and {_types_text(len(named) - 1, 'other ')}" if named[1:] else ""
         yield f"p99 {milliseconds(promised * 1000)} cannot be kept by {min(named)}{others}: one request takes {alone} there"
 
 
@@ -202,7 +201,8 @@ def _too_many(types: list[Type], workload: Workload) -> Iterator[str]:
     if many:
         largest = max(kind.unit.servers for kind in many)
         most = workload.replicas[1] or MOST_REPLICAS
-        yield f"{len(many):,} types of up to {largest} servers would take more than {most:,} replicas"
+        servers = "1 server" if largest == 1 else f"up to {largest} servers"
+        yield f"{_types_text(len(many))} of {servers} would take more than {most:,} replicas"
 
 
 def _unpriced(types: list[Type], wanted: Wanted) -> Iterator[str]:
@@ -219,8 +219,9 @@ def _unpriced(types: list[Type], wanted: Wanted) -> Iterator[str]:
         without = Counter(kind.machine.cloud for kind in types if not kind.bar and all(price(of) is None for of in kind.offers))
         if without:
             clouds = ", ".join(f"{cloud} {count:,}" for cloud, count in sorted(without.items()))
-            yield f"{_types_text(without.total())} no {name} ({clouds})"
+            verb = "has" if without.total() == 1 else "have"
+            yield f"{_types_text(without.total())} {verb} no {name} ({clouds})"
 
 
-def _types_text(count: int) -> str:
-    return "1 type has" if count == 1 else f"{count:,} types have"
+def _types_text(count: int, which: str = "") -> str:
+    return f"{count:,} {which}type{'s' * (count != 1)}"

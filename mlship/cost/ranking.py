@@ -21,7 +21,7 @@ from mlship.cost.capacity import servers_needed
 from mlship.cost.fleet import Fleet, autoscaled, fleet_of, replicas_for
 from mlship.cost.purchase import SUSTAINED_STEPS, Rates, bought, on_demand_usd
 from mlship.cost.speeds import unit_of
-from mlship.cost.workload import Traffic, Unit, Workload
+from mlship.cost.workload import Unit, Workload
 
 Term = Literal["1y", "3y"]
 Bar = Literal["", "gpu", "memory", "burstable"]
@@ -72,50 +72,53 @@ class _Sizes:
         self._workload = workload
         self._purchases = _purchases(wanted)
         self.of = cache(self._of)
-        self._needs = cache(self._servers_by_rate)
-        self._least = cache(self._servers_at_peak)
+        self._wanted = cache(lambda speed: servers_by_rate(workload, speed))
+        bare = replace(workload, headroom=0.0)
+        self._least = cache(lambda speed: servers_by_rate(bare, speed)) if workload.headroom else self._wanted
+        self._is_slow = cache(lambda speed: _is_slow(workload, speed))
 
     def _of(self, servers: int, speed: float) -> _Size:
         fleet = self._fleet(servers, speed)
-        if lost := self._lost(speed, servers * fleet.replicas.peak):
+        if lost := self._lost(fleet, servers, speed):
             return _Size(lost)
         return _Size("", tuple((purchase, price_of(fleet, purchase)) for purchase in self._purchases))
 
     def _fleet(self, servers: int, speed: float) -> Fleet:
-        traffic, (least, most) = self._workload.traffic, self._workload.replicas
-        if traffic is None or least == most:
-            return fleet_of(self._workload, Unit(servers, speed))
-        needs = self._needs(speed)
-        return autoscaled(self._workload, traffic, lambda rps: ceil(needs[rps] / servers))
+        workload, (least, most) = self._workload, self._workload.replicas
+        if workload.traffic is None or least == most or workload.rps_per_replica or workload.service_time is None:
+            return fleet_of(workload, Unit(servers, speed))
+        wanted = self._wanted(speed)
+        return autoscaled(workload, workload.traffic, lambda rps: ceil(wanted[rps] / servers))
 
-    def _lost(self, speed: float, servers: int) -> Literal["", "slow", "many"]:
-        """servers: of the whole fleet at the busiest time."""
-        service, traffic = self._workload.service_time, self._workload.traffic
-        if service is None or traffic is None or not traffic.peak:
+    def _lost(self, fleet: Fleet, servers: int, speed: float) -> Literal["", "slow", "many"]:
+        service, p99_s = self._workload.service_time, self._workload.p99_s
+        steps = {(step.rps, count * servers) for step, count in zip(fleet.steps, fleet.counts, strict=True)}
+        peak = max(steps)[0]
+        if service is None or not peak:
             return ""
-        if self._workload.p99_s is None:
-            return "many" if traffic.peak * service.mean_s / speed >= servers else ""
-        least = self._least(speed)
-        if least is None:
+        if p99_s is None:
+            return "many" if any(rps and rps * service.mean_s / speed >= running for rps, running in steps) else ""
+        if self._is_slow(speed):
             return "slow"
-        return "many" if least > servers else ""
-
-    def _servers_by_rate(self, speed: float) -> Mapping[float, int]:
-        assert self._workload.traffic is not None
-        return servers_by_rate(self._workload, self._workload.traffic, speed)
-
-    def _servers_at_peak(self, speed: float) -> int | None:
-        service, traffic = self._workload.service_time, self._workload.traffic
-        assert service is not None and traffic is not None
-        return servers_needed(service, traffic.peak, self._workload.p99_s, speed=speed)
+        least = self._least(speed)
+        return "many" if any(least[rps] > running for rps, running in steps) else ""
 
 
-def servers_by_rate(workload: Workload, traffic: Traffic, speed: float) -> Mapping[float, int]:
-    """Requests a second of each step -> servers that they take. More requests never take fewer: what lies between two rates
-    that take the same is not computed."""
-    rates = sorted({step.rps for step in traffic.steps})
-    alone = Unit(1, speed)
-    needs = {rate: replicas_for(workload, alone, rate) for rate in {rates[0], rates[-1]}}
+def _is_slow(workload: Workload, speed: float) -> bool:
+    """Whether a request that never waits takes longer than is promised."""
+    service, traffic = workload.service_time, workload.traffic
+    assert service is not None and traffic is not None
+    return servers_needed(service, traffic.peak, workload.p99_s, speed=speed) is None
+
+
+def servers_by_rate(workload: Workload, speed: float) -> Mapping[float, int]:
+    """Requests a second of each step -> servers that they take, one at least for any.
+
+    More requests never take fewer: what lies between two rates that take the same is not computed.
+    """
+    rates = sorted({step.rps for step in workload.traffic.steps} if workload.traffic else {0.0})
+    alone, each = replace(workload, rps_per_replica=None), Unit(1, speed)
+    needs = {rate: replicas_for(alone, each, rate) for rate in {rates[0], rates[-1]}}
     between = [(0, len(rates) - 1)]
     while between:
         low, high = between.pop()
@@ -123,7 +126,7 @@ def servers_by_rate(workload: Workload, traffic: Traffic, speed: float) -> Mappi
             needs.update((rate, needs[rates[low]]) for rate in rates[low:high])
         elif high - low > 1:
             middle = (low + high) // 2
-            needs[rates[middle]] = replicas_for(workload, alone, rates[middle])
+            needs[rates[middle]] = replicas_for(alone, each, rates[middle])
             between += [(low, middle), (middle, high)]
     return needs
 
