@@ -24,24 +24,27 @@ def flat(rps: float, hours: float = HOURS_PER_MONTH) -> Traffic:
     return Traffic((Hour(rps, hours),))
 
 
-def diurnal(mean: float, *, peak: float, peak_hour: int = 14, weekend: float = 1.0, hours: float = HOURS_PER_MONTH) -> Traffic:
+def diurnal(
+    mean: float, *, peak: float | None = None, peak_hour: int = 14, weekend: float = 1.0, hours: float = HOURS_PER_MONTH
+) -> Traffic:
     """Days with one hill: the hours' mean over the week is `mean`, their highest `peak`, both requests a second and exact.
 
-    peak_hour: the busiest hour of a day, 0 to 23. weekend: Saturdays and Sundays against the other days (0.4); the week begins on
-    a Monday. An hour's rate is low + (peak - low) x ((1 + cos)/2)^sharpness: up to peak = 2 x mean the sharpness is 1 and the
-    night keeps what is left, above it the night falls to 0 and the hill gets steeper. Raises MlshipError where no such day exists:
-    peak below the busier day's mean, or above 24 times it.
+    peak: None for days without a hill. peak_hour: the busiest hour of a day, 0 to 23. weekend: Saturdays and Sundays against the
+    other days (0.4); the week begins on a Monday. An hour's rate is low + (peak - low) x ((1 + cos)/2)^sharpness: up to peak =
+    2 x mean the sharpness is 1 and the night keeps what is left, above it the night falls to 0 and the hill gets steeper.
+    Raises MlshipError where no such day exists: peak below the busier days' mean, or above 24 times it.
     """
     _check("rps", mean, above=0)
-    _check("peak", peak, above=0)
     _check("weekend", weekend)
     _check_hours(hours)
     if peak_hour not in range(DAY):
         raise _refused(f"peak_hour {peak_hour} is no hour of a day", "write a whole number from 0 to 23")
     weekday = mean * (_WEEKDAYS + _WEEKEND) / (_WEEKDAYS + _WEEKEND * weekend)
     busier = max(1.0, weekend)
-    _check_peak(mean, peak, weekday * busier, weekend)
-    day = _day(weekday, peak / busier, peak_hour)
+    if peak is not None:
+        _check("peak", peak, above=0)
+        _check_peak(mean, peak, weekday * busier, weekend)
+    day = [weekday] * DAY if peak is None else _day(weekday, peak / busier, peak_hour)
     rates = day if weekend == 1 else day * _WEEKDAYS + [rate * weekend for rate in day] * _WEEKEND
     return _repeated(rates, hours)
 
