@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -313,3 +315,58 @@ def _google(path: str, query: str) -> Any:
     start, size = int(parse_qs(query).get("pageToken", ["0"])[0]), PAGES["Google"]
     following = str(start + size) if GOOGLE[service][start + size :] else ""
     return {"skus": GOOGLE[service][start : start + size], "nextPageToken": following}
+
+
+def many_lines(megabytes: int) -> Iterable[bytes]:
+    """A list of AmazonEC2 as long as the true ones: dedicated machines with Windows, and at its end what is looked for."""
+    head = price_list("AmazonEC2", ()).encode()
+    noise = _csv(
+        [machine("m5.large", "9", Tenancy="Dedicated", usageType="DedicatedUsage:m5.large").get(name, "") for name in COLUMNS]
+    )
+    lines = (noise + "\n").encode() * 1000
+    yield head
+    for _ in range(megabytes * 2**20 // len(lines) + 1):
+        yield lines
+    yield (_csv([EC2[0].get(name, "") for name in COLUMNS]) + "\n").encode()
+
+
+def main(how: str) -> None:
+    """Serves it all on a free port of this machine, which is printed. how: `all`, `huge` (long lists), `stalls` (never ends)."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if how != "all" and path.endswith("/AmazonEC2/20261119170746/us-east-1/index.csv"):
+                self.long()
+                return
+            status, headers, body = answer(path, query, self.headers["Host"].partition(":")[0])
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def long(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            try:
+                for lines in many_lines(200 if how == "huge" else 1):
+                    self.wfile.write(lines)
+                if how == "stalls":
+                    self.wfile.flush()
+                    print("stalls", flush=True)
+                    threading.Event().wait(60)
+            except ConnectionError:
+                pass
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
