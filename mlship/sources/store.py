@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlship.disk import SCRATCH, disk_errors, make_folder, remove_tree, scratch_folder, sync_folder, used
+from mlship.disk import disk_errors, make_folder, remove_tree, scratch_folder, sync_folder, used
 from mlship.frameworks.digest import FileDigests
 from mlship.home import Home
 
@@ -31,7 +31,7 @@ class ModelStore:
         """The model's file or folder, of whatever bytes it has by now; None where it is not here."""
         place = self.folder / sha256
         try:
-            found = [path for path in place.iterdir() if not path.name.startswith(SCRATCH)]
+            found = list(place.iterdir())
         except OSError:
             return None
         if len(found) != 1:

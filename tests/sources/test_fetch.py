@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlship.disk import SCRATCH
 from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.progress import Silent
@@ -144,6 +145,12 @@ def test_a_folder_is_kept_with_its_names_and_without_hidden_files(tmp_path: Path
     sha256, path = fetch(tmp_path, Line()).model(snapshot(*items, title="churn"))
     assert everything(path) == ["MLmodel", "data/model.skops"]
     assert path == tmp_path / "cache/models" / sha256 / "churn"
+
+
+def test_a_model_of_a_strange_name_is_found_again(tmp_path: Path) -> None:
+    fetching = fetch(tmp_path, Line())
+    sha256, path = fetching.model(snapshot(title=f"{SCRATCH}x"))
+    assert fetching.store.find(sha256) == path
 
 
 def test_the_same_bytes_under_another_name_are_another_model(tmp_path: Path) -> None:
