@@ -107,6 +107,7 @@ _LEGEND = 22
 _INK, _GREY, _GRID, _PAPER = "#24292f", "#57606a", "#d0d7de", "#ffffff"
 _COLOURS = ("#3b82c4", "#d9770c", "#2f9e6e", "#c2529b", "#8a6fd1", "#c05050", "#6b8e23", "#708090")
 _DASHES = ("", "8 3", "2 3", "10 3 2 3", "5 2", "1 4", "12 4", "6 2 1 2")
+FONTS = "DejaVu Sans, Liberation Sans, Helvetica, Arial, sans-serif"
 _DARK = (
     "@media (prefers-color-scheme: dark) { .paper { fill: #0d1117 } .ink { fill: #e6edf3 } .grey { fill: #9aa4af } "
     ".grid { stroke: #30363d } .axis { stroke: #9aa4af } .mark { stroke: #e6edf3 } }"
@@ -140,7 +141,7 @@ def svg(drawn: Chart) -> str:
     height = _TOP + _HEIGHT + 62 + _LEGEND * (len(drawn.series) + len(drawn.crossings))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
-        f'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12" role="img" aria-labelledby="t">',
+        f'font-family="{FONTS}" font-size="12" role="img" aria-labelledby="t">',
         '<title id="t">US dollars a month against requests a second</title>',
         f"<style>{_DARK}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{height}" fill="{_PAPER}"/>',

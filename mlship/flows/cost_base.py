@@ -15,6 +15,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.loading import project_of
 from mlship.releases.history import History
 from mlship.runner import Command
+from mlship.units import Cpu, Duration, Memory, Money
 
 LIVE = "live"
 
@@ -119,16 +120,17 @@ def _settings(operating: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(part: Any) -> dict[str, Any]:
     """A section of the file as it can be written again; keys that nobody said are left out."""
-    import msgspec
-
-    if part is None:
-        return {}
-    plain = msgspec.to_builtins(part, enc_hook=str)
-    return {key: value for key, value in _plain(plain).items() if value is not None}
+    return _plain(part) or {}
 
 
 def _plain(value: Any) -> Any:
-    """Without what is not said, all the way down."""
+    """Amounts as they are written (`2GiB`), sections as maps."""
+    from msgspec import Struct, structs
+
+    if isinstance(value, Struct):
+        return _plain(structs.asdict(value))
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items() if inner is not None}
-    return value
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Cpu | Duration | Memory | Money) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlship.cost.plot import Chart, chart, svg
+from mlship.cost.plot import FONTS, Chart, chart, svg
 from mlship.disk import disk_errors, write_atomic
 from mlship.errors import MlshipError, need
 from mlship.flows.cost_estimate import Estimated
@@ -41,7 +41,7 @@ def chart_svg(found: Estimated) -> str:
 
 def png(text: str) -> bytes:
     """The picture of an SVG. Raises MlshipError where the extra is not installed, or the machine has no font to write with."""
-    if _is_blank(_picture(_LETTERS)):
+    if not _has_font():
         raise MlshipError(
             "this machine has no font to write a picture's words with",
             "--plot",
@@ -51,12 +51,12 @@ def png(text: str) -> bytes:
     return _picture(text)
 
 
-_LETTERS = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><text y="15">mlship</text></svg>'
-_NOTHING = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"></svg>'
+_SHEET = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="20" font-family="{}"><text y="15">{}</text></svg>'
 
 
-def _is_blank(picture: bytes) -> bool:
-    return picture == _picture(_NOTHING)
+def _has_font() -> bool:
+    """Whether letters leave anything on the paper; without a font they are left out silently."""
+    return _picture(_SHEET.format(FONTS, "mlship")) != _picture(_SHEET.format(FONTS, ""))
 
 
 def _picture(text: str) -> bytes:

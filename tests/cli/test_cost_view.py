@@ -54,7 +54,7 @@ def test_several_regions_have_a_column_and_old_spot_prices_a_range_with_its_age(
     ]
     assert "Spot: about 0.28 interruptions a month" in said
     assert "In $107.80: m7g.large committed 1y 59.50, m7g.large spot 48.30" in said
-    assert " ".join(said).endswith("Spot prices are up to 512 days old: what they may be now is a range")
+    assert " ".join(" ".join(said).split()).endswith("Spot prices are up to 512 days old: what they may be now is a range")
 
 
 def test_young_spot_prices_have_no_age():
