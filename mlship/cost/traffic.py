@@ -14,6 +14,7 @@ from mlship.errors import MlshipError
 DAY, WEEK, YEAR = 24, 168, 8760  # hours
 _WEEKDAYS, _WEEKEND = 5, 2
 _MOST_RPS = 1e9
+_ROUNDING = 1e-9
 _LONGEST = 366 * 24.0  # hours: nobody's month
 
 
@@ -29,9 +30,9 @@ def diurnal(
 ) -> Traffic:
     """Days with one hill: the hours' mean over the week is `mean`, their highest `peak`, both requests a second and exact.
 
-    peak: None for days without a hill. peak_hour: the busiest hour of a day, 0 to 23. weekend: Saturdays and Sundays against the
-    other days (0.4); the week begins on a Monday. An hour's rate is low + (peak - low) x ((1 + cos)/2)^sharpness: up to peak =
-    2 x mean the sharpness is 1 and the night keeps what is left, above it the night falls to 0 and the hill gets steeper.
+    peak: None for days without a hill. peak_hour: the busiest hour of a day, 0 to 23. weekend: Saturdays and Sundays against
+    the other days (0.4); the week begins on a Monday. An hour's rate is low + (peak - low) x ((1 + cos)/2)^sharpness: up to
+    peak = 2 x mean the sharpness is 1 and the night keeps what is left, above it the night falls to 0 and the hill gets steeper.
     Raises MlshipError where no such day exists: peak below the busier days' mean, or above 24 times it.
     """
     _check("rps", mean, above=0)
@@ -39,7 +40,7 @@ def diurnal(
     _check_hours(hours)
     if peak_hour not in range(DAY):
         raise _refused(f"peak_hour {peak_hour} is no hour of a day", "write a whole number from 0 to 23")
-    weekday = mean * (_WEEKDAYS + _WEEKEND) / (_WEEKDAYS + _WEEKEND * weekend)
+    weekday = mean / ((_WEEKDAYS + _WEEKEND * weekend) / (_WEEKDAYS + _WEEKEND))
     busier = max(1.0, weekend)
     if peak is not None:
         _check("peak", peak, above=0)
@@ -50,7 +51,7 @@ def diurnal(
 
 
 def from_csv(text: str, where: str, hours: float = HOURS_PER_MONTH) -> Traffic:
-    """Requests a second, an hour a line: 24 (a day), 168 (a week) or 8,760 of them (a year, of which a month is the twelfth part).
+    """Requests a second, an hour a line: 24 (a day), 168 (a week) or 8,760 of them (a year; a month is the twelfth part of it).
 
     A line of headings, and a first column that says when, are passed over. where: the file, for messages.
     Raises MlshipError with file and line.
@@ -83,7 +84,7 @@ def _day(mean: float, peak: float, peak_hour: int) -> list[float]:
     sharpness = _sharpness(hill, mean / peak)
     rates = [peak * height**sharpness for height in hill]
     rest = math.fsum(rates) - peak
-    exact = (DAY * mean - peak) / rest if rest > 0 else 0.0  # what bisection left over
+    exact = max(0.0, DAY * mean - peak) / rest if rest > 0 else 0.0  # what bisection left over
     return [peak if hour == peak_hour else rate * exact for hour, rate in enumerate(rates)]
 
 
@@ -130,9 +131,9 @@ def _is_number(cell: str) -> bool:
 
 def _check_peak(mean: float, peak: float, busiest_day: float, weekend: float) -> None:
     day = "" if weekend == 1 else f", which is {busiest_day:g} on the busier days"
-    if peak < busiest_day:
+    if peak < busiest_day * (1 - _ROUNDING):
         raise _refused(f"peak {peak:g} is below the mean of {mean:g}{day}", f"write a peak of at least {busiest_day:g}")
-    if peak > DAY * busiest_day:
+    if peak > DAY * busiest_day * (1 + _ROUNDING):
         raise _refused(
             f"peak {peak:g} is more than {DAY} times the mean of {mean:g}{day}: all of a day would come in less than an hour",
             f"write a peak of at most {DAY * busiest_day:g}, or give the hours in a CSV file",

@@ -21,7 +21,7 @@ def test_a_flat_rate_is_one_step():
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.floats(1e-3, 1e6), st.floats(1, 24), st.integers(0, 23), st.floats(0, 3), st.sampled_from([730.0, 200.0]))
 def test_a_week_has_exactly_its_mean_and_its_peak(mean: float, steepness: float, peak_hour: int, weekend: float, hours: float):
-    peak = min(steepness * (1 + 1e-12), 24) * mean * 7 / (5 + 2 * weekend) * max(1, weekend)
+    peak = steepness * mean * 7 / (5 + 2 * weekend) * max(1, weekend)
     found = diurnal(mean, peak=peak, peak_hour=peak_hour, weekend=weekend, hours=hours)
     assert found.mean == approx(mean, rel=1e-9)
     assert found.peak == approx(peak, rel=1e-12)
