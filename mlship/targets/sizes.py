@@ -39,10 +39,10 @@ def smallest(sizes: Iterable[Size], asked: Size) -> Size | None:
 
 
 def settings_of(size: Size, asked: Size, service: str) -> dict[str, Any]:
-    """Of a resource that is billed by its size. `rounded`: for people, where it is not what was asked for."""
+    """Of a resource that is billed by its size. `assumed`: for people, where it is not what was asked for."""
     said: dict[str, Any] = {"vcpus": size.vcpus, "memory_gib": size.memory_gib}
     if size.gpus:
         said["gpus"] = size.gpus
     if str(size) != str(asked):
-        said["rounded"] = f"{service} has no {asked}: {size} is the {'next' if size.holds(asked) else 'largest'} size"
+        said["assumed"] = f"{service} has no {asked}: {size} is the {'next' if size.holds(asked) else 'largest'} size"
     return said

@@ -35,7 +35,6 @@ _SIZES: Mapping[str, str] = {
     "trn1n": "32xlarge",
 }
 TYPES = frozenset(f"{family}.{size}" for family, sizes in _SIZES.items() for size in sizes.split())
-FAMILIES = tuple(sorted(_SIZES))
 
 # Of these the price itself is written down, in one region.
 PRICED_IN = "us-east-1"
@@ -72,3 +71,11 @@ def premium(name: str) -> Premium | None:
     if not family.startswith("g"):
         return _CPU
     return _GPU_XLARGE if size == "xlarge" else _GPU_LARGER
+
+
+def like(name: str) -> tuple[str, ...]:
+    """Types in place of one that there is not: its family's, else those of its kind and size, else a few of all."""
+    family, _, size = name.partition(".")
+    of_family = sorted(one for one in TYPES if one.startswith(f"{family}."))
+    of_kind = sorted(one for one in TYPES if one.startswith(family[:1]) and one.endswith(f".{size}"))
+    return tuple(of_family or of_kind) or ("m6i.large", "c6i.large", "g6.xlarge")

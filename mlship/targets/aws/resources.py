@@ -9,7 +9,7 @@ from mlship.errors import Finding
 from mlship.targets import machines
 from mlship.targets.aws.features import EXCLUDED as EXCLUDED
 from mlship.targets.aws.features import FEATURES
-from mlship.targets.aws.hosting import FAMILIES, PRICED, PRICED_IN, TYPES, plain, premium
+from mlship.targets.aws.hosting import PRICED, PRICED_IN, TYPES, like, plain, premium
 from mlship.targets.aws.sizes import EPHEMERAL_GB, FARGATE, LAMBDA_MB, fargate, function, memory_for
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large, too_many
@@ -98,10 +98,8 @@ def hosting_price(region: str, name: str) -> tuple[PriceKey, Mapping[str, str]]:
 def _sagemaker_refused(deployment: Deployment) -> Iterator[Finding]:
     name = plain(_instance(deployment))
     if name and name not in TYPES:
-        what = f"SageMaker hosts on no {name}"
-        family = name.partition(".")[0]
-        known = sorted(one for one in TYPES if one.startswith(f"{family}.")) or FAMILIES
-        yield refused(deployment, "targets.aws.instance", what, f"use one of: {', '.join(known)}", "unknown-instance")
+        what, fix = f"SageMaker hosts on no {name}", f"use one of: {', '.join(like(name))}"
+        yield refused(deployment, "targets.aws.instance", what, fix, "unknown-instance")
     yield from machines.without_gpu(deployment, "aws", name)
 
 

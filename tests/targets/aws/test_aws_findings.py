@@ -102,9 +102,18 @@ def test_what_is_refused(case: str) -> None:
     assert [str(found) for found in findings(deployment("aws", **said))] == expected
 
 
-def test_an_unknown_type_of_an_unknown_family_names_the_families() -> None:
-    (found,) = findings(deployment("aws", "sagemaker", instance="m7g.large"))
-    assert found.what == "SageMaker hosts on no m7g.large" and "use one of: c5, c5d, c6g" in found.fix
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("p5.2xlarge", "p5.48xlarge, p5.4xlarge"),
+        ("m7g.large", "m5.large, m5d.large, m6g.large, m6gd.large, m6i.large, m7i.large, m8g.large"),
+        ("x2gd.large", "m6i.large, c6i.large, g6.xlarge"),
+        ("nonsense", "m6i.large, c6i.large, g6.xlarge"),
+    ],
+)
+def test_a_type_that_sagemaker_does_not_have_is_refused_with_those_that_are_like_it(name: str, instead: str) -> None:
+    (found,) = findings(deployment("aws", "sagemaker", instance=name))
+    assert str(found) == f"SageMaker hosts on no {name}; use one of: {instead}"
 
 
 def test_findings_have_stable_codes() -> None:

@@ -107,12 +107,12 @@ def test_what_is_rounded_is_said() -> None:
     assert first.settings == {
         "vcpus": 2,
         "memory_gib": 4,
-        "rounded": "Fargate has no 1.5 vCPU 3 GiB: 2 vCPU 4 GiB is the next size",
+        "assumed": "Fargate has no 1.5 vCPU 3 GiB: 2 vCPU 4 GiB is the next size",
     }
     first, *_ = resources(deployment("aws", "ecs", cpu=32, gib=3))
-    assert first.settings["rounded"] == "Fargate has no 32 vCPU 3 GiB: 16 vCPU 120 GiB is the largest size"
+    assert first.settings["assumed"] == "Fargate has no 32 vCPU 3 GiB: 16 vCPU 120 GiB is the largest size"
     first, *_ = resources(deployment("aws", "ecs"))
-    assert "rounded" not in first.settings
+    assert "assumed" not in first.settings
 
 
 @pytest.mark.parametrize(("gib", "megabytes"), [(0.0625, 128), (2, 2048), (1.8626451, 1908), (10, 10_240), (11, 10_240)])

@@ -68,7 +68,7 @@ def test_a_replica_has_two_gib_for_each_processor(cpu: float, gib: float, expect
 
 def test_what_is_rounded_is_said() -> None:
     first, *_ = resources(deployment("azure", "container-apps", cpu=1, gib=3))
-    assert first.settings["rounded"] == "Container Apps has no 1 vCPU 3 GiB: 1.5 vCPU 3 GiB is the next size"
+    assert first.settings["assumed"] == "Container Apps has no 1 vCPU 3 GiB: 1.5 vCPU 3 GiB is the next size"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -121,7 +121,7 @@ def test_requests_are_billed_in_tenths_of_a_second_and_what_is_rounded_is_said()
     assert first.settings == {
         "vcpus": 4,
         "memory_gib": 2,
-        "rounded": "Cloud Run has no 3 vCPU 1 GiB: 4 vCPU 2 GiB is the next size",
+        "assumed": "Cloud Run has no 3 vCPU 1 GiB: 4 vCPU 2 GiB is the next size",
         "round_s": 0.1,
     }
 
