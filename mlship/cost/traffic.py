@@ -32,7 +32,7 @@ def diurnal(
 
     peak: None for days without a hill. peak_hour: the busiest hour of a day, 0 to 23. weekend: Saturdays and Sundays against
     the other days (0.4); the week begins on a Monday. An hour's rate is low + (peak - low) x ((1 + cos)/2)^sharpness: up to
-    peak = 2 x mean the sharpness is 1 and the night keeps what is left, above it the night falls to 0 and the hill gets steeper.
+    peak = 2 x mean the sharpness is 1 and the night keeps what is left, above it the night has 0 and the hill gets steeper.
     Raises MlshipError where no such day exists: peak below the busier days' mean, or above 24 times it.
     """
     _check("rps", mean, above=0)
