@@ -102,7 +102,7 @@ class Connection:
         url = call.url
         for _ in range(_REDIRECTS):
             own = authorization if _origin(url) == _origin(call.url) else ""
-            with self._opened(replace(call, url=url), own) as streamed:
+            with self._opened(replace(call, url=url), own, self._watch(call.url, url)) as streamed:
                 target = _redirect(call, streamed.answer)
                 if not target:
                     yield streamed
@@ -113,7 +113,7 @@ class Connection:
         raise Cut("line", f"more than {_REDIRECTS} redirects")
 
     @contextmanager
-    def _opened(self, call: Call, authorization: str) -> Iterator[Streamed]:
+    def _opened(self, call: Call, authorization: str, extensions: Mapping[str, Any]) -> Iterator[Streamed]:
         import httpx
 
         headers = {**call.headers, **({"Authorization": authorization} if authorization else {})}
@@ -127,10 +127,29 @@ class Connection:
             headers=headers,
             content=None if call.body is None else call.body(),
             timeout=httpx.Timeout(call.answer_s, connect=_CONNECT_S, write=ANSWER_S),
+            extensions=extensions,
         ) as answer:  # fmt: skip
             named = {name.lower(): value for name, value in answer.headers.items()}
             offered = tuple(answer.headers.get_list("www-authenticate"))
             yield Streamed(Answer(answer.status_code, call.url, named, b"", offered), _pieces(answer))
+
+    def _watch(self, asked: str, url: str) -> Mapping[str, Any]:
+        """Has the guard judge the address that a redirect's name led to in the end: whoever runs the name may give another one to
+        whoever looks it up again. Before a byte goes over the connection (httpx's extension `trace`)."""
+        guard = self._guard
+        if guard is None or url == asked or proxy_for(url, self._environ):
+            return {}
+
+        def told(event: str, facts: Mapping[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                stream = facts["return_value"]
+                try:
+                    guard(asked, _by_address(url, stream.get_extra_info("server_addr")[0]))
+                except MlshipError:
+                    stream.close()
+                    raise
+
+        return {"trace": told}
 
     def _client(self, url: str) -> Any:
         """One for each scheme and proxy: reading all certificate authorities takes longer than many a push without TLS."""
@@ -222,6 +241,12 @@ def _redirect(call: Call, answer: Answer) -> str:
     ):
         raise Cut("line", f"a redirect that is not safe, to {urlsplit(absolute).scheme}://{urlsplit(absolute).netloc}")
     return absolute
+
+
+def _by_address(url: str, address: str) -> str:
+    """Without what follows: `http://127.0.0.1`, `https://[fe80::1]`."""
+    host = address.partition("%")[0]
+    return f"{urlsplit(url).scheme}://{f'[{host}]' if ':' in host else host}"
 
 
 def _origin(url: str) -> tuple[str, str]:
