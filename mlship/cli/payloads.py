@@ -145,6 +145,7 @@ def plan_payload(view: results.PlanView) -> dict[str, Any]:
         "actions": [asdict(action) for action in view.actions],
         "steps": list(view.steps),
         "fingerprint": view.fingerprint,
+        "cost": dict(view.cost.prices),
     }
 
 

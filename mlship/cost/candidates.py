@@ -48,22 +48,35 @@ def candidate_of(
 
     A machine that the book does not name counts as one with the cores that the deployment asks for, and has no price.
     """
-    target, service, settings = deployment.target, deployment.service, deployment.settings
-    described = priced(target)
+    described = priced(deployment.target)
+    excluded = described.EXCLUDED.get(deployment.service, ())
+    return candidate_from(deployment, described.resources(deployment), excluded, purchase, book, measured)
+
+
+def candidate_from(
+    deployment: Deployment,
+    resources: tuple[Resource, ...],
+    excluded: tuple[str, ...],
+    purchase: Purchase,
+    book: PriceBook,
+    measured: Mapping[str, float] | None = None,
+) -> Candidate:
+    """The same, of resources that a target has named already."""
+    service, settings = deployment.service, deployment.settings
     machine = machine_of(deployment, book)
     arch = machine.arch if machine else str(settings.get("arch", "x86_64"))
     return Candidate(
-        target=target,
+        target=deployment.target,
         service=service,
         region=str(settings.get("region") or ""),
         purchase=purchase,
         unit=_unit(deployment, machine, arch, measured or {}),
-        resources=described.resources(deployment),
+        resources=resources,
         instance=_instance(deployment),
         arch=arch,
         size=_size(deployment) if service in _WITHOUT_INSTANCE else "",
         can_deploy=service not in MACHINES,
-        excluded=described.EXCLUDED.get(service, ()),
+        excluded=excluded,
     )
 
 

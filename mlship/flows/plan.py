@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
@@ -14,14 +14,15 @@ from mlship.flows.fitting import built_together, fitting, platform_of, refuse_un
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
-from mlship.flows.operating import deployment_from
+from mlship.flows.operating import deployment_from, deployment_from_operating
 from mlship.flows.prepared import Prepared, prepared
+from mlship.flows.results import CostChange
 from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
 from mlship.flows.used_keys import used_keys
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import KeepsSecrets, Observed
+from mlship.targets.base import Deployment, KeepsSecrets, Observed
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
@@ -122,8 +123,27 @@ def _prepared(
         *opened.target.preflight(deployment),
     )
     decided = plan("deploy", deployment, seen.observed)
-    facts = Facts(by=context.who, git=git)
-    return prepared(opened, decided, seen.observed, findings, facts)
+    cost = _cost(context, project, seen, deployment)
+    facts = Facts(by=context.who, git=git, prices=cost.prices)
+    ready = prepared(opened, decided, seen.observed, findings, facts)
+    return replace(ready, view=replace(ready.view, cost=cost))
+
+
+def _cost(context: Context, project: Project, seen: Seen, wanted: Deployment) -> CostChange:
+    """Nothing where nobody bills."""
+    if not any(resource.price for resource in seen.opened.target.resources(wanted)):
+        return CostChange()
+    # here and not above: machines that nobody bills by the hour need no prices
+    from mlship.flows.cost_change import cost_change
+
+    history = seen.history
+    live = history.live_release
+    before = (
+        None
+        if live is None
+        else deployment_from_operating(project.name, project.environment, project.target, live, history.operating, None)
+    )
+    return cost_change(context, project, seen.opened.target, before, wanted)
 
 
 def shared_sequence(histories: Sequence[History], served: Sequence[Served]) -> int:

@@ -91,10 +91,19 @@ class ReleaseView:
 
 
 @dataclass(frozen=True)
+class CostChange:
+    """text: `$81.40 -> $122.10 a month (prices of 2026-11-21)`, `` where nobody bills. prices: for the history entry."""
+
+    text: str = ""
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PlanView:
     """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back.
 
     takeover: how the release takes over and what it costs, for people. host: the engine, where mlship.yaml names several.
+    cost: what changes on the bill.
     """
 
     project: str
@@ -113,6 +122,7 @@ class PlanView:
     fingerprint: str
     takeover: tuple[str, ...] = ()
     host: str = ""
+    cost: CostChange = CostChange()
 
     @property
     def is_empty(self) -> bool:

@@ -26,6 +26,7 @@ from mlship.targets.base import (
     Observed,
     Opening,
     Outcome,
+    PriceKey,
     Replica,
     Request,
     Resource,
@@ -204,7 +205,9 @@ class FakeTarget:
         return {"apply/service.json": document, "eject/service.json": document}
 
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
-        return (Resource("copy", deployment.project, deployment.replicas[0], billed="free"),)
+        """A pretended copy is billed like a small machine that everybody knows."""
+        key = PriceKey("aws", "us-east-1", instance="m7g.medium")
+        return (Resource("copy", "pretended m7g.medium", unit="hour", billed="scaled", price=key),)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         return ()

@@ -120,7 +120,7 @@ def test_the_overview_shows_every_command_once_and_the_every_day_ones_first(mlsh
 
     shown = [line.split()[0] for line in mlship("--help").stdout.splitlines() if line.startswith("  ") and line[2] != "-"]
     assert shown == list(COMMANDS)
-    assert shown[: len(EVERY_DAY)] == ["init", "check", "build", "deploy", "status", "rollback"]
+    assert shown[: len(EVERY_DAY)] == ["init", "check", "build", "deploy", "status", "rollback", "cost-estimate"]
 
 
 INTERRUPTED = """

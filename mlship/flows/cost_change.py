@@ -1,0 +1,44 @@
+"""What a plan changes on the bill: what is live against what would be, at the traffic that the file says."""
+
+from __future__ import annotations
+
+from mlship.config.project import Project
+from mlship.cost.book import PriceBook
+from mlship.cost.candidate import CostPlan
+from mlship.cost.candidates import candidate_from, purchases_of
+from mlship.cost.estimate import estimate
+from mlship.cost.figures import month_text
+from mlship.flows.context import Context
+from mlship.flows.cost_asked import Asked, purchase_from, workload_from
+from mlship.flows.cost_measured import measured_time
+from mlship.flows.prices import price_book
+from mlship.flows.results import CostChange
+from mlship.targets.base import Deployment, Target
+
+
+def cost_change(context: Context, project: Project, target: Target, live: Deployment | None, wanted: Deployment) -> CostChange:
+    """live: None on a first deploy."""
+    book = price_book(context)
+    after = _priced(context, project, target, wanted, book)
+    before = None if live is None else _priced(context, project, target, live, book)
+    was = "nothing" if before is None else month_text(before)
+    lines = [{"name": line.name, "quantity": line.quantity, "unit": line.unit, "usd": line.usd} for line in after.lines]
+    return CostChange(
+        f"{was} -> {month_text(after)} a month (prices of {book.as_of})",
+        {
+            "as_of": book.as_of,
+            "usd_month": after.usd_month,
+            "complete": after.is_complete,
+            "lines": lines,
+            "assumptions": list(after.assumptions),
+        },
+    )
+
+
+def _priced(context: Context, project: Project, target: Target, deployment: Deployment, book: PriceBook) -> CostPlan:
+    possible = purchases_of(deployment.service, deployment.settings)
+    purchase = purchase_from(Asked(), project, possible, f"{deployment.target} {deployment.service}")
+    candidate = candidate_from(deployment, target.resources(deployment), (), purchase, book)
+    least, most = deployment.replicas  # of the live one its own: the file may say another number
+    workload = workload_from(Asked(replicas=f"{least}..{most}"), project, measured_time(context, project))
+    return estimate(candidate, workload, book)
