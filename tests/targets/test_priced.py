@@ -8,8 +8,10 @@ import pytest
 from cloud_deployment import deployment
 
 from mlship.errors import Exit, MlshipError
+from mlship.flows.prices import shipped_book
 from mlship.home import Home
 from mlship.runner import LocalRunner
+from mlship.targets.aws.hosting import PRICED
 from mlship.targets.base import Opening
 from mlship.targets.features import support
 from mlship.targets.priced import MODULES, priced
@@ -23,6 +25,21 @@ WORDS = (
     *("spot", "reserved"),
 )
 OPENING = Opening("churn", "", Home(Path("/nonexistent")), LocalRunner(), lambda: 0.0, "test", {})
+# One deployment for each thing that some setting brings in.
+EVERYTHING = (
+    *(deployment("aws", "ecs", arch=arch, subnets=subnets) for arch in ("x86_64", "arm64") for subnets in ((), ("subnet-1",))),
+    deployment("aws", "ecs", ephemeral_gb=100, image_gb=1),
+    *(deployment("aws", "lambda", arch=arch) for arch in ("x86_64", "arm64")),
+    *(deployment("aws", "sagemaker", instance=name) for name in sorted(PRICED)),
+    *(deployment("gcp", "cloud-run", billing=billing) for billing in ("request", "instance")),
+    deployment("gcp", "cloud-run", places=["scale.replicas"]),
+    deployment("gcp", "cloud-run", gpu=1),
+    deployment("gcp", "vertex", instance="n1-standard-4"),
+    deployment("azure", "container-apps"),
+    deployment("azure", "azureml", instance="Standard_D2s_v5"),
+    deployment("azure", "vm", instance="Standard_D2s_v5", region="eastus"),
+    deployment("kubernetes", "deployment", cloud="gcp", region="us-central1", instance="e2-standard-2"),
+)
 SERVICES_OF = [(target, service) for target in MODULES for service in priced(target).FEATURES]
 
 
@@ -73,3 +90,24 @@ def test_a_target_with_prices_only_is_not_deployed_to(target: str) -> None:
 def test_an_unknown_target_names_the_known_ones() -> None:
     with pytest.raises(MlshipError, match="there is no target oracle; use one of: local, docker"):
         open_target("oracle", OPENING)
+
+
+def test_every_item_is_named_as_the_price_book_names_it() -> None:
+    """What the book has no row for is here by name: a misspelt one would only ever be unknown."""
+    book = shipped_book()
+    prices = [
+        one.price for said in EVERYTHING for one in priced(said.target).resources(said) if one.price and one.price.service
+    ]
+    items = {(key.cloud, key.service, key.item) for key in prices}
+    known = {(key.cloud, key.service, key.item) for key in prices if book.tiers(key.cloud, key.service, key.region, key.item)}
+    assert items - known == {
+        *(("aws", "fargate", item) for item in ("spot_vcpu_arm64", "spot_memory_x86", "spot_memory_arm64")),
+        ("aws", "lambda", "duration_arm64"),
+        ("gcp", "cloud_run", "vcpu_request_based_idle"),
+        ("gcp", "cloud_run", "memory_request_based_idle"),
+        ("gcp", "cloud_run", "gpu_l4"),
+        ("gcp", "vertex_ai", "online_prediction_spot n1-standard-4"),
+        ("gcp", "cloud_logging", "ingestion"),
+        ("azure", "log_analytics", "ingestion"),
+    }
+    assert len(known) > 30
