@@ -68,6 +68,7 @@ def test_the_example_leaves_active_what_is_built_and_nothing_else() -> None:
         *("models", "model.loader"),  # they would contradict model and framework
         *("model.quantize", "model.quantize.type", "model.quantize.max_loss"),  # these, too
         *("resources.gpu", "resources.gpu.count"),  # and these a range of replicas
+        "cost.traffic.profile",  # instead of what stands there
     }
 
 
