@@ -186,7 +186,21 @@ BANDWIDTH = tuple(
     azure_item(retailPrice=price, tierMinimumUnits=start, unitOfMeasure="1 GB", **MGN)
     for start, price in ((0.0, 0.0), (100.0, 0.087), (10335.0, 0.083))
 )
+LOGS = tuple(
+    azure_item(
+        retailPrice=price,
+        tierMinimumUnits=start,
+        unitOfMeasure="1 GB",
+        serviceName="Log Analytics",
+        productName="Log Analytics",
+        meterName="Analytics Logs Data Ingestion",
+        skuName="Analytics Logs",
+        armSkuName="",
+    )
+    for start, price in ((0.0, 0.0), (5.0, 2.3))
+)
 AZURE = {
+    ("Log Analytics", "eastus", "Consumption"): LOGS,
     ("Virtual Machines", "eastus", "Consumption"): AZURE_VMS,
     ("Virtual Machines", "eastus", "Reservation"): AZURE_RESERVED,
     ("Azure Container Apps", "westus2", "Consumption"): APPS,
@@ -250,6 +264,7 @@ RUN = (
     sku("Services CPU (Request-based billing)", 0.000024, unit="s", regions=ONE, free=180000),
     sku("Services Memory (Request-based billing)", 0.0000025, unit="GiBy.s", regions=ONE, free=360000),
     sku("Services CPU Tier 2  (Request-based billing)", 0.0000336, unit="s", regions=TWO, free=180000),
+    sku("Services Min Instance CPU (Request-based billing)", 0.0000025, unit="s", regions=ONE),
     sku("Services CPU (Instance-based billing) in us-central1", 0.000018, unit="s"),
     sku("Services Memory (Instance-based billing) in us-central1", 0.000002, unit="GiBy.s"),
     sku("Requests", 0.0000004, unit="count", regions=["global"], free=2_000_000),
@@ -259,7 +274,8 @@ VERTEX = (
     sku("Vertex AI: Online/Batch Prediction N1 Predefined Instance Ram running in Americas", 0.004873, unit=RAM),
     sku("Vertex AI: Training/Pipelines N1 Predefined Instance Core running in Americas", 9.0),
 )
-GOOGLE = {"6F81-5844-456A": COMPUTE, "152E-C115-5142": RUN, "C7E2-9256-1C43": VERTEX}
+LOGGING = (sku("Log Storage cost", 0.5, unit="GiBy", regions=["global"], free=50),)
+GOOGLE = {"5490-F7B7-8DF6": LOGGING, "6F81-5844-456A": COMPUTE, "152E-C115-5142": RUN, "C7E2-9256-1C43": VERTEX}
 PAGES = {"Azure": 4, "Google": 10}  # items on a page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded_prices import APPS, AZURE_RESERVED, AZURE_VMS, BALANCERS, BANDWIDTH, azure_item
+from recorded_prices import APPS, AZURE_RESERVED, AZURE_VMS, BALANCERS, BANDWIDTH, LOGS, azure_item
 
 from mlship.cost.book_file import from_bytes
 from mlship.cost.refresh.azure_items import SERVICES, machines, services
@@ -64,6 +64,14 @@ def test_a_price_of_ten_thousand_is_that_of_a_million_a_hundred_times():
 def test_balancers_are_listed_once_for_all_regions():
     (price,) = services("eastus", "Load Balancer", BALANCERS, SERVICES, DAY).services
     assert (price.region, price.item, price.unit, price.price) == ("eastus", "standard_lb", "hour", 0.025)
+
+
+def test_logs_have_a_marked_free_tier():
+    found = services("eastus", "Log Analytics", LOGS, SERVICES, DAY).services
+    assert [(price.item, price.price, price.above, price.note) for price in found] == [
+        ("ingestion", 0.0, 0.0, "free tier"),
+        ("ingestion", 2.3, 5.0, ""),
+    ]
 
 
 def test_egress_comes_in_the_tiers_of_the_list():

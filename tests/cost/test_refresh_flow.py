@@ -90,7 +90,7 @@ def test_google_is_asked_with_a_key_and_skipped_without(context):
     assert done.exit == Exit.OK
     book = price_book(context())
     assert book.offer("gcp", "us-central1", "n2-standard-4").sources.on_demand == Dated("gcp billing catalog", "2026-11-22")
-    assert book.tiers("gcp", "cloud_run", "tier2", "vcpu_request_based")[-1].price == pytest.approx(3.36e-05)
+    assert book.tiers("gcp", "cloud_run", "europe-west2", "vcpu_request_based")[-1].price == pytest.approx(3.36e-05)
     assert book.tiers("gcp", "vertex_ai", "us-central1", "online_prediction n1-standard-4")[0].price is not None
     assert book.offer("azure", "eastus", "Standard_D4s_v5").sources.spot == READ  # of the first call
 

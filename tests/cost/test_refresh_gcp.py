@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from recorded_prices import COMPUTE, RUN, VERTEX, sku
+from recorded_prices import COMPUTE, LOGGING, RUN, VERTEX, sku
 
 from mlship.cost.book import Dated
 from mlship.cost.book_file import from_bytes
 from mlship.cost.refresh.base import Machines
-from mlship.cost.refresh.gcp_skus import SERVICES, cloud_run, disks, machines, rates, vertex
+from mlship.cost.refresh.gcp_skus import SERVICES, cloud_run, disks, logging, machines, rates, vertex
 from mlship.errors import MlshipError
 from mlship.flows.prices import SHIPPED
 
@@ -46,26 +46,52 @@ def test_another_region_has_its_own_prices_or_none():
         machines("europe-west1", rates(COMPUTE), KNOWN, DATED)
 
 
-def test_cloud_run_has_both_billing_modes_by_tier_of_regions():
+def test_cloud_run_has_both_billing_modes_by_region_and_for_the_regions_that_cost_the_same():
     found = cloud_run(rates(RUN), DATED)
-    assert {(price.region, price.item): price.price for price in found.services if price.price} == {
-        ("tier1", "vcpu_request_based"): 2.4e-05,
-        ("tier1", "memory_request_based"): 2.5e-06,
-        ("tier2", "vcpu_request_based"): pytest.approx(3.36e-05),
-        ("tier1", "vcpu_instance_based"): 1.8e-05,
-        ("tier1", "memory_instance_based"): 2e-06,
-        ("tier1", "requests"): pytest.approx(0.4),
-        ("tier2", "requests"): pytest.approx(0.4),
+    by = {(price.region, price.item): price.price for price in found.services if price.price}
+    assert {item: price for (region, item), price in by.items() if region == "tier1"} == {
+        "vcpu_request_based": 2.4e-05,
+        "memory_request_based": 2.5e-06,
+        "vcpu_request_based_idle": 2.5e-06,
+        "vcpu_instance_based": 1.8e-05,
+        "memory_instance_based": 2e-06,
+        "requests": pytest.approx(0.4),
     }
+    assert by["europe-west2", "vcpu_request_based"] == pytest.approx(3.36e-05)
+    assert by["europe-west3", "requests"] == pytest.approx(0.4)
     free = [(price.item, price.upto) for price in found.services if price.note == "free tier" and price.region == "tier1"]
     assert free == [("vcpu_request_based", 180000.0), ("memory_request_based", 360000.0), ("requests", 2.0)]
 
 
-def test_cloud_run_in_a_tier_whose_regions_differ_is_not_taken():
+def test_cloud_run_where_regions_of_a_tier_differ_is_taken_by_region_alone():
     dear = sku("Services CPU (Instance-based billing) in europe-west1", 0.00002, unit="s", regions=["europe-west1"])
     found = cloud_run(rates((*RUN, dear)), DATED)
-    assert "cloud_run vcpu_instance_based differs between the regions of tier1: not taken" in found.remarks
-    assert "vcpu_instance_based" not in {price.item for price in found.services}
+    assert found.remarks == ("cloud_run vcpu_instance_based differs between the regions of tier1: not taken for all of them",)
+    prices = {price.region: price.price for price in found.services if price.item == "vcpu_instance_based"}
+    assert prices == {"us-central1": 1.8e-05, "europe-west1": 2e-05}
+
+
+def test_logs_cost_the_same_everywhere_and_the_first_50_gb_nothing():
+    found = logging(rates(LOGGING), DATED).services
+    assert [(price.region, price.price, price.above, price.note) for price in found] == [
+        ("all", 0.0, 0.0, "free tier"),
+        ("all", 0.5, 50.0, ""),
+    ]
+    with pytest.raises(MlshipError, match="no price of logs"):
+        logging(rates(RUN), DATED)
+
+
+def test_online_prediction_on_spot_is_an_item_of_its_own():
+    spot = [
+        sku(name, price, "Preemptible", unit)
+        for name, price, unit in (
+            ("Vertex AI: Online/Batch Prediction Spot N1 Predefined Instance Core running in Americas", 0.01, "h"),
+            ("Vertex AI: Online/Batch Prediction Spot N1 Predefined Instance Ram running in Americas", 0.001, "GiBy.h"),
+        )
+    ]
+    found = {price.item: price.price for price in vertex("us-central1", rates((*VERTEX, *spot)), KNOWN, DATED).services}
+    assert found["online_prediction_spot n1-standard-4"] == pytest.approx(0.055)
+    assert found["online_prediction n1-standard-4"] == pytest.approx(4 * 0.036353 + 15 * 0.004873)
 
 
 def test_online_prediction_is_priced_by_type_of_machine():
@@ -85,7 +111,7 @@ def test_disks_of_one_zone_are_those_of_the_book():
 def test_every_item_has_the_unit_that_the_shipped_book_has():
     shipped = {(price.service, price.item): price.unit for price in BOOK.services if price.cloud == "gcp"}
     for price in cloud_run(rates(RUN), DATED).services:
-        assert shipped[price.service, price.item] == price.unit
+        assert shipped.get((price.service, price.item), price.unit) == price.unit
 
 
 @pytest.mark.parametrize(

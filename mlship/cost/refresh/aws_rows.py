@@ -91,7 +91,11 @@ RULES = (
     Rule(("AmazonVPC",), "PublicIPv4:InUseAddress", "public_ipv4", "in_use", "hour", _HOURS),
     Rule(("AmazonECR",), "TimedStorage-ByteHrs", "ecr", "storage", "GB-month", _MONTHS),
     Rule(("AmazonS3",), "TimedStorage-ByteHrs", "s3", "standard_storage", "GB-month", _MONTHS),
-    Rule(("AmazonCloudWatch",), "DataProcessing-Bytes", "cloudwatch_logs", "ingestion", "GB", ("gb",)),
+    Rule(
+        *(("AmazonCloudWatch",), "DataProcessing-Bytes", "cloudwatch_logs", "ingestion", "GB", ("gb",)),
+        free="Global-DataProcessing-Bytes",
+        note=FREE,
+    ),
     Rule(
         *(("AWSDataTransfer",), "DataTransfer-Out-Bytes", "egress_internet", "out", "GB", ("gb",)),
         free="Global-DataTransfer-Out-Bytes",

@@ -53,6 +53,7 @@ RULES = (
         region="Global",
     ),
     Rule("Bandwidth", "Rtn Preference: MGN", "Standard Data Transfer Out", "egress_internet", "out", "GB"),
+    Rule("Log Analytics", "Log Analytics", "Analytics Logs Data Ingestion", "log_analytics", "ingestion", "GB", note=FREE),
 )
 SERVICES = (VM, *dict.fromkeys(rule.service for rule in RULES))
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from mlship.cost.book import Dated
 from mlship.cost.refresh import gcp_skus
 from mlship.cost.refresh.base import VM, Machines, Missing, Part
-from mlship.cost.refresh.gcp_skus import COMPUTE, RUN, SERVICES, SOURCE, STORAGE, VERTEX, Rate
+from mlship.cost.refresh.gcp_skus import COMPUTE, LOGGING, RUN, SERVICES, SOURCE, STORAGE, VERTEX, Rate
 from mlship.cost.refresh.reading import Reading, Vendor
 from mlship.errors import MlshipError
 from mlship.progress import Progress
@@ -19,7 +19,7 @@ KEY = "GOOGLE_API_KEY"
 KEY_HEADER = "X-Goog-Api-Key"
 PAGE = 1000  # SKUs, about 1.5 MB; 5,000 at most
 MOST_PAGES = 500
-_NAMES = {COMPUTE: "Compute Engine", RUN: "Cloud Run", VERTEX: "Vertex AI", STORAGE: "Cloud Storage"}
+_NAMES = {COMPUTE: "Compute Engine", RUN: "Cloud Run", VERTEX: "Vertex AI", STORAGE: "Cloud Storage", LOGGING: "Cloud Logging"}
 
 
 def headers(environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,6 +57,9 @@ def _questions(
     """What is to be made of the SKUs of one service, each with its name."""
     if service == RUN:
         yield "Cloud Run", partial(gcp_skus.cloud_run, listed, dated)
+        return
+    if service == LOGGING:
+        yield "Cloud Logging", partial(gcp_skus.logging, listed, dated)
         return
     for region in regions:
         here = [rate for rate in listed if region in rate.regions]

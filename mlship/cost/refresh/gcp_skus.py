@@ -7,17 +7,19 @@ https://cloud.google.com/skus (2026-11), fields as in https://cloud.google.com/b
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlship.cost.book import Dated, Machine, ServicePrice
+from msgspec.structs import replace
+
+from mlship.cost.book import ANY_REGION, Dated, Machine, ServicePrice
 from mlship.cost.refresh.base import FREE, VM, Machines, Part, Priced, number, tiers
 from mlship.errors import MlshipError
 
 SOURCE = "gcp billing catalog"
 COMPUTE, RUN, VERTEX, STORAGE = "6F81-5844-456A", "152E-C115-5142", "C7E2-9256-1C43", "95FF-2EF5-5EA1"
+LOGGING = "5490-F7B7-8DF6"
 # Of a whole month, with the discount that comes by itself: https://cloud.google.com/compute/docs/sustained-use-discounts (2026-11)
 SUSTAINED = {"n1": 0.7, "n2": 0.8, "n2d": 0.8, "c2": 0.8}
 _KINDS = {"OnDemand": "on_demand", "Preemptible": "spot", "Commit1Yr": "reserved_1y", "Commit3Yr": "reserved_3y"}
@@ -60,6 +62,7 @@ SERVICES: Mapping[str, str] = {
     "cloud_run": RUN,
     "vertex_ai": VERTEX,
     "cloud_storage": STORAGE,
+    "cloud_logging": LOGGING,
 }
 
 
@@ -173,59 +176,82 @@ def storage(region: str, listed: Iterable[Rate], dated: Dated) -> Part:
 _RUN = (
     (r"Services CPU(?: Tier 2)? +\(Request-based billing\)", "vcpu_request_based", "vCPU-second", "s"),
     (r"Services Memory(?: Tier 2)? +\(Request-based billing\)", "memory_request_based", "GiB-second", "GiBy.s"),
-    (r"Services Min Instance CPU(?: Tier 2)? +\(Request-based billing\)", "vcpu_min_instance", "vCPU-second", "s"),
-    (r"Services Min Instance Memory(?: Tier 2)? +\(Request-based billing\)", "memory_min_instance", "GiB-second", "GiBy.s"),
+    (r"Services Min Instance CPU(?: Tier 2)? +\(Request-based billing\)", "vcpu_request_based_idle", "vCPU-second", "s"),
+    (
+        r"Services Min Instance Memory(?: Tier 2)? +\(Request-based billing\)",
+        "memory_request_based_idle",
+        "GiB-second",
+        "GiBy.s",
+    ),
     (r"Services CPU \(Instance-based billing\) in .+", "vcpu_instance_based", "vCPU-second", "s"),
     (r"Services Memory \(Instance-based billing\) in .+", "memory_instance_based", "GiB-second", "GiBy.s"),
 )
 
 
 def cloud_run(listed: Iterable[Rate], dated: Dated) -> Part:
-    """By tier of regions, `tier1` and `tier2`: the catalog says which region is of which. Raises MlshipError without any price."""
-    listed = [rate for rate in listed if rate.kind == "on_demand"]
-    tier_of = {
-        region: "tier2" if "Tier 2" in rate.name else "tier1"
-        for rate in listed
-        if re.fullmatch(_RUN[0][0], rate.name)
-        for region in rate.regions
-    }
+    """By region, and once more for all regions of `tier1`, which cost the same. Raises MlshipError without any price."""
+    listed = [rate for rate in listed if rate.kind == "on_demand" and rate.first]
+    first = [rate for rate in listed if re.fullmatch(_RUN[0][0], rate.name)]
+    tier1 = frozenset(region for rate in first if "Tier 2" not in rate.name for region in rate.regions)
     found: list[ServicePrice] = []
     remarks: list[str] = []
     for form, item, unit, theirs in _RUN:
-        by_tier: dict[str, dict[tuple[tuple[float, float], ...], Rate]] = defaultdict(dict)
-        for rate in listed:
-            if re.fullmatch(form, rate.name) and rate.unit == theirs and rate.first:
-                for region in rate.regions:
-                    by_tier[tier_of.get(region, "")].setdefault(rate.prices, rate)
-        for tier, different in sorted(by_tier.items()):
-            if tier and len(different) == 1:
-                row = ServicePrice("gcp", "cloud_run", tier, item, unit, None, dated=dated)
-                found += _tiers(next(iter(different.values())), row)
-            elif tier:
-                remarks.append(f"cloud_run {item} differs between the regions of {tier}: not taken")
-    for rate in listed:
-        if rate.name in ("Requests", "Services Requests") and rate.unit in ("count", "1") and rate.first:
-            million = tuple((start / 1e6, price * 1e6) for start, price in rate.prices)
-            for tier in sorted({*tier_of.values()}):
-                row = ServicePrice("gcp", "cloud_run", tier, "requests", "million requests", None, dated=dated)
-                found += tiers(row, million, note=FREE)
+        prices = {
+            region: rate.prices
+            for rate in listed
+            if re.fullmatch(form, rate.name) and rate.unit == theirs
+            for region in rate.regions
+        }
+        row = ServicePrice("gcp", "cloud_run", "", item, unit, None, dated=dated)
+        found += _everywhere(row, prices)
+        different = {price for region, price in prices.items() if region in tier1}
+        if len(different) == 1:
+            found += tiers(replace(row, region="tier1"), *different, note=FREE)
+        elif different:
+            remarks.append(f"cloud_run {item} differs between the regions of tier1: not taken for all of them")
+    regions = sorted({"tier1", *(region for rate in first for region in rate.regions)})
+    found += _requests(listed, regions, dated)
     if not found:
         raise MlshipError("the catalog has no price of Cloud Run that mlship knows", code="strange-prices")
     return Part("gcp", "Cloud Run", dated, (), tuple(found), tuple(remarks))
+
+
+def _everywhere(row: ServicePrice, prices: Mapping[str, tuple[tuple[float, float], ...]]) -> Iterator[ServicePrice]:
+    for region, listed in sorted(prices.items()):
+        yield from tiers(replace(row, region=region), listed, note=FREE)
+
+
+def _requests(listed: Iterable[Rate], regions: Iterable[str], dated: Dated) -> Iterator[ServicePrice]:
+    """Listed by the single one, for all regions together."""
+    for rate in listed:
+        if rate.name in ("Requests", "Services Requests") and rate.unit in ("count", "1"):
+            million = tuple((start / 1e6, price * 1e6) for start, price in rate.prices)
+            row = ServicePrice("gcp", "cloud_run", "", "requests", "million requests", None, dated=dated)
+            yield from _everywhere(row, dict.fromkeys(regions, million))
+            return
+
+
+def logging(listed: Iterable[Rate], dated: Dated) -> Part:
+    """Logs cost the same everywhere. Raises MlshipError where the catalog does not say what."""
+    for rate in listed:
+        if rate.name == "Log Storage cost" and rate.kind == "on_demand" and rate.unit == "GiBy" and rate.first:
+            row = ServicePrice("gcp", "cloud_logging", ANY_REGION, "ingestion", "GB", None, dated=dated)
+            return Part("gcp", "Cloud Logging", dated, (), tuple(_tiers(rate, row)))
+    raise MlshipError("the catalog has no price of logs that mlship knows", code="strange-prices")
 
 
 def vertex(region: str, listed: Iterable[Rate], known: Machines, dated: Dated) -> Part:
     """Online prediction by type of machine, without accelerators. Raises MlshipError where no type can be put together."""
     components = _Components()
     for rate in listed:
-        name = re.sub(r"^Vertex AI: Online/Batch Prediction ", "", rate.name)
-        if name != rate.name and region in rate.regions:
-            plain = re.sub(r" for Model Deployment$", "", name)
-            components.add(Rate(plain, rate.kind, rate.unit, rate.prices, rate.regions))
+        name = re.fullmatch(r"Vertex AI: Online/Batch Prediction (?:Spot )?(.+?)(?: for Model Deployment)?", rate.name)
+        if name and region in rate.regions:
+            components.add(Rate(name[1], rate.kind, rate.unit, rate.prices, rate.regions))
     found = tuple(
-        ServicePrice("gcp", "vertex_ai", region, f"online_prediction {machine.name}", "node-hour", price, dated=dated)
+        ServicePrice("gcp", "vertex_ai", region, f"{item} {machine.name}", "node-hour", price, dated=dated)
         for machine in known.of("gcp")
-        if not machine.accelerator and _is_sum(machine) and (price := components.price(machine, "on_demand"))
+        for item, kind in (("online_prediction", "on_demand"), ("online_prediction_spot", "spot"))
+        if not machine.accelerator and _is_sum(machine) and (price := components.price(machine, kind))
     )
     if not found:
         raise MlshipError(f"the catalog has no price of online prediction in {region}", code="strange-prices")
