@@ -66,6 +66,12 @@ def too_many(deployment: Deployment, name: str, most: int, source: str) -> Itera
         yield refused(deployment, "scale.replicas", what, f"write at most {most}", "too-many-replicas")
 
 
+def amd64_only(deployment: Deployment, name: str) -> Iterator[Finding]:
+    if deployment.settings.get("arch") == "arm64":
+        what, fix = f"{name} runs images of linux/amd64 only", "build for linux/amd64, or say --arch x86_64"
+        yield refused(deployment, "build.platforms", what, fix, "impossible-platform")
+
+
 def _impossible(
     deployment: Deployment, features: Mapping[str, Feature], word: str, key: str, said: str, otherwise: str
 ) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlship.errors import Finding
@@ -130,7 +131,7 @@ def _function_refused(deployment: Deployment) -> Iterator[Finding]:
         needed = memory_for(asked.vcpus)
         what = f"resources.cpu {asked.vcpus:g}: a function with {asked.memory_gib:.4g}GiB has {size.vcpus:.2f} vCPU"
         fix = f"write resources.memory: {needed}MiB" if needed <= most else "use service ecs"
-        yield refused(deployment, "resources.cpu", what, fix)
+        yield replace(refused(deployment, "resources.cpu", what, fix), severity="warning")  # it serves, only slower
 
 
 # -- vm --------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mlship.targets.azure.features import EXCLUDED as EXCLUDED
 from mlship.targets.azure.features import FEATURES
 from mlship.targets.azure.sizes import LARGEST, REPLICAS, container_app
 from mlship.targets.base import Deployment, PriceKey, Resource
-from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large, too_many
+from mlship.targets.refusals import amd64_only, check_service, impossible_keys, missing, refused, too_large, too_many
 from mlship.targets.sizes import asked_of, settings_of
 
 MILLIONTH = 1e-6  # requests are sold by the million
@@ -64,9 +64,8 @@ def _container_apps(deployment: Deployment) -> Iterator[Resource]:
 def _container_apps_refused(deployment: Deployment) -> Iterator[Finding]:
     yield from too_large(deployment, "Container Apps", LARGEST, "service vm")
     yield from too_many(deployment, "a container app", REPLICAS, "limit of Azure")
-    if deployment.settings.get("arch") == "arm64":
-        what = "Container Apps runs images of linux/amd64 only"
-        yield refused(deployment, "build.platforms", what, "build for linux/amd64", "impossible-platform")
+    # "Any Linux-based x86-64 (linux/amd64) container image" (learn.microsoft.com/azure/container-apps, "Containers", read 2026-11)
+    yield from amd64_only(deployment, "Container Apps")
 
 
 # -- azureml and vm --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.sizes import LARGEST, cloud_run, price_region
-from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large
+from mlship.targets.refusals import amd64_only, check_service, impossible_keys, missing, refused, too_large
 from mlship.targets.sizes import asked_of, settings_of
 
 HOUR_S = 3600
@@ -86,7 +86,10 @@ def _cloud_run_refused(deployment: Deployment) -> Iterator[Finding]:
         yield refused(deployment, "resources.gpu", what, "write gpu: 1, or use service vertex or vm")
     if gpus and deployment.settings.get("billing") != "instance":
         what = "replicas of Cloud Run with a GPU are billed all the while, not by the request"
-        yield refused(deployment, "targets.gcp.billing", what, "write billing: instance", "impossible-billing")
+        fix = "say --billing instance, or targets.gcp.billing: instance"
+        yield refused(deployment, "targets.gcp.billing", what, fix, "impossible-billing")
+    # "Cloud Run specifically supports the Linux x86_64 ABI" (docs.cloud.google.com/run, "Container runtime contract", read 2026-11)
+    yield from amd64_only(deployment, "Cloud Run")
 
 
 # -- vertex and vm ---------------------------------------------------------------------------------------------------------

@@ -116,6 +116,11 @@ def test_a_type_that_sagemaker_does_not_have_is_refused_with_those_that_are_like
     assert str(found) == f"SageMaker hosts on no {name}; use one of: {instead}"
 
 
+def test_a_function_with_fewer_processors_serves_all_the_same() -> None:
+    (found,) = findings(deployment("aws", "lambda", cpu=2, places=["resources.cpu"]))
+    assert found.severity == "warning"
+
+
 def test_findings_have_stable_codes() -> None:
     wrong = deployment("aws", "lambda", gib=12, gpu=1, region=None)
     assert [found.code for found in findings(wrong)] == ["no-region", "absent-feature", "impossible-size"]

@@ -92,7 +92,9 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "an image for arm64": (
         {"service": "container-apps", "arch": "arm64", "places": ["build.platforms"]},
-        ["mlship.yaml:7:3 build.platforms  Container Apps runs images of linux/amd64 only; build for linux/amd64"],
+        [
+            "mlship.yaml:7:3 build.platforms  Container Apps runs images of linux/amd64 only; build for linux/amd64, or say --arch x86_64"
+        ],
     ),
     "a GPU": (
         {"service": "container-apps", "gpu": 1},

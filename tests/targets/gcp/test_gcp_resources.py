@@ -147,10 +147,15 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"service": "cloud-run", "gpu": 2, "billing": "request"},
         [
             "resources.gpu 2: a replica of Cloud Run has one GPU at most; write gpu: 1, or use service vertex or vm",
-            "replicas of Cloud Run with a GPU are billed all the while, not by the request; write billing: instance",
+            "replicas of Cloud Run with a GPU are billed all the while, not by the request;"
+            " say --billing instance, or targets.gcp.billing: instance",
         ],
     ),
     "a GPU": ({"service": "cloud-run", "gpu": 1, "billing": "instance"}, []),
+    "an image for arm64": (
+        {"service": "cloud-run", "arch": "arm64"},
+        ["Cloud Run runs images of linux/amd64 only; build for linux/amd64, or say --arch x86_64"],
+    ),
     "spot": (
         {"service": "cloud-run", "profile": "spot"},
         [
