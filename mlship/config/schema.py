@@ -388,6 +388,10 @@ class Cost(Part, frozen=True, kw_only=True):
         Duration | None,
         Meta(description="of a core for one request; what bench or build measured when left out", extra=_UP_TO_AN_HOUR),
     ] = None
+    speeds: Annotated[
+        dict[str, Annotated[float, Meta(gt=0, le=1000)]],
+        Meta(description="measured speed of one vCPU against the core of service_time, by type, family or service"),
+    ] = field(default_factory=dict)
     budget: Budget | None = None
     price_overrides: Annotated[str | None, Meta(description="file with your own prices")] = None
 

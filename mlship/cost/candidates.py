@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mlship.cost.book import Machine, Offer, PriceBook
 from mlship.cost.candidate import Candidate, Purchase, PurchaseName
-from mlship.cost.speeds import unit_of, unit_of_vcpus
+from mlship.cost.speeds import ANY, unit_of, unit_of_vcpus
 from mlship.cost.workload import Unit
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.priced import priced
@@ -122,6 +122,10 @@ def _unit(deployment: Deployment, machine: Machine | None, arch: str, measured: 
     if service in OWN:
         whole = True  # the service time was measured on such a core
     unit = unit_of_vcpus(vcpus, gib, whole_cores=whole, what=f"{service} {arch}")
+    named = next((name for name in (f"{service}/{arch}", service, ANY) if name in measured), None)
+    if named is not None:
+        told = f"{service} {arch}: {vcpus:g} vCPU, each of measured speed {measured[named]:g} ({named})"
+        unit = replace(unit, speed=measured[named] * vcpus / unit.servers, assumption=told)
     return _alone(unit, service, vcpus) if service in SERVERLESS else unit
 
 

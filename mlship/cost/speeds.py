@@ -11,10 +11,11 @@ from mlship.cost.workload import Unit
 # Two threads of one core together do 1.25 of what one does alone: an assumption for what keeps a processor busy, as models do;
 # published gains of hyper-threading lie between 1.0 and 1.4. A measured speed takes its place.
 HYPER_THREAD = 0.625
+ANY = "*"  # a measured speed of whatever is looked at
 
 
 def unit_of(machine: Machine, measured: Mapping[str, float] | None = None) -> Unit:
-    """A whole machine. measured: speed of one of its servers, by type of instance, family or accelerator; the type comes first.
+    """A whole machine. measured: speed of one of its servers, by type of instance, family, accelerator or `*`; the first counts.
 
     With accelerators they are the servers: what runs on them does not run on its cores.
     """
@@ -40,7 +41,7 @@ def unit_of_vcpus(vcpus: float, memory_gib: float | None, *, whole_cores: bool, 
 
 
 def _measured(machine: Machine, measured: Mapping[str, float]) -> tuple[str, float | None]:
-    for name in (machine.name, machine.family, machine.accelerator):
+    for name in (machine.name, machine.family, machine.accelerator, ANY):
         if name and name in measured:
             return name, measured[name]
     return "", None

@@ -12,6 +12,7 @@ from mlship.config.project import Project
 from mlship.config.schema import Traffic as TrafficSaid
 from mlship.config.words import clipped, nearest
 from mlship.cost.candidate import PURCHASES, Purchase, PurchaseName
+from mlship.cost.speeds import ANY
 from mlship.cost.traffic import diurnal, flat, from_csv
 from mlship.cost.workload import HOURS_PER_MONTH, ServiceTime, Traffic, Workload
 from mlship.errors import MlshipError
@@ -28,7 +29,8 @@ class Asked:
     """The options of the command line; None and `` were not said.
 
     replicas: `3` or `2..10`. service_time, slo_p99: `50ms`. cpu: `0.5`, memory: `2GiB`. gpu: `l4` or a number. profile, overrides:
-    paths. cloud: of a Kubernetes node, or of the search. compare: the other services of the clouds beside the file's own.
+    paths. speed: `0.7`, or `m7i=0.7,ecs=0.8`. cloud: of a Kubernetes node, or of the search. compare: the other services of the
+    clouds beside the file's own.
     """
 
     target: str = ""
@@ -54,6 +56,7 @@ class Asked:
     cpu: str = ""
     memory: str = ""
     gpu: str = ""
+    speed: str = ""
     headroom: float | None = None
     concurrency: float | None = None
     billing: str = ""
@@ -245,6 +248,21 @@ def gpu_type(asked: Asked, project: Project | None) -> str:
         return "" if asked.gpu.isdigit() else asked.gpu.lower()
     gpu = project.resources.gpu if project is not None else None
     return (gpu.type or "").lower() if gpu is not None else ""
+
+
+def speeds_from(asked: Asked, project: Project | None) -> Mapping[str, float]:
+    """Measured speeds, by type of machine, family or service; the command line's go before the file's."""
+    said = dict(project.cost.speeds) if project is not None else {}
+    for word in filter(None, asked.speed.split(",")):
+        name, equals, number = word.rpartition("=")
+        try:
+            speed = float(number)
+        except ValueError:
+            speed = math.nan
+        if not 0 < speed <= 1000:
+            raise _refused("--speed", f"{clipped(word)} is no speed", "write 0.7, or m7i=0.7")
+        said[name.strip() if equals else ANY] = speed
+    return said
 
 
 def purchase_from(asked: Asked, project: Project | None, possible: tuple[PurchaseName, ...], service: str) -> Purchase:

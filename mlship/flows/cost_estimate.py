@@ -16,7 +16,7 @@ from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, workload_from
+from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, speeds_from, workload_from
 from mlship.flows.cost_deployment import checked, deployment_of
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import measured_time
@@ -75,7 +75,7 @@ def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
     project = _project(context, where, asked)
     book = _book(context, asked, project)
     workload = workload_from(asked, project, measured_time(context, project))
-    question = _Question(asked, project, book, workload, _today(context))
+    question = _Question(asked, project, book, workload, _today(context), speeds_from(asked, project))
     found = _optimised(question) if asked.optimise else _compared(question)
     curve = _curve(question, found.plans) if workload.traffic is None else ()
     judged = found.plans[max(found.chosen, 0)] if found.plans else None
@@ -90,13 +90,14 @@ def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
 
 @dataclass(frozen=True)
 class _Question:
-    """Everything that the answer depends on. today: `2026-11-22`."""
+    """Everything that the answer depends on. today: `2026-11-22`. speeds: measured ones, as in cost.speeds."""
 
     asked: Asked
     project: Project | None
     book: PriceBook
     workload: Workload
     today: str
+    speeds: Mapping[str, float]
 
     def price(self, candidate: Candidate, workload: Workload | None = None) -> CostPlan:
         return estimate(candidate, workload or self.workload, self.book, free=self.asked.free_tier, as_of=self.today)
@@ -179,7 +180,7 @@ def _compared(question: _Question) -> Estimated:
         deployment, said = deployment_of(asked, project, target)
         findings = checked(deployment, project, question.book)
         purchase = _purchase(deployment, question)
-        plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book)), said))
+        plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book, question.speeds)), said))
     chosen = 0 if plans else -1
     if asked.compare or (project is not None and not asked.target and not asked.service):
         beside, lost = _beside(question, plans)
@@ -235,7 +236,7 @@ def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:
             lost.append(f"{target} {service}: {wrong[0].what}")
             continue
         name = purchases_of(service, deployment.settings)[0]
-        yield candidate_of(deployment, Purchase(name), question.book)
+        yield candidate_of(deployment, Purchase(name), question.book, question.speeds)
 
 
 def _of_target(project: Project | None, target: str) -> Project | None:
@@ -265,6 +266,7 @@ def _optimised(question: _Question) -> Estimated:
         question.workload,
         _wanted(asked, project, clouds),
         others=others,
+        measured=question.speeds,
         free=asked.free_tier,
         as_of=question.today,
     )

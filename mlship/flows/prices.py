@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mlship.config.words import clipped, nearest
@@ -11,7 +13,7 @@ from mlship.cost.book import Offer, PriceBook
 from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.coverage import Coverage, coverage
 from mlship.cost.tables import INSTANCES, MANAGED, book_from
-from mlship.disk import disk_errors, write_atomic
+from mlship.disk import locked, make_folder, write_atomic
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
 
@@ -35,6 +37,7 @@ def price_book(context: Context) -> PriceBook:
     return shipped.overridden(own_book(context)) if context.home.prices.is_file() else shipped
 
 
+@cache
 def shipped_book() -> PriceBook:
     return from_bytes(SHIPPED.read_bytes(), str(SHIPPED))
 
@@ -71,18 +74,26 @@ def _unknown(book: PriceBook, cloud: str, region: str, name: str) -> MlshipError
 
 
 def import_tables(context: Context, folder: Path, as_of: str, out: Path | None = None) -> Imported:
-    """A book from the tables of a folder. as_of: the day on which they were put together. out: instead of the user's own book."""
+    """The tables of a folder, into the user's own book. as_of: the day on which they were put together. out: a book of them alone."""
     texts = {name: _text(folder / name) for name in (INSTANCES, MANAGED)}
     if not any(texts.values()):
         raise MlshipError(
             f"{folder} has neither {INSTANCES} nor {MANAGED}", str(folder), "name the folder that has", code="no-tables"
         )
     book = book_from(as_of, texts[INSTANCES], texts[MANAGED])
-    path = out or context.home.prices
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, to_bytes(book))
-    return Imported(path, sum(1 for _ in book.every_offer()), len(book.services), as_of)
+    if out is None:
+        change_own(context.home.prices, lambda own: own.overridden(book))
+    else:
+        make_folder(out.parent)
+        write_atomic(out, to_bytes(book))
+    return Imported(out or context.home.prices, sum(1 for _ in book.every_offer()), len(book.services), as_of)
+
+
+def change_own(path: Path, change: Callable[[PriceBook], PriceBook]) -> None:
+    """The user's own book, replaced in one step. Who changes it meanwhile waits: what stands there is what is changed."""
+    with locked(path.with_suffix(".lock")):
+        own = from_bytes(path.read_bytes(), str(path)) if path.is_file() else PriceBook("")
+        write_atomic(path, to_bytes(change(own)))
 
 
 def _text(path: Path) -> str:

@@ -108,6 +108,19 @@ def test_deploying_what_is_live_does_nothing(context: Context) -> None:
     assert deploy.deploy(context, again).unchanged
 
 
+def test_a_plan_tells_what_changes_on_the_bill_and_the_history_keeps_its_prices(context: Context) -> None:
+    first = prepared(context, 1)
+    assert first.view.cost.text.startswith("nothing -> $29.78 a month (prices of 20")  # 730 hours of 0.0408
+    deploy.deploy(context, first)
+    (context.cwd / "mlship.yaml").write_text(YAML + "scale: {replicas: 3}\n")
+    more = prepared(context, 1)
+    assert more.view.cost.text.startswith("$29.78 -> $89.35 a month")
+    deploy.deploy(context, more)
+    kept = [entry.prices for entry in history.history(context, Where()).entries]
+    assert [prices["usd_month"] for prices in kept] == [pytest.approx(29.784), pytest.approx(89.352)]
+    assert kept[0]["complete"] and kept[0]["as_of"] and kept[0]["lines"][0]["quantity"] == 730
+
+
 def test_content_that_was_rolled_back_from_needs_again(context: Context) -> None:
     deploy.deploy(context, prepared(context, 1))
     deploy.deploy(context, prepared(context, 2))

@@ -75,6 +75,9 @@ def command(
     cpu: Annotated[str, typer.Option("--cpu", metavar="CORES", help="Of a replica, instead of the file's.")] = "",
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Of a replica: 2GiB.")] = "",
     gpu: Annotated[str, typer.Option("--gpu", metavar="TYPE", help="l4, t4, a100, ...: machines that have it.")] = "",
+    speed: Annotated[
+        str, typer.Option("--speed", metavar="X", help="Measured, of a vCPU: 0.7, or m7i=0.7.", show_default=False)
+    ] = "",
     headroom: Annotated[
         float | None, typer.Option("--headroom", metavar="SHARE", help="0.2: so much of every replica stays free.")
     ] = None,
@@ -129,6 +132,7 @@ def command(
         cpu=cpu,
         memory=memory,
         gpu=gpu,
+        speed=speed,
         headroom=headroom,
         concurrency=concurrency,
         billing=billing,
