@@ -33,7 +33,9 @@ def keras(root: Path, config: Any, metadata: Any = None) -> Read:
 
 
 def test_layers_of_keras_itself_are_served(tmp_path: Path) -> None:
-    found = keras(tmp_path, MODEL)
+    words = {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": ["a", "b"]}}
+    added = {"module": "keras.src.ops.numpy", "class_name": "Add", "config": {"at": {"class_name": "__keras_tensor__"}}}
+    found = keras(tmp_path, {**MODEL, "config": {"layers": [DENSE, words, added]}})
     assert (found.findings, found.versions, found.modules) == ((), {"keras": "3.15.1"}, {"keras", "tensorflow"})
 
 
@@ -47,6 +49,15 @@ def test_layers_of_keras_itself_are_served(tmp_path: Path) -> None:
         ({"module": "keras_evil", "class_name": "Dense"}, "keras_evil.Dense"),
         ({"module": "builtins", "class_name": "function", "config": "eval"}, "builtins.function"),
         ({"class_name": "__lambda__", "config": {"value": "x"}}, "__lambda__"),
+        # keras before 3.11 hands these out as what a layer calls: CVE-2025-8747, CVE-2025-9906
+        ({"module": "keras.utils", "class_name": "get_file", "config": {}}, "keras.utils.get_file"),
+        (
+            {"module": "keras.config", "class_name": "enable_unsafe_deserialization"},
+            "keras.config.enable_unsafe_deserialization",
+        ),
+        ({"module": "keras", "class_name": "models.load_model"}, "keras.models.load_model"),
+        # and before 3.12 reads a vocabulary from any file or address: CVE-2025-12058
+        ({"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}, "StringLookup"),
     ],
 )
 def test_other_layers_are_refused_wherever_they_stand(tmp_path: Path, layer: dict[str, Any], words: str) -> None:
