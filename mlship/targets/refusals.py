@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Finding, MlshipError, Severity
 from mlship.targets.base import Deployment, Feature
 from mlship.targets.sizes import Size, asked_of
 
@@ -58,12 +59,13 @@ def too_large(deployment: Deployment, name: str, largest: Size, instead: str) ->
             yield refused(deployment, key, what, f"write at most {most:.4g}{unit}, or use {instead}")
 
 
-def too_many(deployment: Deployment, name: str, most: int, source: str) -> Iterator[Finding]:
-    """source: who sets the limit, for people."""
+def too_many(deployment: Deployment, name: str, most: int, source: str, severity: Severity = "error") -> Iterator[Finding]:
+    """source: who sets the limit, for people. severity: a quota that can be raised is a warning."""
     said = deployment.replicas[1]
     if said > most:
         what = f"scale.replicas goes up to {said:,}, and {name} has at most {most:,} ({source})"
-        yield refused(deployment, "scale.replicas", what, f"write at most {most}", "too-many-replicas")
+        found = refused(deployment, "scale.replicas", what, f"write at most {most}", "too-many-replicas")
+        yield replace(found, severity=severity)
 
 
 def amd64_only(deployment: Deployment, name: str) -> Iterator[Finding]:

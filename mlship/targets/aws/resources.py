@@ -16,7 +16,7 @@ from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large, too_many
 from mlship.targets.sizes import Size, asked_of, settings_of
 
-TASKS = 5000  # of one service (docs.aws.amazon.com/general, "Amazon ECS endpoints and quotas": tasks per service)
+TASKS = 5000  # of one service: the quota that an account begins with ("Amazon ECS endpoints and quotas"; from memory, verify)
 LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
 _NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
 
@@ -73,7 +73,7 @@ def _storage(deployment: Deployment) -> Iterator[Resource]:
 
 def _ecs_refused(deployment: Deployment) -> Iterator[Finding]:
     yield from too_large(deployment, "Fargate", LARGEST_TASK, "service vm")
-    yield from too_many(deployment, "an ECS service", TASKS, "quota of AWS")
+    yield from too_many(deployment, "an ECS service", TASKS, "quota of AWS", "warning")
 
 
 # -- sagemaker -------------------------------------------------------------------------------------------------------------

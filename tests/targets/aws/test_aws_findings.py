@@ -121,6 +121,11 @@ def test_a_function_with_fewer_processors_serves_all_the_same() -> None:
     assert found.severity == "warning"
 
 
+def test_a_quota_that_can_be_raised_is_a_warning() -> None:
+    (found,) = findings(deployment("aws", "ecs", replicas=(1, 6000)))
+    assert (found.severity, found.code) == ("warning", "too-many-replicas")
+
+
 def test_findings_have_stable_codes() -> None:
     wrong = deployment("aws", "lambda", gib=12, gpu=1, region=None)
     assert [found.code for found in findings(wrong)] == ["no-region", "absent-feature", "impossible-size"]
