@@ -12,15 +12,13 @@ from typing import Any, get_args
 
 from mlship.config.words import clipped, nearest
 from mlship.cost.book import CLOUDS, Cloud, PriceBook
-from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.refresh import aws, aws_rows, azure, azure_items, gcp, gcp_skus
 from mlship.cost.refresh.base import Machines, Missing, Part
 from mlship.cost.refresh.merge import merged
 from mlship.cost.refresh.reading import Reading
-from mlship.disk import locked, write_atomic
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
-from mlship.flows.prices import own_book, shipped_book
+from mlship.flows.prices import change_own, own_book, shipped_book
 
 SERVICES: Mapping[Cloud, tuple[str, ...]] = {
     "aws": aws_rows.SERVICES,
@@ -77,7 +75,7 @@ def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = t
             for found in _read(reading, cloud, regions, services, Machines(known), day, context):
                 parts.append(found) if isinstance(found, Part) else missing.append(found)
     if parts:
-        _write(context.home.prices, shipped, parts, day)
+        change_own(context.home.prices, lambda own: merged(shipped, own, parts, day))
     return Refreshed(
         context.home.prices,
         day,
@@ -111,13 +109,6 @@ def _read(
         return aws.parts(reading, regions, services, known, context.progress)
     ask = azure.parts if cloud == "azure" else gcp.parts
     return ask(reading, regions, services, known, day, context.progress)
-
-
-def _write(path: Path, shipped: PriceBook, parts: Iterable[Part], day: str) -> None:
-    """Another refresh may have written meanwhile: what stands there now is what these prices go into."""
-    with locked(path.with_suffix(".lock")):
-        own = from_bytes(path.read_bytes(), str(path)) if path.is_file() else PriceBook("")
-        write_atomic(path, to_bytes(merged(shipped, own, parts, day)))
 
 
 def _plan(wanted: Wanted, known: PriceBook) -> dict[Cloud, tuple[tuple[str, ...], tuple[str, ...]]]:

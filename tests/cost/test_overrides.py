@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from test_price_tables import INSTANCES, MANAGED
 
 from mlship.cost.book import Dated
+from mlship.cost.book_file import from_bytes
 from mlship.cost.overrides import parse
 from mlship.cost.tables import book_from
 from mlship.errors import FindingsError
+from mlship.flows.prices import SHIPPED
 
 BOOK = book_from("2026-11-21", INSTANCES, MANAGED)
 
@@ -21,6 +26,14 @@ def findings(text):
     with pytest.raises(FindingsError) as caught:
         parse(text, "prices.yaml").applied(BOOK)
     return [str(finding) for finding in caught.value.findings]
+
+
+def test_the_file_of_the_guide_can_be_used():
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(as_of: .*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    book = parse(text, "prices.yaml").applied(from_bytes(SHIPPED.read_bytes()))
+    assert book.offer("aws", "us-east-1", "m7g.large").on_demand == 0.07
+    assert book.tiers("azure", "container_apps", "eastus", "vcpu_active")[0].unit == "vCPU-second"
 
 
 def test_a_negotiated_rate_goes_before_the_books_and_says_so():

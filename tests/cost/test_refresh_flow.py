@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 from recorded_prices import answer
 
 from mlship.cost.book import Dated
-from mlship.cost.book_file import to_bytes
+from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.tables import book_from
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
-from mlship.flows.prices import covered, own_book, price_book, shipped_book
-from mlship.flows.prices_refresh import Wanted, refresh
+from mlship.flows.prices import covered, import_tables, own_book, price_book, shipped_book
+from mlship.flows.prices_refresh import SERVICES, Wanted, refresh
 from mlship.home import Home
 from mlship.progress import Silent
 from mlship.runner import LocalRunner
@@ -140,6 +143,26 @@ def test_the_users_own_prices_stay_where_nothing_newer_came(context):
     refreshed(context(), Vendors(), "aws", ["us-east-1"], ["vm"])
     assert own_book(context()).offer("aws", "us-east-1", "own.large").on_demand == 0.01
     assert own_book(context()).offer("aws", "us-east-1", "m7g.large").on_demand == 0.0817
+
+
+def test_tables_go_into_the_same_book_and_leave_what_was_refreshed(context, tmp_path):
+    refreshed(context(), Vendors(), "aws", ["us-east-1"], ["vm"])
+    (tmp_path / "managed.csv").write_text(
+        "cloud,service,region,item,unit,price_usd\naws,fargate,us-east-1,vcpu_x86,vCPU-hour,0.03\n"
+    )
+    done = import_tables(context(), tmp_path, "2026-11-23")
+    assert (done.offers, done.services, done.path) == (0, 1, context().home.prices)
+    assert price_book(context()).offer("aws", "us-east-1", "m7g.large").on_demand == 0.0817
+    assert price_book(context()).tiers("aws", "fargate", "us-east-1", "vcpu_x86")[0].price == 0.03
+    import_tables(context(), tmp_path, "2026-11-23", tmp_path / "new" / "alone.book")
+    assert not from_bytes((tmp_path / "new" / "alone.book").read_bytes()).offers
+
+
+def test_the_guide_names_every_service_that_can_be_asked_for():
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    for cloud, title in (("aws", "AWS"), ("gcp", "Google Cloud"), ("azure", "Azure")):
+        (row,) = re.findall(rf"^\| {title} \| .*(?:account|GOOGLE_API_KEY).* \| (.*) \|$", guide, re.MULTILINE)
+        assert set(re.findall("`([a-z0-9_]+)`", row)) == set(SERVICES[cloud])
 
 
 def test_coverage_tells_the_users_own_book_and_how_old_its_spot_prices_are(context):
