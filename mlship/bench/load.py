@@ -46,6 +46,7 @@ class Load:
         self._epoll = select.epoll()
         self._lines: dict[int, Line] = {}
         self._next = 0
+        self._draw: random.Random | None = None
         self._warm_until = 0.0
         self.times: list[float] = []
         self.late: list[float] = []
@@ -78,6 +79,7 @@ class Load:
         waiting: deque[float] = deque()
         began = time.perf_counter()
         self._warm_until = began + warm_s
+        self._draw = random.Random(seed)  # noqa: S311 -- no secret
         arrivals = poisson(rate, seconds, began, seed)
         due = next(arrivals, None)
         while (now := time.perf_counter()) < began + seconds + PATIENCE_S:
@@ -117,7 +119,7 @@ class Load:
                     self._close(line)
 
     def _ask(self, line: Line, due: float) -> None:
-        line.question, self._next = self._next, (self._next + 1) % len(self._sent)
+        line.question = self._chosen()
         line.due, line.is_asked = due, True
         self.sent += 1
         try:
@@ -125,6 +127,13 @@ class Load:
         except OSError:  # closed by the server just now: readable, and noted there
             pass
         self.late.append(time.perf_counter() - due)
+
+    def _chosen(self) -> int:
+        """In turn, so that all are measured alike; of callers who know nothing of each other, by chance."""
+        if self._draw is not None:
+            return self._draw.randrange(len(self._sent))
+        self._next = (self._next + 1) % len(self._sent)
+        return self._next
 
     def _received(self, line: Line) -> bool:
         """Whether the request on this connection has its answer, or will have none."""

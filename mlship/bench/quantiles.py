@@ -26,5 +26,5 @@ def quantiles(ascending: Sequence[float], count: int) -> tuple[float, ...]:
 def _between(ascending: Sequence[float], at: float) -> float:
     low = min(max(math.floor(at), 0), len(ascending) - 1)
     high = min(low + 1, len(ascending) - 1)
-    share = min(max(at - low, 0.0), 1.0)
-    return ascending[low] * (1 - share) + ascending[high] * share
+    below, above = ascending[low], ascending[high]
+    return min(below + (above - below) * min(max(at - low, 0.0), 1.0), above)  # never out of order by a rounding

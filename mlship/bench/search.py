@@ -50,7 +50,7 @@ def peak(measure: Callable[[int], Peak], workers: int) -> Peak:
     while best.connections < CONNECTIONS * workers:
         found = measure(2 * best.connections)
         if found.rps < best.rps * GAIN:
-            return max(found, best, key=lambda one: one.rps)
+            return max(best, found, key=lambda one: one.rps)
         best = found
     return best
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import mlship
 from mlship.bench.generator import Generator, Seen
 from mlship.bench.machine import Processor, allowed_cores, this_processor
-from mlship.bench.quantiles import quantiles
+from mlship.bench.quantiles import quantile, quantiles
 from mlship.bench.question import Address, questions, raw
 from mlship.bench.records import Benches, Measured
 from mlship.bench.search import OUTER, Attempt, Kept, Peak, highest_rate, peak, seconds_for
@@ -101,7 +101,8 @@ class _Course:
             return self.open(address, rate)
 
         curve = tuple(at(share * most.rps) for share in CURVE)
-        kept = Kept(None) if p99_s is None else highest_rate(at, p99_s, most.rps * OUTER)
+        is_possible = p99_s is not None and quantile(lone.times, 0.99) <= p99_s
+        kept = highest_rate(at, p99_s, most.rps * OUTER) if p99_s is not None and is_possible else Kept(None)
         measured = Measured(
             model=subject.model,
             where=subject.endpoint or "this machine",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ from mlship.targets.base import OPERATOR_KEY
 from mlship.targets.verify import predict_path
 from mlship.units import Duration
 
-ON_THIS_MACHINE = ("localhost", "::1")
 STARTUP_S = 60.0
 
 
@@ -192,4 +192,8 @@ def _key(context: Context, wishes: Wishes, live: Release) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ON_THIS_MACHINE or host.startswith("127.")
+    """A name that merely begins like an address is somebody else's."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -11,6 +11,7 @@ from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.hosts import on_each_host
 from mlship.cli.options import ProjectName, Python
+from mlship.errors import MlshipError
 from mlship.flows.context import Where
 
 
@@ -49,8 +50,19 @@ def command(
     def act(where: Where) -> Answer:
         subject = find(call.context, where, wishes)
         if subject.is_far:
-            call.agree(f"{subject.endpoint} is not on this machine, and callers may be using it. Load it to its limit?")
+            _consent(call, subject.endpoint)
         result = bench.bench(call.context, subject, wishes)
         return Answer(bench_text(result), payloads.benched(result), f"{result.measured.throughput:.4g}", int(result.exit))
 
     return on_each_host(call, name, act)
+
+
+def _consent(call: Call, endpoint: str) -> None:
+    """Callers of a service elsewhere would feel it. Raises MlshipError where nobody agreed."""
+    if not call.common.yes and not call.terminal.can_ask:
+        raise MlshipError(
+            f"{endpoint} is not on this machine, and a bench loads it to its limit",
+            fix=f"{call.hint('bench')} --yes, or measure here: {call.hint('bench --built')}",
+            code="consent-needed",
+        )
+    call.agree(f"{endpoint} is not on this machine, and callers may be using it. Load it to its limit?")

@@ -53,9 +53,13 @@ def _promise(result: Benched) -> list[str]:
         return []
     promised = f"p99 within {latency(measured.slo_p99_s)}"
     if measured.highest_rate is None:
-        lowest = min(result.attempts, key=lambda one: one.rate, default=None)
-        seen = f": at {rate(lowest.rate)} it is {latency(lowest.p99_s)}" if lowest else ""
-        return [f"{promised} is kept at no rate{seen}"]
+        tried = min(result.attempts, key=lambda one: one.rate, default=None)
+        seen = (
+            f"at {rate(tried.rate)} it is {latency(tried.p99_s)}"
+            if tried
+            else f"a caller who is alone has {latency(quantile(measured.service_time_sample, 0.99))}"
+        )
+        return [f"{promised} is kept at no rate: {seen}"]
     return [f"{promised} is kept up to {rate(measured.highest_rate)}"]
 
 
