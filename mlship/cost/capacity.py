@@ -91,4 +91,6 @@ def _least(service: ServiceTime, load: float, within_s: float) -> int:
 
 
 def _holds(service: ServiceTime, load: float, servers: int, within_s: float) -> bool:
-    return Queue(service, load, servers).late(within_s) <= LATE
+    queue = Queue(service, load, servers)
+    few_wait = service_late(service, within_s) + queue.waiting <= LATE  # even if all of them were late
+    return few_wait or queue.late(within_s) <= LATE

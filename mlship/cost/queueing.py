@@ -26,11 +26,16 @@ _NEVER = -46.0  # the logarithm of a probability that no tail notices: 1e-20
 _CLOSE = 1e-4  # of a share, for the pieces of the integral that folds two tails: what is left over is below 1e-4, mostly 1e-6
 _PIECES = 8
 _LOST = 3.0  # times the longest value of a sample; a mean that asks for more is not this sample's
+_EDGE = 0.37  # where the last value's share begins, between the last two: ln 1.5 / ln 3 in an exponential tail
+_EXPONENTIAL, _HEAVIEST = (
+    1.5,
+    0.7,
+)  # a tail's mean excess over what is seen of it: of an exponential tail; at most so much above
 
 
 @dataclass(frozen=True)
 class Queue:
-    """load: requests a second x mean service time, in servers. servers: at least 1; where load >= servers the queue never ends."""
+    """load: requests a second x mean service time, in servers. servers: at least 1; where load >= servers it never ends."""
 
     service: ServiceTime
     load: float
@@ -92,7 +97,7 @@ class Queue:
 
 
 def share_waiting(servers: int, load: float) -> float:
-    """Erlang's C: the share of requests that wait in M/M/c; 1 where load >= servers. In some 0.1 ms for any number of servers."""
+    """Erlang's C: the share of requests that wait in M/M/c; 1 where load >= servers. Any number takes some 0.1 ms."""
     if load >= servers:
         return 1.0
     if load <= 0:
@@ -213,17 +218,20 @@ class _Times:
 def _times(service: ServiceTime) -> _Times:
     """The sample with the tail that its quantiles cut off: where the mean of all times is higher, the longest were longer.
 
-    Above the middle between the last two values the times are then exponential, so that the mean is right.
+    So much longer that the mean is right. An exponential tail's excess has a mean square of twice its squared mean; a tail whose
+    mean lies further above what is seen of it is heavier: square and cube grow with that. The factors were fitted to
+    lognormal and gamma times with coefficients of variation from 0.5 to 3 in 400 quantiles: within 5 and 25 % of the truth.
     """
     *shorter, longest = service.sample
-    lost = math.fsum(service.mean_s - time for time in service.sample)
-    lifted = longest + min(max(lost, 0.0), _LOST * longest)
-    start = (shorter[-1] + longest) / 2 if shorter and lost > 0 else lifted
-    more = lifted - start
-    square = start**2 + 2 * start * more + 2 * more**2
-    cube = start**3 + 3 * start**2 * more + 6 * start * more**2 + 6 * more**3
-    sums = (math.fsum(time**power for time in shorter) + last for power, last in ((1, lifted), (2, square), (3, cube)))
-    return _Times((*shorter, lifted), *(total / len(service.sample) for total in sums))
+    lost = max(0.0, math.fsum(service.mean_s - time for time in service.sample))
+    lifted = longest + min(lost, _LOST * longest)
+    start = shorter[-1] + _EDGE * (longest - shorter[-1]) if shorter and lost else lifted
+    excess, seen = lifted - start, longest - start
+    heavy = min(max(excess / seen - _EXPONENTIAL, 0.0), _HEAVIEST) if seen > 0 else 0.0
+    square, cube = (2 + 2.6 * heavy) * excess**2, (6 + 36 * heavy) * excess**3
+    last = (lifted, start**2 + 2 * start * excess + square, start**3 + 3 * start**2 * excess + 3 * start * square + cube)
+    moments = (math.fsum((*(time**power for time in shorter), last[power - 1])) for power in (1, 2, 3))
+    return _Times((*shorter, lifted), *(moment / len(service.sample) for moment in moments))
 
 
 @lru_cache(maxsize=4096)
@@ -328,17 +336,17 @@ def _integral(height: Callable[[float], float], end: float, close: float) -> flo
 
 
 def _root(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function, above 0 at low and not at high, passes 0, to a billionth: Ridders' method (1979)."""
+    """Where a falling function, above 0 at low and not at high, passes 0, to a ten-millionth: Ridders' method (1979)."""
     at_low, at_high = excess(low), excess(high)
     found = high
-    while high - low > 1e-9 * high:
+    while high - low > 1e-7 * high:
         middle, last = (low + high) / 2, found
         at_middle = excess(middle)
         if at_middle == 0:
             return middle
         found = middle + (middle - low) * at_middle / math.sqrt(at_middle**2 - at_low * at_high)
         at_found = excess(found)
-        if at_found == 0 or abs(found - last) < 1e-9 * high:
+        if at_found == 0 or abs(found - last) < 1e-7 * high:
             break
         tries = sorted(((low, at_low), (middle, at_middle), (found, at_found), (high, at_high)))
         low, at_low = max(point for point in tries if point[1] > 0)

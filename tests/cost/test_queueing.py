@@ -55,7 +55,7 @@ def test_a_queue_that_is_full_lets_everybody_wait():
 
 
 def test_one_exponential_server_answers_exponentially():
-    # M/M/1: the response is exponential, of mean 10 ms / (1 - 0.8) = 50 ms; p99 = 50 ms x ln 100 = 230.2585 ms, p50 = 34.6574 ms
+    # M/M/1: the response is exponential, of mean 10 ms / (1 - 0.8) = 50 ms; p99 = 50 ms x ln 100 = 230.26 ms, p50 = 34.66 ms
     queue = Queue(MILLISECONDS_10, 0.8, 1)
     assert queue.quantile(0.99) == approx(0.2302585093, rel=1e-8)
     assert queue.quantile(0.5) == approx(0.0346573590, rel=1e-8)
