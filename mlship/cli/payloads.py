@@ -362,7 +362,11 @@ def prices_imported(done: prices.Imported) -> dict[str, Any]:
 
 
 def prices_refreshed(done: prices_refresh.Refreshed) -> dict[str, Any]:
-    return {**asdict(done), "path": str(done.path), "prices_as_of": done.as_of}
+    told: dict[str, Any] = {**asdict(done), "path": str(done.path), "prices_as_of": done.as_of}
+    if done.missing:
+        message = f"{len(done.missing)} of {len(done.missing) + len(done.read)} price lists could not be read"
+        told["error"] = {"code": "missing-prices", "message": message, "where": str(done.path), "fix": "run it again for these"}
+    return told
 
 
 def price_offer(offer: Offer) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from mlship.cost.refresh import aws, aws_rows, azure, azure_items, gcp, gcp_skus
 from mlship.cost.refresh.base import Machines, Missing, Part
 from mlship.cost.refresh.merge import merged
 from mlship.cost.refresh.reading import Reading
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.prices import change_own, own_book, shipped_book
 
@@ -38,7 +38,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """path: the book, written only where something was read. offers, services: how many prices came. skipped: not asked for."""
+    """path: the book. offers, services: how many prices came. skipped: not asked for."""
 
     path: Path
     as_of: str
@@ -52,13 +52,11 @@ class Refreshed:
     @property
     def exit(self) -> Exit:
         """13 where something is missing, 8 where all that is was refused."""
-        if not self.missing:
-            return Exit.OK
-        return Exit.DENIED if all(missing.exit == Exit.DENIED for missing in self.missing) else Exit.UNREACHABLE
+        return _exit(self.missing) if self.missing else Exit.OK
 
 
 def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = time.sleep, transport: Any = None) -> Refreshed:
-    """Raises MlshipError for names that nobody knows, and where nothing at all may be read: exit 8."""
+    """Raises MlshipError for names that nobody knows, and where nothing at all could be read: exit 13, or 8 where it was refused."""
     shipped = shipped_book()
     known = shipped.overridden(own_book(context))
     plan = _plan(wanted, known)
@@ -69,13 +67,17 @@ def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = t
     for cloud, (regions, services) in plan.items():
         headers = gcp.headers(context.environ) if cloud == "gcp" else {}
         if cloud == "gcp" and not headers:
-            (missing if wanted.cloud else skipped).append(_without_key())
+            (missing if len(plan) == 1 else skipped).append(_without_key())
             continue
-        with closing(Reading(_VENDORS[cloud], context.environ, headers, pause, transport)) as reading:
+        with closing(Reading(_VENDORS[cloud], context.environ, headers, pause, transport, context.progress)) as reading:
             for found in _read(reading, cloud, regions, services, Machines(known), day, context):
                 parts.append(found) if isinstance(found, Part) else missing.append(found)
-    if parts:
-        change_own(context.home.prices, lambda own: merged(shipped, own, parts, day))
+                if reading.is_lost:
+                    missing.append(Missing(cloud, f"all else of {', '.join(regions)}", "it was not asked for any more"))
+                    break
+    if not parts:
+        raise FindingsError("no price was read; what stood in the book stays", map(_finding, missing), exit=_exit(missing))
+    change_own(context.home.prices, lambda own: merged(shipped, own, parts, day))
     return Refreshed(
         context.home.prices,
         day,
@@ -86,6 +88,14 @@ def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = t
         tuple(skipped),
         tuple(f"{part.cloud} {part.what}: {remark}" for part in parts for remark in part.remarks),
     )
+
+
+def _exit(missing: Sequence[Missing]) -> Exit:
+    return Exit.DENIED if all(of.exit == Exit.DENIED for of in missing) else Exit.UNREACHABLE
+
+
+def _finding(of: Missing) -> Finding:
+    return Finding(of.why, f"{of.cloud} {of.what}", of.fix, code="missing-prices")
 
 
 _VENDORS = {"aws": aws.VENDOR, "azure": azure.VENDOR, "gcp": gcp.VENDOR}

@@ -12,7 +12,7 @@ from recorded_prices import answer
 from mlship.cost.book import Dated
 from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.tables import book_from
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.prices import covered, import_tables, own_book, price_book, shipped_book
 from mlship.flows.prices_refresh import SERVICES, Wanted, refresh
@@ -98,10 +98,23 @@ def test_google_is_asked_with_a_key_and_skipped_without(context):
     assert book.offer("azure", "eastus", "Standard_D4s_v5").sources.spot == READ  # of the first call
 
 
-def test_google_alone_without_a_key_is_exit_8_and_writes_nothing(context):
-    done = refreshed(context(), Vendors(), "gcp")
-    assert done.exit == Exit.DENIED and not done.path.exists()
-    assert "GOOGLE_API_KEY has none" in done.missing[0].why and "set GOOGLE_API_KEY" in done.missing[0].fix
+@pytest.mark.parametrize(("cloud", "regions"), [("gcp", ()), ("", ("us-central1",))])
+def test_google_alone_without_a_key_is_exit_8_and_writes_nothing(context, cloud, regions):
+    with pytest.raises(FindingsError, match="no price was read") as caught:
+        refreshed(context(), Vendors(), cloud, regions)
+    assert caught.value.exit == Exit.DENIED and not context().home.prices.exists()
+    (told,) = caught.value.findings
+    assert "GOOGLE_API_KEY has none" in told.what and "set GOOGLE_API_KEY" in told.fix
+
+
+def test_an_interface_that_is_gone_is_not_asked_forever(context):
+    vendors = Vendors("prices.azure.com")
+    with pytest.raises(FindingsError) as caught:
+        refreshed(context(), vendors, "azure")
+    assert caught.value.exit == Exit.UNREACHABLE and len(vendors.asked) == 12
+    assert len(caught.value.findings) == 4
+    assert caught.value.findings[-1].what == "it was not asked for any more"
+    assert caught.value.findings[-1].where.startswith("azure all else of australiaeast, brazilsouth")
 
 
 def test_what_fails_is_named_and_leaves_the_rest(context):
@@ -120,10 +133,12 @@ def test_a_cloud_that_cannot_be_reached_leaves_the_others(context):
 
 
 def test_a_region_that_the_vendor_does_not_have_is_named(context):
-    done = refreshed(context(), Vendors(), "aws", ["us-east-9"], ["vm"])
-    assert (done.exit, done.path.exists()) == (Exit.UNREACHABLE, False)
-    assert done.missing[0].why == "the AWS price list has no AmazonEC2 of us-east-9"
-    assert done.missing[0].fix == "did you mean us-east-1?"
+    with pytest.raises(FindingsError) as caught:
+        refreshed(context(), Vendors(), "aws", ["us-east-9"], ["vm"])
+    assert caught.value.exit == Exit.UNREACHABLE and not context().home.prices.exists()
+    assert [str(finding) for finding in caught.value.findings] == [
+        "aws us-east-9 AmazonEC2  the AWS price list has no AmazonEC2 of us-east-9; did you mean us-east-1?"
+    ]
 
 
 def test_what_was_there_stays_where_reading_is_interrupted(context):

@@ -55,7 +55,7 @@ def test_prices_are_refreshed_shown_and_covered(tmp_path):
         own = mlship(environ, tmp_path, "coverage")["coverage"]["own"]
         assert own["sources"] == ["aws price list", "azure retail prices", "gcp billing catalog"]
         skipped = mlship(environ, tmp_path, "refresh", "--cloud", "gcp", exit=8)
-        assert skipped["ok"] is False and "GOOGLE_API_KEY" in skipped["missing"][0]["why"]
+        assert skipped["ok"] is False and "GOOGLE_API_KEY" in skipped["findings"][0]["message"]
 
 
 def test_what_is_missing_is_exit_13_and_the_rest_is_kept(tmp_path):
@@ -63,6 +63,7 @@ def test_what_is_missing_is_exit_13_and_the_rest_is_kept(tmp_path):
         words = ("refresh", "--cloud", "aws", "--region", "us-east-1", "--region", "sa-east-1", "--service", "vm")
         done = mlship(environ, tmp_path, *words, exit=13)
         assert [missing["what"] for missing in done["missing"]] == ["sa-east-1 AmazonEC2"]
+        assert done["error"]["message"] == "1 of 2 price lists could not be read"
         assert mlship(environ, tmp_path, "show", "aws", "us-east-1", "m7g.large")["offer"]["on_demand"] == 0.0817
 
 

@@ -67,10 +67,15 @@ def imported_text(done: Imported) -> str:
 
 def refreshed_text(done: Refreshed) -> str:
     counted = f"{done.offers} prices of machines and {done.services} of services, as of {done.as_of}"
-    first = f"Wrote {done.path}: {counted}" if done.read else "Nothing was read: the prices stay as they were"
     missing = [f"missing: {_missing(of)}" for of in done.missing]
     skipped = [f"skipped: {_missing(of)}" for of in done.skipped]
-    return lines(first, *missing, *skipped, *(f"note: {remark}" for remark in done.remarks), "Next: mlship prices coverage")
+    return lines(
+        f"Wrote {done.path}: {counted}",
+        *missing,
+        *skipped,
+        *(f"note: {remark}" for remark in done.remarks),
+        "Next: mlship prices coverage",
+    )
 
 
 def _missing(of: Missing) -> str:

@@ -15,11 +15,14 @@ from mlship.errors import Exit, MlshipError
 from mlship.oci.registry import connection
 from mlship.oci.registry.connection import DOCUMENT_LIMIT, Answer, Call, Connection
 from mlship.oci.registry.reference import is_loopback
+from mlship.progress import Progress, Silent
 
 Value = TypeVar("Value")
 
 TRIES = 4
 LONGEST_PAUSE_S = 60.0  # of what Retry-After may ask for
+MOST_LOST = 3  # questions in a row without an answer, after which none is asked any more
+TOLD = 2**23  # bytes between two pieces of news
 LARGEST = 8 * 2**30  # bytes of a price list, unpacked; AmazonEC2 of us-east-1 has about 0.4 GB as CSV
 LONGEST_LINE = 2**18  # bytes
 _PAUSES_S = (1.0, 4.0, 15.0)
@@ -54,7 +57,10 @@ class Vendor:
 
 
 class Reading:
-    """One vendor's interface. headers: go with each request. pause: takes the place of waiting in tests. Raises MlshipError."""
+    """One vendor's interface. headers: go with each request. pause, transport: take the place of waiting and of the network in tests.
+
+    Everything that asks raises MlshipError: exit 13, or 8 where the vendor refuses.
+    """
 
     def __init__(
         self,
@@ -63,12 +69,20 @@ class Reading:
         headers: Mapping[str, str] | None = None,
         pause: Callable[[float], None] = time.sleep,
         transport: Any = None,
+        progress: Progress | None = None,
     ) -> None:
         self.vendor = vendor
         self.base = vendor.base(environ)
         self._headers = headers or {}
         self._pause = pause
+        self._progress = progress or Silent()
+        self._lost = 0
         self._connection = Connection(environ, transport, self._guard)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is of no use to ask on: the last questions had no answer, each after several tries."""
+        return self._lost >= MOST_LOST
 
     def close(self) -> None:
         self._connection.close()
@@ -120,21 +134,19 @@ class Reading:
             except connection.Cut as cut:
                 trouble = cut.reason
             else:
+                trouble = f"it answers {answer.status}"
+                if answer.status not in _LATER:
+                    self._lost = 0
                 if answer.status == 200:
                     return answer
-                trouble = f"it answers {answer.status}"
                 if answer.status not in _LATER:
                     raise self._refused(answer, what)
                 asked = _retry_after(answer)
             if number + 1 < TRIES:
                 self._pause(min(max(asked, _PAUSES_S[number]), LONGEST_PAUSE_S))
-        raise MlshipError(
-            f"{self.vendor.name} cannot be read for {what}: {trouble}",
-            self._host,
-            AGAIN,
-            exit=Exit.UNREACHABLE,
-            code="unreachable",
-        )
+        self._lost += 1
+        said = f"{self.vendor.name} cannot be read for {what}: {trouble}"
+        raise MlshipError(said, self._host, AGAIN, exit=Exit.UNREACHABLE, code="unreachable")
 
     def _refused(self, answer: Answer, what: str) -> MlshipError:
         denied = answer.status in (401, 403)
@@ -148,11 +160,13 @@ class Reading:
 
     def _split(self, pieces: Iterator[bytes], packed: bool, what: str) -> Iterator[str]:
         """Whole lines without their ends. A text that ends within a line was cut."""
-        rest, size = b"", 0
+        rest, size, told = b"", 0, 0
         for piece in _unpacked(pieces) if packed else pieces:
             size += len(piece)
             if size > LARGEST:
                 raise self.strange(f"answers with more than {LARGEST} bytes for {what}")
+            if size - told > TOLD:
+                self._progress.amount(what, told := size)
             *lines, rest = (rest + piece).split(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise self.strange(f"answers with a line of more than {LONGEST_LINE} bytes for {what}")
