@@ -163,7 +163,7 @@ def _more(amount: float, shown: list[Row]) -> str:
     if not shown:
         return usd(amount)
     more = amount - shown[0].usd
-    share = f" ({abs(more) / shown[0].usd:.0%})" if shown[0].usd else ""
+    share = f" ({abs(more) / shown[0].usd * 100:.0f} %)" if shown[0].usd else ""
     return f"{usd(abs(more))}{share} {'more' if more >= 0 else 'less'}"
 
 

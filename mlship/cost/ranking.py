@@ -93,9 +93,11 @@ class _Sizes:
     def _lost(self, fleet: Fleet, servers: int, speed: float) -> Literal["", "slow", "many"]:
         service, p99_s = self._workload.service_time, self._workload.p99_s
         steps = {(step.rps, count * servers) for step, count in zip(fleet.steps, fleet.counts, strict=True)}
-        peak = max(steps)[0]
-        if service is None or not peak:
+        busiest = max(steps)
+        if service is None or not busiest[0]:
             return ""
+        if not self._workload.rps_per_replica:  # the promise decides: only the most that may run can be too few
+            steps = {busiest}
         if p99_s is None:
             return "many" if any(rps and rps * service.mean_s / speed >= running for rps, running in steps) else ""
         if self._is_slow(speed):

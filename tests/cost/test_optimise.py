@@ -344,20 +344,20 @@ def test_equal_prices_come_in_the_order_of_purchases_and_names():
 WHY_NOT = {
     "the next one": (
         [offer(), offer(machine("m7g.xlarge", vcpus=4.0), on_demand=0.16)],
-        "aws m7g.xlarge on-demand in us-east-1: $58.40 (100%) more",
+        "aws m7g.xlarge on-demand in us-east-1: $58.40 (100 %) more",
     ),
     "another cloud": (
         [offer(), offer(machine("b"), on_demand=0.09), offer(machine("D2", "azure"), on_demand=0.12)],
-        "azure D2 on-demand in us-east-1: $29.20 (50%) more",
+        "azure D2 on-demand in us-east-1: $29.20 (50 %) more",
     ),
-    "another purchase": ([offer(reserved_1y=0.04)], "aws m7g.large on-demand in us-east-1: $29.20 (100%) more"),
+    "another purchase": ([offer(reserved_1y=0.04)], "aws m7g.large on-demand in us-east-1: $29.20 (100 %) more"),
     "a GPU": (
         [offer(), offer(machine("g5g", category="gpu", accelerator="T4G", accelerators=2), on_demand=0.5)],
-        "machines with GPUs or accelerators: the cheapest, aws g5g on-demand in us-east-1, costs $306.60 (525%) more (--gpu any)",
+        "machines with GPUs or accelerators: the cheapest, aws g5g on-demand in us-east-1, costs $306.60 (525 %) more (--gpu any)",
     ),
     "shared cores": (
         [offer(), offer(machine("t4g.large", category="burstable"), on_demand=0.06)],
-        "burstable aws t4g.large on-demand in us-east-1: $14.60 (25%) less, but its cores are shared (--burstable)",
+        "burstable aws t4g.large on-demand in us-east-1: $14.60 (25 %) less, but its cores are shared (--burstable)",
     ),
     "memory": (
         [offer(), offer(machine("t4g.small", category="burstable", memory_gib=2.0), on_demand=0.02)],

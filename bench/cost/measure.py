@@ -1,0 +1,89 @@
+"""What an estimate and a search cost: `python bench/cost/measure.py` prints a table and writes results.md beside itself.
+
+Medians of 5 of the wall clock: whole commands as a user starts them, and their parts in a process that has them loaded.
+Goals: the simple estimate at most 0.4 s whole, the search 1 s whole and 0.3 s warm, loading the book 0.1 s.
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlship.cost.book import PriceBook
+from mlship.cost.book_file import from_bytes
+from mlship.cost.optimise import Wanted, optimise
+from mlship.cost.traffic import diurnal
+from mlship.cost.workload import Hour, ServiceTime, Traffic, Workload
+from mlship.flows.prices import SHIPPED
+
+RUNS = 5
+MLSHIP = str(Path(sys.executable).parent / "mlship")
+SAID = ("--rps", "20", "--peak", "80", "--service-time", "6ms", "--slo", "50ms")
+COMMANDS = {
+    "`python -c pass`, for comparison": (sys.executable, "-c", "pass"),
+    "`mlship cost-estimate --target aws ...`, whole": (MLSHIP, "cost-estimate", "--target", "aws", *SAID),
+    "`mlship cost-estimate --optimise ...`, whole": (MLSHIP, "cost-estimate", "--optimise", *SAID),
+}
+
+
+def wall_s(measured: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        measured()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def command_s(argv: tuple[str, ...]) -> float:
+    return wall_s(lambda: subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+
+def sampled(seed: int = 1) -> ServiceTime:
+    """400 quantiles with a mean of 6 ms, as `mlship bench` measures them."""
+    draw = random.Random(seed)
+    sample = tuple(sorted(draw.gammavariate(2.0, 0.003) for _ in range(400)))
+    return ServiceTime(sum(sample) / len(sample), sample, "bench")
+
+
+def searches(book: PriceBook) -> dict[str, Callable[[], object]]:
+    every, day = Wanted(terms=("1y", "3y")), diurnal(20.0, peak=80.0)
+    draw = random.Random(1)
+    year = Traffic(tuple(Hour(draw.uniform(0.0, 2000.0), 730 / 8760) for _ in range(8760)), 1 / 12)
+    return {
+        "search, a day of 24 rates, mean service time": lambda: optimise(book, Workload(day, ServiceTime(0.006), 0.05), every),
+        "search, a day of 24 rates, 400 measured times": lambda: optimise(book, Workload(day, sampled(), 0.05), every),
+        "search, a year of 8,760 rates up to 2,000 rps": lambda: optimise(
+            book, Workload(year, ServiceTime(0.006), 0.05), every
+        ),
+    }
+
+
+def main() -> None:
+    content = SHIPPED.read_bytes()
+    book = from_bytes(content)
+    offers = sum(1 for _ in book.every_offer())
+    rows = {name: command_s(argv) for name, argv in COMMANDS.items()}
+    rows[f"loading the book, {offers:,} offers"] = wall_s(lambda: from_bytes(content))
+    rows |= {f"{name}, warm": wall_s(search) for name, search in searches(book).items()}
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}, wall clock, median of {RUNS} runs",
+        "",
+        "| what | s |",
+        "|---|---|",
+        *(f"| {name} | {seconds:.3f} |" for name, seconds in rows.items()),
+    ]
+    text = "\n".join(lines) + "\n"
+    Path(__file__).with_name("results.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
