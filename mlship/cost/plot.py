@@ -5,11 +5,11 @@ Colours are of a middle brightness, so that lines are seen on white and on black
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, floor, log10
-from xml.sax.saxutils import escape
 
 from mlship.cost.candidate import CostPlan
 from mlship.cost.figures import count_text, purchase_text, subject, usd
@@ -234,7 +234,7 @@ def _legend(drawn: Chart) -> Iterator[str]:
 
 def _crossing_text(one: Crossing) -> str:
     a_day = count_text(one.rps * 86400)
-    return f"from {one.rps:.3g} rps ({a_day} requests a day, {usd(one.usd_month)} a month): {one.after}"
+    return f"from {one.rps:.3g} rps on ({a_day} requests a day, {usd(one.usd_month)}): {one.after}"
 
 
 def _style(number: int) -> str:
@@ -251,6 +251,14 @@ def _text(x: float, y: float, said: str, *, size: int = 12, anchor: str = "start
 
 def _stroke(x1: float, y1: float, x2: float, y2: float, kind: str, colour: str, *, more: str = "") -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{more}/>'
+
+
+_NOT_IN_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def escape(said: str) -> str:
+    """Text as XML can hold it. `xml.sax.saxutils` would do the same, and load the network's modules with every estimate."""
+    return _NOT_IN_XML.sub("?", said).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _clipped(said: str) -> str:

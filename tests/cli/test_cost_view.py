@@ -134,6 +134,7 @@ def test_the_budget_that_is_not_kept_is_said_and_quiet_prints_figures_alone():
     )
     assert budget_text(None) == ""
     assert brief_text((OWN, UNPRICED)) == "81.40\nunknown"
+    assert brief_text((OWN, UNPRICED), 0) == "81.40"
 
 
 def test_the_table_alone_has_no_arrow_for_a_single_plan():

@@ -99,7 +99,7 @@ def command(
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="--optimise: so many plans.")] = 10,
     compare: Annotated[bool, typer.Option("--compare", help="Every target and service beside each other.")] = False,
     diff: Annotated[str, typer.Option("--diff", metavar="BASE", help="Against another file, a git revision, or `live`.")] = "",
-    form: Annotated[Format, typer.Option("--format", help="How it is printed.")] = Format.table,
+    format: Annotated[Format, typer.Option("--format", help="How it is printed.")] = Format.table,
     plot: Annotated[str, typer.Option("--plot", metavar="FILE", help="A chart of cost against traffic: .svg or .png.")] = "",
 ) -> Answer:
     """What a month and a million predictions cost, before anything is deployed.
@@ -149,7 +149,7 @@ def command(
         strict=strict,
         compare=compare,
     )
-    return _answered(call, asked, diff, form, plot)
+    return _answered(call, asked, diff, format, plot)
 
 
 def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> Answer:
@@ -170,7 +170,7 @@ def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> A
     payload = payloads.estimated(found, changed)
     error = over_budget(found.budget)
     if error is None:
-        return Answer(text, payload, brief=brief_text(found.plans))
+        return Answer(text, payload, brief=brief_text(found.plans, found.chosen))
     call.show(text)
     call.terminal.complain(error_text(error))
     return Answer("", {**payload, **error_payload(error)}, exit=error.exit)

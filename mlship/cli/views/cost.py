@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mlship.cli.views.findings import findings_text
@@ -210,6 +210,7 @@ def _wrapped(text: str, indent: str = "  ") -> str:
     return "\n".join(textwrap.wrap(text, _WIDE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
-def brief_text(plans: Iterable[CostPlan]) -> str:
-    """For --quiet: US dollars a month, one line a plan."""
-    return "\n".join("unknown" if plan.usd_month is None else f"{plan.usd_month:.2f}" for plan in plans)
+def brief_text(plans: Sequence[CostPlan], chosen: int = -1) -> str:
+    """For --quiet: US dollars a month, of the chosen plan alone, else one line a plan."""
+    told = plans if chosen < 0 else [plans[chosen]]
+    return "\n".join("unknown" if plan.usd_month is None else f"{plan.usd_month:.2f}" for plan in told)
