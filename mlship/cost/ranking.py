@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from math import ceil, inf
 from typing import Literal, NamedTuple
 
@@ -21,7 +21,7 @@ from mlship.cost.capacity import servers_needed
 from mlship.cost.fleet import Fleet, autoscaled, fleet_of, replicas_for
 from mlship.cost.purchase import SUSTAINED_STEPS, Rates, bought, on_demand_usd
 from mlship.cost.speeds import unit_of
-from mlship.cost.workload import Unit, Workload
+from mlship.cost.workload import Hour, Traffic, Unit, Workload
 
 Term = Literal["1y", "3y"]
 Bar = Literal["", "gpu", "memory", "burstable"]
@@ -75,6 +75,7 @@ class _Sizes:
         self._wanted = cache(lambda speed: servers_by_rate(workload, speed))
         bare = replace(workload, headroom=0.0)
         self._least = cache(lambda speed: servers_by_rate(bare, speed)) if workload.headroom else self._wanted
+        self._traffic = cache(lambda speed: merged(workload, self._wanted(speed)))
         self._is_slow = cache(lambda speed: _is_slow(workload, speed))
 
     def _of(self, servers: int, speed: float) -> _Size:
@@ -88,7 +89,7 @@ class _Sizes:
         if workload.traffic is None or least == most or workload.rps_per_replica or workload.service_time is None:
             return fleet_of(workload, Unit(servers, speed))
         wanted = self._wanted(speed)
-        return autoscaled(workload, workload.traffic, lambda rps: ceil(wanted[rps] / servers))
+        return autoscaled(workload, self._traffic(speed), lambda rps: ceil(wanted[rps] / servers))
 
     def _lost(self, fleet: Fleet, servers: int, speed: float) -> Literal["", "slow", "many"]:
         service, p99_s = self._workload.service_time, self._workload.p99_s
@@ -131,6 +132,18 @@ def servers_by_rate(workload: Workload, speed: float) -> Mapping[float, int]:
             needs[rates[middle]] = replicas_for(alone, each, rates[middle])
             between += [(low, middle), (middle, high)]
     return needs
+
+
+def merged(workload: Workload, needs: Mapping[float, int]) -> Traffic:
+    """The traffic with one step for all that take the same servers; where replicas stay on, only for those that follow each other.
+
+    A fleet runs for the same hours on it: a year of 8,760 rates becomes as many steps as there are numbers of servers.
+    """
+    traffic = workload.traffic
+    assert traffic is not None
+    steps = traffic.steps if workload.down_after_s else sorted(traffic.steps, key=lambda step: step.rps)
+    alike = ([*group] for _, group in groupby(steps, key=lambda step: needs[step.rps]))
+    return replace(traffic, steps=tuple(Hour(max(step.rps for step in of), sum(step.hours for step in of)) for of in alike))
 
 
 def _purchases(wanted: Wanted) -> tuple[Purchase, ...]:
