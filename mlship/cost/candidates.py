@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mlship.cost.book import Machine, Offer, PriceBook
 from mlship.cost.candidate import Candidate, Purchase, PurchaseName
@@ -26,8 +26,6 @@ _BY_THE_HOUR: tuple[PurchaseName, ...] = (
     "on-demand+spot",
     "reserved+spot",
 )
-# AWS Lambda gives a function one vCPU for each 1,769 MB (docs.aws.amazon.com/lambda, "Configure Lambda function memory").
-_LAMBDA_MB_PER_VCPU = 1769.0
 
 
 def purchases_of(service: str, settings: Mapping[str, object]) -> tuple[PurchaseName, ...]:
@@ -63,18 +61,18 @@ def candidate_from(
 ) -> Candidate:
     """The same, of resources that a target has named already."""
     service, settings = deployment.service, deployment.settings
-    machine = machine_of(deployment, book)
+    machine, size = machine_of(deployment, book), _size_of(deployment, resources)
     arch = machine.arch if machine else str(settings.get("arch", "x86_64"))
     return Candidate(
         target=deployment.target,
         service=service,
         region=str(settings.get("region") or ""),
         purchase=purchase,
-        unit=_unit(deployment, machine, arch, measured or {}),
+        unit=_unit(deployment, machine, arch, size, measured or {}),
         resources=resources,
         instance=_instance(deployment),
         arch=arch,
-        size=_size(deployment) if service in _WITHOUT_INSTANCE else "",
+        size=_size_text(service, size) if service in _WITHOUT_INSTANCE else "",
         can_deploy=service not in MACHINES,
         excluded=excluded,
     )
@@ -108,25 +106,41 @@ def cloud_of(deployment: Deployment) -> str:
     return str(deployment.settings.get("cloud") or "") if deployment.target == "kubernetes" else deployment.target
 
 
-def _unit(deployment: Deployment, machine: Machine | None, arch: str, measured: Mapping[str, float]) -> Unit:
-    service, served = deployment.service, deployment.release.served.resources
+@dataclass(frozen=True)
+class _Size:
+    """Of one replica, as the service gives it: the next one that it has above what was asked for."""
+
+    vcpus: float
+    memory_gib: float
+    gpus: int
+
+
+def _size_of(deployment: Deployment, resources: tuple[Resource, ...]) -> _Size:
+    """As the target rounded it, where it did."""
+    served = deployment.release.served.resources
+    given = next((resource.settings for resource in resources if "vcpus" in resource.settings), {})
+    return _Size(
+        float(given.get("vcpus", served.get("cpu", 1000) / 1000)),
+        float(given.get("memory_gib", served.get("memory", 0) / GIB)),
+        int(given.get("gpus", served.get("gpu", 0))),
+    )
+
+
+def _unit(deployment: Deployment, machine: Machine | None, arch: str, size: _Size, measured: Mapping[str, float]) -> Unit:
+    service = deployment.service
     if machine is not None and service not in NODES:
         return unit_of(machine, measured)
-    gib = served.get("memory", 0) / GIB
-    if served.get("gpu"):
-        return Unit(served["gpu"], memory_gib=gib, assumption="a GPU computes one request at a time")
-    vcpus = served.get("cpu", 1000) / 1000
-    if service == "lambda":
-        vcpus = min(served.get("memory", 0) / (_LAMBDA_MB_PER_VCPU * 2**20), 6.0)
+    if size.gpus:
+        return Unit(size.gpus, memory_gib=size.memory_gib, assumption="a GPU computes one request at a time")
     whole = machine.has_whole_cores if machine else arch == "arm64"
     if service in OWN:
         whole = True  # the service time was measured on such a core
-    unit = unit_of_vcpus(vcpus, gib, whole_cores=whole, what=f"{service} {arch}")
+    unit = unit_of_vcpus(size.vcpus, size.memory_gib, whole_cores=whole, what=f"{service} {arch}")
     named = next((name for name in (f"{service}/{arch}", service, ANY) if name in measured), None)
     if named is not None:
-        told = f"{service} {arch}: {vcpus:g} vCPU, each of measured speed {measured[named]:g} ({named})"
-        unit = replace(unit, speed=measured[named] * vcpus / unit.servers, assumption=told)
-    return _alone(unit, service, vcpus) if service in SERVERLESS else unit
+        told = f"{service} {arch}: {size.vcpus:g} vCPU, each of measured speed {measured[named]:g} ({named})"
+        unit = replace(unit, speed=measured[named] * size.vcpus / unit.servers, assumption=told)
+    return _alone(unit, service, size.vcpus) if service in SERVERLESS else unit
 
 
 def _alone(unit: Unit, service: str, vcpus: float) -> Unit:
@@ -135,11 +149,10 @@ def _alone(unit: Unit, service: str, vcpus: float) -> Unit:
     return replace(unit, alone=min(vcpus, 1.0), assumption=f"{told}; one alone has a core's speed (assumed)")
 
 
-def _size(deployment: Deployment) -> str:
+def _size_text(service: str, size: _Size) -> str:
     """`1 vCPU 2 GiB`."""
-    served = deployment.release.served.resources
-    memory = f"{served.get('memory', 0) / GIB:.4g} GiB"
-    return memory if deployment.service == "lambda" else f"{served.get('cpu', 0) / 1000:g} vCPU {memory}"
+    memory = f"{size.memory_gib:.4g} GiB"
+    return memory if service == "lambda" else f"{size.vcpus:g} vCPU {memory}"
 
 
 def machine_candidates(offers: Iterable[Offer], purchases: Iterable[Purchase]) -> Iterator[Candidate]:

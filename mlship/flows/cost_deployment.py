@@ -62,7 +62,7 @@ def deployment_of(
         service=chosen,
         release=Release(0, served, 0.0),
         settings=settings,
-        operating={},
+        operating={"cost": {"profile": project.cost.profile if project is not None else "on-demand"}},
         replicas=_range(asked, project),
         places={key: project.at(key) for key in project.positions} if project is not None else {},
     )
