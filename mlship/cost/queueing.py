@@ -27,10 +27,8 @@ _CLOSE = 1e-4  # of a share, for the pieces of the integral that folds two tails
 _PIECES = 8
 _LOST = 3.0  # times the longest value of a sample; a mean that asks for more is not this sample's
 _EDGE = 0.37  # where the last value's share begins, between the last two: ln 1.5 / ln 3 in an exponential tail
-_EXPONENTIAL, _HEAVIEST = (
-    1.5,
-    0.7,
-)  # a tail's mean excess over what is seen of it: of an exponential tail; at most so much above
+_EXPONENTIAL = 1.5  # an exponential tail's mean excess over what is seen of it
+_HEAVIEST = 0.7  # so much more, at most, is believed
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,9 @@ class Queue:
         alone = service_late(self.service, within_s)
         if within_s < 0 or self.waiting == 0 or alone == 1:
             return alone
-        return min(1.0, alone + self.waiting * self._wait_in_time(within_s, (1 - alone) * len(self.service.sample)))
+        return min(1.0, alone + self.waiting * self._late_by_waiting(within_s, (1 - alone) * len(self.service.sample)))
 
-    def _wait_in_time(self, within_s: float, reach: float) -> float:
+    def _late_by_waiting(self, within_s: float, reach: float) -> float:
         """The share of those who wait whose service alone would be in time and is not for the wait.
 
         reach: that many values of the sample, not necessarily whole, are at most within_s.
@@ -218,9 +216,9 @@ class _Times:
 def _times(service: ServiceTime) -> _Times:
     """The sample with the tail that its quantiles cut off: where the mean of all times is higher, the longest were longer.
 
-    So much longer that the mean is right. An exponential tail's excess has a mean square of twice its squared mean; a tail whose
-    mean lies further above what is seen of it is heavier: square and cube grow with that. The factors were fitted to
-    lognormal and gamma times with coefficients of variation from 0.5 to 3 in 400 quantiles: within 5 and 25 % of the truth.
+    So much longer that the mean is right. The excess of an exponential tail has a mean square of twice its squared mean; one
+    with a mean further above what is seen of it is heavier: square and cube grow with that. The factors were fitted to lognormal
+    and gamma times with coefficients of variation from 0.5 to 3 in 400 quantiles: within 5 and 25 % of the truth.
     """
     *shorter, longest = service.sample
     lost = max(0.0, math.fsum(service.mean_s - time for time in service.sample))
