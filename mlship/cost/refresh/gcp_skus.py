@@ -173,7 +173,7 @@ def storage(region: str, listed: Iterable[Rate], dated: Dated) -> Part:
     raise MlshipError(f"the catalog has no storage of {region} that mlship knows", code="strange-prices")
 
 
-_RUN = (
+RUN_ITEMS = (
     (r"Services CPU(?: Tier 2)? +\(Request-based billing\)", "vcpu_request_based", "vCPU-second", "s"),
     (r"Services Memory(?: Tier 2)? +\(Request-based billing\)", "memory_request_based", "GiB-second", "GiBy.s"),
     (r"Services Min Instance CPU(?: Tier 2)? +\(Request-based billing\)", "vcpu_request_based_idle", "vCPU-second", "s"),
@@ -191,11 +191,11 @@ _RUN = (
 def cloud_run(listed: Iterable[Rate], dated: Dated) -> Part:
     """By region, and once more for all regions of `tier1`, which cost the same. Raises MlshipError without any price."""
     listed = [rate for rate in listed if rate.kind == "on_demand" and rate.first]
-    first = [rate for rate in listed if re.fullmatch(_RUN[0][0], rate.name)]
+    first = [rate for rate in listed if re.fullmatch(RUN_ITEMS[0][0], rate.name)]
     tier1 = frozenset(region for rate in first if "Tier 2" not in rate.name for region in rate.regions)
     found: list[ServicePrice] = []
     remarks: list[str] = []
-    for form, item, unit, theirs in _RUN:
+    for form, item, unit, theirs in RUN_ITEMS:
         prices = {
             region: rate.prices
             for rate in listed
