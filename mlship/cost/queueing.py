@@ -217,7 +217,7 @@ def _times(service: ServiceTime) -> _Times:
     """The sample with the tail that its quantiles cut off: where the mean of all times is higher, the longest were longer.
 
     So much longer that the mean is right. The excess of an exponential tail has a mean square of twice its squared mean; one
-    with a mean further above what is seen of it is heavier: square and cube grow with that. The factors were fitted to lognormal
+    with a mean further above what is seen of it is heavier: square and cube grow with that. The factors are fitted to lognormal
     and gamma times with coefficients of variation from 0.5 to 3 in 400 quantiles: within 5 and 25 % of the truth.
     """
     *shorter, longest = service.sample
