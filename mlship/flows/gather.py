@@ -15,6 +15,7 @@ from mlship.flows.gpu_use import gpu_findings
 from mlship.flows.model_memory import size_findings
 from mlship.flows.secret_files import secret_findings
 from mlship.frameworks.base import ModelSpec, Origin, Pinned
+from mlship.frameworks.code import clashes
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.kinds import KINDS
 from mlship.frameworks.specs import model_spec
@@ -113,7 +114,9 @@ def specs_of(
     digests = FileDigests(memo, str(project.file))
     pairs = [model_spec(project, name, model, digests, memo, own, (origins or {}).get(name)) for name, model in project.models]
     digests.save()
-    return tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
+    specs = tuple(spec for spec, _ in pairs)
+    twice = clashes((file for spec in specs for file in spec.code), project.root, project.at("models"))
+    return specs, (*(finding for _, found in pairs for finding in found), *twice)
 
 
 def wanted_platforms(project: Project) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def code_files(
     root: the project's folder. leave_out: what travels otherwise, such as the model itself, and folders of mlship's own.
     """
     known = digests or FileDigests()
-    found: dict[str, CodeFile] = {}
+    found: list[CodeFile] = []
     findings: list[Finding] = []
     skipped = frozenset(Path(os.path.realpath(path)) for path in leave_out)
     for text in listed:
@@ -54,8 +54,20 @@ def code_files(
             else:
                 name = file.relative_to(base).as_posix()
                 told = known.of(file)
-                found[name] = CodeFile(file, name, told.sha256, told.size, told.state)
-    return tuple(found[name] for name in sorted(found)), tuple(findings)
+                found.append(CodeFile(file, name, told.sha256, told.size, told.state))
+    named = {file.name: file for file in found}
+    return tuple(named[name] for name in sorted(named)), (*findings, *clashes(found, root, where))
+
+
+def clashes(files: Iterable[CodeFile], root: Path, where: str) -> Iterator[Finding]:
+    """Files that would be one: everything of an image is imported from one folder. Pure."""
+    known: dict[str, CodeFile] = {}
+    for file in files:
+        other = known.setdefault(file.name, file)
+        if other.sha256 != file.sha256:
+            first, second = (each.path.relative_to(root) if root in each.path.parents else each.path for each in (other, file))
+            fix = "rename one of the modules, or put it into a package of its own name"
+            yield Finding(f"{first} and {second} would both be {file.name} in the image", where, fix, code="same-module")
 
 
 def import_base(path: Path) -> Path:

@@ -10,7 +10,7 @@ from mlship.config import schema
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
 from mlship.frameworks.base import Asked, CodeFile, ModelSpec, Origin, Packed, Read
-from mlship.frameworks.code import code_files, find_own, has_module, imported_modules, module_of, own_modules
+from mlship.frameworks.code import clashes, code_files, find_own, has_module, imported_modules, module_of, own_modules
 from mlship.frameworks.detect import Detected, other_framework
 from mlship.frameworks.digest import FileDigests, model_digest, model_files
 from mlship.frameworks.entering import files_of, is_broken, leads_out, link_leads_out
@@ -47,9 +47,10 @@ def model_spec(
     path = packed.path
     elsewhere = own if _holds_code(path, own) else (*own, path)
     code, code_findings = code_files(project.root, model.code, project.at(f"{prefix}.code"), elsewhere, known)
-    code = (*code, *_packed_code(packed, model, elsewhere, known))
     hooks, hook_findings = _hooks(project, elsewhere, known)
-    code = tuple(sorted({file.name: file for file in (*code, *hooks)}.values(), key=lambda file: file.name))
+    code = (*code, *_packed_code(packed, model, elsewhere, known), *hooks)
+    twice = tuple(clashes(code, project.root, project.at(f"{prefix}.code")))
+    code = tuple(sorted({file.name: file for file in code}.values(), key=lambda file: file.name))
     sample, sample_findings = _sample(project, model, packed, project.at(f"{prefix}.sample"))
     modules = own_modules(code)
     unlisted = _unlisted(project.root, read, model, modules)
@@ -87,7 +88,7 @@ def model_spec(
         origin=origin,
     )
     lacking = _lacking_code(unlisted, project.at(f"{prefix}.code"))
-    return spec, (*vouched(read.findings, packed), *code_findings, *hook_findings, *lacking, *sample_findings)
+    return spec, (*vouched(read.findings, packed), *code_findings, *hook_findings, *twice, *lacking, *sample_findings)
 
 
 def _hooks(project: Project, own: Collection[Path], digests: FileDigests) -> tuple[tuple[CodeFile, ...], tuple[Finding, ...]]:

@@ -19,6 +19,7 @@ from mlship.flows.gather import (
     own_modules,
     recorded_findings,
     refuse_errors,
+    specs_of,
     wanted_platforms,
 )
 from mlship.flows.layers import LARGE, code_plans, image_config, model_plans
@@ -73,6 +74,18 @@ def gathered(folder: Path, **build: object) -> Gathered:
 
 def workplace(folder: Path) -> Workplace:
     return Workplace(Home(folder / "home"), LocalRunner(), Silent(), {})
+
+
+def test_modules_of_two_models_that_have_one_name_are_told(tmp_path: Path) -> None:
+    models = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.py").write_text(f"class Net:\n    name = '{name}'\n")
+        (tmp_path / name / "weights").write_text("1")
+        models.append((name, Model(uri=f"{name}/weights", framework="python", loader="net:Net", code=(f"{name}/net.py",))))
+    project = Project(tmp_path / "mlship.yaml", "churn", "", "local", tuple(models))
+    _, findings = specs_of(project)
+    assert [finding.what for finding in findings] == ["a/net.py and b/net.py would both be net.py in the image"]
 
 
 def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: Path) -> None:

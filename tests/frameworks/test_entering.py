@@ -47,6 +47,17 @@ def test_what_builds_write_and_tools_leave_is_not_taken(tmp_path: Path):
     assert {f"churn/{file.name}" for file in model_files(tmp_path / "churn", FileDigests(), [tmp_path / "churn/home"])} == now
 
 
+def test_two_modules_of_one_name_are_told(tmp_path: Path):
+    put(tmp_path, "a/net.py", "b/net.py")
+    assert code_files(tmp_path, ["a/net.py", "b/net.py"], "")[1] == ()  # of the same bytes
+    (tmp_path / "b/net.py").write_text("x = 2\n")
+    _, findings = code_files(tmp_path, ["a/net.py", "b/net.py"], "mlship.yaml:2 model.code")
+    assert [(finding.what, finding.where) for finding in findings] == [
+        ("a/net.py and b/net.py would both be net.py in the image", "mlship.yaml:2 model.code")
+    ]
+    assert "rename" in findings[0].fix
+
+
 def test_circles_of_links_and_links_to_folders_are_told(tmp_path: Path):
     put(tmp_path, "churn/model.py", "churn/real/a.py")
     (tmp_path / "churn/circle").symlink_to("circle")
