@@ -78,6 +78,15 @@ def test_an_old_image_goes_with_all_that_is_its_alone(store):
     assert len(store.layout.listed()) == 2  # the image and its papers
 
 
+def test_what_a_load_told_goes_with_its_image(store):
+    old, new = (store.home.images / "benches" / f"{image.content.removeprefix('sha256:')}.json" for image in store.images)
+    old.parent.mkdir()
+    for file in (old, new):
+        file.write_text("{}")
+    remove(store.home, removal(store.home, Rules(1, 0, 0), (), time.time()))
+    assert not old.exists() and new.exists()
+
+
 def test_layers_of_a_build_that_failed_are_of_use_for_a_while(store):
     made = store.layer("half a build")
     key = store.home.cache / "layers" / f"{'a' * 64}.json"

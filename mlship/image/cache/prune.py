@@ -159,11 +159,12 @@ def _blob_of(key: Path) -> str:
 
 
 def _records(home: Home, kept: Sequence[Mapping[str, Any]]) -> Iterator[Path]:
-    """Records of images that are no longer there, and pointers to them."""
+    """Records and benches of images that are no longer there, and pointers to them."""
     contents = {_content(entry).removeprefix("sha256:") for entry in kept}
-    yield from (
-        path for path in sorted((home.images / "records").glob("*.json")) if path.name.partition(".")[0] not in contents
-    )
+    for folder in ("records", "benches"):
+        yield from (
+            path for path in sorted((home.images / folder).glob("*.json")) if path.name.partition(".")[0] not in contents
+        )
     for pointer in sorted((home.images / "inputs").glob("*")):
         if not pointer.name.startswith(".") and pointer.read_text().partition(" ")[0].removeprefix("sha256:") not in contents:
             yield pointer
