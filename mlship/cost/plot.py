@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, floor, log10
 
@@ -67,11 +68,32 @@ def chart(plans: Sequence[CostPlan], priced: Callable[[CostPlan, float], CostPla
 
 
 def at_rate(traffic: Traffic | None, rps: float) -> Traffic:
-    """The same shape of a month with another mean; flat where there is none, or where nobody calls."""
+    """The same shape of a month with another mean; flat where there is none, or where nobody calls.
+
+    Of a long table of hours the shape is that of its levels: as many as a line of a chart can show, with the peak as it is.
+    """
     if traffic is None or not traffic.mean:
         return Traffic((Hour(rps, HOURS_PER_MONTH),))
+    shape = traffic if len(traffic.steps) <= 2 * _LEVELS else _levels(traffic)
     times = rps / traffic.mean
-    return replace(traffic, steps=tuple(Hour(step.rps * times, step.hours) for step in traffic.steps))
+    return replace(shape, steps=tuple(Hour(step.rps * times, step.hours) for step in shape.steps))
+
+
+_LEVELS = 100
+
+
+@lru_cache(maxsize=1)
+def _levels(traffic: Traffic) -> Traffic:
+    """Its steps by rate, so many put together that about 100 are left; requests and hours stay the same."""
+    *others, peak = sorted(traffic.steps, key=lambda step: step.rps)
+    size = ceil(len(others) / _LEVELS)
+    together = (others[start : start + size] for start in range(0, len(others), size))
+    return Traffic((*map(_mean, together), peak), 1.0, traffic.source)
+
+
+def _mean(steps: Sequence[Hour]) -> Hour:
+    hours = sum(step.hours for step in steps)
+    return Hour(sum(step.rps * step.hours for step in steps) / hours, hours)
 
 
 def _series(plan: CostPlan, priced: Callable[[CostPlan, float], CostPlan], at: Sequence[float]) -> Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlship.cost.plot import FONTS, Chart, chart, svg
-from mlship.disk import disk_errors, write_atomic
+from mlship.disk import write_atomic
 from mlship.errors import MlshipError, need
 from mlship.flows.cost_estimate import Estimated
 
@@ -18,9 +18,12 @@ def write_chart(found: Estimated, path: Path) -> Path:
         raise MlshipError(f"--plot {path.name} is neither .svg nor .png", "--plot", "name it cost.svg", code="usage")
     text = chart_svg(found)
     content = text.encode() if path.suffix.lower() == ".svg" else png(text)
-    with disk_errors(path.parent):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
+    except OSError as error:
+        fix = "name a file in a folder that you may write to"
+        raise MlshipError(f"{path} cannot be written ({error.strerror})", "--plot", fix, code="usage") from None
     return path
 
 

@@ -97,6 +97,10 @@ def test_a_chart_is_written_where_it_is_asked_for(mlship: Mlship, folder: Path):
     said = mlship(f"{FLEET.replace(' --replicas 3', '')} --service-time 10ms --plot charts/cost.svg")
     assert said.stdout.splitlines()[-1] == f"Wrote {folder}/charts/cost.svg"
     assert (folder / "charts" / "cost.svg").read_text().startswith("<svg ")
+    (folder / "folder.svg").mkdir()
+    for place in ("/proc/nowhere/cost.svg", "folder.svg"):
+        refused = mlship(f"{FLEET} --plot {place}")
+        assert refused.exit == 2 and "cannot be written" in refused.stderr and "Traceback" not in refused.stderr
     wrong = mlship(f"{FLEET} --plot cost.pdf")
     assert wrong.exit == 2 and "neither .svg nor .png" in wrong.stderr
 

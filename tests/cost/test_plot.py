@@ -102,3 +102,10 @@ def test_traffic_at_another_rate_has_the_same_shape():
     traffic = Traffic((Hour(5.0, 547.5), Hour(65.0, 182.5)))
     assert at_rate(traffic, 40.0) == Traffic((Hour(10.0, 547.5), Hour(130.0, 182.5)))
     assert at_rate(None, 3.0).mean == approx(3.0)
+
+
+def test_a_year_of_hours_is_drawn_by_its_levels():
+    year = Traffic(tuple(Hour(10 + hour % 97 + hour / 1e6, 730 / 8760) for hour in range(8760)))
+    shape = at_rate(year, 2 * year.mean)
+    assert len(shape.steps) <= 102
+    assert (shape.hours, shape.requests, shape.peak) == (approx(730), approx(2 * year.requests), approx(2 * year.peak))
