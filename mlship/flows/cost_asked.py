@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,7 +22,7 @@ from mlship.units import Cpu, Duration, Memory
 Amount = TypeVar("Amount")
 
 GIB = 2**30
-LARGEST_PROFILE = 4 * 2**20  # bytes: 8,760 lines have a few hundred thousand
+LARGEST_TEXT = 4 * 2**20  # bytes of a table of hours or of prices: 8,760 lines have a few hundred thousand
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _traffic(asked: Asked, project: Project | None, hours: float) -> Traffic | N
     if asked.profile is not None:
         return replace(_from_file(asked.profile, asked.profile.name, hours), source=asked.profile.name)
     if asked.rps is not None:
-        return _hill(asked.rps, asked.peak, asked.peak_hour, asked.weekend, hours, "--rps")
+        with _said_at("--rps"):
+            return _hill(asked.rps, asked.peak, asked.peak_hour, asked.weekend, hours, "--rps")
     if asked.peak is not None:
         raise _refused("--peak", "a peak alone does not say how much comes", "say --rps, the mean, too")
     return _traffic_said(project, hours)
@@ -131,7 +133,7 @@ def _hill(
         return replace(flat(rps, hours), source=source)
     at = 14 if peak_hour is None else peak_hour
     return replace(
-        diurnal(rps, peak=peak or rps, peak_hour=at, weekend=1.0 if weekend is None else weekend, hours=hours), source=source
+        diurnal(rps, peak=peak, peak_hour=at, weekend=1.0 if weekend is None else weekend, hours=hours), source=source
     )
 
 
@@ -147,23 +149,37 @@ def _traffic_said(project: Project | None, hours: float) -> Traffic | None:
     assert isinstance(said, TrafficSaid)
     if said.rps is None:
         raise MlshipError("the mean is missing", where, "write rps: 20, and peak: 80 beside it", code="bad-traffic")
-    try:
+    with _said_at(where):
         return _hill(said.rps, said.peak, said.peak_hour, None if said.weekend == 1 else said.weekend, hours, source)
+
+
+@contextmanager
+def _said_at(where: str) -> Iterator[None]:
+    """Numbers that cannot be meant are told with the place that says them."""
+    try:
+        yield
     except MlshipError as error:
         raise MlshipError(error.what, where, error.fix, code=error.code) from None
 
 
 def _from_file(path: Path, shown: str, hours: float) -> Traffic:
+    return from_csv(text_of(path, shown, "a CSV file with 24, 168 or 8760 lines"), shown, hours)
+
+
+def text_of(path: Path, shown: str, wanted: str) -> str:
+    """A file's text. Raises MlshipError for what is no file, no text, or too much of it. wanted: what it should be, for people."""
     try:
-        if path.stat().st_size > LARGEST_PROFILE:
-            raise MlshipError(
-                f"{shown} is too large for a table of hours", shown, "give 24, 168 or 8760 lines", code="bad-traffic"
-            )
-        return from_csv(path.read_text(encoding="utf-8"), shown, hours)
+        if path.exists() and not path.is_file():
+            raise MlshipError(f"{shown} is no file", shown, f"name {wanted}", code="bad-file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise MlshipError(f"{shown} has more than {LARGEST_TEXT >> 20} MiB", shown, f"name {wanted}", code="bad-file")
+        return content.decode("utf-8")
     except OSError as error:
-        raise MlshipError(f"{shown} cannot be read ({error.strerror})", shown, "name a CSV file", code="bad-traffic") from None
+        raise MlshipError(f"{shown} cannot be read ({error.strerror})", shown, f"name {wanted}", code="bad-file") from None
     except UnicodeDecodeError:
-        raise MlshipError(f"{shown} is no text", shown, "save it as UTF-8", code="bad-traffic") from None
+        raise MlshipError(f"{shown} is no text", shown, "save it as UTF-8", code="bad-file") from None
 
 
 def _service_time(asked: Asked, project: Project | None) -> ServiceTime | None:

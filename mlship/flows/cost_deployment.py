@@ -40,11 +40,11 @@ def deployment_of(
     """
     known = [*SERVICES]
     if target not in known:
-        raise _unknown("--target", "target", target, known)
+        raise unknown("--target", "target", target, known)
     settings = _settings(project, target)
     chosen = service or asked.service or str(settings.get("service") or SERVICES[target][0])
     if chosen not in SERVICES[target]:
-        raise _unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
+        raise unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
     notes: list[str] = []
     settings |= {name: value for name, value in _options(asked).items() if value} | dict(changed or {})
     if chosen == "sagemaker" and settings.get("instance"):
@@ -119,7 +119,7 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
     region = str(settings["region"])
     regions = {*book.regions(cloud), *(price.region for price in book.services if price.cloud == cloud)}
     if region not in regions:
-        raise _unknown("--region", f"region of {cloud}", region, sorted(regions))
+        raise unknown("--region", f"region of {cloud}", region, sorted(regions))
     if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):
         return
     instance = str(settings.get("instance") or "")
@@ -128,10 +128,10 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
         raise MlshipError(f"{cloud} {deployment.service} needs a type of machine", "--instance", fix, code="usage")
     if machine_of(deployment, book) is None:
         names = sorted({offer.machine.name for offer in book.every_offer() if offer.machine.cloud == cloud})
-        raise _unknown("--instance", f"type of machine of {cloud}", instance, names)
+        raise unknown("--instance", f"type of machine of {cloud}", instance, names)
 
 
-def _unknown(option: str, what: str, said: str, known: list[str]) -> MlshipError:
+def unknown(option: str, what: str, said: str, known: list[str]) -> MlshipError:
     near = nearest(said, known)
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return MlshipError(

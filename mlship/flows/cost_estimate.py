@@ -16,8 +16,8 @@ from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, speeds_from, workload_from
-from mlship.flows.cost_deployment import checked, deployment_of
+from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, speeds_from, text_of, workload_from
+from mlship.flows.cost_deployment import checked, deployment_of, unknown
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import measured_time
 from mlship.flows.loading import project_of
@@ -131,10 +131,7 @@ def _book(context: Context, asked: Asked, project: Project | None) -> PriceBook:
     # here and not above: few have prices of their own
     from mlship.cost.overrides import parse
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MlshipError(f"the prices cannot be read ({error})", str(path), "name a YAML file", code="bad-prices") from None
+    text = text_of(path, path.name, "a YAML file of prices")
     return parse(text, path.name).applied(price_book(context))
 
 
@@ -258,6 +255,11 @@ def _optimised(question: _Question) -> Estimated:
     if question.workload.traffic is None or (question.workload.service_time is None and not asked.replicas):
         fix = "say --rps 20 --service-time 10ms, or cost.traffic in mlship.yaml and mlship bench"
         raise MlshipError("a search needs traffic and a service time", "--optimise", fix, code="usage")
+    if asked.cloud and asked.cloud not in CLOUDS:
+        raise unknown("--cloud", "cloud", asked.cloud, list(CLOUDS))
+    regions = sorted({region for cloud in CLOUDS for region in question.book.regions(cloud)})
+    if asked.region and asked.region not in regions:
+        raise unknown("--region", "region", asked.region, regions)
     lost: list[str] = []
     clouds = tuple(cloud for cloud in CLOUDS if cloud in (asked.cloud, asked.target)) if asked.cloud or asked.target else ()
     others = [one for one in _others(question, lost) if not clouds or one.target in clouds]
