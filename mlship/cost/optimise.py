@@ -13,7 +13,7 @@ from mlship.cost.book import PriceBook
 from mlship.cost.candidate import Candidate, CostPlan
 from mlship.cost.candidates import machine_candidates
 from mlship.cost.estimate import estimate
-from mlship.cost.figures import milliseconds, purchase_text, subject, usd
+from mlship.cost.figures import milliseconds, number, purchase_text, subject, usd
 from mlship.cost.fleet import MOST_REPLICAS
 from mlship.cost.queueing import service_quantile
 from mlship.cost.ranking import Price, Row, Type, Wanted, distinct, order, rows_of, types_of
@@ -66,6 +66,7 @@ def optimise(
     ranked = [*distinct((row for row in sorted(rows, key=order) if not row.bar), every_region=every_region)]
     best = [row.plan or _estimated(row, workload, book, free=free, as_of=as_of) for row in ranked[: wanted.limit]]
     why_not = (
+        *(["the book knows no such machine"] if not types and not wanted.deployable else []),
         *_dearer(ranked, wanted.limit),
         *_barred(rows, ranked, workload, wanted),
         *_too_slow(types, workload),
@@ -181,7 +182,7 @@ def _barred(rows: list[Row], ranked: list[Row], workload: Workload, wanted: Want
 
 
 def _memory(gib: float | None, workload: Workload) -> str:
-    return "its memory is not known" if gib is None else f"memory {gib:.3g} GiB < {workload.memory_gib:.3g} GiB"
+    return "its memory is not known" if gib is None else f"memory {number(gib)} GiB < {number(workload.memory_gib)} GiB"
 
 
 def _too_slow(types: list[Type], workload: Workload) -> Iterator[str]:
@@ -202,7 +203,7 @@ def _too_many(types: list[Type], workload: Workload) -> Iterator[str]:
         largest = max(kind.unit.servers for kind in many)
         most = workload.replicas[1] or MOST_REPLICAS
         servers = "1 server" if largest == 1 else f"up to {largest} servers"
-        yield f"{_types_text(len(many))} of {servers} would take more than {most:,} replicas"
+        yield f"{_types_text(len(many))} of {servers} would take more than {most:,} replica{'s' * (most != 1)}"
 
 
 def _unpriced(types: list[Type], wanted: Wanted) -> Iterator[str]:

@@ -325,9 +325,13 @@ def rows_of(kind: Type, *, every_region: bool) -> Iterator[Row]:
 
 
 def order(row: Row) -> tuple[float, int, str, str, str, str]:
-    """A millionth of a dollar makes no difference."""
     purchase = row.purchase
-    return round(row.usd, 6), PURCHASES.index(purchase.name), purchase.term, row.cloud, row.name, row.region
+    return _rounded(row.usd), PURCHASES.index(purchase.name), purchase.term, row.cloud, row.name, row.region
+
+
+def _rounded(dollars: float) -> float:
+    """What differs by the rounding of doubles alone costs the same."""
+    return float(f"{dollars:.9g}")
 
 
 def distinct(rows: Iterable[Row], *, every_region: bool) -> Iterator[Row]:
@@ -336,7 +340,7 @@ def distinct(rows: Iterable[Row], *, every_region: bool) -> Iterator[Row]:
     seen = set[tuple[object, ...]]()
     for row in rows:
         once = row.cloud, row.name, row.purchase, row.region if every_region else ""
-        same = row.cloud, row.name, row.region, round(row.usd, 6)
+        same = row.cloud, row.name, row.region, _rounded(row.usd)
         if once not in seen and same not in seen:
             seen.update((once, same))
             yield row

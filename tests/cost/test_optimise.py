@@ -240,17 +240,17 @@ def compare(plans, expected, *, every_region: bool) -> None:
     assert plans[0].usd_month == pytest.approx(best, rel=1e-9)
     ties = {key[:2] for key, price in expected.items() if price <= best * (1 + 1e-9)}
     assert {named(plan)[:2] for plan in plans if plan.usd_month <= best * (1 + 1e-9)} == ties
-    asked = [round(plan.usd_month, 5) for plan in plans]
+    asked = [round(plan.usd_month, 4) for plan in plans]
     assert asked == sorted(asked)
     for plan in plans:
         assert plan.is_complete
         assert plan.usd_month == pytest.approx(expected[named(plan)], rel=1e-9)
-    listed = {(*named(plan)[:2], round(plan.usd_month, 5)) for plan in plans}
+    listed = {(*named(plan)[:2], f"{plan.usd_month:.8g}") for plan in plans}
     cheapest = {}
     for (cloud, name, region, purchase), price in expected.items():
         place = (cloud, name, purchase, region if every_region else "")
         cheapest[place] = min(price, cheapest.get(place, price))
-    assert listed == {(cloud, name, round(price, 5)) for (cloud, name, *_), price in cheapest.items()}
+    assert listed == {(cloud, name, f"{price:.8g}") for (cloud, name, *_), price in cheapest.items()}
 
 
 def named(plan) -> tuple[str, str, str, Purchase]:
@@ -395,6 +395,11 @@ def test_what_lost_is_told(name):
     offers, told = WHY_NOT[name]
     work = Workload(flat(200.0), SERVICE, 0.04, (1, 2), memory_gib=3.4)
     assert told in found(book_of("2026", offers), work, Wanted(terms=("1y", "3y"), limit=1)).why_not
+
+
+def test_a_book_without_such_machines_says_so():
+    assert found(book_of("2026", [offer()]), wanted=Wanted(regions=("mars-1",))).why_not == ("the book knows no such machine",)
+    assert found(book_of("2026", []), wanted=Wanted(deployable=True)).why_not == ()
 
 
 FLAWS = {
