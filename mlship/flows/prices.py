@@ -12,6 +12,7 @@ from mlship.config.words import clipped, nearest
 from mlship.cost.book import Offer, PriceBook
 from mlship.cost.book_file import from_bytes, to_bytes
 from mlship.cost.coverage import Coverage, coverage
+from mlship.cost.own import laid_over
 from mlship.cost.tables import INSTANCES, MANAGED, book_from
 from mlship.disk import locked, make_folder, write_atomic
 from mlship.errors import MlshipError
@@ -34,7 +35,7 @@ class Imported:
 def price_book(context: Context) -> PriceBook:
     """What estimates use: the shipped book, overridden by the user's own. Raises MlshipError where one is damaged."""
     shipped = shipped_book()
-    return shipped.overridden(own_book(context)) if context.home.prices.is_file() else shipped
+    return laid_over(shipped, own_book(context)) if context.home.prices.is_file() else shipped
 
 
 @cache

@@ -57,8 +57,7 @@ class Refreshed:
 
 def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = time.sleep, transport: Any = None) -> Refreshed:
     """Raises MlshipError for names that nobody knows, and where nothing at all could be read: exit 13, or 8 where it was refused."""
-    shipped = shipped_book()
-    known = shipped.overridden(own_book(context))
+    known = shipped_book().overridden(own_book(context))
     plan = _plan(wanted, known)
     parts: list[Part] = []
     missing: list[Missing] = []
@@ -77,7 +76,7 @@ def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = t
                     break
     if not parts:
         raise FindingsError("no price was read; what stood in the book stays", map(_finding, missing), exit=_exit(missing))
-    change_own(context.home.prices, lambda own: merged(shipped, own, parts, day))
+    change_own(context.home.prices, lambda own: merged(own, parts, day))
     return Refreshed(
         context.home.prices,
         day,

@@ -10,16 +10,15 @@ from mlship.cost.book import UNDATED, Offer, PriceBook, book_of
 from mlship.cost.refresh.base import Part, Priced
 
 
-def merged(shipped: PriceBook, own: PriceBook, parts: Iterable[Part], as_of: str) -> PriceBook:
-    """The user's own book with these prices in it. What a vendor did not tell of a type stays as it was known, with its day."""
+def merged(own: PriceBook, parts: Iterable[Part], as_of: str) -> PriceBook:
+    """The user's own book with these prices in it. What a vendor did not tell of a type stays as the book has it, with its day."""
     parts = tuple(parts)
-    known = shipped.overridden(own)
-    offers = [_offer(known, priced, part) for part in parts for priced in part.machines]
+    offers = [_offer(own, priced, part) for part in parts for priced in part.machines]
     return own.overridden(book_of(as_of, offers, (price for part in parts for price in part.services)))
 
 
-def _offer(known: PriceBook, priced: Priced, part: Part) -> Offer:
-    before = known.offer(priced.machine.cloud, priced.region, priced.machine.name) or Offer(priced.machine, priced.region)
+def _offer(own: PriceBook, priced: Priced, part: Part) -> Offer:
+    before = own.offer(priced.machine.cloud, priced.region, priced.machine.name) or Offer(priced.machine, priced.region)
     return replace(before, **dict(_changes(before, priced, part)))
 
 
