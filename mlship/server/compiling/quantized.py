@@ -137,16 +137,19 @@ def _batches(model: ServedModel, rows: Sequence[Any], loaded: OnnxModel) -> list
     return [loaded.fed(container.build([model.prepare(list(part)).table])) for part in parts]
 
 
+class Batches:
+    """What onnxruntime's calibration reads: a CalibrationDataReader, which is told by its `get_next` (onnxruntime 1.32)."""
+
+    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
+        self._left = iter(batches)
+
+    def get_next(self) -> Mapping[str, Any] | None:
+        return next(self._left, None)
+
+
 def _quantize(onnx: Any, graph: Any, target: Path, batches: Sequence[Mapping[str, Any]]) -> None:
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Batches(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
-        def __init__(self) -> None:
-            self._left = iter(batches)
-
-        def get_next(self) -> Any:
-            return next(self._left, None)
 
     prepared = target.with_name("prepared.onnx")
     producer = graph.producer_name, graph.producer_version
@@ -155,7 +158,7 @@ def _quantize(onnx: Any, graph: Any, target: Path, batches: Sequence[Mapping[str
     quantize_static(
         prepared,
         target,
-        Batches(),
+        Batches(batches),
         op_types_to_quantize=list(OPERATORS),
         per_channel=True,
         reduce_range=True,

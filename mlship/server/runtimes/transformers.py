@@ -7,7 +7,8 @@ last digits on the texts that are asked together: shorter ones are filled up to 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class TransformersRuntime:
         return _MODELS[model.format](tokenizer, loaded.eval().to(torch_device(torch)))
 
 
-class TransformersModel:
+class TransformersModel(ABC):
     """tokenizer, model: as transformers loads them."""
 
     def __init__(self, tokenizer: Any, model: Any) -> None:
@@ -79,9 +80,9 @@ class TransformersModel:
         with living_gpu(torch):
             return self.answer([str(text) for text in rows[:, 0].tolist()])
 
+    @abstractmethod
     def answer(self, texts: list[str]) -> Mapping[str, Any]:
         """Output name -> one entry a text."""
-        raise NotImplementedError
 
     def signature(self, sample: tuple[Any, ...]) -> manifest.Signature:
         found = manifest.Signature((manifest.Feature("text", "string"),), container="array")
@@ -166,7 +167,7 @@ class Writer(TransformersModel):
         return {"predictions": self.tokenizer.batch_decode(written, skip_special_tokens=True)}
 
 
-_MODELS: Mapping[str, type[TransformersModel]] = {
+_MODELS: Mapping[str, Callable[[Any, Any], TransformersModel]] = {
     "text-classification": TextClassifier,
     "token-classification": TokenClassifier,
     "feature-extraction": Embedder,
