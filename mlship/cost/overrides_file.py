@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from mlship.config.nodes import List, Map, Node, Scalar
@@ -14,6 +14,7 @@ from mlship.config.read import compose
 from mlship.config.report import Report
 from mlship.config.words import either, nearest, unseen
 from mlship.cost.book import CLOUDS
+from mlship.errors import FindingsError
 
 Kind = Literal["on_demand", "spot", "reserved", "services"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -65,10 +66,19 @@ def read(text: str, where: str) -> dict[str, Any]:
     """The fields of Overrides but `where`. Raises FindingsError with all that is wrong."""
     report = Report(where)
     root = compose(text, report)
-    fields = _Reader(report, where).fields(root) if root else {}
+    if root is None:
+        raise _of_prices(report.error())
+    fields = _Reader(report, where).fields(root)
     if len(report):
         raise report.error()
     return fields
+
+
+def _of_prices(error: FindingsError) -> FindingsError:
+    """What the reader says of an empty file is meant for mlship.yaml."""
+    fix = "start with as_of: 2026-11-01"
+    findings = [replace(told, fix=fix) if told.code in ("empty", "not-a-map") else told for told in error.findings]
+    return FindingsError(error.what, findings, code=error.code)
 
 
 class _Reader:

@@ -123,7 +123,14 @@ def test_names_that_the_book_does_not_know_are_told_together():
         ("instances: {aws/us-east-1/c7g.large: {reserved: 1}}", "unknown key; did you mean reserved_3y?"),
         ("services: {azure/eastus/load_balancer/x: {unit: hour}}", "the map has no price; write {price: 0.01, unit: hour}"),
         ("services: {azure/eastus/load_balancer/x: {price: 1, unit: 5}}", "5 is not a unit; write hour, GB, GB-month"),
-        ("- 5", "the file is a list, not a map of keys"),
+        ("- 5", "the file is a list, not a map of keys; start with as_of: 2026-11-01"),
+        ("", "the file is empty; start with as_of: 2026-11-01"),
+        ("# later", "the file is empty; start with as_of: 2026-11-01"),
+        ("as_of: [", "this is not YAML"),
+        ("as_of: 2026-11-01\nas_of: 2026-11-02", "the key stands twice, first in line 1"),
+        ("instances: {aws/us-east-1/c7g.large: }", "stands where a map is wanted; write {on_demand: 0.07}"),
+        ("instances: {aws/us-east-1/c7g.large: {spot: 1e300}}", "1e300 is not a price in US dollars"),
+        ("services: {aws/../x/y: 1}", "the key is not CLOUD/REGION/SERVICE/ITEM"),
     ],
 )
 def test_every_slip_is_named_with_its_place(text, said):

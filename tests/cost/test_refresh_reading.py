@@ -19,11 +19,13 @@ URL = "https://9.9.9.9/list"
 class Door:
     """said: the answers, one after another; the last one stays. asked: what came. paused: seconds between the tries."""
 
-    def __init__(self, *said: tuple[int, dict[str, str], bytes] | Exception, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *said: tuple[int, dict[str, str], bytes] | Exception, headers: dict[str, str] | None = None, largest: int = 2**23
+    ) -> None:
         self.said = [*said]
         self.asked: list[httpx.Request] = []
         self.paused: list[float] = []
-        self.reading = Reading(VENDOR, {}, headers, self.paused.append, httpx.MockTransport(self))
+        self.reading = Reading(VENDOR, {}, headers, self.paused.append, httpx.MockTransport(self), largest=largest)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -112,11 +114,10 @@ def test_a_text_that_was_cut_is_read_again_from_its_start():
     assert len(door.asked) == 4
 
 
-def test_a_text_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST", 2**20)
-    bomb = gzip.compress(b"\n" * 2**23)
-    with pytest.raises(MlshipError, match="answers with more than 1048576 bytes for machines"):
-        Door((200, {"Content-Encoding": "gzip"}, bomb)).lines()
+def test_a_text_without_end_is_refused():
+    packed = (200, {"Content-Encoding": "gzip"}, gzip.compress(b"\n" * 2**19))
+    with pytest.raises(MlshipError, match="answers with more than 131072 bytes for machines"):
+        Door(packed, largest=2**17).lines()
     with pytest.raises(MlshipError, match="answers with a line of more than 262144 bytes for machines"):
         Door((200, {}, b"a" * 300_000)).lines()
 

@@ -57,7 +57,8 @@ class Vendor:
 
 
 class Reading:
-    """One vendor's interface. headers: go with each request. pause, transport: take the place of waiting and of the network in tests.
+    """One vendor's interface. headers: go with each request. pause, transport: take the place of waiting and of the network in tests. largest: bytes of
+    a text, unpacked.
 
     Everything that asks raises MlshipError: exit 13, or 8 where the vendor refuses.
     """
@@ -70,12 +71,14 @@ class Reading:
         pause: Callable[[float], None] = time.sleep,
         transport: Any = None,
         progress: Progress | None = None,
+        largest: int = LARGEST,
     ) -> None:
         self.vendor = vendor
         self.base = vendor.base(environ)
         self._headers = headers or {}
         self._pause = pause
         self._progress = progress or Silent()
+        self._largest = largest
         self._lost = 0
         self._connection = Connection(environ, transport, self._guard)
 
@@ -163,8 +166,8 @@ class Reading:
         rest, size, told = b"", 0, 0
         for piece in _unpacked(pieces) if packed else pieces:
             size += len(piece)
-            if size > LARGEST:
-                raise self.strange(f"answers with more than {LARGEST} bytes for {what}")
+            if size > self._largest:
+                raise self.strange(f"answers with more than {self._largest} bytes for {what}")
             if size - told > TOLD:
                 self._progress.amount(what, told := size)
             *lines, rest = (rest + piece).split(b"\n")
