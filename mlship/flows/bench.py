@@ -24,6 +24,7 @@ LONE_LEAST = 1000  # answers that they are drawn from, unless that takes longer 
 WARM_S = 0.5  # before anything is measured: the first answers of a model are its slowest
 CURVE = (0.2, 0.4, 0.6, 0.8)  # of the peak: rates of an open loop that are always measured
 LEAST, LONGEST = 300, 10  # requests of an open loop, and how many times as long as said it may last for them
+PEAK_LEAST = 100  # answers of a closed loop: of fewer, those that the end cuts off would count
 FULL = 0.9  # of a core: a load that takes more may be what is slow
 
 
@@ -147,7 +148,7 @@ class _Course:
 
         def measure(connections: int) -> Peak:
             self._context.progress.step("peak", f"{connections} callers at once")
-            seen = generator.closed(connections, self._wishes.seconds)
+            seen = generator.closed(connections, self._wishes.seconds, PEAK_LEAST, self._wishes.seconds * LONGEST)
             self.judge.judge(seen)
             return Peak(seen.throughput, connections, seen.busy)
 

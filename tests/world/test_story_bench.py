@@ -86,14 +86,15 @@ def busy(bare_environment: Path, story_home: Path, tmp_path: Path) -> Story:
 def test_what_is_measured_predicts_what_callers_wait(busy: Story) -> None:
     story = busy
     story.train()
-    done = story.mlship("bench", "--seconds", "2", "--slo", "p99=150ms")
-    assert done["kept"] and done["answers"] == {"wrong": 0, "refused": 0, "lost": 0, "uncompared": 0, "complaints": []}
+    done = story.mlship("bench", "--seconds", "1", "--slo", "p99=150ms")
+    assert done["kept"] and done["answers"]["wrong"] == done["answers"]["uncompared"] == 0
     measured = Benches(Path(story.environ["MLSHIP_HOME"]) / "images").of_content(done["content"])
     assert measured is not None and len(measured.service_time_sample) >= 400
     assert measured.memory_bytes and measured.cold_start_s and measured.throughput_one_core
-    assert measured.mean_s == pytest.approx(0.0105, rel=0.3)
-    assert 0.5 / measured.mean_s < measured.throughput < 1.3 / measured.mean_s
-    assert measured.highest_rate is None or measured.highest_rate < measured.throughput * 1.3
+    alone = statistics.mean(row["ms"] for row in json.loads((story.folder / "sample.json").read_text())) / 1000
+    assert alone < measured.mean_s < 2 * alone  # no answer comes sooner; neighbours of this machine make it later
+    assert 0.5 / alone < measured.throughput < 1.01 / alone
+    assert measured.highest_rate is None or measured.highest_rate < 1.3 / alone
 
     refused = story.refused("bench", "--built", "--seconds", "0.5", "--slo", "p99=2ms", exit=11)
     assert "p99 within 2 ms is kept at no rate: a caller who is alone has" in refused
