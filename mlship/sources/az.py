@@ -29,7 +29,7 @@ from mlship.sources.base import (
     too_many,
     unreachable,
 )
-from mlship.sources.listing import listing_version, only_folder
+from mlship.sources.listing import folder_snapshot, object_snapshot
 
 _LOGIN = "az login, or set AZURE_STORAGE_CONNECTION_STRING; the role is Storage Blob Data Reader"
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -67,16 +67,7 @@ class AzSource:
         return self._stat(key, "")
 
     def _object(self, version: str) -> Snapshot | None:
-        named = version.removeprefix("version ") if version.startswith("version ") else ""
-        item = self._stat(self._path, named)
-        if item is None and named:
-            fix = "mlship build --retrained takes what is there now"
-            raise changed(f"{self._opening.address} has the locked {version} no more", self._opening.where, fix)
-        if item is None:
-            return None
-        told = item.key.partition("\0")[2]
-        pin = f"version {told}" if told else f"etag {item.state.strip(chr(34))}"
-        return Snapshot(base_name(self._path), pin, (item,), is_file=True)
+        return object_snapshot(self._opening, self._path, version, "version", self._stat)
 
     def _stat(self, key: str, version: str) -> Item | None:
         exceptions = need("azure.core.exceptions", "azure")
@@ -98,10 +89,8 @@ class AzSource:
                 found = []
         if len(found) > MAX_FILES:
             raise too_many(self._opening.address, self._opening.where)
-        items = only_folder(_item(said, said.name[len(prefix) :], said.name) for said in found if not _is_folder_mark(said))
-        if not items:
-            raise missing(f"there is nothing at {self._opening.address}", self._opening.where)
-        return Snapshot(base_name(self._path), listing_version(items), items)
+        items = (_item(said, said.name[len(prefix) :], said.name) for said in found if not _is_folder_mark(said))
+        return folder_snapshot(self._opening, self._path, items)
 
     def _named(self, key: str) -> str:
         return f"az://{self._container.container_name}/{key}"

@@ -24,11 +24,10 @@ from mlship.sources.base import (
     base_name,
     changed,
     denied,
-    missing,
     too_many,
     unreachable,
 )
-from mlship.sources.listing import listing_version, only_folder
+from mlship.sources.listing import folder_snapshot, object_snapshot
 from mlship.sources.web import Web
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -71,14 +70,7 @@ class GsSource:
         return self._stat(key, "")
 
     def _object(self, version: str) -> Snapshot | None:
-        named = version.removeprefix("generation ") if version.startswith("generation ") else ""
-        item = self._stat(self._path, named)
-        if item is None and named:
-            fix = "mlship build --retrained takes what is there now"
-            raise changed(f"{self._opening.address} has the locked {version} no more", self._opening.where, fix)
-        if item is None:
-            return None
-        return Snapshot(base_name(self._path), f"generation {item.state}", (item,), is_file=True)
+        return object_snapshot(self._opening, self._path, version, "generation", self._stat)
 
     def _stat(self, key: str, generation: str) -> Item | None:
         asked = {"fields": _FIELDS, **({"generation": generation} if generation else {})}
@@ -86,7 +78,7 @@ class GsSource:
         return _item(said, base_name(key)) if said else None
 
     def _folder(self) -> Snapshot:
-        prefix, where = f"{self._path.rstrip('/')}/", self._opening.where
+        prefix = f"{self._path.rstrip('/')}/"
         asked = {"prefix": prefix, "maxResults": "1000", "fields": f"nextPageToken,items({_FIELDS})"}
         found: list[Item] = []
         while True:
@@ -94,15 +86,12 @@ class GsSource:
             page = self._web.document(url, self._opening.address) or {}
             found += [_item(entry, str(entry["name"])[len(prefix) :]) for entry in page.get("items", ())]
             if len(found) > MAX_FILES:
-                raise too_many(self._opening.address, where)
+                raise too_many(self._opening.address, self._opening.where)
             if not page.get("nextPageToken"):
                 break
             asked["pageToken"] = page["nextPageToken"]
-        items = only_folder(found)
-        if not items:
-            fix = "correct model.uri; gcloud storage ls shows what is there"
-            raise missing(f"there is nothing at {self._opening.address}", where, fix)
-        return Snapshot(base_name(self._path), listing_version(items), items)
+        fix = "correct model.uri; gcloud storage ls shows what is there"
+        return folder_snapshot(self._opening, self._path, found, fix)
 
     def _object_url(self, key: str) -> str:
         return f"{self._base}/storage/v1/b/{quote(self._bucket, safe='')}/o/{quote(key, safe='')}"

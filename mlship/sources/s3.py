@@ -28,7 +28,7 @@ from mlship.sources.base import (
     too_many,
     unreachable,
 )
-from mlship.sources.listing import listing_version, only_folder
+from mlship.sources.listing import folder_snapshot, object_snapshot
 
 _LOGIN = "aws sso login, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _CODES_DENIED = frozenset(
@@ -72,20 +72,7 @@ class S3Source:
             return self._head(key, "")
 
     def _object(self, version: str) -> Snapshot | None:
-        named = version.removeprefix("version ") if version.startswith("version ") else ""
-        item = self._head(self._path, named)
-        if item is None and named:
-            raise changed(
-                f"{self._opening.address} has the locked {version} no more",
-                self._opening.where,
-                "mlship build --retrained takes what is there now",
-            )
-        if item is None:
-            return None
-        told = item.key.partition("\0")[2]
-        return Snapshot(
-            base_name(self._path), f"version {told}" if told else f"etag {item.state.strip(chr(34))}", (item,), is_file=True
-        )
+        return object_snapshot(self._opening, self._path, version, "version", self._head)
 
     def _head(self, key: str, version: str) -> Item | None:
         named = {"VersionId": version} if version else {}
@@ -111,14 +98,12 @@ class S3Source:
             found = []
         if len(found) > MAX_FILES:
             raise too_many(self._opening.address, self._opening.where)
-        items = only_folder(
+        items = (
             Item(str(entry["Key"])[len(prefix) :], f"{entry['Key']}\0", int(entry["Size"]), str(entry["ETag"]))
             for entry in found
         )
-        if not items:
-            fix = "correct model.uri; aws s3 ls shows what is there"
-            raise missing(f"there is nothing at {self._opening.address}", self._opening.where, fix)
-        return Snapshot(base_name(self._path), listing_version(items), items)
+        fix = "correct model.uri; aws s3 ls shows what is there"
+        return folder_snapshot(self._opening, self._path, items, fix)
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
