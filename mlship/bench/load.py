@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import select
 import socket
 import ssl
@@ -148,7 +149,12 @@ class Load:
             line.is_asked, line.came = False, _END  # nothing more is read from it
             return True
         line.came = line.came + came if line.came else came
-        found = whole(line.came)
+        try:
+            found = whole(line.came)
+        except ValueError:
+            self.lost["the answer is not HTTP"] += 1
+            line.is_asked, line.came = False, _END
+            return True
         if found is None:
             return False
         line.is_asked = False
@@ -202,9 +208,11 @@ def poisson(rate: float, seconds: float, began: float, seed: int) -> Iterator[fl
 
 
 def whole(came: bytes) -> tuple[int, bytes] | None:
-    """Status and body of an answer by its length or its chunks; None while it is not whole."""
+    """Status and body of an answer by its length or its chunks; None while it is not whole. Raises ValueError for what is no HTTP."""
     end = came.find(_END)
     if end < 0:
+        if came[:5] != b"HTTP/"[: len(came)]:
+            raise ValueError
         return None
     head, status = came[:end].lower(), int(came[9:12])
     at = head.find(b"\ncontent-length:")
@@ -226,8 +234,17 @@ def unchunked(rest: bytes) -> bytes:
     return body
 
 
+def allow_connections(count: int) -> None:
+    """Raises this process's own limit of open files as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 64 if hard == resource.RLIM_INFINITY else min(hard, count + 64)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """What was seen; `error` where nobody could be asked at all."""
+    allow_connections(job["connections"])
     load = Load(job)
     cpu = time.process_time()
     try:

@@ -27,6 +27,12 @@ def test_an_answer_without_a_body_is_whole() -> None:
     assert whole(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\n\r\n") == (503, b"")
 
 
+@pytest.mark.parametrize("came", [b"SSH-2.0", b"S", b"HTTP/1.1 no 1\r\n\r\n", HEAD + b"Content-Length: x\r\n\r\n"])
+def test_what_is_no_http_is_no_answer(came: bytes) -> None:
+    with pytest.raises(ValueError):
+        whole(came)
+
+
 def test_arrivals_are_poisson_and_the_same_for_a_seed() -> None:
     due = list(poisson(1000, 20, 5.0, seed=3))
     assert due == list(poisson(1000, 20, 5.0, seed=3)) != list(poisson(1000, 20, 5.0, seed=4))

@@ -205,6 +205,12 @@ def test_what_is_cut_is_lost_and_told() -> None:
     assert not seen.times and seen.lost["the connection was closed"] > 2
 
 
+def test_what_is_no_http_is_lost_and_told() -> None:
+    with serving(b"SSH-2.0-OpenSSH_9.2\r\n") as address:
+        seen = generator(address).open(50, 0.5, seed=1)
+    assert not seen.times and set(seen.lost) == {"the answer is not HTTP"}
+
+
 def test_nothing_that_listens_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
