@@ -42,7 +42,7 @@ class ServiceCoverage:
 
 @dataclass(frozen=True)
 class OwnCoverage:
-    """The book of this machine's user. offers, services: prices that go before the shipped ones. sources: with how many prices each.
+    """The book of this machine's user. offers, services: prices that go before the shipped ones. sources: of them.
 
     spot: how many offers have a spot price; old_spot of them with one of over 30 days, or of a day that nobody knows.
     """
@@ -66,7 +66,7 @@ class Coverage:
 
 
 def coverage(book: PriceBook, cloud: str = "", own: PriceBook | None = None, today: str = "") -> Coverage:
-    """cloud: of one alone; `` is all. own: the part of the book that is the user's. today: `2026-11-22`, for the age of spot prices."""
+    """cloud: of one alone; `` is all. own: the part of the book that is the user's. today: for the age of spot prices."""
     clouds = [name for name in CLOUDS if cloud in ("", name)]
     machines = [_machines(of, region, book.offers[of, region].values()) for of in clouds for region in book.regions(of)]
     named = sorted({(price.cloud, price.service) for price in book.services if price.cloud in clouds}, key=_order)

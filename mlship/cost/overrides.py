@@ -19,8 +19,8 @@ SOURCE = "your prices"
 class Overrides:
     """as_of: the day on which they were agreed. discounts: of list prices by cloud and kind, 0.12 is 12 %.
 
-    instances, services: prices that are paid as they stand: no discount is taken of them. regions: `aws/eu-south-2`, of which the
-    book may know nothing. where: the file's name.
+    instances, services: prices that are paid as they stand: no discount is taken of them. regions: `aws/eu-south-2`, of which
+    the book may know nothing. where: the file's name.
     """
 
     as_of: str

@@ -1,4 +1,4 @@
-"""The user's own book over the shipped one, price by price: what the own one does not tell of a type, the shipped one does. Pure."""
+"""The user's own book over the shipped one, price by price: what it does not tell, the shipped one does. Pure."""
 
 from __future__ import annotations
 

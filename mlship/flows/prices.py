@@ -75,7 +75,7 @@ def _unknown(book: PriceBook, cloud: str, region: str, name: str) -> MlshipError
 
 
 def import_tables(context: Context, folder: Path, as_of: str, out: Path | None = None) -> Imported:
-    """The tables of a folder, into the user's own book. as_of: the day on which they were put together. out: a book of them alone."""
+    """The tables of a folder, into the user's own book. as_of: the day of the tables. out: a book of them alone."""
     texts = {name: _text(folder / name) for name in (INSTANCES, MANAGED)}
     if not any(texts.values()):
         raise MlshipError(

@@ -56,7 +56,7 @@ class Refreshed:
 
 
 def refresh(context: Context, wanted: Wanted, pause: Callable[[float], None] = time.sleep, transport: Any = None) -> Refreshed:
-    """Raises MlshipError for names that nobody knows, and where nothing at all could be read: exit 13, or 8 where it was refused."""
+    """Raises MlshipError for names that nobody knows, and where nothing could be read: exit 13, or 8 where it was refused."""
     known = shipped_book().overridden(own_book(context))
     plan = _plan(wanted, known)
     parts: list[Part] = []

@@ -58,9 +58,9 @@ def command(
 ) -> Answer:
     """Which prices mlship knows, and of which day: coverage, import FOLDER.
 
-    `prices coverage` shows for each region how many types of machines have a price, and for each service where it has one and what
-    of it is unknown. refresh asks the vendors' public price interfaces and keeps what they say over the shipped book. show tells all
-    prices of one type. import reads your own tables over the shipped book: negotiated rates, regions that it lacks.
+    `prices coverage` shows for each region how many types of machines have a price, and for each service where it has one and
+    what of it is unknown. refresh asks the vendors' public price interfaces and keeps what they say over the shipped book. show
+    tells all prices of one type. import reads your own tables over the shipped book: negotiated rates, regions that it lacks.
     """
     words, region, service = words or [], region or [], service or []
     _refuse_misplaced(call, act, {"--region": region, "--service": service}, {"--as-of": as_of, "--out": out}, cloud)

@@ -1,7 +1,7 @@
 """AWS Price List Bulk API: from the index of a service to the list of one region, read as a stream.
 
-https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html (2026-11): the bulk interface needs no
-account; index -> region index -> list, each with the path of the next.
+https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html (2026-11). The bulk interface
+needs no account; index -> region index -> list, each with the path of the next.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Items of the Azure Retail Prices API -> prices. Pure.
 
-Fields and meters as in https://learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices (2026-11). A reservation's
-price is that of its whole term.
+Fields and meters as in https://learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices (2026-11).
+A reservation's price is that of its whole term.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """Which meter is which item. azure: the vendor's name of the service. units: how many of theirs are one of ours (`1M`: 1e6).
+    """Which meter is which item. azure: the vendor's name of the service. units: how many of theirs are one of ours.
 
     region: where the vendor lists it, `` in the region itself. note: of a tier that costs nothing.
     """
@@ -98,7 +98,7 @@ def _kind(item: Item) -> str:
 
 
 def services(region: str, azure: str, items: Iterable[Item], wanted: Iterable[str], day: str) -> Part:
-    """azure: the vendor's name of the service. Raises MlshipError where none of its meters is there, or bills by another unit."""
+    """azure: the vendor's name of the service. Raises MlshipError without any meter, or with a strange unit."""
     rules = [rule for rule in RULES if rule.azure == azure and rule.service in set(wanted)]
     listed = [item for item in items if item.get("type") == "Consumption" and item.get("currencyCode") == "USD"]
     dated = Dated(SOURCE, day)

@@ -1,4 +1,4 @@
-"""Google's Cloud Billing Catalog: the SKUs of a service, in pages. It needs an API key, which goes into a header, never an address."""
+"""Google's Cloud Billing Catalog: the SKUs of a service, in pages. It needs an API key, sent as a header."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def headers(environ: Mapping[str, str]) -> dict[str, str]:
 def parts(
     reading: Reading, regions: Iterable[str], services: Iterable[str], machines: Machines, day: str, progress: Progress
 ) -> Iterator[Part | Missing]:
-    """One service after another, for all regions at once; one that fails leaves the others alone. day: on which they are asked."""
+    """One service after another, for all regions at once; one that fails leaves the others alone. day: of asking."""
     regions, wanted, dated = tuple(regions), set(services), Dated(SOURCE, day)
     for service in dict.fromkeys(SERVICES[name] for name in SERVICES if name in wanted):
         progress.step("prices", f"gcp {_NAMES[service]}")

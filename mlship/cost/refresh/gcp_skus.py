@@ -1,7 +1,8 @@
 """SKUs of Google's Cloud Billing Catalog -> prices. Pure.
 
 Machines have no price of their own there: it is that of their cores, their memory and their accelerators. Names of SKUs as in
-https://cloud.google.com/skus (2026-11), fields as in https://cloud.google.com/billing/docs/reference/rest/v1/services.skus/list.
+https://cloud.google.com/skus (2026-11), fields as in
+https://cloud.google.com/billing/docs/reference/rest/v1/services.skus/list.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from mlship.errors import MlshipError
 SOURCE = "gcp billing catalog"
 COMPUTE, RUN, VERTEX, STORAGE = "6F81-5844-456A", "152E-C115-5142", "C7E2-9256-1C43", "95FF-2EF5-5EA1"
 LOGGING = "5490-F7B7-8DF6"
-# Of a whole month, with the discount that comes by itself: https://cloud.google.com/compute/docs/sustained-use-discounts (2026-11)
+# Of a whole month, with the discount that comes by itself:
+# https://cloud.google.com/compute/docs/sustained-use-discounts (2026-11)
 SUSTAINED = {"n1": 0.7, "n2": 0.8, "n2d": 0.8, "c2": 0.8}
 _KINDS = {"OnDemand": "on_demand", "Preemptible": "spot", "Commit1Yr": "reserved_1y", "Commit3Yr": "reserved_3y"}
 _OTHER = re.compile(

@@ -11,7 +11,7 @@ from mlship.cost.refresh.base import Part, Priced
 
 
 def merged(own: PriceBook, parts: Iterable[Part], as_of: str) -> PriceBook:
-    """The user's own book with these prices in it. What a vendor did not tell of a type stays as the book has it, with its day."""
+    """The user's own book with these prices in it. What a vendor did not tell of a type stays as it is, with its day."""
     parts = tuple(parts)
     offers = [_offer(own, priced, part) for part in parts for priced in part.machines]
     return own.overridden(book_of(as_of, offers, (price for part in parts for price in part.services)))

@@ -57,9 +57,9 @@ class Vendor:
 
 
 class Reading:
-    """One vendor's interface. headers: go with each request. pause, transport: take the place of waiting and of the network in tests. largest: bytes of
-    a text, unpacked.
+    """One vendor's interface. headers: go with each request. largest: bytes of a text, unpacked.
 
+    pause, transport: take the place of waiting and of the network in tests.
     Everything that asks raises MlshipError: exit 13, or 8 where the vendor refuses.
     """
 
