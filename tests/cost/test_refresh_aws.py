@@ -118,16 +118,18 @@ def test_another_unit_than_expected_is_not_taken_and_said():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (price_list("AmazonEC2", EC2) + "BoxUsage Linux\x0bm\r5\n", "is no CSV|has a line with other columns"),
+        (price_list("AmazonEC2", EC2) + f'"Linux BoxUsage{"x" * 140_000}"\n', "is no CSV: field larger than field limit"),
         ("", "is no price list in the form that mlship reads"),
         ("<html>\n<body>\n", "is no price list in the form that mlship reads"),
         (price_list("AmazonECS", ECS), "is no price list in the form that mlship reads"),
         (price_list("AmazonEC2", EC2).replace("PricePerUnit", "Price"), "is no price list in the form that mlship reads"),
         (price_list("AmazonEC2", EC2, published="soon"), "is no price list in the form that mlship reads"),
-        (price_list("AmazonEC2", EC2)[:-40], "has a line with other columns than its first one names"),
+        (price_list("AmazonEC2", EC2)[:-40] + "\n", "has a line with other columns than its first one names"),
         (price_list("AmazonEC2", ()), "names no price that mlship knows"),
         (price_list("AmazonEC2", [row | {"Currency": "CNY"} for row in EC2]), "names no price that mlship knows"),
     ],
 )
 def test_what_is_no_price_list_is_refused(text, said):
     with pytest.raises(MlshipError, match=said):
-        aws_rows.part("AmazonEC2", "us-east-1", iter(text.splitlines()), KNOWN, aws_rows.SERVICES)
+        aws_rows.part("AmazonEC2", "us-east-1", iter(text.split("\n")[:-1]), KNOWN, aws_rows.SERVICES)

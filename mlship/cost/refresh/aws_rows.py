@@ -115,6 +115,13 @@ def offers_of(services: Iterable[str]) -> tuple[str, ...]:
 
 def part(offer: str, region: str, lines: Iterator[str], machines: Machines, services: Iterable[str]) -> Part:
     """What one price list of one region says. Raises MlshipError where it is no such list, or names nothing that is known."""
+    try:
+        return _part(offer, region, lines, machines, services)
+    except csv.Error as error:  # a carriage return within a line, a quote that never ends
+        raise MlshipError(f"the price list {offer} of {region} is no CSV: {error}", code="strange-prices") from None
+
+
+def _part(offer: str, region: str, lines: Iterator[str], machines: Machines, services: Iterable[str]) -> Part:
     table = _Table(offer, region, lines)
     gathered = _Gathered(table, [rule for rule in RULES if offer in rule.offers and rule.service in set(services)])
     wants_machines = offer in _EC2 and VM in set(services)
