@@ -76,7 +76,8 @@ def rates(skus: Iterable[Sku]) -> tuple[Rate, ...]:
 def _rate(sku: Sku) -> Rate | None:
     category, listed = sku.get("category"), sku.get("pricingInfo")
     kind = _KINDS.get(str(category.get("usageType"))) if isinstance(category, dict) else None
-    expression = listed[-1].get("pricingExpression") if isinstance(listed, list) and listed else None  # the latest stands last
+    latest = listed[-1] if isinstance(listed, list) and listed else None
+    expression = latest.get("pricingExpression") if isinstance(latest, dict) else None
     if kind is None or not isinstance(expression, dict):
         return None
     steps = expression.get("tieredRates")
