@@ -210,6 +210,8 @@ def _recorded_model(spec: ModelSpec, loaded: Loaded) -> RecordedModel:
         tolerance=asdict(spec.tolerance),
         engine=spec.engine,
         source_version=source_version(spec),
+        row_s=loaded.row_s,
+        peak_memory=loaded.peak_memory,
     )
 
 

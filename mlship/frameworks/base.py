@@ -186,7 +186,8 @@ class Loaded:
     title: for people, such as `Pipeline`. answers: the body that `/predict` gives for the sample, or None without a sample.
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
     protections: what the child gave up before it loaded (mlship/server/lockdown.py). needless: columns of the user's table that
-    the model answers without. libraries: paths of the shared libraries that it had loaded in the end.
+    the model answers without. libraries: paths of the shared libraries that it had loaded in the end. row_s: seconds that one row
+    of the sample took; 0 without a sample.
     """
 
     signature: Signature
@@ -198,3 +199,4 @@ class Loaded:
     protections: tuple[str, ...] = ()
     needless: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    row_s: float = 0.0

@@ -107,6 +107,7 @@ def load_in_child(
         protections=tuple(answer["protections"]),
         needless=tuple(answer["needless"]),
         libraries=tuple(answer["libraries"]),
+        row_s=answer["row_s"] or 0.0,
     )
 
 

@@ -22,7 +22,8 @@ SCHEMA = 1
 class RecordedModel:
     """A model for reports. inputs: one line for people; sample: number of rows. answers: None without a sample.
 
-    engine: what computes it, and what was measured of that. source_version: what pins a fetched model at its source.
+    engine: what computes it, and what was measured of that. source_version: what pins a fetched model at its source. row_s: seconds
+    that one row took at the build, 0 unknown. peak_memory: bytes that loading it took, 0 unknown.
     """
 
     name: str
@@ -40,6 +41,8 @@ class RecordedModel:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     engine: EngineFacts = EngineFacts()
     source_version: str = ""
+    row_s: float = 0.0
+    peak_memory: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ ENTRY = manifest.Model("m", "sklearn", "joblib", "models/m.joblib", "")
 TOLD = {
     "signature": {"inputs": [], "outputs": [], "container": "array", "named": False},
     "title": "Pipeline", "answers": None, "load_s": 0.1, "peak_memory": 5, "versions": {"numpy": "2"}, "protections": ["limits"],
-    "needless": [], "libraries": [],
+    "needless": [], "libraries": [], "row_s": 0.002,
 }  # fmt: skip
 
 

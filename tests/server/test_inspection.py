@@ -61,6 +61,7 @@ def test_a_model_is_described_and_answers_its_sample(tmp_path: Path) -> None:
     assert told["title"] == "LogisticRegression"
     assert told["answers"]["predictions"] == model.predict([[1, 2]]).tolist()
     assert [feature["name"] for feature in told["signature"]["inputs"]] == ["x0", "x1"]
+    assert 0 < told["row_s"] < 1
     assert told["load_s"] > 0 and told["peak_memory"] > 1_000_000
     assert {"python", "numpy", "scikit-learn"} <= told["versions"].keys()
     assert any("libc.so" in path for path in told["libraries"]) or not Path("/proc/self/maps").exists()

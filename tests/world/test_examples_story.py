@@ -1,4 +1,4 @@
-"""Every example is trained, built, served and asked as its reader would do it, in an environment that is not mlship's."""
+"""Every example is trained, built, priced, served and asked as its reader would do it, in an environment that is not mlship's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from example_answers import ANSWERS
 from golden import EXAMPLES, assert_golden
+from priced import ASKED, assert_priced
 
 # in laboratories of their own: test_story_neural.py, test_story_tensorflow.py, test_story_transformers.py
 ELSEWHERE = {"onnx_digits", "torch_diabetes", "torchserve_digits", "keras_digits", "savedmodel_wine", "transformers_docs"}
@@ -44,6 +45,7 @@ def test_the_example_is_served_as_it_stands(name: str, training: Path, environ: 
     shutil.copytree(EXAMPLES / name, project, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
     subprocess.run([training / "bin" / "python", "train.py"], cwd=project, check=True)
     mlship(project, environ, "build")
+    assert_priced(mlship(project, environ, *ASKED))
     try:
         deployed = mlship(project, environ, "deploy", "--target", "local", "--yes")
         assert deployed["verify"]["predictions"] > 0

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uv
 from golden import EXAMPLES, assert_golden, request
+from priced import ASKED, assert_priced
 from story import PRELUDE, Story, fetched, posted, same
 
 from mlship.image.packages.indexes import find_indexes
@@ -351,6 +352,7 @@ def test_networks_in_every_form_answer_as_torch_does(project: Story) -> None:
     ), told
     project.write("mlship.yaml", SEVEN)
     image = project.mlship("build")["image"]
+    assert_priced(project.mlship(*ASKED))
     assert not [part for part in image["parts"] if part["name"].startswith("nvidia")]
     with project.running() as endpoint:
         for name, answers in truth.items():

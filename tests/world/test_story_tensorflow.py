@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uv
 from golden import EXAMPLES, assert_golden, request
+from priced import ASKED, assert_priced
 from story import Story, posted
 
 pytestmark = pytest.mark.world
@@ -104,6 +105,7 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
     project.write("mlship.yaml", MODELS)
     project.mlship("check", "-C", "savedmodel_wine")
     content = project.mlship("build")["image"]["content"]
+    assert_priced(project.mlship(*ASKED))
     try:
         endpoint = project.mlship("deploy", "--image", content, "--yes")["endpoint"]
         flat = _answer(endpoint, "flat", {"instances": truth["rows"]})

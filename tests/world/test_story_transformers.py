@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uv
 from golden import EXAMPLES, assert_golden, request
+from priced import ASKED, assert_priced
 from story import Story, posted
 
 pytestmark = pytest.mark.world
@@ -109,6 +110,7 @@ def test_text_models_of_every_kind_answer_as_torch_does(texts: Story) -> None:
     several += "  docs: {uri: example/docs, sample: example/sample.json}\n"
     texts.write("mlship.yaml", f"name: texts\nmodels:\n{several}serve: {{request_timeout: 30s, startup_timeout: 5m}}\n")
     content = texts.mlship("build")["image"]["content"]
+    assert_priced(texts.mlship(*ASKED))
     body = json.dumps({"instances": truth["asked"]}).encode()
     try:
         endpoint = texts.mlship("deploy", "--image", content, "--yes")["endpoint"]

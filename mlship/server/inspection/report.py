@@ -17,6 +17,7 @@ from typing import Any
 from mlship.server import manifest
 from mlship.server.inspection.failures import failure
 from mlship.server.inspection.needless import needless
+from mlship.server.inspection.pace import row_seconds
 from mlship.server.opened_model import OpenedModel
 from mlship.server.pickle_open import Refused
 from mlship.server.problems import InputError, ModelFailed
@@ -56,6 +57,7 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
         "signature": asdict(found),
         "title": loaded.title,
         "answers": answers["answers"],
+        "row_s": answers.get("row_s"),
         "needless": needless(described, loaded, sample, answers["answers"]) if looks_for_less else (),
         "load_s": load_s,
         "peak_memory": peak,
@@ -66,7 +68,8 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
 
 def _answers(opened: OpenedModel, entry: manifest.Model, sample: list[Any]) -> dict[str, Any]:
     try:
-        return {"answers": opened.served(entry).answer(sample)}
+        served = opened.served(entry)
+        return {"answers": served.answer(sample), "row_s": row_seconds(served, sample)}
     except InputError as error:
         return failure("sample", f"the sample does not fit the model: {error.message}", "correct the rows in model.sample")
     except ModelFailed as error:
