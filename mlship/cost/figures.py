@@ -74,7 +74,7 @@ def purchase_text(purchase: Purchase) -> str:
         case "reserved+on-demand" | "reserved+spot":
             return f"{committed}{base} + {purchase.name.partition('+')[2]}"
         case "on-demand+spot":
-            share = f", {purchase.on_demand_share:.0%} of it on demand" if purchase.on_demand_share else ""
+            share = f", {purchase.on_demand_share * 100:.3g} % of it on demand" if purchase.on_demand_share else ""
             return f"spot above {'the least' if purchase.base is None else purchase.base}{share}"
         case name:
             return name.replace("-", " ") if name == "per-request" else name

@@ -86,6 +86,13 @@ def test_an_unknown_price_is_exit_0_and_with_strict_9(mlship: Mlship):
     assert mlship(f"{line} --max-monthly 1000000").exit == 9
 
 
+def test_a_search_that_finds_nothing_is_no_success(mlship: Mlship):
+    line = "cost-estimate --optimise --cloud gcp --region us-central1 --rps 5 --service-time 50ms --slo 10ms --json"
+    document = mlship(line).document
+    assert (document["exit"], document["error"]["code"], document["plans"]) == (2, "no-plan", [])
+    assert document["why_not"]
+
+
 def test_csv_and_markdown_are_all_that_is_printed(mlship: Mlship):
     table = mlship(f"{FLEET} --format csv")
     assert table.stdout.splitlines()[0].startswith("target,service,region") and len(table.stdout.splitlines()) == 2

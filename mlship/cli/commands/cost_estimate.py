@@ -168,12 +168,18 @@ def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> A
     if form is Format.table and wrote:
         text = f"{text}\nWrote {wrote}"
     payload = payloads.estimated(found, changed)
-    error = over_budget(found.budget)
+    error = over_budget(found.budget) if found.plans else _no_plan()
     if error is None:
         return Answer(text, payload, brief=brief_text(found.plans, found.chosen))
     call.show(text)
     call.terminal.complain(error_text(error))
     return Answer("", {**payload, **error_payload(error)}, exit=error.exit)
+
+
+def _no_plan() -> MlshipError:
+    """Where a search finds nothing, what asked for it must not go on as if it had."""
+    fix = "allow more: a longer --slo, more --max-replicas, other clouds and regions"
+    return MlshipError("no plan keeps what was asked for", "--optimise", fix, code="no-plan")
 
 
 def _text(call: Call, found: Estimated, changed: Diff | None, base: str, form: Format) -> str:
