@@ -56,3 +56,11 @@ def test_a_command_loads_only_the_parser_until_it_runs():
     assert code == 0
     assert not packages(loaded) & (HEAVY - {"typer"})
     assert not {name for name in loaded if name.startswith(("mlship.flows.deploy", "mlship.image", "mlship.oci"))}
+
+
+def test_an_estimate_loads_neither_the_network_nor_anything_that_computes():
+    line = "cost-estimate --target aws --service vm --region us-east-1 --instance m7g.large --replicas 3 --rps 20 --service-time 9ms"
+    code, loaded, printed = modules_after(*line.split())
+    assert (code, "$178.70" in printed) == (0, True)
+    assert packages(loaded) & HEAVY == {"typer", "msgspec", "yaml"}
+    assert not {name for name in loaded if name.startswith(("mlship.image", "mlship.oci", "mlship.cost.refresh"))}

@@ -15,6 +15,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.loading import project_of
 from mlship.releases.history import History
 from mlship.runner import Command
+from mlship.targets.table import MODULES
 from mlship.units import Cpu, Duration, Memory, Money
 
 LIVE = "live"
@@ -65,13 +66,22 @@ def _no_base(said: str) -> MlshipError:
 
 
 def _live(context: Context, where: Where) -> Where:
-    """A file that says what the records say, in place of the one on the disk."""
+    """A file that says what the records say, in place of the one on the disk.
+
+    What is live is asked where the file deploys to; `--target` of a cloud says where it is priced.
+    """
     from mlship.flows.opening import history_or_error, open_project
 
-    project = project_of(context, where)
+    asked = replace(where, target="") if where.target not in MODULES else where
+    project = project_of(context, asked)
+    if project.target not in MODULES:
+        fix = "name another mlship.yaml, or a commit such as main"
+        raise MlshipError(
+            f"nothing is live on {project.target}: mlship does not deploy there yet", "--diff live", fix, code="nothing-live"
+        )
     place = open_project(context, project)
     history = history_or_error(place, place.target.observe().history)
-    return replace(where, file=project.file, environment="", target="", text=json.dumps(live_document(project, history)))
+    return replace(where, file=project.file, environment="", text=json.dumps(live_document(project, history)))
 
 
 def live_document(project: Project, history: History) -> dict[str, Any]:
