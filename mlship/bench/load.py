@@ -163,7 +163,7 @@ class Load:
 
     def _note(self, line: Line, found: tuple[int, bytes], now: float) -> None:
         status, body = found
-        key = line.question, status, body
+        key = line.question, status, body if status == 200 else b""  # refusals name their request: no two are alike
         if key in self.answers or len(self.answers) < BODIES:
             self.answers[key] += 1
         else:

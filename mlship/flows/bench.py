@@ -135,7 +135,7 @@ class _Course:
         if self.judge.judge(seen) or not seen.times:
             raise MlshipError(
                 f"{self.judge.wrong or seen.sent} of {seen.sent} requests were not answered as the build answered them",
-                fix="mlship verify",
+                fix="mlship verify; where callers are judged: mlship bench --key NAME",
                 exit=Exit.BUILD_FAILED,
                 code="wrong-answers",
                 details=self.judge.counted.complaints,

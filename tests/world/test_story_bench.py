@@ -205,6 +205,12 @@ def test_what_is_cut_is_lost_and_told() -> None:
     assert not seen.times and seen.lost["the connection was closed"] > 2
 
 
+def test_refusals_that_differ_are_counted_together() -> None:
+    with serving(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno") as address:
+        seen = generator(address).closed(1, 0.2)
+    assert {(given.status, given.body) for given in seen.given} == {(401, b"")} and not seen.times
+
+
 def test_what_is_no_http_is_lost_and_told() -> None:
     with serving(b"SSH-2.0-OpenSSH_9.2\r\n") as address:
         seen = generator(address).open(50, 0.5, seed=1)
