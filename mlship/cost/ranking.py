@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, pairwise
 from math import ceil, inf
 from typing import Literal, NamedTuple
 
 from mlship.cost.book import Machine, Offer, PriceBook
 from mlship.cost.candidate import PURCHASES, CostPlan, Purchase, PurchaseName
 from mlship.cost.capacity import servers_needed
-from mlship.cost.fleet import Fleet, autoscaled, fleet_of, replicas_for
+from mlship.cost.fleet import MOST_REPLICAS, Fleet, autoscaled, fleet_of, replicas_for
 from mlship.cost.purchase import SUSTAINED_STEPS, Rates, bought, on_demand_usd
 from mlship.cost.speeds import unit_of
-from mlship.cost.workload import Hour, Traffic, Unit, Workload
+from mlship.cost.workload import Hour, Unit, Workload
 
 Term = Literal["1y", "3y"]
 Bar = Literal["", "gpu", "memory", "burstable"]
@@ -75,7 +75,7 @@ class _Sizes:
         self._wanted = cache(lambda speed: servers_by_rate(workload, speed))
         bare = replace(workload, headroom=0.0)
         self._least = cache(lambda speed: servers_by_rate(bare, speed)) if workload.headroom else self._wanted
-        self._traffic = cache(lambda speed: merged(workload, self._wanted(speed)))
+        self._one_server = cache(self._servers_alone)
         self._is_slow = cache(lambda speed: _is_slow(workload, speed))
 
     def _of(self, servers: int, speed: float) -> _Size:
@@ -88,23 +88,33 @@ class _Sizes:
         workload, (least, most) = self._workload, self._workload.replicas
         if workload.traffic is None or least == most or workload.rps_per_replica or workload.service_time is None:
             return fleet_of(workload, Unit(servers, speed))
-        wanted = self._wanted(speed)
-        return autoscaled(workload, self._traffic(speed), lambda rps: ceil(wanted[rps] / servers))
+        one = self._one_server(speed)
+        if one is None:
+            wanted = self._wanted(speed)
+            return autoscaled(workload, workload.traffic, lambda rps: ceil(wanted[rps] / servers))
+        return grouped(one, servers, least, MOST_REPLICAS if most is None else most)
+
+    def _servers_alone(self, speed: float) -> Fleet | None:
+        """The fleet if each replica were one server; None where that is no use: too many, or some run longer than those below."""
+        wanted, workload = self._wanted(speed), self._workload
+        if workload.traffic is None or max(wanted.values()) > MOST_REPLICAS:
+            return None
+        one = autoscaled(replace(workload, replicas=(0, None)), workload.traffic, lambda rps: wanted[rps])
+        return one if _is_falling(one.level_hours) else None
 
     def _lost(self, fleet: Fleet, servers: int, speed: float) -> Literal["", "slow", "many"]:
         service, p99_s = self._workload.service_time, self._workload.p99_s
-        steps = {(step.rps, count * servers) for step, count in zip(fleet.steps, fleet.counts, strict=True)}
-        busiest = max(steps)
-        if service is None or not busiest[0]:
+        traffic, least = self._workload.traffic, self._least
+        if service is None or traffic is None or not traffic.peak:
             return ""
-        if not self._workload.rps_per_replica:  # the promise decides: only the most that may run can be too few
-            steps = {busiest}
+        steps = {(traffic.peak, fleet.replicas.peak * servers)}
+        if self._workload.rps_per_replica:  # else the promise decides, and only the most that may run can be too few
+            steps = {(step.rps, count * servers) for step, count in zip(fleet.steps, fleet.counts, strict=True)}
         if p99_s is None:
             return "many" if any(rps and rps * service.mean_s / speed >= running for rps, running in steps) else ""
         if self._is_slow(speed):
             return "slow"
-        least = self._least(speed)
-        return "many" if any(least[rps] > running for rps, running in steps) else ""
+        return "many" if any(least(speed)[rps] > running for rps, running in steps) else ""
 
 
 def _is_slow(workload: Workload, speed: float) -> bool:
@@ -134,16 +144,23 @@ def servers_by_rate(workload: Workload, speed: float) -> Mapping[float, int]:
     return needs
 
 
-def merged(workload: Workload, needs: Mapping[float, int]) -> Traffic:
-    """The traffic with one step for all that take the same servers; where replicas stay on, only for those that follow each other.
+def grouped(one: Fleet, servers: int, least: int, most: int) -> Fleet:
+    """The fleet whose replicas have so many of the servers each, at least and at most so many replicas; told by its levels alone.
 
-    A fleet runs for the same hours on it: a year of 8,760 rates becomes as many steps as there are numbers of servers.
+    The nth replica runs while more than n - 1 times its servers are needed: as long as the first of its servers.
     """
-    traffic = workload.traffic
-    assert traffic is not None
-    steps = traffic.steps if workload.down_after_s else sorted(traffic.steps, key=lambda step: step.rps)
-    alike = ([*group] for _, group in groupby(steps, key=lambda step: needs[step.rps]))
-    return replace(traffic, steps=tuple(Hour(max(step.rps for step in of), sum(step.hours for step in of)) for of in alike))
+    most = max(least, min(most, MOST_REPLICAS))
+    levels = [*[one.hours] * least, *one.level_hours[least * servers :: servers]][:most]
+    lowest = min(max(ceil(min(one.counts) / servers), least), most)
+    longer = [one.hours, *levels]
+    shares = {count: hours - following for count, (hours, following) in enumerate(zip(longer, [*levels, 0.0], strict=True))}
+    counts = [count for count, hours in shares.items() if hours or count in (lowest, len(levels))]
+    counts = [count for count in counts if count >= lowest]
+    return Fleet(tuple(Hour(0.0, shares[count]) for count in counts), tuple(counts))
+
+
+def _is_falling(levels: Sequence[float]) -> bool:
+    return all(earlier >= later for earlier, later in pairwise(levels))
 
 
 def _purchases(wanted: Wanted) -> tuple[Purchase, ...]:
@@ -200,7 +217,7 @@ def _price_of_best_base(fleet: Fleet, purchase: Purchase) -> Price:
     above = _after(level * count for level, count in equal.items())
     rebated_above = _after(rebate * count for rebate, count in zip(rebates, equal.values(), strict=True))
     rising = [-level for level in hours]
-    is_falling = all(earlier >= later for earlier, later in pairwise(levels))
+    is_falling = _is_falling(levels)
     price_of_least = price_of(fleet, replace(purchase, base=fleet.replicas.min))
 
     def price(offer: Offer) -> float | None:

@@ -16,7 +16,7 @@ from mlship.cost.capacity import servers_needed
 from mlship.cost.estimate import estimate
 from mlship.cost.fleet import fleet_of
 from mlship.cost.optimise import Optimised, Wanted, optimise
-from mlship.cost.ranking import merged, price_of, servers_by_rate
+from mlship.cost.ranking import grouped, price_of, servers_by_rate
 from mlship.cost.speeds import unit_of
 from mlship.cost.workload import Hour, ServiceTime, Traffic, Unit, Workload
 from mlship.errors import MlshipError
@@ -294,12 +294,15 @@ def test_rates_between_two_that_take_the_same_servers_are_not_computed_but_right
     assert needs == {rate: servers(rate, 0.05, 0.625, 0.0) for rate in rates}
 
 
-@pytest.mark.parametrize(("down_after_s", "steps"), [(0.0, (4.0, 700.0)), (300.0, (4.0, 700.0, 3.0))])
-def test_steps_that_take_the_same_servers_are_one(down_after_s, steps):
-    traffic = Traffic(tuple(Hour(rps, 182.5) for rps in (4.0, 2.0, 700.0, 3.0)), 30.0)
+@pytest.mark.parametrize("down_after_s", [0.0, 300.0, 7200.0])
+@pytest.mark.parametrize(("least", "most"), [(0, None), (1, None), (2, 3), (1, 50)])
+def test_a_fleet_is_that_of_single_servers_put_together(down_after_s, least, most):
+    traffic = Traffic(tuple(Hour(rps, 730 / 6) for rps in (4.0, 0.0, 1500.0, 3.0, 700.0, 300.0)), 121.0)
     work = workload(traffic=traffic, down_after_s=down_after_s)
-    one = merged(work, servers_by_rate(work, 1.0))
-    assert (tuple(step.rps for step in one.steps), one.hours, one.cycles) == (steps, 730.0, 30.0)
+    one, four = (fleet_of(replace(work, replicas=bounds), Unit(of)) for of, bounds in ((1, (0, None)), (4, (least, most))))
+    together = grouped(one, 4, least, most or 100)
+    assert together.level_hours == pytest.approx(four.level_hours, rel=1e-12)
+    assert (together.replicas.min, together.replicas.peak) == (four.replicas.min, four.replicas.peak)
 
 
 def test_a_type_is_named_once_in_its_cheapest_region_even_where_regions_disagree_about_its_memory():
