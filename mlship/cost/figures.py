@@ -42,6 +42,11 @@ def replicas_text(replicas: Replicas) -> str:
     return f"{replicas.min} / {number(replicas.average)} / {replicas.peak}"
 
 
+def fleet_text(plan: CostPlan) -> str:
+    """Its replicas; `-` where requests are paid, not replicas."""
+    return "-" if plan.candidate.purchase.name == "per-request" else replicas_text(plan.replicas)
+
+
 def number(value: float) -> str:
     """`2`, `2.4`, `12,500`."""
     return f"{value:,.0f}" if round(value, 1) == round(value) or abs(value) >= 1000 else f"{value:.1f}"

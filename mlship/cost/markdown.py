@@ -7,17 +7,21 @@ from collections.abc import Iterable, Sequence
 
 from mlship.cost.candidate import CostPlan
 from mlship.cost.diff import Diff, change_text
-from mlship.cost.figures import milliseconds, month_text, per_million_text, purchase_text, replicas_text, subject, usd
+from mlship.cost.figures import fleet_text, milliseconds, month_text, per_million_text, purchase_text, subject, usd
 
 _HEAD = ("target", "region", "purchase", "replicas", "USD a month", "USD a million", "idle", "p99")
 # what could begin a link, a picture, a mention, HTML, emphasis, a cell or code
 _MARKS = re.compile(r"([\\`*_{}\[\]<>|~#!@&])")
 
 
-def markdown(plans: Sequence[CostPlan], prices_as_of: str, *, chosen: int = -1, verdict: str = "") -> str:
+def markdown(
+    plans: Sequence[CostPlan], prices_as_of: str, *, chosen: int = -1, verdict: str = "", why_not: Sequence[str] = ()
+) -> str:
     """One table, the chosen plan in bold; then what is unknown, and all assumptions folded away. Ends with a newline."""
     rows = [_cells(plan, is_chosen=place == chosen and len(plans) > 1) for place, plan in enumerate(plans)]
-    return _joined("### Cost estimate", table(_HEAD, rows, 4), *_notes(plans, prices_as_of, verdict))
+    return _joined(
+        "### Cost estimate", table(_HEAD, rows, 4), *_notes(plans, prices_as_of, verdict), _folded("Why not", why_not)
+    )
 
 
 def diff_markdown(found: Diff, prices_as_of: str, *, base: str, verdict: str = "") -> str:
@@ -42,7 +46,7 @@ def escaped(text: str) -> str:
 def _cells(plan: CostPlan, *, is_chosen: bool) -> list[str]:
     candidate = plan.candidate
     cells = [
-        *(subject(plan), candidate.region, purchase_text(candidate.purchase), replicas_text(plan.replicas)),
+        *(subject(plan), candidate.region, purchase_text(candidate.purchase), fleet_text(plan)),
         *(month_text(plan), per_million_text(plan), usd(plan.idle_usd_month)),
         "overloaded" if plan.is_overloaded else milliseconds(plan.p99_ms),
     ]

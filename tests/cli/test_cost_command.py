@@ -76,6 +76,9 @@ def test_the_files_budget_is_named_with_its_line(mlship: Mlship, project: Path):
     (project / "mlship.yaml").write_text(FILE.replace("150 USD", "20 USD"))
     said = mlship("cost-estimate --target aws")
     assert said.exit == 9 and "  where  mlship.yaml:9:12 cost.budget.monthly\n" in said.stderr
+    document = mlship("cost-estimate --target aws --json").document
+    assert document["error"]["where"] == "mlship.yaml:9:12 cost.budget.monthly"
+    assert [finding["severity"] for finding in document["findings"]] == ["note", "note"]  # beside the error, not instead of it
 
 
 def test_an_unknown_price_is_exit_0_and_with_strict_9(mlship: Mlship):

@@ -82,7 +82,7 @@ def test_markdown_is_a_table_with_the_chosen_plan_in_bold():
         "| --- | --- | --- | --- | ---: | ---: | ---: | ---: |\n"
         "| **aws ecs 1 vCPU 2 GiB arm64** | **us-east-1** | **on-demand** | **2 / 2.2 / 6** | **$81.40** | **$1.55** | **$81.40** "
         "| **18 ms** |\n"
-        "| aws lambda 2 GiB | us-east-1 | per request | 0 / 0.2 / 1 | $21.02 | $0.40 | $0 | 31 ms |\n"
+        "| aws lambda 2 GiB | us-east-1 | per request | - | $21.02 | $0.40 | $0 | 31 ms |\n"
         "| aws ecs 1 vCPU 2 GiB arm64 | us-east-1 | spot above 2 | 2 / 2.2 / 6 | at least $81.40 | at least $1.55 | $81.40 "
         "| 18 ms |\n"
         "\n"
@@ -102,6 +102,11 @@ def test_markdown_is_a_table_with_the_chosen_plan_in_bold():
         "\n"
         "</details>\n"
     )
+
+
+def test_why_others_lost_is_folded_away():
+    said = markdown((OWN,), "2026-11-21", why_not=("aws *x*: $1 more",))
+    assert said.endswith("<details><summary>Why not</summary>\n\n- aws \\*x\\*: $1 more\n\n</details>\n")
 
 
 def test_a_difference_as_markdown_shows_before_after_and_delta():

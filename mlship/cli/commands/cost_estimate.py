@@ -173,7 +173,7 @@ def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> A
         return Answer(text, payload, brief=brief_text(found.plans, found.chosen))
     call.show(text)
     call.terminal.complain(error_text(error))
-    return Answer("", {**payload, **error_payload(error)}, exit=error.exit)
+    return Answer("", {**error_payload(error), **payload}, exit=error.exit)
 
 
 def _no_plan() -> MlshipError:
@@ -202,10 +202,10 @@ def _markdown(found: Estimated, changed: Diff | None, base: str) -> str:
     from mlship.cost.markdown import diff_markdown, markdown
 
     budget = found.budget
-    verdict = f"{'ok' if budget.ok else '**not kept**'}, {budget.why}" if budget else ""
+    verdict = f"{'ok' if budget.ok else 'not kept'}, {budget.why}" if budget else ""
     if changed:
         return diff_markdown(changed, found.prices_as_of, base=base, verdict=verdict)
-    return markdown(found.plans, found.prices_as_of, chosen=found.chosen, verdict=verdict)
+    return markdown(found.plans, found.prices_as_of, chosen=found.chosen, verdict=verdict, why_not=found.why_not)
 
 
 def _difference(call: Call, asked: Asked, found: Estimated, base: str) -> Diff:

@@ -12,6 +12,7 @@ from mlship.cost.candidate import CostPlan
 from mlship.cost.estimate import OLD_SPOT_DAYS, spot_age_days
 from mlship.cost.figures import (
     count_text,
+    fleet_text,
     milliseconds,
     month_text,
     number,
@@ -93,7 +94,7 @@ def _row(plan: CostPlan) -> list[str]:
         subject(plan),
         plan.candidate.region,
         purchase_text(plan.candidate.purchase),
-        replicas_text(plan.replicas) if plan.candidate.purchase.name != "per-request" else "-",
+        fleet_text(plan),
         month_text(plan),
         per_million_text(plan),
         usd(plan.idle_usd_month),
