@@ -6,11 +6,11 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Said  # type: ignore[import-not-found]
 
-Mlship = Callable[[str], Said]
+Mlship = Callable[[str], Any]  # conftest.Said
 FLEET = "cost-estimate --target aws --service vm --region us-east-1 --instance m7g.large --replicas 3"
 FILE = """\
 name: churn
