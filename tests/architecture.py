@@ -71,6 +71,7 @@ HEAVY = {
     "azure", "boto3", "botocore", "docker", "google", "httpx", "mlflow", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",
     "requests", "rich", "scipy", "skops", "sklearn", "xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "torch", "safetensors",
 }  # fmt: skip
+COST = sorted(path.stem for path in (PACKAGE / "cost").glob("*.py"))  # all but the folder refresh
 PURE = (
     "config",
     "targets.plan",
@@ -83,6 +84,7 @@ PURE = (
     "releases.release",
     "releases.history",
     "flows.plan",
+    *(f"cost.{name}" for name in COST),
 )
 IMPURE_MODULES = {"http", "random", "secrets", "socket", "subprocess", "time", "uuid"}
 IMPURE_NAMES = {"os.environ", "os.getenv", "datetime.now", "datetime.utcnow", "date.today", "datetime.datetime.now"}

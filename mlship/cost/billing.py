@@ -57,14 +57,16 @@ def priced(resources: tuple[Resource, ...], month: Month, book: PriceBook, *, fr
         key = resource.price
         if key is None or resource.billed == "free":
             continue
-        if key.instance:
+        is_listed = bool(key.service) and bool(book.tiers(key.cloud, key.service, key.region, key.item))
+        if key.instance and not is_listed:
             yield from _machine(resource, key, month, book)
             continue
         has_twin = resource.kind in twins
         if resource.billed == "scaled" and has_twin:
             yield from _committed(resource, key, month)
         if ticks := _ticks(resource, month, has_twin=has_twin):
-            yield _managed(resource, key, ticks * resource.quantity, book, free=free)
+            alone = replace(resource, settings={}, price=replace(key, times=1.0)) if is_listed and key.instance else resource
+            yield _managed(alone, alone.price or key, ticks * resource.quantity, book, free=free)
 
 
 # -- machines -------------------------------------------------------------------------------------------------------------

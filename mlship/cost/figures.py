@@ -14,7 +14,8 @@ def usd(amount: float | None) -> str:
     if abs(amount) < 0.005:
         return "< $0.01" if amount > 0 else "> -$0.01"
     sign = "-" if amount < 0 else ""
-    return f"{sign}${abs(amount):,.2f}" if abs(amount) < 1e12 else f"{sign}${abs(amount):.3g}"
+    cents = abs(amount) * (1 + 1e-12)  # half a cent is rounded up, whatever the double says: 81.395 is $81.40
+    return f"{sign}${cents:,.2f}" if abs(amount) < 1e12 else f"{sign}${abs(amount):.3g}"
 
 
 def month_text(plan: CostPlan) -> str:

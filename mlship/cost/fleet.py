@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -28,7 +27,7 @@ class Fleet:
     cycles: float = 1.0
     down_after_s: float = 0.0
 
-    @property
+    @cached_property
     def hours(self) -> float:
         """Of the month."""
         return sum(step.hours for step in self.steps)
@@ -44,24 +43,39 @@ class Fleet:
     @cached_property
     def level_hours(self) -> tuple[float, ...]:
         """Hours of the month in which the first, the second, ... replica runs; falling, one entry for each up to the peak."""
-        held = Counter[int]()
+        held = dict.fromkeys(range(max(self.counts, default=0), 0, -1), 0.0)
         for step, count in zip(self.steps, self.counts, strict=True):
-            held[count] += step.hours
-        peak = max(self.counts, default=0)
-        exact = [*accumulate(held[level] for level in range(peak, 0, -1))][::-1]
+            if count:
+                held[count] += step.hours
+        needed = [*accumulate(held.values())][::-1]
         if not self.down_after_s:
-            return tuple(exact)
-        tail = self.down_after_s / 3600 * self.cycles
-        return tuple(min(hours + falls * tail, self.hours) for hours, falls in zip(exact, self._falls(peak), strict=True))
+            return tuple(needed)
+        stays = self._stays(len(needed))
+        return tuple(min(hours + more * self.cycles, self.hours) for hours, more in zip(needed, stays, strict=True))
 
-    def _falls(self, peak: int) -> list[int]:
-        """How often in a cycle each level stops being needed; the last step is followed by the first."""
-        starts = Counter[int]()
-        for count, following in zip(self.counts, (*self.counts[1:], *self.counts[:1]), strict=True):
-            if following < count:
-                starts[following + 1] += 1
-                starts[count + 1] -= 1
-        return [*accumulate(starts[level] for level in range(1, peak + 1))]
+    def _stays(self, peak: int) -> list[float]:
+        """Hours of one cycle in which each level only stays: after each fall down_after_s, or until it is needed again."""
+        tail, changes = self.down_after_s / 3600, [0.0] * (peak + 2)
+        gaps: list[
+            tuple[int, int, float]
+        ] = []  # lowest and highest level that is not needed, since when; the lowest levels last
+        now, before = 0.0, self.counts[-1]
+        for turn in range(2):  # what falls in the first cycle may rise in the second
+            for step, count in zip(self.steps, self.counts, strict=True):
+                if count < before and turn == 0:
+                    gaps.append((count + 1, before, now))
+                while gaps and gaps[-1][0] <= count:
+                    low, high, since = gaps.pop()
+                    top = min(high, count)
+                    changes[low] += min(tail, now - since)
+                    changes[top + 1] -= min(tail, now - since)
+                    if top < high:
+                        gaps.append((top + 1, high, since))
+                now, before = now + step.hours / self.cycles, count
+        for low, high, since in gaps:
+            changes[low] += min(tail, now - since)
+            changes[high + 1] -= min(tail, now - since)
+        return [*accumulate(changes)][1 : peak + 1]
 
     def packed(self, per_node: int) -> Fleet:
         """The nodes that hold this fleet, so many replicas on each."""
@@ -80,10 +94,26 @@ def fixed(traffic: Traffic, count: int) -> Fleet:
 def autoscaled(workload: Workload, traffic: Traffic, need: Callable[[float], int]) -> Fleet:
     """need: requests a second -> replicas that it takes. Within the workload's least and most."""
     least, most = workload.replicas
-    needed = {step.rps: need(step.rps) for step in traffic.steps}
+    needed = by_rate(need, {step.rps for step in traffic.steps})
     cap = min(inf if most is None else most, MOST_REPLICAS)
     counts = tuple(int(min(max(needed[step.rps], least), max(cap, least))) for step in traffic.steps)
     return Fleet(traffic.steps, counts, traffic.cycles, workload.down_after_s)
+
+
+def by_rate(need: Callable[[float], int], rates: Collection[float]) -> dict[float, int]:
+    """What each rate needs. More never needs less: what lies between two rates that need the same is not computed."""
+    rising = sorted(rates)
+    needs = {rate: need(rate) for rate in {rising[0], rising[-1]}}
+    between = [(0, len(rising) - 1)]
+    while between:
+        low, high = between.pop()
+        if needs[rising[low]] == needs[rising[high]]:
+            needs.update((rate, needs[rising[low]]) for rate in rising[low:high])
+        elif high - low > 1:
+            middle = (low + high) // 2
+            needs[rising[middle]] = need(rising[middle])
+            between += [(low, middle), (middle, high)]
+    return needs
 
 
 def replicas_for(workload: Workload, unit: Unit, rps: float) -> int:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from mlship.cost.book import Machine, Offer, PriceBook
 from mlship.cost.candidate import PURCHASES, CostPlan, Purchase, PurchaseName
 from mlship.cost.capacity import servers_needed
-from mlship.cost.fleet import MOST_REPLICAS, Fleet, autoscaled, fleet_of, replicas_for
+from mlship.cost.fleet import MOST_REPLICAS, Fleet, autoscaled, by_rate, fleet_of, replicas_for
 from mlship.cost.purchase import SUSTAINED_STEPS, Rates, bought, on_demand_usd
 from mlship.cost.speeds import unit_of
 from mlship.cost.workload import Hour, Unit, Workload
@@ -125,23 +125,10 @@ def _is_slow(workload: Workload, speed: float) -> bool:
 
 
 def servers_by_rate(workload: Workload, speed: float) -> Mapping[float, int]:
-    """Requests a second of each step -> servers that they take, one at least for any.
-
-    More requests never take fewer: what lies between two rates that take the same is not computed.
-    """
-    rates = sorted({step.rps for step in workload.traffic.steps} if workload.traffic else {0.0})
+    """Requests a second of each step -> servers that they take."""
+    rates = {step.rps for step in workload.traffic.steps} if workload.traffic else {0.0}
     alone, each = replace(workload, rps_per_replica=None), Unit(1, speed)
-    needs = {rate: replicas_for(alone, each, rate) for rate in {rates[0], rates[-1]}}
-    between = [(0, len(rates) - 1)]
-    while between:
-        low, high = between.pop()
-        if needs[rates[low]] == needs[rates[high]]:
-            needs.update((rate, needs[rates[low]]) for rate in rates[low:high])
-        elif high - low > 1:
-            middle = (low + high) // 2
-            needs[rates[middle]] = replicas_for(alone, each, rates[middle])
-            between += [(low, middle), (middle, high)]
-    return needs
+    return by_rate(lambda rps: replicas_for(alone, each, rps), rates)
 
 
 def grouped(one: Fleet, servers: int, least: int, most: int) -> Fleet:

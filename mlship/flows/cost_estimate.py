@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from mlship.config.load import find_file
 from mlship.config.project import Project
 from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
-from mlship.cost.candidates import candidate_of, purchases_of
+from mlship.cost.candidates import OWN, candidate_of, purchases_of
 from mlship.cost.estimate import estimate
 from mlship.cost.optimise import Wanted, optimise
 from mlship.cost.plot import at_rate
@@ -35,6 +36,7 @@ BESIDE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("gcp", "cloud-run", {"billing": "instance"}),
     ("azure", "container-apps", {}),
 )
+ADVISED = 3  # always-on plans that serverless is held against
 CURVE = (0.0, 1.0, 10.0, 100.0)  # requests a second that are shown where no traffic is said
 
 
@@ -109,9 +111,7 @@ class _Question:
 
 def _project(context: Context, where: Where, asked: Asked) -> Project | None:
     """None where no file is named and none is there: then everything is the command line's."""
-    from mlship.flows.opening import found_file
-
-    if where.file is None and found_file(context.cwd) is None:
+    if where.file is None and not _has_file(context):
         if not asked.target and not asked.optimise and not asked.compare:
             raise MlshipError(
                 "there is no mlship.yaml here, and no target is said",
@@ -120,6 +120,15 @@ def _project(context: Context, where: Where, asked: Asked) -> Project | None:
             )
         return None
     return project_of(context, replace(where, target=asked.target or where.target), needs_model=False)
+
+
+def _has_file(context: Context) -> bool:
+    try:
+        return bool(find_file(context.cwd))
+    except MlshipError as error:
+        if error.code != "no-file":
+            raise
+        return False
 
 
 def _book(context: Context, asked: Asked, project: Project | None) -> PriceBook:
@@ -189,8 +198,23 @@ def _compared(question: _Question) -> Estimated:
         question.workload,
         question.book.as_of,
         why_not=tuple(why_not),
+        advice=_advice(question, plans),
         findings=findings,
     )
+
+
+def _advice(question: _Question, plans: list[CostPlan]) -> tuple[str, ...]:
+    """From which traffic on the cheapest service that bills by the request costs more than those that are always on."""
+    complete = [plan.candidate for plan in plans if plan.is_complete and not plan.is_overloaded]
+    serverless = [candidate for candidate in complete if candidate.purchase.name == "per-request"]
+    always_on = [
+        candidate for candidate in complete if candidate.purchase.name != "per-request" and candidate.service not in OWN
+    ]
+    if question.workload.service_time is None or not serverless or not always_on:
+        return ()
+    from mlship.cost.break_even import break_even
+
+    return break_even(serverless[0], always_on[:ADVISED], question.workload, question.book, free=question.asked.free_tier)
 
 
 def _purchase(deployment: Deployment, question: _Question) -> Purchase:

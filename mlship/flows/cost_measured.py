@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlship.bench.records import Benches
 from mlship.config.project import Project
 from mlship.cost.workload import ServiceTime
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
-from mlship.image.record import BuildRecord, BuildRecords
+
+if TYPE_CHECKING:
+    from mlship.image.record import BuildRecord
 
 
 def measured_time(context: Context, project: Project | None) -> ServiceTime | None:
@@ -17,7 +21,8 @@ def measured_time(context: Context, project: Project | None) -> ServiceTime | No
         return None
     bench = Benches(context.home.images).of_content(record.content)
     if bench is not None:
-        return ServiceTime(bench.mean_s, bench.service_time_sample, f"bench on {bench.machine.model}")
+        rows = f", {bench.rows} rows a request" if bench.rows > 1 else ""
+        return ServiceTime(bench.mean_s, bench.service_time_sample, f"bench on {bench.machine.model}{rows}")
     return _of_build(record)
 
 
@@ -25,6 +30,8 @@ def newest_record(context: Context, project: Project | None) -> BuildRecord | No
     """Of the image that was built last for this project; None where there is none."""
     if project is None or not context.home.images.is_dir():
         return None
+    # here and not above: where nothing was built they are not needed
+    from mlship.image.record import BuildRecords
     from mlship.oci.layout import Layout
 
     try:

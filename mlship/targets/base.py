@@ -38,7 +38,8 @@ Meter = Literal["always", "scaled", "spot", "request", "busy", "active", "idle",
 class PriceKey:
     """Where a price stands in the book: that of a machine (`instance`), or of an `item` of a managed `service`.
 
-    times: the price is taken so many times, such as the premium that a managed endpoint adds to its machine.
+    times: the price is taken so many times, such as the premium that a managed endpoint adds to its machine. Both: the item's own
+    price where the book has one, else the machine's so many times.
     """
 
     cloud: str

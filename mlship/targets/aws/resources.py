@@ -93,7 +93,8 @@ def hosting_price(region: str, name: str) -> tuple[PriceKey, Mapping[str, str]]:
     if more is None or (region == PRICED_IN and name in PRICED):
         return PriceKey("aws", region, service="sagemaker_realtime", item=f"ml.{name}"), {}
     assumed = f"SageMaker's ml.{name} costs {more.times:g} times the plain {name}, as {more.known_from} do"
-    return PriceKey("aws", region, instance=name, times=more.times), {"assumed": assumed}
+    key = PriceKey("aws", region, name, "sagemaker_realtime", f"ml.{name}", more.times)
+    return key, {"assumed": assumed}
 
 
 def _sagemaker_refused(deployment: Deployment) -> Iterator[Finding]:

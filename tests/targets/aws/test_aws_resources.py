@@ -47,7 +47,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "the price of an endpoint by the machine's": (
         {"service": "sagemaker", "instance": "m6i.2xlarge"},
-        ["instance 1 hour scaled aws us-east-1 m6i.2xlarge x1.2", LOGS, EGRESS],
+        ["instance 1 hour scaled aws us-east-1 sagemaker_realtime ml.m6i.2xlarge m6i.2xlarge x1.2", LOGS, EGRESS],
     ),
     "a function": (
         {"service": "lambda"},
@@ -145,7 +145,7 @@ def test_the_premium_of_an_endpoint_is_that_of_its_class(name: str, times: float
 
 def test_an_assumed_price_of_an_endpoint_is_said() -> None:
     found = resources(deployment("aws", "sagemaker", region="eu-west-1", instance="ml.m5.xlarge"))[0]
-    assert lines([found]) == ["instance 1 hour scaled aws eu-west-1 m5.xlarge x1.2"]
+    assert lines([found]) == ["instance 1 hour scaled aws eu-west-1 sagemaker_realtime ml.m5.xlarge m5.xlarge x1.2"]
     assert found.settings["assumed"] == (
         "SageMaker's ml.m5.xlarge costs 1.2 times the plain m5.xlarge, as ml.c5.xlarge and ml.m5.xlarge do"
     )
