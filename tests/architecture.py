@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import gc
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mlship"
@@ -109,16 +112,28 @@ def sources(package: Path = PACKAGE) -> dict[str, str]:
     return names
 
 
+@cache
+def tree_of(text: str) -> ast.Module:
+    """Parsed once for all who ask. A tree has hundreds of thousands of nodes, through which the collector goes again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def broken_rules(modules: Mapping[str, str]) -> list[str]:
     """Every rule that is broken, as `module:line rule`."""
-    trees = {name: ast.parse(text) for name, text in modules.items()}
+    trees = {name: tree_of(text) for name, text in modules.items()}
     imports = {name: list(_imports(tree, name, trees)) for name, tree in trees.items()}
     return [
         *(broken for name, found in imports.items() for broken in _layers(name, found)),
         *(broken for name, found in imports.items() for broken in _closed(name, found)),
         *_open_server_files(imports),
         *(broken for name, found in imports.items() for broken in _heavy(name, found)),
-        *(broken for name, found in imports.items() for broken in _doors(name, trees[name], found)),
+        *(broken for name, found in imports.items() for broken in _doors(name, modules[name], found)),
         *(broken for name, found in imports.items() for broken in _purity(name, trees[name], found)),
         *(f"import cycle: {' -> '.join(cycle)}" for cycle in cycles(imports)),
     ]
@@ -262,7 +277,7 @@ def _heavy(name: str, imports: Iterable[Import]) -> Iterator[str]:
             yield f"{name}:{found.line} imports {found.module} at module level"
 
 
-def _doors(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[str]:
+def _doors(name: str, text: str, imports: Iterable[Import]) -> Iterator[str]:
     inner = _inner(name)
     if _is_below(inner, PROGRAMS):
         return
@@ -272,7 +287,9 @@ def _doors(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[s
             yield f"{name}:{found.line} subprocess belongs to runner.py"
         if found.module.split(".")[0] == "rich" and not in_cli:
             yield f"{name}:{found.line} rich belongs to cli/"
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    if not re.search(r"print|sys\.std|exit|quit", text, re.IGNORECASE):
+        return
+    for call in (node for node in ast.walk(tree_of(text)) if isinstance(node, ast.Call)):
         said = _dotted(call.func)
         if said == "print" or said.startswith(("sys.stdout.", "sys.stderr.")):
             if not in_cli:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from architecture import sources, tree_of
 from documents import GUIDE, PAGES, PYTHON_CLASS, README, ROOT, blocks, command_lines, section, table
 
 from mlship.cli.answer import Answer
@@ -201,8 +202,8 @@ def test_every_finding_of_the_guide_has_its_code() -> None:
 def said_texts() -> frozenset[str]:
     """Every text of the program, the holes of f-strings left open."""
     found = set()
-    for path in (ROOT / "mlship").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
+    for text in sources().values():
+        for node in ast.walk(tree_of(text)):
             if isinstance(node, ast.JoinedStr):
                 found.add("\0".join(part.value for part in node.values if isinstance(part, ast.Constant)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
