@@ -17,6 +17,7 @@ from mlship.cost.speeds import ANY
 from mlship.cost.traffic import diurnal, flat, from_csv
 from mlship.cost.workload import HOURS_PER_MONTH, ServiceTime, Traffic, Workload
 from mlship.errors import MlshipError
+from mlship.flows.cost_measured import Measured
 from mlship.units import Cpu, Duration, Memory
 
 Amount = TypeVar("Amount")
@@ -78,23 +79,28 @@ class Asked:
 # -- the workload ---------------------------------------------------------------------------------------------------------
 
 
-def workload_from(asked: Asked, project: Project | None, measured: ServiceTime | None) -> Workload:
-    """measured: what bench or build found of the project's image. Raises MlshipError for words that mean nothing."""
+def workload_from(asked: Asked, project: Project | None, measured: Measured) -> Workload:
+    """measured: what is known of the project's image. Raises MlshipError for words that mean nothing."""
     hours = _hours(asked)
     return Workload(
         traffic=_traffic(asked, project, hours),
-        service_time=_service_time(asked, project) or measured,
+        service_time=_service_time(asked, project) or measured.service_time,
         p99_s=_promise(asked, project),
         replicas=_replicas(asked, project),
         headroom=_share("--headroom", asked.headroom, below=0.95),
         down_after_s=_down_after(asked, project),
         concurrency=_concurrency(asked, project),
-        memory_gib=memory_of(asked, project) / GIB if asked.memory or _says(project, "resources.memory") else 0.0,
+        memory_gib=_memory_wanted(asked, project) or measured.memory_gib,
         egress_gb=_amount("--egress-gb", asked.egress_gb),
         logs_gb=_amount("--logs-gb", asked.logs_gb),
         rps_per_replica=_rps_per_replica(asked, project),
         hours=hours,
     )
+
+
+def _memory_wanted(asked: Asked, project: Project | None) -> float:
+    """GiB that somebody says a replica needs; 0 where nobody does."""
+    return memory_of(asked, project) / GIB if asked.memory or _says(project, "resources.memory") else 0.0
 
 
 def _hours(asked: Asked) -> float:

@@ -10,7 +10,7 @@ from mlship.cost.estimate import estimate
 from mlship.cost.figures import month_text
 from mlship.flows.context import Context
 from mlship.flows.cost_asked import Asked, purchase_from, workload_from
-from mlship.flows.cost_measured import measured_time
+from mlship.flows.cost_measured import measured_image
 from mlship.flows.prices import price_book
 from mlship.flows.results import CostChange
 from mlship.targets.base import Deployment, Target
@@ -40,5 +40,5 @@ def _priced(context: Context, project: Project, target: Target, deployment: Depl
     purchase = purchase_from(Asked(), project, possible, f"{deployment.target} {deployment.service}")
     candidate = candidate_from(deployment, target.resources(deployment), (), purchase, book)
     least, most = deployment.replicas  # of the live one its own: the file may say another number
-    workload = workload_from(Asked(replicas=f"{least}..{most}"), project, measured_time(context, project))
+    workload = workload_from(Asked(replicas=f"{least}..{most}"), project, measured_image(context, project))
     return estimate(candidate, workload, book)

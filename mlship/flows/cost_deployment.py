@@ -13,6 +13,7 @@ from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, cloud_of, machine_of
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.cost_asked import Asked, resources_from, workload_from
+from mlship.flows.cost_measured import Measured
 from mlship.flows.used_keys import used_keys
 from mlship.releases.release import Release, Served
 from mlship.targets.base import Deployment
@@ -32,9 +33,15 @@ SERVICES = {
 
 
 def deployment_of(
-    asked: Asked, project: Project | None, target: str, service: str = "", changed: Mapping[str, str] | None = None
+    asked: Asked,
+    project: Project | None,
+    target: str,
+    service: str = "",
+    changed: Mapping[str, str] | None = None,
+    image_gb: float = 0.0,
 ) -> tuple[Deployment, tuple[str, ...]]:
-    """What would be created, and what nobody said of it, for people. changed: settings that go before those of the file.
+    """What would be created, and what nobody said of it, for people. changed: settings that go before those of the file. image_gb: what a
+    registry would keep.
 
     Raises MlshipError for a target, service or region that there is not.
     """
@@ -50,6 +57,8 @@ def deployment_of(
     if chosen == "sagemaker" and settings.get("instance"):
         settings["instance"] = str(settings["instance"]).removeprefix("ml.")
     settings["arch"] = asked.arch or (changed or {}).get("arch") or _arch(project)
+    if image_gb:
+        settings["image_gb"] = image_gb
     cloud = str(settings.get("cloud") or "") if target == "kubernetes" else target
     if cloud in REGIONS and not settings.get("region"):
         settings["region"] = REGIONS[cloud]
@@ -88,7 +97,7 @@ def _arch(project: Project | None) -> str:
 
 
 def _range(asked: Asked, project: Project | None) -> tuple[int, int]:
-    workload = workload_from(replace(asked, rps=None, requests_month=None, profile=None, peak=None), None, None)
+    workload = workload_from(replace(asked, rps=None, requests_month=None, profile=None, peak=None), None, Measured())
     least, most = workload.replicas
     if asked.replicas or project is None:
         return least, least if most is None else most

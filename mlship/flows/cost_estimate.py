@@ -20,7 +20,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, speeds_from, text_of, workload_from
 from mlship.flows.cost_deployment import checked, deployment_of, unknown
 from mlship.flows.cost_gate import Budget, Limit, budget
-from mlship.flows.cost_measured import measured_time
+from mlship.flows.cost_measured import Measured, measured_image
 from mlship.flows.loading import project_of
 from mlship.flows.prices import price_book
 from mlship.targets.base import Deployment
@@ -76,8 +76,9 @@ def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
     """
     project = _project(context, where, asked)
     book = _book(context, asked, project)
-    workload = workload_from(asked, project, measured_time(context, project))
-    question = _Question(asked, project, book, workload, _today(context), speeds_from(asked, project))
+    measured = measured_image(context, project)
+    workload = workload_from(asked, project, measured)
+    question = _Question(asked, project, book, workload, measured, _today(context), speeds_from(asked, project))
     found = _optimised(question) if asked.optimise else _compared(question)
     curve = _curve(question, found.plans) if workload.traffic is None else ()
     judged = found.plans[max(found.chosen, 0)] if found.plans else None
@@ -98,6 +99,7 @@ class _Question:
     project: Project | None
     book: PriceBook
     workload: Workload
+    measured: Measured
     today: str
     speeds: Mapping[str, float]
 
@@ -183,7 +185,7 @@ def _compared(question: _Question) -> Estimated:
     why_not: list[str] = []
     findings: tuple[Finding, ...] = ()
     if target:
-        deployment, said = deployment_of(asked, project, target)
+        deployment, said = deployment_of(asked, project, target, image_gb=question.measured.image_gb)
         findings = checked(deployment, project, question.book)
         purchase = _purchase(deployment, question)
         plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book, question.speeds)), said))
@@ -251,7 +253,8 @@ def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:
     for target, service, changed in BESIDE:
         if question.asked.cloud not in ("", target):
             continue
-        deployment, _ = deployment_of(plain, _of_target(project, target), target, service, changed)
+        mine = _of_target(project, target)
+        deployment, _ = deployment_of(plain, mine, target, service, changed, question.measured.image_gb)
         wrong = [finding for finding in priced(target).findings(deployment) if finding.severity == "error"]
         if wrong:
             lost.append(f"{target} {service}: {wrong[0].what}")
