@@ -8,12 +8,12 @@ from typing import Any
 
 from mlship.config.project import Project
 from mlship.config.schema import Targets
-from mlship.config.words import clipped, nearest
 from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, cloud_of, machine_of
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.cost_asked import Asked, resources_from, workload_from
 from mlship.flows.cost_measured import Measured
+from mlship.flows.cost_words import unknown as unknown
 from mlship.flows.used_keys import used_keys
 from mlship.releases.release import Release, Served
 from mlship.targets.base import Deployment
@@ -138,11 +138,3 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
     if machine_of(deployment, book) is None:
         names = sorted({offer.machine.name for offer in book.every_offer() if offer.machine.cloud == cloud})
         raise unknown("--instance", f"type of machine of {cloud}", instance, names)
-
-
-def unknown(option: str, what: str, said: str, known: list[str]) -> MlshipError:
-    near = nearest(said, known)
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-    return MlshipError(
-        f"there is no {what} {clipped(said)}", option, f"did you mean {near}?" if near else f"known: {shown}", code="usage"
-    )
