@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, exp
@@ -166,7 +167,7 @@ def busy_seconds(month: Month, round_s: float) -> float:
     service, traffic = month.workload.service_time, month.workload.traffic
     if service is None or traffic is None:
         return 0.0
-    each = rounded(service, month.unit.alone_speed, round_s)
+    each = rounded(service, month.unit.billed_speed(service), round_s)
     if month.workload.concurrency <= 1:
         return traffic.requests * each
     return sum(
@@ -211,7 +212,7 @@ def idle_seconds(month: Month) -> float:
 def _uses(month: Month) -> Iterator[tuple[float, float]]:
     """Active and idle replica-seconds of each step."""
     service, least = month.workload.service_time, month.workload.replicas[0]
-    each = rounded(service, month.unit.alone_speed, 0.0) if service else 0.0
+    each = rounded(service, month.unit.billed_speed(service), 0.0) if service else 0.0
     for step, count in zip(month.fleet.steps, month.fleet.counts, strict=True):
         seconds = step.hours * 3600
         busy = step.rps * each * seconds
@@ -251,6 +252,8 @@ def tiered(tiers: tuple[ServicePrice, ...], units: float, *, free: bool) -> floa
     paid = [tier for tier in tiers if free or tier.note != FREE_TIER]
     if not paid:
         return None
+    if free and (allowance := free_units(paid[0])):
+        units = max(units - allowance, 0.0)
     usd = 0.0
     for at, tier in enumerate(paid):
         above = tier.above if at or free else 0.0
@@ -261,6 +264,15 @@ def tiered(tiers: tuple[ServicePrice, ...], units: float, *, free: bool) -> floa
                 return None
             usd += share * tier.price
     return usd
+
+
+def free_units(tier: ServicePrice) -> float:
+    """Units of a month that cost nothing, where the book says so in words: `free 180000/month`, `free 2 million/month`."""
+    found = re.search(r"\bfree (\d+(?:\.\d+)?)( million)?\b[^;]*/month", tier.note)
+    if found is None:
+        return 0.0
+    by_the_million = tier.unit.startswith("million")
+    return float(found[1]) * (1e6 if found[2] and not by_the_million else 1.0)
 
 
 def _neighbour(key: PriceKey, units: float, book: PriceBook, *, free: bool) -> str:

@@ -16,7 +16,6 @@ GIB = 2**30
 MACHINES = ("vm",)  # services that are whole machines, one replica each
 ENDPOINTS = ("sagemaker", "vertex", "azureml")  # managed, on machines that are named
 NODES = ("deployment", "kserve")  # replicas side by side on machines that are named
-SERVERLESS = ("lambda", "cloud-run", "container-apps")  # billed by the request, or by what it keeps busy
 OWN = ("haproxy", "process", "memory")  # nobody's bill
 _BY_THE_HOUR: tuple[PurchaseName, ...] = (
     "on-demand",
@@ -63,12 +62,13 @@ def candidate_from(
     service, settings = deployment.service, deployment.settings
     machine, size = machine_of(deployment, book), _size_of(deployment, resources)
     arch = machine.arch if machine else str(settings.get("arch", "x86_64"))
+    unit = _unit(deployment, machine, arch, size, measured or {})
     return Candidate(
         target=deployment.target,
         service=service,
         region=str(settings.get("region") or ""),
         purchase=purchase,
-        unit=_unit(deployment, machine, arch, size, measured or {}),
+        unit=_alone(unit, service, size.vcpus) if purchase.name == "per-request" else unit,
         resources=resources,
         instance=_instance(deployment),
         arch=arch,
@@ -140,13 +140,15 @@ def _unit(deployment: Deployment, machine: Machine | None, arch: str, size: _Siz
     if named is not None:
         told = f"{service} {arch}: {size.vcpus:g} vCPU, each of measured speed {measured[named]:g} ({named})"
         unit = replace(unit, speed=measured[named] * size.vcpus / unit.servers, assumption=told)
-    return _alone(unit, service, size.vcpus) if service in SERVERLESS else unit
+    return unit
 
 
 def _alone(unit: Unit, service: str, vcpus: float) -> Unit:
     """A request of a service that bills by the request has its vCPUs to itself, and uses one of them at most."""
-    told = f"{service}: a request takes as long as where it was measured" if vcpus >= 1 else f"{service}: {vcpus:.3g} vCPU"
-    return replace(unit, alone=min(vcpus, 1.0), assumption=f"{told}; one alone has a core's speed (assumed)")
+    told = f"{service}: a request that has {vcpus:.3g} vCPU to itself takes as long as where it was measured"
+    if vcpus < 1:
+        told = f"{service}: a request is billed as long as is said; where it was measured, {1 / vcpus:.3g} times that ({vcpus:.3g} vCPU)"
+    return replace(unit, alone=min(vcpus, 1.0), assumption=f"{told} (assumed)")
 
 
 def _size_text(service: str, size: _Size) -> str:

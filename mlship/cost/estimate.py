@@ -12,7 +12,7 @@ from mlship.cost.book import PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Line, Purchase
 from mlship.cost.capacity import latency, share_served
 from mlship.cost.fleet import Fleet, fleet_of, idle
-from mlship.cost.purchase import Rates, bought
+from mlship.cost.purchase import Rates, bought, spot_base
 from mlship.cost.workload import Workload
 
 OLD_SPOT_DAYS = 30  # after that a spot price is shown as a range: 81 % of those of Google Cloud moved within 35 days
@@ -22,6 +22,7 @@ SPOT_DISCOUNTS = {"aws": (0.52, 0.82), "gcp": (0.40, 0.853), "azure": (0.0, 0.78
 # The middle of the share of spot machines that were interrupted in the trailing month, by the words of its source (AWS Spot Advisor).
 INTERRUPTED = {"<5%": 0.025, "5-10%": 0.075, "10-15%": 0.125, "15-20%": 0.175, ">20%": 0.225}
 SERVERLESS = ("per-request",)
+CLOSE = 1 + 1e-9  # a p99 that is what was promised but for the rounding of doubles keeps it
 
 
 def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool = False, as_of: str = "") -> CostPlan:
@@ -45,7 +46,7 @@ def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free:
         p99_ms=times[1] * 1000 if times else None,
         is_overloaded=at_peak and times is None and fleet.replicas.peak > 0,
         price_dates=tuple(sorted({item.line.dated for item in items if item.line.dated})),
-        assumptions=(*_assumptions(candidate, workload, fleet), *_said(items), *_pool_lost(candidate, workload, fleet)),
+        assumptions=(*_assumptions(candidate, workload, fleet, times), *_said(items), *_pool_lost(candidate, workload, fleet)),
         unknowns=tuple(dict.fromkeys(item.unknown for item in items if item.unknown)),
         lines=tuple(item.line for item in items if item.line.kind),
         spot_range=_spot_range(candidate, items, usd, as_of or book.as_of),
@@ -82,7 +83,7 @@ def _times(workload: Workload, fleet: Fleet, candidate: Candidate) -> tuple[floa
         return None
     unit = candidate.unit
     if candidate.purchase.name in SERVERLESS:  # each request finds a replica of its own
-        return latency(service, 0.0, 1, speed=unit.alone_speed)
+        return latency(service, 0.0, 1, speed=unit.billed_speed(service))
     busiest = {max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps / at[1] if at[1] else 0.0)}
     busiest.add(max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps))
     found = [latency(service, step.rps, count * unit.servers, speed=unit.speed) for step, count in busiest if count]
@@ -94,16 +95,19 @@ def _interruptions(candidate: Candidate, fleet: Fleet, book: PriceBook) -> float
     """Ends of spot machines to expect in a month; 0 where none is spot."""
     if not candidate.purchase.name.endswith("spot"):
         return 0.0
+    hours = bought(fleet, candidate.purchase, Rates(None)).spot_hours
+    if not hours:
+        return 0.0
     key = next((resource.price for resource in candidate.resources if resource.price and resource.price.instance), None)
     offer = book.offer(key.cloud, key.region, key.instance) if key else None
     share = INTERRUPTED.get(offer.interruption) if offer else None
-    return None if share is None else share * bought(fleet, candidate.purchase, Rates(None)).spot_hours / fleet.hours
+    return None if share is None else share * hours / fleet.hours
 
 
 # -- what is said beside the figures ---------------------------------------------------------------------------------------
 
 
-def _assumptions(candidate: Candidate, workload: Workload, fleet: Fleet) -> Iterator[str]:
+def _assumptions(candidate: Candidate, workload: Workload, fleet: Fleet, times: tuple[float, float] | None) -> Iterator[str]:
     service = workload.service_time
     yield f"a month has {fleet.hours:g} hours"
     if service is not None:
@@ -111,17 +115,19 @@ def _assumptions(candidate: Candidate, workload: Workload, fleet: Fleet) -> Iter
         yield f"service time {service.mean_s * 1000:.3g} ms of a core ({service.source}, {kind})"
         if candidate.unit.assumption:
             yield candidate.unit.assumption
-        yield from _promise(candidate, workload)
+        yield from _promise(candidate, workload, times)
     if workload.memory_gib and candidate.unit.memory_gib is not None and candidate.unit.memory_gib < workload.memory_gib:
         yield f"too small: the model needs {workload.memory_gib:.3g} GiB, a replica has {candidate.unit.memory_gib:.3g} GiB"
 
 
-def _promise(candidate: Candidate, workload: Workload) -> Iterator[str]:
+def _promise(candidate: Candidate, workload: Workload, times: tuple[float, float] | None) -> Iterator[str]:
     least, most = workload.replicas
     if least == most or candidate.purchase.name in SERVERLESS:
         return
     if workload.rps_per_replica:
         yield f"a replica for every {workload.rps_per_replica:g} requests a second (scale.per_replica)"
+    elif workload.p99_s is not None and times is not None and times[1] > workload.p99_s * CLOSE:
+        yield f"replicas for a load of at most 70 %: no number of them keeps a p99 of {workload.p99_s * 1000:.3g} ms"
     elif workload.p99_s is None:
         yield "replicas for a load of at most 70 % (no slo.p99)"
     else:
@@ -150,7 +156,7 @@ def _pool_lost(candidate: Candidate, workload: Workload, fleet: Fleet) -> Iterat
 
 def kept(fleet: Fleet, purchase: Purchase) -> int:
     """Replicas at the peak that are not spot."""
-    base = min(fleet.replicas.min if purchase.base is None else purchase.base, fleet.replicas.peak)
+    base = min(spot_base(fleet, purchase), fleet.replicas.peak)
     return base + int((fleet.replicas.peak - base) * purchase.on_demand_share)
 
 

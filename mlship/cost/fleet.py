@@ -10,7 +10,7 @@ from math import ceil, inf
 
 from mlship.cost.candidate import Replicas
 from mlship.cost.capacity import servers_needed
-from mlship.cost.workload import Hour, Traffic, Unit, Workload
+from mlship.cost.workload import HOURS_PER_MONTH, Hour, Traffic, Unit, Workload
 
 MOST_REPLICAS = 100_000  # beyond it nobody deploys, and levels would not fit into memory
 
@@ -31,6 +31,11 @@ class Fleet:
     def hours(self) -> float:
         """Of the month."""
         return sum(step.hours for step in self.steps)
+
+    @property
+    def month(self) -> float:
+        """Hours of the month in which these lie: a commitment runs on when the fleet does not."""
+        return max(self.hours, HOURS_PER_MONTH)
 
     @property
     def replicas(self) -> Replicas:

@@ -50,34 +50,48 @@ class Rates:
 
 def bought(fleet: Fleet, purchase: Purchase, rates: Rates) -> Bought:
     """rates: decide the base of `reserved+on-demand` where none is said; where they are not known it is the least replicas."""
-    levels, hours = fleet.level_hours, fleet.hours
+    levels, hours, month = fleet.level_hours, fleet.hours, fleet.month
     peak = len(levels)
     match purchase.name:
         case "fixed":
-            return Bought(hours, (hours,) * peak)
+            return Bought(month, (hours,) * peak)
         case "reserved":
-            return Bought(hours, committed=peak)
+            return Bought(month, committed=peak)
         case "reserved+on-demand":
             base = cheapest_base(fleet, rates) if purchase.base is None else purchase.base
-            return Bought(hours, levels[base:], committed=base)
+            return Bought(month, levels[base:], committed=base)
         case "reserved+spot":
-            base = fleet.replicas.min if purchase.base is None else purchase.base
-            return Bought(hours, committed=base, spot=levels[base:])
+            base = spot_base(fleet, purchase)
+            return Bought(month, committed=base, spot=levels[base:])
         case "on-demand+spot":
-            base = fleet.replicas.min if purchase.base is None else purchase.base
-            share = purchase.on_demand_share
-            above = tuple(level * share for level in levels[base:]) if share else ()
-            return Bought(hours, (*levels[:base], *above), spot=tuple(level * (1 - share) for level in levels[base:]))
+            base, share = spot_base(fleet, purchase), purchase.on_demand_share
+            above = _shared_levels(levels[base:], share) if share else ()
+            return Bought(month, (*levels[:base], *above), spot=tuple(level * (1 - share) for level in levels[base:]))
         case _:
-            return Bought(hours, levels)
+            return Bought(month, levels)
+
+
+def spot_base(fleet: Fleet, purchase: Purchase) -> int:
+    """Replicas that are never spot: as many as are said, else those that always run; none where all of them do."""
+    if purchase.base is not None:
+        return purchase.base
+    return fleet.replicas.min if fleet.replicas.min < fleet.replicas.peak else 0
+
+
+def _shared_levels(levels: tuple[float, ...], share: float) -> tuple[float, ...]:
+    """The share of these levels' hours, as whole replicas and a part of one: a discount for much of a month is of replicas."""
+    whole = int(len(levels) * share)
+    mean = sum(levels) / len(levels) if levels else 0.0
+    part = len(levels) * share - whole
+    return (*(mean,) * whole, *((mean * part,) if part > 1e-12 else ()))
 
 
 def cheapest_base(fleet: Fleet, rates: Rates) -> int:
     """How many replicas are worth a commitment: those that would cost more on demand than all month committed."""
     if rates.on_demand is None or rates.reserved is None:
         return fleet.replicas.min
-    committed = fleet.hours * rates.reserved
-    return sum(on_demand_usd((level,), fleet.hours, rates) > committed for level in fleet.level_hours)
+    committed = fleet.month * rates.reserved
+    return sum(on_demand_usd((level,), fleet.month, rates) > committed for level in fleet.level_hours)
 
 
 def on_demand_usd(used: tuple[float, ...], hours: float, rates: Rates) -> float:

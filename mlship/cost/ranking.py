@@ -196,7 +196,7 @@ def price_of(fleet: Fleet, purchase: Purchase) -> Price:
 
 def _price_of_best_base(fleet: Fleet, purchase: Purchase) -> Price:
     """Levels that cost more on demand than committed are committed: the first ones, as they run longest."""
-    month, levels = fleet.hours, fleet.level_hours
+    month, levels = fleet.month, fleet.level_hours
     equal = Counter(levels)  # hours -> levels that run so long; falling
     hours = [*equal]
     rebates = [_rebated_hours((level,), month) for level in hours]

@@ -13,11 +13,13 @@ class ServiceTime:
 
     sample: measured times, ascending, equally weighted (quantiles); empty where only the mean is known: the times are then taken
     as exponential, for which the waiting time is known exactly. source: where it comes from, for people: `bench`, `build`, `said`.
+    is_said: by a person, who says what a service that bills by the request will bill, whatever the size of its replicas.
     """
 
     mean_s: float
     sample: tuple[float, ...] = ()
     source: str = "said"
+    is_said: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ class Unit:
     assumption: str = ""
     alone: float | None = None
 
-    @property
-    def alone_speed(self) -> float:
+    def billed_speed(self, service: ServiceTime) -> float:
+        """Of a request that a service bills by its time."""
+        if service.is_said and self.alone is not None:
+            return 1.0
         return self.speed if self.alone is None else self.alone
 
 

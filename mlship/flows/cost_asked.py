@@ -190,9 +190,11 @@ def text_of(path: Path, shown: str, wanted: str) -> str:
 
 def _service_time(asked: Asked, project: Project | None) -> ServiceTime | None:
     if asked.service_time:
-        return ServiceTime(_seconds("--service-time", asked.service_time), source="--service-time")
+        return ServiceTime(_seconds("--service-time", asked.service_time), source="--service-time", is_said=True)
     if project is not None and project.cost.service_time is not None:
-        return ServiceTime(project.cost.service_time.seconds, source=project.at("cost.service_time").split(" ")[0])
+        return ServiceTime(
+            project.cost.service_time.seconds, source=project.at("cost.service_time").split(" ")[0], is_said=True
+        )
     return None
 
 
@@ -217,9 +219,13 @@ def _replicas(asked: Asked, project: Project | None) -> tuple[int, int | None]:
     return 1, None
 
 
+def says_replicas(project: Project | None) -> bool:
+    return _says(project, "scale.replicas")
+
+
 def _down_after(asked: Asked, project: Project | None) -> float:
-    """What a file's autoscaler waits before it stops a replica; nothing where replicas are the command line's."""
-    if project is None or asked.replicas or not _says(project, "scale.replicas"):
+    """What a file's autoscaler waits before it stops a replica, where it says so; nothing where replicas are the command line's."""
+    if project is None or asked.replicas or not _says(project, "scale.down_after"):
         return 0.0
     scale = project.scale
     return scale.down_after.seconds if scale.replicas.max > scale.replicas.min else 0.0

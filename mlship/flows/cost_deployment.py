@@ -31,6 +31,9 @@ SERVICES = {
     "kubernetes": ("deployment", "kserve"),
 }
 
+# The services of the clouds that a search looks at.
+ANY_SERVICE = ("vm", "ecs", "lambda", "cloud-run", "container-apps")
+
 
 def deployment_of(
     asked: Asked,
@@ -49,7 +52,7 @@ def deployment_of(
     if target not in known:
         raise unknown("--target", "target", target, known)
     settings = _settings(project, target)
-    chosen = service or asked.service or str(settings.get("service") or SERVICES[target][0])
+    chosen = service or asked.service or _service(project, target, settings, asked.instance)
     if chosen not in SERVICES[target]:
         raise unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
     notes: list[str] = []
@@ -63,7 +66,7 @@ def deployment_of(
     if cloud in REGIONS and not settings.get("region"):
         settings["region"] = REGIONS[cloud]
         notes.append(f"region {REGIONS[cloud]}: nothing says another")
-    served = Served("", (), resources=resources_from(asked, project))
+    served = Served("", (), resources=_as_clouds_count(target, resources_from(asked, project)))
     deployment = Deployment(
         project=project.name if project is not None else "unsaid",
         environment=project.environment if project is not None else "",
@@ -73,9 +76,33 @@ def deployment_of(
         settings=settings,
         operating={"cost": {"profile": project.cost.profile if project is not None else "on-demand"}},
         replicas=_range(asked, project),
-        places={key: project.at(key) for key in project.positions} if project is not None else {},
+        places=_places(asked, project),
     )
     return deployment, tuple(notes)
+
+
+def _service(project: Project | None, target: str, settings: Mapping[str, Any], instance: str) -> str:
+    """The file's, or the target's own; a machine where one is named and nobody says what for."""
+    is_said = project is not None and f"targets.{target}.service" in project.positions
+    if "vm" in SERVICES[target] and not is_said and (instance or settings.get("instance")):
+        return "vm"
+    return str(settings.get("service") or SERVICES[target][0])
+
+
+def _places(asked: Asked, project: Project | None) -> dict[str, str]:
+    """Where a key stands, on the command line too, where targets look at it."""
+    said = {"scale.replicas": "--replicas"} if asked.replicas else {}
+    return {**({key: project.at(key) for key in project.positions} if project is not None else {}), **said}
+
+
+def _as_clouds_count(target: str, resources: Mapping[str, int]) -> Mapping[str, int]:
+    """Their GB and MB have powers of two: `2GB` of a function is what others call 2 GiB."""
+    memory = resources["memory"]
+    if target not in REGIONS or not memory % 2**20:
+        return resources
+    if memory >= 10**9 and not memory % 10**8:
+        return {**resources, "memory": memory * 2**30 // 10**9}
+    return {**resources, "memory": memory * 2**20 // 10**6} if not memory % 10**6 else resources
 
 
 def _settings(project: Project | None, target: str) -> dict[str, Any]:
@@ -129,9 +156,12 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
     regions = {*book.regions(cloud), *(price.region for price in book.services if price.cloud == cloud)}
     if region not in regions:
         raise unknown("--region", f"region of {cloud}", region, sorted(regions))
-    if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):
-        return
     instance = str(settings.get("instance") or "")
+    if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):
+        if instance:
+            fix = "leave it out, or use --service vm"
+            raise MlshipError(f"{cloud} {deployment.service} has no types of machines", "--instance", fix, code="usage")
+        return
     if not instance:
         fix = "say --instance TYPE; or --optimise finds the cheapest"
         raise MlshipError(f"{cloud} {deployment.service} needs a type of machine", "--instance", fix, code="usage")

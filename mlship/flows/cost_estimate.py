@@ -11,14 +11,23 @@ from mlship.config.project import Project
 from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
 from mlship.cost.candidates import OWN, candidate_of, purchases_of
-from mlship.cost.estimate import estimate
+from mlship.cost.estimate import CLOSE, estimate
 from mlship.cost.optimise import Wanted, optimise
 from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import Asked, gpu_type, purchase_from, resources_from, speeds_from, text_of, workload_from
-from mlship.flows.cost_deployment import checked, deployment_of, unknown
+from mlship.flows.cost_asked import (
+    Asked,
+    gpu_type,
+    purchase_from,
+    resources_from,
+    says_replicas,
+    speeds_from,
+    text_of,
+    workload_from,
+)
+from mlship.flows.cost_deployment import ANY_SERVICE, checked, deployment_of, unknown
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import Measured, measured_image
 from mlship.flows.loading import project_of
@@ -104,7 +113,15 @@ class _Question:
     speeds: Mapping[str, float]
 
     def price(self, candidate: Candidate, workload: Workload | None = None) -> CostPlan:
-        return estimate(candidate, workload or self.workload, self.book, free=self.asked.free_tier, as_of=self.today)
+        work = self.workload_of(candidate, workload or self.workload)
+        return estimate(candidate, work, self.book, free=self.asked.free_tier, as_of=self.today)
+
+    def workload_of(self, candidate: Candidate, workload: Workload) -> Workload:
+        """A service that bills by the request keeps no replica waiting where nobody asks for one."""
+        is_said = bool(self.asked.replicas) or says_replicas(self.project)
+        if candidate.purchase.name != "per-request" or is_said:
+            return workload
+        return replace(workload, replicas=(0, workload.replicas[1]))
 
     def at_rate(self, plan: CostPlan, rps: float) -> CostPlan:
         traffic = at_rate(self.workload.traffic, rps) if rps else None
@@ -201,8 +218,24 @@ def _compared(question: _Question) -> Estimated:
         question.book.as_of,
         why_not=tuple(why_not),
         advice=_advice(question, plans),
-        findings=findings,
+        findings=(*findings, *(_broken(plans[0], question.workload) if plans else ())),
     )
+
+
+def _broken(plan: CostPlan, workload: Workload) -> Iterator[Finding]:
+    """What the plan does not keep of what was asked for."""
+    unit = plan.candidate.unit
+    if plan.is_overloaded:
+        what = (
+            f"{plan.replicas.peak} replicas do not carry {workload.traffic.peak if workload.traffic else 0:g} requests a second"
+        )
+        yield Finding(what, "scale.replicas", "allow more of them, or larger ones", "warning", code="overloaded")
+    elif plan.p99_ms is not None and workload.p99_s is not None and plan.p99_ms > workload.p99_s * 1000 * CLOSE:
+        what = f"p99 is {plan.p99_ms:.3g} ms, and slo.p99 promises {workload.p99_s * 1000:.3g} ms"
+        yield Finding(what, "slo.p99", "take more replicas, faster cores, or promise less", "warning", code="slo-missed")
+    if workload.memory_gib and unit.memory_gib is not None and unit.memory_gib < workload.memory_gib * 0.999:
+        what = f"a replica has {unit.memory_gib:.3g} GiB, and {workload.memory_gib:.3g} GiB are needed"
+        yield Finding(what, "resources.memory", "take a larger one", "warning", code="too-small")
 
 
 def _advice(question: _Question, plans: list[CostPlan]) -> tuple[str, ...]:
@@ -287,11 +320,17 @@ def _optimised(question: _Question) -> Estimated:
     regions = sorted({region for cloud in CLOUDS for region in question.book.regions(cloud)})
     if asked.region and asked.region not in regions:
         raise unknown("--region", "region", asked.region, regions)
+    if asked.service and asked.service not in ANY_SERVICE:
+        raise unknown("--service", "service", asked.service, list(ANY_SERVICE))
     lost: list[str] = []
     clouds = tuple(cloud for cloud in CLOUDS if cloud in (asked.cloud, asked.target)) if asked.cloud or asked.target else ()
-    others = [one for one in _others(question, lost) if not clouds or one.target in clouds]
+    others = [
+        one
+        for one in _others(question, lost)
+        if (not clouds or one.target in clouds) and asked.service in ("", one.service) and not asked.instance
+    ]
     found = optimise(
-        question.book,
+        _machines(question),
         question.workload,
         _wanted(asked, project, clouds),
         others=others,
@@ -300,6 +339,22 @@ def _optimised(question: _Question) -> Estimated:
         as_of=question.today,
     )
     return Estimated(found.plans, -1, question.workload, question.book.as_of, why_not=(*found.why_not, *lost))
+
+
+def _machines(question: _Question) -> PriceBook:
+    """The book with the machines alone that are asked for."""
+    asked, book = question.asked, question.book
+    if asked.service not in ("", "vm"):
+        return replace(book, offers={})
+    if not asked.instance:
+        return book
+    named = {
+        place: {asked.instance: offers[asked.instance]} for place, offers in book.offers.items() if asked.instance in offers
+    }
+    if not named:
+        names = sorted({offer.machine.name for offer in book.every_offer()})
+        raise unknown("--instance", "type of machine", asked.instance, names)
+    return replace(book, offers=named)
 
 
 def _wanted(asked: Asked, project: Project | None, clouds: tuple[str, ...]) -> Wanted:

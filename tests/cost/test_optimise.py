@@ -97,7 +97,8 @@ def on_demand(of: Offer, level: float) -> float:
 
 def dollars(of: Offer, levels: list[float], least: int, purchase: Purchase) -> float | None:
     reserved = of.reserved_1y if purchase.term == "1y" else of.reserved_3y
-    base, first = len(levels), least if purchase.base is None else purchase.base
+    steady = "spot" in purchase.name and least == len(levels)
+    base, first = len(levels), (0 if steady else least) if purchase.base is None else purchase.base
     if purchase.name == "fixed":
         levels = [730.0] * len(levels)
     if purchase.name == "reserved+on-demand" and purchase.base is None and None not in (reserved, of.on_demand):
@@ -115,7 +116,9 @@ def dollars(of: Offer, levels: list[float], least: int, purchase: Purchase) -> f
     share = purchase.on_demand_share
     if share and spot and of.on_demand is None:
         return None
-    listed = [*listed, *(level * share for level in spot if share)]
+    if spot and share:  # whole replicas of the mean hours, and a part of one
+        mean, count = sum(spot) / len(spot), len(spot) * share
+        listed = [*listed, *[mean] * int(count), mean * (count - int(count))]
     above = sum((of.spot or 0.0) * level * (1 - share) for level in spot)
     return committed * 730.0 * (reserved or 0.0) + sum(on_demand(of, level) for level in listed) + above
 
@@ -319,7 +322,7 @@ def test_every_region_that_is_asked_for_is_named():
 
 def test_a_mix_that_comes_to_one_kind_alone_is_not_named_again():
     plans = found(book_of("2026", [offer(spot=0.02, reserved_1y=0.05)])).plans
-    assert [plan.candidate.purchase.name for plan in plans] == ["reserved", "on-demand"]
+    assert [plan.candidate.purchase.name for plan in plans] == ["on-demand+spot", "reserved", "on-demand"]  # all spot, once
 
 
 def test_what_is_handed_in_is_ranked_with_the_machines():
