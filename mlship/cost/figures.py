@@ -81,7 +81,8 @@ def purchase_text(purchase: Purchase) -> str:
             return f"{committed}{base} + {purchase.name.partition('+')[2]}"
         case "on-demand+spot":
             share = f", {purchase.on_demand_share * 100:.3g} % of it on demand" if purchase.on_demand_share else ""
-            return f"spot above {'the least' if purchase.base is None else purchase.base}{share}"
+            base = "on-demand + spot" if purchase.base is None else f"spot above {purchase.base}" if purchase.base else "spot"
+            return f"{base}{share}"
         case name:
             return name.replace("-", " ") if name == "per-request" else name
 

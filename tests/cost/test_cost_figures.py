@@ -75,7 +75,7 @@ def test_counts_and_times():
         (Purchase("reserved+on-demand", base=2), "reserved 1y x2 + on-demand"),
         (Purchase("reserved+spot"), "reserved 1y + spot"),
         (Purchase("on-demand+spot", base=2), "spot above 2"),
-        (Purchase("on-demand+spot", on_demand_share=0.25), "spot above the least, 25 % of it on demand"),
+        (Purchase("on-demand+spot", on_demand_share=0.25), "on-demand + spot, 25 % of it on demand"),
     ],
 )
 def test_purchases(purchase: Purchase, said: str):
