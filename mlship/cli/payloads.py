@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.flows.batch_results import Answered
     from mlship.flows.bench import Benched
     from mlship.flows.cost_estimate import Estimated
+    from mlship.flows.gating.results import Report
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
     from mlship.image.cache.take import Taken
@@ -432,6 +433,22 @@ def benched(result: Benched) -> dict[str, Any]:
         "notes": list(result.notes),
         "kept": result.is_kept,
         "seconds": round(result.seconds, 3),
+    }
+
+
+def tested(report: Report) -> dict[str, Any]:
+    """test: every result, and what was not asked."""
+    return {
+        "project": report.project,
+        "environment": report.environment,
+        "subject": report.subject,
+        "content": report.content,
+        "verdict": report.verdict,
+        "results": [{"name": result.name, **asdict(result)} for result in report.results],
+        "not_asked": [asdict(missing) for missing in report.not_asked],
+        "live": report.live,
+        "strict": report.strict,
+        "seconds": round(report.seconds, 3),
     }
 
 
