@@ -27,6 +27,7 @@ OTHERS = {
     "destroy": "remove everything that mlship made for this project",
     "prices": "which prices mlship knows, and of which day",
     "cache": "what mlship keeps for the next build",
+    "ci": "print or write a pipeline: check, build, staging, production, rollback by hand",
     "schema": "JSON Schema of mlship.yaml, for editors",
     "doctor": "can this machine build and deploy? with remedies",
 }
