@@ -19,8 +19,9 @@ from mlship.flows.gating import budgets
 from mlship.flows.gating.drill import Counted, drill_result
 from mlship.flows.gating.exact import golden_results, sample_results
 from mlship.flows.gating.golden import truths
-from mlship.flows.gating.holdout import Columns, Qualities, Quality, columns_of, measure, parts, results
+from mlship.flows.gating.holdout import Columns, columns_of, measure, parts, results
 from mlship.flows.gating.junit import junit
+from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import NotAsked, Report, Result
 from mlship.flows.gating.schema_change import change, takes
 from mlship.flows.gating.sides import Side, refusal
@@ -185,6 +186,7 @@ def test_limits_are_numbers_or_from_the_live_releases_figure(tmp_path: Path) -> 
     found = list(results(new, limits, baseline, "", ""))
     assert [result.verdict for result in found] == ["fail", "pass", "fail", "pass"]
     assert found[2].why == "rmse is 3, wanted <= 2.5 (baseline + 1)"
+    assert quality_of(known.every("sha256:aa"), "churn", "cd") == baseline
     assert known.of("sha256:aa", "churn", "00") is None and known.of("sha256:bb", "churn", "cd") is None
     alone = list(results(new, limits[1:2], None, "there is no live release", "churn"))
     assert (alone[0].name, alone[0].verdict, alone[0].why) == (

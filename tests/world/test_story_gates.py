@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from typing import Any
 
 import pytest
-from story import Story
+from story import PRELUDE, Story
 
 pytestmark = pytest.mark.world
 
@@ -75,8 +77,6 @@ def reason(said: dict[str, Any], name: str) -> str:
 
 
 def test_each_bad_model_is_stopped_by_its_gate(story: Story) -> None:
-    from story import PRELUDE
-
     story.write("train.py", PRELUDE + TRAIN)
     story.write("mlship.yaml", YAML)
     story.write("sample.json", sample())
@@ -104,12 +104,15 @@ def test_each_bad_model_is_stopped_by_its_gate(story: Story) -> None:
         assert set(verdicts(again).values()) == {"pass"} and not again["not_asked"], again["results"]
         live = story.mlship("test", "--live")
         assert {missing["gate"] for missing in live["not_asked"]} == {"change", "schema", "memory", "start", "slo", "drill"}
-        assert story.mlship("test", "--live", "--slo", "p50=1us", exit=11)["verdict"] == "fail"
+        assert story.mlship("test", "--live", "--slo", "p50_ms=0.001", exit=11)["verdict"] == "fail"
 
+        # the baseline is the live release's own record; this machine has forgotten what it measured
+        shutil.rmtree(next(Path(story.environ["MLSHIP_HOME"]).rglob("quality")))
         story.train(2)
         units = story.mlship("test", "--max-change", "0.2", exit=5)
         assert verdicts(units)["golden native"] == verdicts(units)["holdout accuracy"] == "fail"
         assert "golden.jsonl:" in reason(units, "golden native") and "the truth is" in reason(units, "golden native")
+        assert "(baseline - 0.01)" in next(result["limit"] for result in units["results"] if result["name"] == "holdout auc")
         assert verdicts(units)["change"] == "fail" and verdicts(units)["sample native"] == "pass"
 
         story.train(3)

@@ -28,8 +28,9 @@ from mlship.flows.gating import budgets
 from mlship.flows.gating.drill import drill, drill_result
 from mlship.flows.gating.exact import golden_results, sample_results
 from mlship.flows.gating.golden import truths
-from mlship.flows.gating.holdout import Qualities, Quality, columns_of, measure, results
+from mlship.flows.gating.holdout import columns_of, measure, results
 from mlship.flows.gating.metrics import Unmeasurable
+from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import GATES, NotAsked, Report, Result
 from mlship.flows.gating.schema_change import change as schema_change
 from mlship.flows.gating.sides import Side, built_side, live_side, not_live, with_key
@@ -219,8 +220,9 @@ class _Course:
         """What was measured of the live release on the same rows; else why there is nothing."""
         if self._live is None:
             return None, self._no_live
-        found = qualities.of(self._live.content, name, file.sha256)
-        return found, "" if found else f"{self._live.name} was never measured on these rows, on this machine"
+        here = qualities.of(self._live.content, name, file.sha256)
+        found = here or quality_of(self._live.quality, name, file.sha256)
+        return found, "" if found else f"{self._live.name} was never measured on these rows"
 
     def _against_live(self, name: str, schema: Mapping[str, Any] | None) -> Iterator[Result]:
         if not self.wants("schema"):

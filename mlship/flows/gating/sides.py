@@ -25,7 +25,10 @@ ANSWER_S = 30.0
 
 @dataclass(frozen=True)
 class Side:
-    """proofs: model name -> the build's own answers, the first model first. name: for people. key: a caller's, where callers are judged."""
+    """proofs: model name -> the build's own answers, the first model first. name: for people. quality: as the release records it.
+
+    key: a caller's, where callers are judged.
+    """
 
     ask: Ask
     name: str
@@ -33,6 +36,7 @@ class Side:
     serving: Mapping[str, Any]
     proofs: Mapping[str, Proof]
     endpoint: str = ""
+    quality: Mapping[str, Any] = field(default_factory=dict)
     key: str = field(default="", repr=False)
 
     def path(self, model: str) -> str:
@@ -68,7 +72,13 @@ def live_side(context: Context, project: Project, host: str) -> Side | None:
     endpoint = endpoint_of(place, observed)
     proofs = {model.name: live.proofs.get(model.name, Proof()) for model in live.served.models}
     return Side(
-        place.target.ask, f"{live.id} at {endpoint}", live.served.content, live.served.serving, proofs, endpoint=endpoint
+        ask=place.target.ask,
+        name=f"{live.id} at {endpoint}",
+        content=live.served.content,
+        serving=live.served.serving,
+        proofs=proofs,
+        endpoint=endpoint,
+        quality=live.quality,
     )
 
 
