@@ -180,6 +180,9 @@ class _Course:
         assert self.wishes.slo is not None
         if model is None:
             return _no_sample("slo")
+        if self.side.serving.get("auth") and not self.side.key:
+            why = "the service judges its callers (serve.auth)"
+            return Result("slo", "inconclusive", self.wishes.slo.metric, why=why, fix="mlship test --live --key NAME")
         from mlship.bench.question import Question, raw
 
         self._context.progress.step("load", f"{budgets.SECONDS:g} s")
