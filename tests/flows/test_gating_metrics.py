@@ -44,6 +44,12 @@ def test_probabilities_as_predictions_name_the_class_by_the_highest() -> None:
     assert tally.metrics()["accuracy"] == 4 / 6 and "auc" in tally.metrics()
 
 
+def test_classes_without_names_are_counted() -> None:
+    tally = Tally()
+    tally.add([0, "1", 1], [[0.9, 0.1], [0.4, 0.6], [0.6, 0.4]], None)
+    assert tally.metrics()["accuracy"] == 2 / 3 and tally.metrics()["auc"] == 1.0
+
+
 def test_numbers() -> None:
     tally = Tally()
     tally.add(["1", 2, "4"], [1.5, 2.0, 3.0], None)
@@ -61,7 +67,8 @@ def test_numbers_that_rank_two_classes_have_an_auc() -> None:
     [
         (["a", "b"], ["1"], ["a"], r"the label '1' is none of the model's classes \(a, b\)"),
         ([], ["low"], [0.5], "the label 'low' is no number, and the model predicts numbers"),
-        ([], ["1"], [[0.5, 0.5]], "2 numbers a row, and the model tells of 0 classes"),
+        (["a", "b", "c"], ["a"], [[0.5, 0.5]], "2 numbers a row, and the model tells of 3 classes"),
+        ([], ["2"], [[0.5, 0.5]], r"the label '2' is none of the model's classes \(0.0, 1.0\)"),
         ([], ["1"], [None], "the answer None is no class and no number"),
         ([], ["1", "2"], [1.0], "2 rows have 1 predictions"),
         ([], [1.0], [float("inf")], "the answer inf is no number"),

@@ -191,7 +191,8 @@ class _Course:
         return budgets.slo_result(budgets.load(Generator(self._context.runner, address, [request])), self.wishes.slo)
 
     def _exact(self, name: str, model: Model, schema: Mapping[str, Any]) -> Iterator[Result]:
-        inputs: Sequence[Mapping[str, Any]] = schema.get("inputs", ())
+        passed = [{"name": name, "dtype": "any"} for name in schema.get("passthrough", ())]
+        inputs: Sequence[Mapping[str, Any]] = [*schema.get("inputs", ()), *passed]
         if self.wants("sample"):
             self._context.progress.step("sample", name)
             yield from sample_results(self.side, name, inputs)

@@ -85,6 +85,8 @@ class Tally:
             self._score(self._classes.index(truth), scores)
 
     def _highest(self, scores: list[Any]) -> Any:
+        """Of a model that does not name its classes, they are counted from 0."""
+        self._classes = self._classes or [float(place) for place in range(len(scores))]
         if len(scores) != len(self._classes) or any(not isinstance(score, int | float) for score in scores):
             raise Unmeasurable(f"{len(scores)} numbers a row, and the model tells of {len(self._classes)} classes")
         return self._classes[max(range(len(scores)), key=scores.__getitem__)]
