@@ -14,9 +14,10 @@ said() {
   sed 's/^/    /' "$MLSHIP_OUT/said" >> "$MLSHIP_OUT/report.md"
   grep -E '^(error|  (where|fix) )' "$MLSHIP_OUT/errors" | sed 's/^/    /' >> "$MLSHIP_OUT/report.md" || true
 }
-{% if value.has_test %}
-said 'Tests, and predictions against what is live' test
-{% endif %}
+if [ -s "$MLSHIP_OUT/test.txt" ]; then
+  printf '\n### Tests\n\n' >> "$MLSHIP_OUT/report.md"
+  sed 's/^/    /' "$MLSHIP_OUT/test.txt" >> "$MLSHIP_OUT/report.md"
+fi
 said Plan plan --image "$content"
 said Cost cost-estimate
 rm -f "$MLSHIP_OUT/said" "$MLSHIP_OUT/errors"

@@ -1,2 +1,5 @@
 set -eu
-"$MLSHIP_VENV/bin/mlship" test --junit "$MLSHIP_OUT/tests.xml"
+status=0
+"$MLSHIP_VENV/bin/mlship" test --junit "$MLSHIP_OUT/tests.xml" > "$MLSHIP_OUT/test.txt" || status=$?
+cat "$MLSHIP_OUT/test.txt"
+exit "$status"
