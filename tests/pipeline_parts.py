@@ -48,12 +48,13 @@ def rendered(name: str, system: str) -> str:
     return render(SYSTEMS[system].template, pipeline_of(name)).decode()
 
 
+@functools.cache
 def scripts(text: str, system: str) -> list[str]:
     """The shell of every step, in order."""
     if system == "jenkins":
         found = re.findall(r"sh '''\n(.*?)'''", text, re.DOTALL)
         return [textwrap.dedent(script).replace("\\\\", "\\") for script in found]
-    return list(_shell(yaml.safe_load(text)))
+    return list(_shell(yaml.load(text, yaml.CSafeLoader)))
 
 
 def _shell(node: Any) -> Iterator[str]:
