@@ -19,8 +19,9 @@ from mlship.flows.gating import budgets
 from mlship.flows.gating.drill import Counted, drill_result
 from mlship.flows.gating.exact import golden_results, sample_results
 from mlship.flows.gating.golden import truths
-from mlship.flows.gating.holdout import Columns, columns_of, measure, parts, results
+from mlship.flows.gating.holdout import Columns, Unanswered, columns_of, measure, parts, results
 from mlship.flows.gating.junit import junit
+from mlship.flows.gating.metrics import Unmeasurable
 from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import NotAsked, Report, Result
 from mlship.flows.gating.schema_change import change, takes
@@ -167,12 +168,12 @@ def test_rows_are_measured_through_the_server(tmp_path: Path) -> None:
     file = rows_file(tmp_path / "a.jsonl", '{"a": 1, "y": "a"}\n{"a": 2, "y": "c"}\n', "jsonl")
     found = measure(side({"predictions": ["a", "b"]}), "churn", file, Columns(), ["a", "b", "c"])
     assert (found.rows, found.metrics["accuracy"]) == (2, 0.5)
-    for says, why in (
-        ({"error": "busy"}, r"rows 0 to 1 of a.jsonl: the server answers 503: busy"),
-        ({"x": []}, "no predictions, but x"),
-    ):
-        with pytest.raises(ValueError, match=why):
-            measure(side(says, 503 if "error" in says else 200), "churn", file, Columns(), [])
+    with pytest.raises(Unanswered, match=r"rows 0 to 1 of a\.jsonl: the server answers 503: busy"):
+        measure(side({"error": "busy"}, 503), "churn", file, Columns(), [])
+    with pytest.raises(Unmeasurable, match=r"rows 0 to 1 of a\.jsonl: the server answers 422: no a"):
+        measure(side({"error": "no a"}, 422), "churn", file, Columns(), [])
+    with pytest.raises(Unmeasurable, match="no predictions, but x"):
+        measure(side({"x": []}), "churn", file, Columns(), [])
 
 
 def test_limits_are_numbers_or_from_the_live_releases_figure(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def verdicts(said: dict[str, Any]) -> dict[str, str]:
 
 
 def reason(said: dict[str, Any], name: str) -> str:
-    return next(result["why"] for result in said["results"] if result["name"] == name)
+    return str(next(result["why"] for result in said["results"] if result["name"] == name))
 
 
 def test_each_bad_model_is_stopped_by_its_gate(story: Story) -> None:
@@ -96,6 +96,8 @@ def test_each_bad_model_is_stopped_by_its_gate(story: Story) -> None:
     suite = ElementTree.parse(story.folder / "first.xml").getroot()[0]
     assert (suite.get("failures"), suite.get("skipped"), len(suite)) == ("0", "7", len(first["results"]) + 4)
     assert "not known" in story.refused("test", "--strict", exit=5)
+    assert "not known: slo: nothing says what it must keep" in story.refused("test", "--only", "slo", exit=0)
+    assert "did you mean golden?" in story.refused("test", "--only", "goldn")
 
     story.mlship("deploy", "--yes")
     try:

@@ -28,7 +28,7 @@ from mlship.flows.gating import budgets
 from mlship.flows.gating.drill import drill, drill_result
 from mlship.flows.gating.exact import golden_results, sample_results
 from mlship.flows.gating.golden import truths
-from mlship.flows.gating.holdout import columns_of, measure, results
+from mlship.flows.gating.holdout import PART_ROWS, Unanswered, columns_of, measure, results
 from mlship.flows.gating.metrics import Unmeasurable
 from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import GATES, NotAsked, Report, Result
@@ -73,8 +73,9 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
     began = time.perf_counter()
     project = project_of(context, where)
     _refuse_unknown(wishes.only)
-    found = _of_live(context, project, where, wishes) if wishes.live else _of_built(context, project, where, wishes)
-    side, said = found
+    _refuse_unreadable(context, project, wishes)
+    side, said = (_of_live if wishes.live else _of_built)(context, project, where, wishes)
+    said += _named_in_vain(said, wishes)
     not_asked = tuple(_not_asked(said, wishes, side))
     return Report(
         project=project.name,
@@ -198,12 +199,12 @@ class _Course:
             yield from sample_results(self.side, name, inputs)
         if model.golden and self.wants("golden"):
             self._context.progress.step("golden", name)
-            known = truths(self._project.root, model.golden, self._project.at(f"{self._prefix(name)}.golden"))
+            known = truths(self._project.root, model.golden, self._project.at(f"{prefix_of(self._project, name)}.golden"))
             yield from golden_results(self.side, name, inputs, known)
 
     def _holdout(self, name: str, model: Model, schema: Mapping[str, Any]) -> Iterator[Result]:
         assert model.holdout is not None
-        file = self._rows(name, model)
+        file = rows_of(self._context, self._project, name, model)
         of = name if len(self.side.proofs) > 1 else ""
         outputs = {output["name"]: output for output in schema.get("outputs", ())}
         classes = next((output["classes"] for output in outputs.values() if output.get("classes")), None) or ()
@@ -211,6 +212,10 @@ class _Course:
         try:
             columns = columns_of(schema, self._project.serve.hooks is not None)
             found = measure(self.side, name, file, columns, classes)
+        except Unanswered as error:
+            fix = f"raise serve.request_timeout or serve.max_body: {PART_ROWS} rows are asked at a time"
+            yield Result("holdout", "inconclusive", of, "not measured", ", ".join(model.holdout.min), str(error), fix)
+            return
         except Unmeasurable as error:
             fix = "compare the columns of model.holdout.data with mlship check, and its label with what the model predicts"
             yield Result("holdout", "fail", of, "not measured", ", ".join(model.holdout.min), str(error), fix)
@@ -278,18 +283,20 @@ class _Course:
         known = [value for value in moved if value is not None]
         return max(known) if known and len(known) == len(moved) else None
 
-    def _rows(self, name: str, model: Model) -> RowsFile:
-        """Raises FindingsError."""
-        evidence = evidence_of(self._project, self._prefix(name), model, Memo(self._context.home.memo))
-        file = next((file for file in evidence.files if file.kind == HOLDOUT), None)
-        if file is None:
-            raise FindingsError("model.holdout cannot be read", evidence.findings, exit=Exit.USAGE, code="rows-holdout")
-        return file
 
-    def _prefix(self, name: str) -> str:
-        """The keys that lead to the model."""
-        is_one = len(self._project.models) == 1 and f"models.{name}" not in self._project.positions
-        return "model" if is_one else f"models.{name}"
+def rows_of(context: Context, project: Project, name: str, model: Model) -> RowsFile:
+    """Of model.holdout. Raises FindingsError."""
+    evidence = evidence_of(project, prefix_of(project, name), model, Memo(context.home.memo))
+    file = next((file for file in evidence.files if file.kind == HOLDOUT), None)
+    if file is None:
+        raise FindingsError("model.holdout cannot be read", evidence.findings, exit=Exit.USAGE, code="rows-holdout")
+    return file
+
+
+def prefix_of(project: Project, name: str) -> str:
+    """The keys that lead to the model."""
+    is_one = len(project.models) == 1 and f"models.{name}" not in project.positions
+    return "model" if is_one else f"models.{name}"
 
 
 def _readiness(address: Address) -> bytes:
@@ -328,6 +335,29 @@ def _refuse_unknown(only: Sequence[str]) -> None:
             meant = nearest(name, GATES)
             hint = f"did you mean {meant}?" if meant else f"known: {', '.join(GATES)}"
             raise MlshipError(f"there is no gate {name[:40]}", fix=hint)
+
+
+def _refuse_unreadable(context: Context, project: Project, wishes: Wishes) -> None:
+    """Before anything is built or started. Raises MlshipError."""
+    for name, model in project.models:
+        if model.golden and (not wishes.only or "golden" in wishes.only):
+            truths(project.root, model.golden, project.at(f"{prefix_of(project, name)}.golden"))
+        if model.holdout and model.holdout.min and (not wishes.only or "holdout" in wishes.only):
+            rows_of(context, project, name, model)
+
+
+def _named_in_vain(said: Sequence[Result], wishes: Wishes) -> list[Result]:
+    """Gates that --only names, and of which nobody says what they must keep."""
+    done = {result.gate for result in said}
+    found = []
+    for gate in dict.fromkeys(wishes.only):
+        is_elsewhere = wishes.live and gate in OF_BUILT
+        why = "it is asked of the built image only" if is_elsewhere else "nothing says what it must keep"
+        if gate not in done:
+            found.append(
+                Result(gate, "inconclusive", why=why, fix="mlship test without --live" if is_elsewhere else GATES[gate])
+            )
+    return found
 
 
 def _not_asked(said: Sequence[Result], wishes: Wishes, side: Side) -> Iterator[NotAsked]:

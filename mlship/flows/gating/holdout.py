@@ -21,6 +21,13 @@ PART_ROWS = 200  # in one request: a part is to be answered within serve.request
 LEAST_ROWS = 30  # fewer say too little of a share or a mean
 
 
+TOO_MUCH = (0, 413, 429, 503, 504)  # what a server says to more than it can do, or nothing
+
+
+class Unanswered(ValueError):
+    """The server could not answer so many rows in its time; that says nothing of the model's quality."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows without their labels, as they are sent. first: number of the first one in the file, from 0."""
@@ -58,13 +65,14 @@ def columns_of(schema: Mapping[str, Any], has_hooks: bool) -> Columns:
 
 
 def measure(side: Side, model: str, file: RowsFile, columns: Columns, classes: Sequence[Any]) -> Quality:
-    """Every row of the file. Raises Unmeasurable where the server refuses one, or labels and answers do not go together."""
+    """Every row of the file. Raises Unmeasurable where the server refuses one, or labels and answers do not go together; Unanswered."""
     tally = Tally(classes)
     for part in parts(file, columns):
         answer = side.post(side.path(model), part.body, part.content_type)
         last = part.first + len(part.labels) - 1
         if refused := refusal(answer):
-            raise Unmeasurable(f"rows {part.first} to {last} of {file.path.name}: {refused}")
+            kind = Unanswered if answer.status in TOO_MUCH else Unmeasurable
+            raise kind(f"rows {part.first} to {last} of {file.path.name}: {refused}")
         said = json.loads(answer.body)
         if "predictions" not in said:
             raise Unmeasurable(f"the answers have no predictions, but {', '.join(said)}")
