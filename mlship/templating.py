@@ -76,6 +76,8 @@ def finaliser_of(template: str) -> Finaliser:
         return in_dockerfile
     if re.fullmatch(r"(docker-)?compose([.-].*)?\.ya?ml", name):
         return in_compose
+    if name == "Jenkinsfile":
+        return in_groovy
     for ending, finaliser in _BY_ENDING.items():
         if name.endswith(ending):
             return finaliser
@@ -119,6 +121,16 @@ def in_dockerfile(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     return json.dumps(_dockerfile_text(value, refused="`"), ensure_ascii=False).replace("$", "\\$")
+
+
+def in_groovy(value: Any) -> str:
+    """Texts in single quotes, inside which Groovy reads backslashes and nothing else; lists of them."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(in_groovy(item) for item in value)}]"
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} is not written into a Jenkinsfile")
+    text = _without_control(value, "a Jenkinsfile").replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
 
 
 def _dockerfile_text(value: Any, refused: str) -> str:

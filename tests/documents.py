@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
+README, GUIDE, CI = ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "ci.md"
 PYTHON_CLASS = ROOT / "examples" / "python_class" / "README.md"
-PAGES = (README, GUIDE, ROOT / "docs" / "design.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", PYTHON_CLASS)
+PAGES = (README, GUIDE, CI, ROOT / "docs" / "design.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", PYTHON_CLASS)
 
 
 @dataclass(frozen=True)

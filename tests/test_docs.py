@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 from architecture import sources, tree_of
-from documents import GUIDE, PAGES, PYTHON_CLASS, README, ROOT, blocks, command_lines, section, table
+from documents import CI, GUIDE, PAGES, PYTHON_CLASS, README, ROOT, blocks, command_lines, section, table
 
 from mlship.cli.answer import Answer
 from mlship.cli.app import run
@@ -30,7 +30,7 @@ from mlship.server.manifest import DTYPES
 from mlship.server.messages import CODES
 
 LINES = sorted(
-    {line for page in (README, GUIDE, PYTHON_CLASS) for line in command_lines(page.read_text())} - {"mlship COMMAND --help"}
+    {line for page in (README, GUIDE, CI, PYTHON_CLASS) for line in command_lines(page.read_text())} - {"mlship COMMAND --help"}
 )
 
 

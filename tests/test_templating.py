@@ -200,3 +200,21 @@ def test_an_installed_package_has_its_templates_inside(tmp_path: Path) -> None:
 def test_an_installation_without_templates_says_how_to_mend_it(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="has no templates; pip install --force-reinstall mlship"):
         templates_folder(tmp_path / "mlship")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_groovy_values_are_single_quoted_or_refused(text: str, tmp_path: Path) -> None:
+    try:
+        written = document(tmp_path, "Jenkinsfile", "NAME = {{ value }}\n", [text])
+    except MlshipError as error:
+        assert "a Jenkinsfile cannot hold" in str(error)
+        assert re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
+    else:
+        inside = re.fullmatch(r"NAME = \['((?:[^'\\\n]|\\\\|\\')*)'\]\n", written)
+        assert inside and re.sub(r"\\(.)", r"\1", inside[1]) == text
+
+
+@pytest.mark.parametrize("value", [True, None, 5, {"a": "b"}])
+def test_groovy_takes_texts_only(value: object) -> None:
+    with pytest.raises(TypeError):
+        finaliser_of("Jenkinsfile.j2")(value)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.flows import cache, prices, prices_refresh, results
     from mlship.flows.batch_results import Answered
     from mlship.flows.bench import Benched
+    from mlship.flows.ci import Made
     from mlship.flows.cost_estimate import Estimated
+    from mlship.flows.gating.results import Report
+    from mlship.flows.pipelines.comment import Commented
     from mlship.image.cache.export import Exported
     from mlship.image.cache.prune import Removal
     from mlship.image.cache.take import Taken
@@ -435,6 +438,22 @@ def benched(result: Benched) -> dict[str, Any]:
     }
 
 
+def tested(report: Report) -> dict[str, Any]:
+    """test: every result, and what was not asked."""
+    return {
+        "project": report.project,
+        "environment": report.environment,
+        "subject": report.subject,
+        "content": report.content,
+        "verdict": report.verdict,
+        "results": [{"name": result.name, **asdict(result)} for result in report.results],
+        "not_asked": [asdict(missing) for missing in report.not_asked],
+        "live": report.live,
+        "strict": report.strict,
+        "seconds": round(report.seconds, 3),
+    }
+
+
 def finite(value: Any) -> Any:
     """JSON has no infinity: null stands for it."""
     if isinstance(value, dict):
@@ -442,3 +461,17 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def pipeline_made(result: Made) -> dict[str, Any]:
+    return {
+        "system": result.system,
+        "file": str(result.file),
+        "written": result.written,
+        "stages": [asdict(stage) for stage in result.pipeline.stages],
+        "text": result.text,
+    }
+
+
+def commented(result: Commented) -> dict[str, Any]:
+    return {"system": result.system, "created": result.created}

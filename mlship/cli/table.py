@@ -17,6 +17,7 @@ OTHERS = {
     "run": "serve in the foreground, from the image or from your environment",
     "predict": "ask the live service, or answer a file of rows",
     "bench": "load the live release, or the built image: latency, throughput, highest rate",
+    "test": "judge the built image before a deploy: answers, truths, quality, schema, budgets",
     "verify": "ask the live release its id and the sample again",
     "plan": "what deploy would do",
     "render": "write what deploy would send, and files for the vendor's own tool",
@@ -26,6 +27,7 @@ OTHERS = {
     "destroy": "remove everything that mlship made for this project",
     "prices": "which prices mlship knows, and of which day",
     "cache": "what mlship keeps for the next build",
+    "ci": "print or write a pipeline: check, build, staging, production, rollback by hand",
     "schema": "JSON Schema of mlship.yaml, for editors",
     "doctor": "can this machine build and deploy? with remedies",
 }

@@ -24,7 +24,7 @@ BUILT = frozenset(
         *("schema", "name", "target", "labels", "environments", "env", "secrets"),
         *("model.uri", "model.framework", "model.code", "model.trust", "model.loader"),
         *("model.sample", "model.tolerance", "model.engine", "model.write_back"),
-        *("model.reference", "model.holdout.data", "model.holdout.label", "model.quantize"),
+        *("model.reference", "model.holdout", "model.golden", "model.quantize"),
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
         *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
         "serve.batching",

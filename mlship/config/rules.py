@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
+from mlship.config import quality
 from mlship.config.addresses import is_address, problem_of, scheme_of
 from mlship.config.gates import parse
 from mlship.config.nodes import Map
@@ -171,6 +172,16 @@ def what_int8_costs_can_be_measured(facts: Facts) -> Iterator[Problem]:
         if facts.document.resources.gpu is not None:
             what = "int8 is measured and computed on the CPU, and resources.gpu is set"
             yield Problem((*path, "quantize"), what, "delete one of them")
+
+
+def quality_can_be_measured(facts: Facts) -> Iterator[Problem]:
+    for path, model in models_of(facts):
+        for metric, said in (model.holdout.min if model.holdout else {}).items():
+            try:
+                quality.parse(metric, said)
+            except ValueError as error:
+                what, _, fix = str(error).partition("; ")
+                yield Problem((*path, "holdout", "min", metric), what, fix)
 
 
 RESERVED = re.compile(r"(MLSHIP|LD|AIP|SAGEMAKER)_.*|PYTHONPATH|PYTHONHOME|PORT", re.ASCII)
@@ -432,6 +443,7 @@ RULES: tuple[Rule, ...] = (
     hooks_are_a_module_of_the_project,
     loader_goes_with_python,
     what_int8_costs_can_be_measured,
+    quality_can_be_measured,
     reserved_names_stay_free,
     secrets_have_places,
     keys_of_certificates_are_secrets,

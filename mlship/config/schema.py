@@ -114,11 +114,13 @@ class Tolerance(Part, frozen=True, kw_only=True):
 
 
 class Holdout(Part, frozen=True, kw_only=True):
-    """Labelled rows that the model has not seen: compiled engines are proved on them, and int8 is measured."""
+    """Labelled rows that the model has not seen: `test` measures the model, compiled engines are proved on them, int8 is measured."""
 
     data: Annotated[str, Meta(description="CSV, JSON Lines or Parquet file")]
     label: Annotated[str, Meta(description="the column that the model is to predict")]
-    min: Annotated[dict[str, float | str], Meta(description="metric and what it must reach")] = field(default_factory=dict)
+    min: Annotated[dict[str, float | str], Meta(description="metric and what it must reach: a number, or baseline - 0.01")] = (
+        field(default_factory=dict)
+    )
 
 
 class Quantize(Part, frozen=True, kw_only=True):
@@ -152,7 +154,10 @@ class Model(Part, frozen=True, kw_only=True):
     ] = None
     sample: Annotated[str | None, Meta(description="JSON file with example inputs; verify, warm-up and /docs use it")] = None
     tolerance: Tolerance | None = None
-    golden: Annotated[str | None, Meta(description="hand-written truths that every version must keep")] = None
+    golden: Annotated[
+        str | None,
+        Meta(description="hand-written truths that every version must keep: JSON or JSON Lines; `test` asks for them"),
+    ] = None
     holdout: Holdout | None = None
     reference: Annotated[
         str | None, Meta(description="training rows (CSV, JSON Lines, Parquet) that compiled engines are proved on")

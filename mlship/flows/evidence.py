@@ -33,7 +33,8 @@ ROWS = "rows-"  # with the file's kind behind it, the code of what is wrong with
 class RowsFile:
     """One of the two files. kind: `reference` or `holdout`. label: the column with the truth, `` for reference. where: its key.
 
-    target: what that column is called, as far as it is known. head: the header of CSV. sha256: of the whole file.
+    target: what that column is called, as far as it is known. head: the header of CSV. sha256: of the whole file. is_tested: `test`
+    measures the model on it (holdout.min), whatever a build makes of it.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class RowsFile:
     sha256: str
     head: str = ""
     target: str = ""
+    is_tested: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def evidence_of(project: Project, prefix: str, model: Model, memo: Memo) -> Evid
             findings.append(Finding(error.what, error.where, error.fix, code=error.code or f"{ROWS}{kind}"))
     digests.save()
     target = model.holdout.label if model.holdout else ""
-    return Evidence(tuple(replace(file, target=target) for file in files), tuple(findings))
+    tested = HOLDOUT if model.holdout and model.holdout.min else ""
+    return Evidence(tuple(replace(file, target=target, is_tested=file.kind == tested) for file in files), tuple(findings))
 
 
 def rows_finding(error: MlshipError, evidence: Evidence, where: str) -> Finding:
@@ -95,6 +98,7 @@ def unused(evidence: Evidence, name: str, reason: str) -> tuple[Finding, ...]:
     return tuple(
         Finding(f"model.{file.kind} proves nothing of {name}: {reason}", file.where, "delete it", "note", "unused-rows")
         for file in evidence.files
+        if not file.is_tested
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
@@ -11,6 +12,7 @@ from mlship.flows.build import built_now
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import built_together, fitting, platform_of, refuse_unbuilt
+from mlship.flows.gating.qualities import Qualities
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
@@ -61,7 +63,10 @@ def prepare_each(
     served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
     sequence = shared_sequence([one.history for one in seen], served)
     releases = [
-        release_from(record, project, one.history, context.clock(), secrets, sequence)
+        release_from(
+            *(record, project, one.history, context.clock(), secrets, sequence),
+            quality=Qualities(context.home.images).every(record.content),
+        )
         for record, one, secrets in zip(records, seen, versions, strict=True)
     ]
     git = git_commit(context, project.root) if places[0].git is None else places[0].git
@@ -192,10 +197,11 @@ def release_from(
     now: float,
     secrets: Mapping[str, str] | None = None,
     sequence: int = 0,
+    quality: Mapping[str, Any] | None = None,
 ) -> Release:
     """What is under way or live when it is the same served part, else the next in the sequence. Pure.
 
-    sequence: a later one to take, where that is free.
+    sequence: a later one to take, where that is free. quality: what `test` measured of the image.
     """
     served = served_from(record, project, secrets)
     known = known_release(history, served)
@@ -204,7 +210,16 @@ def release_from(
     proofs = {model.name: proof_from(model) for model in record.models}
     number = max(sequence, history.next_sequence)
     engines = {model.name: asdict(model.engine) for model in record.models}
-    return Release(number, served, now, image=record.content, proofs=proofs, mlship=record.mlship, engines=engines)
+    return Release(
+        number,
+        served,
+        now,
+        image=record.content,
+        proofs=proofs,
+        mlship=record.mlship,
+        engines=engines,
+        quality=quality or {},
+    )
 
 
 def known_release(history: History, served: Served) -> Release | None:

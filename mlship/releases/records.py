@@ -117,6 +117,7 @@ def release_from_dict(document: Mapping[str, Any]) -> Release:
         },
         mlship=document.get("mlship", ""),
         engines=document.get("engines", {}),
+        quality=document.get("quality", {}),
     )
 
 

@@ -57,7 +57,8 @@ class Release:
 
     created: seconds since the epoch, UTC. image: where the target holds the image (a reference it understands).
     proofs: model name -> Proof. mlship: the version that made it. engines: model name -> what computes it and what the build
-    measured, as plain data; the original's where it is missing.
+    measured, as plain data; the original's where it is missing. quality: model name -> sha256 of labelled rows -> what `test`
+    measured on them before the deploy, {"rows", "metrics"}.
     """
 
     sequence: int
@@ -67,6 +68,7 @@ class Release:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     mlship: str = ""
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> str:

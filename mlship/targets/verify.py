@@ -82,8 +82,8 @@ def said_release(answer: Answer) -> str:
     return release if isinstance(release, str) else ""
 
 
-def difference(answer: Answer, proof: Proof) -> str:
-    """Where the answer differs from the build's own, or empty. Raises nothing."""
+def difference(answer: Answer, proof: Proof, truth: str = "the build's own answer") -> str:
+    """Where the answer differs from the build's own, or empty. truth: what the proof is called. Raises nothing."""
     if answer.status != 200:
         return f"POST /predict answers {_status(answer)}"
     try:
@@ -97,7 +97,7 @@ def difference(answer: Answer, proof: Proof) -> str:
     for name, expected in proof.answers.items():
         if name not in body:
             return f"{name} is missing"
-        wrong = _differs(body[name], expected, rtol, atol, name)
+        wrong = _differs(body[name], expected, (rtol, atol), name, truth)
         if wrong:
             return wrong
     return ""
@@ -114,22 +114,22 @@ def _wrong_release(answer: Answer, wanted: str) -> str:
     return ""
 
 
-def _differs(got: Any, expected: Any, rtol: float, atol: float, at: str) -> str:
+def _differs(got: Any, expected: Any, near: tuple[float, float], at: str, truth: str) -> str:
     if isinstance(expected, list | tuple):
         if not isinstance(got, list) or len(got) != len(expected):
             return f"{at} has another shape"
         pairs = enumerate(zip(got, expected, strict=True))
-        found = (_differs(one, other, rtol, atol, f"{at}[{index}]") for index, (one, other) in pairs)
+        found = (_differs(one, other, near, f"{at}[{index}]", truth) for index, (one, other) in pairs)
         return next((wrong for wrong in found if wrong), "")
     if isinstance(expected, Mapping):
         if not isinstance(got, Mapping) or set(got) != set(expected):
             return f"{at} has other keys"
-        found = (_differs(got[key], expected[key], rtol, atol, f"{at}.{key}") for key in sorted(expected))
+        found = (_differs(got[key], expected[key], near, f"{at}.{key}", truth) for key in sorted(expected))
         return next((wrong for wrong in found if wrong), "")
     if isinstance(expected, float) and isinstance(got, float | int) and not isinstance(got, bool):
-        return "" if _close(float(got), expected, rtol, atol) else f"{at} is {got!r}, the build's own answer is {expected!r}"
+        return "" if _close(float(got), expected, *near) else f"{at} is {got!r}, {truth} is {expected!r}"
     same = type(got) is type(expected) and got == expected
-    return "" if same else f"{at} is {got!r}, the build's own answer is {expected!r}"
+    return "" if same else f"{at} is {got!r}, {truth} is {expected!r}"
 
 
 def _close(got: float, expected: float, rtol: float, atol: float) -> bool:

@@ -100,5 +100,5 @@ def described(schema: dict[str, Any], path: str) -> str:
 
 def test_keys_say_what_they_are_and_whether_they_are_built() -> None:
     assert described(SCHEMA, "model.sample") == "JSON file with example inputs; verify, warm-up and /docs use it"
-    assert described(SCHEMA, "model.golden").endswith("(not yet built)")
+    assert described(SCHEMA, "build.sign").endswith("(not yet built)")
     assert SCHEMA["properties"]["serve"]["properties"]["max_body"]["default"] == "4MB"

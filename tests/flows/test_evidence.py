@@ -100,3 +100,5 @@ def test_files_that_prove_nothing_are_told(tmp_path: Path) -> None:
     [note] = unused(evidence(tmp_path, "  reference: train.csv\n"), "shop", "models of torch have no compiled form")
     assert (note.severity, note.where) == ("note", "mlship.yaml:4:3 model.reference")
     assert note.what == "model.reference proves nothing of shop: models of torch have no compiled form"
+    tested = evidence(tmp_path, "  holdout: {data: train.csv, label: target, min: {accuracy: 0.9}}\n")
+    assert tested.files and not unused(tested, "shop", "model.engine is original")

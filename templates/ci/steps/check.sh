@@ -1,0 +1,2 @@
+set -eu
+"$MLSHIP_VENV/bin/mlship" check

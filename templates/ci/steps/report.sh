@@ -1,0 +1,26 @@
+set -eu
+mkdir -p "$MLSHIP_OUT"
+"$MLSHIP_VENV/bin/mlship" cache import "$MLSHIP_OUT/image.tar" --quiet
+content=$(cat "$MLSHIP_OUT/content")
+failed=0
+printf '## mlship: %s\n\nImage `%s`, for `%s`\n' "$MLSHIP_PROJECT" "$content" "${MLSHIP_ENV:-the only stage}" > "$MLSHIP_OUT/report.md"
+# indented: whatever a command says stays text in the comment
+said() {
+  title=$1
+  shift
+  printf '\n### %s\n\n' "$title" >> "$MLSHIP_OUT/report.md"
+  "$MLSHIP_VENV/bin/mlship" "$@" ${MLSHIP_ENV:+--env "$MLSHIP_ENV"} > "$MLSHIP_OUT/said" 2> "$MLSHIP_OUT/errors" || failed=$?
+  cat "$MLSHIP_OUT/errors" >&2
+  sed 's/^/    /' "$MLSHIP_OUT/said" >> "$MLSHIP_OUT/report.md"
+  grep -E '^(error|  (where|fix) )' "$MLSHIP_OUT/errors" | sed 's/^/    /' >> "$MLSHIP_OUT/report.md" || true
+}
+if [ -s "$MLSHIP_OUT/test.txt" ]; then
+  printf '\n### Tests\n\n' >> "$MLSHIP_OUT/report.md"
+  sed 's/^/    /' "$MLSHIP_OUT/test.txt" >> "$MLSHIP_OUT/report.md"
+fi
+said Plan plan --image "$content"
+said Cost cost-estimate
+rm -f "$MLSHIP_OUT/said" "$MLSHIP_OUT/errors"
+if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then cat "$MLSHIP_OUT/report.md" >> "$GITHUB_STEP_SUMMARY"; fi
+cat "$MLSHIP_OUT/report.md"
+exit "$failed"

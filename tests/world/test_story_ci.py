@@ -1,0 +1,99 @@
+"""From an empty git repository to production and back, by the workflow that `mlship ci github` writes, run step by step."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ci_player import Player, forge, runner_environ
+from free_ports import free_port
+from story import PRELUDE, Story
+from test_story_formats import SAVED, TRAIN
+
+pytestmark = pytest.mark.world
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tmp_path: Path) -> None:
+    story.write("train.py", PRELUDE + TRAIN.format(save=SAVED["model.pkl"]))
+    first = story.train(1)
+    story.mlship("init", "--model", "model.pkl", "--target", "local", "--name", "shop")
+    ports = {name: free_port() for name in ("staging", "prod")}
+    stages = "".join(f"  {name}: {{targets: {{local: {{port: {port}}}}}}}\n" for name, port in ports.items())
+    file = story.folder / "mlship.yaml"
+    file.write_text(f"{file.read_text()}environments:\n{stages}")
+    frozen = subprocess.run([story.python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
+    story.write("requirements.txt", frozen)
+    story.mlship("lock")
+    git(story.folder, "init", "-q", "-b", "main")
+    made = story.mlship("ci", "github", "--write")
+    assert made["written"] and [stage["title"] for stage in made["stages"]] == ["staging", "prod"]
+    committed(story.folder, "first")
+
+    home = tmp_path / "runner" / "home"
+    with forge() as comments:
+        player = Player(story.folder, tmp_path / "runner", ROOT, comments.url, runner_environ(home))
+        try:
+            _goes_there_and_back(story, player, comments.comments, ports, first)
+        finally:
+            for name in ports:
+                gone = ["destroy", "shop", "--target", "local", "--env", name, "--yes"]
+                subprocess.run([*story.command, *gone], env={**story.environ, "MLSHIP_HOME": str(home)}, check=True)
+
+
+def _goes_there_and_back(story: Story, player: Player, comments: list, ports: dict[str, int], first: dict) -> None:
+    # a pull request: the plan and the cost are one comment, which the next run replaces
+    for said in ("new", "again"):
+        proposed = player.run("pull_request")
+        assert not proposed.failed, proposed.said
+        assert proposed.jobs == ["build", "report"] and len(comments) == 1, said
+    body = comments[0]["body"]
+    assert body.startswith("<!-- mlship: shop -->\n## mlship: shop\n")
+    assert "### Plan" in body and "first release r1-" in body and "### Cost" in body and "In $0" in body
+    assert "### Plan" in proposed.summary
+
+    # merged: staging, then production, by one content id
+    released = player.run("push")
+    assert not released.failed, released.said
+    assert released.jobs == ["build", "deploy-staging", "deploy-prod"]
+    assert released.summary.count("is live") == 2
+    for port in ports.values():
+        story.ask_all(f"http://127.0.0.1:{port}", first)
+
+    # a model that nobody locked goes nowhere
+    second = story.train(2)
+    committed(story.folder, "second")
+    refused = player.run("push")
+    assert refused.failed == "build: Build" and "--retrained" in refused.said and refused.jobs == ["build"]
+    story.ask_all(f"http://127.0.0.1:{ports['prod']}", first)
+
+    # locked, it does
+    story.mlship("lock", "--refresh")
+    committed(story.folder, "locked")
+    newer = player.run("push")
+    assert not newer.failed, newer.said
+    for port in ports.values():
+        story.ask_all(f"http://127.0.0.1:{port}", second)
+
+    # and is taken back by hand, in production alone
+    back = player.run("workflow_dispatch", {"action": "rollback", "stage": "prod", "release": ""})
+    assert not back.failed, back.said
+    assert back.jobs == ["by-hand-prod"]
+    story.ask_all(f"http://127.0.0.1:{ports['prod']}", first)
+    story.ask_all(f"http://127.0.0.1:{ports['staging']}", second)
+
+    # what comes by hand is never a word of the command
+    odd = player.run("workflow_dispatch", {"action": "rollback", "stage": "prod", "release": "r1; touch /tmp/x"})
+    assert odd.failed == "by-hand-prod: Roll back, promote or abort"
+    story.ask_all(f"http://127.0.0.1:{ports['prod']}", first)
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=anna", "-c", "user.email=anna@example.org", *words], cwd=folder, check=True)
+
+
+def committed(folder: Path, what: str) -> None:
+    (folder / ".gitignore").write_text("__pycache__/\nasked.json\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "-m", what)
