@@ -62,10 +62,13 @@ def count_text(value: float) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """`18 ms`, `0.4 ms`, `1.2 s`; `-` for None."""
+    """`18 ms`, `0.4 ms`, `1.2 s`, `20 min`, `1.5 h`; `-` for None."""
     if value is None:
         return "-"
-    if value >= 1000:
+    for size, unit in ((3_600_000.0, "h"), (60_000.0, "min")):
+        if value >= size * 0.9995:  # which is rounded up to one
+            return f"{number(value / size)} {unit}"
+    if value >= 999.5:
         return f"{value / 1000:.3g} s"
     return f"{value:.0f} ms" if value >= 10 else f"{value:.2g} ms"
 

@@ -200,7 +200,7 @@ def _service_time(asked: Asked, project: Project | None) -> ServiceTime | None:
 
 def _promise(asked: Asked, project: Project | None) -> float | None:
     if asked.slo_p99:
-        return _seconds("--slo", asked.slo_p99.removeprefix("p99="))
+        return _seconds("--slo", asked.slo_p99)
     return project.slo.p99.seconds if project is not None and project.slo.p99 is not None else None
 
 
@@ -303,6 +303,8 @@ def purchase_from(asked: Asked, project: Project | None, possible: tuple[Purchas
             f"{clipped(name)} is not possible with {service}" if name in PURCHASES else f"there is no purchase {clipped(name)}"
         )
         fix = f"did you mean {near}?" if near and name not in PURCHASES else f"{known}; or another --service"
+        if service == "gcp cloud-run" and name in ("on-demand", "fixed"):
+            fix = "say --billing instance: its replicas are then bought by the hour"
         raise MlshipError(what, where, fix, code="bad-purchase")
     commitment = project.cost.commitment if project is not None else None
     base = asked.base
@@ -371,7 +373,7 @@ def _share(option: str, said: float | None, below: float = 1.0) -> float:
     if said is None:
         return 0.0
     if not 0 <= said <= below:
-        raise _refused(option, f"{said:g} is no share", f"write a number from 0 to {below:g}, such as 0.2")
+        raise _refused(option, f"{said:g} is no share", f"write a number from 0 to {below:g}, such as 0.2 or 20%")
     return said
 
 

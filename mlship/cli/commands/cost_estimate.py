@@ -34,33 +34,27 @@ class Term(StrEnum):
     three = "3y"
 
 
-class Arch(StrEnum):
-    """Of the processor."""
-
-    x86_64 = "x86_64"
-    arm64 = "arm64"
-
-
 def command(
     call: Call,
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="ecs, lambda, cloud-run, vm, ...")] = "",
     region: Annotated[str, typer.Option("--region", metavar="NAME", help="us-east-1, europe-west1, ...")] = "",
     instance: Annotated[str, typer.Option("--instance", metavar="TYPE", help="m7g.large, n2-standard-2, ...")] = "",
-    arch: Annotated[Arch | None, typer.Option("--arch", help="Of the processor.", show_default=False)] = None,
+    arch: Annotated[str, typer.Option("--arch", metavar="NAME", help="Of the processor: x86_64 or arm64.")] = "",
     replicas: Annotated[str, typer.Option("--replicas", metavar="N", help="3, or 2..10 that follow the traffic.")] = "",
     rps: Annotated[float | None, typer.Option("--rps", metavar="RATE", help="Requests a second, on average.")] = None,
     peak: Annotated[float | None, typer.Option("--peak", metavar="RATE", help="In the busiest hour of a day.")] = None,
     peak_hour: Annotated[int | None, typer.Option("--peak-hour", metavar="HOUR", help="When that begins; 14.")] = None,
-    weekend: Annotated[
-        float | None, typer.Option("--weekend", metavar="SHARE", help="A weekend day against a weekday; 1.")
-    ] = None,
+    weekend: Annotated[str, typer.Option("--weekend", metavar="SHARE", help="A weekend day against a weekday; 1.")] = "",
     profile: Annotated[str, typer.Option("--profile", metavar="CSV", help="Rates of 24, 168 or 8760 hours.")] = "",
     requests_month: Annotated[
-        float | None, typer.Option("--requests-month", metavar="N", help="Instead of --rps, spread evenly.")
-    ] = None,
+        str,
+        typer.Option("--requests-month", "--requests-per-month", metavar="N", help="Instead of --rps: 1.5M, spread evenly."),
+    ] = "",
     hours: Annotated[float | None, typer.Option("--hours", metavar="H", help="Of a month; 730.")] = None,
     service_time: Annotated[str, typer.Option("--service-time", metavar="TIME", help="Of a core for one request: 50ms.")] = "",
-    slo: Annotated[str, typer.Option("--slo", metavar="TIME", help="99 of 100 requests are answered within: 100ms.")] = "",
+    slo: Annotated[
+        str, typer.Option("--slo", "--slo-p99", "--p99", metavar="TIME", help="99 of 100 requests are answered within: 100ms.")
+    ] = "",
     purchase: Annotated[
         str,
         typer.Option("--purchase", metavar="HOW", help="on-demand, fixed, reserved, reserved+on-demand, on-demand+spot, ..."),
@@ -70,8 +64,9 @@ def command(
         int | None, typer.Option("--base", metavar="N", help="So many replicas are committed, or never spot.")
     ] = None,
     on_demand_share: Annotated[
-        float | None, typer.Option("--on-demand-share", metavar="SHARE", help="Above the base: 0.25 of it is not spot.")
-    ] = None,
+        str, typer.Option("--on-demand-share", metavar="SHARE", help="Above the base: 0.25, or 25%, of it is not spot.")
+    ] = "",
+    on_demand_percentage: Annotated[str, typer.Option("--on-demand-percentage", metavar="PERCENT", help="The same: 25.")] = "",
     cpu: Annotated[str, typer.Option("--cpu", metavar="CORES", help="Of a replica, instead of the file's.")] = "",
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Of a replica: 2GiB.")] = "",
     gpu: Annotated[str, typer.Option("--gpu", metavar="TYPE", help="l4, t4, a100, ...: machines that have it.")] = "",
@@ -79,8 +74,8 @@ def command(
         str, typer.Option("--speed", metavar="X", help="Measured, of a vCPU: 0.7, or m7i=0.7.", show_default=False)
     ] = "",
     headroom: Annotated[
-        float | None, typer.Option("--headroom", metavar="SHARE", help="0.2: so much of every replica stays free.")
-    ] = None,
+        str, typer.Option("--headroom", metavar="SHARE", help="0.2: so much of every replica stays free.")
+    ] = "",
     concurrency: Annotated[
         float | None, typer.Option("--concurrency", metavar="N", help="Requests at a time in one serverless replica.")
     ] = None,
@@ -107,33 +102,38 @@ def command(
     Works with or without mlship.yaml: every input may be said here. Touches nothing, and no network.
     """
     from mlship.flows.cost_asked import Asked
+    from mlship.flows.cost_words import count_of, in_our_words, percent_of, share_of
 
+    if on_demand_share and on_demand_percentage:
+        raise MlshipError("--on-demand-share says it, too", "--on-demand-percentage", "keep one of them", code="usage")
     asked = Asked(
-        target=call.common.target,
+        target=call.common.target or (_target(call, cloud) if cloud and not optimise and not compare else ""),
         service=service,
         region=region,
         instance=instance,
-        arch=arch.value if arch else "",
+        arch=arch,
         cloud=cloud,
         replicas=replicas,
         rps=rps,
         peak=peak,
         peak_hour=peak_hour,
-        weekend=weekend,
+        weekend=share_of("--weekend", weekend),
         profile=call.path(profile) if profile else None,
-        requests_month=requests_month,
+        requests_month=count_of("--requests-month", requests_month),
         hours=hours,
         service_time=service_time,
         slo_p99=slo,
-        purchase="on-demand+spot" if purchase == "spot" else purchase,  # as cost.profile says it
+        purchase=purchase,
         term=term.value if term else "",
         base=base,
-        on_demand_share=on_demand_share,
+        on_demand_share=share_of("--on-demand-share", on_demand_share)
+        if on_demand_share
+        else percent_of("--on-demand-percentage", on_demand_percentage),
         cpu=cpu,
         memory=memory,
         gpu=gpu,
         speed=speed,
-        headroom=headroom,
+        headroom=share_of("--headroom", headroom),
         concurrency=concurrency,
         billing=billing,
         egress_gb=egress_gb,
@@ -149,7 +149,20 @@ def command(
         strict=strict,
         compare=compare,
     )
-    return _answered(call, asked, diff, format, plot)
+    return _answered(call, in_our_words(asked), diff, format, plot)
+
+
+def _target(call: Call, cloud: str) -> str:
+    """`--cloud aws` alone is `--target aws`, but for a file whose nodes it is then said of."""
+    from mlship.flows.loading import project_of
+
+    try:
+        project = project_of(call.context, call.where(), needs_model=False)
+    except MlshipError as error:
+        if error.code != "no-file":
+            raise
+        return cloud
+    return "" if project.target == "kubernetes" else cloud
 
 
 def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> Answer:
