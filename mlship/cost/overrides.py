@@ -10,6 +10,7 @@ from msgspec.structs import replace as with_
 from mlship.config.words import nearest
 from mlship.cost.book import ANY_REGION, Dated, Machine, Offer, PriceBook, ServicePrice, book_of
 from mlship.cost.overrides_file import Kind, Rate, ServiceRate, Written, read
+from mlship.cost.overrides_units import billed_services, billed_unit
 from mlship.errors import Finding, FindingsError
 
 SOURCE = "your prices"
@@ -61,9 +62,9 @@ class Overrides:
         regions = {cloud: _regions(book, cloud) for cloud in {rate.at.cloud for rate in self.services}}
         for rate in self.services:
             yield from self._unknown_region(rate.at, regions[rate.at.cloud])
-            if (rate.at.cloud, rate.service) not in known:
-                names = [service for cloud, service in known if cloud == rate.at.cloud]
-                yield _unknown(rate.at, f"{rate.at.cloud} has no service {rate.service}", rate.service, names)
+            names = {*billed_services(rate.at.cloud), *(service for cloud, service in known if cloud == rate.at.cloud)}
+            if rate.service not in names:
+                yield _unknown(rate.at, f"{rate.at.cloud} has no service {rate.service}", rate.service, sorted(names))
             elif not rate.unit and not _unit(rate, book):
                 yield self._without_unit(rate, book)
 
@@ -167,10 +168,11 @@ def _regions(book: PriceBook, cloud: str) -> frozenset[str]:
 
 
 def _unit(rate: ServiceRate, book: PriceBook) -> str:
-    """As the book bills the item, here or in another region; `` where it does not know it."""
+    """As the book bills the item, here or in another region, or as plans have it; `` where neither knows it."""
     named = (rate.at.cloud, rate.service, rate.item)
     units = {price.region: price.unit for price in book.services if (price.cloud, price.service, price.item) == named}
-    return units.get(rate.at.region) or units.get(ANY_REGION) or next(iter(units.values()), "")
+    known = units.get(rate.at.region) or units.get(ANY_REGION) or next(iter(units.values()), "")
+    return known or billed_unit(*named, _types(book, rate.at.cloud))
 
 
 def _unknown(at: Written, what: str, name: str, known: Mapping[str, Machine] | list[str]) -> Finding:

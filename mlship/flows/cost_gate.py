@@ -81,6 +81,7 @@ def fill_in(unknowns: Sequence[str]) -> str:
     return _MEASURE if all(name.startswith("service time") for name in unknowns) else _FILL
 
 
+HALF_A_CENT = 0.005  # US dollars
 _UNITS = {"month": "a month", "million": "per million requests"}
 _NAMED = 3  # unknown prices that are named before they are counted
 
@@ -88,9 +89,10 @@ _NAMED = 3  # unknown prices that are named before they are counted
 def _judged(plan: CostPlan, limit: Limit) -> Budget:
     spent = plan.usd_month if limit.of == "month" else plan.usd_per_million
     unit = _UNITS[limit.of]
-    if spent is not None and spent > limit.usd:
+    if spent is not None and spent - limit.usd >= _leeway(limit):
         least = "" if plan.is_complete else "at least "
-        why = f"the plan costs {least}{usd(spent)} {unit}, and the limit is {usd(limit.usd)}"
+        cost, allowed = _apart(spent, limit.usd)
+        why = f"the plan costs {least}{cost} {unit}, and the limit is {allowed}"
         fix = f"raise it to {_rounded_up(spent)} USD, or look for a cheaper plan: mlship cost-estimate --optimise"
         return Budget(limit.usd, spent, False, why, limit.where, fix, "over-budget")
     if not plan.is_complete:
@@ -100,6 +102,21 @@ def _judged(plan: CostPlan, limit: Limit) -> Budget:
         why = f"nobody can tell whether {usd(limit.usd)} {unit} is kept: there is no traffic to count requests by"
         return Budget(limit.usd, None, False, why, limit.where, "say cost.traffic, or --rps", "unknown-traffic")
     return Budget(limit.usd, spent, True, f"{usd(spent)} of {usd(limit.usd)} {unit}{_may_rise(plan, limit)}")
+
+
+def _leeway(limit: Limit) -> float:
+    """US dollars that nobody is billed: half a cent of a month; of a million requests, which may cost cents, half a percent at most."""
+    return HALF_A_CENT if limit.of == "month" else max(min(HALF_A_CENT, limit.usd / 200), 1e-12)
+
+
+def _apart(spent: float, limit: float) -> tuple[str, str]:
+    """Both amounts, with as many digits as it takes to tell them apart."""
+    shown = usd(spent), usd(limit)
+    for digits in range(2, 12):
+        if shown[0] != shown[1]:
+            break
+        shown = f"${spent:,.{digits}f}", f"${limit:,.{digits}f}"
+    return shown
 
 
 def _may_rise(plan: CostPlan, limit: Limit) -> str:

@@ -11,6 +11,7 @@ from test_price_tables import INSTANCES, MANAGED
 from mlship.cost.book import Dated
 from mlship.cost.book_file import from_bytes
 from mlship.cost.overrides import parse
+from mlship.cost.overrides_units import billed_unit
 from mlship.cost.tables import book_from
 from mlship.errors import FindingsError
 from mlship.flows.prices import SHIPPED
@@ -79,6 +80,40 @@ def test_a_new_item_of_a_known_service_needs_a_unit():
     (told,) = findings("as_of: 2026-11-01\nservices: {azure/eastus/load_balancer/standard: 0.01}")
     assert told.startswith("prices.yaml:2:12 services.azure/eastus/load_balancer/standard  load_balancer has no item standard;")
     assert "did you mean standard_lb? A new item needs a unit: {price: ..., unit: hour}" in told
+
+
+@pytest.mark.parametrize(
+    ("item", "unit"),
+    [
+        ("aws/us-east-1/fargate/spot_vcpu_arm64", "vCPU-hour"),
+        ("aws/us-east-1/fargate/spot_memory_x86", "GB-hour"),
+        ("aws/us-east-1/lambda/duration_arm64", "GB-second"),
+        ("aws/us-east-1/sagemaker_realtime/ml.c7g.large", "instance-hour"),
+        ("gcp/us-east1/cloud_run/vcpu_request_based_idle", "vCPU-second"),
+        ("gcp/us-east1/cloud_run/gpu_l4", "GPU-second"),
+        ("gcp/us-east1/vertex_ai/online_prediction_spot g2-standard-4", "node-hour"),
+        ("gcp/us-east1/cloud_logging/ingestion", "GB"),
+        ("azure/eastus/container_apps/memory_idle", "GiB-second"),
+        ("azure/eastus/log_analytics/ingestion", "GB"),
+    ],
+)
+def test_what_plans_are_billed_for_has_its_unit_without_a_word(item: str, unit: str):
+    cloud, region, service, name = item.split("/")
+    (tier,) = applied(f"services: {{{item}: 0.5}}").tiers(cloud, service, region, name)
+    assert (tier.price, tier.unit) == (0.5, unit)
+
+
+def test_what_no_plan_is_billed_for_still_needs_a_unit():
+    for item in ("fargate/spot_vcpu_arm46", "sagemaker_realtime/ml.c7g.larg", "lambda/duration"):
+        assert "A new item needs a unit" in findings(f"as_of: 2026-11-01\nservices: {{aws/us-east-1/{item}: 1}}")[0]
+
+
+def test_units_are_those_that_targets_and_the_book_have():
+    book = from_bytes(SHIPPED.read_bytes())
+    types = {offer.machine.name for offer in book.every_offer()}
+    for price in book.services:
+        unit = billed_unit(price.cloud, price.service, price.item, types)
+        assert unit in ("", price.unit), price
 
 
 def test_a_region_that_the_book_lacks_is_taken_when_it_is_meant():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mlship.cost.candidate import Candidate, CostPlan, Purchase, Replicas
@@ -38,6 +40,22 @@ def test_a_budget_that_is_kept_says_so_for_each_limit():
 def test_exactly_the_limit_keeps_it():
     found = budget(PLAN, (Limit(81.4, "month", "--max-monthly"),))
     assert found is not None and found.ok
+
+
+def test_less_than_half_a_cent_of_a_month_is_no_miss():
+    plan = replace(PLAN, usd_month=81.4049, usd_per_million=0.404)
+    found = budget(plan, (Limit(81.4, "month", "--max-monthly"), Limit(0.403, "million", "x")))
+    assert found is not None and found.ok and found.why == "$81.40 of $81.40 a month; $0.40 of $0.40 per million requests"
+    assert "costs $81.41 a month, and the limit is $81.40" in refused(
+        replace(PLAN, usd_month=81.406), Limit(81.4, "month", "x")
+    )
+
+
+def test_what_differs_is_shown_with_the_digits_that_differ():
+    for spent, limit, told in ((0.404, 0.4, "$0.404 per million requests, and the limit is $0.400"),
+                               (0.004, 0.001, "$0.004 per million requests, and the limit is $0.001"),
+                               (4e-4, 0, "< $0.01 per million requests, and the limit is $0")):  # fmt: skip
+        assert told in refused(replace(PLAN, usd_per_million=spent), Limit(limit, "million", "x"))
 
 
 def test_more_than_the_limit_names_figure_limit_place_and_fix():
