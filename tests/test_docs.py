@@ -60,7 +60,8 @@ def options() -> set[str]:
     for name in COMMANDS:
         for parameter in (*inspect.signature(load(name), eval_str=True).parameters.values(), *SHARED):
             for option in getattr(parameter.annotation, "__metadata__", ()):
-                spelt = getattr(option, "param_decls", None) or ()
+                first = getattr(option, "default", None)  # typer.Option takes the first name for a default, and mends it later
+                spelt = (first if isinstance(first, str) else "", *(getattr(option, "param_decls", None) or ()))
                 found |= {word for word in spelt if word.startswith("--")} or {f"--{parameter.name.replace('_', '-')}"}
     return found
 

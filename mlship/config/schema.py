@@ -365,6 +365,7 @@ class Traffic(Part, frozen=True, kw_only=True):
     """What the cost estimate assumes."""
 
     rps: Annotated[float | None, Meta(ge=0, description="requests a second, on average")] = None
+    requests_month: Annotated[float | None, Meta(ge=0, description="requests a month; instead of rps")] = None
     peak: Annotated[float | None, Meta(ge=0, description="requests a second, in the busiest hour of a day")] = None
     peak_hour: Annotated[int, Meta(ge=0, le=23, description="with peak: when the busiest hour begins")] = 14
     weekend: Annotated[float, Meta(ge=0, le=10, description="with peak: of a weekday's requests, so many on a weekend's")] = 1.0

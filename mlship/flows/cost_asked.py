@@ -153,10 +153,19 @@ def _traffic_said(project: Project | None, hours: float) -> Traffic | None:
     if profile:
         return replace(_from_file(project.root / profile, profile, hours), source=source)
     assert isinstance(said, TrafficSaid)
-    if said.rps is None:
-        raise MlshipError("the mean is missing", where, "write rps: 20, and peak: 80 beside it", code="bad-traffic")
     with _said_at(where):
-        return _hill(said.rps, said.peak, said.peak_hour, None if said.weekend == 1 else said.weekend, hours, source)
+        return _hill(_mean(said, hours), said.peak, said.peak_hour, None if said.weekend == 1 else said.weekend, hours, source)
+
+
+def _mean(said: TrafficSaid, hours: float) -> float:
+    """Requests a second. Raises MlshipError where none is said, or two."""
+    if said.rps is not None and said.requests_month is not None:
+        raise MlshipError("rps and requests_month both say what comes", fix="keep one of them", code="bad-traffic")
+    if said.requests_month is not None:
+        return _amount("", said.requests_month) / (hours * 3600)
+    if said.rps is None:
+        raise MlshipError("the mean is missing", fix="write rps: 20, and peak: 80 beside it", code="bad-traffic")
+    return said.rps
 
 
 @contextmanager

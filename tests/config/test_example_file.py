@@ -54,8 +54,9 @@ def test_the_example_loads_as_it_stands(environment: str) -> None:
 def test_the_example_shows_every_key_of_the_schema() -> None:
     root = compose(uncommented(EXAMPLE.read_text()), Report("example"))
     assert root
-    shown = {*keys(expanded(root, DOCUMENT)), "cost.traffic.profile"}  # said in words: it is the short form
-    assert "{profile: FILE}" in EXAMPLE.read_text()
+    in_words = {"cost.traffic.profile", "cost.traffic.requests_month"}  # instead of what stands there
+    shown = {*keys(expanded(root, DOCUMENT)), *in_words}
+    assert "{profile: FILE}" in EXAMPLE.read_text() and "{requests_month: " in EXAMPLE.read_text()
     assert set(schema_keys(DOCUMENT)) - shown == set()
 
 
@@ -68,7 +69,7 @@ def test_the_example_leaves_active_what_is_built_and_nothing_else() -> None:
         *("models", "model.loader"),  # they would contradict model and framework
         *("model.quantize", "model.quantize.type", "model.quantize.max_loss"),  # these, too
         *("resources.gpu", "resources.gpu.count"),  # and these a range of replicas
-        "cost.traffic.profile",  # instead of what stands there
+        *("cost.traffic.profile", "cost.traffic.requests_month"),  # instead of what stands there
     }
 
 

@@ -1,0 +1,40 @@
+"""What a file says of its traffic is a rate, or a month's count of requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlship.config.load import load_project
+from mlship.errors import MlshipError
+from mlship.flows.cost_asked import Asked, workload_from
+from mlship.flows.cost_measured import Measured
+
+
+def traffic(folder: Path, said: str):
+    file = folder / "mlship.yaml"
+    file.write_text(f"cost: {{traffic: {said}}}\n")
+    return workload_from(Asked(), load_project(file, needs_model=False), Measured()).traffic
+
+
+def test_requests_of_a_month_are_a_rate_and_may_have_a_peak(tmp_path: Path):
+    flat = traffic(tmp_path, "{requests_month: 5256000}")
+    assert (flat.requests, flat.peak, flat.source) == (pytest.approx(5_256_000), pytest.approx(2), "mlship.yaml:1:8")
+    hill = traffic(tmp_path, "{requests_month: 5256000, peak: 8}")
+    assert (hill.mean, hill.peak) == (pytest.approx(2), pytest.approx(8))
+    assert traffic(tmp_path, "{requests_month: 0}") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("{requests_month: 5, rps: 2}", "rps and requests_month both say what comes; keep one of them"),
+        ("{peak: 80}", "the mean is missing; write rps: 20, and peak: 80 beside it"),
+        ("{requests_month: 1.0e+300}", "1e+300 is no amount; write a number from 0 on"),
+    ],
+)
+def test_traffic_that_is_none_is_told_with_its_line(tmp_path: Path, said: str, told: str):
+    with pytest.raises(MlshipError) as caught:
+        traffic(tmp_path, said)
+    assert str(caught.value) == f"mlship.yaml:1:8 cost.traffic  {told}"
