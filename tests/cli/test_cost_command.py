@@ -96,6 +96,21 @@ def test_a_search_that_finds_nothing_is_no_success(mlship: Mlship):
     assert document["why_not"]
 
 
+def test_the_words_of_others_cost_what_our_own_do(mlship: Mlship):
+    ours = f"{FLEET} --rps 20 --service-time 10ms --slo 90ms --purchase on-demand+spot --base 0 --on-demand-share 0.25"
+    theirs = "cost-estimate --cloud AWS --service ec2 --region US-EAST-1 --instance M7G.large --replicas 3-3 --requests-per-month 52.56M"
+    theirs += " --service-time 10ms --p99 90ms --purchase spot --on-demand-percentage 25"
+    (own,), (other,) = (mlship(f"{line} --json").document["plans"] for line in (ours, theirs))
+    assert (own["usd_month"], own["instance"], own["purchase"]) == (other["usd_month"], other["instance"], other["purchase"])
+
+
+def test_a_cloud_alone_is_the_target_but_for_nodes_that_a_file_has(mlship: Mlship, folder: Path):
+    (folder / "mlship.yaml").write_text("target: kubernetes\ntargets: {kubernetes: {region: us-east-1, instance: m7g.large}}\n")
+    assert mlship("cost-estimate --cloud aws --json").document["plans"][0]["target"] == "kubernetes"
+    (folder / "mlship.yaml").write_text("target: docker\n")
+    assert mlship("cost-estimate --cloud aws --json").document["plans"][0]["target"] == "aws"
+
+
 def test_csv_and_markdown_are_all_that_is_printed(mlship: Mlship):
     table = mlship(f"{FLEET} --format csv")
     assert table.stdout.splitlines()[0].startswith("target,service,region") and len(table.stdout.splitlines()) == 2
@@ -173,6 +188,10 @@ def test_with_nothing_live_there_is_nothing_to_compare_with(mlship: Mlship, fold
         ("--target aws --max-monthly lots", "'lots USD' is not an amount of money"),
         ("--target aws --limit 0", "0 is not a number from 1 to 1000"),
         ("--target aws --prices nothing.yaml", "nothing.yaml"),
+        ("--cloud aws --service eks", "use --target kubernetes --cloud aws"),
+        ("--target gcp --service cloudrun --purchase fixed", "say --billing instance"),
+        ("--target aws --requests-per-month many", "many is no count"),
+        ("--target aws --on-demand-share 25% --on-demand-percentage 25", "--on-demand-share says it, too"),
         ("--optimise", "a search needs traffic and a service time"),
         ("", "there is no mlship.yaml here, and no target is said"),
     ],
@@ -184,5 +203,5 @@ def test_what_cannot_be_meant_is_exit_2_and_never_a_trace(mlship: Mlship, option
 
 
 def test_the_estimate_is_json_where_everything_is_at_its_end(mlship: Mlship):
-    said = mlship("cost-estimate --target aws --service lambda --rps 1e9 --service-time 3600s --json")
+    said = mlship("cost-estimate --target aws --service lambda --rps 1e9 --service-time 900s --json")
     assert said.exit == 0 and json.loads(said.stdout)["plans"][0]["usd_month"] > 1e12
