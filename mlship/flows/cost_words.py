@@ -195,9 +195,7 @@ def ignored(
         *_ignored_traffic(asked),
         *_ignored_capacity(asked, service, workload),
     )
-    return tuple(
-        Finding(f"{option} means nothing {why}", option, "leave it out", "note", code="ignored") for option, why in told
-    )
+    return tuple(Finding(f"means nothing {why}", option, "leave it out", "note", code="ignored") for option, why in told)
 
 
 def _check_possible(asked: Asked, service: str, arch: str, workload: Workload | None) -> None:

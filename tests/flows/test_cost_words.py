@@ -135,7 +135,7 @@ TIMED = Workload(service_time=ServiceTime(0.02))
 )
 def test_what_means_nothing_is_a_note(said: dict[str, Any], service: str, purchase: Any, told: str):
     found = ignored(Asked(**said), service, Purchase(purchase), "x86_64", TIMED)
-    assert [finding.what for finding in found] == ([told] if told else [])
+    assert [f"{finding.where} {finding.what}" for finding in found] == ([told] if told else [])
     assert all(finding.severity == "note" for finding in found)
 
 
