@@ -294,6 +294,10 @@ def test_latency_is_judged_of_enough_requests_only() -> None:
     promised = budgets.Promise("p95_ms", 0.04)
     assert budgets.slo_result(Seen((0.03,) * 200, 3, 200), promised).verdict == "pass"
     assert budgets.slo_result(Seen((0.03,) * 199, 3, 199), promised).verdict == "inconclusive"
+    assert budgets.slo_result(Seen((0.03, 0.05), 3, 2), promised).verdict == "inconclusive"
+    assert budgets.slo_result(Seen((), 3, 2), promised).verdict == "inconclusive"
+    few = budgets.slo_result(Seen((4.0,) * 3, 3, 3), promised)
+    assert (few.verdict, few.why) == ("fail", "p95_ms is 4000 ms, wanted <= 40 ms")
     slow = budgets.slo_result(Seen((0.03,) * 180 + (0.05,) * 20, 3, 200), promised)
     assert (slow.verdict, slow.why) == ("fail", "p95_ms is 50 ms, wanted <= 40 ms")
     refused = budgets.slo_result(Seen((0.03,) * 180, 3, 200, (Given(0, 503, b"", 20),)), promised)

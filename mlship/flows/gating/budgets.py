@@ -15,7 +15,9 @@ from mlship.units import Duration, Memory, size_text
 
 SECONDS = 3.0
 CALLERS = 2
+LONGEST_S = 30.0  # of a load that waits for as many answers as it takes to tell
 TAIL = 10  # answers beyond the quantile that it takes to tell it
+CHANCE = 0.001  # of so many late answers, or more, from a server that keeps its promise: below that it does not
 
 
 @dataclass(frozen=True)
@@ -81,21 +83,21 @@ def start_result(took_s: float, limit: Duration) -> Result:
     return Result("start", "fail", "", measured, wanted, f"ready after {took_s:.2f} s, wanted {wanted}", fix)
 
 
-def load(generator: Generator) -> Seen:
-    """Some seconds of a few callers who ask again when they are answered. Raises MlshipError with exit 13."""
-    return generator.closed(CALLERS, SECONDS)
+def load(generator: Generator, wanted: Promise) -> Seen:
+    """A few callers who ask again when they are answered, until it can be told. Raises MlshipError with exit 13."""
+    return generator.closed(CALLERS, SECONDS, _least(wanted), LONGEST_S)
 
 
 def slo_result(seen: Seen, wanted: Promise) -> Result:
-    """Requests that were lost or refused count as never answered."""
+    """Requests that were lost or refused count as never answered. Too few to tell the quantile may still tell that it is late."""
     failed = sum(seen.lost.values()) + sum(given.count for given in seen.given if given.status != 200)
     times: Sequence[float] = (*seen.times, *(math.inf,) * failed)
     share = QUANTILES[wanted.metric]
     value = quantile(times, share)
     limit = f"<= {wanted.limit_s * 1000:g} ms"
     measured = f"{_ms(value)} of {len(times)} requests, {CALLERS} callers" + (f", {failed} failed" if failed else "")
-    least = math.ceil(TAIL / (1 - share))
-    if len(times) < least:
+    least, late = _least(wanted), sum(time > wanted.limit_s for time in times)
+    if len(times) < least and _chance(late, len(times), 1 - share) >= CHANCE:
         why = f"{len(times)} of the {least} requests that it takes to tell {wanted.metric}"
         return Result("slo", "inconclusive", wanted.metric, measured, limit, why, "mlship bench --seconds 30")
     if value <= wanted.limit_s:
@@ -104,5 +106,17 @@ def slo_result(seen: Seen, wanted: Promise) -> Result:
     return Result("slo", "fail", wanted.metric, measured, limit, f"{wanted.metric} is {_ms(value)}, wanted {limit}", fix)
 
 
+def _least(wanted: Promise) -> int:
+    return math.ceil(round(TAIL / (1 - QUANTILES[wanted.metric]), 6))
+
+
+def _chance(late: int, count: int, share: float) -> float:
+    """Of `late` or more out of `count`, where each is late with this share: the binomial distribution's upper tail."""
+    return math.fsum(
+        math.comb(count, found) * share**found * (1 - share) ** (count - found) for found in range(late, count + 1)
+    )
+
+
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if math.isfinite(seconds) else "no answer"
+    ms = seconds * 1000
+    return "no answer" if not math.isfinite(ms) else f"{ms:.3g} ms" if ms < 1000 else f"{ms:.0f} ms"

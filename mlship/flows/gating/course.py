@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlship.bench.generator import Generator
-from mlship.bench.question import Address
+from mlship.bench.question import Address, Question, raw
 from mlship.config.gates import Gate
 from mlship.config.gates import parse as gate_from
 from mlship.config.project import Project
@@ -184,12 +184,10 @@ class _Course:
         if self.side.serving.get("auth") and not self.side.key:
             why = "the service judges its callers (serve.auth)"
             return Result("slo", "inconclusive", self.wishes.slo.metric, why=why, fix="mlship test --live --key NAME")
-        from mlship.bench.question import Question, raw
-
-        self._context.progress.step("load", f"{budgets.SECONDS:g} s")
+        self._context.progress.step("load", f"{budgets.SECONDS:g} s, at most {budgets.LONGEST_S:g}")
         question = Question(self.side.proofs[model].instances[:SAMPLE_ROWS], {})
-        request = raw(question, address, self.side.path(model), self.side.key)
-        return budgets.slo_result(budgets.load(Generator(self._context.runner, address, [request])), self.wishes.slo)
+        generator = Generator(self._context.runner, address, [raw(question, address, self.side.path(model), self.side.key)])
+        return budgets.slo_result(budgets.load(generator, self.wishes.slo), self.wishes.slo)
 
     def _exact(self, name: str, model: Model, schema: Mapping[str, Any]) -> Iterator[Result]:
         passed = [{"name": name, "dtype": "any"} for name in schema.get("passthrough", ())]
