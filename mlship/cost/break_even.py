@@ -50,9 +50,11 @@ def break_even(
 def _usd_of(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool) -> Usd:
     """What `estimate` says that a month costs, without its times: they take longer than all the rest."""
 
+    served = candidate.workload(workload)
+
     @cache
     def usd(daily: int) -> float:
-        work = flat(workload, daily)
+        work = flat(served, daily)
         fleet = fleet_of(work, candidate.unit)
         if candidate.purchase.name != "per-request" and _is_overloaded(work, candidate.unit, fleet.replicas.peak):
             return inf

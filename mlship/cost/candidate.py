@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlship.cost.workload import Unit
+from mlship.cost.workload import Unit, Workload
 from mlship.targets.base import Resource
 
 PurchaseName = Literal[
@@ -60,6 +60,12 @@ class Candidate:
     size: str = ""
     can_deploy: bool = True
     excluded: tuple[str, ...] = ()
+
+    def workload(self, asked: Workload) -> Workload:
+        """As it is served here: what bills by the request keeps no replica waiting where nobody asks for one."""
+        if self.purchase.name != "per-request" or asked.is_least_said:
+            return asked
+        return replace(asked, replicas=(0, asked.replicas[1]))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ CLOSE = 1 + 1e-9  # a p99 that is what was promised but for the rounding of doub
 
 def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool = False, as_of: str = "") -> CostPlan:
     """free: count free tiers. as_of: the day of the question, `2026-11-22`; `` takes the book's day."""
+    workload = candidate.workload(workload)
     fleet = fleet_of(workload, candidate.unit)
     month = Month(workload, fleet, candidate.unit, candidate.purchase)
     items = (*priced(candidate.resources, month, book, free=free), *_unmeasured(candidate, workload))

@@ -93,7 +93,8 @@ class Workload:
     this share stays free (0.2). down_after_s: after a fall of the traffic replicas stay for so long. concurrency: requests that
     one replica of a per-request service takes at a time. memory_gib: what the model needs at least, 0 unknown.
     egress_gb, logs_gb: of a month. rps_per_replica: what the autoscaler lets one replica carry; None lets the promise decide.
-    hours: of the month.
+    hours: of the month. is_least_said: somebody asks for the least replicas; where nobody does, a service that bills by the
+    request keeps none waiting.
     """
 
     traffic: Traffic | None = None
@@ -108,3 +109,4 @@ class Workload:
     logs_gb: float = 0.0
     rps_per_replica: float | None = None
     hours: float = HOURS_PER_MONTH
+    is_least_said: bool = True

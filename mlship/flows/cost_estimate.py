@@ -86,7 +86,8 @@ def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
     project = _project(context, where, asked)
     book = _book(context, asked, project)
     measured = measured_image(context, project)
-    workload = workload_from(asked, project, measured)
+    is_least_said = bool(asked.replicas) or says_replicas(project)
+    workload = replace(workload_from(asked, project, measured), is_least_said=is_least_said)
     question = _Question(asked, project, book, workload, measured, _today(context), speeds_from(asked, project))
     found = _optimised(question) if asked.optimise else _compared(question)
     curve = _curve(question, found.plans) if workload.traffic is None else ()
@@ -113,15 +114,7 @@ class _Question:
     speeds: Mapping[str, float]
 
     def price(self, candidate: Candidate, workload: Workload | None = None) -> CostPlan:
-        work = self.workload_of(candidate, workload or self.workload)
-        return estimate(candidate, work, self.book, free=self.asked.free_tier, as_of=self.today)
-
-    def workload_of(self, candidate: Candidate, workload: Workload) -> Workload:
-        """A service that bills by the request keeps no replica waiting where nobody asks for one."""
-        is_said = bool(self.asked.replicas) or says_replicas(self.project)
-        if candidate.purchase.name != "per-request" or is_said:
-            return workload
-        return replace(workload, replicas=(0, workload.replicas[1]))
+        return estimate(candidate, workload or self.workload, self.book, free=self.asked.free_tier, as_of=self.today)
 
     def at_rate(self, plan: CostPlan, rps: float) -> CostPlan:
         traffic = at_rate(self.workload.traffic, rps) if rps else None
@@ -239,7 +232,8 @@ def _broken(plan: CostPlan, workload: Workload) -> Iterator[Finding]:
 
 
 def _advice(question: _Question, plans: list[CostPlan]) -> tuple[str, ...]:
-    """From which traffic on the cheapest service that bills by the request costs more than those that are always on."""
+    """From which traffic on a service that bills by the request, the asked one or else the cheapest, costs more than what is
+    always on."""
     complete = [plan.candidate for plan in plans if plan.is_complete and not plan.is_overloaded]
     serverless = [candidate for candidate in complete if candidate.purchase.name == "per-request"]
     always_on = [

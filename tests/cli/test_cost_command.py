@@ -96,6 +96,12 @@ def test_a_search_that_finds_nothing_is_no_success(mlship: Mlship):
     assert document["why_not"]
 
 
+def test_a_search_prices_what_bills_by_the_request_as_a_plain_estimate_does(mlship: Mlship):
+    line = "cost-estimate --service container-apps --rps 5 --service-time 10ms --slo 200ms --json"
+    (plain,), (sought,) = (mlship(f"{line} {how}").document["plans"] for how in ("--target azure", "--optimise"))
+    assert plain["usd_month"] == sought["usd_month"]  # no replica waits where nobody asks for one
+
+
 def test_the_words_of_others_cost_what_our_own_do(mlship: Mlship):
     ours = f"{FLEET} --rps 20 --service-time 10ms --slo 90ms --purchase on-demand+spot --base 0 --on-demand-share 0.25"
     theirs = "cost-estimate --cloud AWS --service ec2 --region US-EAST-1 --instance M7G.large --replicas 3-3 --requests-per-month 52.56M"

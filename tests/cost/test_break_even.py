@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -48,6 +49,15 @@ def test_the_first_request_that_makes_it_dearer_is_found_and_estimated_so():
 def test_a_commitment_pays_from_less_traffic_on():
     told = break_even(serverless(), [always_on(), always_on("reserved")], WORK, book())
     assert [text.split()[1] for text in told] == ["9.6", "6"]
+
+
+def test_replicas_that_nobody_asks_for_do_not_wait():
+    key = PriceKey("aws", "us-east-1", service="lambda", item="request")
+    waiting = Resource("idle", "waiting replicas", unit="request", billed="idle", price=key)
+    kept = replace(serverless(), resources=(*serverless().resources, waiting))
+    unsaid, none = replace(WORK, is_least_said=False), replace(WORK, replicas=(0, None))
+    assert break_even(kept, [always_on()], unsaid, book()) == break_even(kept, [always_on()], none, book())
+    assert break_even(kept, [always_on()], unsaid, book()) != break_even(kept, [always_on()], WORK, book())
 
 
 ADVICE = {
