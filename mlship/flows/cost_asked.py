@@ -216,16 +216,25 @@ def _promise(asked: Asked, project: Project | None) -> float | None:
 def _replicas(asked: Asked, project: Project | None) -> tuple[int, int | None]:
     """As many as it takes, where nobody says how many."""
     if asked.replicas:
-        low, dots, high = asked.replicas.partition("..")
-        least, most = _count("--replicas", low), _count("--replicas", high) if dots else _count("--replicas", low)
-        if most < least or most == 0:
-            raise _refused("--replicas", f"{clipped(asked.replicas)} is no range", "write 3, or 2..10")
-        return least, most
-    if project is not None and _says(project, "scale.replicas"):
-        return project.scale.replicas.min, project.scale.replicas.max
-    if asked.max_replicas is not None:
-        return 1, max(asked.max_replicas, 1)
-    return 1, None
+        return _range(asked.replicas)
+    least, most = _range_said(project)
+    if asked.max_replicas is not None and (most is None or not asked.optimise):
+        most = max(asked.max_replicas, 1)
+    return (least if most is None else min(least, most)), most
+
+
+def _range(said: str) -> tuple[int, int]:
+    low, dots, high = said.partition("..")
+    least, most = _count("--replicas", low), _count("--replicas", high if dots else low)
+    if most < least or most == 0:
+        raise _refused("--replicas", f"{clipped(said)} is no range", "write 3, or 2..10")
+    return least, most
+
+
+def _range_said(project: Project | None) -> tuple[int, int | None]:
+    if project is None or not _says(project, "scale.replicas"):
+        return 1, None
+    return project.scale.replicas.min, project.scale.replicas.max
 
 
 def says_replicas(project: Project | None) -> bool:

@@ -67,7 +67,7 @@ def in_our_words(asked: Asked) -> Asked:
 
 
 def _service(said: str) -> str:
-    name = said.lower()
+    name = said.strip().lower()
     if name in _CLUSTERS:
         fix = f"use --target kubernetes --cloud {_CLUSTERS[name]}"
         raise _refused("--service", f"{name} is a cluster, and its nodes are priced", fix)
@@ -92,7 +92,7 @@ _IS_AZURE = re.compile(r"standard_.*|[^.]+_v\d+", re.IGNORECASE | re.ASCII)
 
 def _instance(said: str, is_azure: bool) -> str:
     """Azure writes Standard_NC4as_T4_v3, and the others small letters."""
-    name = said.strip()
+    name = re.sub(r"-(v\d+)$", r"_\1", said.strip(), flags=re.IGNORECASE) if is_azure else said.strip()
     parts = _AZURE.fullmatch(name) if is_azure or _IS_AZURE.fullmatch(name) else None
     if parts is None:
         return name if name.lower().startswith("standard_") else name.lower()
@@ -137,7 +137,7 @@ def _time(option: str, said: str) -> str:
     """A number alone is refused: seconds and milliseconds are as likely."""
     if not re.fullmatch(r"\s*\d*\.?\d+\s*", said, re.ASCII):
         return said
-    number = float(said)
+    number = float(said) or 0.02
     near = f"{number * 1000:g}ms" if number < 1 else f"{number:g}ms"
     raise _refused(option, f"{clipped(said.strip())} has no unit", f"write {near}, or {number:g}s")
 

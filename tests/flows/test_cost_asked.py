@@ -26,6 +26,16 @@ def test_requests_of_a_month_are_a_rate_and_may_have_a_peak(tmp_path: Path):
     assert traffic(tmp_path, "{requests_month: 0}") is None
 
 
+def test_the_most_replicas_of_the_command_line_go_before_those_of_the_file(tmp_path: Path):
+    file = tmp_path / "mlship.yaml"
+    file.write_text("scale: {replicas: 2..6}\n")
+    project = load_project(file, needs_model=False)
+    most = [workload_from(Asked(max_replicas=count), project, Measured()).replicas for count in (None, 9, 4, 1)]
+    assert most == [(2, 6), (2, 9), (2, 4), (1, 1)]
+    assert workload_from(Asked(max_replicas=9), None, Measured()).replicas == (1, 9)
+    assert workload_from(Asked(max_replicas=9, optimise=True), project, Measured()).replicas == (2, 6)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [

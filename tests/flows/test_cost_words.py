@@ -49,8 +49,8 @@ def test_the_words_of_others_are_taken_for_our_own(option: str, ours: str, their
 
 
 def test_words_that_say_two_things_say_both():
-    asked = in_our_words(Asked(purchase="reserved-3y", region="East US", instance="B2MS", cloud="Azure"))
-    assert (asked.purchase, asked.term, asked.region, asked.instance) == ("reserved", "3y", "eastus", "Standard_B2ms")
+    asked = in_our_words(Asked(purchase="reserved-3y", region="East US", instance="D2S-V5", cloud="Azure"))
+    assert (asked.purchase, asked.term, asked.region, asked.instance) == ("reserved", "3y", "eastus", "Standard_D2s_v5")
     spot, above = in_our_words(Asked(purchase="spot")), in_our_words(Asked(purchase="spot", base=2))
     assert (spot.purchase, spot.base, above.base) == ("on-demand+spot", 0, 2)
 
@@ -70,6 +70,7 @@ def test_every_type_of_the_book_is_found_in_any_case():
         ({"service": "sagemaker-serverless"}, "not priced; lambda is the service that bills by the request"),
         ({"service_time": "0.02"}, "--service-time  0.02 has no unit; write 20ms, or 0.02s"),
         ({"slo_p99": "100"}, "--slo  100 has no unit; write 100ms, or 100s"),
+        ({"service_time": "0"}, "--service-time  0 has no unit; write 20ms, or 0.02s"),
         ({"purchase": "savings-plan"}, "the book knows reserved prices only"),
         ({"purchase": "reserved-3y", "term": "1y"}, "1y contradicts --purchase reserved-3y"),
         ({"billing": "foo"}, "foo is no way to bill; write request or instance"),
