@@ -58,7 +58,7 @@ def priced(resources: tuple[Resource, ...], month: Month, book: PriceBook, *, fr
         key = resource.price
         if key is None or resource.billed == "free":
             continue
-        is_listed = bool(key.service) and bool(book.tiers(key.cloud, key.service, key.region, key.item))
+        is_listed = bool(key.service) and bool(tiers_of(key, book))
         if key.instance and not is_listed:
             yield from _machine(resource, key, month, book)
             continue
@@ -234,7 +234,7 @@ def _committed(resource: Resource, key: PriceKey, month: Month) -> Iterator[Pric
 
 
 def _managed(resource: Resource, key: PriceKey, units: float, book: PriceBook, *, free: bool) -> Priced:
-    tiers = book.tiers(key.cloud, key.service, key.region, key.item)
+    tiers = tiers_of(key, book)
     usd = tiered(tiers, units, free=free)
     said = " / ".join(dict.fromkeys(tier.dated.day for tier in tiers if tier.dated.day))
     line = Line(resource.kind, resource.name, units, resource.unit, None if usd is None else usd * key.times, said)
@@ -242,6 +242,12 @@ def _managed(resource: Resource, key: PriceKey, units: float, book: PriceBook, *
         return Priced(line, assumption=resource.settings.get("assumed", ""))
     unknown = f"{key.cloud} {key.region} {key.service} {key.item}"
     return Priced(replace(line, dated=""), unknown, _neighbour(key, units, book, free=free))
+
+
+def tiers_of(key: PriceKey, book: PriceBook) -> tuple[ServicePrice, ...]:
+    """The region's own prices, else those that it shares; empty where the book knows neither."""
+    found = book.tiers(key.cloud, key.service, key.region, key.item)
+    return found or (book.tiers(key.cloud, key.service, key.shared, key.item) if key.shared else ())
 
 
 def tiered(tiers: tuple[ServicePrice, ...], units: float, *, free: bool) -> float | None:

@@ -39,7 +39,8 @@ class PriceKey:
     """Where a price stands in the book: that of a machine (`instance`), or of an `item` of a managed `service`.
 
     times: the price is taken so many times, such as the premium that a managed endpoint adds to its machine. Both: the item's own
-    price where the book has one, else the machine's so many times.
+    price where the book has one, else the machine's so many times. shared: what the book calls the regions that cost the same as
+    this one (`tier1`), where it has no price of this one alone; `` for none.
     """
 
     cloud: str
@@ -48,6 +49,7 @@ class PriceKey:
     service: str = ""
     item: str = ""
     times: float = 1.0
+    shared: str = ""
 
 
 @dataclass(frozen=True)

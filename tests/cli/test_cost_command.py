@@ -102,6 +102,13 @@ def test_a_search_prices_what_bills_by_the_request_as_a_plain_estimate_does(mlsh
     assert plain["usd_month"] == sought["usd_month"]  # no replica waits where nobody asks for one
 
 
+def test_a_price_of_ones_own_counts_where_the_book_has_one_of_many_regions(mlship: Mlship, folder: Path):
+    (folder / "own.yaml").write_text("as_of: 2026-11-01\nservices: {gcp/us-central1/cloud_run/requests: 1000}\n")
+    line = "cost-estimate --target gcp --requests-month 2M --service-time 10ms --json"
+    (listed,), (own,) = (mlship(f"{line} {prices}").document["plans"] for prices in ("", "--prices own.yaml"))
+    assert own["usd_month"] - listed["usd_month"] == pytest.approx(2000 - 0.8)
+
+
 def test_the_words_of_others_cost_what_our_own_do(mlship: Mlship):
     ours = f"{FLEET} --rps 20 --service-time 10ms --slo 90ms --purchase on-demand+spot --base 0 --on-demand-share 0.25"
     theirs = "cost-estimate --cloud AWS --service ec2 --region US-EAST-1 --instance M7G.large --replicas 3-3 --requests-per-month 52.56M"

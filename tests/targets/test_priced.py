@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cloud_deployment import deployment
 
+from mlship.cost.billing import tiers_of
 from mlship.errors import Exit, MlshipError
 from mlship.flows.prices import shipped_book
 from mlship.home import Home
@@ -99,7 +100,7 @@ def test_every_item_is_named_as_the_price_book_names_it() -> None:
         one.price for said in EVERYTHING for one in priced(said.target).resources(said) if one.price and one.price.service
     ]
     items = {(key.cloud, key.service, key.item) for key in prices}
-    known = {(key.cloud, key.service, key.item) for key in prices if book.tiers(key.cloud, key.service, key.region, key.item)}
+    known = {(key.cloud, key.service, key.item) for key in prices if tiers_of(key, book)}
     assert items - known == {
         *(("aws", "fargate", item) for item in ("spot_vcpu_arm64", "spot_memory_x86", "spot_memory_arm64")),
         ("aws", "lambda", "duration_arm64"),

@@ -9,7 +9,7 @@ from mlship.targets import machines
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
-from mlship.targets.gcp.sizes import LARGEST, cloud_run, price_region
+from mlship.targets.gcp.sizes import LARGEST, cloud_run, shared_prices
 from mlship.targets.refusals import amd64_only, check_service, impossible_keys, missing, refused, too_large
 from mlship.targets.sizes import asked_of, settings_of
 
@@ -127,7 +127,8 @@ def _egress(deployment: Deployment) -> Resource:
 
 
 def _run_key(deployment: Deployment, item: str) -> PriceKey:
-    return PriceKey("gcp", price_region(_region(deployment)), service="cloud_run", item=item)
+    region = _region(deployment)
+    return PriceKey("gcp", region, service="cloud_run", item=item, shared=shared_prices(region))
 
 
 def _key(deployment: Deployment, service: str, item: str) -> PriceKey:

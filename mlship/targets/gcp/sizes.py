@@ -25,9 +25,9 @@ TIER1 = frozenset(
 )
 
 
-def price_region(region: str) -> str:
-    """Where the book has the prices of Cloud Run in a region."""
-    return "tier1" if region in TIER1 else region
+def shared_prices(region: str) -> str:
+    """The book's name for the regions in which Cloud Run costs the same as in this one; `` where it names none."""
+    return "tier1" if region in TIER1 else ""
 
 
 def cloud_run(asked: Size, *, by_request: bool) -> Size:

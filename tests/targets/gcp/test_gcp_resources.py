@@ -9,20 +9,20 @@ from cloud_deployment import deployment, lines
 
 from mlship.errors import MlshipError
 from mlship.targets.gcp.resources import findings, resources
-from mlship.targets.gcp.sizes import TIER1, cloud_run, price_region
+from mlship.targets.gcp.sizes import TIER1, cloud_run, shared_prices
 from mlship.targets.sizes import Size
 
 LOGS = "logs 1 GB logs gcp us-central1 cloud_logging ingestion"
 EGRESS = "egress 1 GB egress gcp us-central1 egress_internet out_default"
 BUSY = [
-    "compute 1 vCPU-second busy gcp tier1 cloud_run vcpu_request_based",
-    "compute 2 GiB-second busy gcp tier1 cloud_run memory_request_based",
+    "compute 1 vCPU-second busy gcp us-central1 cloud_run vcpu_request_based",
+    "compute 2 GiB-second busy gcp us-central1 cloud_run memory_request_based",
 ]
 IDLE = [
-    "idle 1 vCPU-second idle gcp tier1 cloud_run vcpu_request_based_idle",
-    "idle 2 GiB-second idle gcp tier1 cloud_run memory_request_based_idle",
+    "idle 1 vCPU-second idle gcp us-central1 cloud_run vcpu_request_based_idle",
+    "idle 2 GiB-second idle gcp us-central1 cloud_run memory_request_based_idle",
 ]
-REQUESTS = "requests 1e-06 million requests request gcp tier1 cloud_run requests"
+REQUESTS = "requests 1e-06 million requests request gcp us-central1 cloud_run requests"
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a service that is billed by the request": ({"service": "cloud-run"}, [*BUSY, REQUESTS, LOGS, EGRESS]),
     "replicas that the file keeps waiting are billed too": (
@@ -32,17 +32,17 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a service that is billed all the while": (
         {"service": "cloud-run", "billing": "instance"},
         [
-            "compute 3600 vCPU-second scaled gcp tier1 cloud_run vcpu_instance_based",
-            "compute 7200 GiB-second scaled gcp tier1 cloud_run memory_instance_based",
+            "compute 3600 vCPU-second scaled gcp us-central1 cloud_run vcpu_instance_based",
+            "compute 7200 GiB-second scaled gcp us-central1 cloud_run memory_instance_based",
             *(LOGS, EGRESS),
         ],
     ),
     "a GPU, which is never billed by the request": (
         {"service": "cloud-run", "gpu": 1},
         [
-            "compute 14400 vCPU-second scaled gcp tier1 cloud_run vcpu_instance_based",
-            "compute 57600 GiB-second scaled gcp tier1 cloud_run memory_instance_based",
-            "GPU 3600 GPU-second scaled gcp tier1 cloud_run gpu_l4",
+            "compute 14400 vCPU-second scaled gcp us-central1 cloud_run vcpu_instance_based",
+            "compute 57600 GiB-second scaled gcp us-central1 cloud_run memory_instance_based",
+            "GPU 3600 GPU-second scaled gcp us-central1 cloud_run gpu_l4",
             *(LOGS, EGRESS),
         ],
     ),
@@ -73,16 +73,16 @@ def test_what_is_billed(case: str) -> None:
         ("us-central1", "tier1"),
         ("europe-west1", "tier1"),
         ("asia-northeast1", "tier1"),
-        ("us-west2", "us-west2"),
-        ("europe-west2", "europe-west2"),
-        ("europe-west3", "europe-west3"),
-        ("asia-south1", "asia-south1"),
-        ("southamerica-east1", "southamerica-east1"),
+        ("us-west2", ""),
+        ("europe-west2", ""),
+        ("europe-west3", ""),
+        ("asia-south1", ""),
+        ("southamerica-east1", ""),
         ("", ""),
     ],
 )
 def test_a_region_of_another_tier_has_no_price_of_the_first(region: str, prices: str) -> None:
-    assert price_region(region) == prices
+    assert shared_prices(region) == prices
     assert len(TIER1) == 16
 
 
