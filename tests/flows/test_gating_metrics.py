@@ -85,3 +85,27 @@ def test_one_kind_of_label_has_no_auc() -> None:
     tally = Tally(["no", "yes"])
     tally.add(["no", "no"], ["no", "no"], [[0.9, 0.1], [0.8, 0.2]])
     assert "auc" not in tally.metrics()
+
+
+def test_scores_that_are_no_probabilities_have_no_logloss_and_no_auc() -> None:
+    logits = Tally(["no", "yes"])
+    logits.add(["no", "yes"], ["no", "yes"], [[5.0, -3.0], [-1.0, 2.0]])
+    assert logits.metrics() == {"accuracy": 1.0, "f1": 1.0}
+    some = Tally(["no", "yes"])
+    some.add(["no", "yes"], ["no", "yes"], [[0.9, 0.1], None])
+    assert some.metrics() == {"accuracy": 1.0, "f1": 1.0}
+    with pytest.raises(Unmeasurable, match=r"the probabilities \[None, 0.1\] are not all numbers"):
+        Tally(["no", "yes"]).add(["no"], ["no"], [[None, 0.1]])
+
+
+def test_answers_that_are_classes_and_numbers_by_turns_are_no_measure() -> None:
+    tally = Tally()
+    tally.add([1, 2], [1.0, 2], None)
+    with pytest.raises(Unmeasurable, match="some predictions are numbers"):
+        tally.metrics()
+
+
+def test_one_class_without_a_second_has_no_f1() -> None:
+    tally = Tally()
+    tally.add([0, 0], [0, 0], None)
+    assert tally.metrics() == {"accuracy": 1.0}

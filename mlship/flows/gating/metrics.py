@@ -1,8 +1,9 @@
 """Metrics of labelled rows, as scikit-learn defines them, from the server's answers. Pure; the standard library only.
 
 Classes: accuracy; f1 of the second of two classes, of more the mean of all; auc of the second of two classes (pairs, equal scores count
-half), of more the mean of each against the rest; logloss (natural logarithm, probabilities not below 2.2e-16). Numbers: rmse, mae, r2;
-where the labels are 0 and 1, numbers are scores, too: auc.
+half), of more the mean of each against the rest; logloss (natural logarithm, probabilities not below 2.2e-16). Scores that are no
+probabilities, such as logits, have neither auc nor logloss. Numbers: rmse, mae, r2; where the labels are 0 and 1, numbers are scores,
+too: auc.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import groupby
 from typing import Any
 
 LEAST_P = 2.220446049250313e-16  # of float64; scikit-learn 1.5 and later clip there
+SUM_OFF = 0.01  # from 1, of a row's probabilities: float16, and hooks that round
 
 
 class Unmeasurable(ValueError):
@@ -53,12 +55,17 @@ class Tally:
         self.rows += len(labels)
 
     def metrics(self) -> dict[str, float]:
-        """All that can be told of these rows."""
+        """All that can be told of these rows. Raises Unmeasurable where some answers are classes and some are numbers."""
         if self._numbers.count:
+            if self._pairs:
+                raise Unmeasurable("some predictions are numbers with a fraction's type, and some are whole numbers or classes")
             return self._numbers.metrics()
         right = sum(count for (truth, said), count in self._pairs.items() if truth == said)
-        found = {"accuracy": right / self.rows, "f1": self._f1()} if self.rows else {}
-        if self._scores:
+        found = {"accuracy": right / self.rows} if self.rows else {}
+        names = self._names()
+        if len(names) > 1:
+            found["f1"] = self._f1(names)
+        if self._scores and len(self._truth) == self.rows:
             found["logloss"] = self._loss / self.rows
             aucs = [_auc(scores, [truth == place for truth in self._truth]) for place, scores in enumerate(self._scores)]
             wanted = aucs[1:] if len(aucs) == 2 else aucs
@@ -92,16 +99,23 @@ class Tally:
         return self._classes[max(range(len(scores)), key=scores.__getitem__)]
 
     def _score(self, truth: int, scores: list[Any]) -> None:
+        if any(not isinstance(score, int | float) or not math.isfinite(score) for score in scores):
+            raise Unmeasurable(f"the probabilities {str(scores)[:60]} are not all numbers")
+        if min(scores) < 0 or abs(sum(scores) - 1) > SUM_OFF:
+            return
         if not self._scores:
             self._scores = [array("d") for _ in scores]
         for kept, score in zip(self._scores, scores, strict=True):
-            kept.append(score if isinstance(score, int | float) else math.nan)
+            kept.append(score)
         self._truth.append(truth)
         self._loss -= math.log(min(max(self._scores[truth][-1], LEAST_P), 1.0))
 
-    def _f1(self) -> float:
+    def _names(self) -> list[Any]:
+        """Both classes of a model that tells two, else those that were seen."""
         seen = {key for pair in self._pairs for key in pair}
-        names = self._classes if len(self._classes) == 2 else sorted(seen, key=lambda key: (isinstance(key, str), key))
+        return self._classes if len(self._classes) == 2 else sorted(seen, key=lambda key: (isinstance(key, str), key))
+
+    def _f1(self, names: Sequence[Any]) -> float:
         wanted = names[1:] if len(names) == 2 else names
         return sum(self._f1_of(name) for name in wanted) / len(wanted)
 
@@ -143,7 +157,7 @@ class Numbers:
 def _auc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
     """Mann and Whitney's U over all pairs, by ranks; equal scores share theirs. None where one kind is missing."""
     ones = sum(positive)
-    if not ones or ones == len(positive) or any(math.isnan(score) for score in scores):
+    if not ones or ones == len(positive):
         return None
     order = sorted(range(len(scores)), key=scores.__getitem__)
     ranks, before = 0.0, 0
