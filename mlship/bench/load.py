@@ -158,13 +158,14 @@ class Load:
         if found is None:
             return False
         line.is_asked = False
-        self._note(line, found, time.perf_counter())
+        self.note(line, found, time.perf_counter())
         return True
 
-    def _note(self, line: Line, found: tuple[int, bytes], now: float) -> None:
+    def note(self, line: Line, found: tuple[int, bytes], now: float) -> None:
+        """Counts an answer: every refusal, and bodies as long as they are few enough to be compared."""
         status, body = found
         key = line.question, status, body if status == 200 else b""  # refusals name their request: no two are alike
-        if key in self.answers or len(self.answers) < BODIES:
+        if key in self.answers or status != 200 or len(self.answers) < BODIES:
             self.answers[key] += 1
         else:
             self.uncompared += 1

@@ -1,9 +1,11 @@
 """The parts of the load that need no server."""
 
 import itertools
+import socket
 
 import pytest
 
+from mlship.bench import load
 from mlship.bench.generator import seen_from
 from mlship.bench.load import poisson, whole
 from mlship.errors import Exit, MlshipError
@@ -51,3 +53,14 @@ def test_what_cannot_be_reached_is_said() -> None:
     with pytest.raises(MlshipError, match=r"nothing can be asked at 127.0.0.1:1: connection refused") as failed:
         seen_from({"error": "Connection refused"}, "127.0.0.1:1")
     assert failed.value.exit is Exit.UNREACHABLE
+
+
+def test_refusals_are_counted_however_many_answers_are_kept() -> None:
+    job = {"host": "127.0.0.1", "port": 1, "tls": False, "questions": [""]}
+    told = load.Load(job)
+    with socket.socket() as unused:
+        line = load.Line(unused)
+        for number in range(load.BODIES + 5):
+            told.note(line, (200, b"%d" % number), 1.0)
+        told.note(line, (503, b"busy"), 1.0)
+    assert (told.uncompared, told.answers[0, 503, b""], len(told.times)) == (5, 1, load.BODIES + 5)
