@@ -78,9 +78,9 @@ def _machine(resource: Resource, key: PriceKey, month: Month, book: PriceBook) -
     if resource.billed == "spot":
         return
     offer = book.offer(key.cloud, key.region, key.instance)
-    fleet = month.fleet.packed(per_node(resource, offer)) if "per_replica" in resource.settings else month.fleet
+    month = in_machines(month, resource, offer)
     rates = rates_of(offer, month.purchase, key.times * resource.quantity)
-    got = bought(fleet, month.purchase, rates)
+    got = bought(month.fleet, month.purchase, rates)
     name, sources = resource.name, offer.sources if offer else Sources()
     if got.on_demand_hours:
         usd = None if rates.on_demand is None else on_demand_usd(got.on_demand, got.hours, rates)
@@ -96,6 +96,15 @@ def _machine(resource: Resource, key: PriceKey, month: Month, book: PriceBook) -
             instead = None if rates.on_demand is None else got.spot_hours * rates.on_demand
             priced_spot = replace(priced_spot, spot_day=sources.spot.day, spot_usd=usd, spot_on_demand_usd=instead)
         yield priced_spot
+
+
+def in_machines(month: Month, resource: Resource, offer: Offer | None) -> Month:
+    """The month of the machines under its replicas, which share nodes where the resource says so; a base is then of nodes, too."""
+    if "per_replica" not in resource.settings:
+        return month
+    each, base = per_node(resource, offer), month.purchase.base
+    purchase = replace(month.purchase, base=None if base is None else ceil(base / each))
+    return replace(month, fleet=month.fleet.packed(each), purchase=purchase)
 
 
 def rates_of(offer: Offer | None, purchase: Purchase, times: float = 1.0) -> Rates:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 
-from mlship.cost.billing import Month, Priced, priced
+from mlship.cost.billing import Month, Priced, in_machines, priced
 from mlship.cost.book import PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Line, Purchase
 from mlship.cost.capacity import latency, share_served
@@ -42,7 +42,7 @@ def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free:
         None if usd is None else usd / fleet.hours,
         usd_per_million=_per_million(usd, workload),
         idle_usd_month=_idle(candidate, workload, book, free=free),
-        interruptions_month=_interruptions(candidate, fleet, book),
+        interruptions_month=_interruptions(candidate, month, book),
         p50_ms=times[0] * 1000 if times else None,
         p99_ms=times[1] * 1000 if times else None,
         is_overloaded=at_peak and times is None and fleet.replicas.peak > 0,
@@ -92,17 +92,19 @@ def _times(workload: Workload, fleet: Fleet, candidate: Candidate) -> tuple[floa
     return max(slowest, key=lambda times: times[1]) if slowest and len(slowest) == len(found) else None
 
 
-def _interruptions(candidate: Candidate, fleet: Fleet, book: PriceBook) -> float | None:
-    """Ends of spot machines to expect in a month; 0 where none is spot."""
-    if not candidate.purchase.name.endswith("spot"):
+def _interruptions(candidate: Candidate, month: Month, book: PriceBook) -> float | None:
+    """Ends of spot machines to expect in a month, by how many there are on average; 0 where none is spot."""
+    if not candidate.purchase.name.endswith("spot") or not bought(month.fleet, month.purchase, Rates(None)).spot_hours:
         return 0.0
-    hours = bought(fleet, candidate.purchase, Rates(None)).spot_hours
-    if not hours:
-        return 0.0
-    key = next((resource.price for resource in candidate.resources if resource.price and resource.price.instance), None)
-    offer = book.offer(key.cloud, key.region, key.instance) if key else None
-    share = INTERRUPTED.get(offer.interruption) if offer else None
-    return None if share is None else share * hours / fleet.hours
+    for resource in candidate.resources:
+        if (key := resource.price) is None or not key.instance:
+            continue
+        offer = book.offer(key.cloud, key.region, key.instance)
+        machines = in_machines(month, resource, offer)
+        hours = bought(machines.fleet, machines.purchase, Rates(None)).spot_hours
+        share = INTERRUPTED.get(offer.interruption) if offer else None
+        return None if share is None else share * hours / month.hours
+    return None
 
 
 # -- what is said beside the figures ---------------------------------------------------------------------------------------

@@ -1,0 +1,41 @@
+"""How often spot machines end in a month: counted by machines, not by the replicas on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mlship.cost.book import Machine, Offer, book_of
+from mlship.cost.candidate import Candidate, CostPlan, Purchase
+from mlship.cost.estimate import estimate
+from mlship.cost.workload import Hour, Traffic, Unit, Workload
+from mlship.targets.base import PriceKey
+from mlship.targets.machines import machine
+
+OFTEN = 0.075  # a month, of each machine: the middle of 5-10%
+
+
+def spot(replicas: int, settings: Mapping[str, Any] | None = None, base: int = 0) -> CostPlan:
+    offer = Offer(
+        Machine("aws", "m7g.4xlarge", "m7g", "general", "arm64", 16.0, 64.0), "us-east-1", 0.6, 0.2, interruption="5-10%"
+    )
+    nodes = machine(PriceKey("aws", "us-east-1", instance="m7g.4xlarge"), "node", settings)
+    purchase = Purchase("on-demand+spot", base=base)
+    candidate = Candidate("kubernetes", "deployment", "us-east-1", purchase, Unit(1), nodes, "m7g.4xlarge")
+    traffic = Traffic((Hour(1.0, 730.0),))
+    return estimate(candidate, Workload(traffic, replicas=(replicas, replicas)), book_of("2026-11-21", [offer]))
+
+
+def test_machines_that_run_all_month_end_as_often_as_listed() -> None:
+    assert spot(4).interruptions_month == pytest.approx(4 * OFTEN)
+
+
+def test_replicas_that_share_a_node_end_with_it() -> None:
+    assert spot(24, settings={"per_replica": {"cpu": 1.0}}).interruptions_month == pytest.approx(2 * OFTEN)
+
+
+def test_a_base_of_replicas_is_the_nodes_that_hold_it() -> None:
+    plan = spot(24, settings={"per_replica": {"cpu": 1.0}}, base=8)
+    assert plan.usd_month == pytest.approx(730 * (0.6 + 0.2)) and plan.interruptions_month == pytest.approx(OFTEN)
