@@ -24,7 +24,7 @@ from mlship.flows.gating.junit import junit
 from mlship.flows.gating.metrics import Unmeasurable
 from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import NotAsked, Report, Result
-from mlship.flows.gating.schema_change import change, takes
+from mlship.flows.gating.schema_change import Change, change, service_change, takes
 from mlship.flows.gating.sides import Side, refusal
 from mlship.flows.gating.wire import answers, asked, spoken
 from mlship.releases.release import Proof
@@ -252,6 +252,16 @@ def test_outputs_that_go_or_turn_break_callers_and_new_ones_do_not() -> None:
         "output predictions has the shape [2] a row, before []", "output predictions says 0 no more",
     )  # fmt: skip
     assert found.compatible == ("output extra is new", "output predictions may say 2")
+
+
+def test_what_is_served_no_more_breaks_callers() -> None:
+    before = {"protocols": ("native", "v2")}
+    assert service_change(before, ("a", "b"), before, ("a", "b")) == Change()
+    fewer = service_change(before, ("a", "b"), {"auth": {"keys": "K"}}, ("b",))
+    assert fewer.breaking == ("model a is gone", "the protocol v2 is gone", "callers need a key now (serve.auth)")
+    assert service_change(before, ("a",), before, ("b", "a")).breaking == ("/predict asks b, before a",)
+    more = service_change({}, ("a",), before, ("a", "b"))
+    assert (more.breaking, more.compatible) == ((), ("model b is new", "the protocol v2 is new"))
 
 
 def test_what_takes_more_is_compatible() -> None:

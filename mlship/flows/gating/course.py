@@ -32,6 +32,7 @@ from mlship.flows.gating.holdout import PART_ROWS, Unanswered, columns_of, measu
 from mlship.flows.gating.metrics import Unmeasurable
 from mlship.flows.gating.qualities import Qualities, Quality, quality_of
 from mlship.flows.gating.results import GATES, NotAsked, Report, Result
+from mlship.flows.gating.schema_change import Change, service_change
 from mlship.flows.gating.schema_change import change as schema_change
 from mlship.flows.gating.sides import Side, built_side, live_side, not_live, with_key
 from mlship.flows.gating.wire import asked
@@ -45,6 +46,7 @@ from mlship.targets.gates import judge_change
 from mlship.units import Duration, Memory
 
 OF_BUILT = ("change", "schema", "memory", "start", "drill")  # they compare with the live release, or end the server
+UNBROKEN = "nothing that breaks callers"
 SAMPLE_ROWS = 1  # of a request of the load
 
 
@@ -173,6 +175,7 @@ class _Course:
             if not self.wishes.live:
                 yield from self._against_live(name, schema)
         if not self.wishes.live:
+            yield from self._service_against_live()
             yield from self._change()
 
     def slo(self, address: Address) -> Result:
@@ -224,34 +227,40 @@ class _Course:
         yield from results(found, limits, baseline, reason, of)
 
     def _baseline(self, qualities: Qualities, name: str, file: RowsFile) -> tuple[Quality | None, str]:
-        """What was measured of the live release on the same rows; else why there is nothing."""
+        """What was measured of the live release on the same rows; else why there is nothing.
+
+        With --live what its deploy recorded: what this machine knows was written just now, and would be compared with itself.
+        """
         if self._live is None:
             return None, self._no_live
-        here = qualities.of(self._live.content, name, file.sha256)
+        here = None if self.wishes.live else qualities.of(self._live.content, name, file.sha256)
         found = here or quality_of(self._live.quality, name, file.sha256)
-        return found, "" if found else f"{self._live.name} was never measured on these rows"
+        never = "was deployed without a figure of these rows" if self.wishes.live else "was never measured on these rows"
+        return found, "" if found else f"{self._live.name} {never}"
 
     def _against_live(self, name: str, schema: Mapping[str, Any] | None) -> Iterator[Result]:
         if not self.wants("schema"):
             return
         of = name if len(self.side.proofs) > 1 else ""
-        limit = "nothing that breaks callers"
         if self._live is None:
-            yield Result("schema", "inconclusive", of, "", limit, self._no_live, "mlship deploy")
+            yield Result("schema", "inconclusive", of, "", UNBROKEN, self._no_live, "mlship deploy")
             return
-        before = self._live.schema(name) if name in self._live.proofs else None
+        if name not in self._live.proofs:
+            return  # new, or gone under its old name: what is served tells
+        before = self._live.schema(name)
         if before is None or schema is None:
             why = f"{self._live.name} does not tell what {name} takes"
             fix = "mlship test --key NAME, where serve.auth judges callers; mlship status"
-            yield Result("schema", "inconclusive", of, "", limit, why, fix)
+            yield Result("schema", "inconclusive", of, "", UNBROKEN, why, fix)
             return
-        found = schema_change(before, schema)
-        told = "; ".join((*found.breaking, *found.compatible)) or "unchanged"
-        if found.breaking and not self.wishes.breaking:
-            fix = "train on the columns of before; or, when callers are ready for it: mlship test --breaking"
-            yield Result("schema", "fail", of, told, limit, "; ".join(found.breaking), fix)
+        yield _schema_result(schema_change(before, schema), of, self.wishes.breaking)
+
+    def _service_against_live(self) -> Iterator[Result]:
+        if self._live is None or not self._live.proofs or not self.wants("schema"):
             return
-        yield Result("schema", "pass", of, told, "--breaking" if found.breaking else limit)
+        found = service_change(self._live.serving, tuple(self._live.proofs), self.side.serving, tuple(self.side.proofs))
+        if found.breaking or found.compatible:
+            yield _schema_result(found, "service", self.wishes.breaking)
 
     def _change(self) -> Iterator[Result]:
         gates = self._change_gates()
@@ -280,6 +289,15 @@ class _Course:
                 moved.append(prediction_change(_native(live, name, proof.instances), _native(self.side, name, proof.instances)))
         known = [value for value in moved if value is not None]
         return max(known) if known and len(known) == len(moved) else None
+
+
+def _schema_result(found: Change, of: str, breaking: bool) -> Result:
+    """breaking: what breaks callers is meant to."""
+    told = "; ".join((*found.breaking, *found.compatible)) or "unchanged"
+    if found.breaking and not breaking:
+        fix = "serve and take what was served and taken before; or, when callers are ready for it: mlship test --breaking"
+        return Result("schema", "fail", of, told, UNBROKEN, "; ".join(found.breaking), fix)
+    return Result("schema", "pass", of, told, "--breaking" if found.breaking else UNBROKEN)
 
 
 def rows_of(context: Context, project: Project, name: str, model: Model) -> RowsFile:

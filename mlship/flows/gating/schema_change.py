@@ -35,6 +35,22 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
     return Change((*breaking, *lost), (*compatible, *new))
 
 
+def service_change(
+    before: Mapping[str, Any], models: Sequence[str], after: Mapping[str, Any], new_models: Sequence[str]
+) -> Change:
+    """What is served, beside what each model takes. before, after: how, as images record it. models: the first one first."""
+    breaking = [f"model {name} is gone" for name in models if name not in new_models]
+    if models[0] in new_models and models[0] != new_models[0]:
+        breaking.append(f"/predict asks {new_models[0]}, before {models[0]}")
+    spoken, speaks = (tuple(serving.get("protocols", ("native",))) for serving in (before, after))
+    breaking += [f"the protocol {name} is gone" for name in spoken if name not in speaks]
+    if after.get("auth") and not before.get("auth"):
+        breaking.append("callers need a key now (serve.auth)")
+    compatible = [f"model {name} is new" for name in new_models if name not in models]
+    compatible += [f"the protocol {name} is new" for name in speaks if name not in spoken]
+    return Change(tuple(breaking), tuple(compatible))
+
+
 def takes(before: str, after: str) -> bool:
     """Whether a feature of the second kind takes every value of the first."""
     if before == after or after == "any":
