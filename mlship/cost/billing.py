@@ -177,21 +177,19 @@ def busy_seconds(month: Month, round_s: float) -> float:
     if service is None or traffic is None:
         return 0.0
     each = rounded(service, month.unit.billed_speed(service), round_s)
-    if month.workload.concurrency <= 1:
-        return traffic.requests * each
     return sum(
-        _shared(step.rps * each, count, month.workload.concurrency) * step.hours * 3600
+        _busy(step.rps * each, count, month.workload.concurrency) * step.hours * 3600
         for step, count in zip(month.fleet.steps, month.fleet.counts, strict=True)
     )
 
 
-def _shared(load: float, replicas: int, concurrency: float) -> float:
+def _busy(load: float, replicas: int, concurrency: float) -> float:
     """Replicas that have a request at a time. load: requests in them, if each were served alone.
 
     Poisson arrivals, spread evenly: a replica with the load a has one for the share 1 - exp(-a); never less than full ones take.
     """
-    if not load:
-        return 0.0
+    if concurrency <= 1 or not load:
+        return load
     replicas = max(replicas, 1)
     return max(replicas * (1 - exp(-load / replicas)), load / concurrency)
 
@@ -224,7 +222,7 @@ def _uses(month: Month) -> Iterator[tuple[float, float]]:
     each = rounded(service, month.unit.billed_speed(service), 0.0) if service else 0.0
     for step, count in zip(month.fleet.steps, month.fleet.counts, strict=True):
         seconds = step.hours * 3600
-        busy = step.rps * each * seconds
+        busy = _busy(step.rps * each, count, month.workload.concurrency) * seconds
         if least == 0:
             yield busy, 0.0
             continue
