@@ -116,6 +116,23 @@ def test_a_project_without_environments_is_told_how_to_add_them() -> None:
         assert "One stage" not in rendered("local", system)
 
 
+def test_a_region_that_a_pipeline_would_read_as_its_own_is_refused() -> None:
+    text = "name: churn\nmodel: model.joblib\ntarget: aws\ntargets: {aws: {region: '${{ secrets.KEY }}'}}\n"
+    with pytest.raises(MlshipError, match=r"targets.aws.region '\$\{\{ secrets.KEY }}' holds characters that a pipeline"):
+        pipeline(Source("", (load_project(Path("mlship.yaml"), text=text),)), "0.1.0", ())
+
+
+def test_stages_are_deployed_to_and_taken_back_from_main_alone() -> None:
+    jobs = loaded(rendered("ssh", "github"))["jobs"]
+    assert all("github.ref == 'refs/heads/main'" in job["if"] for name, job in jobs.items() if name.startswith("by-hand"))
+    stages = loaded(rendered("ssh", "azure"))["stages"]
+    acting = [stage for stage in stages if stage["stage"].startswith(("deploy", "by_hand"))]
+    assert len(acting) == 4
+    assert all("eq(variables['Build.SourceBranch'], 'refs/heads/main')" in stage["condition"] for stage in acting)
+    assert rendered("ssh", "jenkins").count("branch 'main'") == 4
+    assert "!env.CHANGE_FORK" in rendered("ssh", "jenkins")
+
+
 @pytest.mark.parametrize("folder", ["a b", "$(id)", "${{ github.token }}", "x'y", 'x"y', "-rf", "a\nb", "größe"])
 def test_a_path_that_a_pipeline_would_read_as_its_own_is_refused(folder: str) -> None:
     found = pipeline_of("bare")

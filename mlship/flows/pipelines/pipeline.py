@@ -119,7 +119,8 @@ class Stage:
 
     @property
     def github_asked(self) -> str:
-        return f"${{{{ github.event_name == 'workflow_dispatch' && inputs.stage == '{self.title}' }}}}"
+        on_main = "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'"
+        return f"${{{{ {on_main} && inputs.stage == '{self.title}' }}}}"
 
     def github_secret(self, name: str) -> str:
         return f"${{{{ secrets.{name} }}}}"
@@ -142,7 +143,9 @@ class Stage:
 
     @property
     def azure_asked(self) -> str:
-        return f"and(ne('${{{{ parameters.action }}}}', 'release'), eq('${{{{ parameters.stage }}}}', '{self.title}'))"
+        on_main = "eq(variables['Build.SourceBranch'], 'refs/heads/main')"
+        by_hand = f"ne('${{{{ parameters.action }}}}', 'release'), eq('${{{{ parameters.stage }}}}', '{self.title}')"
+        return f"and({on_main}, {by_hand})"
 
     def azure_secret(self, name: str) -> str:
         return f"$({name})"
@@ -235,7 +238,8 @@ def _package(stages: Sequence[Stage], version: str) -> str:
 
 
 def _refuse_odd(source: Source) -> None:
-    for what, text in (("the folder", source.folder), ("build.requirements", source.requirements)):
+    regions = [(f"targets.{project.target}.region", _region(project)) for project in source.projects]
+    for what, text in (("the folder", source.folder), ("build.requirements", source.requirements), *regions):
         if not _HARMLESS.fullmatch(text) or text.startswith("-"):
             raise MlshipError(
                 f"{what} {text!r} holds characters that a pipeline would read as its own",
@@ -255,12 +259,16 @@ def _stage(project: Project, after: tuple[str, ...]) -> Stage:
         target=project.target,
         after=after,
         cloud=project.target if project.target in CLOUDS else "",
-        region=(getattr(project.targets, project.target).region or "") if project.target in CLOUDS else "",
+        region=_region(project),
         over_ssh=over_ssh,
         on_own_runner=project.target == "local" or (project.target == "docker" and not docker.hosts),
         needs_approval=bool(after),
         variables=_variables(project.secrets, project.target),
     )
+
+
+def _region(project: Project) -> str:
+    return (getattr(project.targets, project.target).region or "") if project.target in CLOUDS else ""
 
 
 def _variables(secrets: Mapping[str, Mapping[str, str]], target: str) -> tuple[str, ...]:
