@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, exp
 
-from mlship.cost.book import Dated, Offer, PriceBook, ServicePrice, Sources
+from mlship.cost.book import FREE_TIER, Dated, Offer, PriceBook, ServicePrice, Sources
 from mlship.cost.candidate import Line, Purchase
 from mlship.cost.fleet import Fleet
 from mlship.cost.purchase import Rates, bought, on_demand_usd
 from mlship.cost.workload import ServiceTime, Unit, Workload
 from mlship.targets.base import PriceKey, Resource
-
-FREE_TIER = "free tier"  # how the book's notes mark what only the first account's first units get
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlship.cost.book import CLOUDS, Cloud, Dated, Offer, PriceBook, ServicePrice
-
-OLD_SPOT_DAYS = 30  # 81 % of Google's spot prices moved within 35 days (the price data of 2026-07 against that of 2026-06)
+from mlship.cost.book import CLOUDS, OLD_SPOT_DAYS, Cloud, Dated, Offer, PriceBook, ServicePrice
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from dataclasses import replace
 from math import isfinite
 
 from mlship.cost.billing import Month, Priced, in_machines, priced
-from mlship.cost.book import PriceBook
+from mlship.cost.book import OLD_SPOT_DAYS, PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Line, Purchase
 from mlship.cost.capacity import latency, share_served
 from mlship.cost.fleet import Fleet, fleet_of, idle
 from mlship.cost.purchase import Rates, bought, spot_base
 from mlship.cost.workload import Workload
 
-OLD_SPOT_DAYS = 30  # after that a spot price is shown as a range: 81 % of those of Google Cloud moved within 35 days
 # Discounts of spot prices on the on-demand price: the 5th and 95th percentile of the book's own rows
 # (purchase terms of the shared price facts, 2026-11-21). Azure's 15 rows tell a median only.
 SPOT_DISCOUNTS = {"aws": (0.52, 0.82), "gcp": (0.40, 0.853), "azure": (0.0, 0.789)}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.text import columns, lines
+from mlship.cost.book import OLD_SPOT_DAYS
 from mlship.cost.candidate import CostPlan
-from mlship.cost.estimate import OLD_SPOT_DAYS, spot_age_days
+from mlship.cost.estimate import spot_age_days
 from mlship.cost.figures import (
     count_text,
     fleet_text,

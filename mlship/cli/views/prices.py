@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import columns, lines
-from mlship.cost.book import Dated, Offer
-from mlship.cost.coverage import OLD_SPOT_DAYS, Coverage, MachineCoverage, OwnCoverage, ServiceCoverage
+from mlship.cost.book import OLD_SPOT_DAYS, Dated, Offer
+from mlship.cost.coverage import Coverage, MachineCoverage, OwnCoverage, ServiceCoverage
 from mlship.cost.refresh.base import Missing
 from mlship.flows.prices import Imported
 from mlship.flows.prices_refresh import Refreshed

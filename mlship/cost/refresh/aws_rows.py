@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from mlship.cost.book import Dated, Machine, ServicePrice
-from mlship.cost.refresh.base import FREE, VM, Machines, Part, Priced, number, tiers
+from mlship.cost.book import FREE_TIER, Dated, Machine, ServicePrice
+from mlship.cost.refresh.base import VM, Machines, Part, Priced, number, tiers
 from mlship.errors import MlshipError
 
 SOURCE = "aws price list"
@@ -66,16 +66,20 @@ RULES = (
         _ECS, "SpotUsage[:-]Fargate-ARM-vCPU-Hours:perCPU", "fargate", "spot_vcpu_arm64", "vCPU-hour", (*_HOURS, "vcpu-hours")
     ),
     Rule(_ECS, "SpotUsage[:-]Fargate-ARM-GB-Hours", "fargate", "spot_memory_arm64", "GB-hour", _GB_HOURS),
-    Rule(("AWSLambda",), "Request", "lambda", "requests", "request", ("requests", "request"), free="Global-Request", note=FREE),
+    Rule(
+        *(("AWSLambda",), "Request", "lambda", "requests", "request", ("requests", "request")),
+        free="Global-Request",
+        note=FREE_TIER,
+    ),
     Rule(
         *(("AWSLambda",), "Lambda-GB-Second", "lambda", "duration_x86", "GB-second", _SECONDS),
         free="Global-Lambda-GB-Second",
-        note=FREE,
+        note=FREE_TIER,
     ),
     Rule(
         *(("AWSLambda",), "Lambda-GB-Second-ARM", "lambda", "duration_arm64", "GB-second", _SECONDS),
         free="Global-Lambda-GB-Second",
-        note=FREE,
+        note=FREE_TIER,
     ),
     Rule(("AWSLambda",), "Lambda-Provisioned-Concurrency", "lambda", "provisioned_concurrency_x86", "GB-second", _SECONDS),
     Rule(
@@ -94,7 +98,7 @@ RULES = (
     Rule(
         *(("AmazonCloudWatch",), "DataProcessing-Bytes", "cloudwatch_logs", "ingestion", "GB", ("gb",)),
         free="Global-DataProcessing-Bytes",
-        note=FREE,
+        note=FREE_TIER,
     ),
     Rule(
         *(("AWSDataTransfer",), "DataTransfer-Out-Bytes", "egress_internet", "out", "GB", ("gb",)),

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlship.cost.book import Dated, ServicePrice
-from mlship.cost.refresh.base import FREE, VM, Machines, Part, Priced, number, tiers
+from mlship.cost.book import FREE_TIER, Dated, ServicePrice
+from mlship.cost.refresh.base import VM, Machines, Part, Priced, number, tiers
 from mlship.errors import MlshipError
 
 SOURCE = "azure retail prices"
@@ -42,18 +42,18 @@ class Rule:
 
 _APPS = ("Azure Container Apps", "Azure Container Apps")
 RULES = (
-    Rule(*_APPS, "Standard vCPU Active Usage", "container_apps", "vcpu_active", "vCPU-second", note=FREE),
-    Rule(*_APPS, "Standard Memory Active Usage", "container_apps", "memory_active", "GiB-second", note=FREE),
-    Rule(*_APPS, "Standard vCPU Idle Usage", "container_apps", "vcpu_idle", "vCPU-second", note=FREE),
-    Rule(*_APPS, "Standard Memory Idle Usage", "container_apps", "memory_idle", "GiB-second", note=FREE),
-    Rule(*_APPS, "Standard Requests", "container_apps", "requests", "million requests", 1e6, note=FREE),
+    Rule(*_APPS, "Standard vCPU Active Usage", "container_apps", "vcpu_active", "vCPU-second", note=FREE_TIER),
+    Rule(*_APPS, "Standard Memory Active Usage", "container_apps", "memory_active", "GiB-second", note=FREE_TIER),
+    Rule(*_APPS, "Standard vCPU Idle Usage", "container_apps", "vcpu_idle", "vCPU-second", note=FREE_TIER),
+    Rule(*_APPS, "Standard Memory Idle Usage", "container_apps", "memory_idle", "GiB-second", note=FREE_TIER),
+    Rule(*_APPS, "Standard Requests", "container_apps", "requests", "million requests", 1e6, note=FREE_TIER),
     Rule(
         *("Load Balancer", "Load Balancer", "Standard Included LB Rules and Outbound Rules"),
         *("load_balancer", "standard_lb", "hour"),
         region="Global",
     ),
     Rule("Bandwidth", "Rtn Preference: MGN", "Standard Data Transfer Out", "egress_internet", "out", "GB"),
-    Rule("Log Analytics", "Log Analytics", "Analytics Logs Data Ingestion", "log_analytics", "ingestion", "GB", note=FREE),
+    Rule("Log Analytics", "Log Analytics", "Analytics Logs Data Ingestion", "log_analytics", "ingestion", "GB", note=FREE_TIER),
 )
 SERVICES = (VM, *dict.fromkeys(rule.service for rule in RULES))
 

@@ -12,7 +12,6 @@ from mlship.cost.book import Cloud, Dated, Machine, PriceBook, ServicePrice
 from mlship.errors import Exit
 
 VM = "vm"  # the machines, among the names of services
-FREE = "free tier"
 
 
 @dataclass(frozen=True)

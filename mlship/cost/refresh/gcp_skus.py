@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mlship.cost.book import ANY_REGION, Dated, Machine, ServicePrice
-from mlship.cost.refresh.base import FREE, VM, Machines, Part, Priced, number, tiers
+from mlship.cost.book import ANY_REGION, FREE_TIER, Dated, Machine, ServicePrice
+from mlship.cost.refresh.base import VM, Machines, Part, Priced, number, tiers
 from mlship.errors import MlshipError
 
 SOURCE = "gcp billing catalog"
@@ -209,7 +209,7 @@ def cloud_run(listed: Iterable[Rate], dated: Dated) -> Part:
         found += _everywhere(row, prices)
         different = {price for region, price in prices.items() if region in tier1}
         if len(different) == 1:
-            found += tiers(replace(row, region="tier1"), *different, note=FREE)
+            found += tiers(replace(row, region="tier1"), *different, note=FREE_TIER)
         elif different:
             remarks.append(f"cloud_run {item} differs between the regions of tier1: not taken for all of them")
     regions = sorted({"tier1", *(region for rate in first for region in rate.regions)})
@@ -221,7 +221,7 @@ def cloud_run(listed: Iterable[Rate], dated: Dated) -> Part:
 
 def _everywhere(row: ServicePrice, prices: Mapping[str, tuple[tuple[float, float], ...]]) -> Iterator[ServicePrice]:
     for region, listed in sorted(prices.items()):
-        yield from tiers(replace(row, region=region), listed, note=FREE)
+        yield from tiers(replace(row, region=region), listed, note=FREE_TIER)
 
 
 def _requests(listed: Iterable[Rate], regions: Iterable[str], dated: Dated) -> Iterator[ServicePrice]:
@@ -262,4 +262,4 @@ def vertex(region: str, listed: Iterable[Rate], known: Machines, dated: Dated) -
 
 
 def _tiers(rate: Rate, row: ServicePrice) -> Iterator[ServicePrice]:
-    yield from tiers(row, rate.prices, note=FREE)
+    yield from tiers(row, rate.prices, note=FREE_TIER)
