@@ -13,6 +13,7 @@ from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, cloud_of, machine
 from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.cost_asked import Asked, resources_from, workload_from
 from mlship.flows.cost_measured import Measured
+from mlship.flows.cost_words import PSEUDO_REGIONS
 from mlship.flows.cost_words import unknown as unknown
 from mlship.flows.used_keys import used_keys
 from mlship.releases.release import Release, Served
@@ -154,7 +155,7 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
         return
     region = str(settings["region"])
     regions = {*book.regions(cloud), *(price.region for price in book.services if price.cloud == cloud)}
-    if region not in regions:
+    if region not in regions or region in PSEUDO_REGIONS:
         raise unknown("--region", f"region of {cloud}", region, sorted(regions))
     instance = str(settings.get("instance") or "")
     if deployment.service not in (*MACHINES, *ENDPOINTS, *NODES):

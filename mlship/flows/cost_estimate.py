@@ -12,6 +12,7 @@ from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
 from mlship.cost.candidates import OWN, candidate_of, purchases_of
 from mlship.cost.estimate import CLOSE, estimate
+from mlship.cost.figures import milliseconds
 from mlship.cost.optimise import Wanted, optimise
 from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
@@ -30,6 +31,7 @@ from mlship.flows.cost_asked import (
 from mlship.flows.cost_deployment import ANY_SERVICE, checked, deployment_of, unknown
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import Measured, measured_image
+from mlship.flows.cost_words import ignored
 from mlship.flows.loading import project_of
 from mlship.flows.prices import price_book
 from mlship.targets.base import Deployment
@@ -198,7 +200,9 @@ def _compared(question: _Question) -> Estimated:
         deployment, said = deployment_of(asked, project, target, image_gb=question.measured.image_gb)
         findings = checked(deployment, project, question.book)
         purchase = _purchase(deployment, question)
-        plans.append(_noted(question.price(candidate_of(deployment, purchase, question.book, question.speeds)), said))
+        candidate = candidate_of(deployment, purchase, question.book, question.speeds)
+        findings = (*findings, *ignored(asked, candidate.service, purchase, candidate.arch, question.workload))
+        plans.append(_noted(question.price(candidate), said))
     chosen = 0 if plans else -1
     if asked.compare or (project is not None and not asked.target and not asked.service):
         beside, lost = _beside(question, plans)
@@ -224,7 +228,7 @@ def _broken(plan: CostPlan, workload: Workload) -> Iterator[Finding]:
         )
         yield Finding(what, "scale.replicas", "allow more of them, or larger ones", "warning", code="overloaded")
     elif plan.p99_ms is not None and workload.p99_s is not None and plan.p99_ms > workload.p99_s * 1000 * CLOSE:
-        what = f"p99 is {plan.p99_ms:.3g} ms, and slo.p99 promises {workload.p99_s * 1000:.3g} ms"
+        what = f"p99 is {milliseconds(plan.p99_ms)}, and slo.p99 promises {milliseconds(workload.p99_s * 1000)}"
         yield Finding(what, "slo.p99", "take more replicas, faster cores, or promise less", "warning", code="slo-missed")
     if workload.memory_gib and unit.memory_gib is not None and unit.memory_gib < workload.memory_gib * 0.999:
         what = f"a replica has {unit.memory_gib:.3g} GiB, and {workload.memory_gib:.3g} GiB are needed"
