@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mlship.bench.generator import Given, Seen
+from mlship.cli.app import run
 from mlship.cli.views.test import report_text
 from mlship.config.quality import parse
 from mlship.errors import Exit, MlshipError
@@ -338,6 +339,25 @@ UNKNOWN = Result(
 def report(*said: Result, **more: Any) -> Report:
     missing = (NotAsked("drill", "mlship test --drill"),)
     return Report("churn", "prod", "the built image", "sha256:c41e07f2a1b3", said, missing, seconds=1.5, **more)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--live --image c41e07f2a1b3", "--live asks the live release, --image a built one"),
+        ("--image c41e07f2a1b3", "there is no image 'c41e07f2a1b3' on this machine"),
+        ("--key NONE_SUCH", "the variable NONE_SUCH is not set"),
+        ("--only goldn", "did you mean golden?"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_built(
+    options: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlship.yaml").write_text("name: churn\nmodel: model.joblib\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLSHIP_HOME", str(tmp_path / "home"))
+    assert run(["test", *options.split()]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_exits() -> None:

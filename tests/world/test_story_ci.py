@@ -43,7 +43,7 @@ def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tm
 
 
 def _goes_there_and_back(story: Story, player: Player, comments: list, ports: dict[str, int], first: dict) -> None:
-    # a pull request: the plan and the cost are one comment, which the next run replaces
+    # a pull request: plan, cost and change of predictions are one comment, which the next run replaces
     for said in ("new", "again"):
         proposed = player.run("pull_request")
         assert not proposed.failed, proposed.said
@@ -51,6 +51,7 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     body = comments[0]["body"]
     assert body.startswith("<!-- mlship: shop -->\n## mlship: shop\n")
     assert "### Plan" in body and "first release r1-" in body and "### Cost" in body and "In $0" in body
+    assert "### Change of predictions" in body and "there is no live release on local" in body
     assert "### Plan" in proposed.summary
 
     # merged: staging, then production, by one content id

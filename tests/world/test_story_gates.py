@@ -117,6 +117,11 @@ def test_each_bad_model_is_stopped_by_its_gate(story: Story) -> None:
         assert "(baseline - 0.01)" in next(result["limit"] for result in units["results"] if result["name"] == "holdout auc")
         assert verdicts(units)["change"] == "fail" and verdicts(units)["sample native"] == "pass"
 
+        named = story.mlship("test", "--only", "change", "--image", first["content"])
+        [told_only] = named["results"]
+        assert (named["content"], told_only["measured"], told_only["verdict"]) == (first["content"], "0 %", "inconclusive")
+        assert "leave one of them out" in story.refused("test", "--live", "--image", first["content"])
+
         story.train(3)
         swapped = story.refused("test", exit=5)
         assert "FAILED golden v2: golden.jsonl:" in swapped and "order of columns" in swapped

@@ -10,7 +10,7 @@ from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.hosts import on_each_host
-from mlship.cli.options import ProjectName, Python
+from mlship.cli.options import ImageOption, ProjectName, Python
 from mlship.flows.context import Where
 
 
@@ -18,6 +18,7 @@ def command(
     call: Call,
     name: ProjectName = "",
     live: Annotated[bool, typer.Option("--live", help="Ask the live release, not the built image.")] = False,
+    image: ImageOption = "",
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="GATE", help="This gate alone; may be repeated.", show_default=False)
     ] = None,
@@ -65,6 +66,7 @@ def command(
 
     wishes = course.Wishes(
         live=live,
+        image=image,
         only=tuple(only or ()),
         max_memory=budgets.memory_limit(max_memory),
         max_start=budgets.start_limit(max_start),

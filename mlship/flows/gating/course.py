@@ -37,8 +37,10 @@ from mlship.flows.gating.schema_change import change as schema_change
 from mlship.flows.gating.sides import Side, built_side, live_side, not_live, with_key
 from mlship.flows.gating.wire import asked
 from mlship.flows.opening import project_of
+from mlship.flows.plan import recorded_images
 from mlship.flows.secrets import read_secrets
 from mlship.frameworks.engine_choice import HOLDOUT
+from mlship.image.record import BuildRecord
 from mlship.memo import Memo
 from mlship.targets.base import OPERATOR_KEY, Answer
 from mlship.targets.comparing import prediction_change
@@ -46,15 +48,20 @@ from mlship.targets.gates import judge_change
 from mlship.units import Duration, Memory
 
 OF_BUILT = ("change", "schema", "memory", "start", "drill")  # they compare with the live release, or end the server
+IN_VAIN = "nothing says what it must keep"
 UNBROKEN = "nothing that breaks callers"
 SAMPLE_ROWS = 1  # of a request of the load
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks for. only: names of gates, all where empty. max_change: a share. breaking: is meant to be."""
+    """What the command line asks for. image: content id of one that was built before; of the project as it is now where empty.
+
+    only: names of gates, all where empty. max_change: a share. breaking: is meant to be.
+    """
 
     live: bool = False
+    image: str = ""
     only: tuple[str, ...] = ()
     max_memory: Memory | None = None
     max_start: Duration | None = None
@@ -75,6 +82,9 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
     began = time.perf_counter()
     project = project_of(context, where)
     _refuse_unknown(wishes.only)
+    if wishes.live and wishes.image:
+        raise MlshipError("--live asks the live release, --image a built one", fix="leave one of them out", code="usage")
+    _callers_key(context, wishes)
     _refuse_unreadable(context, project, wishes)
     side, said = (_of_live if wishes.live else _of_built)(context, project, where, wishes)
     said += _named_in_vain(said, wishes)
@@ -93,9 +103,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
 
 
 def _of_built(context: Context, project: Project, where: Where, wishes: Wishes) -> tuple[Side, list[Result]]:
-    here = own_platform()
-    refuse_unbuilt(project, here, "this machine")
-    record = fitting(built_records(context, project, wishes.python), here)
+    record = _record(context, project, wishes)
     given = read_secrets(context, project)
     key = given.values.get(OPERATOR_KEY, "")
     settings = {"MLSHIP_RELEASE": "r0-test", **project.env, **given.values}
@@ -109,6 +117,22 @@ def _of_built(context: Context, project: Project, where: Where, wishes: Wishes) 
         live, no_live = _live_beside(context, project, where, wishes)
         course = _Course(context, project, wishes, side, live, no_live)
         return side, [*course.results(), *_of_server(context, course, started)]
+
+
+def _record(context: Context, project: Project, wishes: Wishes) -> BuildRecord:
+    """Of the image that is named, or of the project as it is now."""
+    here = own_platform()
+    if not wishes.image:
+        refuse_unbuilt(project, here, "this machine")
+        return fitting(built_records(context, project, wishes.python), here)
+    record = fitting(recorded_images(context, project, wishes.image), here)
+    if record.platform != here:
+        raise MlshipError(
+            f"the image {record.content} is for {record.platform}, this machine is {here}",
+            fix=f"mlship build, with build: {{platforms: [{here}]}}",
+            code="wrong-platform",
+        )
+    return record
 
 
 def _of_live(context: Context, project: Project, where: Where, wishes: Wishes) -> tuple[Side, list[Result]]:
@@ -264,13 +288,16 @@ class _Course:
 
     def _change(self) -> Iterator[Result]:
         gates = self._change_gates()
-        if not gates or not self.wants("change"):
+        if not self.wants("change") or (not gates and not self.wishes.only):
             return
         if self._live is None:
             wanted = ", ".join(gate.wanted for gate in gates)
             yield Result("change", "inconclusive", "", "", wanted, self._no_live, "mlship deploy")
             return
         moved = self._moved(self._live)
+        if not gates:
+            measured = f"{moved * 100:.3g} %" if moved is not None else ""
+            yield Result("change", "inconclusive", "", measured, why=IN_VAIN, fix=GATES["change"])
         for gate, judged in zip(gates, judge_change(gates, moved).parts, strict=True):
             measured = gate.text(moved) if moved is not None else ""
             fix = "mlship test --max-change, if the predictions are meant to move" if judged.why else ""
@@ -368,7 +395,7 @@ def _named_in_vain(said: Sequence[Result], wishes: Wishes) -> list[Result]:
     found = []
     for gate in dict.fromkeys(wishes.only):
         is_elsewhere = wishes.live and gate in OF_BUILT
-        why = "it is asked of the built image only" if is_elsewhere else "nothing says what it must keep"
+        why = "it is asked of the built image only" if is_elsewhere else IN_VAIN
         if gate not in done:
             found.append(
                 Result(gate, "inconclusive", why=why, fix="mlship test without --live" if is_elsewhere else GATES[gate])
