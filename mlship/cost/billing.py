@@ -35,7 +35,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Priced:
-    """A line, and what is behind it. unknown: what has no price, for people; `` for nothing. spot_day: of a spot price.
+    """A line, and what is behind it. unknown: what has no price, for people; `` for nothing. spot_day: of a spot price, `` unknown.
 
     spot_usd: the part of the line that is spot. on_demand_usd: what that part would cost on demand, None unknown.
     """
@@ -43,7 +43,7 @@ class Priced:
     line: Line
     unknown: str = ""
     neighbour: str = ""
-    spot_day: str = ""
+    spot_day: str | None = None
     spot_usd: float = 0.0
     spot_on_demand_usd: float | None = None
     assumption: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -139,3 +140,22 @@ def book_of(as_of: str, offers: Iterable[Offer], services: Iterable[ServicePrice
 
 def _item(price: ServicePrice) -> tuple[str, str, str, str]:
     return price.cloud, price.service, price.region, price.item
+
+
+def is_old_spot(day: str, today: str) -> bool:
+    """Whether a spot price of that day may have moved since; one of a day that nobody can tell may."""
+    age = age_days(day, today)
+    return age is None or age > OLD_SPOT_DAYS
+
+
+def age_days(day: str, today: str) -> int | None:
+    """Whole days between two days; `2026-10` and `2026` count from their first. None where one of them is no day."""
+    try:
+        return (_date(today) - _date(day)).days
+    except ValueError:
+        return None
+
+
+def _date(day: str) -> datetime.date:
+    """Raises ValueError."""
+    return datetime.date.fromisoformat(f"{day}-01-01" if len(day) == 4 else f"{day}-01" if len(day) == 7 else day)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlship.cost.book import CLOUDS, OLD_SPOT_DAYS, Cloud, Dated, Offer, PriceBook, ServicePrice
+from mlship.cost.book import CLOUDS, Cloud, Offer, PriceBook, ServicePrice, is_old_spot
 
 
 @dataclass(frozen=True)
@@ -77,17 +76,8 @@ def _own(book: PriceBook, clouds: list[Cloud], today: str) -> OwnCoverage:
     services = [price for price in book.services if price.cloud in clouds]
     spot = [offer.sources.spot for offer in offers if offer.spot is not None]
     named = {offer.sources.on_demand.source for offer in offers} | {price.dated.source for price in services}
-    old = sum(is_old(dated, today) for dated in spot)
+    old = sum(is_old_spot(dated.day, today) for dated in spot)
     return OwnCoverage(book.as_of, len(offers), len(services), len(spot), old, tuple(sorted(named - {""})))
-
-
-def is_old(dated: Dated, today: str) -> bool:
-    """Whether a spot price is of over 30 days before today, or of a day that cannot be told."""
-    try:
-        age = datetime.date.fromisoformat(today) - datetime.date.fromisoformat(dated.day)
-    except ValueError:  # `2026-10`, ``
-        return True
-    return age.days > OLD_SPOT_DAYS
 
 
 def _order(named: tuple[str, str]) -> tuple[int, str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 
 from mlship.cost.billing import Month, Priced, in_machines, priced
-from mlship.cost.book import OLD_SPOT_DAYS, PriceBook
+from mlship.cost.book import PriceBook, is_old_spot
 from mlship.cost.candidate import Candidate, CostPlan, Line, Purchase
 from mlship.cost.capacity import latency, share_served
 from mlship.cost.fleet import Fleet, fleet_of, idle
@@ -164,7 +163,7 @@ def kept(fleet: Fleet, purchase: Purchase) -> int:
 
 def _spot_range(candidate: Candidate, items: tuple[Priced, ...], usd: float | None, as_of: str) -> tuple[float, float] | None:
     """US dollars a month, with old spot prices as far down and up as the market's discounts go."""
-    old = [item for item in items if item.spot_day and spot_age_days(item.spot_day, as_of) > OLD_SPOT_DAYS]
+    old = [item for item in items if item.spot_day is not None and is_old_spot(item.spot_day, as_of)]
     if usd is None or not old:
         return None
     low = high = usd
@@ -178,13 +177,3 @@ def _spot_range(candidate: Candidate, items: tuple[Priced, ...], usd: float | No
 
 def _cloud(candidate: Candidate) -> str:
     return next(resource.price.cloud for resource in candidate.resources if resource.price and resource.price.instance)
-
-
-def spot_age_days(day: str, as_of: str) -> int:
-    """Whole days between two days; a month alone (`2026-03`) counts from its first day. What has no day is old."""
-    return (_day(as_of) - _day(day)).days
-
-
-def _day(text: str) -> datetime.date:
-    parts = [*map(int, text.split("-")), 1, 1][:3] if text[:4].isdigit() else [1970, 1, 1]
-    return datetime.date(*parts)

@@ -57,6 +57,12 @@ def test_several_regions_have_a_column_and_old_spot_prices_a_range_with_its_age(
     assert " ".join(" ".join(said).split()).endswith("Spot prices are up to 512 days old: what they may be now is a range")
 
 
+def test_spot_prices_of_no_day_are_said_to_be_so():
+    undated = replace(SPOT, lines=tuple(replace(line, dated="2026-Q3") for line in SPOT.lines))
+    said = cost_text(replace(FOUND, plans=(undated,), chosen=-1), today="2026-11-22")
+    assert "Spot prices are of a day that nobody knows: what they may be now is a range" in " ".join(said.split())
+
+
 def test_young_spot_prices_have_no_age():
     assert "days old" not in cost_text(replace(FOUND, plans=(SPOT,)), today="2025-07-01")
 

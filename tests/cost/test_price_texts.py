@@ -8,8 +8,8 @@ from test_price_tables import INSTANCES, MANAGED
 
 from mlship.cli.payloads import price_coverage, price_offer, prices_refreshed
 from mlship.cli.views.prices import coverage_text, offer_text, refreshed_text
-from mlship.cost.book import Dated
-from mlship.cost.coverage import coverage, is_old
+from mlship.cost.book import is_old_spot
+from mlship.cost.coverage import coverage
 from mlship.cost.refresh.base import Missing
 from mlship.cost.tables import book_from
 from mlship.errors import Exit
@@ -53,8 +53,8 @@ def test_the_users_own_book_stands_above_the_whole():
 
 
 def test_a_spot_price_is_old_after_30_days_and_where_its_day_is_not_known():
-    days = ("2026-10-23", "2026-10-22", "2026-10", "")
-    assert [is_old(Dated("x", day), "2026-11-22") for day in days] == [False, True, True, True]
+    days = ("2026-10-23", "2026-10-22", "2026-10", "2026", "", "2026-13-45", "2026-Q3", "May")
+    assert [is_old_spot(day, "2026-11-22") for day in days] == [False, *[True] * 7]
 
 
 def test_what_was_read_missing_and_skipped_is_told():

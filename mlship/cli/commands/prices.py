@@ -120,10 +120,15 @@ def _taken(call: Call, words: list[str], as_of: str, out: str) -> Answer:
         fix = call.hint("prices import tables --as-of 2026-11-21")
         raise MlshipError(f"prices import needs {said}", fix=fix, code="usage")
     folder = words[0]
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", as_of):
+    from mlship.config.words import clipped
+    from mlship.cost.book import age_days
+
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", as_of) or age_days(as_of, as_of) is None:
         fix = call.hint(f"prices import {folder} --as-of 2026-11-21")
         raise MlshipError(
-            f"--as-of {as_of or 'is missing'}: the day of the tables has the form 2026-11-21", fix=fix, code="usage"
+            f"--as-of {clipped(as_of) if as_of else 'is missing'}: the day of the tables has the form 2026-11-21",
+            fix=fix,
+            code="usage",
         )
     from mlship.cli.views.prices import imported_text
     from mlship.flows import prices

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.text import columns, lines
-from mlship.cost.book import OLD_SPOT_DAYS
+from mlship.cost.book import age_days, is_old_spot
 from mlship.cost.candidate import CostPlan
-from mlship.cost.estimate import spot_age_days
 from mlship.cost.figures import (
     count_text,
     fleet_text,
@@ -178,18 +177,18 @@ def _each_assumption(plans: Sequence[CostPlan]) -> Iterator[str]:
 def _prices_text(found: Estimated, today: str) -> str:
     days = sorted({day.strip() for plan in found.plans for said in plan.price_dates for day in said.split("/")})
     used = "" if not days else f"; those used are of {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
-    old = [age for plan in found.plans for age in _spot_ages(plan, today)]
-    spot = f". Spot prices are up to {max(old)} days old: what they may be now is a range" if old else ""
+    old = {day for plan in found.plans for day in _old_spot_days(plan, today)}
+    ages = [age for day in old if (age := age_days(day, today)) is not None]
+    since = f"up to {max(ages)} days old" if ages else "of a day that nobody knows"
+    spot = f". Spot prices are {since}: what they may be now is a range" if old else ""
     return _wrapped(f"Prices as of {found.prices_as_of}{used}{spot}")
 
 
-def _spot_ages(plan: CostPlan, today: str) -> Iterator[int]:
-    """In days, of those that are old."""
+def _old_spot_days(plan: CostPlan, today: str) -> Iterator[str]:
     for line in plan.lines:
-        if plan.spot_range is not None and line.name.endswith(" spot") and line.dated:
-            age = spot_age_days(line.dated, today)
-            if age > OLD_SPOT_DAYS:
-                yield age
+        is_spot = line.name.endswith(" spot") and line.usd is not None
+        if plan.spot_range is not None and is_spot and is_old_spot(line.dated, today):
+            yield line.dated
 
 
 def budget_text(found: Budget | None) -> str:

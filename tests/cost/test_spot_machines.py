@@ -1,4 +1,4 @@
-"""How often spot machines end in a month: counted by machines, not by the replicas on them."""
+"""Spot machines: how often they end in a month, and which of their prices are a range."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlship.cost.book import Machine, Offer, book_of
+from mlship.cost.book import Dated, Machine, Offer, Sources, book_of
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
 from mlship.cost.estimate import estimate
 from mlship.cost.workload import Hour, Traffic, Unit, Workload
@@ -17,10 +17,10 @@ from mlship.targets.machines import machine
 OFTEN = 0.075  # a month, of each machine: the middle of 5-10%
 
 
-def spot(replicas: int, settings: Mapping[str, Any] | None = None, base: int = 0) -> CostPlan:
-    offer = Offer(
-        Machine("aws", "m7g.4xlarge", "m7g", "general", "arm64", 16.0, 64.0), "us-east-1", 0.6, 0.2, interruption="5-10%"
-    )
+def spot(replicas: int, settings: Mapping[str, Any] | None = None, base: int = 0, day: str = "") -> CostPlan:
+    type_ = Machine("aws", "m7g.4xlarge", "m7g", "general", "arm64", 16.0, 64.0)
+    sources = Sources(spot=Dated("x", day))
+    offer = Offer(type_, "us-east-1", 0.6, 0.2, interruption="5-10%", sources=sources)
     nodes = machine(PriceKey("aws", "us-east-1", instance="m7g.4xlarge"), "node", settings)
     purchase = Purchase("on-demand+spot", base=base)
     candidate = Candidate("kubernetes", "deployment", "us-east-1", purchase, Unit(1), nodes, "m7g.4xlarge")
@@ -39,3 +39,7 @@ def test_replicas_that_share_a_node_end_with_it() -> None:
 def test_a_base_of_replicas_is_the_nodes_that_hold_it() -> None:
     plan = spot(24, settings={"per_replica": {"cpu": 1.0}}, base=8)
     assert plan.usd_month == pytest.approx(730 * (0.6 + 0.2)) and plan.interruptions_month == pytest.approx(OFTEN)
+
+
+def test_a_spot_price_of_no_day_is_a_range() -> None:
+    assert [spot(4, day=day).spot_range is None for day in ("2026-11-01", "2026-01-01", "2026-Q3", "")] == [True, *[False] * 3]
