@@ -284,14 +284,14 @@ def memory_of(asked: Asked, project: Project | None) -> int:
 
 def _gpus(asked: Asked, project: Project | None) -> int:
     if asked.gpu:
-        return int(asked.gpu) if asked.gpu.isdigit() else 1
+        return _count("--gpu", asked.gpu, "GPUs", "write 1, or a type such as l4") if asked.gpu.isdecimal() else 1
     return project.resources.gpu.count if project is not None and project.resources.gpu is not None else 0
 
 
 def gpu_type(asked: Asked, project: Project | None) -> str:
     """`l4`; `` where any would do."""
     if asked.gpu:
-        return "" if asked.gpu.isdigit() else asked.gpu.lower()
+        return "" if asked.gpu.isdecimal() else asked.gpu.lower()
     gpu = project.resources.gpu if project is not None else None
     return (gpu.type or "").lower() if gpu is not None else ""
 
@@ -381,10 +381,11 @@ def _parsed(option: str, said: str, parse: Callable[[str], Amount]) -> Amount:
         raise _refused(option, what, fix) from None
 
 
-def _count(option: str, said: str) -> int:
-    if not said.strip().isdigit() or int(said) > 100_000:
-        raise _refused(option, f"{clipped(said)} is no number of replicas", "write 3, or 2..10")
-    return int(said)
+def _count(option: str, said: str, what: str = "replicas", fix: str = "write 3, or 2..10") -> int:
+    digits = said.strip()
+    if not digits.isdecimal() or len(digits) > 6 or int(digits) > 100_000:
+        raise _refused(option, f"{clipped(said)} is no number of {what}", fix)
+    return int(digits)
 
 
 def _share(option: str, said: float | None, below: float = 1.0) -> float:

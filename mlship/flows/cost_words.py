@@ -261,7 +261,7 @@ def _ignored_capacity(asked: Asked, service: str, workload: Workload | None) -> 
         yield from ((option, "where no service time is known") for option, is_said in said.items() if is_said)
     elif asked.headroom is not None and service == "lambda":
         yield "--headroom", "to lambda: no request waits for a replica"
-    elif asked.headroom is not None and asked.replicas.isdigit():
+    elif asked.headroom is not None and asked.replicas.isdecimal():
         yield "--headroom", f"to {asked.replicas} replicas that are said"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mlship.config.load import load_project
 from mlship.errors import MlshipError
-from mlship.flows.cost_asked import Asked, workload_from
+from mlship.flows.cost_asked import Asked, resources_from, workload_from
 from mlship.flows.cost_measured import Measured
 
 
@@ -34,6 +34,21 @@ def test_the_most_replicas_of_the_command_line_go_before_those_of_the_file(tmp_p
     assert most == [(2, 6), (2, 9), (2, 4), (1, 1)]
     assert workload_from(Asked(max_replicas=9), None, Measured()).replicas == (1, 9)
     assert workload_from(Asked(max_replicas=9, optimise=True), project, Measured()).replicas == (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Asked(replicas="²"), "--replicas  ² is no number of replicas; write 3, or 2..10"),
+        (Asked(replicas="9" * 5000), f"--replicas  {'9' * 60}... is no number of replicas; write 3, or 2..10"),
+        (Asked(gpu="9" * 7), "--gpu  9999999 is no number of GPUs; write 1, or a type such as l4"),
+    ],
+)
+def test_digits_that_are_no_count_are_refused(asked: Asked, told: str):
+    with pytest.raises(MlshipError) as caught:
+        resources_from(asked, None)
+        workload_from(asked, None, Measured())
+    assert str(caught.value) == told
 
 
 @pytest.mark.parametrize(
