@@ -37,7 +37,7 @@ class Month:
 class Priced:
     """A line, and what is behind it. unknown: what has no price, for people; `` for nothing. spot_day: of a spot price, `` unknown.
 
-    spot_usd: the part of the line that is spot. on_demand_usd: what that part would cost on demand, None unknown.
+    spot_usd: the part of the line that is spot. spot_on_demand_usd: what that part would cost on demand, None unknown.
     """
 
     line: Line

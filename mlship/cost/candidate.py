@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from mlship.cost.workload import Unit, Workload
 from mlship.targets.base import Resource
@@ -11,16 +12,7 @@ from mlship.targets.base import Resource
 PurchaseName = Literal[
     "on-demand", "fixed", "reserved", "reserved+on-demand", "on-demand+spot", "reserved+spot", "per-request", "managed"
 ]
-PURCHASES: tuple[PurchaseName, ...] = (
-    "on-demand",
-    "fixed",
-    "reserved",
-    "reserved+on-demand",
-    "on-demand+spot",
-    "reserved+spot",
-    "per-request",
-    "managed",
-)
+PURCHASES: tuple[PurchaseName, ...] = get_args(PurchaseName)
 
 
 @dataclass(frozen=True)
@@ -93,11 +85,12 @@ class Replicas:
 class CostPlan:
     """What one candidate costs. usd_month: at least so much where it is not `complete`; None where nothing of it is known.
 
-    usd_per_million: of requests; None without traffic. interruptions_month: expected ends of spot replicas, None where nobody
-    tells or nothing is spot. p50_ms, p99_ms: at the busiest time; None where the service time is unknown or the rate is more
-    than the replicas carry (`overloaded`). price_dates: the days of the prices used, ascending. spot_range: USD a month with
-    the spot prices as far down and up as they may have moved since; None where they are young or none is used. neighbours: what
-    an unknown price is elsewhere, for people: `load balancer like us-east-1, unverified: $16.43`; never counted.
+    usd_per_million: of requests; None without traffic. idle_usd_month: without a single request; None where a price is unknown.
+    interruptions_month: expected ends of spot machines, 0 where none is spot, None where nobody tells. p50_ms, p99_ms: at the
+    busiest time; None where the service time is unknown or the rate is more than the replicas carry (`is_overloaded`).
+    price_dates: the days of the prices used, ascending. spot_range: USD a month with the spot prices as far down and up as they may
+    have moved since; None where they are young or none is used. neighbours: what an unknown price is elsewhere, for people:
+    `load balancer like us-east-1, unverified: $16.43`; never counted.
     """
 
     candidate: Candidate
@@ -120,3 +113,12 @@ class CostPlan:
     @property
     def is_complete(self) -> bool:
         return not self.unknowns
+
+    @property
+    def bill(self) -> Mapping[str, float | None]:
+        """US dollars a month by the items' names, in the order of the lines; None where one of that name is unknown."""
+        found: dict[str, float | None] = {}
+        for line in self.lines:
+            sofar = found.get(line.name, 0.0)
+            found[line.name] = None if sofar is None or line.usd is None else sofar + line.usd
+        return found

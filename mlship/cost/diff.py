@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlship.cost.candidate import CostPlan
-from mlship.cost.figures import milliseconds, month_text, number, per_million_text, purchase_text, replicas_text, subject, usd
+from mlship.cost.figures import (
+    HALF_A_CENT,
+    milliseconds,
+    month_text,
+    number,
+    per_million_text,
+    purchase_text,
+    replicas_text,
+    subject,
+    usd,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ def change_text(found: Diff) -> str:
     """`+$12.40 a month (+15 %)`, `no change`, `unknown: a price is missing`."""
     if found.usd_month is None:
         return "unknown: a price is missing"
-    if abs(found.usd_month) < 0.005:
+    if abs(found.usd_month) < HALF_A_CENT:
         return "no change"
     share = f" ({found.usd_month / found.before.usd_month:+.0%})".replace("%", " %") if found.before.usd_month else ""
     return f"{signed(found.usd_month)} a month{share}"
@@ -56,7 +66,7 @@ def change_text(found: Diff) -> str:
 
 def signed(amount: float) -> str:
     """`+$12.40`, `-$3.00`, `$0`."""
-    return f"+{usd(amount)}" if amount >= 0.005 else usd(amount) if amount <= -0.005 else "$0"
+    return f"+{usd(amount)}" if amount >= HALF_A_CENT else usd(amount) if amount <= -HALF_A_CENT else "$0"
 
 
 def _rows(before: CostPlan, after: CostPlan, month: float | None, million: float | None) -> Iterator[Row]:
@@ -72,23 +82,15 @@ def _rows(before: CostPlan, after: CostPlan, month: float | None, million: float
 
 def _items(before: CostPlan, after: CostPlan) -> Iterator[Row]:
     """Items of the bill by name, in the order in which they are met; those that cost the same are left out."""
-    was, now = _bill(before), _bill(after)
+    was, now = before.bill, after.bill
     for name in dict.fromkeys((*was, *now)):
         old, new = was.get(name, 0.0), now.get(name, 0.0)
         delta = _delta(old, new)
-        if delta is None or abs(delta) >= 0.005:
+        if delta is None or abs(delta) >= HALF_A_CENT:
             yield Row(name, _item(name, was), _item(name, now), _money_delta(delta))
 
 
-def _bill(plan: CostPlan) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for line in plan.lines:
-        sofar = found.get(line.name, 0.0)
-        found[line.name] = None if sofar is None or line.usd is None else sofar + line.usd
-    return found
-
-
-def _item(name: str, bill: dict[str, float | None]) -> str:
+def _item(name: str, bill: Mapping[str, float | None]) -> str:
     return usd(bill[name]) if name in bill else "-"
 
 
@@ -97,7 +99,7 @@ def _delta(before: float | None, after: float | None) -> float | None:
 
 
 def _money_delta(delta: float | None) -> str:
-    return "" if delta is None or abs(delta) < 0.005 else signed(delta)
+    return "" if delta is None or abs(delta) < HALF_A_CENT else signed(delta)
 
 
 def _replicas_delta(before: CostPlan, after: CostPlan) -> str:

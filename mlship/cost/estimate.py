@@ -24,7 +24,11 @@ CLOSE = 1 + 1e-9  # a p99 that is what was promised but for the rounding of doub
 
 
 def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool = False, as_of: str = "") -> CostPlan:
-    """free: count free tiers. as_of: the day of the question, `2026-11-22`; `` takes the book's day."""
+    """What it costs and how fast it is; units are those of CostPlan.
+
+    free: count free tiers. as_of: the day of the question, `2026-11-22`; `` takes the book's day. Raises MlshipError for rates and
+    times that cannot be meant; an unknown price raises nothing and is named in the plan.
+    """
     workload = candidate.workload(workload)
     fleet = fleet_of(workload, candidate.unit)
     month = Month(workload, fleet, candidate.unit, candidate.purchase)

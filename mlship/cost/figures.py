@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mlship.cost.candidate import CostPlan, Purchase, Replicas
 
+HALF_A_CENT = 0.005  # US dollars: less is shown as nothing
+
 
 def usd(amount: float | None) -> str:
     """`$81.40`, `$1,234.50`, `-$3.20`, `$0`, `< $0.01`; `unknown` for None."""
@@ -11,7 +13,7 @@ def usd(amount: float | None) -> str:
         return "unknown"
     if not amount:
         return "$0"
-    if abs(amount) < 0.005:
+    if abs(amount) < HALF_A_CENT:
         return "< $0.01" if amount > 0 else "> -$0.01"
     sign = "-" if amount < 0 else ""
     cents = abs(amount) * (1 + 1e-12)  # half a cent is rounded up, whatever the double says: 81.395 is $81.40

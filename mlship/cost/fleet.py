@@ -61,9 +61,8 @@ class Fleet:
     def _stays(self, peak: int) -> list[float]:
         """Hours of one cycle in which each level only stays: after each fall down_after_s, or until it is needed again."""
         tail, changes = self.down_after_s / 3600, [0.0] * (peak + 2)
-        gaps: list[
-            tuple[int, int, float]
-        ] = []  # lowest and highest level that is not needed, since when; the lowest levels last
+        # lowest and highest level that is not needed, since when; the lowest levels last
+        gaps: list[tuple[int, int, float]] = []
         now, before = 0.0, self.counts[-1]
         for turn in range(2):  # what falls in the first cycle may rise in the second
             for step, count in zip(self.steps, self.counts, strict=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from mlship.cost.book import PriceBook
 from mlship.cost.candidate import Candidate, CostPlan
 from mlship.cost.candidates import machine_candidates
-from mlship.cost.estimate import estimate
+from mlship.cost.estimate import CLOSE, estimate
 from mlship.cost.figures import milliseconds, number, purchase_text, subject, usd
 from mlship.cost.fleet import MOST_REPLICAS
 from mlship.cost.queueing import service_quantile
@@ -21,8 +21,6 @@ from mlship.cost.workload import Workload
 from mlship.errors import MlshipError
 
 __all__ = ["Optimised", "Wanted", "optimise"]
-
-_CLOSE = 1e-9  # what is said of a p99 holds up to the rounding of doubles
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _flaw(plan: CostPlan, workload: Workload) -> str:
     if workload.p99_s is None or plan.p99_ms is None:
         return ""
     promised = workload.p99_s * 1000
-    return f"p99 {plan.p99_ms:.4g} ms > {promised:.4g} ms" if plan.p99_ms > promised * (1 + _CLOSE) else ""
+    return f"p99 {plan.p99_ms:.4g} ms > {promised:.4g} ms" if plan.p99_ms > promised * CLOSE else ""
 
 
 def _dearer(ranked: list[Row], limit: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 from typing import Literal
 
 from mlship.cost.candidate import CostPlan
-from mlship.cost.figures import usd
+from mlship.cost.figures import HALF_A_CENT, usd
 from mlship.errors import Exit, MlshipError
 
 
@@ -81,7 +81,6 @@ def fill_in(unknowns: Sequence[str]) -> str:
     return _MEASURE if all(name.startswith("service time") for name in unknowns) else _FILL
 
 
-HALF_A_CENT = 0.005  # US dollars
 _UNITS = {"month": "a month", "million": "per million requests"}
 _NAMED = 3  # unknown prices that are named before they are counted
 

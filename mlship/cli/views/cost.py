@@ -120,11 +120,7 @@ def _details(plan: CostPlan) -> Iterator[str]:
 
 def _bill(plan: CostPlan) -> Iterator[str]:
     """`compute 57.67`: items of one name are one."""
-    found: dict[str, float | None] = {}
-    for line in plan.lines:
-        sofar = found.get(line.name, 0.0)
-        found[line.name] = None if sofar is None or line.usd is None else sofar + line.usd
-    for name, amount in found.items():
+    for name, amount in plan.bill.items():
         yield f"{name} {'unknown' if amount is None else usd(amount).replace('$', '')}"
 
 
