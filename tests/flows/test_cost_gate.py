@@ -97,6 +97,14 @@ def test_a_price_per_million_needs_traffic():
     assert "there is no traffic to count requests by; say cost.traffic, or --rps" in refused(plan, Limit(2, "million", "x"))
 
 
+def test_requests_that_nobody_answers_make_no_cheap_million():
+    overloaded = replace(PLAN, is_overloaded=True)
+    said = refused(overloaded, Limit(2, "million", "mlship.yaml:31:3 cost.budget.per_million"))
+    why = "nobody can tell whether $2.00 per million requests is kept: 6 replicas do not carry the traffic"
+    assert said == f"overloaded: mlship.yaml:31:3 cost.budget.per_million  {why}; allow more replicas, or larger ones"
+    assert budget(overloaded, (MONTHLY,)).ok  # a month costs what it costs
+
+
 def test_no_plan_passes_no_gate():
     assert "there is no plan to judge" in refused(None, is_strict=True)
 
