@@ -57,7 +57,7 @@ def number(value: float) -> str:
 
 def count_text(value: float) -> str:
     """Many of something: `52.6 M`, `1.2 G`, `740`, `18.3 k`."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= size * (1 if unit == "k" else 0.9995):  # which is rounded up to one
             return f"{value / (1e3 if unit == 'k' else size):.3g} {unit}"
     return number(value)

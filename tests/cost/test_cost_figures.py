@@ -62,7 +62,7 @@ def test_replicas_are_one_number_where_they_never_change():
 
 def test_counts_and_times():
     assert [count_text(value) for value in (740, 18_300, 52.56e6, 1.2e9)] == ["740", "18.3 k", "52.6 M", "1.2 G"]
-    assert [count_text(value) for value in (999_499, 999_950, 999.6e6)] == ["999 k", "1 M", "1 G"]
+    assert [count_text(value) for value in (999_499, 999_950, 999.6e6, 1.314e12)] == ["999 k", "1 M", "1 G", "1.31 T"]
     assert [milliseconds(value) for value in (None, 0.42, 18.4, 999.6, 1234.0)] == ["-", "0.42 ms", "18 ms", "1 s", "1.23 s"]
     assert [milliseconds(value * 1000) for value in (59.97, 1200, 5400, 1e8)] == ["1 min", "20 min", "1.5 h", "27,778 h"]
 
