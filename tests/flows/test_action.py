@@ -71,6 +71,7 @@ def act(tmp_path: Path):
     [
         ({"command": "check"}, ["check"]),
         ({"command": "build", "environment": "prod"}, ["build", "--locked", "--quiet", "--env", "prod"]),
+        ({"command": "test", "image": "a" * 12}, ["test", "--image", "a" * 12]),
         ({"command": "deploy", "image": "a" * 12}, ["deploy", "--yes", "--quiet", "--image", "a" * 12]),
         ({"command": "deploy", "image": f"sha256:{'a' * 64}"}, ["deploy", "--yes", "--quiet", "--image", f"sha256:{'a' * 64}"]),
         (

@@ -103,6 +103,13 @@ def test_the_sample_is_compared_and_told() -> None:
     assert (unknown.verdict, unknown.why) == ("inconclusive", "churn was built without a sample")
 
 
+def test_a_model_that_no_protocol_can_name_is_not_known() -> None:
+    proofs = {"first": Proof(ROWS, ANSWERS), "churn": Proof(ROWS, ANSWERS)}
+    beside = Side(side(ANSWERS).ask, "the built image", "sha256:aa", {"protocols": ("vertex",)}, proofs)
+    [unknown] = sample_results(beside, "churn", INPUTS)
+    assert (unknown.verdict, unknown.why) == ("inconclusive", "no protocol of serve.protocols can name churn: vertex")
+
+
 def test_truths_are_compared_as_people_write_numbers(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text(
         '{"instances": [[1]], "predictions": [2]}\n\n{"instances": [[2]], "predictions": [4]}\n'

@@ -39,7 +39,11 @@ def _each(
 ) -> Iterator[Result]:
     is_first = next(iter(side.proofs)) == model
     rows = sum(len(truth.instances) for truth in truths)
-    for protocol in spoken(side.serving, is_first):
+    protocols = spoken(side.serving, is_first)
+    if not protocols:
+        why = f"no protocol of serve.protocols can name {model}: {', '.join(side.serving.get('protocols', ()))}"
+        yield Result(gate, "inconclusive", _of(side, model, ""), why=why, fix="add native to serve.protocols")
+    for protocol in protocols:
         wrong = [said for truth in truths if (said := _wrong(side, model, protocol, inputs, truth, gate))]
         told = f"{rows} rows" if rows != 1 else "1 row"
         if not wrong:
