@@ -27,7 +27,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9._/@:+-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Source:
-    """A project as its file says it. folder: from the top of the repository, empty for the top. texts: requirement files there."""
+    """A project as its file says it. folder: from the top of the repository, empty for the top. requirements: from there."""
 
     folder: str
     projects: tuple[Project, ...]
@@ -157,7 +157,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """python: minor version that trained the model. commands: what this mlship can do, beside what every pipeline needs."""
+    """folder: from the top of the repository. requirements: from there. python: minor version that trained the model.
+
+    is_locked: mlship.lock is there. package: what pip installs mlship from. has_test: this mlship has the command test.
+    """
 
     project: str
     package: str
