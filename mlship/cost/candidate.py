@@ -54,7 +54,12 @@ class Candidate:
     excluded: tuple[str, ...] = ()
 
     def workload(self, asked: Workload) -> Workload:
-        """As it is served here: what bills by the request keeps no replica waiting where nobody asks for one."""
+        """As it is served here: what bills by the request keeps no replica waiting where nobody asks for one.
+
+        A function takes one request at a time, whatever others take (docs.aws.amazon.com/lambda, "Understanding concurrency").
+        """
+        if self.service == "lambda":
+            asked = replace(asked, concurrency=1.0)
         if self.purchase.name != "per-request" or asked.is_least_said:
             return asked
         return replace(asked, replicas=(0, asked.replicas[1]))

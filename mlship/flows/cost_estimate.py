@@ -31,7 +31,7 @@ from mlship.flows.cost_asked import (
 from mlship.flows.cost_deployment import ANY_SERVICE, checked, deployment_of, unknown
 from mlship.flows.cost_gate import Budget, Limit, budget
 from mlship.flows.cost_measured import Measured, measured_image
-from mlship.flows.cost_words import ignored
+from mlship.flows.cost_words import ended_early, ignored
 from mlship.flows.loading import project_of
 from mlship.flows.prices import price_book
 from mlship.targets.base import Deployment
@@ -286,9 +286,10 @@ def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:
             continue
         mine = _of_target(project, target)
         deployment, _ = deployment_of(plain, mine, target, service, changed, question.measured.image_gb)
-        wrong = [finding for finding in priced(target).findings(deployment) if finding.severity == "error"]
+        wrong = [finding.what for finding in priced(target).findings(deployment) if finding.severity == "error"]
+        wrong += ended_early(service, question.workload)
         if wrong:
-            lost.append(f"{target} {service}: {wrong[0].what}")
+            lost.append(f"{target} {service}: {wrong[0]}")
             continue
         name = purchases_of(service, deployment.settings)[0]
         yield candidate_of(deployment, Purchase(name), question.book, question.speeds)

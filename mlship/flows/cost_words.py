@@ -207,9 +207,16 @@ def _check_possible(asked: Asked, service: str, arch: str, workload: Workload | 
     if asked.concurrency is not None and asked.concurrency > 1:
         raise _refused("--concurrency", "a function takes one request at a time", "leave it out, or use --service ecs")
     time = workload.service_time if workload is not None else None
-    if time is not None and time.mean_s > LAMBDA_LONGEST_S:
-        what = f"a request takes {milliseconds(time.mean_s * 1000)}, and Lambda ends it after {LAMBDA_LONGEST_S // 60} min"
-        raise MlshipError(what, time.source, "use --service ecs, or --service vm", code="usage")
+    if workload is not None and time is not None:
+        for what in ended_early(service, workload):
+            raise MlshipError(what, time.source, "use --service ecs, or --service vm", code="usage")
+
+
+def ended_early(service: str, workload: Workload) -> Iterator[str]:
+    """Where requests take longer than the service lets them."""
+    time = workload.service_time
+    if service == "lambda" and time is not None and time.mean_s > LAMBDA_LONGEST_S:
+        yield f"a request takes {milliseconds(time.mean_s * 1000)}, and Lambda ends it after {LAMBDA_LONGEST_S // 60} min"
 
 
 def _ignored_purchase(asked: Asked, purchase: Purchase) -> Iterator[tuple[str, str]]:

@@ -102,6 +102,16 @@ def test_a_search_prices_what_bills_by_the_request_as_a_plain_estimate_does(mlsh
     assert plain["usd_month"] == sought["usd_month"]  # no replica waits where nobody asks for one
 
 
+def test_a_function_is_priced_beside_others_as_it_is_alone(mlship: Mlship):
+    line = "cost-estimate --rps 50 --service-time 100ms --json"
+    (alone,) = mlship(f"{line} --target aws --service lambda").document["plans"]
+    beside = mlship(f"{line} --compare --concurrency 10").document["plans"]
+    assert [plan["usd_month"] for plan in beside if plan["service"] == "lambda"] == [alone["usd_month"]]
+    document = mlship("cost-estimate --compare --rps 1 --service-time 1000s --json").document
+    assert "lambda" not in {plan["service"] for plan in document["plans"]}
+    assert "aws lambda: a request takes 16.7 min, and Lambda ends it after 15 min" in document["why_not"]
+
+
 def test_a_price_of_ones_own_counts_where_the_book_has_one_of_many_regions(mlship: Mlship, folder: Path):
     (folder / "own.yaml").write_text("as_of: 2026-11-01\nservices: {gcp/us-central1/cloud_run/requests: 1000}\n")
     line = "cost-estimate --target gcp --requests-month 2M --service-time 10ms --json"
