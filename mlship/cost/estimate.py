@@ -43,7 +43,7 @@ def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free:
         usd,
         None if usd is None else usd / fleet.hours,
         usd_per_million=_per_million(usd, workload),
-        idle_usd_month=_idle(candidate, workload, book, free=free),
+        idle_usd_month=_idle(candidate, workload, fleet, book, free=free),
         interruptions_month=_interruptions(candidate, month, book),
         p50_ms=times[0] * 1000 if times else None,
         p99_ms=times[1] * 1000 if times else None,
@@ -71,10 +71,12 @@ def _per_million(usd: float | None, workload: Workload) -> float | None:
     return usd / workload.traffic.requests * 1e6
 
 
-def _idle(candidate: Candidate, workload: Workload, book: PriceBook, *, free: bool) -> float | None:
-    """US dollars a month without a single request; None where a price is missing."""
+def _idle(candidate: Candidate, workload: Workload, fleet: Fleet, book: PriceBook, *, free: bool) -> float | None:
+    """US dollars a month without a single request; None where a price is missing. What is bought for the peak is paid all the same."""
     alone = replace(workload, traffic=None, egress_gb=0.0, logs_gb=0.0)
-    month = Month(alone, idle(alone), candidate.unit, candidate.purchase)
+    stays = candidate.purchase.name in ("fixed", "reserved")
+    waiting = replace(fleet, counts=(fleet.replicas.peak,) * len(fleet.counts)) if stays else idle(alone)
+    month = Month(alone, waiting, candidate.unit, candidate.purchase)
     found = [item.line.usd for item in priced(candidate.resources, month, book, free=free)]
     return None if None in found else sum(usd for usd in found if usd is not None)
 

@@ -282,10 +282,12 @@ def _others(question: _Question, lost: list[str]) -> Iterator[Candidate]:
     project = question.project
     plain = replace(question.asked, target="", service="", region="", instance="", arch="", billing="", purchase="")
     for target, service, changed in BESIDE:
-        if question.asked.cloud not in ("", target):
+        region = question.asked.region if question.asked.optimise else ""
+        if question.asked.cloud not in ("", target) or (region and region not in question.book.regions(target)):
             continue
         mine = _of_target(project, target)
-        deployment, _ = deployment_of(plain, mine, target, service, changed, question.measured.image_gb)
+        there = replace(plain, region=region)
+        deployment, _ = deployment_of(there, mine, target, service, changed, question.measured.image_gb)
         wrong = [finding.what for finding in priced(target).findings(deployment) if finding.severity == "error"]
         wrong += ended_early(service, question.workload)
         if wrong:
