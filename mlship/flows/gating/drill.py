@@ -57,6 +57,7 @@ def drill(process: Process, address: Address, path: str, body: bytes, key: str) 
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
     noticed.set()
+    leaving.wait(PROBE_S)  # a balancer looked just before the notice, at worst
     while time.monotonic() < began + NOTICE_S and _is_ready(address):
         leaving.wait(PROBE_S)
     leaving.set()
