@@ -103,15 +103,15 @@ def test_a_search_prices_what_bills_by_the_request_as_a_plain_estimate_does(mlsh
 
 
 def test_a_search_in_a_region_looks_at_its_services_too(mlship: Mlship):
-    asked = ("--optimise", "--region", "us-east-1", "--service", "ecs", "--rps", "5", "--service-time", "10ms")
-    plans = json.loads(mlship("cost-estimate", *asked, "--json").stdout)["plans"]
+    line = "cost-estimate --optimise --region us-east-1 --service ecs --rps 5 --service-time 10ms --json"
+    plans = mlship(line).document["plans"]
     assert {(plan["service"], plan["region"]) for plan in plans} == {("ecs", "us-east-1")}
 
 
 def test_what_is_bought_for_the_peak_is_paid_when_nobody_calls(mlship: Mlship):
-    asked = ("--target", "aws", "--instance", "m7g.large", "--rps", "50", "--peak", "400", "--service-time", "20ms")
+    line = "cost-estimate --target aws --instance m7g.large --rps 50 --peak 400 --service-time 20ms --json"
     for purchase, usd in (("reserved", 0.054), ("fixed", 0.0816), ("on-demand", 0.0816)):
-        told = json.loads(mlship("cost-estimate", *asked, "--purchase", purchase, "--json").stdout)
+        told = mlship(f"{line} --purchase {purchase}").document
         paid = 1 if purchase == "on-demand" else told["plans"][0]["replicas"]["peak"]
         assert told["details"][0]["idle_usd_month"] == pytest.approx(paid * usd * 730)
 
