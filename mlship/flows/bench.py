@@ -152,7 +152,11 @@ class _Course:
             self.judge.judge(seen)
             return Peak(seen.throughput, connections, seen.busy)
 
-        return peak(measure, workers)
+        found = peak(measure, workers)
+        if not found.rps:
+            what = f"nothing was answered in {self._wishes.seconds:g} s"
+            raise MlshipError(what, fix="mlship bench --seconds 30", exit=Exit.BUILD_FAILED, code="no-answers")
+        return found
 
     def open(self, address: Address, rate: float) -> Attempt:
         """Callers who come when they come."""

@@ -156,3 +156,17 @@ def test_loopback_is_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1.example.org", "127.example.org", "0.0.0.0", "localhost.evil"])
 def test_everything_else_is_not(host: str) -> None:
     assert replace(SUBJECT, endpoint=f"http://{host}:1").is_far
+
+
+class Silenced(Loaded):
+    """A server that takes every connection and answers none."""
+
+    def _seen(self, job: dict[str, Any]) -> dict[str, Any]:
+        nothing = {"times": [], "answers": [], "lost": {}} if job["connections"] > 1 else {}
+        return {**super()._seen(job), **nothing}
+
+
+def test_a_server_that_answers_nobody_at_once_is_told_so(context_of: Callable[[Loaded], Context]) -> None:
+    with pytest.raises(MlshipError, match="nothing was answered in") as raised:
+        bench(context_of(Silenced()), SUBJECT, Wishes())
+    assert raised.value.exit == Exit.BUILD_FAILED

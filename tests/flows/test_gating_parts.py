@@ -206,6 +206,7 @@ def test_limits_are_numbers_or_from_the_live_releases_figure(tmp_path: Path) -> 
     few = list(results(Quality(29, "cd", {"auc": 0.1}), limits[:1], None, "", ""))
     assert (few[0].verdict, few[0].why) == ("inconclusive", "29 rows say too little; it takes 30")
     odd = list(results(new, [parse("logloss", 1)], None, "", ""))
+    assert odd[0].verdict == "fail"  # who asks for it wants it kept
     assert odd[0].why == "logloss cannot be told of these answers and labels; what can: accuracy, auc, f1, rmse"
 
 

@@ -102,7 +102,7 @@ def results(found: Quality, limits: Sequence[Limit], baseline: Quality | None, n
         if value is None:
             known = ", ".join(sorted(found.metrics))
             why = f"{limit.metric} cannot be told of these answers and labels; what can: {known}"
-            yield Result("holdout", "inconclusive", name, f"{found.rows} rows", limit.text, why, f"name one of {known}")
+            yield Result("holdout", "fail", name, f"{found.rows} rows", limit.text, why, f"name one of {known}")
             continue
         measured = f"{value:.4g} on {found.rows} rows"
         if wanted is None:
