@@ -287,7 +287,7 @@ def _doors(name: str, text: str, imports: Iterable[Import]) -> Iterator[str]:
             yield f"{name}:{found.line} subprocess belongs to runner.py"
         if found.module.split(".")[0] == "rich" and not in_cli:
             yield f"{name}:{found.line} rich belongs to cli/"
-    if not re.search(r"print|sys\.std|exit|quit", text, re.IGNORECASE):
+    if not re.search(r"\bprint\(|\bsys\.std|\b_?exit\(|\bquit\(|SystemExit", text):
         return
     for call in (node for node in ast.walk(tree_of(text)) if isinstance(node, ast.Call)):
         said = _dotted(call.func)
