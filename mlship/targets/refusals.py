@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from mlship.errors import Finding, MlshipError, Severity
@@ -19,6 +19,24 @@ def check_service(deployment: Deployment, features: Mapping[str, Mapping[str, Fe
             f"use one of: {', '.join(features)}",
             code="unknown-service",
         )
+
+
+def unsaid_or_impossible(
+    deployment: Deployment,
+    features: Mapping[str, Mapping[str, Feature]],
+    with_instance: Collection[str],
+    *,
+    region: str,
+    instance: str,
+) -> Iterator[Finding]:
+    """What every cloud asks first: a region, a type of machine where the service has one, nothing that it cannot do.
+
+    with_instance: services on machines that are named. region, instance: examples, for people.
+    """
+    yield from missing(deployment, "region", region)
+    if deployment.service in with_instance:
+        yield from missing(deployment, "instance", instance)
+    yield from impossible_keys(deployment, features[deployment.service])
 
 
 def refused(deployment: Deployment, key: str, what: str, fix: str, code: str = "impossible-size") -> Finding:

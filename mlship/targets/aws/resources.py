@@ -13,7 +13,7 @@ from mlship.targets.aws.features import FEATURES
 from mlship.targets.aws.hosting import PRICED, PRICED_IN, TYPES, like, plain, premium
 from mlship.targets.aws.sizes import EPHEMERAL_GB, FARGATE, LAMBDA_MB, fargate, function, memory_for
 from mlship.targets.base import Deployment, PriceKey, Resource
-from mlship.targets.refusals import check_service, impossible_keys, missing, refused, too_large, too_many
+from mlship.targets.refusals import check_service, refused, too_large, too_many, unsaid_or_impossible
 from mlship.targets.sizes import Size, asked_of, settings_of
 
 TASKS = 5000  # of one service: the quota that an account begins with ("Amazon ECS endpoints and quotas"; from memory, verify)
@@ -31,9 +31,7 @@ def findings(deployment: Deployment) -> tuple[Finding, ...]:
     """Raises MlshipError for a service that AWS does not have here."""
     check_service(deployment, FEATURES)
     return (
-        *missing(deployment, "region", "us-east-1"),
-        *(missing(deployment, "instance", "m7g.large") if deployment.service in _NEEDS_INSTANCE else ()),
-        *impossible_keys(deployment, FEATURES[deployment.service]),
+        *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="us-east-1", instance="m7g.large"),
         *_REFUSED[deployment.service](deployment),
     )
 

@@ -11,7 +11,7 @@ from mlship.targets.azure.features import EXCLUDED as EXCLUDED
 from mlship.targets.azure.features import FEATURES
 from mlship.targets.azure.sizes import LARGEST, REPLICAS, container_app
 from mlship.targets.base import Deployment, PriceKey, Resource
-from mlship.targets.refusals import amd64_only, check_service, impossible_keys, missing, refused, too_large, too_many
+from mlship.targets.refusals import amd64_only, check_service, refused, too_large, too_many, unsaid_or_impossible
 from mlship.targets.sizes import asked_of, settings_of
 
 MILLIONTH = 1e-6  # requests are sold by the million
@@ -33,9 +33,7 @@ def findings(deployment: Deployment) -> tuple[Finding, ...]:
     """Raises MlshipError for a service that Azure does not have here."""
     check_service(deployment, FEATURES)
     return (
-        *missing(deployment, "region", "westus2"),
-        *(missing(deployment, "instance", "Standard_D2s_v5") if deployment.service in _NEEDS_INSTANCE else ()),
-        *impossible_keys(deployment, FEATURES[deployment.service]),
+        *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="westus2", instance="Standard_D2s_v5"),
         *_REFUSED[deployment.service](deployment),
     )
 

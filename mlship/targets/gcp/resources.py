@@ -10,7 +10,7 @@ from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.sizes import LARGEST, cloud_run, shared_prices
-from mlship.targets.refusals import amd64_only, check_service, impossible_keys, missing, refused, too_large
+from mlship.targets.refusals import amd64_only, check_service, refused, too_large, unsaid_or_impossible
 from mlship.targets.sizes import asked_of, settings_of
 
 HOUR_S = 3600
@@ -28,9 +28,7 @@ def findings(deployment: Deployment) -> tuple[Finding, ...]:
     """Raises MlshipError for a service that Google Cloud does not have here."""
     check_service(deployment, FEATURES)
     return (
-        *missing(deployment, "region", "us-central1"),
-        *(missing(deployment, "instance", "n2-standard-2") if deployment.service in _NEEDS_INSTANCE else ()),
-        *impossible_keys(deployment, FEATURES[deployment.service]),
+        *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="us-central1", instance="n2-standard-2"),
         *_REFUSED[deployment.service](deployment),
     )
 
