@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.cost.diff import Diff
     from mlship.errors import Finding
     from mlship.flows import cache, prices, prices_refresh, results
-    from mlship.flows.batch_results import Answered
+    from mlship.flows.batching.results import Answered
     from mlship.flows.bench import Benched
     from mlship.flows.ci import Made
     from mlship.flows.cost_estimate import Estimated

@@ -18,15 +18,15 @@ from typing import Any
 from mlship.config.project import Project
 from mlship.disk import OTHER_HOME, scratch_folder
 from mlship.errors import Exit, MlshipError
-from mlship.flows.batch_files import OTHER_PLACE, Reached, Subject, Unfinished, moved_to, unfinished
-from mlship.flows.batch_input import Data, Rows, data_of, open_rows
-from mlship.flows.batch_output import parquet_of
-from mlship.flows.batch_processes import Answerers, Done, Opening, answerers
-from mlship.flows.batch_remote import fetched_data, refuse_unwritable, uploaded_to
-from mlship.flows.batch_results import Answered
-from mlship.flows.batch_wishes import Wishes, refuse_same
+from mlship.flows.batching.files import OTHER_PLACE, Reached, Subject, Unfinished, moved_to, unfinished
+from mlship.flows.batching.input import Data, Rows, data_of, open_rows
+from mlship.flows.batching.output import parquet_of
+from mlship.flows.batching.processes import Answerers, Done, Opening, answerers
+from mlship.flows.batching.remote import fetched_data, refuse_unwritable, uploaded_to
+from mlship.flows.batching.results import Answered
+from mlship.flows.batching.wishes import Wishes, refuse_same
 from mlship.flows.build import built_records
-from mlship.flows.build_images import workplace_of
+from mlship.flows.building.images import workplace_of
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import own_platform

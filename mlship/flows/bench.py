@@ -14,9 +14,9 @@ from mlship.bench.question import Address, questions, raw
 from mlship.bench.records import Benches, Measured
 from mlship.bench.search import OUTER, Attempt, Kept, Peak, highest_rate, peak, seconds_for
 from mlship.errors import Exit, MlshipError
-from mlship.flows.bench_answers import Counted, Judge, attempt
-from mlship.flows.bench_server import Recipe, Started, served
-from mlship.flows.bench_subject import Subject, Wishes
+from mlship.flows.benching.answers import Counted, Judge, attempt
+from mlship.flows.benching.server import Recipe, Started, served
+from mlship.flows.benching.subject import Subject, Wishes
 from mlship.flows.context import Context
 
 QUANTILES = 500  # of the service time that are kept

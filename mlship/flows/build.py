@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from mlship.config.project import Project
 from mlship.disk import locked_together
 from mlship.errors import Finding
-from mlship.flows.build_images import Build, build_images, workplace_of
-from mlship.flows.build_report import explained, parts, report
-from mlship.flows.build_results import Built
-from mlship.flows.build_wishes import Wishes, compression_of, granted
+from mlship.flows.building.images import Build, build_images, workplace_of
+from mlship.flows.building.report import explained, parts, report
+from mlship.flows.building.results import Built
+from mlship.flows.building.wishes import Wishes, compression_of, granted
 from mlship.flows.context import Context, Where
 from mlship.flows.fetching import NEWER
 from mlship.flows.loading import project_of
@@ -61,7 +61,7 @@ def _with_outputs(context: Context, done: Build, wishes: Wishes, wanted: Pushing
     if wishes.sbom is None and wanted is None and wishes.archive is None:
         return told
     # here and not above: it takes longer to import than a build takes that finds nothing to do
-    from mlship.flows.build_outputs import archived, papers, pushed
+    from mlship.flows.building.outputs import archived, papers, pushed
 
     if wishes.sbom is not None:
         told = replace(told, papers=papers(context, done, wishes.sbom))

@@ -18,7 +18,7 @@ from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import (
+from mlship.flows.costing.asked import (
     Asked,
     gpu_type,
     purchase_from,
@@ -28,10 +28,10 @@ from mlship.flows.cost_asked import (
     text_of,
     workload_from,
 )
-from mlship.flows.cost_deployment import ANY_SERVICE, checked, deployment_of, unknown
-from mlship.flows.cost_gate import Budget, Limit, budget
-from mlship.flows.cost_measured import Measured, measured_image
-from mlship.flows.cost_words import ended_early, ignored
+from mlship.flows.costing.deployment import ANY_SERVICE, checked, deployment_of, unknown
+from mlship.flows.costing.gate import Budget, Limit, budget
+from mlship.flows.costing.measured import Measured, measured_image
+from mlship.flows.costing.words import ended_early, ignored
 from mlship.flows.loading import project_of
 from mlship.flows.prices import price_book
 from mlship.targets.base import Deployment

@@ -18,7 +18,7 @@ from mlship.config.project import Project
 from mlship.config.schema import Model
 from mlship.config.words import clipped, nearest
 from mlship.errors import Finding, MlshipError
-from mlship.flows.batch_wishes import FORMS, KNOWN, Form
+from mlship.flows.batching.wishes import FORMS, KNOWN, Form
 from mlship.frameworks.digest import FileDigests
 from mlship.frameworks.engine_choice import HOLDOUT, REFERENCE
 from mlship.memo import Memo, sources_digest
@@ -107,7 +107,7 @@ def drawn(file: RowsFile) -> dict[str, Any]:
 
     Raises MlshipError.
     """
-    from mlship.flows.batch_input import open_rows
+    from mlship.flows.batching.input import open_rows
     from mlship.server.batch_records import cut
 
     kept = _Kept(MOST_ROWS[file.kind])
@@ -212,7 +212,7 @@ def _known_columns(path: Path, form: Form, kind: str, sha256: str, memo: Memo) -
 
 def _columns(path: Path, form: Form, kind: str) -> tuple[tuple[str, ...], str]:
     """Names of the columns, and the header of CSV. Raises MlshipError."""
-    from mlship.flows.batch_input import open_rows
+    from mlship.flows.batching.input import open_rows
 
     with open_rows(path, form) as rows:
         if form == "parquet":

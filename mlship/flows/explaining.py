@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mlship
-from mlship.flows.build_results import Explanation
+from mlship.flows.building.results import Explanation
 from mlship.flows.gather import Gathered
 from mlship.frameworks.base import ModelSpec
 from mlship.image.explain import Facts, KnownFacts, LayerWhy, explained, grouped, label

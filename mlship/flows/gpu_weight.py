@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.flows.base import resolved_base
-from mlship.flows.build_images import workplace_of
+from mlship.flows.building.images import workplace_of
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.flows.making import archive_of

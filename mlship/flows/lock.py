@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlship.disk import write_atomic
-from mlship.flows.build_images import workplace_of
-from mlship.flows.build_inputs import current_lock, lock_path, locked_models
+from mlship.flows.building.images import workplace_of
+from mlship.flows.building.inputs import current_lock, lock_path, locked_models
 from mlship.flows.context import Context, Where
 from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors

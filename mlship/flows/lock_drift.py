@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mlship.config.schema import Gpu
 from mlship.errors import Exit, Finding, FindingsError
-from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
+from mlship.flows.building.inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.image.lock import Lock, LockedModel, LockFile
 from mlship.image.lock_file import NAME, read_lock_file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mlship.errors import Finding, FindingsError
 from mlship.flows.base import base_of, resolved_base
-from mlship.flows.build_inputs import lock_inputs, lock_path, locked_models
+from mlship.flows.building.inputs import lock_inputs, lock_path, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.gpu_room import with_room
 from mlship.flows.libraries import with_libraries

@@ -10,8 +10,8 @@ import mlship
 from mlship.config.project import Project
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.base import base_annotations, base_risks, base_title, refuse_docker_builder
-from mlship.flows.build_docker import image_by_engine
-from mlship.flows.build_inputs import build_inputs
+from mlship.flows.building.docker import image_by_engine
+from mlship.flows.building.inputs import build_inputs
 from mlship.flows.context import Context
 from mlship.flows.explaining import image_facts
 from mlship.flows.gather import Gathered

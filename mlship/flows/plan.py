@@ -139,7 +139,7 @@ def _cost(context: Context, project: Project, seen: Seen, wanted: Deployment) ->
     if not any(resource.price for resource in seen.opened.target.resources(wanted)):
         return CostChange()
     # here and not above: machines that nobody bills by the hour need no prices
-    from mlship.flows.cost_change import cost_change
+    from mlship.flows.costing.change import cost_change
 
     history = seen.history
     live = history.live_release

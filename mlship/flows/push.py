@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mlship.config.project import Project
 from mlship.disk import disk_errors
 from mlship.errors import Exit, Finding, MlshipError
-from mlship.flows.build_results import PushedLayer, PushReport
+from mlship.flows.building.results import PushedLayer, PushReport
 from mlship.flows.context import Context
 from mlship.flows.opening import open_project
 from mlship.image.pushed import PushRecord, PushRecords

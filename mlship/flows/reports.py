@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlship.flows.build_results import ModelReport
+from mlship.flows.building.results import ModelReport
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.record import RecordedModel
 from mlship.server.manifest import Signature

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlship.flows.build_results import ArchiveReport as ArchiveReport
-from mlship.flows.build_results import Built as Built
-from mlship.flows.build_results import Explanation as Explanation
-from mlship.flows.build_results import ImageReport as ImageReport
-from mlship.flows.build_results import LayerReport as LayerReport
-from mlship.flows.build_results import ModelReport as ModelReport
-from mlship.flows.build_results import PushedLayer as PushedLayer
-from mlship.flows.build_results import PushReport as PushReport
+from mlship.flows.building.results import ArchiveReport as ArchiveReport
+from mlship.flows.building.results import Built as Built
+from mlship.flows.building.results import Explanation as Explanation
+from mlship.flows.building.results import ImageReport as ImageReport
+from mlship.flows.building.results import LayerReport as LayerReport
+from mlship.flows.building.results import ModelReport as ModelReport
+from mlship.flows.building.results import PushedLayer as PushedLayer
+from mlship.flows.building.results import PushReport as PushReport
 from mlship.frameworks.engine_choice import ORIGINAL, EngineFacts
 
 if TYPE_CHECKING:

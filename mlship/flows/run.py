@@ -10,7 +10,7 @@ import mlship
 from mlship.disk import scratch_folder
 from mlship.errors import MlshipError
 from mlship.flows.build import built_records
-from mlship.flows.build_images import workplace_of
+from mlship.flows.building.images import workplace_of
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import Gathered, gather, own_platform, refuse_errors

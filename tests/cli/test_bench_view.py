@@ -11,8 +11,8 @@ from mlship.cli.answer import Answer
 from mlship.cli.session import envelope
 from mlship.cli.views.bench import bench_text, latency, rate
 from mlship.flows.bench import Benched
-from mlship.flows.bench_answers import Counted
-from mlship.flows.bench_subject import Subject
+from mlship.flows.benching.answers import Counted
+from mlship.flows.benching.subject import Subject
 from mlship.releases.release import Proof
 
 SUBJECT = Subject("churn", "prod", "local", "sha256:c41e07f2a1b3", "churn", Proof(), "/predict", p99_s=0.04)

@@ -10,7 +10,7 @@ from mlship.cli.views.cost import brief_text, budget_text, cost_text, diff_text,
 from mlship.cost.diff import diff
 from mlship.cost.workload import Hour, Traffic, Workload
 from mlship.flows.cost_estimate import CurvePoint, Estimated
-from mlship.flows.cost_gate import Limit, budget
+from mlship.flows.costing.gate import Limit, budget
 
 FOUND = Estimated((OWN, SERVERLESS, INCOMPLETE), 0, WORKLOAD, "2026-11-21")
 

@@ -10,8 +10,8 @@ import yaml
 
 from mlship.cli.payloads import cost_plan
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import Asked
 from mlship.flows.cost_estimate import cost_estimate
+from mlship.flows.costing.asked import Asked
 from mlship.home import Home
 from mlship.progress import Silent
 from mlship.runner import LocalRunner

@@ -10,8 +10,8 @@ import pytest
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.batch import finished
-from mlship.flows.batch_files import Reached, Subject, moved_to, unfinished
-from mlship.flows.batch_wishes import Wishes
+from mlship.flows.batching.files import Reached, Subject, moved_to, unfinished
+from mlship.flows.batching.wishes import Wishes
 from mlship.flows.context import Context
 from mlship.home import Home
 from mlship.progress import Silent

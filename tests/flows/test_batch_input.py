@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from mlship.errors import MlshipError
-from mlship.flows.batch_input import data_of, open_rows
+from mlship.flows.batching.input import data_of, open_rows
 from mlship.progress import Silent
 from mlship.server.batch_records import Chunk
 

@@ -10,9 +10,9 @@ import pytest
 from mlship.cli.app import run
 from mlship.errors import MlshipError
 from mlship.flows.batch import pace_of
-from mlship.flows.batch_files import Reached
-from mlship.flows.batch_processes import Done, halves, joined, rejected
-from mlship.flows.batch_wishes import Wishes, form_of, refuse_same
+from mlship.flows.batching.files import Reached
+from mlship.flows.batching.processes import Done, halves, joined, rejected
+from mlship.flows.batching.wishes import Wishes, form_of, refuse_same
 from mlship.server.batch_records import Chunk, TooLong
 
 

@@ -16,8 +16,8 @@ from mlship.bench.question import Address, Question
 from mlship.bench.records import Benches
 from mlship.errors import Exit, MlshipError
 from mlship.flows.bench import address_of, bench
-from mlship.flows.bench_answers import Judge, attempt
-from mlship.flows.bench_subject import Subject, Wishes, promise
+from mlship.flows.benching.answers import Judge, attempt
+from mlship.flows.benching.subject import Subject, Wishes, promise
 from mlship.flows.context import Context
 from mlship.home import Home
 from mlship.progress import Silent

@@ -8,7 +8,7 @@ import pytest
 
 from mlship.errors import MlshipError
 from mlship.flows.build import build
-from mlship.flows.build_wishes import Wishes
+from mlship.flows.building.wishes import Wishes
 from mlship.flows.context import Context, Where
 from mlship.home import Home
 from mlship.progress import Silent

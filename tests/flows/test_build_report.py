@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from mlship.flows.build_images import Build
-from mlship.flows.build_report import explained
+from mlship.flows.building.images import Build
+from mlship.flows.building.report import explained
 from mlship.flows.context import Context
 from mlship.home import Home
 from mlship.oci.image import Descriptor, Image, Layer

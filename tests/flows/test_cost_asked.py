@@ -8,8 +8,8 @@ import pytest
 
 from mlship.config.load import load_project
 from mlship.errors import MlshipError
-from mlship.flows.cost_asked import Asked, resources_from, workload_from
-from mlship.flows.cost_measured import Measured
+from mlship.flows.costing.asked import Asked, resources_from, workload_from
+from mlship.flows.costing.measured import Measured
 
 
 def traffic(folder: Path, said: str):

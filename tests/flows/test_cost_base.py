@@ -10,7 +10,7 @@ import pytest
 from mlship.config.load import load_project
 from mlship.config.project import Project
 from mlship.errors import MlshipError
-from mlship.flows.cost_base import live_document
+from mlship.flows.costing.base import live_document
 from mlship.releases.history import History
 from mlship.releases.release import Release, Served
 

@@ -9,7 +9,7 @@ import pytest
 from mlship.cost.candidate import Candidate, CostPlan, Purchase, Replicas
 from mlship.cost.workload import Unit
 from mlship.errors import Exit, MlshipError
-from mlship.flows.cost_gate import Limit, budget, refuse_over_budget
+from mlship.flows.costing.gate import Limit, budget, refuse_over_budget
 
 CANDIDATE = Candidate("aws", "vm", "us-east-1", Purchase(), Unit(2), (), "m7g.large", "arm64")
 PLAN = CostPlan(CANDIDATE, Replicas(2, 2.0, 6), 81.4, 81.4 / 730, 1.55)

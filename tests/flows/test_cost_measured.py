@@ -9,8 +9,8 @@ import pytest
 from mlship.bench.machine import Processor
 from mlship.bench.records import Benches, Measured
 from mlship.flows.context import Context, Where
-from mlship.flows.cost_asked import Asked
 from mlship.flows.cost_estimate import cost_estimate
+from mlship.flows.costing.asked import Asked
 from mlship.home import Home
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.oci.layer import Entry, write_layer

@@ -10,8 +10,8 @@ import pytest
 from mlship.cost.candidate import Purchase
 from mlship.cost.workload import ServiceTime, Workload
 from mlship.errors import MlshipError
-from mlship.flows.cost_asked import Asked
-from mlship.flows.cost_words import count_of, ignored, in_our_words, percent_of, share_of, unknown
+from mlship.flows.costing.asked import Asked
+from mlship.flows.costing.words import count_of, ignored, in_our_words, percent_of, share_of, unknown
 from mlship.flows.prices import shipped_book
 
 

@@ -10,7 +10,7 @@ import pytest
 from mlship.config.project import Project
 from mlship.config.schema import Build, Model
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows.build_inputs import current_lock, lock_inputs
+from mlship.flows.building.inputs import current_lock, lock_inputs
 from mlship.flows.gather import (
     Gathered,
     for_platforms,

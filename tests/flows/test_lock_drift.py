@@ -10,7 +10,7 @@ from test_gather_flow import SERVER, SPEC, gathered
 
 from mlship.config.schema import Gpu, Resources
 from mlship.errors import Exit, FindingsError
-from mlship.flows.build_inputs import keep_models, lock_inputs, locked_models
+from mlship.flows.building.inputs import keep_models, lock_inputs, locked_models
 from mlship.flows.gather import Gathered
 from mlship.flows.lock_drift import drift, model_changes, refuse_drift
 from mlship.flows.locking import asked_of

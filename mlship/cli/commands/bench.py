@@ -43,7 +43,7 @@ def command(
     """
     from mlship.cli.views.bench import bench_text
     from mlship.flows import bench
-    from mlship.flows.bench_subject import Wishes, find, promise
+    from mlship.flows.benching.subject import Wishes, find, promise
 
     wishes = Wishes(seconds, promise(slo), model, rows, built, key, python)
 

@@ -78,7 +78,7 @@ def command(
         raise _later("sign" if sign else "provenance")
     from mlship.cli.views.build import build_text
     from mlship.flows.build import build
-    from mlship.flows.build_wishes import Wishes
+    from mlship.flows.building.wishes import Wishes
 
     wishes = Wishes(
         python=python,

@@ -15,8 +15,8 @@ from mlship.errors import MlshipError
 
 if TYPE_CHECKING:
     from mlship.cost.diff import Diff
-    from mlship.flows.cost_asked import Asked
     from mlship.flows.cost_estimate import Estimated
+    from mlship.flows.costing.asked import Asked
 
 
 class Format(StrEnum):
@@ -101,8 +101,8 @@ def command(
 
     Works with or without mlship.yaml: every input may be said here. Touches nothing, and no network.
     """
-    from mlship.flows.cost_asked import Asked
-    from mlship.flows.cost_words import count_of, in_our_words, percent_of, share_of
+    from mlship.flows.costing.asked import Asked
+    from mlship.flows.costing.words import count_of, in_our_words, percent_of, share_of
 
     if on_demand_share and on_demand_percentage:
         raise MlshipError("--on-demand-share says it, too", "--on-demand-percentage", "keep one of them", code="usage")
@@ -170,7 +170,7 @@ def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> A
     from mlship.cli.failures import error_payload, error_text
     from mlship.cli.views.cost import brief_text
     from mlship.flows.cost_estimate import cost_estimate
-    from mlship.flows.cost_gate import over_budget
+    from mlship.flows.costing.gate import over_budget
 
     if base and (asked.optimise or asked.compare):
         raise MlshipError("--diff compares one plan with one", fix="leave --optimise and --compare out", code="usage")
@@ -223,8 +223,8 @@ def _markdown(found: Estimated, changed: Diff | None, base: str) -> str:
 
 def _difference(call: Call, asked: Asked, found: Estimated, base: str) -> Diff:
     from mlship.cost.diff import diff
-    from mlship.flows.cost_base import base_of
     from mlship.flows.cost_estimate import cost_estimate
+    from mlship.flows.costing.base import base_of
 
     where = base_of(call.context, call.where(), base)
     before = cost_estimate(call.context, where, replace(asked, max_monthly="", strict=False))
@@ -232,13 +232,13 @@ def _difference(call: Call, asked: Asked, found: Estimated, base: str) -> Diff:
 
 
 def _plotted(call: Call, found: Estimated, plot: str) -> str:
-    from mlship.flows.cost_chart import write_chart
+    from mlship.flows.costing.chart import write_chart
 
     return str(write_chart(found, call.path(plot)))
 
 
 def _suggestion(found: Estimated) -> str:
-    from mlship.flows.cost_gate import fill_in
+    from mlship.flows.costing.gate import fill_in
 
     chosen = found.plans[max(found.chosen, 0)] if found.plans else None
     if chosen is not None and not chosen.is_complete:

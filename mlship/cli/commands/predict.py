@@ -109,7 +109,7 @@ def command(
         if said:
             raise MlshipError(f"--{option} is for the rows of a file", fix="name the file of the answers: --out answers.csv")
     from mlship.flows import predict
-    from mlship.flows.batch_wishes import refuse_unanswered
+    from mlship.flows.batching.wishes import refuse_unanswered
 
     refuse_unanswered(data)
     body = sys.stdin.buffer.read() if data == "-" else None
@@ -128,7 +128,7 @@ def _file(call: Call, name: str, data: str, out: str, *, header: str, chunk: int
     from mlship.cli.payloads import batch
     from mlship.cli.views.batch import batch_text
     from mlship.flows.batch import predict_file
-    from mlship.flows.batch_wishes import ROWS, Wishes, address_of, form_of, header_from
+    from mlship.flows.batching.wishes import ROWS, Wishes, address_of, form_of, header_from
 
     if data in ("", "-"):
         raise MlshipError("--out is for the rows of a file", fix="name it: --data rows.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
-from mlship.flows.batch_results import Answered
+from mlship.flows.batching.results import Answered
 from mlship.units import size_text
 
 

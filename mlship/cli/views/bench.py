@@ -9,7 +9,7 @@ from mlship.bench.records import Measured
 from mlship.bench.search import Attempt
 from mlship.cli.views.text import columns, lines, place, seconds_text, short_content
 from mlship.flows.bench import Benched
-from mlship.flows.bench_answers import Counted
+from mlship.flows.benching.answers import Counted
 from mlship.units import size_text
 
 

@@ -10,7 +10,7 @@ from mlship.cli.views.platforms import for_platforms, new_layers, platform_rows
 from mlship.cli.views.pushed import pushed_text
 from mlship.cli.views.sizes import largest_rows
 from mlship.cli.views.text import columns, lines, seconds_text, short_content
-from mlship.flows.build_results import Built
+from mlship.flows.building.results import Built
 from mlship.units import size_text
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.cost.diff import Diff
     from mlship.cost.workload import Traffic, Workload
     from mlship.flows.cost_estimate import CurvePoint, Estimated
-    from mlship.flows.cost_gate import Budget
+    from mlship.flows.costing.gate import Budget
 
 _WIDE = 118
 _HEAD = ["target", "region", "purchase", "replicas", "$/month", "$/M", "idle", "p99"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import columns, day_and_time, lines, short_content
-from mlship.flows.build_results import Built, Explanation
+from mlship.flows.building.results import Built, Explanation
 
 SHOWN = 5  # reasons of one layer; a new environment has as many as it has packages
 

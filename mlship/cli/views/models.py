@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import columns, lines
-from mlship.flows.build_results import ModelReport
+from mlship.flows.building.results import ModelReport
 from mlship.units import size_text
 
 NAMES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import short_content
-from mlship.flows.build_results import Built, ImageReport
+from mlship.flows.building.results import Built, ImageReport
 from mlship.units import size_text
 
 

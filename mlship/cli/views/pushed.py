@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import lines, seconds_text
-from mlship.flows.build_results import PushReport
+from mlship.flows.building.results import PushReport
 from mlship.units import size_text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlship.cli.views.text import percent
-from mlship.flows.build_results import Built
+from mlship.flows.building.results import Built
 from mlship.units import size_text
 
 if TYPE_CHECKING:

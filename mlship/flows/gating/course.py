@@ -17,8 +17,8 @@ from mlship.config.schema import Model
 from mlship.config.words import nearest
 from mlship.errors import Exit, FindingsError, MlshipError
 from mlship.flows.bench import address_of
-from mlship.flows.bench_server import Recipe, Started, served
-from mlship.flows.bench_subject import STARTUP_S
+from mlship.flows.benching.server import Recipe, Started, served
+from mlship.flows.benching.subject import STARTUP_S
 from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
 from mlship.flows.evidence import RowsFile, evidence_of

@@ -82,7 +82,7 @@ def measure(side: Side, model: str, file: RowsFile, columns: Columns, classes: S
 
 def parts(file: RowsFile, columns: Columns) -> Iterator[Part]:
     """Raises MlshipError for a row that cannot be read, or has no label."""
-    from mlship.flows.batch_input import open_rows
+    from mlship.flows.batching.input import open_rows
     from mlship.server.batch_records import cut
 
     with open_rows(file.path, file.form) as rows:

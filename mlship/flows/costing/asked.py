@@ -17,7 +17,7 @@ from mlship.cost.speeds import ANY
 from mlship.cost.traffic import diurnal, flat, from_csv
 from mlship.cost.workload import HOURS_PER_MONTH, ServiceTime, Traffic, Workload
 from mlship.errors import MlshipError
-from mlship.flows.cost_measured import Measured
+from mlship.flows.costing.measured import Measured
 from mlship.units import Cpu, Duration, Memory
 
 Amount = TypeVar("Amount")

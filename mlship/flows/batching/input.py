@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from mlship.errors import MlshipError, need
-from mlship.flows.batch_wishes import Form
+from mlship.flows.batching.wishes import Form
 from mlship.memo import state_of
 from mlship.progress import Progress
 from mlship.server.batch_records import CHUNK_BYTES, Chunk, Records, chunks

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import mlship
 from mlship.disk import disk_errors
-from mlship.flows.build_images import Build, workplace_of
-from mlship.flows.build_results import ArchiveReport, PushReport
+from mlship.flows.building.images import Build, workplace_of
+from mlship.flows.building.results import ArchiveReport, PushReport
 from mlship.flows.context import Context
 from mlship.oci.layer import Compression
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlship.config.addresses import SCHEMES
 from mlship.errors import Exit, MlshipError, need
-from mlship.flows.batch_files import Put
+from mlship.flows.batching.files import Put
 from mlship.flows.context import Context
 from mlship.flows.fetching import fetched
 from mlship.sources.base import Opening

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mlship.flows.build_images import Build, workplace_of
-from mlship.flows.build_results import Built, Explanation, ImageReport, LayerReport
+from mlship.flows.building.images import Build, workplace_of
+from mlship.flows.building.results import Built, Explanation, ImageReport, LayerReport
 from mlship.flows.context import Context
 from mlship.flows.reports import model_report
 from mlship.oci.image import Image

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
-from mlship.flows.build_inputs import build_inputs, current_lock, keep_models
-from mlship.flows.build_wishes import Wishes, compression_of
+from mlship.flows.building.inputs import build_inputs, current_lock, keep_models
+from mlship.flows.building.wishes import Wishes, compression_of
 from mlship.flows.context import Context
 from mlship.flows.engines import with_engines
 from mlship.flows.gather import Gathered, for_platforms, gather, refuse_errors

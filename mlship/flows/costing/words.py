@@ -15,7 +15,7 @@ from mlship.errors import Finding, MlshipError
 if TYPE_CHECKING:
     from mlship.cost.candidate import Purchase
     from mlship.cost.workload import Workload
-    from mlship.flows.cost_asked import Asked
+    from mlship.flows.costing.asked import Asked
 
 PSEUDO_REGIONS = ("all", "global", "tier1", "tier2")  # the book's, of prices that are the same in many places
 LAMBDA_LONGEST_S = 900  # docs.aws.amazon.com/lambda, "Lambda quotas": a function's timeout

@@ -9,8 +9,8 @@ from mlship.cost.candidates import candidate_from, purchases_of
 from mlship.cost.estimate import estimate
 from mlship.cost.figures import month_text
 from mlship.flows.context import Context
-from mlship.flows.cost_asked import Asked, purchase_from, workload_from
-from mlship.flows.cost_measured import measured_image
+from mlship.flows.costing.asked import Asked, purchase_from, workload_from
+from mlship.flows.costing.measured import measured_image
 from mlship.flows.prices import price_book
 from mlship.flows.results import CostChange
 from mlship.targets.base import Deployment, Target
