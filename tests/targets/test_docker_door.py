@@ -13,7 +13,7 @@ import urllib3
 from mlship.errors import Exit, MlshipError
 from mlship.runner import Command, Result
 from mlship.targets.docker import failures, ssh
-from mlship.targets.docker.engine import PAUSES_S, Engine, EngineRefused, Unreachable, repeated
+from mlship.targets.docker.engine import PAUSES_S, PORT_PAUSES_S, Engine, EngineRefused, Unreachable, repeated
 from mlship.targets.docker.seen import Usage, usage_seen
 
 CUT = requests.exceptions.ConnectionError(
@@ -44,11 +44,11 @@ def engine(**answers: list[Any]) -> tuple[Engine, Api, list[float]]:
     return Engine(api, "unix:///x", slept.append), api, slept
 
 
-def refusal(status: int) -> docker.errors.APIError:
+def refusal(status: int, why: str = "no") -> docker.errors.APIError:
     response = requests.Response()
     response.status_code = status
     kind = docker.errors.NotFound if status == 404 else docker.errors.APIError
-    return kind("refused", response, "no")
+    return kind("refused", response, why)
 
 
 def inspected(**changes: Any) -> dict[str, Any]:
@@ -90,6 +90,21 @@ def test_silence_and_an_engine_that_is_not_there_are_said_at_once(error):
     with pytest.raises(Unreachable):
         door.start("id1")
     assert (api.asked, slept) == (["start"], [])
+
+
+def test_a_port_that_is_given_back_late_is_waited_for():
+    taken = refusal(500, "driver failed: Bind for 127.0.0.1:9000 failed: port is already allocated")
+    door, api, slept = engine(start=[taken, taken, None])
+    door.start("id1")
+    assert (api.asked, slept) == (["start"] * 3, list(PORT_PAUSES_S[:2]))
+    door, api, slept = engine(start=[taken] * 5)
+    with pytest.raises(EngineRefused, match="port is already allocated"):
+        door.start("id1")
+    assert (len(api.asked), slept) == (5, list(PORT_PAUSES_S))
+    door, api, slept = engine(start=[refusal(500)])
+    with pytest.raises(EngineRefused):
+        door.start("id1")
+    assert slept == []
 
 
 def test_half_an_answer_is_a_cut():

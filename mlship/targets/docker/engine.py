@@ -34,6 +34,9 @@ Sleep = Callable[[float], None]
 CALL_TIMEOUT_S = 60
 # Between tries after a cut connection: together longer than a proxy or an engine takes to start again.
 PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
+# An engine may give a port back a little after the container that had it ended.
+PORT_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+TAKEN_PORT = "port is already allocated"
 AT_ONCE = 8  # questions side by side; each may be an ssh login of its own, of which sshd takes ten at once (MaxStartups)
 
 
@@ -118,8 +121,15 @@ class Engine:
             return present.id
 
     def start(self, container: str) -> None:
-        """One that runs already is no error."""
-        self._told(lambda: self._api.start(container))
+        """One that runs already is no error. A port that is taken is waited for a moment."""
+        for pause_s in PORT_PAUSES_S:
+            try:
+                return self._told(lambda: self._api.start(container))
+            except EngineRefused as refused:
+                if TAKEN_PORT not in refused.what:
+                    raise
+            self._sleep(pause_s)
+        return self._told(lambda: self._api.start(container))
 
     def stop(self, container: str, timeout_s: int | None = None) -> None:
         """Asks it to end and waits; kills it after its own stop timeout, or after timeout_s. One that ended is no error."""
