@@ -124,12 +124,13 @@ class Engine:
         """One that runs already is no error. A port that is taken is waited for a moment."""
         for pause_s in PORT_PAUSES_S:
             try:
-                return self._told(lambda: self._api.start(container))
+                self._told(lambda: self._api.start(container))
+                return
             except EngineRefused as refused:
                 if TAKEN_PORT not in refused.what:
                     raise
             self._sleep(pause_s)
-        return self._told(lambda: self._api.start(container))
+        self._told(lambda: self._api.start(container))
 
     def stop(self, container: str, timeout_s: int | None = None) -> None:
         """Asks it to end and waits; kills it after its own stop timeout, or after timeout_s. One that ended is no error."""
