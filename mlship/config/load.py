@@ -23,6 +23,7 @@ from mlship.config.words import clipped, nearest, shown_path
 from mlship.errors import MlshipError
 
 FILE_NAME = "mlship.yaml"
+MONITORING = "monitoring"  # what `render` writes instead of a target's documents
 
 
 def find_file(folder: Path) -> Path:
@@ -108,6 +109,9 @@ def _with_model(root: Node, report: Report) -> Node:
 
 def _refuse_target(target: str) -> None:
     known = get_args(TargetName)
+    if target == MONITORING:
+        what = f"{MONITORING} is no place where a model runs: only `render` takes it"
+        raise MlshipError(what, "--target", f"mlship render --target {MONITORING}", code="unknown-target")
     if target not in known:
         near = nearest(target, known)
         fix = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
@@ -139,6 +143,7 @@ def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], P
         slo=said.slo,
         cost=said.cost,
         rollout=said.rollout,
+        monitoring=said.monitoring,
         public=said.public,
         targets=said.targets,
         positions=places(root),

@@ -28,6 +28,7 @@ BUILT = frozenset(
         *("serve.protocols", "serve.method", "serve.request_timeout", "serve.startup_timeout", "serve.max_body"),
         *("serve.workers", "serve.outputs", "serve.passthrough", "serve.extra", "serve.hooks", "serve.invocations"),
         "serve.batching",
+        "monitoring",
         *("serve.auth", "resources.cpu", "resources.memory", "resources.gpu.count", "rollout"),
         *("scale.replicas", "scale.metric", "scale.per_replica", "scale.down_after"),
         *("build.python", "build.requirements", "build.packages", "build.base", "build.mirror", "build.platforms"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlship.config.schema import Build, Cost, Model, Resources, Rollout, Scale, Serve, Slo, Targets
+from mlship.config.schema import Build, Cost, Model, Monitoring, Resources, Rollout, Scale, Serve, Slo, Targets
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Project:
     slo: Slo = Slo()
     cost: Cost = Cost()
     rollout: Rollout = Rollout()
+    monitoring: Monitoring = Monitoring()
     public: bool = False
     targets: Targets = Targets()
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False)

@@ -95,6 +95,7 @@ def _paths(facts: Facts) -> Iterator[tuple[tuple[str, ...], str]]:
         (("serve", "hooks"), said.serve.hooks),
         (("cost", "price_overrides"), said.cost.price_overrides),
         (("cost", "traffic", "profile"), traffic),
+        (("monitoring", "retrain", "body"), said.monitoring.retrain.body if said.monitoring.retrain else None),
     ):
         if text:
             yield path, text
@@ -406,6 +407,8 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
         (("build", "platforms"), said.build.platforms or ()),
         (("rollout", "gates"), said.rollout.gates),
         (("targets", "docker", "hosts"), said.targets.docker.hosts),
+        (("monitoring", "addresses"), said.monitoring.addresses),
+        (("monitoring", "retrain", "on"), said.monitoring.retrain.on if said.monitoring.retrain else ()),
     ]
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
@@ -425,6 +428,40 @@ def a_process_has_a_gpu(facts: Facts) -> Iterator[Problem]:
     if gpu is not None and is_own and facts.document.scale.replicas.max > facts.document.scale.replicas.min:
         what = "a range of replicas cannot be followed with resources.gpu: the autoscaler hands out no GPUs"
         yield Problem(("scale", "replicas"), what, f"write {facts.document.scale.replicas.min or 1}")
+
+
+def tokens_of_alerts_stay_secret(facts: Facts) -> Iterator[Problem]:
+    """A token goes over plain HTTP to this machine only."""
+    said = facts.document.monitoring
+    for path, url, has_token in (
+        (("monitoring", "webhook"), said.webhook, said.webhook_token is not None),
+        (("monitoring", "retrain", "url"), said.retrain.url if said.retrain else None, True),
+    ):
+        if url and has_token and url.startswith("http://") and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"):
+            yield Problem(path, f"{clipped(url)} would get its token over plain HTTP", "write https://")
+    if said.webhook_token is not None and said.webhook is None:
+        yield Problem(
+            ("monitoring", "webhook_token"), "there is no monitoring.webhook that it is for", "write it, or delete this line"
+        )
+
+
+def drift_has_something_to_be_measured_against(facts: Facts) -> Iterator[Problem]:
+    retrain = facts.document.monitoring.retrain
+    if retrain is not None and "drift" in retrain.on and not any(model.reference for _, model in models_of(facts)):
+        fix = "write model.reference, or other alerts, such as [errors]"
+        yield Problem(("monitoring", "retrain", "on"), "no model has a model.reference: its drift is not measured", fix)
+
+
+def scrapes_have_one_scheme(facts: Facts) -> Iterator[Problem]:
+    addresses = facts.document.monitoring.addresses
+    if len({address.startswith("https://") for address in addresses}) > 1:
+        yield Problem(("monitoring", "addresses"), "some addresses are https:// and some are not", "write all of one kind")
+    for path, text in (
+        *((("monitoring", "addresses", address), address) for address in addresses),
+        (("monitoring", "alertmanager"), facts.document.monitoring.alertmanager),
+    ):
+        if int(text.rpartition(":")[2]) > 65535:
+            yield Problem(path, f"{clipped(text)} has no port from 1 to 65535", "write another one")
 
 
 def something_is_served(facts: Facts) -> Iterator[Problem]:
@@ -456,5 +493,8 @@ RULES: tuple[Rule, ...] = (
     bases_are_debian_or_images,
     lists_say_things_once,
     a_process_has_a_gpu,
+    tokens_of_alerts_stay_secret,
+    drift_has_something_to_be_measured_against,
+    scrapes_have_one_scheme,
     something_is_served,
 )

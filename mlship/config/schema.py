@@ -96,6 +96,27 @@ OutputSource = Annotated[
     ),
 ]
 FieldName = Annotated[str, Meta(min_length=1, max_length=200)]
+Share = Annotated[
+    str,
+    Meta(
+        pattern=r"^(0\.[0-9]*[1-9][0-9]*|[1-9][0-9]?(\.[0-9]+)?)%$",
+        extra={"wanted": "a share above 0 and below 100%, such as 1%"},
+    ),
+]
+ScrapeAddress = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$",
+        extra={"wanted": "host:port, such as churn.internal:8080; https:// may stand before it"},
+    ),
+]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[1-9][0-9]{0,4})?(/[!-~]*)?$",
+        extra={"wanted": "an address, such as https://hooks.acme.example/mlship"},
+    ),
+]
 _UP_TO_AN_HOUR = {"minimum": Duration(0.001), "maximum": Duration(3600)}
 _UP_TO_A_DAY = {"minimum": Duration(0.001), "maximum": Duration(86_400)}
 _UP_TO_A_MONTH = {"minimum": Duration(0), "maximum": Duration(30 * 86_400)}
@@ -420,6 +441,71 @@ class Rollout(Part, frozen=True, kw_only=True):
     keep: Annotated[int, Meta(ge=1, le=100, description="releases that stay restorable, the live one counted")] = 5
 
 
+class Alerts(Part, frozen=True, kw_only=True):
+    """What an alert fires at."""
+
+    p95: Annotated[
+        Duration | None,
+        Meta(description="95 of 100 requests are answered within; slo.p99 has an alert of its own", extra=_UP_TO_AN_HOUR),
+    ] = None
+    errors: Annotated[Share, Meta(description="of the requests, answered with 5xx")] = "1%"
+    refusals: Annotated[Share, Meta(description="of the requests, turned away for want of time or room")] = "5%"
+    drift: Annotated[float, Meta(gt=0, le=100, description="population stability index of a feature, with model.reference")] = (
+        0.2
+    )
+    after: Annotated[Duration, Meta(description="wrong for so long before anybody is told", extra=_UP_TO_A_DAY)] = Duration(300)
+
+
+class Retrain(Part, frozen=True, kw_only=True):
+    """An alert that starts a pipeline: a POST with a token, sent by the relay that is rendered beside Alertmanager's file."""
+
+    url: Annotated[Url, Meta(description="such as https://api.github.com/repos/acme/churn/dispatches")]
+    token: Annotated[str, Meta(description="file with the token, where the relay runs; read at each call")]
+    header: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$",
+            description="that carries the token; Authorization says Bearer before it",
+            extra={"wanted": "the name of a header, such as PRIVATE-TOKEN"},
+        ),
+    ] = "Authorization"
+    body: Annotated[
+        str | None, Meta(description="JSON file: what is sent, with {project}, {model} and the like; left out: GitHub's form")
+    ] = None
+    on: Annotated[
+        tuple[Literal["drift", "errors", "slow", "refusals", "down"], ...], Meta(description="the alerts that start it")
+    ] = ("drift",)
+    once_in: Annotated[Duration, Meta(description="the same alert starts it once in this time", extra=_UP_TO_A_MONTH)] = (
+        Duration(6 * 3600)
+    )
+    port: Annotated[int, Meta(ge=1, le=65535, description="the relay's, on 127.0.0.1")] = 9095
+
+
+class Monitoring(Part, frozen=True, kw_only=True):
+    """What `render --target monitoring` writes for Prometheus, Alertmanager and Grafana."""
+
+    addresses: Annotated[
+        tuple[ScrapeAddress, ...],
+        Meta(description="where Prometheus finds the service, such as churn.internal:8080; left out: as the target says"),
+    ] = ()
+    interval: Annotated[
+        Duration, Meta(description="between two scrapes", extra={"minimum": Duration(1), "maximum": Duration(120)})
+    ] = Duration(15)
+    key: Annotated[
+        str | None, Meta(description="file with a key of the role metrics, where Prometheus runs; needed with serve.auth")
+    ] = None
+    ca: Annotated[
+        str | None, Meta(description="file that signs the service's certificate, where Prometheus runs; left out: the system's")
+    ] = None
+    alertmanager: Annotated[ScrapeAddress, Meta(description="where Prometheus finds Alertmanager")] = "127.0.0.1:9093"
+    webhook: Annotated[Url | None, Meta(description="where Alertmanager sends every alert")] = None
+    webhook_token: Annotated[str | None, Meta(description="file with the webhook's bearer token, where Alertmanager runs")] = (
+        None
+    )
+    alerts: Alerts = Alerts()
+    retrain: Retrain | None = None
+
+
 class LocalTarget(Part, frozen=True, kw_only=True):
     """This machine, without a container engine."""
 
@@ -556,6 +642,7 @@ class Document(Part, frozen=True, kw_only=True):
     slo: Slo = Slo()
     cost: Cost = Cost()
     rollout: Rollout = Rollout()
+    monitoring: Monitoring = Monitoring()
     public: Annotated[bool, Meta(description="reachable from the internet")] = False
     targets: Targets = Targets()
     environments: Annotated[
