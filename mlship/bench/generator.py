@@ -66,7 +66,13 @@ class Generator:
 
         Raises MlshipError with exit 13 when nothing can be reached.
         """
-        return self._run({"connections": connections, "rate": 0, "seconds": seconds, "least": least, "longest_s": longest_s})
+        until = {"seconds": seconds, "least": least, "longest_s": longest_s}
+        return self._run({"connections": connections, "rate": 0, "rest_s": 0, **until})
+
+    def rested(self, rest_s: float, seconds: float, least: int = 0, longest_s: float = LONGEST_S, seed: int = 0) -> Seen:
+        """One caller, who pauses rest_s on average before each request, by chance. Otherwise as `closed`."""
+        until = {"seconds": seconds, "least": least, "longest_s": longest_s}
+        return self._run({"connections": 1, "rate": 0, "rest_s": rest_s, **until, "seed": seed})
 
     def open(self, rate: float, seconds: float, seed: int) -> Seen:
         """So many requests a second on average, from callers who do not wait for each other. Raises as `closed`."""

@@ -2,8 +2,8 @@
 
 One thread over epoll and plain sockets that stay open: it costs less than a server does, and runs in a process of its own so that
 nothing else of the command delays it. Standard library only; starts within 50 ms. A closed loop asks again as soon as it is
-answered. An open loop sends when a caller would have come, whatever the server does: arrivals are Poisson, and an answer's time
-counts from the moment when its request was due, not from when a connection was free for it (coordinated omission).
+answered, or after a rest. An open loop sends when a caller would have come, whatever the server does: arrivals are Poisson, and an
+answer's time counts from the moment when its request was due, not from when a connection was free for it (coordinated omission).
 """
 
 from __future__ import annotations
@@ -73,6 +73,26 @@ class Load:
         self._finish(now + PATIENCE_S)
         del self.times[counted:]  # answered after the window
         return lasted
+
+    def rested(self, rest_s: float, seconds: float, least: int, longest_s: float, seed: int) -> float:
+        """One caller who pauses before each request, by chance and rest_s on average. Otherwise as `closed`."""
+        line = self._connected()
+        draw = random.Random(seed)  # noqa: S311 -- no secret
+        began = time.perf_counter()
+        while (now := time.perf_counter()) - began < seconds or (len(self.times) < least and now - began < longest_s):
+            time.sleep(draw.expovariate(1 / rest_s))
+            if self._epoll.poll(0):  # the server closed a connection that was free
+                line = self._anew(line)
+            self._ask(line, time.perf_counter())
+            until = time.perf_counter() + PATIENCE_S
+            while line.is_asked and time.perf_counter() < until:
+                if self._epoll.poll(SLICE_S):
+                    self._received(line)
+            if line.is_asked:
+                self.lost["never answered"] += 1
+                break
+            line = self._kept(line)
+        return time.perf_counter() - began
 
     def open(self, connections: int, rate: float, seconds: float, warm_s: float, seed: int) -> float:
         """So many requests a second on average. What was due in the first warm_s counts for no time. Returns the seconds."""
@@ -251,6 +271,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     try:
         if job["rate"]:
             seconds = load.open(job["connections"], job["rate"], job["seconds"], job["warm_s"], job["seed"])
+        elif job["rest_s"]:
+            seconds = load.rested(job["rest_s"], job["seconds"], job["least"], job["longest_s"], job["seed"])
         else:
             seconds = load.closed(job["connections"], job["seconds"], job["least"], job["longest_s"])
     except OSError as error:

@@ -14,7 +14,7 @@ from mlship.bench.search import Attempt
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 
-SCHEMA = 1
+SCHEMA = 2  # 2: with times after rests
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Measured:
     the version that measured. machine, workers: of the server. rows: in each request.
     mean_s, service_time_sample: seconds from request to answer of a caller who is alone, ascending and equally weighted; they hold
     the model, the server's reading, checking and writing, and the way over loopback and back. requests: as many were measured.
+    rested_mean_s, rested_sample: the same of a caller who pauses before each request: a processor that rested is slower for a while.
+    0 and empty where an earlier mlship measured.
     throughput: answers a second, all callers asking again at once; throughput_one_core: the same of a server that may use one
     core, None where it could not be started so. connections: that asked at the peak.
     slo_p99_s, highest_rate: what was promised, and the highest rate (requests a second) at which it was kept; None where nothing
@@ -52,6 +54,8 @@ class Measured:
     memory_bytes: int | None = None
     cold_start_s: float | None = None
     busy: float = 0.0
+    rested_mean_s: float = 0.0
+    rested_sample: tuple[float, ...] = ()
 
 
 class Benches:
@@ -97,11 +101,11 @@ class Benches:
 
 
 def _measured(entry: Mapping[str, Any]) -> Measured:
-    sample = tuple(map(float, entry["service_time_sample"]))
-    if not all(map(math.isfinite, sample)) or list(sample) != sorted(sample):
+    samples = {name: tuple(map(float, entry.get(name, ()))) for name in ("service_time_sample", "rested_sample")}
+    if any(not all(map(math.isfinite, sample)) or list(sample) != sorted(sample) for sample in samples.values()):
         raise ValueError
     curve = tuple(Attempt(**{**one, **{key: _endless(one[key]) for key in ("p50_s", "p99_s")}}) for one in entry["curve"])
-    return Measured(**{**entry, "service_time_sample": sample, "machine": Processor(**entry["machine"]), "curve": curve})
+    return Measured(**{**entry, **samples, "machine": Processor(**entry["machine"]), "curve": curve})
 
 
 def _endless(seconds: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from mlship.cost.queueing import Queue, service_late
+from mlship.cost.queueing import Queue, at_rest, service_late
 from mlship.cost.workload import ServiceTime
 from mlship.errors import MlshipError
 
@@ -29,7 +29,7 @@ def servers_needed(
     if p99_s is None:
         return max(1, math.ceil(load / BUSIEST * (1 - _ROUNDING)))
     within_s = _time(p99_s) * speed * (1 + _ROUNDING)
-    if service_late(service, within_s) >= LATE:
+    if any(service_late(alone, within_s) >= LATE for alone in {service, at_rest(service)}):
         return None
     return _least(service, load, within_s)
 
@@ -92,5 +92,5 @@ def _least(service: ServiceTime, load: float, within_s: float) -> int:
 
 def _holds(service: ServiceTime, load: float, servers: int, within_s: float) -> bool:
     queue = Queue(service, load, servers)
-    few_wait = service_late(service, within_s) + queue.waiting <= LATE  # even if all of them were late
+    few_wait = queue.late_alone(within_s) + queue.waiting <= LATE  # even if all of them were late
     return few_wait or queue.late(within_s) <= LATE

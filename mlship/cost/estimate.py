@@ -119,7 +119,8 @@ def _assumptions(candidate: Candidate, workload: Workload, fleet: Fleet, times: 
     yield f"a month has {fleet.hours:g} hours"
     if service is not None:
         kind = f"sample of {len(service.sample)}" if service.sample else "exponential"
-        yield f"service time {service.mean_s * 1000:.3g} ms of a core ({service.source}, {kind})"
+        rested = f", {service.rested_mean_s * 1000:.3g} ms after a rest" if service.rested else ""
+        yield f"service time {service.mean_s * 1000:.3g} ms of a core{rested} ({service.source}, {kind})"
         if candidate.unit.assumption:
             yield candidate.unit.assumption
         yield from _promise(candidate, workload, times)

@@ -9,6 +9,10 @@ Times are in seconds of a server of speed 1: who has faster or slower ones scale
   Pollaczek and Khinchine. A gamma distribution has that mean and that spread.
 - A response is a wait and a service time that do not depend on each other: the tails are folded. Adding the 99th percentile of
   each would overestimate.
+- A server that had nothing to do is slower for a while: its clock went down, its caches are others', its processor slept. Where
+  both were measured, who finds a server at rest has a rested time, and everybody else one of a server at work. For c = 1 this is
+  Welch's queue with an exceptional first service (Operations Research 12, 1964): the first of the residual times is a rested one,
+  the others and their ratio are those of the server at work. For c > 1 the share that finds rest is 1 - utilisation.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from mlship.cost.workload import ServiceTime
@@ -39,14 +43,29 @@ class Queue:
     load: float
     servers: int
 
-    @property
+    @cached_property
     def utilisation(self) -> float:
-        return self.load / self.servers
+        """The share of its time that a server is busy; as little is left at full load as if none ever rested.
+
+        busy = load x ((1 - busy) x slower + busy), solved for busy. slower: times as long that one after a rest takes.
+        """
+        load, rested = self.load / self.servers, at_rest(self.service)
+        if rested is self.service or load >= 1:
+            return load
+        slower = rested.mean_s / self.service.mean_s
+        return load * slower / (1 + load * (slower - 1))
 
     @cached_property
     def waiting(self) -> float:
         """The share of requests that find no server free, in [0, 1]."""
-        return share_waiting(self.servers, self.load)
+        return share_waiting(self.servers, self.utilisation * self.servers)
+
+    def late_alone(self, within_s: float) -> float:
+        """The share whose service alone takes longer, in [0, 1]."""
+        at_work, rested = service_late(self.service, within_s), at_rest(self.service)
+        if rested is self.service:
+            return at_work
+        return self.utilisation * at_work + (1 - self.utilisation) * service_late(rested, within_s)
 
     def late(self, within_s: float) -> float:
         """The share of responses that take longer, in [0, 1]; 1 where the queue is overloaded."""
@@ -60,9 +79,9 @@ class Queue:
         """Seconds within which this share of responses comes, share in (0, 1); None where the queue is overloaded."""
         if self.utilisation >= 1:
             return None
-        least = service_quantile(self.service, share)
-        beyond = 1 - share
-        if self.waiting == 0 or self.late(least) <= beyond:
+        at_work, rested = (service_quantile(one, share) for one in (self.service, at_rest(self.service)))
+        least, beyond = min(at_work, rested), 1 - share
+        if (self.waiting == 0 and at_work == rested) or self.late(least) <= beyond:
             return least
         step = max(self._wait.mean, least * 1e-3)
         most = least + step
@@ -76,13 +95,13 @@ class Queue:
         if not is_sampled(self.service):
             mean = self.service.mean_s / (self.servers - self.load)
             return _Gamma(mean, mean**2)
-        return _wait(_times(self.service), self.servers, self.utilisation)
+        return _wait(_times(at_rest(self.service)), _times(self.service), self.servers, self.load / self.servers)
 
     def _late_sampled(self, within_s: float) -> float:
-        alone = service_late(self.service, within_s)
-        if within_s < 0 or self.waiting == 0 or alone == 1:
+        alone, at_work = self.late_alone(within_s), service_late(self.service, within_s)
+        if within_s < 0 or self.waiting == 0 or at_work == 1:
             return alone
-        return min(1.0, alone + self.waiting * self._late_by_waiting(within_s, (1 - alone) * len(self.service.sample)))
+        return min(1.0, alone + self.waiting * self._late_by_waiting(within_s, (1 - at_work) * len(self.service.sample)))
 
     def _late_by_waiting(self, within_s: float, reach: float) -> float:
         """The share of those who wait whose service alone would be in time and is not for the wait.
@@ -107,6 +126,18 @@ def share_waiting(servers: int, load: float) -> float:
 def is_sampled(service: ServiceTime) -> bool:
     """Whether there are measured times to go by; a sample of nothing but zeros is too coarse to be one."""
     return bool(service.sample) and service.sample[-1] > 0
+
+
+def at_rest(service: ServiceTime) -> ServiceTime:
+    """What a request takes that meets a server after a rest; the service itself where nobody measured that."""
+    if not service.rested or not is_sampled(service):
+        return service
+    return _at_rest(service)
+
+
+@lru_cache(maxsize=16)
+def _at_rest(service: ServiceTime) -> ServiceTime:
+    return replace(service, mean_s=service.rested_mean_s, sample=service.rested, rested=(), rested_mean_s=0.0)
 
 
 def service_late(service: ServiceTime, within_s: float) -> float:
@@ -237,9 +268,9 @@ def _least_residual(times: _Times, servers: int) -> tuple[float, float]:
     return times.least_residual(servers)
 
 
-def _wait(times: _Times, servers: int, utilisation: float) -> _Gamma:
-    """Of those who wait. For c = 1: an exact mean and an exact spread."""
-    first, first_square = _least_residual(times, servers)
+def _wait(rested: _Times, times: _Times, servers: int, utilisation: float) -> _Gamma:
+    """Of those who wait. For c = 1: an exact mean and an exact spread. rested, times: of a server after a rest, and at work."""
+    first, first_square = _least_residual(rested, servers)
     mean, square = times.residual
     mean, square = mean / servers, square / servers**2
     ahead = utilisation / (1 - utilisation)

@@ -14,12 +14,15 @@ class ServiceTime:
     sample: measured times, ascending, equally weighted (quantiles); empty where only the mean is known: the times are then taken
     as exponential, for which the waiting time is known exactly. source: where it comes from, for people: `bench`, `build`, `said`.
     is_said: by a person, who says what a service that bills by the request will bill, whatever the size of its replicas.
+    rested, rested_mean_s: the same of requests that meet a server after a rest; empty where nobody measured them (queueing.py).
     """
 
     mean_s: float
     sample: tuple[float, ...] = ()
     source: str = "said"
     is_said: bool = False
+    rested: tuple[float, ...] = ()
+    rested_mean_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ from mlship.flows.context import Context
 
 QUANTILES = 500  # of the service time that are kept
 LONE_LEAST = 1000  # answers that they are drawn from, unless that takes longer than generator.LONGEST_S
+RESTED_LEAST = 400  # the same after rests
+RESTS = 2.5  # service times that a rest lasts on average: as long as one server has nothing to do that is 40 % busy
+RESTED_LONGEST_S = 30.0
 WARM_S = 0.5  # before anything is measured: the first answers of a model are its slowest
 CURVE = (0.2, 0.4, 0.6, 0.8)  # of the peak: rates of an open loop that are always measured
 LEAST, LONGEST = 300, 10  # requests of an open loop, and how many times as long as said it may last for them
@@ -96,6 +99,7 @@ class _Course:
         subject, p99_s = self._subject, self._subject.p99_s
         workers = subject.workers or max(1, len(allowed_cores()))
         lone = self.lone(address)
+        rested = self.rested(address, _mean(lone))
         most = self.peak(address, workers)
 
         def at(rate: float) -> Attempt:
@@ -113,8 +117,10 @@ class _Course:
             workers=workers,
             rows=len(self._asked[0].rows),
             requests=len(lone.times),
-            mean_s=sum(lone.times) / len(lone.times),
+            mean_s=_mean(lone),
             service_time_sample=quantiles(lone.times, QUANTILES),
+            rested_mean_s=_mean(rested),
+            rested_sample=quantiles(rested.times, QUANTILES),
             throughput=most.rps,
             connections=most.connections,
             slo_p99_s=p99_s,
@@ -140,6 +146,14 @@ class _Course:
                 code="wrong-answers",
                 details=self.judge.counted.complaints,
             )
+        return seen
+
+    def rested(self, address: Address, service_s: float) -> Seen:
+        """One caller, who leaves the server in peace for a while before each request."""
+        self._context.progress.step("rested", "one caller, who pauses")
+        rest_s = RESTS * service_s
+        seen = self._generator(address).rested(rest_s, self._wishes.seconds, RESTED_LEAST, RESTED_LONGEST_S)
+        self.judge.judge(seen)
         return seen
 
     def peak(self, address: Address, workers: int) -> Peak:
@@ -183,6 +197,10 @@ class _Course:
         if self._subject.is_far:
             found.append("the times hold the way there and back; they are not kept for the estimate of costs")
         return tuple(found)
+
+
+def _mean(seen: Seen) -> float:
+    return sum(seen.times) / len(seen.times) if seen.times else 0.0
 
 
 def address_of(endpoint: str) -> Address:

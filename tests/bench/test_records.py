@@ -34,6 +34,7 @@ MEASURED = Measured(
     cold_start_s=0.5,
     busy=0.25,
 )
+RESTED = replace(MEASURED, rested_mean_s=0.015, rested_sample=(0.014, 0.015, 0.016))
 
 # as the first version wrote it; it is read for ever
 FIRST = """{"schema": 1, "content": "sha256:x", "models": [{"model": "iris", "where": "this machine", "measured": 1795000000.0,
@@ -60,6 +61,11 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert Benches(tmp_path).of_content("sha256:" + "cd" * 32) is None
 
 
+def test_times_after_rests_are_kept(tmp_path: Path) -> None:
+    Benches(tmp_path).write(CONTENT, RESTED)
+    assert Benches(tmp_path).of_content(CONTENT) == RESTED
+
+
 def test_the_first_schema_is_read(tmp_path: Path) -> None:
     assert written(tmp_path, FIRST).of_content(CONTENT) == MEASURED
 
@@ -75,7 +81,7 @@ def test_each_model_of_an_image_has_its_own(tmp_path: Path) -> None:
 
 
 def test_what_a_newer_mlship_wrote_is_refused(tmp_path: Path) -> None:
-    benches = written(tmp_path, json.dumps({"schema": 2, "models": "unknown"}))
+    benches = written(tmp_path, json.dumps({"schema": 3, "models": "unknown"}))
     with pytest.raises(MlshipError, match="what a load told was written by a newer mlship"):
         benches.of_content(CONTENT)
     with pytest.raises(MlshipError, match="newer"):

@@ -70,6 +70,9 @@ def test_a_live_release_is_measured_and_kept(context_of: Callable[[Loaded], Cont
     assert (measured.throughput, measured.connections, measured.requests) == (pytest.approx(100), 2, 400)
     assert measured.service_time_sample == (SERVICE_S,) * 500
     assert measured.mean_s == pytest.approx(SERVICE_S)
+    (rested,) = [job for job in runner.jobs if job.get("rest_s")]
+    assert rested["rest_s"] == pytest.approx(2.5 * SERVICE_S)
+    assert (measured.rested_sample, measured.rested_mean_s) == ((SERVICE_S,) * 500, pytest.approx(SERVICE_S))
     p99 = math.log(400 / 4.5)  # of 400 quantiles, in mean response times
     assert measured.highest_rate == pytest.approx(100 - p99 / 0.05, abs=1)
     assert [one.rate for one in measured.curve] == pytest.approx([20, 40, 60, 80])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mlship.bench.quantiles import quantile
 from mlship.bench.records import Measured
@@ -30,9 +31,12 @@ def bench_text(result: Benched) -> str:
 
 def _rows(measured: Measured) -> list[list[str]]:
     sample = measured.service_time_sample
-    alone = "  ".join(f"p{share:g} {latency(quantile(sample, share / 100))}" for share in (50, 90, 99))
+    alone = _shares(sample)
     return [
         ["alone", f"mean {latency(measured.mean_s)}", f"{alone}  ({measured.requests} requests of one caller)"],
+        ["after rests", f"mean {latency(measured.rested_mean_s)}", _shares(measured.rested_sample)]
+        if measured.rested_sample
+        else [],
         ["peak", rate(measured.throughput), f"{_many(measured.connections, 'caller')} at once"],
         ["one core", rate(measured.throughput_one_core), ""] if measured.throughput_one_core is not None else [],
         *(_attempt(one, measured.throughput) for one in measured.curve),
@@ -41,6 +45,10 @@ def _rows(measured: Measured) -> list[list[str]]:
         if measured.cold_start_s is not None
         else [],
     ]
+
+
+def _shares(sample: Sequence[float]) -> str:
+    return "  ".join(f"p{share:g} {latency(quantile(sample, share / 100))}" for share in (50, 90, 99))
 
 
 def _attempt(one: Attempt, peak: float) -> list[str]:

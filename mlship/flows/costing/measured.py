@@ -50,7 +50,13 @@ def _service_time(context: Context, record: BuildRecord) -> ServiceTime | None:
     bench = Benches(context.home.images).of_content(record.content)
     if bench is not None:
         rows = f", {bench.rows} rows a request" if bench.rows > 1 else ""
-        return ServiceTime(bench.mean_s, bench.service_time_sample, f"bench on {bench.machine.model}{rows}")
+        return ServiceTime(
+            bench.mean_s,
+            bench.service_time_sample,
+            f"bench on {bench.machine.model}{rows}",
+            rested=bench.rested_sample,
+            rested_mean_s=bench.rested_mean_s,
+        )
     # without the server around it, which takes fractions of a millisecond more
     seconds = record.models[0].row_s if record.models else 0.0
     return ServiceTime(seconds, source="build, the model alone") if seconds > 0 else None
