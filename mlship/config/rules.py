@@ -408,7 +408,7 @@ def lists_say_things_once(facts: Facts) -> Iterator[Problem]:
         (("rollout", "gates"), said.rollout.gates),
         (("targets", "docker", "hosts"), said.targets.docker.hosts),
         (("monitoring", "addresses"), said.monitoring.addresses),
-        (("monitoring", "retrain", "on"), said.monitoring.retrain.on if said.monitoring.retrain else ()),
+        (("monitoring", "retrain", "when"), said.monitoring.retrain.when if said.monitoring.retrain else ()),
     ]
     for path, model in models_of(facts):
         lists += [((*path, "code"), model.code), ((*path, "trust"), model.trust)]
@@ -447,9 +447,9 @@ def tokens_of_alerts_stay_secret(facts: Facts) -> Iterator[Problem]:
 
 def drift_has_something_to_be_measured_against(facts: Facts) -> Iterator[Problem]:
     retrain = facts.document.monitoring.retrain
-    if retrain is not None and "drift" in retrain.on and not any(model.reference for _, model in models_of(facts)):
+    if retrain is not None and "drift" in retrain.when and not any(model.reference for _, model in models_of(facts)):
         fix = "write model.reference, or other alerts, such as [errors]"
-        yield Problem(("monitoring", "retrain", "on"), "no model has a model.reference: its drift is not measured", fix)
+        yield Problem(("monitoring", "retrain", "when"), "no model has a model.reference: its drift is not measured", fix)
 
 
 def scrapes_have_one_scheme(facts: Facts) -> Iterator[Problem]:

@@ -451,7 +451,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     errors: Annotated[Share, Meta(description="of the requests, answered with 5xx")] = "1%"
     refusals: Annotated[Share, Meta(description="of the requests, turned away for want of time or room")] = "5%"
     drift: Annotated[float, Meta(gt=0, le=100, description="population stability index of a feature, with model.reference")] = (
-        0.2
+        0.25
     )
     after: Annotated[Duration, Meta(description="wrong for so long before anybody is told", extra=_UP_TO_A_DAY)] = Duration(300)
 
@@ -472,7 +472,7 @@ class Retrain(Part, frozen=True, kw_only=True):
     body: Annotated[
         str | None, Meta(description="JSON file: what is sent, with {project}, {model} and the like; left out: GitHub's form")
     ] = None
-    on: Annotated[
+    when: Annotated[
         tuple[Literal["drift", "errors", "slow", "refusals", "down"], ...], Meta(description="the alerts that start it")
     ] = ("drift",)
     once_in: Annotated[Duration, Meta(description="the same alert starts it once in this time", extra=_UP_TO_A_MONTH)] = (

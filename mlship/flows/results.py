@@ -311,10 +311,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Rendered:
-    """render: files written below the folder."""
+    """render: files written below the folder. left_out: what of monitoring could not be, and why."""
 
     folder: Path
     files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
