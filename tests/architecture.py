@@ -66,6 +66,7 @@ OPEN_SERVER_FILES = (
     *("batch_records", "batch_wire"),  # how a file falls into parts, and the words with the processes that answer them
     *("skim", "boosted_header", "boosted_xgboost", "boosted_lightgbm", "boosted_catboost"),
     *("torch_scan", "keras_scan"),
+    "drift_index",  # how far live rows are from model.reference: `mlship drift` adds up copies with it
 )
 OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
 PROGRAMS = ("server", "keeper", "targets.local.holder", "bench.load")  # run as processes of their own, without the CLI

@@ -16,7 +16,7 @@ from mlship.flows.gpu_use import ON_GPU
 from mlship.frameworks.base import ModelFile, ModelSpec
 from mlship.frameworks.code import imported_modules
 from mlship.frameworks.digest import FileDigests
-from mlship.frameworks.engine_choice import GRAPH, ORIGINAL, EngineFacts, Tried, best, choice, refusal
+from mlship.frameworks.engine_choice import GRAPH, ORIGINAL, REFERENCE, EngineFacts, Tried, best, choice, refusal
 from mlship.image.packages.beside import Beside, Hands, packages_beside
 from mlship.image.packages.requirements_files import requirements_of
 from mlship.image.server_sources import server_digest
@@ -40,7 +40,11 @@ def with_engines(context: Context, gathered: Gathered) -> Gathered:
         return gathered
     wanted = dict(gathered.project.models)
     memo = Memo(context.home.memo)
-    pairs = [_with_engine(context, gathered, spec, wanted[spec.name], memo) for spec in gathered.specs]
+    pairs = []
+    for spec in gathered.specs:
+        evidence = evidence_of(gathered.project, _prefix(gathered, spec), wanted[spec.name], memo)
+        reference = next((file.sha256 for file in evidence.files if file.kind == REFERENCE), "")
+        pairs.append(_with_engine(context, gathered, replace(spec, reference=reference), wanted[spec.name], evidence, memo))
     specs, findings = tuple(spec for spec, _ in pairs), tuple(finding for _, found in pairs for finding in found)
     chosen = replace(gathered, specs=specs, findings=(*gathered.findings, *findings))
     if not any(spec.original for spec in specs):
@@ -59,9 +63,8 @@ def with_engines(context: Context, gathered: Gathered) -> Gathered:
 
 
 def _with_engine(
-    context: Context, gathered: Gathered, spec: ModelSpec, model: Model, memo: Memo
+    context: Context, gathered: Gathered, spec: ModelSpec, model: Model, evidence: Evidence, memo: Memo
 ) -> tuple[ModelSpec, tuple[Finding, ...]]:
-    evidence = evidence_of(gathered.project, _prefix(gathered, spec), model, memo)
     if evidence.findings:
         return spec, evidence.findings
     if model.quantize:

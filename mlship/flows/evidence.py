@@ -98,19 +98,19 @@ def unused(evidence: Evidence, name: str, reason: str) -> tuple[Finding, ...]:
     return tuple(
         Finding(f"model.{file.kind} proves nothing of {name}: {reason}", file.where, "delete it", "note", "unused-rows")
         for file in evidence.files
-        if not file.is_tested
+        if not file.is_tested and file.kind != REFERENCE  # drift is measured against that one, whatever proves the engine
     )
 
 
-def drawn(file: RowsFile) -> dict[str, Any]:
-    """At most MOST_ROWS rows, evenly spaced, as the locked-down child takes them (server/compiling/given_rows.py).
+def drawn(file: RowsFile, most: int = 0) -> dict[str, Any]:
+    """At most `most` rows, MOST_ROWS when left out, evenly spaced, as the locked-down child takes them (server/compiling/given_rows.py).
 
     Raises MlshipError.
     """
     from mlship.flows.batching.input import open_rows
     from mlship.server.batch_records import cut
 
-    kept = _Kept(MOST_ROWS[file.kind])
+    kept = _Kept(most or MOST_ROWS[file.kind])
     with open_rows(file.path, file.form) as rows:
         for chunk in rows.parts(PART_ROWS, rows.behind_header() if file.form == "csv" else 0, 0, None):
             if chunk.too_long is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import mlship
 from mlship.errors import Exit, MlshipError
 from mlship.flows.base import base_layers, base_of, bytecode_above, compiler_of, start_of
+from mlship.flows.building.histograms import reference_files
 from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.model_check import loaded_models
 from mlship.flows.packages import packages_folder
@@ -28,6 +29,7 @@ from mlship.image.server_layer import server_layer
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
+from mlship.memo import Memo
 from mlship.oci.image import Layer
 from mlship.parallel import side_by_side
 from mlship.server.manifest import Manifest, to_json
@@ -69,12 +71,25 @@ def make_layers(
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper, loaded = side_by_side(
         lambda: [files_layer(workplace, plan) for plan in plans],
-        lambda: loaded_models(workplace, lower, plans, base.python, start, gathered.specs) if loaded is None else loaded,
+        lambda: _loaded(workplace, gathered, lower, plans, base, start) if loaded is None else loaded,
     )
     signatures = {name: found.signature for name, found in loaded.items()}
-    described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__)
+    references = {name: found.described.reference for name, found in loaded.items() if found.described}
+    described = manifest(gathered.project, gathered.specs, signatures, mlship.__version__, references)
     last = configuration_plan(described)
     return Layers((*lower, *upper, files_layer(workplace, last)), (*plans, last), loaded, base, start)
+
+
+def _loaded(
+    workplace: Workplace,
+    gathered: Gathered,
+    lower: tuple[Layer, ...],
+    plans: tuple[LayerPlan, ...],
+    base: BasePlan,
+    start: Interpreter,
+) -> Mapping[str, Loaded]:
+    rows = reference_files(gathered, Memo(workplace.home.memo))
+    return loaded_models(workplace, lower, plans, base.python, start, gathered.specs, rows)
 
 
 def image_config(gathered: Gathered, start: Interpreter) -> ImageConfig:

@@ -11,6 +11,7 @@ from mlship.config.project import Project
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.base import base_annotations, base_risks, base_title, refuse_docker_builder
 from mlship.flows.building.docker import image_by_engine
+from mlship.flows.building.histograms import reference_checks
 from mlship.flows.building.inputs import build_inputs
 from mlship.flows.context import Context
 from mlship.flows.explaining import image_facts
@@ -94,7 +95,7 @@ def make(
         else:
             layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
         refuse_too_large(workplace, gathered.project, layers.layers, lock.lock)
-        checks = (*_loading_checks(gathered, layers), *_signature_checks(gathered, layers))
+        checks = (*_loading_checks(gathered, layers), *_signature_checks(gathered, layers), *reference_checks(layers.loaded))
         if proved is None:
             checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
         passed.append(_Passed(gathered, lock, layers, proved, checks))

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
+from mlship.flows.building.histograms import described
+from mlship.flows.evidence import RowsFile
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.frameworks.child import ChildPython, load_in_child
 from mlship.image.builder import files_layer
@@ -29,10 +31,11 @@ def loaded_models(
     python: str,
     start: Interpreter,
     specs: Sequence[ModelSpec],
+    references: Mapping[str, RowsFile],
 ) -> dict[str, Loaded]:
     """By model name. lower: base, packages and server, whose files stay on this machine for the next model; plans: of the models'
     layers and the code's. python: the interpreter's path inside the image. Models are not unpacked: their layers are written from
-    files with these very digests, which lie here already.
+    files with these very digests, which lie here already. references: model.reference, by model name.
 
     Raises MlshipError with exit 5 when a model does not load or predict there.
     """
@@ -42,7 +45,7 @@ def loaded_models(
         code = [files_layer(workplace, plan) for plan in plans if plan.role != "model"]
         above = assemble(workplace.layout, code, folder / "rootfs", workplace.home)
         _link_models(plans, above)
-        return {spec.name: _load(workplace, below, above, spec, start) for spec in specs}
+        return {spec.name: _load(workplace, below, above, spec, start, references.get(spec.name)) for spec in specs}
 
 
 def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
@@ -53,19 +56,18 @@ def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
             place.symlink_to(file.source.absolute())
 
 
-def _load(workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter) -> Loaded:
+def _load(
+    workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter, reference: RowsFile | None
+) -> Loaded:
     workplace.progress.step("check", f"{spec.name} loads in the image")
     run = command(below, start.argv[:3], _with_code(start, above).environ)
-    loaded = load_in_child(
-        workplace.runner,
-        ChildPython(run.argv, dict(run.environ or {})),
-        model_entry(spec),
-        above / ROOT.lstrip("/"),
-        spec.sample or None,
-        timeout_s=LOAD_TIMEOUT_S,
-    )
+    child, root = ChildPython(run.argv, dict(run.environ or {})), above / ROOT.lstrip("/")
+    loaded = load_in_child(workplace.runner, child, model_entry(spec), root, spec.sample or None, timeout_s=LOAD_TIMEOUT_S)
     refuse_foreign((below.resolve(), above.resolve()), spec.name, loaded.libraries)
-    return loaded
+    if reference is None:
+        return loaded
+    workplace.progress.step("reference", f"{spec.name} answers {reference.path.name} in the image")
+    return replace(loaded, described=described(workplace.runner, child, spec, root, reference))
 
 
 def _with_code(start: Interpreter, above: Path) -> Interpreter:

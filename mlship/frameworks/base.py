@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mlship.errors import Finding
 from mlship.frameworks.engine_choice import INT8, EngineFacts
 from mlship.memo import State
-from mlship.server.manifest import Signature, Tolerance
+from mlship.server.manifest import Reference, Signature, Tolerance
 from mlship.server.names import Problem
 from mlship.server.pickle_scan import Scan
 
@@ -99,7 +99,7 @@ class ModelSpec:
     modules: top-level modules that the files and the user's code import, sorted ("sklearn", "pandas"), own code left out.
     hooks: the file of serve.hooks by its name among `code`, or ``. pinned, declared: what came with the model, as in Packed.
     engine: what computes it. original: of a compiled model, whose sha256 it keeps, the one that it was compiled from. brought:
-    packages of these modules that the environment lacks, `onnxruntime==1.32.0`.
+    packages of these modules that the environment lacks, `onnxruntime==1.32.0`. reference: sha256 of model.reference, or ``.
     """
 
     name: str
@@ -127,6 +127,7 @@ class ModelSpec:
     engine: EngineFacts = EngineFacts()
     original: ModelSpec | None = None
     brought: tuple[str, ...] = ()
+    reference: str = ""
 
     @property
     def size(self) -> int:
@@ -180,6 +181,15 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What a locked-down child found of model.reference. reference: None below a hundred rows. rows: answered. refused: not."""
+
+    reference: Reference | None
+    rows: int
+    refused: int
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What a locked-down child found when it loaded the model.
 
@@ -187,7 +197,7 @@ class Loaded:
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
     protections: what the child gave up before it loaded (mlship/server/lockdown.py). needless: columns of the user's table that
     the model answers without. libraries: paths of the shared libraries that it had loaded in the end. row_s: seconds that one row
-    of the sample took; 0 without a sample.
+    of the sample took; 0 without a sample. described: model.reference in histograms, None where none is named.
     """
 
     signature: Signature
@@ -200,3 +210,4 @@ class Loaded:
     needless: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     row_s: float = 0.0
+    described: Described | None = None

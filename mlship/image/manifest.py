@@ -10,7 +10,7 @@ from typing import Any
 from mlship.config.project import Project
 from mlship.config.secrets import named_by
 from mlship.frameworks.base import ModelSpec
-from mlship.server.manifest import Auth, Engine, Jwt, Manifest, Model, Serving, Signature
+from mlship.server.manifest import Auth, Engine, Jwt, Manifest, Model, Reference, Serving, Signature
 
 
 def model_path(spec: ModelSpec) -> str:
@@ -19,7 +19,7 @@ def model_path(spec: ModelSpec) -> str:
     return str(folder / spec.files[0].name) if len(spec.files) == 1 and "/" not in spec.files[0].name else str(folder)
 
 
-def model_entry(spec: ModelSpec, signature: Signature | None = None) -> Model:
+def model_entry(spec: ModelSpec, signature: Signature | None = None, reference: Reference | None = None) -> Model:
     """The manifest's entry of one model; without a signature before the model was loaded for the first time."""
     return Model(
         name=spec.name,
@@ -38,6 +38,7 @@ def model_entry(spec: ModelSpec, signature: Signature | None = None) -> Model:
         extra=spec.extra,
         hooks=spec.hooks,
         engine=Engine(spec.engine.name, spec.engine.sha256, spec.engine.rows),
+        reference=reference,
     )
 
 
@@ -76,11 +77,18 @@ def serving_as_data(project: Project) -> dict[str, Any]:
     return {**asdict(serving(project)), "methods": {name: project.serve.method or "" for name, _ in project.models}}
 
 
-def manifest(project: Project, specs: tuple[ModelSpec, ...], signatures: Mapping[str, Signature], version: str) -> Manifest:
-    """version: mlship's own. signatures: by model name."""
+def manifest(
+    project: Project,
+    specs: tuple[ModelSpec, ...],
+    signatures: Mapping[str, Signature],
+    version: str,
+    references: Mapping[str, Reference | None] | None = None,
+) -> Manifest:
+    """version: mlship's own. signatures, references: by model name; none of the latter where models were not asked for one."""
+    compared = references or {}
     return Manifest(
         project=project.name,
-        models=tuple(model_entry(spec, signatures[spec.name]) for spec in specs),
+        models=tuple(model_entry(spec, signatures[spec.name], compared.get(spec.name)) for spec in specs),
         serving=serving(project),
         mlship=version,
     )

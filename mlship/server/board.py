@@ -8,6 +8,10 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlship.server.monitoring.drift_window import Windows
 
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 417, 422, 429, 431, 500, 503, 504)
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
@@ -70,6 +74,7 @@ class Board:
         self.models = models
         self._kind = Slot if counts else Uncounted
         self._width = MODELS + models * PER_MODEL + routes * PER_ROUTE
+        self.windows: Windows | None = None  # of models with a reference, once somebody counts their rows
         self.cells = memoryview(mmap.mmap(-1, 8 * (SHARED + workers * self._width))).cast("d")
 
     def slot(self, index: int) -> Slot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlship.server.encode import outputs
 from mlship.server.input.container import NotFinite, container_for, unpacked
@@ -14,6 +14,9 @@ from mlship.server.manifest import Model
 from mlship.server.monitoring import log
 from mlship.server.problems import LIMIT, InputError, ModelFailed, Problem
 from mlship.server.runtimes.base import LoadedModel
+
+if TYPE_CHECKING:
+    from mlship.server.monitoring.drift_watch import Watch
 
 MESSAGE = 300  # characters of a model's own words that a caller sees
 APART = 64  # calls at most to find the rows that a model refuses
@@ -44,6 +47,7 @@ class ServedModel:
         self.index = index
         self.loaded = loaded
         self.is_joined = True
+        self.watch: Watch | None = None  # notes rows and answers, where somebody compares them (monitoring/drift_watch.py)
         self.extras = extras_of(entry)
         self.validator = Validator(entry.signature, self.extras)
         self._container = container_for(entry.signature)
@@ -91,7 +95,10 @@ class ServedModel:
             raise
         except BaseException as error:  # a model that calls exit() must not end the worker
             raise ModelFailed(f"{type(error).__name__}: {error}") from error
-        return outputs(result, prepared.count)
+        answer = outputs(result, prepared.count)
+        if self.watch is not None:
+            self.watch.note((prepared.table,), answer, prepared.count)
+        return answer
 
     def run_joined(self, batches: Sequence[Batch]) -> list[dict[str, Any]]:
         """Calls the model once for several requests of one kind; their answers in the same order.
@@ -106,6 +113,8 @@ class ServedModel:
             raise
         except BaseException as error:
             raise NotJoined(f"{type(error).__name__}: {error}") from error
+        if self.watch is not None:
+            self.watch.note([batch.table for batch in batches], answer, count)
         return list(_parted(answer, batches))
 
     def join_no_more(self, reason: str) -> None:

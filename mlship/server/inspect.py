@@ -2,7 +2,8 @@
 
 stdin: one JSON object {"root", "manifest": text of a manifest with one model, "sample": [...] | null, "whole_table": bool,
 "memory", "cpu_s", "writable"}, or {"rows": {"path", "columns", "limit"}, ...} to read a table of examples, or {"compile": true,
-"root", "manifest", "sample", "graph", "own", ...} for the model's compiled form, or {"quantize": true, ...} for its form in 8 bits.
+"root", "manifest", "sample", "graph", "own", ...} for the model's compiled form, or {"quantize": true, ...} for its form in 8 bits,
+or {"describe": rows, ...} for histograms of model.reference and of the model's answers to it (inspection/reference.py).
 "beside": a folder of packages that the environment lacks. "own": rows of the user's files to prove it on (compiling/given_rows.py).
 stdout: one JSON object, an error as {"error": {"kind", "message", "fix"}}; what the model's code prints goes to stderr.
 """
@@ -67,6 +68,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         from mlship.server.compiling.quantized import quantize_model
 
         return {**quantize_model(request), "protections": took}
+    if request.get("describe"):
+        from mlship.server.inspection.reference import described_reference
+
+        return {**described_reference(request), "protections": took}
     answer = read_rows(request["rows"]) if "rows" in request else inspect_model(request)
     return {**answer, "protections": took}
 

@@ -81,6 +81,34 @@ class Tolerance:
     atol: float = 1e-9
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """How the values of one feature, or the predictions, were spread over bins; live rows are counted in the same ones.
+
+    kind: `number`: bins between neighbouring `edges`, each with its upper one; what is below the first edge and above the last is
+    counted apart. `length`: the same, of a text's characters. `category`: a bin for each of `values`, and one for all others.
+    counts: rows in each bin, in the order of server/monitoring/drift_index.py, those without a value last.
+    """
+
+    kind: Literal["number", "length", "category"]
+    counts: tuple[int, ...]
+    edges: tuple[float, ...] = ()
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What model.reference looks like to the model: rows that were counted, and their histograms.
+
+    features: by name; left out are those that are arrays or moments of time. predictions: None where an answer is neither a number
+    nor a class.
+    """
+
+    rows: int
+    features: dict[str, Histogram] = field(default_factory=dict)
+    predictions: Histogram | None = None
+
+
 ORIGINAL = "original"
 
 
@@ -125,6 +153,7 @@ class Model:
     extra: Literal["refuse", "ignore"] = "refuse"
     hooks: str = ""
     engine: Engine = Engine()
+    reference: Reference | None = None
 
     @property
     def runtime(self) -> str:
@@ -200,8 +229,12 @@ class Manifest:
 
 
 def to_json(manifest: Manifest) -> bytes:
-    """Canonical bytes: the same manifest is always the same file."""
-    return json.dumps(asdict(manifest), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    """Canonical bytes: the same manifest is always the same file. A model without a reference has no word of it."""
+    document = asdict(manifest)
+    for entry in document["models"]:
+        if entry["reference"] is None:
+            del entry["reference"]
+    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def from_json(raw: bytes) -> Manifest:
@@ -244,6 +277,19 @@ def signature_from_dict(document: dict[str, Any]) -> Signature:
     )
 
 
+def reference_from_dict(document: dict[str, Any] | None) -> Reference | None:
+    """The inverse of `dataclasses.asdict` after a trip through JSON."""
+    if document is None:
+        return None
+    features = {name: _histogram(entry) for name, entry in document["features"].items()}
+    predictions = document["predictions"]
+    return Reference(document["rows"], features, None if predictions is None else _histogram(predictions))
+
+
+def _histogram(entry: dict[str, Any]) -> Histogram:
+    return Histogram(entry["kind"], tuple(entry["counts"]), tuple(entry["edges"]), tuple(entry["values"]))
+
+
 def _model(entry: dict[str, Any]) -> Model:
     return Model(
         **{
@@ -254,6 +300,7 @@ def _model(entry: dict[str, Any]) -> Model:
             "tolerance": Tolerance(**entry.get("tolerance", {})),
             "passthrough": tuple(entry.get("passthrough", ())),
             "engine": Engine(**entry.get("engine", {})),
+            "reference": reference_from_dict(entry.get("reference")),
         }
     )
 

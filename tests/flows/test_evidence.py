@@ -97,8 +97,9 @@ def test_columns_that_pandas_counts_are_a_header(tmp_path: Path) -> None:
 
 def test_files_that_prove_nothing_are_told(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("size,target\n1.5,1\n")
-    [note] = unused(evidence(tmp_path, "  reference: train.csv\n"), "shop", "models of torch have no compiled form")
-    assert (note.severity, note.where) == ("note", "mlship.yaml:4:3 model.reference")
-    assert note.what == "model.reference proves nothing of shop: models of torch have no compiled form"
+    both = evidence(tmp_path, "  reference: train.csv\n  holdout: {data: train.csv, label: target}\n")
+    [note] = unused(both, "shop", "models of torch have no compiled form")  # drift is measured against reference
+    assert (note.severity, note.where) == ("note", "mlship.yaml:5:13 model.holdout.data")
+    assert note.what == "model.holdout proves nothing of shop: models of torch have no compiled form"
     tested = evidence(tmp_path, "  holdout: {data: train.csv, label: target, min: {accuracy: 0.9}}\n")
     assert tested.files and not unused(tested, "shop", "model.engine is original")

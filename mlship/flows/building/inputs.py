@@ -72,6 +72,7 @@ def build_inputs(gathered: Gathered, lock: Lock, builder: str, compression: Comp
         "lock": hashlib.sha256(json.dumps(_locked_facts(lock), sort_keys=True).encode()).hexdigest(),
         "whole": sorted(gathered.project.build.whole),
         "compression": compression,
+        "reference": [spec.reference for spec in gathered.specs],
         "tolerance": [asdict(spec.tolerance) for spec in gathered.specs],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -27,6 +27,7 @@ from mlship.server.life.sockets import Sockets, address
 from mlship.server.life.worker import Post, resident_bytes, run, stuck_after_s
 from mlship.server.manifest import Manifest
 from mlship.server.monitoring import log
+from mlship.server.monitoring.drift_window import Windows
 from mlship.server.settings import Settings
 
 TICK_S = 0.25
@@ -59,6 +60,8 @@ class Supervisor:
         """Until stopped, or until the models turn out not to load. Returns the exit status."""
         routes = len(paths(self.manifest))
         self._board = Board(self.workers, routes, len(self.manifest.models), self.settings.metrics)
+        if self.settings.metrics and any(model.reference for model in self.manifest.models):
+            self._board.windows = Windows(self.manifest, self.workers)
         self.seats = [Seat(index) for index in range(self.workers)]
         self._wake, waker = os.pipe()
         self._lifeline, self._lifeline_end = os.pipe()

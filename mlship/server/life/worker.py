@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlship.server.app import App
 from mlship.server.batching.aside import aside
@@ -31,6 +31,9 @@ from mlship.server.manifest import Manifest
 from mlship.server.monitoring import log
 from mlship.server.service import Service
 from mlship.server.settings import Settings
+
+if TYPE_CHECKING:
+    from mlship.server.monitoring.drift_watch import Watch
 
 TICK_S = 0.25
 # The loop takes one connection a turn from each handle that listens (measured with uvloop 0.23), and under load a turn takes 10 ms
@@ -99,6 +102,7 @@ class Worker:
         self._probe: list[asyncio.Server] = []
         self._leaving = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
+        self._watches: list[Watch] = []
 
     async def serve(self) -> None:
         """Until drained."""
@@ -108,6 +112,7 @@ class Worker:
         self._loop.add_reader(self._post.lifeline, self._orphaned)
         for model in self._service.models.values():
             aside(warm_up, model, self._engine.queue(model).pace.learn)
+            self._watch(model)
         self._probe = [await self._listening(sock) for sock in self._post.sockets.probe]
         self._beat()
         self._slot.cells[STATE] = READY
@@ -117,6 +122,15 @@ class Worker:
         await self._leaving.wait()
         await self._drain()
         self._room.access.flush()
+
+    def _watch(self, model: ServedModel) -> None:
+        """From here on, so that the warm-up's rows are not taken for a caller's."""
+        windows = self._post.board.windows
+        if windows is not None and model.entry.reference is not None:
+            from mlship.server.monitoring.drift_watch import Watch  # numpy: only where it is needed
+
+            model.watch = Watch(model.entry, windows, model.index, self._post.index)
+            self._watches.append(model.watch)
 
     async def _listening(self, sock: socket.socket) -> asyncio.Server:
         """The socket stays the supervisor's; this worker's copy is closed with the server."""
@@ -154,6 +168,8 @@ class Worker:
         self._room.heads.new_second()
         self._room.close_overdue()
         self._room.access.flush()
+        for watch in self._watches:
+            watch.count()
         self._loop.call_later(TICK_S, self._beat)
 
     async def _drain(self) -> None:

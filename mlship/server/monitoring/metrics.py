@@ -10,6 +10,7 @@ from typing import Any
 from mlship.server import board as cells
 from mlship.server.board import BUCKETS, CLASSES, REASONS, SIZES, STATUSES, Board, Slot
 from mlship.server.messages import Request, Response, Route, refused
+from mlship.server.monitoring import drift_metrics
 from mlship.server.service import Service
 
 UNKNOWN = "other"  # the route label of paths that do not exist: a stranger must not make new time series
@@ -25,7 +26,8 @@ def routes(service: Service, paths: Sequence[str]) -> list[Route]:
         from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Counted(service, paths))
+        with_bins = drift_metrics.BINS in request.target.partition("?")[2].split("&")
+        registry.register(Counted(service, paths, with_bins))
         return Response(200, generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
     return [Route("/metrics", {"GET": metrics})]
@@ -34,8 +36,9 @@ def routes(service: Service, paths: Sequence[str]) -> list[Route]:
 class Counted:
     """prometheus_client's collector protocol over the board. Every label's values are known before the first request."""
 
-    def __init__(self, service: Service, paths: Sequence[str]) -> None:
+    def __init__(self, service: Service, paths: Sequence[str], with_bins: bool = False) -> None:
         self._service = service
+        self._with_bins = with_bins
         self._board = service.board
         self._paths = paths
         self._models = [entry.name for entry in service.manifest.models]
@@ -44,6 +47,7 @@ class Counted:
         """All families, each summed over the workers."""
         yield from self._requests()
         yield from self._models_work()
+        yield from drift_metrics.families(self._service.manifest, self._board, self._with_bins)
         yield from self._now()
         yield from self._info()
         yield from self._process()
