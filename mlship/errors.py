@@ -26,6 +26,7 @@ class Exit(IntEnum):
     DRIFTED = 11
     PAUSED = 12
     UNREACHABLE = 13
+    STALE = 14
     INTERRUPTED = 130
 
 

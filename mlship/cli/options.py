@@ -30,3 +30,18 @@ Python = Annotated[
 ImageOption = Annotated[
     str, typer.Option("--image", metavar="CONTENT", help="An image that was built before, by content id.", show_default=False)
 ]
+FromOption = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="ENV", help="What is live in that environment: the same models, the same image.", show_default=False
+    ),
+]
+RegistryOption = Annotated[
+    str,
+    typer.Option(
+        "--registry",
+        metavar="HOST/NAME",
+        help="With --from: where the image can be fetched, if it is not on this machine.",
+        show_default=False,
+    ),
+]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.flows.bench import Benched
     from mlship.flows.ci import Made
     from mlship.flows.cost_estimate import Estimated
+    from mlship.flows.from_environment import Origin
     from mlship.flows.gating.results import Report
     from mlship.flows.pipelines.comment import Commented
     from mlship.image.cache.export import Exported
@@ -176,6 +177,11 @@ def taken_in(result: results.TakenIn | None) -> dict[str, Any]:
         return {}
     configuration = result.configuration and str(result.configuration)
     return {"archive": {"path": str(result.archive), "content": result.content, "configuration": configuration}}
+
+
+def origin(found: Origin | None) -> dict[str, Any]:
+    """Where it comes from, with deploy --from."""
+    return {} if found is None else {"from": asdict(found)}
 
 
 def aborted(result: results.Aborted) -> dict[str, Any]:

@@ -129,10 +129,3 @@ def _record(context: Context, facts: Facts, contents: Collection[str]) -> None:
     for record in facts.records:
         if record.content in contents and records.of_content(record.content) is None:
             records.write(replace(record, created=context.clock()))
-
-
-def refuse_other_options(image: str, python: str) -> None:
-    """Raises MlshipError, exit 2: an archive is built, and names its image."""
-    for option, said in (("--image", image), ("--python", python)):
-        if said:
-            raise MlshipError(f"{option} says nothing beside --archive", fix=f"leave {option} out", code="usage")

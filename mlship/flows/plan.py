@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -43,19 +43,27 @@ def prepare(context: Context, where: Where, *, image: str = "", again: bool = Fa
 
 
 def prepare_each(
-    context: Context, places: tuple[Where, ...], *, image: str = "", again: bool = False, python: str = ""
+    context: Context,
+    places: tuple[Where, ...],
+    *,
+    image: str = "",
+    again: bool = False,
+    python: str = "",
+    looked: Callable[[Sequence[Seen]], None] | None = None,
 ) -> tuple[Prepared, ...]:
     """One build for every place, of it the image that its machine runs, and the same number for the release as far as their
     records allow it.
 
-    All are seen before anything is built: one that cannot be reached is said at once. Raises what `prepare` raises, for the
-    first place that has a reason.
+    All are seen before anything is built: one that cannot be reached is said at once. looked: judges what was seen, before
+    anything is decided. Raises what `prepare` raises, for the first place that has a reason.
     """
     project = project_of(context, places[0])
     given = read_secrets(context, project)
     refuse_missing(project, given)
     hosts = hosts_of(places)
     seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
+    if looked is not None:
+        looked(seen)
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
     built, notes = _recorded(context, project, image) if image else built_now(context, project, python)
     records = [fitting(built, platform) for platform in platforms]

@@ -21,12 +21,13 @@ from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
 
 @dataclass(frozen=True)
 class Prepared:
-    """view: for people and machines; the rest is what carries it out."""
+    """view: for people and machines; the rest is what carries it out. observed: what it was decided from."""
 
     view: PlanView
     opened: Opened
     plan: DeployPlan
     facts: Facts
+    observed: Observed
 
 
 def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...], facts: Facts) -> Prepared:
@@ -35,7 +36,7 @@ def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tup
     if errors:
         count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
         raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings)
-    return Prepared(_view(opened, plan, observed, findings), opened, plan, facts)
+    return Prepared(_view(opened, plan, observed, findings), opened, plan, facts, observed)
 
 
 def carry_out(context: Context, prepared: Prepared) -> Deployed:

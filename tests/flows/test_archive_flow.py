@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.flows.archive_deploy import fitting_front, refuse_other_options, take
+from mlship.flows.archive_deploy import fitting_front, take
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import project_of
 from mlship.home import Home
@@ -119,9 +119,3 @@ def test_the_front_of_another_mlship_is_refused_before_it_is_missed(tmp_path: Pa
     assert raised.value.code == "other-front"
     with opened_archive(archive(tmp_path)) as opened:
         assert fitting_front(context, opened, HERE) is not None
-
-
-@pytest.mark.parametrize(("image", "python"), [("churn", ""), ("", ".venv")])
-def test_options_that_say_nothing_beside_an_archive_are_refused(image: str, python: str) -> None:
-    with pytest.raises(MlshipError, match="says nothing beside --archive"):
-        refuse_other_options(image, python)

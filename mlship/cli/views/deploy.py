@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text, short_content
 from mlship.flows.command_line import command_for
 from mlship.flows.results import Aborted, Deployed, PlanView, TakenIn
+
+if TYPE_CHECKING:
+    from mlship.flows.from_environment import Origin
 
 
 def plan_text(view: PlanView) -> str:
@@ -35,6 +40,16 @@ def taken_text(result: TakenIn) -> str:
     """`Taken in  churn.tar, content c41e07a1b2c3, with the mlship.yaml in it`."""
     file = f"with {result.configuration}" if result.configuration else "with the mlship.yaml in it"
     return f"Taken in  {result.archive}, content {short_content(result.content)}, {file}"
+
+
+def origin_text(origin: Origin | None) -> str:
+    """`From  staging, local r3-12bd90: content c41e07a1b2c3, model churn 9f2c01d4`; empty where it does not come from elsewhere."""
+    if origin is None:
+        return ""
+    models = ", ".join(f"{name} {sha256[:8]}" for name, sha256 in origin.models.items())
+    fetched = f", fetched from {origin.fetched}" if origin.fetched else ""
+    content = short_content(origin.content)
+    return f"From  {origin.environment}, {origin.target} {origin.release}: content {content}, {models}{fetched}"
 
 
 def deploy_text(result: Deployed) -> str:
