@@ -326,6 +326,13 @@ def test_what_a_refused_client_goes_on_sending_is_dropped_for_a_while() -> None:
     assert wire.transport.state == "aborted"
 
 
+def test_a_refused_client_may_send_all_that_a_platform_hands_on_before_it_reads() -> None:
+    size = 32 * 2**20  # Cloud Run's limit of a request
+    wire = Wire(max_body=10).send(request("POST", "/predict", f"Content-Length: {size}"), *[bytes(2**20)] * 32)
+    assert (wire.statuses, wire.transport.state) == ([413], "eof")
+    assert wire.send(bytes(2**20), bytes(2**20), bytes(2**20)).transport.state == "aborted"
+
+
 def test_a_half_closed_client_gets_its_answer() -> None:
     wire = Wire(engine=Held).send(prediction(1))
     assert wire.connection.eof_received() is True

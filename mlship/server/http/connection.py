@@ -24,8 +24,9 @@ from mlship.server.monitoring import log
 # seconds
 WRITE_TIME = 30.0  # for a client that does not read its answer
 LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
-
-LINGER_BYTES = 1_000_000
+# Read and thrown away after a refusal, within LINGER_TIME: what the platforms hand on of a body that is too large (Cloud Run: 32 MiB).
+# Clients that send all before they read, as http.client and botocore do, see a cut connection in place of the 413 otherwise.
+LINGER_BYTES = 36_000_000
 PIPELINED = 16  # requests of one connection that are computed, and answers that are written, at a time; then reading pauses
 REASON_OF = {400: "malformed", 408: "timeout", 413: "limit", 417: "malformed", 431: "limit"}  # as refusals are counted
 
