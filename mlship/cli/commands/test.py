@@ -53,15 +53,25 @@ def command(
             "--key", metavar="NAME", help="The variable that has a caller's key for the live release.", show_default=False
         ),
     ] = "",
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            metavar="PLATFORM",
+            help="Run the image at a Docker engine as sagemaker, vertex, azureml, cloud-run, container-apps or ecs does, "
+            "and call it as that platform's callers do; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     python: Python = "",
 ) -> Answer:
-    """Judge the built image before a deploy: answers, truths, quality, schema, budgets.
+    """Judge the built image before a deploy: answers, truths, quality, schema, budgets; with --as a platform's demands.
 
     Exit 5 when a gate fails, 11 when a live release crosses --slo alone.
     """
     from mlship.cli.views.test import report_text
     from mlship.disk import write_atomic
-    from mlship.flows.gating import budgets, course
+    from mlship.flows.gating import budgets, course, platform_course
     from mlship.flows.gating.junit import junit as junit_of
 
     wishes = course.Wishes(
@@ -77,10 +87,12 @@ def command(
         strict=strict,
         key=key,
         python=python,
+        platforms=tuple(platforms or ()),
     )
+    judge = platform_course.judge if wishes.platforms else course.judge
 
     def act(where: Where) -> Answer:
-        report = course.judge(call.context, where, wishes)
+        report = judge(call.context, where, wishes)
         if junit:
             write_atomic(call.context.cwd / junit, junit_of(report))
         return Answer(report_text(report), payloads.tested(report), report.verdict, int(report.exit))

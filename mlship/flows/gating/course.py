@@ -57,7 +57,8 @@ SAMPLE_ROWS = 1  # of a request of the load
 class Wishes:
     """What the command line asks for. image: content id of one that was built before; of the project as it is now where empty.
 
-    only: names of gates, all where empty. max_change: a share. breaking: is meant to be.
+    only: names of gates, all where empty. max_change: a share. breaking: is meant to be. platforms: whose callers are played in
+    place of these gates.
     """
 
     live: bool = False
@@ -72,6 +73,7 @@ class Wishes:
     strict: bool = False
     key: str = ""
     python: str = ""
+    platforms: tuple[str, ...] = ()
 
 
 def judge(context: Context, where: Where, wishes: Wishes) -> Report:
@@ -103,7 +105,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
 
 
 def _of_built(context: Context, project: Project, where: Where, wishes: Wishes) -> tuple[Side, list[Result]]:
-    record = _record(context, project, wishes)
+    record = built_record(context, project, wishes)
     given = read_secrets(context, project)
     key = given.values.get(OPERATOR_KEY, "")
     settings = {"MLSHIP_RELEASE": "r0-test", **project.env, **given.values}
@@ -119,7 +121,7 @@ def _of_built(context: Context, project: Project, where: Where, wishes: Wishes) 
         return side, [*course.results(), *_of_server(context, course, started)]
 
 
-def _record(context: Context, project: Project, wishes: Wishes) -> BuildRecord:
+def built_record(context: Context, project: Project, wishes: Wishes) -> BuildRecord:
     """Of the image that is named, or of the project as it is now."""
     here = own_platform()
     if not wishes.image:

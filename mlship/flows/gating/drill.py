@@ -7,11 +7,12 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mlship.bench.question import Address
 from mlship.flows.gating.results import Result
-from mlship.runner import Process
 
 NOTICE_S = 30.0
 LOAD_S = 1.0  # before the notice
@@ -31,14 +32,32 @@ class Counted:
     left_s: float | None = None
 
 
-def drill(process: Process, address: Address, path: str, body: bytes, key: str) -> Counted:
-    """Ends the server. Callers send until /readyz says no: so long a balancer sends, too."""
+class Stoppable(Protocol):
+    """A process, or a container."""
+
+    def poll(self) -> int | None: ...
+
+    def send_signal(self, signal: int) -> None: ...
+
+
+def drill(
+    process: Stoppable,
+    address: Address,
+    path: str,
+    body: bytes,
+    key: str,
+    *,
+    health: str = "/readyz",
+    notice_s: float = NOTICE_S,
+    more: Mapping[str, str] | None = None,
+) -> Counted:
+    """Ends the server. Callers send until `health` says no: so long a balancer sends, too. more: headers of each request."""
     seen, lock = Counted(), threading.Lock()
     noticed, leaving = threading.Event(), threading.Event()
 
     def call() -> None:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=NOTICE_S)
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        headers = {**(more or {}), "Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         while not leaving.is_set():
             was_noticed = noticed.is_set()
             said = _asked(connection, path, body, headers)
@@ -58,12 +77,12 @@ def drill(process: Process, address: Address, path: str, body: bytes, key: str) 
     began = time.monotonic()
     noticed.set()
     leaving.wait(PROBE_S)  # a balancer looked just before the notice, at worst
-    while time.monotonic() < began + NOTICE_S and _is_ready(address):
+    while time.monotonic() < began + notice_s and _is_ready(address, health):
         leaving.wait(PROBE_S)
     leaving.set()
     for caller in callers:
         caller.join(NOTICE_S)
-    while process.poll() is None and time.monotonic() < began + NOTICE_S:
+    while process.poll() is None and time.monotonic() < began + notice_s:
         time.sleep(PAUSE_S)
     seen.left_s = time.monotonic() - began if process.poll() is not None else None
     return seen
@@ -101,10 +120,10 @@ def _asked(connection: http.client.HTTPConnection, path: str, body: bytes, heade
         return str(error) or type(error).__name__
 
 
-def _is_ready(address: Address) -> bool:
+def _is_ready(address: Address, health: str) -> bool:
     connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", health)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

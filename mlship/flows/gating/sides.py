@@ -87,13 +87,14 @@ def with_key(side: Side, key: str) -> Side:
 
 
 class Connection:
-    """Asks one address over one connection, which is opened again where the server closed it."""
+    """Asks one address over one connection, which is opened again where the server closed it. more: headers of each request."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, more: Mapping[str, str] | None = None) -> None:
+        self._more = more or {}
         self._open = http.client.HTTPConnection(address.host, address.port, timeout=ANSWER_S)
 
     def __call__(self, request: Request) -> Answer:
-        headers = {**request.headers, "Content-Type": request.content_type}
+        headers = {**self._more, **request.headers, "Content-Type": request.content_type}
         for is_last in (False, True):
             try:
                 self._open.request(request.method, request.path, request.body or None, headers)

@@ -1,0 +1,46 @@
+"""How Azure Container Apps run a container and call it. Pure.
+
+Sources: "Health probes in Azure Container Apps" (learn.microsoft.com/azure/container-apps/health-probes, 2023-08): by default TCP
+checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a request, the
+headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and SIGKILL 30 s later.
+Variables: CONTAINER_APP_* ("Manage environment variables"). No limit of a body is named. Read 2026-11.
+"""
+
+from __future__ import annotations
+
+from mlship.oci.registry.push_variant import PushVariant
+from mlship.targets.caller import Caller, Probe
+
+PUSH = PushVariant()
+_SUFFIX = "happyhill-70162bb9.westeurope.azurecontainerapps.io"
+
+CALLER = Caller(
+    name="container-apps",
+    title="Container Apps",
+    push=PUSH,
+    environ={
+        "CONTAINER_APP_NAME": "mlship-test",
+        "CONTAINER_APP_REVISION": "mlship-test--0000001",
+        "CONTAINER_APP_REPLICA_NAME": "mlship-test--0000001-646779b4c5-bhc2v",
+        "CONTAINER_APP_HOSTNAME": f"mlship-test--0000001.{_SUFFIX}",
+        "CONTAINER_APP_ENV_DNS_SUFFIX": _SUFFIX,
+        "CONTAINER_APP_PORT": "8080",
+    },
+    port_from="the ingress' target port",
+    health=Probe("", timeout_s=3.0),
+    start_s=240.0,
+    start_rule="240 attempts to connect, a second apart",
+    headers={
+        "X-Forwarded-For": "198.51.100.7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": f"mlship-test.{_SUFFIX}",
+    },
+    answer_s=240.0,
+    grace_s=30.0,
+    grace_rule="terminationGracePeriodSeconds 30",
+    sources=(
+        "learn.microsoft.com/azure/container-apps/health-probes, read 2026-11",
+        "learn.microsoft.com/azure/container-apps/ingress-overview, read 2026-11",
+        "learn.microsoft.com/azure/container-apps/application-lifecycle-management, read 2026-11",
+    ),
+)
