@@ -231,18 +231,26 @@ def _texts(table: Table, limit: int) -> tuple[str, ...]:
 
 
 def _read_csv(file: Path) -> Table:
-    csv.field_size_limit(MAX_CELL)
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        head = stream.read(1 << 16)
-        stream.seek(0)
-        lines = csv.reader(stream, delimiter=_delimiter(file, head))
-        columns = tuple(next(lines, ()))
-        rows = [tuple(row) for row in islice((row for row in lines if row), MAX_READ)]
+    usual = csv.field_size_limit(MAX_CELL)  # of the whole process: others have limits of their own
+    try:
+        columns, rows = _cells(file)
+    finally:
+        csv.field_size_limit(usual)
     _check_header(columns)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(columns):
             raise ValueError(f"row {number} has {len(row)} values under {len(columns)} columns")
     return Table(columns, tuple(rows), is_text=True)
+
+
+def _cells(file: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the first rows."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        head = stream.read(1 << 16)
+        stream.seek(0)
+        lines = csv.reader(stream, delimiter=_delimiter(file, head))
+        columns = tuple(next(lines, ()))
+        return columns, [tuple(row) for row in islice((row for row in lines if row), MAX_READ)]
 
 
 def _check_header(columns: tuple[str, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 
 from mlship.errors import MlshipError
-from mlship.frameworks.table import sample_from_data
+from mlship.frameworks.table import read_table, sample_from_data
 from mlship.server.manifest import Feature
 
 AGE, SEX = Feature("age", "float64", nullable=True), Feature("sex", "string", nullable=True)
@@ -17,6 +18,13 @@ AGE, SEX = Feature("age", "float64", nullable=True), Feature("sex", "string", nu
 def written(tmp_path: Path, text: str, name: str = "data.csv") -> Path:
     (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path / name
+
+
+def test_a_long_cell_is_read_and_the_limit_of_the_process_stays(tmp_path: Path) -> None:
+    usual = csv.field_size_limit()
+    file = written(tmp_path, f"note\n{'x' * 200_000}\n")
+    assert len(read_table(file, (), None, None).rows[0][0]) == 200_000
+    assert csv.field_size_limit() == usual
 
 
 def test_values_get_the_types_of_their_features_and_other_columns_are_left_out(tmp_path: Path) -> None:

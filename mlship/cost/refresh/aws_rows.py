@@ -17,6 +17,7 @@ from mlship.cost.refresh.base import VM, Machines, Part, Priced, number, tiers
 from mlship.errors import MlshipError
 
 SOURCE = "aws price list"
+LONGEST_CELL = 2**17  # characters; a longer one has lost its closing quote
 # What a usage type starts with outside us-east-1: `EU-`, `EUW2-`, `APS3-`, `USW2-`; there with nothing, or `USE1-`.
 _PREFIX = r"(?:(?:US|UG|EU|AP|CA|SA|ME|AF|IL|MX)[A-Z]{0,2}\d?-)?"
 _WORTH_READING = re.compile(r"NatGateway|EBS:VolumeUsage\.gp3|LoadBalancerUsage|LCUUsage")
@@ -119,10 +120,13 @@ def offers_of(services: Iterable[str]) -> tuple[str, ...]:
 
 def part(offer: str, region: str, lines: Iterator[str], machines: Machines, services: Iterable[str]) -> Part:
     """What one price list of one region says. Raises MlshipError where it is no such list, or names nothing that is known."""
+    usual = csv.field_size_limit(LONGEST_CELL)  # of the whole process: whatever others set it to
     try:
         return _part(offer, region, lines, machines, services)
     except csv.Error as error:  # a carriage return within a line, a quote that never ends
         raise MlshipError(f"the price list {offer} of {region} is no CSV: {error}", code="strange-prices") from None
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _part(offer: str, region: str, lines: Iterator[str], machines: Machines, services: Iterable[str]) -> Part:
