@@ -77,11 +77,12 @@ folders = set(job["bare"])
 for source, shown, target in job["files"]:
     with open(source, "rb") as file:
         data = file.read()
+    without = is_bare(shown, folders)
     try:
-        code = compile(data, shown, "exec", dont_inherit=True, optimize=-1)
+        code = compile(undocumented(data) if without else data, shown, "exec", dont_inherit=True, optimize=-1)
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError):
         continue  # a template or a file for another Python: it is not imported either
-    if is_bare(shown, folders):
+    if without:
         code = bare(code)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "wb") as file:
@@ -99,8 +100,9 @@ def source_to_code(self, data, path, **options):
     if not path.startswith(folder):
         return compile_source(self, data, path, **options)
     shown = target + "/" + path[len(folder):]
-    code = compile_source(self, data, shown, **options)
-    if is_bare(path[len(folder):], folders):
+    without = is_bare(path[len(folder):], folders)
+    code = compile_source(self, undocumented(data) if without else data, shown, **options)
+    if without:
         code = bare(code)
     place = into + importlib.util.cache_from_source(shown)
     os.makedirs(os.path.dirname(place), exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from mlship.oci.image import Descriptor
 
 # Part of every key. Raise it when the same inputs shall give other bytes.
-BUILDER = 9
+BUILDER = 10
 
 DEBIAN = "debian"  # build.base: assembled from signed packages, of Debian or Ubuntu
 

@@ -77,4 +77,5 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # the report is written, and what is printed is not buffered: taking a model and its packages apart takes as long as loading them
+    os._exit(main())

@@ -46,8 +46,7 @@ def typed(number: int = 3, *, words: str = "some") -> str:
 
 @pytest.fixture
 def found() -> dict[str, Any]:
-    script: dict[str, Any] = {}
-    exec(SCRIPT, script)
+    script = _script()
     names: dict[str, Any] = {}
     exec(script["bare"](compile(SOURCE, "source.py", "exec", dont_inherit=True)), names)
     return names
@@ -78,6 +77,36 @@ def test_lines_of_traces_stay(found: dict[str, Any]) -> None:
     assert lines[failed.traceback[-1].lineno].strip().startswith("assert number")
 
 
+def test_what_is_assigned_to_a_docstring_while_a_module_loads_is_never_computed() -> None:
+    source = b"""
+def named(words): raise RuntimeError("a page is put together")
+class Named:
+    named.__doc__ = named("of a class")
+for each in (named, Named):
+    each.__doc__ = named("of a loop")
+named.__doc__ += named("added")
+first = named.words = "what else is assigned stays"
+def later(): Named.__doc__ = "within a function it stays"
+later()
+is_same = named.__doc__ == None
+"""
+    script, names = _script(), dict[str, Any]()
+    exec(compile(script["undocumented"](source), "source.py", "exec"), names)
+    assert names["first"] == names["named"].words and names["is_same"]
+    assert names["Named"].__doc__ == "within a function it stays"
+
+
+def test_a_source_that_assigns_to_no_docstring_is_compiled_as_it_is() -> None:
+    source = b"is_same = sorted.__doc__ == max.__doc__\nwords = sorted.__doc__\n"
+    assert _script()["undocumented"](source) is source
+
+
 def test_packages_of_which_all_is_wanted_keep_theirs() -> None:
     assert folders_without(()) == tuple(sorted(BARE.values()))
     assert set(BARE.values()) - set(folders_without(["scipy", "Scikit_Learn"])) == {"scipy", "sklearn"}
+
+
+def _script() -> dict[str, Any]:
+    script: dict[str, Any] = {}
+    exec(SCRIPT, script)
+    return script

@@ -19,11 +19,10 @@ folders = set(json.loads(sys.argv[1]))
 compile_source = importlib.machinery.SourceFileLoader.source_to_code
 bared = set()
 def source_to_code(self, data, path, **options):
-    code = compile_source(self, data, path, **options)
-    if folders and "site-packages" in path and is_bare(path.partition("site-packages")[2], folders):
-        bared.add(path)
-        code = bare(code)
-    return code
+    if not (folders and "site-packages" in path and is_bare(path.partition("site-packages")[2], folders)):
+        return compile_source(self, data, path, **options)
+    bared.add(path)
+    return bare(compile_source(self, undocumented(data), path, **options))
 importlib.machinery.SourceFileLoader.source_to_code = source_to_code
 warnings.simplefilter("ignore")
 TESTS = ("tests", "test", "conftest", "testing", "this")
