@@ -19,6 +19,7 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 DRIFT = "mlship_drift_psi"
 TURNED_AWAY = 'reason=~"overload|deadline|connections"'
 DOWN_S, BUDGET_S = 60.0, 3600.0  # nobody is served, at most so long; money has time
+DISCOVERY_S = 30.0  # Prometheus has just started, and does not know of any copy yet
 RESTARTS, RESTARTS_S = 3, 900.0
 STEP_S = 60  # between two samples of a rule's test
 
@@ -104,12 +105,13 @@ class _Rules:
     scrape: Scrape
 
     def down(self) -> Alert:
-        up = self._select("up")
+        is_told = self.scrape.discovery is not None  # by an engine: then a copy that ended is not down but gone
+        found = f"sum({self._select('up')}){' or vector(0)' if is_told else ''}"
         return self._alert(
             "MlshipDown",
             "down",
-            f"(sum({up}) or vector(0)) < 1",
-            min(self._after_s, DOWN_S),
+            f"({found}) < 1" if is_told else f"{found} < 1",
+            max(min(self._after_s, DOWN_S), 2 * self.scrape.interval_s, DISCOVERY_S if is_told else 0.0),
             "page",
             "does not answer",
             "No copy answers Prometheus' scrape: callers get no predictions, or Prometheus cannot reach the service or is refused.",

@@ -1,0 +1,143 @@
+"""What `render --target monitoring` writes, judged by the real Prometheus and Alertmanager while a service is made to fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from free_ports import free_port
+from shop import Shop
+from story import posted
+from watchers import (
+    Prometheus,
+    alertmanager,
+    expressions,
+    far_side,
+    judge,
+    need_programs,
+    prometheus,
+    relay,
+    selectors,
+    wait_for,
+)
+
+pytestmark = pytest.mark.world
+
+# 7 pieces take their time, 13 fail
+FAULTS = "import time; time.sleep(0.06 if rows[0]['pieces'] == 7 else 0); rows[0]['pieces'] == 13 and 1 / 0"
+TOKEN = "token-of-the-story-4711"
+
+
+def watched(port: int, manager: int, hook: int, side: int) -> str:
+    return f"""\
+targets: {{local: {{port: {port}}}}}
+serve: {{workers: 1}}
+slo: {{p99: 25ms}}
+monitoring:
+  interval: 1s
+  alertmanager: 127.0.0.1:{manager}
+  webhook: http://127.0.0.1:{side}/hook
+  alerts: {{errors: 10%, after: 1s}}
+  retrain: {{url: "http://127.0.0.1:{side}/dispatches", token: token, when: [down, errors], port: {hook}}}
+"""
+
+
+@contextmanager
+def calling(endpoint: str, pieces: int) -> Iterator[None]:
+    """Somebody asks all the while."""
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.02):
+            posted(endpoint, json.dumps({"instances": [{"pieces": pieces}]}).encode())
+
+    caller = threading.Thread(target=ask, daemon=True)
+    caller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        caller.join()
+
+
+def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) -> None:
+    need_programs()
+    port, manager, hook, own = (free_port() for _ in range(4))
+    with far_side(dispatches=4) as side, ExitStack() as running:
+        more = watched(port, manager, hook, side.port)
+        shop.configure({"ON_PREDICT": FAULTS}, more)
+        shop.story.mlship("build")
+        endpoint = shop.story.mlship("deploy", "--yes")["endpoint"]
+        refused = shop.story.refused("deploy", "--target", "monitoring", "--yes")
+        assert "monitoring is no place where a model runs" in refused and "mlship render --target monitoring" in refused
+
+        said = shop.story.mlship("render", "--target", "monitoring")
+        assert said["left_out"] == ["drift: no model has a model.reference"]
+        folder = Path(said["folder"]) / "monitoring"
+        token = folder / "token"
+        judge(folder)
+        token.write_text(f"{TOKEN}\n")
+        logs = tmp_path / "logs"
+        logs.mkdir()
+        running.enter_context(relay(folder, logs))
+        running.enter_context(alertmanager(folder, logs, manager))
+        watcher = running.enter_context(prometheus(folder, logs, own))
+        wait_for("the target is up", watcher.is_up)
+
+        with calling(endpoint, 7):
+            wait_for("the slow model is told", lambda: "MlshipSlowP99" in side.alerts())
+        assert watcher.firing() == {"MlshipSlowP99"} and side.alerts() == {"MlshipSlowP99"}
+        assert side.bodies("/dispatches") == []  # nobody asked for a pipeline then
+
+        with calling(endpoint, 13):
+            wait_for("the errors are told", lambda: "MlshipErrors" in side.alerts())
+            # the far side fails four times: three attempts of the relay, and one of what Alertmanager repeats
+            wait_for("the relay passes it on", lambda: len(side.bodies("/dispatches")) >= 5)
+        told = [
+            alert for body in side.bodies("/hook") for alert in body["alerts"] if alert["labels"]["alertname"] == "MlshipErrors"
+        ]
+        assert told[0]["labels"]["project"] == "till" and told[0]["annotations"]["next"] == "mlship logs till --target local"
+        assert re.match(
+            r"[\d.]+% of the requests are answered with 5xx, and 10% is the limit\.", told[0]["annotations"]["description"]
+        )
+        sent = [(headers, body) for where, headers, body in side.seen if where == "/dispatches"]
+        assert {headers["Authorization"] for headers, _ in sent} == {f"Bearer {TOKEN}"}
+        assert sent[-1][1]["event_type"] == "mlship-retrain" and len(sent[-1][1]["client_payload"]) <= 10
+        assert sent[-1][1]["client_payload"]["alert"] == "MlshipErrors"
+        assert sent[-1][1]["client_payload"]["project"] == "till"
+
+        every_expression_reads_what_is_there(watcher, folder)
+
+        token.write_text("token-of-tomorrow\n")  # read at each call
+        for process in shop.processes():
+            os.kill(process, signal.SIGKILL)
+        wait_for("the end of the service is told", lambda: "MlshipDown" in side.alerts())
+        last = wait_for("a pipeline starts", lambda: [one for one in side.seen if one[0] == "/dispatches"][5:])
+        assert last[0][1]["Authorization"] == "Bearer token-of-tomorrow"
+        assert last[0][2]["client_payload"]["summary"] == "till does not answer"
+        written = "".join(file.read_text() for file in logs.glob("*.log"))
+        assert TOKEN not in written and '"passed on"' in written and "status 500 (attempt 3 of 3)" in written
+
+
+def every_expression_reads_what_is_there(watcher: Prometheus, folder: Path) -> None:
+    """Prometheus can read each, and every metric and label in it was scraped from this very server."""
+    names = set(watcher.get("label/__name__/values"))
+    found = expressions(folder)
+    assert len(found) > 20
+    for expr in found:
+        watcher.query(expr)
+        asked = selectors(expr)
+        assert asked, expr
+        for selector in asked:
+            name = selector.partition("{")[0]
+            assert name in names, f"{name} is no metric of the server: {expr}"
+            labels = set(re.findall(r'(\w+)=~?"', selector))
+            known = {label for series in watcher.get("series", **{"match[]": name}) for label in series}
+            assert labels <= known, f"{selector}: {labels - known}"
