@@ -12,11 +12,12 @@ if TYPE_CHECKING:  # the flow that made a result has paid for its types already
     from mlship.cost.coverage import Coverage
     from mlship.cost.diff import Diff
     from mlship.errors import Finding
-    from mlship.flows import cache, prices, prices_refresh, results
+    from mlship.flows import cache, drift, prices, prices_refresh, results
     from mlship.flows.batching.results import Answered
     from mlship.flows.bench import Benched
     from mlship.flows.ci import Made
     from mlship.flows.cost_estimate import Estimated
+    from mlship.flows.drift_page import Page
     from mlship.flows.from_environment import Origin
     from mlship.flows.gating.results import Report
     from mlship.flows.pipelines.comment import Commented
@@ -182,6 +183,24 @@ def taken_in(result: results.TakenIn | None) -> dict[str, Any]:
 def origin(found: Origin | None) -> dict[str, Any]:
     """Where it comes from, with deploy --from."""
     return {} if found is None else {"from": asdict(found)}
+
+
+def drifted(report: drift.Report) -> dict[str, Any]:
+    return {
+        "project": report.project,
+        "environment": report.environment,
+        "target": report.target,
+        "release": report.release,
+        "verdict": report.verdict,
+        "threshold": report.threshold,
+        "strict": report.strict,
+        "models": [asdict(model) for model in report.models],
+        "measured": [{**asdict(one), "nulls": dict(zip(("reference", "live"), one.nulls, strict=True))} for one in report.measured],
+    }
+
+
+def drift_page(page: Page) -> dict[str, Any]:
+    return {**asdict(page), "rows": dict(zip(("data", "reference"), page.rows, strict=True)), "verdict": page.verdict}
 
 
 def aborted(result: results.Aborted) -> dict[str, Any]:

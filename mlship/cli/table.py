@@ -18,6 +18,7 @@ OTHERS = {
     "predict": "ask the live service, or answer a file of rows",
     "bench": "load the live release, or the built image: latency, throughput, highest rate",
     "test": "judge the built image before a deploy: answers, truths, quality, schema, budgets",
+    "drift": "how far live rows are from model.reference, feature by feature",
     "verify": "ask the live release its id and the sample again",
     "plan": "what deploy would do",
     "render": "write what deploy would send, and files for the vendor's own tool",

@@ -199,6 +199,15 @@ def _file(project: Project, kind: str, said: str, label: str, key: str, digests:
     return RowsFile(kind, path, form, label, place, found.sha256, head)
 
 
+def rows_file(path: Path) -> RowsFile:
+    """A file that the command line names, as one of a model's keys is read. Raises MlshipError."""
+    form = FORMS.get(path.suffix.lower())
+    if form is None or not path.is_file():
+        what = f"there is no file {path}" if form else f"{path} is of no form that is known by its name"
+        raise MlshipError(what, fix=f"name a file that ends in {KNOWN}")
+    return RowsFile(REFERENCE, path, form, "", "", "", _columns(path, form, REFERENCE)[1])
+
+
 def _known_columns(path: Path, form: Form, kind: str, sha256: str, memo: Memo) -> tuple[tuple[str, ...], str]:
     """Looked at once for each content: a build with nothing to do does not even import what reads Parquet. Raises MlshipError."""
     facts = [sha256, form, kind, sources_digest(sys.modules[__name__])]

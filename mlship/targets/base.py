@@ -167,12 +167,27 @@ class Why:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Rows by bin of one feature, or of the predictions: in model.reference, and of late.
+
+    Bins are in the server's order, and have its names (server/drift_index.py).
+    """
+
+    reference: Mapping[str, float] = field(default_factory=dict)
+    live: Mapping[str, float] = field(default_factory=dict)
+
+
+Spreads = Mapping[tuple[str, str, str], Spread]  # by model, `feature` or `prediction`, and the feature's name
+
+
+@dataclass(frozen=True)
 class Measures:
     """What one release's copies have counted since they started; two of them are subtracted to measure a time between.
 
     requests, errors: answered to callers, errors those with a status of 500 and above or with no answer at all.
     buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. seconds: of all those
-    latencies together. rps: over the last seconds where the target knows it, else 0.
+    latencies together. rps: over the last seconds where the target knows it, else 0. spreads: of models with a reference, over the
+    window that the server keeps.
     """
 
     requests: float = 0.0
@@ -180,6 +195,7 @@ class Measures:
     buckets: Mapping[float, float] = field(default_factory=dict)
     rps: float = 0.0
     seconds: float = 0.0
+    spreads: Spreads = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from mlship.targets.docker.certificate import is_pinned, pinned
 from mlship.targets.docker.spec import INNER_PORT, Address
 
 READY = Request("GET", "/readyz", timeout_s=2.0)
-METRICS = Request("GET", "/metrics", accept="text/plain", timeout_s=3.0)
 LOOPBACK = "127.0.0.1"  # of the front, for a keeper that runs in it
 
 AskKeeper = Callable[[Mapping[str, Any]], Mapping[str, Any]]

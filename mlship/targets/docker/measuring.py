@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from mlship.targets.asked import asked
-from mlship.targets.base import Measures
+from mlship.targets.base import Measures, Spreads
 from mlship.targets.docker import spec, traffic
-from mlship.targets.docker.asking import METRICS, ask_inside
+from mlship.targets.docker.asking import ask_inside
 from mlship.targets.docker.fleet import Fleet
 from mlship.targets.docker.observing import Seen
-from mlship.targets.scraped import counted
+from mlship.targets.scraped import METRICS, counted, together
 
 
 def measures(seen: Seen, fleet: Fleet, own_key: Callable[[], str] = str) -> dict[str, Measures]:
@@ -22,6 +22,7 @@ def measures(seen: Seen, fleet: Fleet, own_key: Callable[[], str] = str) -> dict
     releases = set(traffic.shares(seen.document))
     buckets: dict[str, dict[float, float]] = {release: {} for release in releases}
     seconds: dict[str, float] = dict.fromkeys(releases, 0.0)
+    spreads: dict[str, Spreads] = {release: {} for release in releases}
     for container in seen.replicas:
         release = container.labels[spec.RELEASE]
         if not container.is_running or release not in releases:
@@ -32,6 +33,7 @@ def measures(seen: Seen, fleet: Fleet, own_key: Callable[[], str] = str) -> dict
             found = counted(answer.body.decode(errors="replace"))
             buckets[release] = added(buckets[release], found.buckets)
             seconds[release] += found.seconds
+            spreads[release] = together(spreads[release], found.spreads)
     totals = seen.state.totals.get("servers", {})
     return {
         release: Measures(
@@ -40,6 +42,7 @@ def measures(seen: Seen, fleet: Fleet, own_key: Callable[[], str] = str) -> dict
             buckets=buckets[release],
             rps=_sum(seen.state.servers, release, "rate"),
             seconds=seconds[release],
+            spreads=spreads[release],
         )
         for release in sorted(releases)
     }

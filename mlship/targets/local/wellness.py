@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from mlship.targets.asked import asked
-from mlship.targets.base import Measures, Request, Why
+from mlship.targets.base import Measures, Why
 from mlship.targets.local.asking import ask, is_ready
 from mlship.targets.local.folder import ServiceFolder
 from mlship.targets.local.logs import tail
 from mlship.targets.local.processes import start_ticks
 from mlship.targets.local.protocol import HolderView, ServerView
 from mlship.targets.local.starting import OUT_OF_MEMORY, probe_evidence
-from mlship.targets.scraped import counted
+from mlship.targets.scraped import METRICS, counted
 
 LOG_LINES = 10
-SCRAPE_S = 5.0
 
 
 def whys(project: str, view: HolderView, folder: ServiceFolder) -> tuple[Why, ...]:
@@ -29,7 +28,7 @@ def measures(view: HolderView, own_key: Callable[[], str]) -> Mapping[str, Measu
     live = view.live_server
     if live is None:
         return {}
-    answer = asked(partial(ask, "127.0.0.1", live.probe), Request("GET", "/metrics", timeout_s=SCRAPE_S), own_key)
+    answer = asked(partial(ask, "127.0.0.1", live.probe), METRICS, own_key)
     return {live.release: counted(answer.body.decode(errors="replace"))} if answer.status == 200 else {}
 
 
