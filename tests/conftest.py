@@ -22,6 +22,9 @@ WORLD = "tests/world/"  # as names of tests begin
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Reading thousands of tests and hundreds of sources makes millions of objects, and hardly any garbage.
+gc.set_threshold(200_000, 20, 50)
+
 # Workers run side by side: idle threads of the number libraries would only spin. What mlship itself sets is tested apart.
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")

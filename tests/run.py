@@ -1,6 +1,6 @@
 """The whole suite: fast tests side by side, then the stories. `make test` runs this.
 
-The fast tests are dealt out by files to processes that know nothing of each other: workers of one run would each collect, and
+The fast tests are dealt out by folders to processes that know nothing of each other: workers of one run would each collect, and
 import, all of them. The stories go in two lanes: those at a Docker engine mostly wait for it, the others build and train meanwhile.
 Those that count what waits, or how long, run alone (mark `alone`).
 """
@@ -15,10 +15,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import cycle
 from pathlib import Path
 from typing import IO
 
@@ -48,12 +47,18 @@ def main() -> int:
 
 
 def shares(jobs: int) -> list[list[str]]:
-    """The files of the fast tests, dealt out there and back from the largest on: nobody gets the larger one each time."""
-    files = (path for path in (ROOT / "tests").rglob("test_*.py") if "world" not in path.parts)
-    ordered = [str(path) for path in sorted(files, key=lambda path: (-path.stat().st_size, str(path)))]
+    """The files of the fast tests, the largest folder first to whoever has least: those of one folder import the same packages."""
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folders[path.relative_to(ROOT / "tests").parts[0] if path.parent != ROOT / "tests" else ""].append(path)
+    folders.pop("world", None)
+    sizes = {folder: sum(path.stat().st_size for path in paths) for folder, paths in folders.items()}
     dealt: list[list[str]] = [[] for _ in range(jobs)]
-    for path, share in zip(ordered, cycle([*dealt, *reversed(dealt)]), strict=False):
-        share.append(path)
+    loads = [0] * jobs
+    for folder in sorted(folders, key=lambda folder: (-sizes[folder], folder)):
+        least = loads.index(min(loads))
+        loads[least] += sizes[folder]
+        dealt[least] += map(str, folders[folder])
     return [sorted(share) for share in dealt]
 
 
