@@ -76,12 +76,15 @@ HEAVY = {
     "requests", "rich", "scipy", "skops", "sklearn", "xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "torch", "safetensors",
 }  # fmt: skip
 COST = sorted(path.stem for path in (PACKAGE / "cost").glob("*.py"))  # all but the folder refresh
+CALLERS = sorted(f"targets.{path.parent.name}.{path.stem}" for path in (PACKAGE / "targets").glob("*/caller_*.py"))
 PURE = (
     "config",
     "targets.plan",
     "targets.gates",
     "targets.comparing",
-    "targets.scraped",
+    *("targets.caller", "targets.scraped"),
+    *CALLERS,
+    *("flows.gating.platform_rules", "flows.gating.platform_words"),
     *("targets.machines", "targets.refusals", "targets.sizes"),
     *(f"targets.{name}.resources" for name in ("local", "docker", "aws", "gcp", "azure", "kubernetes")),
     "image.plan",

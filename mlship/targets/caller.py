@@ -1,4 +1,4 @@
-"""How a platform runs a container and calls it: what `mlship test --as` plays. A platform's facts are one file of data. Pure."""
+"""How a platform runs a container and calls it, as `mlship test --as` plays it; its facts are one file of data. Pure."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Probe:
 class Caller:
     """One platform as a container meets it.
 
-    name: as --as says it; title: as people say it. push: the form in which the image gets there, its user with it. arguments:
-    what follows the entrypoint, in place of the image's own. environ: what the platform sets; it outweighs everybody's.
-    port_from: what tells the container its port, for people. health: what decides whether requests come.
-    start_s: from the start until health says yes, at most; start_rule: what says so. protocol: the form of its requests, empty
-    where they are passed on as they are. paths: our path of a protocol -> the platform's. headers: what it adds to each request.
-    keeps_authorization: a caller's Authorization header reaches the container.
+    name: as --as says it; title: as people say it. architectures: of the machines that it has. push: the form in which the image
+    gets there, its user with it. arguments: what follows the entrypoint, in place of the image's own. environ: what the
+    platform sets; it outweighs everybody's. port_from: what tells the container its port, for people.
+    health: what decides whether requests come. start_s: from the start until it says yes, at most; start_rule: what says so.
+    protocol: the form of its requests, empty where they are passed on as they are. paths: our path of a protocol -> the
+    platform's. headers: what it adds to each request. keeps_authorization: a caller's Authorization header reaches the container.
     max_body: bytes of a request that it lets through, 0: it names no limit. answer_s: what it waits for an answer.
     read_only: the root file system is; writable: folders that are not, then. grace_s: from SIGTERM to SIGKILL;
     grace_rule: what says so. sources: document and when it was read. not_played: what is not asked -> why.
@@ -52,6 +52,7 @@ class Caller:
     grace_s: float
     grace_rule: str
     sources: tuple[str, ...]
+    architectures: tuple[str, ...] = ("amd64", "arm64")
     arguments: tuple[str, ...] = ()
     port: int = 8080
     port_from: str = ""
@@ -63,8 +64,3 @@ class Caller:
     read_only: bool = False
     writable: tuple[str, ...] = ()
     not_played: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def user(self) -> str:
-        """Who runs in the container; empty for whom the image says."""
-        return self.push.user

@@ -23,6 +23,7 @@ from mlship.flows.gating.platform_rules import (
     caller_of,
     closed_result,
     health_result,
+    image_result,
     start_result,
     stop_result,
     time_result,
@@ -70,7 +71,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
             context.progress.step("start", f"as {caller.title} runs it, at {engine.address}")
             with running(context, engine, caller, body, project, port) as copy:
                 course = _Course(context, caller, copy, record, wishes.only, given.values.get(OPERATOR_KEY, ""))
-                said += course.results()
+                said += course.results(image_result(caller, variant.platform, variant.compressed_size))
                 missing += course.not_asked()
     names = ", ".join(caller.title for caller in callers)
     return Report(
@@ -134,8 +135,9 @@ class _Course:
         )
         self._model = next((name for name, proof in proofs.items() if proof.instances), "")
 
-    def results(self) -> Iterator[Result]:
-        for result in self._all():
+    def results(self, image: Result) -> Iterator[Result]:
+        """image: of the push variant."""
+        for result in (*([image] if self._wants("image") else []), *self._all()):
             self._done.add(result.gate)
             yield result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ PLATFORMS: Mapping[str, Caller] = {
 }
 # in their order; what is asked, for people
 CHECKS: Mapping[str, str] = {
+    "image": "the form in which the image gets there",
     "time": "the server gives up before the platform does",
     "start": "health says yes within the platform's time",
     "health": "health is answered in time under load",
@@ -40,6 +42,8 @@ CHECKS: Mapping[str, str] = {
 }
 KILLED = 137  # the exit code of what SIGKILL ended
 REFUSALS = range(400, 500)
+UNWRITABLE = (errno.EROFS, errno.EACCES)  # as Python's errors name them, in the server's own log
+TMP = "/tmp"  # noqa: S108 -- inside the container
 BEFORE = "the container never became healthy"
 
 
@@ -53,6 +57,16 @@ def caller_of(name: str) -> Caller:
             code="usage",
         )
     return PLATFORMS[name]
+
+
+def image_result(caller: Caller, platform: str, compressed_size: int) -> Result:
+    """platform: `linux/amd64`, of the image that was built. compressed_size: of its push variant's layers."""
+    measured = f"{platform}, {caller.push}, {size_text(compressed_size)}"
+    limit = " or ".join(f"linux/{name}" for name in caller.architectures)
+    if platform.removeprefix("linux/") in caller.architectures:
+        return Result("image", "pass", caller.name, measured, limit)
+    why = f"{caller.title} has no machines for {platform}"
+    return Result("image", "fail", caller.name, measured, limit, why, f"write build: {{platforms: [{limit}]}}")
 
 
 def time_result(caller: Caller, serving: Mapping[str, Any]) -> Result:
@@ -98,8 +112,10 @@ def _ended(caller: Caller, seen: Seen) -> tuple[str, str]:
     if seen.is_out_of_memory:
         return "the container ran out of memory while it started", "raise resources.memory"
     told = f"the container ended while it started: {seen.words}" if seen.words else "the container ended while it started"
-    if caller.read_only and "Read-only file system" in seen.words:
-        return f"{told}; {caller.title} has a read-only root file system", f"write below {' or '.join(caller.writable)} only"
+    if any(f"[Errno {number}]" in seen.words for number in UNWRITABLE):
+        place = " and ".join(caller.writable) or TMP
+        what = "the root file system is read-only" if caller.read_only else "the server's user may not write everywhere"
+        return f"{told}; as {caller.title} runs it, {what}", f"write below {place} alone"
     return told, "mlship run serves the image here"
 
 
@@ -108,11 +124,13 @@ def _never_healthy(caller: Caller, seen: Seen) -> tuple[str, str]:
     if seen.listeners and not reached:
         where = ", ".join(map(str, seen.listeners))
         why = f"the server listens on {where}, and {caller.title} calls 0.0.0.0:{caller.port} ({caller.port_from})"
-        return why, "take PORT and MLSHIP_HOST out of env: the platform says where to listen"
+        return why, "take PORT and MLSHIP_HOST out of the image's own variables (its Dockerfile, or its base)"
     if seen.by_itself and seen.health:
         why = f"the server is ready, and {caller.health.name} answers {seen.health}"
         is_spoken = f"add {caller.protocol} to serve.protocols" if caller.protocol else "mlship run serves the image here"
         return why, is_spoken
+    if seen.waited_s >= caller.start_s:
+        return f"{caller.title} gives it up: {caller.start_rule}", "make the model load faster"
     said = f"{caller.health.name} answers {seen.health}" if seen.health else "nothing listens"
     return f"{said}{': ' + seen.words if seen.words else ''}", "mlship run serves the image here; serve.startup_timeout"
 
@@ -172,12 +190,20 @@ def stop_result(caller: Caller, seen: Counted, exit_code: int | None) -> Result:
     measured = f"{failed} of {seen.answered + failed} requests failed, {seen.behind} answered after SIGTERM, {gone}"
     if is_killed:
         why = f"the container was still there {caller.grace_s:g} s after SIGTERM, and {caller.title} kills it ({caller.grace_rule})"
-        fix = "lower MLSHIP_DRAIN_DELAY_S and MLSHIP_DRAIN_TIMEOUT_S in env, or serve.request_timeout"
+        fix = "lower serve.request_timeout, and MLSHIP_DRAIN_DELAY_S where the image has it"
         return Result("stop", "fail", caller.name, measured, limit, why, fix)
     if failed:
         reason, count = seen.failed.most_common(1)[0]
         why = f"{failed} requests failed around SIGTERM, {count} of them: {reason}"
-        return Result("stop", "fail", caller.name, measured, limit, why, "raise MLSHIP_DRAIN_DELAY_S in env")
+        return Result(
+            "stop",
+            "fail",
+            caller.name,
+            measured,
+            limit,
+            why,
+            "mlship test --drill shows whether the server loses them here, too",
+        )
     if min(seen.answered - seen.behind, seen.behind) < LEAST:
         why = f"fewer than {LEAST} answers before or after SIGTERM say too little"
         return Result("stop", "inconclusive", caller.name, measured, limit, why, "run it on a machine with more time")

@@ -3,9 +3,9 @@
 Sources: Amazon SageMaker developer guide, "Use Your Own Inference Code with Hosting Services"
 (docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html, copies of 2023 and 2026, read 2026-11): the
 argument `serve`, port 8080, GET /ping within 2 s, POST /invocations within 60 s, root users only, SIGTERM and SIGKILL 30 s
-later. It gave 4 minutes until /ping answers in 2023 (ContainerStartupHealthCheckTimeoutInSeconds raises it, up to an hour): the
-shorter time is kept here. Service model of botocore 1.44.5: a body of at most 6,291,456 bytes, and that all headers but the API's own
-are taken away from a request.
+later. It gave 4 minutes until /ping answers in 2023 (ContainerStartupHealthCheckTimeoutInSeconds raises it, up to an hour):
+the shorter time is kept here. Service model of botocore 1.44.5: a body of at most 6,291,456 bytes, and that all headers but
+the API's own are taken away from a request.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """How managed online endpoints of Azure Machine Learning run a custom container and call it. Pure.
 
-Sources: "CLI (v2) managed online deployment YAML schema" (learn.microsoft.com/azure/machine-learning/
-reference-yaml-deployment-managed-online, 2023-10): probes after 10 s, every 10 s, 2 s each, 30 failures; requests 5 s by default,
-180 s at most. "Manage and increase quotas and limits" (2026-01): 180 s, no limit of a body beside 5 MB a second. "Deploy a
-custom container as an online endpoint": routes for liveness, readiness and scoring, models under
-/var/azureml-app/azureml-models. They name no time between SIGTERM and SIGKILL: Kubernetes' default of 30 s is assumed.
-Read 2026-11.
+Sources: "CLI (v2) managed online deployment YAML schema" (2023-10, of learn.microsoft.com/azure/machine-learning, as all here):
+probes after 10 s, every 10 s, 2 s each, 30 failures; requests 5 s by default, 180 s at most. "Manage and increase quotas and
+limits" (2026-01): 180 s, no limit of a body beside 5 MB a second. "Deploy a custom container as an online endpoint": routes
+for liveness, readiness and scoring, models under /var/azureml-app/azureml-models. They name no time between SIGTERM and
+SIGKILL: Kubernetes' default of 30 s is assumed. Read 2026-11.
 """
 
 from __future__ import annotations

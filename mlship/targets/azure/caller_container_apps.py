@@ -1,9 +1,10 @@
 """How Azure Container Apps run a container and call it. Pure.
 
-Sources: "Health probes in Azure Container Apps" (learn.microsoft.com/azure/container-apps/health-probes, 2023-08): by default TCP
-checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a request, the
-headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and SIGKILL 30 s later.
-Variables: CONTAINER_APP_* ("Manage environment variables"). No limit of a body is named. Read 2026-11.
+Sources: "Health probes in Azure Container Apps" (learn.microsoft.com/azure/container-apps/health-probes, 2023-08): by default
+TCP checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a
+request, the headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and
+SIGKILL 30 s later. Variables: CONTAINER_APP_* ("Manage environment variables"). No limit of a body is named. x86-64 alone
+("Containers in Azure Container Apps"; from memory, verify). Read 2026-11.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ CALLER = Caller(
     name="container-apps",
     title="Container Apps",
     push=PUSH,
+    architectures=("amd64",),
     environ={
         "CONTAINER_APP_NAME": "mlship-test",
         "CONTAINER_APP_REVISION": "mlship-test--0000001",

@@ -1,11 +1,11 @@
 """How Vertex AI endpoints run a custom container and call it. Pure.
 
 Source: "Custom container requirements for inference", version 1.0.0 of that document
-(docs.cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, read 2026-11): the variables AIP_*, a server on
-0.0.0.0, GET AIP_HEALTH_ROUTE answered 200 within 10 s, bodies of 1.5 MB on a shared public endpoint, and the liveness check of a
-start: 4 attempts to connect, 10 s after each failed one, then the container is started anew. It names no time between SIGTERM and
-SIGKILL: Kubernetes' default of 30 s is assumed. A dedicated endpoint takes 10 MB ("Use dedicated public endpoints"); a shared one
-waits 60 s for an answer (from memory, verify).
+(docs.cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements, read 2026-11): the variables AIP_*, a server
+on 0.0.0.0, GET AIP_HEALTH_ROUTE answered 200 within 10 s, bodies of 1.5 MB on a shared public endpoint, and the liveness
+check of a start: 4 attempts to connect, 10 s after each failed one, then the container is started anew. It names no time
+between SIGTERM and SIGKILL: Kubernetes' default of 30 s is assumed. A dedicated endpoint takes 10 MB ("Use dedicated public
+endpoints"); a shared one waits 60 s for an answer (from memory, verify).
 """
 
 from __future__ import annotations
