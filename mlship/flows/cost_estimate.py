@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,22 +17,16 @@ from mlship.cost.plot import at_rate
 from mlship.cost.workload import Workload
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.costing.asked import (
-    Asked,
-    gpu_type,
-    purchase_from,
-    resources_from,
-    says_replicas,
-    speeds_from,
-    text_of,
-    workload_from,
-)
+from mlship.flows.costing.asked import Asked
 from mlship.flows.costing.deployment import ANY_SERVICE, checked, deployment_of, unknown
 from mlship.flows.costing.gate import Budget, Limit, budget
 from mlship.flows.costing.measured import Measured, measured_image
+from mlship.flows.costing.prices import prices_of, today
+from mlship.flows.costing.purchases import purchase_from
+from mlship.flows.costing.sizes import gpu_type, resources_from, speeds_from
 from mlship.flows.costing.words import ended_early, ignored
+from mlship.flows.costing.workload import says_replicas, workload_from
 from mlship.flows.loading import project_of
-from mlship.flows.prices import price_book
 from mlship.targets.base import Deployment
 from mlship.targets.priced import priced
 from mlship.units import Money
@@ -86,11 +79,11 @@ def cost_estimate(context: Context, where: Where, asked: Asked) -> Estimated:
     command.
     """
     project = _project(context, where, asked)
-    book = _book(context, asked, project)
+    book = prices_of(context, asked, project)
     measured = measured_image(context, project)
     is_least_said = bool(asked.replicas) or says_replicas(project)
     workload = replace(workload_from(asked, project, measured), is_least_said=is_least_said)
-    question = _Question(asked, project, book, workload, measured, _today(context), speeds_from(asked, project))
+    question = _Question(asked, project, book, workload, measured, today(context), speeds_from(asked, project))
     found = _optimised(question) if asked.optimise else _compared(question)
     curve = _curve(question, found.plans) if workload.traffic is None else ()
     judged = found.plans[max(found.chosen, 0)] if found.plans else None
@@ -143,23 +136,6 @@ def _has_file(context: Context) -> bool:
         if error.code != "no-file":
             raise
         return False
-
-
-def _book(context: Context, asked: Asked, project: Project | None) -> PriceBook:
-    """The prices of this machine, under those that the command line or the file names."""
-    said = project.cost.price_overrides if project is not None else None
-    path = asked.overrides or (project.root / said if project is not None and said else None)
-    if path is None:
-        return price_book(context)
-    # here and not above: few have prices of their own
-    from mlship.cost.overrides import parse
-
-    text = text_of(path, path.name, "a YAML file of prices")
-    return parse(text, path.name).applied(price_book(context))
-
-
-def _today(context: Context) -> str:
-    return datetime.datetime.fromtimestamp(context.clock(), datetime.UTC).date().isoformat()
 
 
 def limits(asked: Asked, project: Project | None) -> tuple[Limit, ...]:

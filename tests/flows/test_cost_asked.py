@@ -8,8 +8,10 @@ import pytest
 
 from mlship.config.load import load_project
 from mlship.errors import MlshipError
-from mlship.flows.costing.asked import Asked, resources_from, workload_from
+from mlship.flows.costing.asked import Asked
 from mlship.flows.costing.measured import Measured
+from mlship.flows.costing.sizes import resources_from
+from mlship.flows.costing.workload import workload_from
 
 
 def traffic(folder: Path, said: str):

@@ -11,10 +11,12 @@ from mlship.config.schema import Targets
 from mlship.cost.book import CLOUDS, PriceBook
 from mlship.cost.candidates import ENDPOINTS, MACHINES, NODES, cloud_of, machine_of
 from mlship.errors import Finding, FindingsError, MlshipError
-from mlship.flows.costing.asked import Asked, resources_from, workload_from
+from mlship.flows.costing.asked import Asked
 from mlship.flows.costing.measured import Measured
+from mlship.flows.costing.sizes import resources_from
 from mlship.flows.costing.words import PSEUDO_REGIONS
 from mlship.flows.costing.words import unknown as unknown
+from mlship.flows.costing.workload import workload_from
 from mlship.flows.used_keys import used_keys
 from mlship.releases.release import Release, Served
 from mlship.targets.base import Deployment
