@@ -100,7 +100,7 @@ def _judged(plan: CostPlan, limit: Limit) -> Budget:
     if spent is None:
         why = f"nobody can tell whether {usd(limit.usd)} {unit} is kept: there is no traffic to count requests by"
         return Budget(limit.usd, None, False, why, limit.where, "say cost.traffic, or --rps", "unknown-traffic")
-    if limit.of == "million" and plan.is_overloaded:  # requests that nobody answers would make it cheap
+    if plan.is_overloaded:  # what leaves requests unanswered is cheap, and no plan for them
         why = f"nobody can tell whether {usd(limit.usd)} {unit} is kept: {plan.replicas.peak} replicas do not carry the traffic"
         return Budget(limit.usd, spent, False, why, limit.where, "allow more replicas, or larger ones", "overloaded")
     return Budget(limit.usd, spent, True, f"{usd(spent)} of {usd(limit.usd)} {unit}{_may_rise(plan, limit)}")
