@@ -45,18 +45,18 @@ monitoring:
   alertmanager: 127.0.0.1:{manager}
   webhook: http://127.0.0.1:{side}/hook
   alerts: {{errors: 10%, after: 1s}}
-  retrain: {{url: "http://127.0.0.1:{side}/dispatches", token: token, when: [down, errors], port: {hook}}}
+  retrain: {{url: "http://127.0.0.1:{side}/dispatches", token: token, when: [down, drift], port: {hook}}}
 """
 
 
 @contextmanager
-def calling(endpoint: str, pieces: int) -> Iterator[None]:
+def calling(endpoint: str, pieces: int, rows: int = 1) -> Iterator[None]:
     """Somebody asks all the while."""
     over = threading.Event()
 
     def ask() -> None:
         while not over.wait(0.02):
-            posted(endpoint, json.dumps({"instances": [{"pieces": pieces}]}).encode())
+            posted(endpoint, json.dumps({"instances": [{"pieces": pieces}] * rows}).encode())
 
     caller = threading.Thread(target=ask, daemon=True)
     caller.start()
@@ -71,18 +71,20 @@ def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) 
     need_programs()
     port, manager, hook, own = (free_port() for _ in range(4))
     with far_side(dispatches=4) as side, ExitStack() as running:
-        more = watched(port, manager, hook, side.port)
-        shop.configure({"ON_PREDICT": FAULTS}, more)
+        shop.configure({"ON_PREDICT": FAULTS}, watched(port, manager, hook, side.port))
+        file = shop.story.folder / "mlship.yaml"
+        file.write_text(file.read_text().replace("sample: sample.json}", "sample: sample.json, reference: train.csv}"))
+        shop.story.write("train.csv", "pieces\n" + "\n".join(str(row % 6 + 1) for row in range(600)))
         shop.story.mlship("build")
         endpoint = shop.story.mlship("deploy", "--yes")["endpoint"]
         refused = shop.story.refused("deploy", "--target", "monitoring", "--yes")
         assert "monitoring is no place where a model runs" in refused and "mlship render --target monitoring" in refused
 
         said = shop.story.mlship("render", "--target", "monitoring")
-        assert said["left_out"] == ["drift: no model has a model.reference"]
+        assert said["left_out"] == []
         folder = Path(said["folder"]) / "monitoring"
-        token = folder / "token"
         judge(folder)
+        token = folder / "token"
         token.write_text(f"{TOKEN}\n")
         logs = tmp_path / "logs"
         logs.mkdir()
@@ -91,27 +93,24 @@ def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) 
         watcher = running.enter_context(prometheus(folder, logs, own))
         wait_for("the target is up", watcher.is_up)
 
-        with calling(endpoint, 7):
-            wait_for("the slow model is told", lambda: "MlshipSlowP99" in side.alerts())
-        assert watcher.firing() == {"MlshipSlowP99"} and side.alerts() == {"MlshipSlowP99"}
-        assert side.bodies("/dispatches") == []  # nobody asked for a pipeline then
+        assert watcher.firing() == side.alerts() == set()
 
-        with calling(endpoint, 13):
-            wait_for("the errors are told", lambda: "MlshipErrors" in side.alerts())
+        with calling(endpoint, 7), calling(endpoint, 13), calling(endpoint, 40, rows=50):
+            wait_for("slowness and errors are told", lambda: {"MlshipSlowP99", "MlshipErrors"} <= side.alerts())
             # the far side fails four times: three attempts of the relay, and one of what Alertmanager repeats
-            wait_for("the relay passes it on", lambda: len(side.bodies("/dispatches")) >= 5)
+            wait_for("drift starts a pipeline", lambda: len(side.bodies("/dispatches")) >= 5)
+        assert watcher.firing() == side.alerts() == {"MlshipSlowP99", "MlshipErrors", "MlshipDrift"}
         told = [
             alert for body in side.bodies("/hook") for alert in body["alerts"] if alert["labels"]["alertname"] == "MlshipErrors"
         ]
         assert told[0]["labels"]["project"] == "till" and told[0]["annotations"]["next"] == "mlship logs till --target local"
-        assert re.match(
-            r"[\d.]+% of the requests are answered with 5xx, and 10% is the limit\.", told[0]["annotations"]["description"]
-        )
+        said = r"[\d.]+% of the requests are answered with 5xx, and 10% is the limit\."
+        assert re.fullmatch(said, told[0]["annotations"]["description"])
         sent = [(headers, body) for where, headers, body in side.seen if where == "/dispatches"]
         assert {headers["Authorization"] for headers, _ in sent} == {f"Bearer {TOKEN}"}
-        assert sent[-1][1]["event_type"] == "mlship-retrain" and len(sent[-1][1]["client_payload"]) <= 10
-        assert sent[-1][1]["client_payload"]["alert"] == "MlshipErrors"
-        assert sent[-1][1]["client_payload"]["project"] == "till"
+        words = sent[-1][1]["client_payload"]
+        assert sent[-1][1]["event_type"] == "mlship-retrain" and len(words) <= 10
+        assert (words["alert"], words["project"], words["model"]) == ("MlshipDrift", "till", "till")
 
         every_expression_reads_what_is_there(watcher, folder)
 

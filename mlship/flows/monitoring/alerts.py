@@ -245,12 +245,13 @@ class _Rules:
             self._after_s,
             "ticket",
             "is asked about other data than its model was trained on",
-            f'The population stability index of a feature of {{{{ $labels.model }}}} is {{{{ $value | printf "%.2f" }}}}, and '
+            f'A population stability index of {{{{ $labels.model }}}} is {{{{ $value | printf "%.2f" }}}}, and '
             f"{number(limit)} is the limit.",
-            "Find out which features moved, and whether the world changed or a caller sends another unit. Retrain, or mend the caller.",
+            "See which features, or predictions, moved, and whether the world changed or a caller sends another unit. "
+            "Retrain, or mend the caller.",
             "drift",
-            fires=(self._series(DRIFT, {"model": "m", "feature": "f"}, f"{number(limit * 2)}x{{n}}"),),
-            calm=(self._series(DRIFT, {"model": "m", "feature": "f"}, f"{number(limit / 2)}x{{n}}"),),
+            fires=(self._series(DRIFT, {"model": "m", "of": "feature", "feature": "f"}, f"{number(limit * 2)}x{{n}}"),),
+            calm=(self._series(DRIFT, {"model": "m", "of": "feature", "feature": "f"}, f"{number(limit / 2)}x{{n}}"),),
             shown=f"{limit * 2:.2f}",
             found={"model": "m"},
         )

@@ -124,8 +124,11 @@ def rows(scrape: Scrape, has_drift: bool, limits: Mapping[str, float]) -> tuple[
         ),
     ]
     if has_drift:
-        shift = Panel("Population stability index", "short", ((of(DRIFT), "{{model}} {{feature}}"),), limits.get("drift"))
-        found.insert(4, Row("Drift", (shift,)))
+        shift = Panel(
+            "Population stability index", "short", ((of(DRIFT), "{{model}} {{of}} {{feature}}"),), limits.get("drift")
+        )
+        rows_seen = Panel("Rows compared", "short", ((of("mlship_drift_rows"), "{{model}}"),))
+        found.insert(4, Row("Drift", (shift, rows_seen)))
     return tuple(found)
 
 
@@ -193,5 +196,4 @@ def _releases(scrape: Scrape) -> dict[str, Any]:
         "enable": True,
         "iconColor": "blue",
         "expr": f"count by (release) ({info}) unless count by (release) ({info} offset 2m)",
-        "titleFormat": "{{release}}",
     }
