@@ -71,12 +71,11 @@ def test_cloud_run_where_regions_of_a_tier_differ_is_taken_by_region_alone():
     assert prices == {"us-central1": 1.8e-05, "europe-west1": 2e-05}
 
 
-def test_logs_cost_the_same_everywhere_and_the_first_50_gb_nothing():
-    found = logging(rates(LOGGING), DATED).services
-    assert [(price.region, price.price, price.above, price.note) for price in found] == [
-        ("all", 0.0, 0.0, "free tier"),
-        ("all", 0.5, 50.0, ""),
-    ]
+def test_logs_cost_the_same_everywhere_and_the_first_50_gib_nothing():
+    free, paid = logging(rates(LOGGING), DATED).services
+    assert (free.region, free.price, free.above, free.note) == ("all", 0.0, 0.0, "free tier")
+    assert (paid.region, paid.unit, paid.note) == ("all", "GB", "listed by the GiB")
+    assert (paid.price, paid.above) == (pytest.approx(0.5 * 1e9 / 2**30), pytest.approx(50 * 2**30 / 1e9))
     with pytest.raises(MlshipError, match="no price of logs"):
         logging(rates(RUN), DATED)
 
@@ -102,10 +101,11 @@ def test_online_prediction_is_priced_by_type_of_machine():
     assert shipped.unit == price.unit and shipped.price is None
 
 
-def test_disks_of_one_zone_are_those_of_the_book():
+def test_disks_of_one_zone_are_items_of_the_book_and_listed_by_the_gib():
     (price,) = disks("us-central1", rates(COMPUTE), SERVICES, DATED).services
     (shipped,) = BOOK.tiers("gcp", "persistent_disk", "us-central1", "disk_balanced")
-    assert (price.item, price.unit, price.price) == (shipped.item, shipped.unit, shipped.price)
+    assert (price.item, price.unit, price.note) == (shipped.item, shipped.unit, "listed by the GiB")
+    assert price.price == pytest.approx(0.1 * 1e9 / 2**30)
 
 
 def test_every_item_has_the_unit_that_the_shipped_book_has():

@@ -38,6 +38,8 @@ _FAMILIES = {"compute optimized": "c2", "": "n1"}  # commitments of N1 name no f
 _GPUS = {"L4": "L4", "Tesla A100": "A100-40GB"}  # others come with disks, that have SKUs of their own
 _DISKS = {"Storage PD": "disk_standard", "SSD backed PD": "disk_ssd", "Balanced PD": "disk_balanced"}
 
+_GB_OF_GIB = 2**30 / 1e9
+
 Sku = Mapping[str, Any]
 
 
@@ -262,4 +264,6 @@ def vertex(region: str, listed: Iterable[Rate], known: Machines, dated: Dated) -
 
 
 def _tiers(rate: Rate, row: ServicePrice) -> Iterator[ServicePrice]:
-    yield from tiers(row, rate.prices, note=FREE_TIER)
+    """Of what is listed by the GiB: bytes are counted in GB everywhere else, images and logs, too."""
+    by_gb = tuple((start * _GB_OF_GIB, price / _GB_OF_GIB) for start, price in rate.prices)
+    yield from tiers(replace(row, note="listed by the GiB"), by_gb, note=FREE_TIER)
