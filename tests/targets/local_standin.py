@@ -99,7 +99,7 @@ class Server:
         elif path == "/die":
             os._exit(3)
         counted = f'mlship_requests_total{{route="/predict",status="200"}} {self.predicted}\n'
-        body = counted.encode() if path == "/metrics" else json.dumps(document).encode()
+        body = counted.encode() if path.partition("?")[0] == "/metrics" else json.dumps(document).encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Mlship-Release: {RELEASE}\r\n"
         return (head + ("Connection: close\r\n" if last else "") + "\r\n").encode() + body
 

@@ -109,12 +109,19 @@ def _most(rows: int, most: int) -> int:
 def _edges(ordered: Any) -> tuple[float, ...]:
     """The smallest, quantiles that are values themselves, the largest. ordered: float64, (rows,), at least one."""
     rows, bins = len(ordered), _most(len(ordered), MOST_BINS)
-    first, last = _rounded(float(ordered[0])), _rounded(float(ordered[-1]))
-    cuts = {_rounded(float(ordered[-(-place * rows // bins) - 1])) for place in range(1, bins)} - {last}
+    first, last = _end(float(ordered[0]), -1), _end(float(ordered[-1]), 1)
+    cuts = {_rounded(float(ordered[-(-place * rows // bins) - 1])) for place in range(1, bins)}
+    cuts = {cut for cut in cuts if cut < ordered[-1]}
     below = ordered[ordered < ordered[-1]]
     if not cuts and len(below):  # nearly all are the largest
-        cuts = {_rounded(float(below[-1]))}
+        cuts = {_end(float(below[-1]), 1)}
     return (first, *sorted(cuts), last)
+
+
+def _end(value: float, side: int) -> float:
+    """Rounded away from the others, so that the reference's own end is not beyond it."""
+    rounded = _rounded(value)
+    return rounded if (rounded - value) * side >= 0 else _rounded(value + side * abs(value) * 10 ** (1 - DIGITS))
 
 
 def _rounded(value: float) -> float:
