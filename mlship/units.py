@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import total_ordering
 
+from mlship.masks import learn
+
 _MEMORY = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
            "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # fmt: skip
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
@@ -130,12 +132,13 @@ class Money:
 
 
 class Secret:
-    """A value that prints as ***; `reveal` is the only way to read it."""
+    """A value that prints as ***, and is covered where it is printed otherwise; `reveal` is the only way to read it."""
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
         self._value = value
+        learn(value)
 
     def reveal(self) -> str:
         return self._value

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mlship"
 
-BOTTOM = ("errors", "units", "progress", "home", "disk", "memo", "parallel", "archives")
+BOTTOM = ("errors", "units", "progress", "home", "disk", "memo", "parallel", "archives", "masks")
 LAYERS = {  # part of the package -> height; a part imports lower ones, and itself
     **dict.fromkeys(BOTTOM, 0),
     **dict.fromkeys(("runner", "config", "oci", "templating"), 1),
@@ -23,7 +23,7 @@ LAYERS = {  # part of the package -> height; a part imports lower ones, and itse
     "__main__": 5,
 }
 SIBLINGS = {  # what may be imported from a part of the same height: values only
-    ("units", "errors"), ("home", "errors"), ("disk", "errors"), ("memo", "errors"), ("memo", "disk"),
+    ("units", "errors"), ("units", "masks"), ("home", "errors"), ("disk", "errors"), ("memo", "errors"), ("memo", "disk"),
     ("archives", "disk"), ("archives", "errors"), ("archives", "units"),
     ("oci", "runner"),
     ("targets", "releases"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from mlship import __version__
 from mlship.cli.arguments import Invocation
+from mlship.cli.job_notes import leave
 from mlship.cli.payloads import finding_payload
 from mlship.cli.table import COMMANDS
 from mlship.cli.terminal import Terminal
 from mlship.cli.views.findings import findings_text
 from mlship.disk import FULL
 from mlship.errors import Exit, MlshipError
+from mlship.masks import masked_plain
 
 
 def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
@@ -24,7 +27,8 @@ def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
         terminal.complain("".join(traceback.format_exception(error)))
     terminal.complain(error_text(known))
     if invocation.wants_json:
-        terminal.answer(error_json(invocation.command, known))
+        terminal.document(error_json(invocation.command, known))
+    leave(os.environ, invocation.command, error_payload(known), error_text(known), int(known.exit))
     return int(known.exit)
 
 
@@ -47,7 +51,7 @@ def error_text(error: MlshipError) -> str:
 def error_json(command: str, error: MlshipError) -> str:
     """The envelope of a failure, one line."""
     document = {"schema": "mlship/v1", "command": command, "ok": False, "exit": int(error.exit), **error_payload(error)}
-    return json.dumps(document, ensure_ascii=False)
+    return json.dumps(masked_plain(document), ensure_ascii=False)
 
 
 def error_payload(error: MlshipError) -> dict[str, Any]:

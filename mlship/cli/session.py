@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from mlship import masks
 from mlship.cli import failures
 from mlship.cli.answer import Answer
 from mlship.cli.arguments import Invocation
 from mlship.cli.call import Call, Common
+from mlship.cli.job_notes import leave
 from mlship.cli.progress import start_progress
+from mlship.cli.secrets_here import learn_those_here
 from mlship.cli.table import COMMANDS
 from mlship.cli.terminal import Terminal
 from mlship.errors import Exit, MlshipError
@@ -26,6 +29,7 @@ from mlship.runner import LocalRunner
 def run_command(invocation: Invocation) -> int:
     """Runs it and prints what came of it. Returns the exit code; raises nothing."""
     terminal = Terminal.of_this_process(json=invocation.wants_json)
+    masks.forget()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for it
             signal.signal(number, _interrupted)
@@ -50,6 +54,7 @@ def _run(invocation: Invocation, terminal: Terminal) -> int:
 
     def make_call(common: Common) -> Call:
         made.append(common)
+        learn_those_here(os.environ, invocation.rest, _configuration(common))
         return _call(invocation.command, common, terminal)
 
     try:
@@ -70,7 +75,8 @@ def _print(answer: Answer, common: Common, command: str, terminal: Terminal) -> 
     elif answer.brief and not common.json:
         terminal.answer(answer.brief)
     if common.json:
-        terminal.answer(envelope(command, answer))
+        terminal.document(envelope(command, answer))
+    leave(os.environ, command, answer.payload, answer.text, int(answer.exit))
 
 
 def _call(command: str, common: Common, terminal: Terminal) -> Call:
@@ -85,6 +91,14 @@ def _call(command: str, common: Common, terminal: Terminal) -> Call:
         who=_who(),
     )
     return Call(command, common, context, terminal, now)
+
+
+def _configuration(common: Common) -> Path | None:
+    """The mlship.yaml that a command would read; whether it may, the command says itself."""
+    folder = (Path.cwd() / Path(common.directory).expanduser()).absolute()
+    if common.file:
+        return folder / Path(common.file).expanduser()
+    return next((place / "mlship.yaml" for place in (folder, *folder.parents) if (place / "mlship.yaml").is_file()), None)
 
 
 def _folder(said: str) -> Path:
@@ -110,4 +124,4 @@ def envelope(command: str, answer: Answer) -> str:
     """One line of JSON; floats that JSON cannot write are an error, never `NaN`."""
     ok = answer.exit in (Exit.OK, Exit.CHANGES)
     document = {"schema": "mlship/v1", "command": command, "ok": ok, "exit": int(answer.exit), **answer.payload}
-    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return json.dumps(masks.masked_plain(document), ensure_ascii=False, allow_nan=False)

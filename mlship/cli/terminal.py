@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO
+
+from mlship.masks import SHORTEST, learned, masked
 
 # everything that could move the cursor, change colours or the window's title; tab and newline stay
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -22,6 +25,7 @@ class Terminal:
         self._environ = environ
         self._json = json
         self._before: Callable[[], None] = lambda: None
+        self._announced = 0
         self.reader_is_gone = False
 
     @classmethod
@@ -58,8 +62,15 @@ class Terminal:
         self._print(self._stderr if self._json else self._stdout, text)
 
     def answer(self, text: str) -> None:
-        """For machines: on standard output, as it is."""
+        """For machines: on standard output, as it is but for secrets."""
         self._before()
+        self._announce()
+        self._write(self._stdout, masked(text) + "\n")
+
+    def document(self, text: str) -> None:
+        """One JSON object for machines, whose values were covered before they became text."""
+        self._before()
+        self._announce()
         self._write(self._stdout, text + "\n")
 
     def complain(self, text: str) -> None:
@@ -74,18 +85,29 @@ class Terminal:
     def ask(self, question: str) -> str:
         """One line from the person. Empty at the end of input."""
         self._before()
-        self._write(self._stderr, question)
+        self._write(self._stderr, masked(question))
         return self._stdin.readline()
 
     def _print(self, stream: IO[str], text: str) -> None:
         text = clean(text)
         if not text:
             return
+        self._announce()
         if self._is_coloured(stream):
             from mlship.cli.colour import coloured
 
             text = coloured(text)
         self._write(stream, text + "\n")
+
+    def _announce(self) -> None:
+        """GitHub covers what it is told of in the whole log, other programs' lines too. Never where a file would keep it."""
+        if self._environ.get("GITHUB_ACTIONS") != "true" or _is_file(self._stderr):
+            return
+        for value in learned()[self._announced :]:
+            for line in value.splitlines():
+                if len(line.strip()) >= SHORTEST:
+                    self._write(self._stderr, f"::add-mask::{line.strip().replace('%', '%25')}\n")
+        self._announced = len(learned())
 
     def _is_coloured(self, stream: IO[str]) -> bool:
         return stream.isatty() and not self._environ.get("NO_COLOR") and self._environ.get("TERM") != "dumb"
@@ -101,8 +123,15 @@ class Terminal:
 
 
 def clean(text: str) -> str:
-    """Without control characters: names, logs and answers of a server are not ours."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")).rstrip("\n")
+    """Without secrets and without control characters: names, logs and answers of a server are not ours."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", masked(text).replace("\r\n", "\n")).rstrip("\n")
+
+
+def _is_file(stream: IO[str]) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _forget(stream: IO[str]) -> None:

@@ -13,6 +13,7 @@ from mlship.config.project import Project
 from mlship.config.secrets import REFERENCE, WITH_SECRETS, Source, named_by, source_of
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
+from mlship.masks import learn
 from mlship.targets.base import OPERATOR_KEY, Certificate, Deployment
 from mlship.targets.docker.certificate import WARN_BEFORE_S, Unfit, certificate_from, validity
 
@@ -46,6 +47,7 @@ def read_secrets(context: Context, project: Project) -> Given:
         findings += said
     if is_closed(project):
         values[OPERATOR_KEY] = secrets.token_urlsafe(32)
+        learn(values[OPERATOR_KEY])
     return Given(values, certificate, tuple(findings))
 
 
@@ -128,9 +130,11 @@ def _value(context: Context, project: Project, name: str) -> str:
     if b"\0" in raw:
         raise _Missing(f"{source} has a NUL in it, which no variable can have", where, "encode it, for example with base64")
     try:
-        return raw.decode()
+        value = raw.decode()
     except UnicodeDecodeError:
         raise _Missing(f"{source} is not text in UTF-8", where, "encode it, for example with base64") from None
+    learn(value)
+    return value
 
 
 def _from_env(context: Context, source: Source, where: str) -> bytes:

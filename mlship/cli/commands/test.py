@@ -73,6 +73,7 @@ def command(
     from mlship.disk import write_atomic
     from mlship.flows.gating import budgets, course, platform_course
     from mlship.flows.gating.junit import junit as junit_of
+    from mlship.masks import masked
 
     wishes = course.Wishes(
         live=live,
@@ -94,7 +95,7 @@ def command(
     def act(where: Where) -> Answer:
         report = judge(call.context, where, wishes)
         if junit:
-            write_atomic(call.context.cwd / junit, junit_of(report))
+            write_atomic(call.context.cwd / junit, masked(junit_of(report).decode()).encode())
         return Answer(report_text(report), payloads.tested(report), report.verdict, int(report.exit))
 
     return on_each_host(call, name, act)
