@@ -251,8 +251,7 @@ def _managed(resource: Resource, key: PriceKey, units: float, book: PriceBook, *
 
 def tiers_of(key: PriceKey, book: PriceBook) -> tuple[ServicePrice, ...]:
     """The region's own prices, else those that it shares; empty where the book knows neither."""
-    found = book.tiers(key.cloud, key.service, key.region, key.item)
-    return found or (book.tiers(key.cloud, key.service, key.shared, key.item) if key.shared else ())
+    return book.tiers(key.cloud, key.service, key.region, key.item, key.shared)
 
 
 def tiered(tiers: tuple[ServicePrice, ...], units: float, *, free: bool) -> float | None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 Cloud = Literal["aws", "gcp", "azure"]
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 ANY_REGION = "all"  # as a service's region: the price is the same everywhere
+OWN = "your prices"  # the source of what a user wrote: nobody else's price goes before it
 FREE_TIER = "free tier"  # how notes mark what only an account's first units get
 OLD_SPOT_DAYS = 30  # 81 % of Google's spot prices moved within 35 days (the price data of 2026-07 against that of 2026-06)
 
@@ -110,9 +111,16 @@ class PriceBook:
         for offers in self.offers.values():
             yield from offers.values()
 
-    def tiers(self, cloud: str, service: str, region: str, item: str) -> tuple[ServicePrice, ...]:
-        """What one item of a service costs in a region, from the first unit on; empty where the book does not know it."""
-        return self._tiers.get((cloud, service, region, item)) or self._tiers.get((cloud, service, ANY_REGION, item), ())
+    def tiers(self, cloud: str, service: str, region: str, item: str, shared: str = "") -> tuple[ServicePrice, ...]:
+        """What one item of a service costs in a region, from the first unit on; empty where the book does not know it.
+
+        shared: a name under which several regions have one price. The region's own price goes before theirs, and both before that
+        of everywhere; but a price of the user's own goes before all that are not.
+        """
+        places = (region, ANY_REGION, *((shared,) if shared else ()))
+        found = [tiers for place in places if (tiers := self._tiers.get((cloud, service, place, item)))]
+        own = (tiers for tiers in found if tiers[0].dated.source == OWN)
+        return next(own, found[0] if found else ())
 
     @cached_property
     def _tiers(self) -> Mapping[tuple[str, str, str, str], tuple[ServicePrice, ...]]:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from msgspec.structs import replace as with_
 
 from mlship.config.words import nearest
-from mlship.cost.book import ANY_REGION, Dated, Machine, Offer, PriceBook, ServicePrice, book_of
+from mlship.cost.book import ANY_REGION, OWN, Dated, Machine, Offer, PriceBook, ServicePrice, book_of
 from mlship.cost.overrides_file import Kind, Rate, ServiceRate, Written, read
 from mlship.cost.overrides_units import billed_services, billed_unit
 from mlship.errors import Finding, FindingsError
-
-SOURCE = "your prices"
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Overrides:
     def _offer(self, rate: Rate, book: PriceBook, machines: Mapping[str, Machine]) -> Offer:
         """The book's offer with the named prices. A rate of one's own is flat: no discount for sustained use comes on top."""
         offer = book.offer(rate.at.cloud, rate.at.region, rate.name) or Offer(machines[rate.name], rate.at.region)
-        own = Dated(SOURCE, self.as_of)
+        own = Dated(OWN, self.as_of)
         sources = offer.sources
         if rate.on_demand is not None:
             sources = with_(sources, on_demand=own)
@@ -150,7 +148,7 @@ class Overrides:
         for rate in self.services:
             unit = rate.unit or _unit(rate, book)
             at = rate.at
-            yield ServicePrice(at.cloud, rate.service, at.region, rate.item, unit, rate.price, dated=Dated(SOURCE, self.as_of))
+            yield ServicePrice(at.cloud, rate.service, at.region, rate.item, unit, rate.price, dated=Dated(OWN, self.as_of))
 
 
 def parse(text: str, where: str) -> Overrides:
@@ -183,4 +181,4 @@ def _unknown(at: Written, what: str, name: str, known: Mapping[str, Machine] | l
 
 def _less(dated: Dated, discount: float) -> Dated:
     """The day stays that of the list price: a discount makes no price younger."""
-    return Dated(f"{SOURCE}: {discount * 100:.4g} % off {dated.source}".rstrip(), dated.day) if discount else dated
+    return Dated(f"{OWN}: {discount * 100:.4g} % off {dated.source}".rstrip(), dated.day) if discount else dated

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_price_tables import INSTANCES, MANAGED
 
-from mlship.cost.book import Dated
+from mlship.cost.book import Dated, PriceBook, ServicePrice
 from mlship.cost.book_file import from_bytes
 from mlship.cost.overrides import parse
 from mlship.cost.overrides_units import billed_unit
@@ -49,6 +49,27 @@ def test_a_negotiated_rate_goes_before_the_books_and_says_so():
 def test_a_spot_price_of_ones_own_fills_a_gap():
     offer = applied("instances: {gcp/us-east1/g2-standard-4: {spot: 0.2}}").offer("gcp", "us-east1", "g2-standard-4")
     assert (offer.spot, offer.spot_is_listed, offer.on_demand) == (0.2, True, 0.7)
+
+
+def test_a_price_of_ones_own_for_several_regions_goes_before_what_was_read_of_one():
+    run, both = (
+        ("gcp", "cloud_run", "us-central1", "requests"),
+        "services: {gcp/tier1/cloud_run/requests: {price: 0.3, unit: x}}",
+    )
+    read = BOOK.overridden(PriceBook("2026-11-20", services=(ServicePrice(*run, "x", 0.4),)))
+    assert read.tiers(*run, "tier1")[0].price == 0.4
+    own = parse(f"as_of: 2026-11-01\nregions: [gcp/tier1]\n{both}", "prices.yaml").applied(read)
+    assert own.tiers(*run, "tier1")[0].price == 0.3
+    assert own.tiers(*run)[0].price == 0.4  # where the region does not share it
+    exact = parse(
+        f"as_of: 2026-11-01\nregions: [gcp/tier1]\n{both[:-1]}, gcp/us-central1/cloud_run/requests: {{price: 0.2, unit: x}}}}",
+        "p",
+    )
+    assert exact.applied(read).tiers(*run, "tier1")[0].price == 0.2
+    everywhere = parse(
+        "as_of: 2026-11-01\nregions: [gcp/all]\nservices: {gcp/all/cloud_run/requests: {price: 0.1, unit: x}}", "p"
+    )
+    assert everywhere.applied(read).tiers(*run, "tier1")[0].price == 0.1
 
 
 def test_a_discount_is_of_list_prices_and_leaves_their_days():
