@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 
-from mlship.cost.billing import Month, Priced, in_machines, priced
+from mlship.cost.billing import Month, Priced, in_machines, per_node, priced
 from mlship.cost.book import PriceBook, is_old_spot
 from mlship.cost.candidate import Candidate, CostPlan, Line, Purchase
 from mlship.cost.capacity import latency, share_served
@@ -49,7 +49,7 @@ def estimate(candidate: Candidate, workload: Workload, book: PriceBook, *, free:
         p99_ms=times[1] * 1000 if times else None,
         is_overloaded=at_peak and times is None and fleet.replicas.peak > 0,
         price_dates=tuple(sorted({item.line.dated for item in items if item.line.dated})),
-        assumptions=(*_assumptions(candidate, workload, fleet, times), *_said(items), *_pool_lost(candidate, workload, fleet)),
+        assumptions=(*_assumptions(candidate, workload, fleet, times), *_said(items), *_pool_lost(candidate, month, book)),
         unknowns=tuple(dict.fromkeys(item.unknown for item in items if item.unknown)),
         lines=tuple(item.line for item in items if item.line.kind),
         spot_range=_spot_range(candidate, items, usd, as_of or book.as_of),
@@ -97,7 +97,10 @@ def _times(workload: Workload, fleet: Fleet, candidate: Candidate) -> tuple[floa
 
 
 def _interruptions(candidate: Candidate, month: Month, book: PriceBook) -> float | None:
-    """Ends of spot machines to expect in a month, by how many there are on average; 0 where none is spot."""
+    """Ends of spot machines to expect in a month, by how many there are on average; 0 where none is spot.
+
+    Of whole months, also where `hours` prices a part of one: how often machines end is told by the month alone.
+    """
     if not candidate.purchase.name.endswith("spot") or not bought(month.fleet, month.purchase, Rates(None)).spot_hours:
         return 0.0
     for resource in candidate.resources:
@@ -150,11 +153,12 @@ def _said(items: tuple[Priced, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.assumption for item in items if item.assumption))
 
 
-def _pool_lost(candidate: Candidate, workload: Workload, fleet: Fleet) -> Iterator[str]:
-    """What callers notice when every spot replica goes at once, at the busiest time."""
+def _pool_lost(candidate: Candidate, month: Month, book: PriceBook) -> Iterator[str]:
+    """What callers notice when every spot machine goes at once, at the busiest time."""
+    workload = month.workload
     if not candidate.purchase.name.endswith("spot") or workload.traffic is None or workload.service_time is None:
         return
-    left = kept(fleet, candidate.purchase)
+    left = _replicas_left(candidate, month, book)
     unit, peak = candidate.unit, workload.traffic.peak
     served = share_served(workload.service_time, peak, left * unit.servers, speed=unit.speed)
     times = latency(workload.service_time, peak, left * unit.servers, speed=unit.speed) if left else None
@@ -162,8 +166,18 @@ def _pool_lost(candidate: Candidate, workload: Workload, fleet: Fleet) -> Iterat
     yield f"if the whole spot pool goes at the peak: {left} replicas serve {served:.0%}, {p99}"
 
 
+def _replicas_left(candidate: Candidate, month: Month, book: PriceBook) -> int:
+    """At the peak, on machines that are not spot; where they share nodes, as many as these nodes hold."""
+    for resource in candidate.resources:
+        if (key := resource.price) is not None and key.instance and "per_replica" in resource.settings:
+            offer = book.offer(key.cloud, key.region, key.instance)
+            nodes = in_machines(month, resource, offer)
+            return min(kept(nodes.fleet, nodes.purchase) * per_node(resource, offer), month.fleet.replicas.peak)
+    return kept(month.fleet, candidate.purchase)
+
+
 def kept(fleet: Fleet, purchase: Purchase) -> int:
-    """Replicas at the peak that are not spot."""
+    """Machines at the peak that are not spot."""
     base = min(spot_base(fleet, purchase), fleet.replicas.peak)
     return base + int((fleet.replicas.peak - base) * purchase.on_demand_share)
 
