@@ -21,10 +21,12 @@ from mlship.image.packages.closure import version_findings
 from mlship.image.packages.resolve import lock as resolve
 from mlship.image.packages.resolve import lock_server
 from mlship.image.packages.wheels import server_fits, server_keys
+from mlship.image.plan import BasePlan, Wheel
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import compressor
+from mlship.parallel import Ahead
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,7 @@ def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
     keys = server_keys(gathered.project)
     if server_fits(lock.server, keys):
         return Locked(lock)
-    wheels = lock_server(
-        python_minor=lock.python,
-        platform=lock.platform,
-        glibc=glibc(base_of(lock, ())),
-        indexes=gathered.indexes,
-        runner=workplace.runner,
-        home=workplace.home,
-        progress=workplace.progress,
-        root=gathered.project.root,
-        keys=keys,
-    )
+    wheels = _server(workplace, gathered, lock, base_of(lock, ()))
     return Locked(replace(lock, server=wheels, asked=lock.asked or asked_of(gathered)))
 
 
@@ -123,8 +115,23 @@ def _resolved(workplace: Workplace, gathered: Gathered, archive: Archive | None)
     )
     # What the requirements say of themselves was told when they were gathered.
     news = (finding for finding in resolution.findings if finding not in gathered.findings)
+    server = Ahead(lambda: _server(workplace, gathered, lock, base))  # an index answers while wheels and base are fetched
     whole, libraries = with_libraries(workplace, gathered, lock, base, archive)
-    return Locked(replace(whole, asked=asked_of(gathered)), (*news, *libraries), base.security)
+    return Locked(replace(whole, server=server.result(), asked=asked_of(gathered)), (*news, *libraries), base.security)
+
+
+def _server(workplace: Workplace, gathered: Gathered, lock: Lock, base: BasePlan) -> tuple[Wheel, ...]:
+    return lock_server(
+        python_minor=lock.python,
+        platform=lock.platform,
+        glibc=glibc(base),
+        indexes=gathered.indexes,
+        runner=workplace.runner,
+        home=workplace.home,
+        progress=workplace.progress,
+        root=gathered.project.root,
+        keys=server_keys(gathered.project),
+    )
 
 
 def _with_facts(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from mlship.image.plan import Wheel
 from mlship.progress import Progress
 from mlship.runner import Command, Result, Runner
 
+_NO_SOURCES = ("--only-binary", ":all:")
+
 
 @dataclass(frozen=True)
 class Resolution:
@@ -52,7 +55,10 @@ class _Question:
         arguments = ("pip", "compile", *inputs, "--format", "pylock.toml", "--no-header", "--no-annotate", "--quiet",
                      "--python-version", self.workshop.python_minor,
                      "--python-platform", uv_platform(self.platform, self.glibc), *extra)  # fmt: skip
-        python = ("--python", str(self.workshop.python)) if self.workshop.python else ()
+        # where nothing may be built any Python will do: to look for one, uv starts each that is on the PATH
+        any_python = Path(sys.executable) if _NO_SOURCES[0] in extra else None
+        used = self.workshop.python or any_python
+        python = ("--python", str(used)) if used else ()
         return uv_command((*arguments, *python), self.workshop.indexes, self.workshop.root)
 
     def ask(self, *extra: str, inputs: Iterable[str]) -> Result:
@@ -148,7 +154,7 @@ def _resolve(question: _Question, made: Mapping[str, Wheel]) -> tuple[tuple[Reso
     """Wheels only at first; then sources too; then without the local tags that no index here has."""
     wanted = question.requirements
     inputs = _inputs(question, wanted, made)
-    result = question.ask("--only-binary", ":all:", inputs=inputs)
+    result = question.ask(*_NO_SOURCES, inputs=inputs)
     if not result.ok:
         result = question.ask(inputs=inputs)
     findings: tuple[Finding, ...] = ()
@@ -227,7 +233,10 @@ def _of_later_indexes(question: _Question, made: Mapping[str, Wheel]) -> tuple[R
     """Versions that the first index with the name lacks, as where an extra index has builds of its own of a few releases."""
     workshop = replace(question.workshop, indexes=question.workshop.indexes.exhausted())
     later = replace(question, workshop=workshop)
-    result = later.ask(inputs=_inputs(later, question.requirements, made))
+    inputs = _inputs(later, question.requirements, made)
+    result = later.ask(*_NO_SOURCES, inputs=inputs)
+    if not result.ok:
+        result = later.ask(inputs=inputs)
     if not result.ok:
         return None, ()
     findings = tuple(
