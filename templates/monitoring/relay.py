@@ -54,7 +54,7 @@ class Settings:
             self.backoff_s = float(said.get("backoff_s", 1))
             self.state: Path | None = folder / str(said["state"]) if said.get("state") else None
             self.names = frozenset(str(name) for name in said.get("names", ()))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Wrong(f"relay.json: {type(error).__name__} {error}") from None
         if not self.url.startswith(("https://", "http://")):
             raise Wrong("relay.json: url is neither https:// nor http://")

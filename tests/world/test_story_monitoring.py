@@ -107,7 +107,7 @@ def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) 
         said = r"[\d.]+% of the requests are answered with 5xx, and 10% is the limit\."
         assert re.fullmatch(said, told[0]["annotations"]["description"])
         sent = [(headers, body) for where, headers, body in side.seen if where == "/dispatches"]
-        assert {headers["Authorization"] for headers, _ in sent} == {f"Bearer {TOKEN}"}
+        assert {headers["authorization"] for headers, _ in sent} == {f"Bearer {TOKEN}"}
         words = sent[-1][1]["client_payload"]
         assert sent[-1][1]["event_type"] == "mlship-retrain" and len(words) <= 10
         assert (words["alert"], words["project"], words["model"]) == ("MlshipDrift", "till", "till")
@@ -119,7 +119,7 @@ def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) 
             os.kill(process, signal.SIGKILL)
         wait_for("the end of the service is told", lambda: "MlshipDown" in side.alerts())
         last = wait_for("a pipeline starts", lambda: [one for one in side.seen if one[0] == "/dispatches"][5:])
-        assert last[0][1]["Authorization"] == "Bearer token-of-tomorrow"
+        assert last[0][1]["authorization"] == "Bearer token-of-tomorrow"
         assert last[0][2]["client_payload"]["summary"] == "till does not answer"
         written = "".join(file.read_text() for file in logs.glob("*.log"))
         assert TOKEN not in written and '"passed on"' in written and "status 500 (attempt 3 of 3)" in written

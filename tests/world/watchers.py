@@ -85,7 +85,7 @@ def far_side(**failures: int) -> Iterator[FarSide]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            side.seen.append((self.path, dict(self.headers), body))
+            side.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             left = side.failures.get(self.path, 0)
             side.failures[self.path] = left - 1
             self.send_response(500 if left > 0 else 204)
