@@ -12,6 +12,7 @@ from typing import Any
 from mlship.server.problems import ModelFailed
 
 FEW = 32  # numbers that Python looks at faster than a call of numpy takes
+AS_THEY_ARE = frozenset((str, int, bool, type(None)))
 DEPTH = 64  # of nested lists and objects in one answer; deeper is a cycle or a mistake
 
 
@@ -21,7 +22,7 @@ def outputs(result: Any, count: int) -> dict[str, list[Any]]:
     result: what LoadedModel.predict gave. count: rows that went in. Raises ModelFailed when names, lengths or types are not
     what the contract says.
     """
-    if not isinstance(result, Mapping):
+    if type(result) is not dict and not isinstance(result, Mapping):
         raise ModelFailed(f"predict gave {type(result).__name__}, not a mapping of outputs")
     if "predictions" not in result:
         raise ModelFailed("predict gave no output named predictions")
@@ -31,14 +32,19 @@ def outputs(result: Any, count: int) -> dict[str, list[Any]]:
 def plain(value: Any, depth: int = 0) -> Any:
     """The value in JSON's types. Raises ModelFailed for what has no form in JSON."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in AS_THEY_ARE:
         return value
     if kind is float:
         return value if math.isfinite(value) else None
     if depth > DEPTH:
         raise ModelFailed(f"the answer is nested deeper than {DEPTH}")
     if kind in (list, tuple, set, frozenset):
-        return [plain(item, depth + 1) for item in value]
+        return [
+            item if (of := type(item)) in AS_THEY_ARE or (of is float and math.isfinite(item)) else plain(item, depth + 1)
+            for item in value
+        ]
+    if hasattr(value, "dtype") and kind.__module__ == "numpy":  # first, because it comes most
+        return _from_array(value, depth)
     if isinstance(value, Mapping):
         return {_key(key): plain(item, depth + 1) for key, item in value.items()}
     if hasattr(value, "dtype"):

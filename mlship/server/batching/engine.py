@@ -23,7 +23,7 @@ from mlship.server.board import IN_FLIGHT, Slot
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Request, Response, refused
 
-KNOWN_S = 0.02  # for so long what a row costs is taken as it was
+KNOWN_S = 0.02  # for so long what a row and a request cost is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
 
@@ -54,6 +54,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._overhead = Overhead()
         self.correction = Correction()
+        self._answered = 0
         self._computed_s = self._used_s = 0.0
         self._row_s = self._allowed_s = self._known_until = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
@@ -81,13 +82,14 @@ class Engine:
             return False
         queue.lane = lane
         if self._armed is None:
-            self._arm(now)
+            self._armed = self._loop.call_soon(self.flush)
+            self.began = now
         return True
 
     def joins(self, queue: Queue, requests: int, rows: int) -> bool:
         """Whether one call, here and now, is right for so many requests with so many rows."""
         is_one = requests == 1 or (queue.model.is_joined and rows <= queue.most_rows())
-        return is_one and self._is_quick(queue.pace.expected_s(rows))
+        return is_one and self._is_quick(queue.pace.call_s + queue.pace.row_s * rows)
 
     def queue(self, model: ServedModel) -> Queue:
         """The waiting calls of a model, and what a call of it costs."""
@@ -115,36 +117,34 @@ class Engine:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
         self._armed = None
         now = time.perf_counter()
-        until, done = now + INLINE_S, 0
+        until = now + INLINE_S
         queues = list(self._queues.values())
         if len(queues) > 1:
             queues.sort(key=Queue.oldest)  # who is asked much must not starve the others
         for queue in queues:
-            if queue.lane is not None:
-                done += self._run(queue.lane, now, until)
+            lane = queue.lane
+            if lane is not None:
+                if now < until and now - self.began <= self._timeout_s:
+                    self._answered += lane.run()
+                else:
+                    lane.hand_over()
                 now = time.perf_counter()
-            self._refuse_late(queue, now)
+            if queue.jobs:
+                self._refuse_late(queue, now)
             while queue.rows and not queue.is_running and now < until:
                 jobs = queue.take()
                 self._start(queue, jobs)
                 now = time.perf_counter()
-                done += 0 if queue.is_running else len(jobs)
-        self._note_overhead(done)
+                self._answered += 0 if queue.is_running else len(jobs)
         self.began = math.inf
-        self._settle()
+        self._settle(now)
 
-    def _run(self, lane: Lane, now: float, until: float) -> int:
-        if now < until and lane.oldest + self._timeout_s >= now:
-            return lane.run()
-        lane.hand_over()
-        return 0
-
-    def _note_overhead(self, done: int) -> None:
-        """done: requests that were answered since the last time. Processor time: a busy machine that halts us is no cost of theirs."""
+    def _note_overhead(self) -> None:
+        """What requests cost since the last time. Processor time: a busy machine that halts us is no cost of theirs."""
         used_s = time.thread_time()
-        if done and self._used_s:  # what was used before the first turn was used to start
-            self._overhead.learn(done, used_s - self._used_s - self._computed_s)
-        self._used_s, self._computed_s = used_s, 0.0
+        if self._answered and self._used_s:  # what was used before the first turn was used to start
+            self._overhead.learn(self._answered, used_s - self._used_s - self._computed_s)
+        self._used_s, self._computed_s, self._answered = used_s, 0.0, 0
 
     def too_late(self, request: Request) -> Response:
         """The answer where there is none in time."""
@@ -189,9 +189,9 @@ class Engine:
         self._armed = self._loop.call_later(delay_s, self.flush) if delay_s else self._loop.call_soon(self.flush)
         self.began = began
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
-        rows, now = 0, time.perf_counter()
+        rows = 0
         for queue in self._queues.values():
             rows += queue.rows + queue.running_rows
             if queue.is_running:
@@ -202,6 +202,7 @@ class Engine:
                 self.began = now
         self._slot.cells[IN_FLIGHT] = rows
         if now > self._known_until:
+            self._note_overhead()
             self._row_s = max((queue.each_s() for queue in self._queues.values()), default=0.0)
             self._allowed_s = allowed_s(self._timeout_s, self.service_s())
             self._known_until = now + KNOWN_S
@@ -263,7 +264,7 @@ class Engine:
             self._learn(*each)
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)
-        self._settle()
+        self._settle(time.perf_counter())
 
     def _time(self, job: Job) -> None:
         if job.timer is None:

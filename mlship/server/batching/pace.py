@@ -40,11 +40,12 @@ class Pace:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Takes one measured call into account."""
-        if self._calm >= CALM and seconds > LEAP * self.expected_s(rows) + UNFELT_S:
+        if self._calm >= CALM and seconds > LEAP * (self.call_s + self.row_s * rows) + UNFELT_S:
             self._calm = 0
             return
         self._calm += 1
-        self.most_seen = max(self.most_seen, rows)
+        if rows > self.most_seen:
+            self.most_seen = rows
         self._weight = self._weight * KEPT + 1
         self._rows = self._rows * KEPT + rows
         self._seconds = self._seconds * KEPT + seconds
@@ -60,7 +61,8 @@ class Pace:
         if spread > 0.01 * rows * rows:
             slope = (self._products / self._weight - rows * seconds) / spread
             self.row_s = max(0.0, slope)
-        elif rows >= self.worth_joining():
+        elif self.row_s * rows >= UNFELT_S and rows >= self.worth_joining():  # never the second without the first
             self.row_s *= KEPT
-        self.row_s = min(self.row_s, seconds / rows)
+        if self.row_s * rows > seconds:
+            self.row_s = seconds / rows
         self.call_s = seconds - self.row_s * rows

@@ -71,7 +71,7 @@ class Job:
 class Queue:
     """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread.
 
-    lane: of requests that came before any that is in the queue; None when there are none.
+    lane: of requests that came before any that is in the queue; None when there are none. jobs: also those whose callers have gone.
     """
 
     def __init__(self, model: ServedModel, max_rows: int) -> None:
@@ -82,13 +82,13 @@ class Queue:
         self.running_rows = 0
         self.lane: Lane | None = None
         self._max_rows = max_rows
-        self._jobs: deque[Job] = deque()
+        self.jobs: deque[Job] = deque()
 
     def append(self, job: Job) -> None:
         """Takes a job at the end."""
         job.queue = self
         job.is_waiting = True
-        self._jobs.append(job)
+        self.jobs.append(job)
         self.rows += job.call.batch.count
 
     def forget(self, job: Job) -> None:
@@ -98,7 +98,7 @@ class Queue:
 
     def untimed(self) -> Iterator[Job]:
         """Those that somebody waits for and that have no end of time yet: the newest, but for those whose callers set one."""
-        for job in reversed(self._jobs):
+        for job in reversed(self.jobs):
             if job.timer is None:
                 if not job.is_over:
                     yield job
@@ -109,12 +109,12 @@ class Queue:
         """When the first that waits had come (time.perf_counter); infinite where none does."""
         if self.lane is not None:
             return self.lane.oldest
-        return self._jobs[0].call.request.started if self._jobs else math.inf
+        return self.jobs[0].call.request.started if self.jobs else math.inf
 
     @property
     def waiting(self) -> int:
         """Jobs that wait; those whose callers have gone since count until their turn comes."""
-        return len(self._jobs) + (self.lane.waiting if self.lane is not None else 0)
+        return len(self.jobs) + (self.lane.waiting if self.lane is not None else 0)
 
     def backlog_s(self) -> float:
         """Seconds of work that wait or run: what a new call of the model has before it; 0 while nothing was measured."""
@@ -143,7 +143,7 @@ class Queue:
 
         A caller who waits for less than the others has a timer of its own.
         """
-        jobs = self._jobs
+        jobs = self.jobs
         while jobs and (jobs[0].is_over or jobs[0].call.request.started + timeout_s < now):
             if jobs[0].is_over:
                 jobs.popleft()
@@ -156,7 +156,7 @@ class Queue:
         Jobs of one kind follow each other into a call until it has the rows from which more gain nothing: a large request goes
         alone, small ones together.
         """
-        jobs = self._jobs
+        jobs = self.jobs
         while jobs and jobs[0].is_over:
             jobs.popleft()
         if not jobs:
@@ -178,7 +178,7 @@ class Queue:
         return taken
 
     def _popped(self) -> Job:
-        job = self._jobs.popleft()
+        job = self.jobs.popleft()
         job.is_waiting = False
         self.rows -= job.call.batch.count
         return job

@@ -10,9 +10,9 @@ which takes the same requests and answers them equally; tests hold both to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import orjson
 
@@ -51,17 +51,20 @@ class Caller(Protocol):
 
 
 class QuickLanes:
-    """The lanes of a worker: one for each model and route whose requests may be plain numbers. deadline: of an idle connection."""
+    """The lanes of a worker: one for each model and route whose requests may be plain numbers.
+
+    idle_until: loop time until which a connection may be idle from about now on; whoever has the clock moves it on.
+    """
 
     def __init__(
-        self, app: App, engine: Engine, entrance: Entrance, heads: Heads, access: AccessLog, deadline: Callable[[], float]
+        self, app: App, engine: Engine, entrance: Entrance, heads: Heads, access: AccessLog, idle_until: float
     ) -> None:
         self.service = app.service
         self.engine = engine
         self.entrance = entrance
         self.heads = heads
         self.access = access
-        self.deadline = deadline
+        self.idle_until = idle_until
         self._app = app
         self._lanes: dict[tuple[int, int], QuickLane] = {}
 
@@ -126,8 +129,9 @@ class QuickLane:
         if self._shared.service.is_draining:
             self.hand_over()
             return 0
-        found = quick.packed(self._bodies, self._packer)
-        packed = self._sorted_out(found) if None in found else cast("list[bytes]", found)
+        packed: Any = quick.packed(self._bodies, self._packer)
+        if None in packed:
+            packed = self._sorted_out(packed)
         return self._computed(packed) if packed else 0
 
     def _computed(self, packed: Sequence[bytes]) -> int:
@@ -137,18 +141,23 @@ class QuickLane:
         if not self._engine.joins(self._queue, count, rows):
             self.hand_over()
             return 0
-        batch = Batch(Table(rows, packed=packed[0] if count == 1 else b"".join(packed)), rows)
         began = perf_counter()
         try:
-            answer = aside(self._model.run, batch) if count == 1 else aside(self._model.run_joined, (batch,))[0]
-            seconds = perf_counter() - began
-            answers = _answers(answer, packed, rows, row_bytes)
+            if count == 1:
+                answer = aside(self._model.run_packed, packed[0], rows)
+                seconds = perf_counter() - began
+                answers = [orjson.dumps(answer)]
+            else:
+                answer = aside(self._model.run_joined, (_batch(packed, rows),))[0]
+                seconds = perf_counter() - began
+                answers = _answers(answer, packed, rows, row_bytes)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a model's code comes to: its callers are answered
-            return self._fail(batch, error)
-        self._engine.computed(self._queue, count, rows, began - sum(self._started) / count, seconds)
+            return self._fail(_batch(packed, rows), error)
+        waited_s = began - sum(self._started) / count
         self._answer(answers, packed)
+        self._engine.computed(self._queue, count, rows, waited_s, seconds)  # last: nobody waits for it
         return count
 
     def _sorted_out(self, packed: list[bytes | None]) -> list[bytes]:
@@ -179,7 +188,7 @@ class QuickLane:
         """Writes each answer and counts them all."""
         shared = self._shared
         callers, bodies, started = self._emptied()
-        deadline = shared.deadline()
+        deadline = shared.idle_until
         gone = []
         for index, (caller, text) in enumerate(zip(callers, shared.heads.write_all(answers), strict=True)):
             caller.pending = None
@@ -218,6 +227,10 @@ class QuickLane:
         self._size = 0
         self._queue.lane = None
         return taken
+
+
+def _batch(packed: Sequence[bytes], rows: int) -> Batch:
+    return Batch(Table(rows, packed=packed[0] if len(packed) == 1 else b"".join(packed)), rows)
 
 
 def _answers(answer: dict[str, list[Any]], packed: Sequence[bytes], rows: int, row_bytes: int) -> list[bytes]:

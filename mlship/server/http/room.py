@@ -45,15 +45,14 @@ class Room:
         self.connections: set[Connected] = set()
         self.gate = app.service.settings.gate
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
-        lane = QuickLanes(app, engine, self.entrance, self.heads, self.access, self._next_deadline).lane
+        self._lanes = QuickLanes(app, engine, self.entrance, self.heads, self.access, loop.time() + IDLE_TIME)
+        lane = self._lanes.lane
         self.repeated = Repeated(lane) if self.gate is None else Judged(self.gate, app.role, lane)
-
-    def _next_deadline(self) -> float:
-        return self.loop.time() + IDLE_TIME
 
     def close_overdue(self) -> None:
         """Ends connections whose time is over; called about twice a second."""
         now = self.loop.time()
+        self._lanes.idle_until = now + IDLE_TIME
         for connection in [each for each in self.connections if each.deadline <= now]:
             connection.expire()
 

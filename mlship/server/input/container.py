@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
@@ -17,13 +17,20 @@ NUMBERS = frozenset((int, float, bool))
 NO_NUMBERS = "the rows must be lists of finite numbers, all of the same length"
 FREE_CELLS, SPARSEST = 100_000, 16  # a table of unknown columns has at most so many cells, or so many for each value
 
+Unpack = Callable[[bytes, int], Any]
+
 
 class NotFinite(Exception):
     """A number became infinite or NaN on its way into the array; the exact check names it."""
 
 
 class Container(Protocol):
-    """Builds what the model receives from the rows of one request or of several, and cuts it into parts."""
+    """Builds what the model receives from the rows of one request or of several, and cuts it into parts.
+
+    unpack: writes the packed rows of one request, so many, as what the model receives; None where it receives something else.
+    """
+
+    unpack: Unpack | None
 
     def build(self, tables: Sequence[Table]) -> Any:
         """The rows of all tables, in their order. Raises NotFinite when a number does not fit the dtype."""
@@ -51,6 +58,8 @@ def container_for(signature: Signature) -> Container:
 class Lists:
     """The rows as they came, for a user's own class. Copies: it may write into them, and they may be asked a second time."""
 
+    unpack: Unpack | None = None
+
     def build(self, tables: Sequence[Table]) -> Any:
         try:
             return [copied(row) for table in tables for row in table.instances]
@@ -74,6 +83,7 @@ class Arrays:
 
         self._numpy = numpy
         self._dtype = _common_dtype(signature.inputs)
+        self.unpack = _unpacking(numpy) if self._dtype == "float64" else None
 
     def build(self, tables: Sequence[Table]) -> Any:
         rows = _numbers(tables)
@@ -90,7 +100,7 @@ class Arrays:
 
     def _is_packed(self, tables: Sequence[Table]) -> bool:
         """True where the numbers are finite in the dtype, because they are packed in it."""
-        return self._dtype == "float64" and all(table.packed is not None for table in tables)
+        return self.unpack is not None and all(table.packed is not None for table in tables)
 
     def _built(self, table: Table) -> Any:
         rows = _numbers([table])
@@ -112,6 +122,7 @@ class Columns:
         import numpy
 
         self._numpy = numpy
+        self.unpack: Unpack | None = _unpacking(numpy)
 
     def build(self, tables: Sequence[Table]) -> Any:
         rows = _numbers(tables)
@@ -128,6 +139,8 @@ class Columns:
 
 class Frames:
     """pandas, columns in the signature's order and dtypes. Null is NaN, also among strings, as read_csv gives it."""
+
+    unpack: Unpack | None = None
 
     def __init__(self, signature: Signature) -> None:
         import numpy
@@ -188,6 +201,8 @@ class Frames:
 class Tensors:
     """One numpy array a feature, (rows, *shape) in its dtype, as graphs take them. Null is NaN; strings stand in objects."""
 
+    unpack: Unpack | None = None
+
     def __init__(self, signature: Signature) -> None:
         import numpy
 
@@ -223,6 +238,8 @@ class Tensors:
 class Numbers:
     """numpy, float64, for a model whose features are not known: as wide as the caller's rows are."""
 
+    unpack: Unpack | None = None
+
     def __init__(self) -> None:
         import numpy
 
@@ -255,6 +272,8 @@ class Numbers:
 
 class Inferred:
     """pandas, for a model whose features are not known: what pandas makes of the caller's rows, so each request alone."""
+
+    unpack: Unpack | None = None
 
     def __init__(self) -> None:
         import pandas
@@ -320,6 +339,12 @@ def _numbers(tables: Sequence[Table]) -> Any:
             return None
         rows += table.numbers
     return rows
+
+
+def _unpacking(numpy: Any) -> Unpack:
+    frombuffer = numpy.frombuffer
+    # an array of its own, because models write into what they are given
+    return lambda packed, count: frombuffer(bytearray(packed)).reshape(count, -1)
 
 
 def unpacked(tables: Sequence[Table]) -> Any:
