@@ -89,9 +89,10 @@ def _times(workload: Workload, fleet: Fleet, candidate: Candidate) -> tuple[floa
     unit = candidate.unit
     if candidate.purchase.name in SERVERLESS:  # each request finds a replica of its own
         return latency(service, 0.0, 1, speed=unit.billed_speed(service))
-    busiest = {max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps / at[1] if at[1] else 0.0)}
-    busiest.add(max(zip(fleet.steps, fleet.counts, strict=True), key=lambda at: at[0].rps))
-    found = [latency(service, step.rps, count * unit.servers, speed=unit.speed) for step, count in busiest if count]
+    rates = [step.rps for step in fleet.steps]
+    each = [rps / count if count else 0.0 for rps, count in zip(rates, fleet.counts, strict=True)]
+    busiest = {(rates[at], fleet.counts[at]) for at in (each.index(max(each)), rates.index(max(rates)))}
+    found = [latency(service, rps, count * unit.servers, speed=unit.speed) for rps, count in busiest if count]
     slowest = [times for times in found if times is not None and isfinite(times[1])]
     return max(slowest, key=lambda times: times[1]) if slowest and len(slowest) == len(found) else None
 

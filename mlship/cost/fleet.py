@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from math import ceil, inf
+from math import ceil
 
 from mlship.cost.candidate import Replicas
 from mlship.cost.capacity import servers_needed
@@ -98,9 +98,9 @@ def fixed(traffic: Traffic, count: int) -> Fleet:
 def autoscaled(workload: Workload, traffic: Traffic, need: Callable[[float], int]) -> Fleet:
     """need: requests a second -> replicas that it takes. Within the workload's least and most."""
     least, most = workload.replicas
-    needed = by_rate(need, {step.rps for step in traffic.steps})
-    cap = min(inf if most is None else most, MOST_REPLICAS)
-    counts = tuple(int(min(max(needed[step.rps], least), max(cap, least))) for step in traffic.steps)
+    most = max(min(MOST_REPLICAS if most is None else most, MOST_REPLICAS), least)
+    running = {rate: min(max(needed, least), most) for rate, needed in by_rate(need, traffic.rates).items()}
+    counts = tuple([running[step.rps] for step in traffic.steps])
     return Fleet(traffic.steps, counts, traffic.cycles, workload.down_after_s)
 
 
@@ -112,7 +112,7 @@ def by_rate(need: Callable[[float], int], rates: Collection[float]) -> dict[floa
     while between:
         low, high = between.pop()
         if needs[rising[low]] == needs[rising[high]]:
-            needs.update((rate, needs[rising[low]]) for rate in rising[low:high])
+            needs |= dict.fromkeys(rising[low:high], needs[rising[low]])
         elif high - low > 1:
             middle = (low + high) // 2
             needs[rising[middle]] = need(rising[middle])

@@ -126,7 +126,7 @@ def _is_slow(workload: Workload, speed: float) -> bool:
 
 def servers_by_rate(workload: Workload, speed: float) -> Mapping[float, int]:
     """Requests a second of each step -> servers that they take."""
-    rates = {step.rps for step in workload.traffic.steps} if workload.traffic else {0.0}
+    rates = workload.traffic.rates if workload.traffic else (0.0,)
     alone, each = replace(workload, rps_per_replica=None), Unit(1, speed)
     return by_rate(lambda rps: replicas_for(alone, each, rps), rates)
 

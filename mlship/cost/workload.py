@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12; the providers' own calculators use it
 
@@ -45,11 +46,11 @@ class Traffic:
     cycles: float = 1.0
     source: str = ""
 
-    @property
+    @cached_property
     def hours(self) -> float:
         return sum(step.hours for step in self.steps)
 
-    @property
+    @cached_property
     def requests(self) -> float:
         """Of a month."""
         return sum(step.rps * step.hours for step in self.steps) * 3600
@@ -59,7 +60,12 @@ class Traffic:
         """Requests a second."""
         return self.requests / (self.hours * 3600)
 
-    @property
+    @cached_property
+    def rates(self) -> tuple[float, ...]:
+        """Each different one, requests a second, ascending."""
+        return tuple(sorted({step.rps for step in self.steps}))
+
+    @cached_property
     def peak(self) -> float:
         """Requests a second in the busiest step."""
         return max(step.rps for step in self.steps)
