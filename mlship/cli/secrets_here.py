@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,12 @@ _LONGEST_FILE = 4 << 20  # bytes of an mlship.yaml; config.read refuses less
 _NAMED = re.compile(r"(?i).*(token|password|passwd|secret|secret_access_key|api_key|private_key|ssh_key)")
 
 
-def learn_those_here(environ: Mapping[str, str], words: Sequence[str], file: Path | None) -> None:
-    """words: of the command line. file: the mlship.yaml that it is about. Raises nothing."""
-    for value in (*_of_environment(environ), *_of_options(environ, words)):
+def learn_those_here(environ: Mapping[str, str], words: Sequence[str], cwd: Path) -> None:
+    """words: of the command line, which need not be a right one. Raises nothing."""
+    keys = _said(words, "--key")
+    for value in (*_of_environment(environ), *(environ.get(name, "") for name in keys)):
         masks.learn(value)
+    file = _configuration(words, cwd)
     if file is not None:
         for value in _of_file(environ, file):
             masks.learn(value)
@@ -37,16 +40,23 @@ def _of_environment(environ: Mapping[str, str]) -> Iterator[str]:
     return (value for name, value in environ.items() if _NAMED.fullmatch(name) and not value.startswith("/"))
 
 
-def _of_options(environ: Mapping[str, str], words: Sequence[str]) -> Iterator[str]:
-    """`--key NAME`: the variable with a caller's key."""
-    for word, following in zip(words, [*words[1:], ""], strict=False):
-        name = following if word == "--key" else word.removeprefix("--key=") if word.startswith("--key=") else ""
-        yield environ.get(name, "")
+def _configuration(words: Sequence[str], cwd: Path) -> Path | None:
+    """The mlship.yaml that the command would read; whether it may, it says itself."""
+    folder = Path(cwd, *(Path(said).expanduser() for said in _said(words, "-C", "--directory")[-1:]))
+    for said in _said(words, "-f", "--file")[-1:]:
+        return folder / Path(said).expanduser()
+    return next((place / "mlship.yaml" for place in (folder, *folder.parents) if (place / "mlship.yaml").is_file()), None)
+
+
+def _said(words: Sequence[str], *options: str) -> list[str]:
+    """What stands behind an option: `--key NAME`, `--key=NAME`."""
+    apart = [after for word, after in pairwise(words) if word in options]
+    return apart + [word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word]
 
 
 def _of_file(environ: Mapping[str, str], file: Path) -> Iterator[str]:
     """Also of a file that is wrong elsewhere: what is wrong with it is about to be printed."""
-    with suppress(OSError), file.open("rb") as there:
+    with suppress(OSError, ValueError), file.open("rb") as there:
         if b"secrets" not in there.read(_LONGEST_FILE):
             return
     # here and not above: few files name secrets

@@ -30,6 +30,7 @@ def run_command(invocation: Invocation) -> int:
     """Runs it and prints what came of it. Returns the exit code; raises nothing."""
     terminal = Terminal.of_this_process(json=invocation.wants_json)
     masks.forget()
+    learn_those_here(os.environ, invocation.rest, Path.cwd())
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for it
             signal.signal(number, _interrupted)
@@ -54,7 +55,6 @@ def _run(invocation: Invocation, terminal: Terminal) -> int:
 
     def make_call(common: Common) -> Call:
         made.append(common)
-        learn_those_here(os.environ, invocation.rest, _configuration(common))
         return _call(invocation.command, common, terminal)
 
     try:
@@ -91,14 +91,6 @@ def _call(command: str, common: Common, terminal: Terminal) -> Call:
         who=_who(),
     )
     return Call(command, common, context, terminal, now)
-
-
-def _configuration(common: Common) -> Path | None:
-    """The mlship.yaml that a command would read; whether it may, the command says itself."""
-    folder = (Path.cwd() / Path(common.directory).expanduser()).absolute()
-    if common.file:
-        return folder / Path(common.file).expanduser()
-    return next((place / "mlship.yaml" for place in (folder, *folder.parents) if (place / "mlship.yaml").is_file()), None)
 
 
 def _folder(said: str) -> Path:
