@@ -93,6 +93,12 @@ def side(says: dict[str, Any], status: int = 200, protocols: tuple[str, ...] = (
     return Side(ask, "the built image", "sha256:aa", {"protocols": protocols}, {"churn": Proof(ROWS, ANSWERS, {"rtol": 1e-6})})
 
 
+def test_objects_of_unnamed_features_have_no_words_in_v2() -> None:
+    told = list(sample_results(side(ANSWERS, protocols=("native", "v2")), "churn", ()))
+    assert [(result.name, result.verdict) for result in told] == [("sample native", "pass"), ("sample v2", "inconclusive")]
+    assert told[1].why == "the model names no features, and v2 has no words for rows that are objects"
+
+
 def test_the_sample_is_compared_and_told() -> None:
     [good] = sample_results(side(ANSWERS), "churn", INPUTS)
     assert (good.verdict, good.name, good.measured) == ("pass", "sample native", "2 rows equal")

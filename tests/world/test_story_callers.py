@@ -93,10 +93,8 @@ def test_the_shipped_server_is_taken_by_all_six(till: Till, titles: str) -> None
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0") and int(suite.get("tests", 0)) >= len(names) * len(CHECKS)
 
 
-def test_an_image_that_breaks_a_rule_is_stopped_by_the_platform_that_has_it(till: Till) -> None:
+def test_an_image_that_listens_elsewhere_is_stopped_with_where_it_does(till: Till) -> None:
     content = till.story.mlship("build")["image"]["content"]
-
-    # images whose maker wrote into them where to listen, and how long to stay
     elsewhere = till.with_variables(content, {"PORT": "9000"})
     found = till.failed("vertex", "--image", elsewhere)
     assert found["why"] == "the server listens on 0.0.0.0:9000, and Vertex AI calls 0.0.0.0:8080 (AIP_HTTP_PORT)"
@@ -105,6 +103,10 @@ def test_an_image_that_breaks_a_rule_is_stopped_by_the_platform_that_has_it(till
     assert (
         found["why"] == "the server listens on 127.0.0.1:8080, and Container Apps calls 0.0.0.0:8080 (the ingress' target port)"
     )
+
+
+def test_code_and_times_that_a_platform_does_not_take_are_stopped(till: Till) -> None:
+    content = till.story.mlship("build")["image"]["content"]
     slow = till.with_variables(content, {"MLSHIP_DRAIN_DELAY_S": "15"})
     found = till.failed("cloud-run", "--image", slow, "--only", "stop")
     assert found["name"] == "stop cloud-run" and "killed after 10 s" in found["measured"]

@@ -96,12 +96,10 @@ def drill_result(seen: Counted) -> Result:
     if failed:
         reason, count = seen.failed.most_common(1)[0]
         why = f"{failed} requests failed after SIGTERM or before, {count} of them: {reason}"
-        return Result("drill", "fail", "", measured, limit, why, "raise MLSHIP_DRAIN_DELAY_S in env: until balancers look away")
+        return Result("drill", "fail", "", measured, limit, why, "mlship run, and SIGTERM to it under load: its log says more")
     if seen.left_s is None:
         why = f"the server was still there {NOTICE_S:g} s after SIGTERM: it would have been killed"
-        return Result(
-            "drill", "fail", "", measured, limit, why, "lower MLSHIP_DRAIN_TIMEOUT_S in env, or serve.request_timeout"
-        )
+        return Result("drill", "fail", "", measured, limit, why, "lower serve.request_timeout")
     if min(seen.answered - seen.behind, seen.behind) < LEAST:
         why = f"fewer than {LEAST} answers before or after the notice say too little"
         return Result("drill", "inconclusive", "", measured, limit, why, "mlship test --drill on a machine with more time")

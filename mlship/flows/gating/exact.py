@@ -14,6 +14,7 @@ from mlship.releases.release import Proof
 from mlship.targets.base import Answer
 from mlship.targets.verify import difference
 
+UNNAMED = "name the inputs in your class (inputs = {...}), or leave v2 out of serve.protocols"
 BUILDS_OWN, WRITTEN = "the build's own answer", "the truth"
 
 
@@ -44,6 +45,10 @@ def _each(
         why = f"no protocol of serve.protocols can name {model}: {', '.join(side.serving.get('protocols', ()))}"
         yield Result(gate, "inconclusive", _of(side, model, ""), why=why, fix="add native to serve.protocols")
     for protocol in protocols:
+        if protocol == "v2" and not inputs and any(isinstance(row, Mapping) for truth in truths for row in truth.instances):
+            why = "the model names no features, and v2 has no words for rows that are objects"
+            yield Result(gate, "inconclusive", _of(side, model, protocol), "", "all equal", why, UNNAMED)
+            continue
         wrong = [said for truth in truths if (said := _wrong(side, model, protocol, inputs, truth, gate))]
         told = f"{rows} rows" if rows != 1 else "1 row"
         if not wrong:

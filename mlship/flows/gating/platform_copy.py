@@ -25,6 +25,7 @@ from mlship.oci.image import Image
 from mlship.targets.caller import Caller
 from mlship.targets.docker.delivery import deliver, present
 from mlship.targets.docker.engine import Engine, connect
+from mlship.targets.docker.gpus import device_requests
 from mlship.targets.docker.loading import Sendings
 from mlship.targets.docker.spec import image_tag
 from mlship.targets.docker.stream import Broken
@@ -166,9 +167,12 @@ def running(
 
 
 def body_of(
-    caller: Caller, tag: str, variant: Image, project: Project, given: Mapping[str, str], cpus: int
+    caller: Caller, tag: str, variant: Image, project: Project, given: Mapping[str, str], cpus: int, gpus: int
 ) -> tuple[dict[str, Any], int]:
-    """Of POST /containers/create, and the port on this machine. given: the project's variables. cpus: that the engine has."""
+    """Of POST /containers/create, and the port on this machine. given: the project's variables. cpus: that the engine has.
+
+    gpus: that the image is made for.
+    """
     config, inner, port = variant.config["config"], f"{caller.port}/tcp", free_port()
     cpu, memory = project.resources.cpu, project.resources.memory
     host: dict[str, Any] = {
@@ -179,6 +183,7 @@ def body_of(
         "ReadonlyRootfs": caller.read_only,
         "Tmpfs": dict.fromkeys(caller.writable, TMP) if caller.read_only else {},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
+        **({"DeviceRequests": device_requests(gpus, 1)} if gpus else {}),
     }
     body = {
         "Image": tag,

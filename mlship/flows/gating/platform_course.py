@@ -44,6 +44,7 @@ READY = "/readyz"
 PAUSE_S = 0.1  # between two health checks here: what a platform asks every 10 s is asked more often
 SETTLED_S = 3.0  # a server that is ready by itself, or listens, for so long is as it will be
 LOOK_S = 1.0  # between two looks at its sockets
+STRANGE_LOOKS = 3  # a server that listens elsewhere in as many, one after the other, stays there
 HEALTH_CHECKS = 20
 NO_ROWS = b"\x00 this is no form of rows"
 
@@ -67,7 +68,8 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
         cpus = engine.facts().cpus
         for caller in callers:
             variant = variant_of(context, record, caller)
-            body, port = body_of(caller, tag, variant, project, settings, cpus)
+            gpus = int(record.serving.get("gpus") or 0)
+            body, port = body_of(caller, tag, variant, project, settings, cpus, gpus)
             context.progress.step("start", f"as {caller.title} runs it, at {engine.address}")
             with running(context, engine, caller, body, project, port) as copy:
                 course = _Course(context, caller, copy, record, wishes.only, given.values.get(OPERATOR_KEY, ""))
@@ -133,7 +135,10 @@ class _Course:
             proofs,
             key=key if caller.keeps_authorization else "",
         )
-        self._model = next((name for name, proof in proofs.items() if proof.instances), "")
+        # the platform's own path leads to the first model alone
+        named = list(proofs)[: 1 if caller.protocol else None]
+        self._model = next((name for name in named if proofs[name].instances), "")
+        self._named = named
 
     def results(self, image: Result) -> Iterator[Result]:
         """image: of the push variant."""
@@ -207,7 +212,7 @@ class _Course:
             if not health and time.monotonic() - looked > LOOK_S:
                 looked, found = time.monotonic(), copy.listeners()
                 strange = strange + 1 if found and not any(_is_reached(one, caller) for one in found) else 0
-                if strange * LOOK_S > SETTLED_S:
+                if strange >= STRANGE_LOOKS:
                     break
             time.sleep(PAUSE_S)
         words, _ = copy.last_words()
@@ -224,9 +229,7 @@ class _Course:
         return status in probe.ok, str(status) if status else ""
 
     def _samples(self) -> Iterator[Result]:
-        for model in self._side.proofs:
-            if self._caller.protocol and model != next(iter(self._side.proofs)):
-                continue  # the platform's path leads to the first alone
+        for model in self._named:
             self._context.progress.step("sample", f"{model} as {self._caller.title} asks")
             schema = self._schema(model)
             inputs = [*schema.get("inputs", ()), *({"name": name, "dtype": "any"} for name in schema.get("passthrough", ()))]
