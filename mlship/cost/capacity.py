@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from mlship.cost.queueing import Queue, at_rest, service_late
+from mlship.cost.queueing import Queue, service_late
 from mlship.cost.workload import ServiceTime
 from mlship.errors import MlshipError
 
@@ -29,7 +29,7 @@ def servers_needed(
     if p99_s is None:
         return max(1, math.ceil(load / BUSIEST * (1 - _ROUNDING)))
     within_s = _time(p99_s) * speed * (1 + _ROUNDING)
-    if any(service_late(alone, within_s) >= LATE for alone in {service, at_rest(service)}):
+    if any(service_late(alone, within_s) >= LATE for alone in {service, service.at_rest}):
         return None
     return _least(service, load, within_s)
 

@@ -15,7 +15,7 @@ from mlship.cost.candidates import machine_candidates
 from mlship.cost.estimate import CLOSE, estimate
 from mlship.cost.figures import milliseconds, number, purchase_text, subject, usd
 from mlship.cost.fleet import MOST_REPLICAS
-from mlship.cost.queueing import at_rest, service_quantile
+from mlship.cost.queueing import service_quantile
 from mlship.cost.ranking import Price, Row, Type, Wanted, distinct, order, rows_of, types_of
 from mlship.cost.workload import Workload
 from mlship.errors import MlshipError
@@ -190,7 +190,7 @@ def _too_slow(types: list[Type], workload: Workload) -> Iterator[str]:
     slow = [kind for kind in types if kind.size.lost == "slow" and not kind.bar]
     for speed in sorted({kind.unit.speed for kind in slow}):
         named = [f"{kind.machine.cloud} {kind.machine.name}" for kind in slow if kind.unit.speed == speed]
-        slowest = max(service_quantile(one, 0.99) for one in (service, at_rest(service)))
+        slowest = max(service_quantile(one, 0.99) for one in (service, service.at_rest))
         alone = milliseconds(slowest / speed * 1000)
         others = f" and {_types_text(len(named) - 1, 'other ')}" if named[1:] else ""
         yield f"p99 {milliseconds(promised * 1000)} cannot be kept by {min(named)}{others}: one request takes {alone} there"

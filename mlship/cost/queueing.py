@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from mlship.cost.workload import ServiceTime
@@ -49,7 +49,7 @@ class Queue:
 
         busy = load x ((1 - busy) x slower + busy), solved for busy. slower: times as long that one after a rest takes.
         """
-        load, rested = self.load / self.servers, at_rest(self.service)
+        load, rested = self.load / self.servers, self.service.at_rest
         if rested is self.service or load >= 1:
             return load
         slower = rested.mean_s / self.service.mean_s
@@ -62,7 +62,7 @@ class Queue:
 
     def late_alone(self, within_s: float) -> float:
         """The share whose service alone takes longer, in [0, 1]."""
-        at_work, rested = service_late(self.service, within_s), at_rest(self.service)
+        at_work, rested = service_late(self.service, within_s), self.service.at_rest
         if rested is self.service:
             return at_work
         return self.utilisation * at_work + (1 - self.utilisation) * service_late(rested, within_s)
@@ -79,7 +79,7 @@ class Queue:
         """Seconds within which this share of responses comes, share in (0, 1); None where the queue is overloaded."""
         if self.utilisation >= 1:
             return None
-        at_work, rested = (service_quantile(one, share) for one in (self.service, at_rest(self.service)))
+        at_work, rested = (service_quantile(one, share) for one in (self.service, self.service.at_rest))
         least, beyond = min(at_work, rested), 1 - share
         if (self.waiting == 0 and at_work == rested) or self.late(least) <= beyond:
             return least
@@ -95,7 +95,7 @@ class Queue:
         if not is_sampled(self.service):
             mean = self.service.mean_s / (self.servers - self.load)
             return _Gamma(mean, mean**2)
-        return _wait(_times(at_rest(self.service)), _times(self.service), self.servers, self.load / self.servers)
+        return _wait(_times(self.service.at_rest), _times(self.service), self.servers, self.load / self.servers)
 
     def _late_sampled(self, within_s: float) -> float:
         alone, at_work = self.late_alone(within_s), service_late(self.service, within_s)
@@ -126,18 +126,6 @@ def share_waiting(servers: int, load: float) -> float:
 def is_sampled(service: ServiceTime) -> bool:
     """Whether there are measured times to go by; a sample of nothing but zeros is too coarse to be one."""
     return bool(service.sample) and service.sample[-1] > 0
-
-
-def at_rest(service: ServiceTime) -> ServiceTime:
-    """What a request takes that meets a server after a rest; the service itself where nobody measured that."""
-    if not service.rested or not is_sampled(service):
-        return service
-    return _at_rest(service)
-
-
-@lru_cache(maxsize=16)
-def _at_rest(service: ServiceTime) -> ServiceTime:
-    return replace(service, mean_s=service.rested_mean_s, sample=service.rested, rested=(), rested_mean_s=0.0)
 
 
 def service_late(service: ServiceTime, within_s: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mlship.cost.capacity import latency, servers_needed
-from mlship.cost.queueing import Queue, at_rest
+from mlship.cost.queueing import Queue
 from mlship.cost.workload import ServiceTime
 
 ROW = tuple(0.010 + 0.0001 * at for at in range(100))
@@ -19,7 +19,7 @@ BOTH = replace(PLAIN, rested=RESTED, rested_mean_s=1.6 * MEAN)
 
 
 def test_without_measured_rests_there_is_one_time():
-    assert at_rest(PLAIN) is PLAIN and Queue(PLAIN, 0.4, 1).utilisation == 0.4
+    assert PLAIN.at_rest is PLAIN and Queue(PLAIN, 0.4, 1).utilisation == 0.4
 
 
 def test_who_never_meets_another_meets_a_server_at_rest():
