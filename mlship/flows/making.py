@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -70,10 +70,12 @@ def make(
     builder: str,
     frozen: bool,
     kept: Path | None = None,
+    allowed: Callable[[], object] = tuple,
 ) -> Made:
     """As flows.build.build, for a project of which no image is there. platforms: the one that runs here, if any, first.
 
-    All are locked before one is made; what runs here is checked before anything else is made.
+    All are locked before one is made; what runs here is checked before anything else is made. allowed: waited for before an image
+    is written; layers and checks do not wait.
     """
     refuse_builder(builder, platforms)
     refuse_full_disk(workplace, platforms)
@@ -99,6 +101,7 @@ def make(
         if proved is None:
             checks = (*checks, *compared_with_training(context, gathered, layers.loaded, answered))
         passed.append(_Passed(gathered, lock, layers, proved, checks))
+    allowed()
     # only now: an image that is written is its project's newest
     made = [_image(context, workplace, one, builder, kept, before) for one in passed]
     records = BuildRecords(workplace.home.images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 from mlship.config.project import Project
@@ -19,8 +20,10 @@ from mlship.image.record import BuildRecord, BuildRecords
 from mlship.image.workplace import Workplace, clear_leftovers
 from mlship.oci.image import Image
 from mlship.oci.layer import Compression
+from mlship.parallel import side_by_side
 
 if TYPE_CHECKING:
+    from mlship.flows.making import Made
     from mlship.flows.push import Pushing
 
 
@@ -71,16 +74,34 @@ def _made(
     # here and not above: what makes images takes longer to import than a build takes that finds nothing to do
     from mlship.flows.making import make
 
-    if wanted is not None:
-        from mlship.flows.push import reach
+    reached = Event()
 
-        reach(context, wanted)
-    made = make(context, workplace, tuple(platforms), builder=wishes.builder, frozen=wishes.locked, kept=wishes.kept)
+    def made_once_reached() -> Made:
+        return make(
+            context,
+            workplace,
+            tuple(platforms),
+            builder=wishes.builder,
+            frozen=wishes.locked,
+            kept=wishes.kept,
+            allowed=reached.wait,
+        )
+
+    # A registry that does not answer ends the build at once; one that does has cost it no time.
+    made, _ = side_by_side(made_once_reached, lambda: _reach(context, wanted, reached))
     findings = (*_gathered_findings(platforms), *made.findings)
     project = platforms[0].project
     first, *others = (Build(project, one.record, one.image, findings, made.before, unchanged=False, lock=one.lock)
                       for one in (made, *made.others))  # fmt: skip
     return replace(first, others=tuple(others))
+
+
+def _reach(context: Context, wanted: Pushing | None, reached: Event) -> None:
+    if wanted is not None:
+        from mlship.flows.push import reach
+
+        reach(context, wanted)
+    reached.set()
 
 
 def _all_existing(workplace: Workplace, platforms: Sequence[Gathered], builder: str) -> Build | None:
