@@ -14,7 +14,7 @@ from mlship.cli.table import COMMANDS
 
 # `bench` loads what is on this machine without asking: it asks only for a service elsewhere, once it has found it.
 ASKS_LATER = {"bench"}
-READS = re.compile(r"(?<![\w.])input\(|getpass\.getpass\(|_stdin\.readline\(")
+READS = re.compile(r"(?<![\w.])(?<!def )input\(|getpass\.getpass\(|_stdin\.readline\(")
 
 
 def asking() -> set[str]:

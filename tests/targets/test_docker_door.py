@@ -169,7 +169,7 @@ def test_memory_that_is_only_a_cache_of_files_is_not_taken(idle):
     ],
 )
 def test_an_address_over_ssh_becomes_a_login(address, argv, text):
-    known = ssh.login(address)
+    known = ssh.login(address, {})
     assert known.argv == ("ssh", *ssh.OPTIONS, *argv)
     assert known.text == text
 
@@ -177,7 +177,7 @@ def test_an_address_over_ssh_becomes_a_login(address, argv, text):
 @pytest.mark.parametrize("address", ["ssh://", "ssh://-oA=x", "ssh://a:hush@b", "ssh://a@b:port", "ssh://a@b/docker.sock"])
 def test_what_is_no_address_over_ssh_is_refused(address):
     with pytest.raises(MlshipError, match="is no address of an engine") as refused:
-        ssh.login(address)
+        ssh.login(address, {})
     assert refused.value.exit is Exit.USAGE
     assert "hush" not in refused.value.what
 

@@ -1,6 +1,7 @@
 """An engine on another machine, through the system's own ssh client and `docker system dial-stdio` over there.
 
-Keys, agents, jump hosts and names are what ~/.ssh/config says. Each connection is one ssh process on a pair of sockets, kept
+Keys, agents, jump hosts and names are what ~/.ssh/config says, or the file that MLSHIP_SSH_CONFIG names instead of it: a job may
+keep its key apart from the account that it runs under. Each connection is one ssh process on a pair of sockets, kept
 open and used again like any other, so that deadlines and streams work as with a local engine. The client library's own ssh
 support starts a process for each call, knows no deadlines and shows no reason.
 """
@@ -19,6 +20,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.runner import Command, Result, Runner
 from mlship.targets.docker.failures import Unreachable
 
+CONFIG = "MLSHIP_SSH_CONFIG"
 CONNECT_S = 10
 # A password cannot be asked for on a connection that carries messages; a dead link ends after 45 s instead of hours.
 OPTIONS = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=15", "-T")
@@ -28,17 +30,22 @@ PLACEHOLDER = "unix:///over/ssh"  # docker-py wants an address of its own forms;
 
 @dataclass(frozen=True)
 class Login:
-    """`ssh://deploy@host:2222` taken apart. host may be a name of ~/.ssh/config; user and port are empty where not said."""
+    """`ssh://deploy@host:2222` taken apart. host may be a name of ssh's configuration; user and port are empty where not said.
+
+    config: a file of ssh's configuration that counts alone; empty for the user's and the system's.
+    """
 
     host: str
     user: str = ""
     port: str = ""
+    config: str = ""
 
     @property
     def argv(self) -> tuple[str, ...]:
         user = ("-l", self.user) if self.user else ()
         port = ("-p", self.port) if self.port else ()
-        return ("ssh", *OPTIONS, *user, *port, "--", self.host)
+        config = ("-F", self.config) if self.config else ()
+        return ("ssh", *config, *OPTIONS, *user, *port, "--", self.host)
 
     @property
     def text(self) -> str:
@@ -48,7 +55,7 @@ class Login:
         )
 
 
-def login(address: str) -> Login:
+def login(address: str, environ: Mapping[str, str]) -> Login:
     """Raises MlshipError for what is no address of this form."""
     parts = urlsplit(address)
     try:
@@ -64,18 +71,18 @@ def login(address: str) -> Login:
             fix="ssh://user@host or ssh://user@host:port; keys belong into ~/.ssh/config or an agent",
             code="engine-address",
         )
-    return Login(host, user, port)
+    return Login(host, user, port, environ.get(CONFIG, ""))
 
 
 def transport(address: str, runner: Runner, environ: Mapping[str, str], timeout_s: int) -> Any:
     """For docker-py's client of a Unix socket: connections that are ssh processes. Raises what `login` raises."""
-    known = login(address)
+    known = login(address, environ)
     return _adapter(lambda: _dialled(known, runner, environ, timeout_s), timeout_s)
 
 
 def diagnosis(address: str, runner: Runner, environ: Mapping[str, str]) -> MlshipError:
     """Why no engine answers there, asked step by step: the programs' exit codes tell, their words are only shown."""
-    known = login(address)
+    known = login(address, environ)
 
     def remote(*argv: str) -> Result:
         return runner.run(Command((*known.argv, *argv), environ=environ, timeout_s=3 * CONNECT_S))
