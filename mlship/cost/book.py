@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Cloud = Literal["aws", "gcp", "azure"]
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
@@ -128,6 +129,16 @@ class PriceBook:
         for price in self.services:
             found.setdefault((price.cloud, price.service, price.region, price.item), []).append(price)
         return {key: tuple(sorted(prices, key=lambda price: price.above)) for key, prices in found.items()}
+
+    def with_younger_spot(self, days: int, today: str) -> PriceBook:
+        """Spot prices that are older than so many days, or of no day, are unknown. today: `2026-11-22`."""
+
+        def kept(offer: Offer) -> Offer:
+            age = age_days(offer.sources.spot.day, today) if offer.spot is not None else 0
+            return offer if age is not None and age <= days else replace(offer, spot=None)
+
+        offers = {place: {name: kept(offer) for name, offer in named.items()} for place, named in self.offers.items()}
+        return PriceBook(self.as_of, offers, self.services)
 
     def overridden(self, other: PriceBook) -> PriceBook:
         """This book with the other one's prices in place of its own; what the other does not name stays."""

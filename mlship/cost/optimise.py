@@ -64,6 +64,7 @@ def optimise(
     ranked = [*distinct((row for row in sorted(rows, key=order) if not row.bar), every_region=every_region)]
     best = [row.plan or _estimated(row, workload, book, free=free, as_of=as_of) for row in ranked[: wanted.limit]]
     why_not = (
+        *_may_have_risen(best, ranked),
         *(["the book knows no such machine"] if not types and not wanted.deployable else []),
         *_dearer(ranked, wanted.limit),
         *_barred(rows, ranked, workload, wanted),
@@ -130,6 +131,18 @@ def _flaw(plan: CostPlan, workload: Workload) -> str:
         return ""
     promised = workload.p99_s * 1000
     return f"p99 {plan.p99_ms:.4g} ms > {promised:.4g} ms" if plan.p99_ms > promised * CLOSE else ""
+
+
+def _may_have_risen(best: list[CostPlan], ranked: list[Row]) -> Iterator[str]:
+    """Where an old spot price decides who is the cheapest: who would be, had it risen as far as it may."""
+    if not best or best[0].spot_range is None:
+        return
+    firm = next((row for row in ranked if not row.purchase.name.endswith("spot")), None)
+    most = best[0].spot_range[1]
+    if firm is not None and firm.usd < most:
+        day = next((line.dated for line in best[0].lines if line.name.endswith(" spot")), "")
+        of = f" of {day}" if day else ""
+        yield f"the spot price{of} of the first plan may make it {usd(most)} by now; without spot {_named(firm)} is {usd(firm.usd)}"
 
 
 def _dearer(ranked: list[Row], limit: int) -> Iterator[str]:

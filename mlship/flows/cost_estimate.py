@@ -321,6 +321,8 @@ def _optimised(question: _Question) -> Estimated:
 def _machines(question: _Question) -> PriceBook:
     """The book with the machines alone that are asked for."""
     asked, book = question.asked, question.book
+    if asked.max_spot_age is not None:
+        book = book.with_younger_spot(asked.max_spot_age, question.today)
     if asked.service not in ("", "vm"):
         return replace(book, offers={})
     if not asked.instance:

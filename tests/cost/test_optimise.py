@@ -9,7 +9,7 @@ from math import ceil
 
 import pytest
 
-from mlship.cost.book import Machine, Offer, PriceBook, book_of
+from mlship.cost.book import Dated, Machine, Offer, PriceBook, Sources, book_of
 from mlship.cost.candidate import Candidate, Purchase
 from mlship.cost.candidates import machine_candidates
 from mlship.cost.capacity import servers_needed
@@ -48,6 +48,35 @@ def workload(rps: float = 300.0, traffic: Traffic | None = None, **fields: objec
 
 def found(book: PriceBook, work: Workload | None = None, wanted: Wanted | None = None, *others: Candidate) -> Optimised:
     return optimise(book, work or workload(), wanted, others)
+
+
+def old_spot(spot: float) -> Optimised:
+    dated = Sources(spot=Dated("SA", "2025-06-28"))
+    book = book_of(
+        "2026-11-21", [offer(spot=spot, sources=dated), offer(machine("dear.large"), on_demand=0.09, reserved_1y=0.035)]
+    )
+    return found(book, workload(replicas=(2, 2)))
+
+
+def test_an_old_spot_price_that_decides_is_told_with_the_cheapest_plan_without_spot():
+    told = old_spot(0.02)
+    assert told.plans[0].candidate.purchase.name == "on-demand+spot"
+    assert told.why_not[0] == (
+        "the spot price of 2025-06-28 of the first plan may make it $56.06 by now; "
+        "without spot aws dear.large reserved 1y in us-east-1 is $51.10"
+    )
+
+
+def test_an_old_spot_price_that_does_not_decide_is_not_told():
+    assert not any("by now" in line for line in old_spot(0.039).why_not)
+
+
+def test_spot_prices_that_are_too_old_are_none():
+    dated = Sources(spot=Dated("SA", "2026-10-01"))
+    book = book_of("2026-11-21", [offer(spot=0.02, sources=dated), offer(machine("other"), spot=0.01)])
+    kept = [of.spot for of in book.with_younger_spot(60, "2026-11-22").every_offer()]
+    assert kept == [0.02, None]  # one of no day may be of any
+    assert [of.spot for of in book.with_younger_spot(30, "2026-11-22").every_offer()] == [None, None]
 
 
 # -- trying everything, written a second time from the rules alone ------------------------------------------------------------

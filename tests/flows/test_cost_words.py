@@ -119,6 +119,7 @@ TIMED = Workload(service_time=ServiceTime(0.02))
         ({"burstable": True}, "vm", "on-demand", "--burstable means nothing without --optimise"),
         ({"deployable": True}, "vm", "on-demand", "--deployable means nothing without --optimise"),
         ({"limit": 3}, "vm", "on-demand", "--limit means nothing without --optimise"),
+        ({"max_spot_age": 30}, "vm", "on-demand", "--max-spot-age means nothing without --optimise"),
         ({"limit": 3, "burstable": True, "optimise": True}, "vm", "on-demand", ""),
         ({"cloud": "gcp", "target": "aws"}, "vm", "on-demand", "--cloud means nothing to vm: --target names its cloud"),
         ({"cloud": "gcp", "target": "kubernetes"}, "deployment", "on-demand", ""),

@@ -91,6 +91,9 @@ def command(
     max_replicas: Annotated[int | None, typer.Option("--max-replicas", metavar="N", help="--optimise: at most.")] = None,
     burstable: Annotated[bool, typer.Option("--burstable", help="--optimise: machines with CPU credits, too.")] = False,
     deployable: Annotated[bool, typer.Option("--deployable", help="Without plans that mlship cannot deploy to.")] = False,
+    max_spot_age: Annotated[
+        int | None, typer.Option("--max-spot-age", metavar="DAYS", min=0, help="--optimise: older spot prices do not count.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="--optimise: so many plans.")] = 10,
     compare: Annotated[bool, typer.Option("--compare", help="Every target and service beside each other.")] = False,
     diff: Annotated[str, typer.Option("--diff", metavar="BASE", help="Against another file, a git revision, or `live`.")] = "",
@@ -142,6 +145,7 @@ def command(
         max_replicas=_counted("--max-replicas", max_replicas, 100_000) if max_replicas is not None else None,
         optimise=optimise,
         burstable=burstable,
+        max_spot_age=max_spot_age,
         deployable=deployable,
         limit=_counted("--limit", limit, 1000),
         overrides=call.path(prices) if prices else None,

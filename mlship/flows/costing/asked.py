@@ -49,6 +49,7 @@ class Asked:
     optimise: bool = False
     burstable: bool = False
     deployable: bool = False
+    max_spot_age: int | None = None
     limit: int = 10
     overrides: Path | None = None
     max_monthly: str = ""

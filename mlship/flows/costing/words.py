@@ -248,7 +248,12 @@ def _ignored_search(asked: Asked, service: str) -> Iterator[tuple[str, str]]:
         return
     if asked.max_replicas is not None and asked.replicas:
         yield "--max-replicas", "beside --replicas"
-    said = {"--burstable": asked.burstable, "--deployable": asked.deployable, "--limit": asked.limit != 10}
+    said = {
+        "--burstable": asked.burstable,
+        "--deployable": asked.deployable,
+        "--limit": asked.limit != 10,
+        "--max-spot-age": asked.max_spot_age is not None,
+    }
     yield from ((option, "without --optimise") for option, is_said in said.items() if is_said)
 
 
