@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 from mlship.bench.machine import Processor
 from mlship.bench.records import Measured
@@ -41,14 +42,17 @@ def test_a_bench_is_told() -> None:
     assert bench_text(done) == TEXT
 
 
+def test_times_after_rests_have_a_line_of_their_own() -> None:
+    rested = replace(MEASURED, rested_mean_s=0.015, rested_sample=(0.014, 0.015, 0.016))
+    assert "  after rests  mean 15 ms  p50 15 ms  p90 16 ms  p99 16 ms\n" in bench_text(Benched(SUBJECT, rested))
+
+
 def test_wrong_answers_are_told_loudly() -> None:
     said = bench_text(Benched(SUBJECT, MEASURED, Counted(wrong=1, complaints=("predictions[0] is 1.5",))))
     assert "WRONG 1 answer\n  predictions[0] is 1.5\nnot kept" in said
 
 
 def test_a_promise_that_is_not_kept_says_how_far_it_is() -> None:
-    from dataclasses import replace
-
     missed = Benched(SUBJECT, replace(MEASURED, highest_rate=None))
     assert "p99 within 40 ms is kept at no rate: a caller who is alone has 14 ms" in bench_text(missed)
     tried = replace(missed, attempts=(Attempt(1.8, 0.01, 0.2),))
