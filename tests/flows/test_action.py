@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mlship.cli.job_notes import leave
+
 ROOT = Path(__file__).parent.parent.parent
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 (STEP,) = ACTION["runs"]["steps"]
 COMMAND = """#!/bin/sh
 printf '%s\\n' "$@" > "$RUNNER_TEMP/words"
-echo r2-aaaaaa
 exit "${MLSHIP_ENDS:-0}"
 """
 
@@ -70,23 +71,32 @@ def act(tmp_path: Path):
     ("inputs", "words"),
     [
         ({"command": "check"}, ["check"]),
-        ({"command": "build", "environment": "prod"}, ["build", "--locked", "--quiet", "--env", "prod"]),
+        ({"command": "build", "environment": "prod"}, ["build", "--locked", "--env", "prod"]),
         ({"command": "test", "image": "a" * 12}, ["test", "--image", "a" * 12]),
-        ({"command": "deploy", "image": "a" * 12}, ["deploy", "--yes", "--quiet", "--image", "a" * 12]),
-        ({"command": "deploy", "image": f"sha256:{'a' * 64}"}, ["deploy", "--yes", "--quiet", "--image", f"sha256:{'a' * 64}"]),
+        ({"command": "deploy", "image": "a" * 12}, ["deploy", "--yes", "--image", "a" * 12]),
+        ({"command": "deploy", "image": f"sha256:{'a' * 64}"}, ["deploy", "--yes", "--image", f"sha256:{'a' * 64}"]),
         (
             {"command": "rollback", "release": "r11", "reason": "$(id) `id`"},
-            ["rollback", "--yes", "--quiet", "--reason", "$(id) `id`", "--to", "r11"],
+            ["rollback", "--yes", "--reason", "$(id) `id`", "--to", "r11"],
         ),
+        ({"command": "plan", "plan": "plan.json", "from": "staging"}, ["plan", "--out", "plan.json", "--from", "staging"]),
+        ({"command": "deploy", "plan": "plan.json"}, ["deploy", "--yes", "--plan", "plan.json"]),
+        ({"command": "deploy", "from": "staging"}, ["deploy", "--yes", "--from", "staging"]),
         ({"command": "cost-estimate", "max_monthly": "150"}, ["cost-estimate", "--format", "markdown", "--max-monthly", "150"]),
     ],
 )
 def test_inputs_become_words_of_one_command(act, inputs: dict[str, str], words: list[str]) -> None:
     ran = act(**inputs)
     assert (ran.exit, ran.words) == (0, words), ran.stderr
-    outputs = {"build": "content=r2-aaaaaa\n", "deploy": "release=r2-aaaaaa\n", "rollback": "release=r2-aaaaaa\n"}
-    assert ran.outputs == outputs.get(inputs["command"], "")
-    assert ran.summary.startswith(f"### mlship {inputs['command']}\n") and "r2-aaaaaa" in ran.summary
+
+
+def test_every_output_is_one_that_mlship_writes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release = {"id": "r2-aaaaaa", "content": "sha256:a"}
+    leave({"GITHUB_OUTPUT": str(out)}, "deploy", {"release": release, "endpoint": "http://a", "unchanged": False}, "", 0)
+    written = {line.partition("=")[0] for line in out.read_text().splitlines()}
+    assert ACTION["outputs"].keys() <= written
+    assert all(output["value"] == f"${{{{ steps.run.outputs.{name} }}}}" for name, output in ACTION["outputs"].items())
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,9 @@ def test_inputs_become_words_of_one_command(act, inputs: dict[str, str], words: 
         {"command": "check", "folder": "a b"},
         {"command": "check", "folder": "-C"},
         {"command": "deploy", "image": "latest"},
+        {"command": "plan"},
+        {"command": "deploy", "from": "prod --yes"},
+        {"command": "deploy", "plan": "-h"},
         {"command": "rollback", "release": "r1;id"},
         {"command": "rollback", "release": "r1\nr2"},
         {"command": "rollback", "reason": "--to=r1"},
@@ -112,10 +125,10 @@ def test_an_input_that_is_none_is_refused_before_anything_runs(act, inputs: dict
     assert ran.stderr.startswith("::error::")
 
 
-def test_the_step_ends_as_mlship_does_and_names_no_release_that_is_not_live(act) -> None:
+def test_the_step_ends_as_mlship_does_and_leaves_outputs_and_summary_to_it(act) -> None:
     ran = act(ends=6, command="deploy")
-    assert (ran.exit, ran.outputs) == (6, "")
-    assert "r2-aaaaaa" in ran.summary
+    assert (ran.exit, ran.outputs, ran.summary) == (6, "", "")
+    assert "GITHUB_OUTPUT" not in STEP["run"] and "GITHUB_STEP_SUMMARY" not in STEP["run"]
 
 
 def test_no_input_stands_in_the_script() -> None:

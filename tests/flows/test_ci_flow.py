@@ -42,7 +42,7 @@ def test_every_pipeline_has_commands_of_this_mlship_alone(name: str, system: str
     found = scripts(rendered(name, system), system)
     called = {word for script in found for word in re.findall(r'bin/mlship" ([a-z-]+)', script)}
     called |= {word for script in found for word in re.findall(r"^said (?:'[^']*'|\w+) ([a-z-]+)", script, re.MULTILINE)}
-    called |= {word for script in found for word in re.findall(r"set -- ([a-z-]+)", script)}
+    called |= {word for script in found for word in re.findall(r"set -- ([a-z][a-z-]*)", script)}
     assert {"check", "build", "plan", "cost-estimate", "deploy", "verify", "rollback", "promote", "abort"} <= called
     assert called <= {*COMMANDS, "--version"}
     assert ("test" in called) == ("test" in COMMANDS)
@@ -80,9 +80,69 @@ def test_production_comes_last_and_every_stage_waits_for_the_one_before() -> Non
     found = pipeline_of("ssh")
     assert [(stage.title, stage.needs, stage.needs_approval) for stage in found.stages] == [
         ("staging", ("build",), False),
-        ("prod", ("build", "deploy-staging"), True),
+        ("prod", ("build", "plan-prod"), True),
     ]
     assert found.stages[0].variables == ("CHURN_KEYS",) and found.stages[0].over_ssh
+    assert found.stages[1].plan_needs == ("build", "deploy-staging")
+
+
+def test_a_plan_stands_before_every_approval_and_the_approved_one_is_deployed() -> None:
+    assert [(stage.source, stage.plan_file) for stage in pipeline_of("local").stages] == [
+        ("", ""),
+        ("staging", "plan-prod.json"),
+    ]
+    assert [stage.source for stage in pipeline_of("clouds").stages] == ["", "", ""], "a cloud's job is let into one stage only"
+    jobs = loaded(rendered("ssh", "github"))["jobs"]
+    plan, deploy = jobs["plan-prod"], jobs["deploy-prod"]
+    assert plan["env"] == {"MLSHIP_ENV": "prod", "MLSHIP_FROM": "staging", "MLSHIP_PLAN": "plan-prod.json"}
+    assert (plan["environment"], deploy["environment"]) == ("prod-plan", "prod")
+    assert deploy["env"]["MLSHIP_PLAN"] == "plan-prod.json" and "MLSHIP_PLAN" not in jobs["deploy-staging"]["env"]
+    kept = next(step["with"] for step in plan["steps"] if "upload-artifact" in step.get("uses", ""))
+    taken = [step["with"]["name"] for step in deploy["steps"] if "download-artifact" in step.get("uses", "")]
+    assert kept["path"] == ".mlship-ci/out/plan-prod.json" and taken == ["mlship-image", kept["name"]]
+    assert "environment" not in loaded(rendered("local", "github"))["jobs"]["plan-prod"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_test_results_are_kept_also_when_a_gate_fails(system: str) -> None:
+    text = rendered("local", system)
+    words = {
+        "github": "        if: ${{ !cancelled() }}\n        with:\n          name: mlship-tests\n",
+        "gitlab": "    when: always\n    paths: [.mlship-ci/out]\n    reports: {junit: .mlship-ci/out/tests.xml}\n",
+        "azure": "          - task: PublishTestResults@2\n            condition: not(canceled())\n",
+        "jenkins": "      post { always { junit testResults: '.mlship-ci/out/tests.xml', allowEmptyResults: true } }\n",
+    }
+    assert words[system] in text
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_key_of_a_job_leaves_the_account_that_it_runs_under_alone(system: str) -> None:
+    shell = [script for script in scripts(rendered("ssh", system), system) if "MLSHIP_SSH" in script]
+    assert shell
+    for script in shell:
+        assert "$HOME" not in script and "~/.ssh/" not in script.replace("~/.ssh stays", "") and "Host *" not in script
+
+
+SSH_STEP = (ROOT / "templates/ci/steps/ssh.sh").read_text()
+
+
+@pytest.mark.parametrize("ends", ["true", "exit 3", "kill -TERM $$"])
+def test_the_key_is_private_while_the_step_runs_and_gone_when_it_ends(tmp_path: Path, ends: str) -> None:
+    venv, home = tmp_path / "ci" / "venv", tmp_path / "home"
+    venv.mkdir(parents=True)
+    home.mkdir()
+    (tmp_path / "hosts").write_text("shop ssh-ed25519 AAAA\n")
+    shown = 'ls -l "$MLSHIP_SSH"; cat "$MLSHIP_SSH_CONFIG" "$MLSHIP_SSH/key" "$MLSHIP_SSH/known_hosts"'
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(home), "MLSHIP_VENV": str(venv)}
+    secrets = {"MLSHIP_SSH_KEY": "KEY\nLINE", "MLSHIP_SSH_KNOWN_HOSTS": str(tmp_path / "hosts")}
+    done = subprocess.run(
+        ["sh", "-c", f"{SSH_STEP}{shown}\n{ends}\n"], env={**environ, **secrets}, capture_output=True, text=True
+    )
+    folder = tmp_path / "ci" / "ssh"
+    assert f"IdentityFile {folder}/key\nIdentitiesOnly yes\nUserKnownHostsFile {folder}/known_hosts\n" in done.stdout
+    assert done.stdout.endswith("KEY\nLINE\nshop ssh-ed25519 AAAA\n") and done.stdout.count("-rw------- ") == 2
+    assert not folder.exists() and list(home.iterdir()) == []
+    assert done.returncode == {"true": 0, "exit 3": 3}.get(ends, 130)
 
 
 def test_a_login_is_there_for_clouds_and_for_nothing_else() -> None:
@@ -129,7 +189,7 @@ def test_stages_are_deployed_to_and_taken_back_from_main_alone() -> None:
     acting = [stage for stage in stages if stage["stage"].startswith(("deploy", "by_hand"))]
     assert len(acting) == 4
     assert all("eq(variables['Build.SourceBranch'], 'refs/heads/main')" in stage["condition"] for stage in acting)
-    assert rendered("ssh", "jenkins").count("branch 'main'") == 4
+    assert rendered("ssh", "jenkins").count("branch 'main'") == 5
     assert "!env.CHANGE_FORK" in rendered("ssh", "jenkins")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-OF_EVENT = {"pull_request": ("build", "report"), "push": ("build", "deploy-"), "workflow_dispatch": ("by-hand-",)}
+OF_EVENT = {"pull_request": ("build", "report"), "push": ("build", "plan-", "deploy-"), "workflow_dispatch": ("by-hand-",)}
 
 
 @dataclass
@@ -110,20 +110,22 @@ class Player:
         workspace.parent.mkdir(parents=True, exist_ok=True)
         for step in job["steps"]:
             if "uses" in step:
-                self._use(step, workspace)
+                if not result.failed or "cancelled()" in step.get("if", ""):
+                    self._use(step, workspace)
             elif not result.failed or "cancelled()" in step.get("if", ""):
                 code = self._shell(workflow, job, step, workspace, inputs, result)
                 if code and not result.failed:
                     result.failed = f"{name}: {step['name']}"
 
     def _use(self, step: Any, workspace: Path) -> None:
-        kept, action = self.machine / "artifacts" / "mlship-image", step["uses"].partition("@")[0]
+        action = step["uses"].partition("@")[0]
+        kept = self.machine / "artifacts" / step.get("with", {}).get("name", "")
         if action == "actions/checkout":
             subprocess.run(["git", "clone", "-q", self.repository, workspace], check=True)
         elif action == "actions/upload-artifact":
-            shutil.copytree(workspace / step["with"]["path"], kept)
+            _uploaded(workspace / step["with"]["path"], kept, step["with"]["if-no-files-found"])
         elif action == "actions/download-artifact":
-            shutil.copytree(kept, workspace / step["with"]["path"])
+            shutil.copytree(kept, workspace / step["with"]["path"], dirs_exist_ok=True)
         else:
             assert action in ("actions/setup-python", "actions/cache"), action
 
@@ -152,6 +154,17 @@ class Player:
         result.said += f"--- {step['name']}\n{done.stdout}"
         result.summary += summary.read_text()
         return done.returncode
+
+
+def _uploaded(found: Path, kept: Path, if_none: str) -> None:
+    """A folder with what is in it, or one file by its name alone."""
+    if found.is_dir():
+        shutil.copytree(found, kept)
+    elif found.is_file():
+        kept.mkdir(parents=True)
+        shutil.copy(found, kept)
+    else:
+        assert if_none == "ignore", f"{found} is not there"
 
 
 def runner_environ(home: Path) -> dict[str, str]:

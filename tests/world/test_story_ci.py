@@ -52,13 +52,17 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     assert body.startswith("<!-- mlship: shop -->\n## mlship: shop\n")
     assert "### Plan" in body and "first release r1-" in body and "### Cost" in body and "In $0" in body
     assert "### Change of predictions" in body and "there is no live release on local" in body
-    assert "### Plan" in proposed.summary
+    assert "### mlship plan shop/staging\n" in proposed.summary and "### mlship test shop" in proposed.summary
+    assert list((player.machine / "artifacts" / "mlship-tests").iterdir())
 
     # merged: staging, then production, by one content id
     released = player.run("push")
     assert not released.failed, released.said
-    assert released.jobs == ["build", "deploy-staging", "deploy-prod"]
-    assert released.summary.count("is live") == 2
+    assert released.jobs == ["build", "deploy-staging", "plan-prod", "deploy-prod"]
+    assert [place in released.summary for place in ("### mlship deploy shop/staging\n", "### mlship deploy shop/prod\n")] == [
+        True
+    ] * 2
+    assert "From  staging, local r1-" in released.said
     for port in ports.values():
         story.ask_all(f"http://127.0.0.1:{port}", first)
 

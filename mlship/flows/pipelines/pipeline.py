@@ -40,7 +40,8 @@ class Stage:
     """One place where the image is deployed.
 
     environment: of mlship.yaml, empty where it has none. title: what CI systems call it. after: the stage before, if any.
-    cloud: whose keyless login is needed, empty for none. over_ssh: engines of targets.docker.hosts. on_own_runner: the target is
+    source: the stage before, where a job of this one reaches it, too: what is live there goes on. cloud: whose keyless login is
+    needed, empty for none. over_ssh: engines of targets.docker.hosts. on_own_runner: the target is
     the machine that the job runs on. variables: name -> the system's secret that it is taken from.
     """
 
@@ -49,6 +50,7 @@ class Stage:
     title: str
     target: str
     after: tuple[str, ...]
+    source: str
     cloud: str
     region: str
     over_ssh: bool
@@ -73,6 +75,33 @@ class Stage:
         return f"By hand on {self.title}"
 
     @property
+    def plan_job(self) -> str:
+        return f"plan-{self.title}"
+
+    @property
+    def plan_title(self) -> str:
+        return f"Plan for {self.title}"
+
+    @property
+    def plan_file(self) -> str:
+        """What somebody approves; empty where nobody is asked."""
+        return f"plan-{self.title}.json" if self.needs_approval else ""
+
+    @property
+    def plan_path(self) -> str:
+        """From the top of the workspace."""
+        return f".mlship-ci/out/{self.plan_file}"
+
+    @property
+    def plan_artifact(self) -> str:
+        return f"mlship-plan-{self.title}"
+
+    @property
+    def plan_environment(self) -> str:
+        """Where the plan's secrets lie: those of the stage itself are given only once somebody has approved."""
+        return f"{self.title}-plan" if self.secrets or self.cloud else ""
+
+    @property
     def question(self) -> str:
         return f"Deploy to {self.title}?"
 
@@ -84,6 +113,10 @@ class Stage:
     @property
     def needs(self) -> tuple[str, ...]:
         """Jobs that come first."""
+        return ("build", self.plan_job) if self.needs_approval else ("build",)
+
+    @property
+    def plan_needs(self) -> tuple[str, ...]:
         return ("build", *(f"deploy-{title}" for title in self.after))
 
     @property
@@ -92,7 +125,12 @@ class Stage:
 
     @property
     def logs_in(self) -> bool:
-        return self.over_ssh or bool(self.cloud)
+        return bool(self.cloud)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What steps that talk to the target are handed as variables."""
+        return (*self.variables, *self.files)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -136,6 +174,23 @@ class Stage:
     @property
     def azure_needs(self) -> list[str]:
         return [_underscored(name) for name in self.needs]
+
+    @property
+    def azure_plan(self) -> str:
+        return _underscored(self.plan_job)
+
+    @property
+    def azure_plan_needs(self) -> list[str]:
+        return [_underscored(name) for name in self.plan_needs]
+
+    @property
+    def azure_plan_path(self) -> str:
+        return f"$(MLSHIP_OUT)/{self.plan_file}"
+
+    @property
+    def azure_plan_file(self) -> str:
+        """From MLSHIP_OUT: each artifact has a folder of its own."""
+        return f"../{self.plan_artifact}/{self.plan_file}"
 
     @property
     def azure_hand(self) -> str:
@@ -187,7 +242,10 @@ class Pipeline:
 
     @property
     def gitlab_stages(self) -> list[str]:
-        return ["build", "report", *(stage.job for stage in self.stages), "by-hand"]
+        of_stages = [
+            name for stage in self.stages for name in ((stage.plan_job, stage.job) if stage.needs_approval else (stage.job,))
+        ]
+        return ["build", "report", *of_stages, "by-hand"]
 
     @property
     def lock_path(self) -> str:
@@ -221,7 +279,7 @@ def pipeline(source: Source, version: str, commands: Sequence[str]) -> Pipeline:
     _refuse_odd(source)
     stages: list[Stage] = []
     for one in source.projects:
-        stages.append(_stage(one, tuple(stage.title for stage in stages[-1:])))
+        stages.append(_stage(one, stages[-1] if stages else None))
     return Pipeline(
         project=project.name,
         package=_package(stages, version),
@@ -252,20 +310,23 @@ def _refuse_odd(source: Source) -> None:
             )
 
 
-def _stage(project: Project, after: tuple[str, ...]) -> Stage:
+def _stage(project: Project, before: Stage | None) -> Stage:
     docker = project.targets.docker
     over_ssh = project.target == "docker" and bool(docker.hosts)
+    on_own_runner = project.target == "local" or (project.target == "docker" and not docker.hosts)
+    reaches = before is not None and ((before.over_ssh and over_ssh) or (before.on_own_runner and on_own_runner))
     return Stage(
         project=project.name,
         environment=project.environment,
         title=project.environment or BARE,
         target=project.target,
-        after=after,
+        after=(before.title,) if before else (),
+        source=before.environment if before and reaches else "",
         cloud=project.target if project.target in CLOUDS else "",
         region=_region(project),
         over_ssh=over_ssh,
-        on_own_runner=project.target == "local" or (project.target == "docker" and not docker.hosts),
-        needs_approval=bool(after),
+        on_own_runner=on_own_runner,
+        needs_approval=before is not None,
         variables=_variables(project.secrets, project.target),
     )
 

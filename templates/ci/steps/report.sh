@@ -22,6 +22,5 @@ said Plan plan --image "$content"
 said Cost cost-estimate
 said "Change of predictions" test --only change --image "$content"
 rm -f "$MLSHIP_OUT/said" "$MLSHIP_OUT/errors"
-if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then cat "$MLSHIP_OUT/report.md" >> "$GITHUB_STEP_SUMMARY"; fi
 cat "$MLSHIP_OUT/report.md"
 exit "$failed"

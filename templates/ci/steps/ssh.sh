@@ -1,12 +1,16 @@
 set -eu
-umask 077
-mkdir -p "$HOME/.ssh"
+# a key of this shell alone: ~/.ssh stays as it is, and the key goes when the step ends
+MLSHIP_SSH="$(cd "$MLSHIP_VENV/.." && pwd)/ssh"
+trap 'rm -rf "$MLSHIP_SSH"' EXIT
+trap 'exit 130' HUP INT TERM
+rm -rf "$MLSHIP_SSH"
+(umask 077 && mkdir "$MLSHIP_SSH")
 # a variable holds the text, or the path of a file with it; neither is printed
 kept() {
-  if [ -f "$1" ]; then cat "$1"; else printf '%s\n' "$1"; fi > "$HOME/.ssh/$2"
+  (umask 077 && if [ -f "$1" ]; then cat "$1"; else printf '%s\n' "$1"; fi > "$MLSHIP_SSH/$2")
 }
-kept "$MLSHIP_SSH_KEY" mlship
-kept "$MLSHIP_SSH_KNOWN_HOSTS" mlship_known_hosts
-if ! grep -qs 'IdentityFile ~/.ssh/mlship$' "$HOME/.ssh/config"; then
-  printf 'Host *\n  IdentityFile ~/.ssh/mlship\n  UserKnownHostsFile ~/.ssh/mlship_known_hosts\n  BatchMode yes\n' >> "$HOME/.ssh/config"
-fi
+kept "$MLSHIP_SSH_KEY" key
+kept "$MLSHIP_SSH_KNOWN_HOSTS" known_hosts
+printf '%s\n' "IdentityFile $MLSHIP_SSH/key" 'IdentitiesOnly yes' "UserKnownHostsFile $MLSHIP_SSH/known_hosts" \
+  'StrictHostKeyChecking yes' 'BatchMode yes' > "$MLSHIP_SSH/config"
+export MLSHIP_SSH_CONFIG="$MLSHIP_SSH/config"
