@@ -21,7 +21,7 @@ OTHERS = {
     "drift": "how far live rows are from model.reference, feature by feature",
     "verify": "ask the live release its id and the sample again",
     "plan": "what deploy would do",
-    "render": "write what deploy would send, and files for the vendor's own tool",
+    "render": "write what deploy would send, files for the vendor's own tool, or monitoring",
     "list": "every service on a target",
     "history": "who released what, when and why",
     "logs": "what the replicas say",

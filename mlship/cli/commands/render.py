@@ -18,7 +18,7 @@ def command(
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the folders go.")] = "rendered",
     image: ImageOption = "",
 ) -> Answer:
-    """Write what deploy would send, and files for the vendor's own tool.
+    """Write what deploy would send, files for the vendor's own tool, or monitoring.
 
     apply/ is exactly what deploy sends; eject/ is for leaving mlship. With --target monitoring, no image is needed: monitoring/ is
     for Prometheus, Alertmanager and Grafana.

@@ -241,7 +241,7 @@ class _Rules:
         return self._alert(
             "MlshipDrift",
             "drift",
-            f"max by (model) ({self._select(DRIFT)}) > {number(limit)}",
+            f"max by (model) ({self._select(DRIFT)}) >= {number(limit)}",
             self._after_s,
             "ticket",
             "is asked about other data than its model was trained on",
