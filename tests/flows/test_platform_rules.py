@@ -150,8 +150,11 @@ def test_a_stop_that_loses_requests_or_is_killed() -> None:
     assert stop_result(CLOUD_RUN, replace(fine, answered=25, behind=5), 0).verdict == "inconclusive"
     lost = why(stop_result(CLOUD_RUN, replace(fine, failed=Counter({"status 503": 2})), 0))
     assert lost.startswith("2 requests failed around SIGTERM, 2 of them: status 503")
-    for code in (KILLED, None):
-        assert "still there 10 s after SIGTERM, and Cloud Run kills it" in why(stop_result(CLOUD_RUN, fine, code))
+    for code, left_s in ((KILLED, 10.2), (None, None)):
+        late = stop_result(CLOUD_RUN, replace(fine, left_s=left_s), code)
+        assert late.measured.endswith("killed after 10 s")
+        assert "still there 10 s after SIGTERM, and Cloud Run kills it" in why(late)
+    assert stop_result(CLOUD_RUN, fine, KILLED).measured.endswith("gone after 2.0 s")
 
 
 def test_platforms_and_checks_that_there_are_not(

@@ -185,8 +185,9 @@ def body_result(caller: Caller, size: int, max_body: int, status: int, said: str
 def stop_result(caller: Caller, seen: Counted, exit_code: int | None) -> Result:
     """exit_code: of the container; None where it is still there."""
     failed, limit = seen.failed.total(), f"0 failed, gone in {caller.grace_s:g} s"
-    is_killed = exit_code in (None, KILLED)
-    gone = f"killed after {caller.grace_s:g} s" if is_killed else f"gone after {seen.left_s or 0.0:.1f} s"
+    left_s = seen.left_s if seen.left_s is not None else caller.grace_s
+    is_killed = exit_code is None or (exit_code == KILLED and left_s >= caller.grace_s - 1)
+    gone = f"killed after {caller.grace_s:g} s" if is_killed else f"gone after {left_s:.1f} s"
     measured = f"{failed} of {seen.answered + failed} requests failed, {seen.behind} answered after SIGTERM, {gone}"
     if is_killed:
         why = f"the container was still there {caller.grace_s:g} s after SIGTERM, and {caller.title} kills it ({caller.grace_rule})"

@@ -1,13 +1,11 @@
 """How ECS on Fargate runs a container behind an application load balancer, and how that calls it. Pure.
 
-Sources: service models of botocore 1.44.5, read 2026-11: stopTimeout (SIGTERM, SIGKILL 30 s later, at most 120),
+Sources, read 2026-11: service models of botocore 1.44.5: stopTimeout (SIGTERM, SIGKILL 30 s later, at most 120),
 healthCheckGracePeriodSeconds (0 by default), target groups (a check every 30 s, two failed ones make a target unhealthy; 6 s
-for one check, where the load balancer's own guide says 5: the shorter is kept). Security Hub's control ECS.5 wants root file
-systems that are read-only, and so it is played; /tmp is a volume then
-(docs.aws.amazon.com/securityhub/latest/userguide/ecs-controls.html). Idle timeout of a load balancer 60 s
-(docs.aws.amazon.com/elasticloadbalancing, "Application Load Balancers"; from memory, verify). Variables: task metadata
-endpoint version 4 (docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html; from memory,
-verify).
+for one check, where the load balancer's own guide says 5: the shorter is kept), idle_timeout.timeout_seconds (60). Security
+Hub's control ECS.5 wants root file systems that are read-only, and so it is played; /tmp is a volume then, which the server's
+user must be able to write to (docs.aws.amazon.com/securityhub/latest/userguide/ecs-controls.html). Variables: task metadata
+endpoint, version 4 (docs.aws.amazon.com/AmazonECS/latest/userguide/task-metadata-endpoint-v4-fargate.html).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How Azure Container Apps run a container and call it. Pure.
 
-Sources: "Health probes in Azure Container Apps" (learn.microsoft.com/azure/container-apps/health-probes, 2023-08): by default
-TCP checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a
-request, the headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and
-SIGKILL 30 s later. Variables: CONTAINER_APP_* ("Manage environment variables"). No limit of a body is named. x86-64 alone
-("Containers in Azure Container Apps"; from memory, verify). Read 2026-11.
+Sources, of learn.microsoft.com/azure/container-apps, read 2026-11: "Health probes" (health-probes, 2023-08): by default TCP
+checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a request,
+the headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and SIGKILL 30 s
+later; "Containers" (containers): images for x86-64 alone; "Manage environment variables" (environment-variables):
+CONTAINER_APP_*. No limit of a body is named.
 """
 
 from __future__ import annotations

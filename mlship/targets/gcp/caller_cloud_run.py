@@ -1,10 +1,11 @@
 """How Cloud Run runs a container and calls it. Pure.
 
-Sources: "Container runtime contract" (cloud.google.com/run/docs/container-contract, copies of 2024 to 2026, read 2026-11): a
-server for x86-64 on 0.0.0.0 at PORT, the variables K_*, a file system in memory, SIGTERM and SIGKILL 10 s later. "Quotas and
-limits": 32 MiB of an HTTP/1 request; "Configure request timeout": 300 s by default; "Container health checks": a TCP start-up
-check with 240 s (of these three the second was read, the others are from memory, verify). Paths that end in z may not be
-reached from outside ("Known issues"; from memory, verify): /readyz is for checks alone.
+Sources, all read 2026-11: "Container runtime contract" (cloud.google.com/run/docs/container-contract, copies of 2024 to
+2026): a server for x86-64 on 0.0.0.0 at PORT, the variables K_*, a file system in memory, SIGTERM and SIGKILL 10 s later.
+"Set request timeout for services": 300 s by default. "Quotas" of Cloud Run functions, whose second generation is Cloud Run
+(docs.cloud.google.com/functions/quotas): 32 MB of a request. "Known issues" (cloud.google.com/run/docs/issues): some paths
+that end in z are not reached from outside, so /readyz is for checks alone. The start-up check that is there by default
+connects and has 240 s, as exported services show it (from memory, verify).
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ CALLER = Caller(
         "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "X-Cloud-Trace-Context": "0af7651916cd43dd8448eb211c80319c/13235353014750950193;o=1",
     },
-    max_body=32 * 2**20,
+    max_body=32 * 2**20,  # HTTP/1
     answer_s=300.0,
     grace_s=10.0,
     grace_rule="SIGKILL 10 s after SIGTERM",
-    sources=("cloud.google.com/run/docs/container-contract, read 2026-11",),
+    sources=(
+        "cloud.google.com/run/docs/container-contract, read 2026-11",
+        "cloud.google.com/run/docs/configuring/request-timeout, read 2026-11",
+        "cloud.google.com/run/docs/issues, read 2026-11",
+        "docs.cloud.google.com/functions/quotas, read 2026-11",
+    ),
     not_played={"files": "written files count as memory there, which this engine does not play"},
 )
