@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from free_ports import free_port
 from shop import Shop
 from story import posted
@@ -21,12 +22,15 @@ from watchers import (
     expressions,
     far_side,
     judge,
+    judged,
     need_programs,
     prometheus,
     relay,
     selectors,
     wait_for,
 )
+
+from mlship.cli.app import run
 
 pytestmark = pytest.mark.world
 
@@ -123,6 +127,49 @@ def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) 
         assert last[0][2]["client_payload"]["summary"] == "till does not answer"
         written = "".join(file.read_text() for file in logs.glob("*.log"))
         assert TOKEN not in written and '"passed on"' in written and "status 500 (attempt 3 of 3)" in written
+
+
+PRICED = "cost: {budget: {monthly: 20 USD}, traffic: {rps: 5}, service_time: 5ms}\nslo: {p99: 30ms}\nscale: {replicas: 2}\n"
+HOSTILE = """it's "a" $HOME {{ $value }} %s \\ # [x]: - é"""
+EVERY = {
+    "local": "targets: {local: {port: 8123}}\nmonitoring: {alerts: {p95: 1ms, errors: 99.9%, refusals: 0.1%, after: 1h}}\n",
+    "copies on aws": f'target: aws\n{PRICED}targets: {{aws: {{region: us-east-1}}}}\nmonitoring: {{addresses: ["a:1", "b:1"]}}\n',
+    "requests on aws": (
+        f"target: aws\n{PRICED}targets: {{aws: {{region: us-east-1, service: lambda}}}}\n"
+        'monitoring: {addresses: ["https://a.example:443"], interval: 2m, alertmanager: "https://am.example:443"}\n'
+    ),
+    "replicas on docker": 'target: docker\nscale: {replicas: 2..9}\nmonitoring: {alerts: {drift: 3, after: 1s}, webhook: "https://a/b"}\n',
+    "hostile": (
+        f"targets: {{local: {{port: 1}}}}\nmonitoring: {{webhook: 'https://a.example/x?${{HOME}}\"{{{{.}}}}', "
+        f"ca: {json.dumps(HOSTILE)}, webhook_token: {json.dumps(HOSTILE)}, "
+        f"retrain: {{url: 'https://a.example/\"', token: {json.dumps(HOSTILE)}, when: [down, slow]}}}}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_programs_own_tools_take_every_kind_of_project(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_programs()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLSHIP_HOME", str(tmp_path / "home"))
+    (tmp_path / "mlship.yaml").write_text(f"name: churn\nmodel: {{uri: model.joblib, reference: train.csv}}\n{EVERY[name]}")
+    assert run(["render", "--target", "monitoring", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    folder = Path(said["folder"]) / "monitoring"
+    for beside in ("ca.pem", HOSTILE):
+        (folder / beside).touch()
+    judge(folder)
+    rules = [{"record": "seen", "expr": expr} for expr in expressions(folder)]
+    (folder / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    judged(folder, "promtool", "check", "rules", "panels.yml")
+    assert ("MlshipBudget" in (folder / "alerts.yml").read_text()) == ("aws" in name) and said["left_out"] == []
+    if name == "hostile":
+        [job] = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
+        people, _ = yaml.safe_load((folder / "alertmanager.yml").read_text())["receivers"]
+        assert job["tls_config"]["ca_file"] == HOSTILE == json.loads((folder / "relay.json").read_text())["token"]
+        assert people["webhook_configs"][0]["http_config"]["authorization"]["credentials_file"] == HOSTILE
 
 
 def every_expression_reads_what_is_there(watcher: Prometheus, folder: Path) -> None:

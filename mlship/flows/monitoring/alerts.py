@@ -257,21 +257,7 @@ class _Rules:
         )
 
     def budget(self, spending: Spending) -> Alert:
-        copies = f"sum({self._select('up')}) * {number(spending.copy_usd_hour)}"
-        used = f"sum(rate({self._select(REQUESTS, OF_CALLERS)}[6h])) * 3600 * {number(spending.million_usd)} / 1e6"
-        hourly = f"{copies} + {number(spending.fixed_usd_hour)}" if not spending.million_usd else used
-        over = math.ceil(spending.limit_usd / HOURS / (spending.copy_usd_hour or 1.0)) + 1
-        fires, calm = (
-            (
-                (self._series("up", {"instance": f"{place}:1"}, "1x{n}") for place in range(count))
-                if not spending.million_usd
-                else (self._series(REQUESTS, {"route": "/predict", "status": "200"}, f"0+{rate}x{{n}}"),)
-            )
-            for count, rate in (
-                (over, round(spending.limit_usd / max(spending.million_usd, 1e-9) * 1e6 / HOURS / 60 * 2) + 60),
-                (0, 0),
-            )
-        )
+        hourly, fires, calm = self._by_requests(spending) if spending.million_usd else self._by_copies(spending)
         return self._alert(
             "MlshipBudget",
             "budget",
@@ -282,9 +268,24 @@ class _Rules:
             f"As it runs now a month costs more than ${spending.limit_usd:.2f}, at {spending.words}.",
             "See what costs, and what would cost less; then lower scale.replicas, or raise cost.budget.monthly.",
             "cost-estimate",
-            fires=tuple(fires),
-            calm=tuple(calm),
+            fires=fires,
+            calm=calm,
         )
+
+    def _by_copies(self, spending: Spending) -> tuple[str, tuple[Series, ...], tuple[Series, ...]]:
+        """Of the tests, one series stands for all copies: only their sum counts."""
+        hourly = f"sum({self._select('up')}) * {number(spending.copy_usd_hour)} + {number(spending.fixed_usd_hour)}"
+        affordable = math.floor((spending.limit_usd / HOURS - spending.fixed_usd_hour) / spending.copy_usd_hour)
+        calm = (self._series("up", {}, f"{affordable - 1}x{{n}}"),) if affordable > 0 else ()
+        return hourly, (self._series("up", {}, f"{max(affordable, 0) + 2}x{{n}}"),), calm
+
+    def _by_requests(self, spending: Spending) -> tuple[str, tuple[Series, ...], tuple[Series, ...]]:
+        hourly = f"sum(rate({self._select(REQUESTS, OF_CALLERS)}[6h])) * 3600 * {number(spending.million_usd)} / 1e6"
+        a_minute = math.ceil(spending.limit_usd / spending.million_usd * 1e6 / HOURS / 60)
+        answered = {"route": "/predict", "status": "200"}
+        # a rate over hours of which the test has a few minutes is a fraction of what comes
+        fires, calm = (self._series(REQUESTS, answered, f"0+{rate}x{{n}}") for rate in (a_minute * 50, a_minute // 2))
+        return hourly, (fires,), (calm,)
 
     # -- what they share --------------------------------------------------------------------------------------------------------
 
