@@ -1,4 +1,4 @@
-"""What metrics, the access log and API keys cost: processor time of the server for one request, each switched on and off.
+"""What metrics, drift, the access log and API keys cost: processor time of the server for one request, each switched on and off.
 
 python bench/switches.py [ROUNDS]: one worker on one core, 64 keep-alive connections, one row of a logistic regression each; the
 variants take turns in every round, because machines are noisy. Every answer is checked. Linux only.
@@ -14,12 +14,15 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SERVING = ROOT / "bench/serving"
-sys.path.insert(0, str(SERVING))
+sys.path[:0] = [str(SERVING), str(ROOT)]
+
+from mlship.server.manifest import Model, Reference, from_json, to_json
+from mlship.server.monitoring.drift_bins import histogram_of
 
 SECONDS, CONNECTIONS, ROUNDS = 3.0, 64, 7
 KEY = "bench-key-0123456789abcdef"
@@ -33,6 +36,7 @@ class Variant:
     name: str
     environ: dict[str, str]
     auth: bool = False
+    manifest: str = "manifest.json"
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
     costs: list[float] = field(default_factory=list)
@@ -43,8 +47,9 @@ def main() -> None:
     variants = [
         Variant("nothing is counted (MLSHIP_METRICS=0)", {"MLSHIP_METRICS": "0"}),
         Variant("metrics", {}),
+        Variant("metrics, drift against model.reference", {}, manifest="watched.json"),
         Variant("metrics, each request logged", {"MLSHIP_ACCESS_LOG": "1"}),
-        Variant("metrics, API keys", {"BENCH_KEYS": KEY}, auth=True),
+        Variant("metrics, API keys", {"BENCH_KEYS": KEY}, auth=True, manifest="closed.json"),
     ]
     with tempfile.TemporaryDirectory() as folder:
         model = trained(Path(folder))
@@ -63,7 +68,7 @@ def main() -> None:
 
 
 def trained(folder: Path) -> Path:
-    """The model, its manifest, and one with API keys."""
+    """The model, its manifest, one with API keys, and one with a reference."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, str(SERVING / "train.py"), str(folder)], check=True, env=environ)
     model = folder / "linear"
@@ -71,14 +76,28 @@ def trained(folder: Path) -> Path:
     document = json.loads((model / "manifest.json").read_text())
     document["serving"]["auth"] = AUTH
     (model / "closed.json").write_text(json.dumps(document))
+    watched = from_json((model / "manifest.json").read_bytes())
+    (model / "watched.json").write_bytes(to_json(replace(watched, models=(with_reference(watched.models[0], model),))))
     return model
+
+
+def with_reference(entry: Model, model: Path) -> Model:
+    """As a build with model.reference makes it, of the rows that are asked."""
+    rows, expected = (json.loads((model / name).read_text()) for name in ("rows.json", "expected.json"))
+    times = range(-(-500 // len(rows)))  # enough for ten bins
+    columns = zip(entry.signature.inputs, zip(*rows, strict=True), strict=True)
+    features = {feature.name: histogram_of([value for _ in times for value in column]) for feature, column in columns}
+    answers = [value for _ in times for value in expected]
+    found = {name: histogram for name, histogram in features.items() if histogram is not None}
+    scores = answers if not isinstance(answers[0], list) else [row[-1] for row in answers]
+    return replace(entry, reference=Reference(len(answers), found, histogram_of(scores)))
 
 
 def start(variant: Variant, model: Path) -> None:
     """On the first core, answering when this returns."""
     variant.port = free_port()
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "MLSHIP_HOST": "127.0.0.1", "PORT": str(variant.port), **variant.environ}
-    environ["MLSHIP_MANIFEST"] = str(model / ("closed.json" if variant.auth else "manifest.json"))
+    environ["MLSHIP_MANIFEST"] = str(model / variant.manifest)
     command = [sys.executable, "-m", "mlship.server"]
     variant.process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, cwd=ROOT)
     os.sched_setaffinity(variant.process.pid, {min(os.sched_getaffinity(0))})

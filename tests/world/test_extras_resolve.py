@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 def test_all_extras_resolve_together(tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "dev"}
-    assert set(extras) == {"aws", "gcp", "azure", "kubernetes", "mlflow", "parquet", "plot"}
+    assert set(extras) == {"aws", "gcp", "azure", "kubernetes", "mlflow", "parquet", "plot", "drift"}
     wanted = tmp_path / "all.in"
     wanted.write_text("\n".join([*project["dependencies"], *(line for lines in extras.values() for line in lines)]))
     arguments = ("pip", "compile", str(wanted), "--python-version", "3.11", "--only-binary", ":all:", "--quiet")

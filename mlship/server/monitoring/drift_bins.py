@@ -18,6 +18,7 @@ ROWS_A_BIN = 20  # of the reference at least, on average: fewer make the index n
 OFTEN = 5  # rows with a text that is named; rarer ones may be anybody's own
 MOST_CLASSES = 1000  # of which the largest score is looked for
 DIGITS = 9  # of edges: what two processors compute differs in the last of 16
+NEAR = 1e-8  # relative, beyond an edge: what was rounded, or computed by another processor, is on the same side of it
 CLOSE = 1e-6  # relative: a float32 is the double that it stands for
 _NUMBERS = frozenset((int, float, bool))
 
@@ -109,19 +110,12 @@ def _most(rows: int, most: int) -> int:
 def _edges(ordered: Any) -> tuple[float, ...]:
     """The smallest, quantiles that are values themselves, the largest. ordered: float64, (rows,), at least one."""
     rows, bins = len(ordered), _most(len(ordered), MOST_BINS)
-    first, last = _end(float(ordered[0]), -1), _end(float(ordered[-1]), 1)
+    first, last = _rounded(float(ordered[0])), _rounded(float(ordered[-1]))
     cuts = {_rounded(float(ordered[-(-place * rows // bins) - 1])) for place in range(1, bins)}
-    cuts = {cut for cut in cuts if cut < ordered[-1]}
-    below = ordered[ordered < ordered[-1]]
-    if not cuts and len(below):  # nearly all are the largest
-        cuts = {_end(float(below[-1]), 1)}
-    return (first, *sorted(cuts), last)
-
-
-def _end(value: float, side: int) -> float:
-    """Rounded away from the others, so that the reference's own end is not beyond it."""
-    rounded = _rounded(value)
-    return rounded if (rounded - value) * side >= 0 else _rounded(value + side * abs(value) * 10 ** (1 - DIGITS))
+    below = ordered[ordered < ordered[-1] - abs(ordered[-1]) * NEAR]
+    if not any(cut < last for cut in cuts) and len(below):  # nearly all are the largest
+        cuts = {_rounded(float(below[-1]))}
+    return (first, *sorted(cut for cut in cuts if cut < last), last)
 
 
 def _rounded(value: float) -> float:
@@ -132,8 +126,9 @@ class _Ranges:
     """Of numbers, or of texts by their length."""
 
     def __init__(self, histogram: Histogram) -> None:
-        first, *others = histogram.edges
-        self._edges = numpy.array([numpy.nextafter(first, -numpy.inf), *others])  # each bin has its upper edge
+        first, *others = (numpy.float64(edge) for edge in histogram.edges)
+        uppers = [edge + abs(edge) * NEAR for edge in others]  # each bin has its upper edge
+        self._edges = numpy.array([numpy.nextafter(first - abs(first) * NEAR, -numpy.inf), *uppers])
         self._of_lengths = histogram.kind == "length"
         self._size = len(bin_names(histogram)) - 1
 
