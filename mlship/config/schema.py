@@ -181,7 +181,8 @@ class Model(Part, frozen=True, kw_only=True):
     ] = None
     holdout: Holdout | None = None
     reference: Annotated[
-        str | None, Meta(description="training rows (CSV, JSON Lines, Parquet): drift is told against them, engines are proved on some")
+        str | None,
+        Meta(description="training rows (CSV, JSON Lines, Parquet): drift is told against them, engines are proved on some"),
     ] = None
     engine: Annotated[
         Literal["auto", "original", "onnx", "numpy", "trees"],
