@@ -40,11 +40,27 @@ def prepare(context: Context, where: Where, path: Path) -> tuple[tuple[Where, ..
         found,
         image=file.plan.hosts[0].content,
         again=file.plan.again,
-        looked=lambda now: _refuse_moved(file, now),
+        looked=lambda now: refuse_moved(file, now),
     )
     for host, one in zip(file.plan.hosts, prepared, strict=True):
         _refuse_other_decision(file, host, planned_host(one))
     return found, prepared
+
+
+def refuse_moved(file: PlanFile, now: Sequence[Seen]) -> None:
+    """now: what each place of the command shows, in its order. Raises MlshipError, exit 14, with what is other than it was."""
+    hosts = file.plan.hosts
+    meant, there = [(host.host, host.engine) for host in hosts], [(one.opened.host, one.opened.engine) for one in now]
+    if meant != there:
+        then, found = (", ".join(engine or "this machine's engine" for _, engine in some) for some in (meant, there))
+        raise file.stale(f"the plan is for {then}, and this command talks to {found}", "world-moved")
+    moved = [
+        f"{host.host}: {line}" if host.host else line
+        for host, one in zip(hosts, now, strict=True)
+        for line in moves(host.seen, one.observed)
+    ]
+    if moved:
+        raise file.stale(f"the world moved since the plan was made: {moved[0]}", "world-moved", *moved[1:])
 
 
 def moves(then: SeenThen, observed: Observed) -> list[str]:
@@ -94,21 +110,6 @@ def _refuse_lost_image(context: Context, file: PlanFile) -> None:
                 "image-gone",
                 fix=f"mlship cache import FILE brings it from where it was built; or plan again: {file.command}",
             )
-
-
-def _refuse_moved(file: PlanFile, now: Sequence[Seen]) -> None:
-    hosts = file.plan.hosts
-    meant, there = [(host.host, host.engine) for host in hosts], [(one.opened.host, one.opened.engine) for one in now]
-    if meant != there:
-        then, found = (", ".join(engine or "this machine's engine" for _, engine in some) for some in (meant, there))
-        raise file.stale(f"the plan is for {then}, and this command talks to {found}", "world-moved")
-    moved = [
-        f"{host.host}: {line}" if host.host else line
-        for host, one in zip(hosts, now, strict=True)
-        for line in moves(host.seen, one.observed)
-    ]
-    if moved:
-        raise file.stale(f"the world moved since the plan was made: {moved[0]}", "world-moved", *moved[1:])
 
 
 def _refuse_other_decision(file: PlanFile, then: PlannedHost, now: PlannedHost) -> None:

@@ -218,3 +218,25 @@ def test_every_kind_of_move_has_its_words() -> None:
     told = planned.moves(then, seen(history=replace(history, generation=4, entries=(entry,))))
     assert told == ["since then: operate r1-aaaaaa by bert@far pid 1"]
     assert planned.moves(then, Observed(None))[0] == "nothing is live, r1-aaaaaa was"
+
+
+def test_of_several_hosts_the_one_that_moved_is_named_and_another_list_of_them_is_another_world(context: Context) -> None:
+    one = plan.prepare(context, HERE, image=built(context, 1))
+    hosts = ("ssh://deploy@a", "ssh://deploy@b")
+    made = plan_file.planned(load_project(context.cwd / "mlship.yaml"), (one,), again=False)
+    entries = [replace(made.hosts[0], host=host, engine=host) for host in hosts]
+    file = plan_file.PlanFile(context.cwd / "plan.json", replace(made, hosts=entries))
+    now = [plan.Seen(replace(one.opened, host=host, engine=host), one.observed, History("churn", "", "fake")) for host in hosts]
+    planned.refuse_moved(file, now)
+    moved = [now[0], replace(now[1], observed=replace(one.observed, fingerprint="other"))]
+    with pytest.raises(MlshipError, match="since the plan was made: ssh://deploy@b: copies, or how callers reach them"):
+        planned.refuse_moved(file, moved)
+    with pytest.raises(
+        MlshipError, match="the plan is for ssh://deploy@a, ssh://deploy@b, and this command talks to ssh://deploy@a"
+    ):
+        planned.refuse_moved(file, now[:1])
+
+
+def test_a_plan_of_schema_1_is_read_for_ever() -> None:
+    golden = plan_file.read(Path(__file__).parent / "golden" / "plan-1.json").plan
+    assert (golden.project, golden.environment, golden.hosts[0].seen.live) == ("churn", "prod", "r1-3f2a91")
