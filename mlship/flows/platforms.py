@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlship.errors import Finding, MlshipError
 from mlship.flows.base import base_layers, base_of
+from mlship.flows.building.histograms import described_in_training, reference_files
 from mlship.flows.context import Context
 from mlship.flows.gather import Gathered
 from mlship.flows.layers import Layers
@@ -16,6 +17,7 @@ from mlship.image.lock import Lock
 from mlship.image.system.apt import Archive
 from mlship.image.system.base import runs_here
 from mlship.image.workplace import Native, Workplace
+from mlship.memo import Memo
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,13 @@ def proved_elsewhere(context: Context, gathered: Gathered, native: Layers | None
             "add this machine's platform to build.platforms, or name the environment that trained the model: --python PATH",
             code="no-platform-runs",
         )
-    loaded = {}
+    loaded, references = {}, reference_files(gathered, Memo(context.home.memo))
     for spec in gathered.specs:
         context.progress.step("check", f"{spec.name} loads in {source}")
         loaded[spec.name] = load_in_training(context, python, spec)
+        if (file := references.get(spec.name)) is not None:
+            found = described_in_training(context, python, spec, file)
+            loaded[spec.name] = replace(loaded[spec.name], described=found)
     return Proved(loaded, f"in {source}")
 
 

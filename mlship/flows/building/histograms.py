@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
+from mlship.flows.context import Context
 from mlship.flows.evidence import ROWS, RowsFile, drawn, evidence_of
 from mlship.flows.gather import Gathered
+from mlship.flows.training import staged
 from mlship.frameworks.base import Described, Loaded, ModelSpec
-from mlship.frameworks.child import ChildPython
+from mlship.frameworks.child import ChildPython, child_python
 from mlship.frameworks.describing import describe_in_child
 from mlship.frameworks.engine_choice import REFERENCE
 from mlship.image.manifest import model_entry
@@ -49,6 +51,13 @@ def described(runner: Runner, child: ChildPython, spec: ModelSpec, root: Path, f
         if error.code == f"{ROWS}{REFERENCE}":
             raise MlshipError(error.what, file.where, error.fix, exit=Exit.BUILD_FAILED, code=error.code) from None
         raise
+
+
+def described_in_training(context: Context, python: Path, spec: ModelSpec, file: RowsFile) -> Described:
+    """By the environment that trained the model, for an image whose programs do not run here. Raises MlshipError."""
+    with staged(spec) as root:
+        child = child_python(python, context.home, context.environ, (root / "code",))
+        return described(context.runner, child, spec, root, file)
 
 
 def reference_checks(loaded: Mapping[str, Loaded]) -> tuple[str, ...]:
