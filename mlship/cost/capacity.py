@@ -36,9 +36,8 @@ def servers_needed(
 
 def latency(service: ServiceTime, rps: float, servers: int, *, speed: float = 1.0) -> tuple[float, float] | None:
     """The 50th and the 99th percentile of response times, in seconds; None where the servers are overloaded."""
-    queue = Queue(service, _load(service, rps, speed), servers)
-    half, most = queue.quantile(0.5), queue.quantile(1 - LATE)
-    return None if half is None or most is None else (half / speed, most / speed)
+    found = _latency(service, _load(service, rps, speed), servers)
+    return None if found is None else (found[0] / speed, found[1] / speed)
 
 
 def share_served(service: ServiceTime, rps: float, servers: int, *, speed: float = 1.0) -> float:
@@ -71,6 +70,13 @@ def _time(p99_s: float) -> float:
 
 def _refused(what: str, fix: str) -> MlshipError:
     return MlshipError(what, fix=fix, code="bad-capacity")
+
+
+@lru_cache(maxsize=1024)  # many machines have servers of one kind
+def _latency(service: ServiceTime, load: float, servers: int) -> tuple[float, float] | None:
+    queue = Queue(service, load, servers)
+    half, most = queue.quantile(0.5), queue.quantile(1 - LATE)
+    return None if half is None or most is None else (half, most)
 
 
 @lru_cache(maxsize=8192)

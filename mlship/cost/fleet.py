@@ -99,8 +99,9 @@ def autoscaled(workload: Workload, traffic: Traffic, need: Callable[[float], int
     """need: requests a second -> replicas that it takes. Within the workload's least and most."""
     least, most = workload.replicas
     most = max(min(MOST_REPLICAS if most is None else most, MOST_REPLICAS), least)
-    running = {rate: min(max(needed, least), most) for rate, needed in by_rate(need, traffic.rates).items()}
-    counts = tuple([running[step.rps] for step in traffic.steps])
+    needed = by_rate(need, traffic.rates)
+    bounded = {count: min(max(count, least), most) for count in set(needed.values())}
+    counts = tuple([bounded[needed[step.rps]] for step in traffic.steps])
     return Fleet(traffic.steps, counts, traffic.cycles, workload.down_after_s)
 
 
