@@ -224,7 +224,7 @@ def test_the_command_writes_files_and_keeps_what_lies_beside_them(folder: Path, 
     reasons = [
         "slo.p99: 20s is beyond the 10 s up to which the server measures",
         "drift: no model has a model.reference",
-        "budget: local process bills nothing",
+        "budget: local process bills nothing by the copy",
     ]
     assert said["left_out"] == reasons
     text = (folder / "rendered/monitoring/alerts.yml").read_text()
@@ -253,7 +253,7 @@ def test_a_body_of_ones_own_is_read_and_must_be_json(folder: Path, capsys: pytes
     assert (relay["body"], relay["header"]) == ({"ref": "main", "why": "{alert}"}, "PRIVATE-TOKEN")
 
 
-@pytest.mark.parametrize("command", [["deploy", "--yes"], ["plan"], ["status"], ["cost-estimate"]])
+@pytest.mark.parametrize("command", [["deploy", "--yes"], ["status"]])
 def test_nothing_runs_on_monitoring(folder: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     (folder / "mlship.yaml").write_text("name: churn\nmodel: model.joblib\n")
     assert run([*command, "--target", "monitoring"]) == 2

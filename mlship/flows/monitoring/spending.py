@@ -25,16 +25,16 @@ def spending_of(plan: CostPlan, limit_usd: float, sees_every_copy: bool) -> Spen
     """Why there is no rule, where there can be none."""
     if plan.candidate.purchase.name == "per-request":
         return _by_requests(plan, limit_usd)
-    lines = [line for line in plan.lines if line.kind == "compute"]
-    if not lines or not plan.usd_month:
-        return f"{plan.candidate.target} {plan.candidate.service} bills nothing"
-    if any(line.usd is None for line in plan.lines):
+    if plan.unknowns or any(line.usd is None for line in plan.lines):
         return f"a price is unknown: {', '.join(plan.unknowns[:3])}"
+    of_copies = {resource.kind for resource in plan.candidate.resources if resource.billed in ("scaled", "spot")}
+    scaled = sum(line.usd or 0.0 for line in plan.lines if line.kind in of_copies)
+    if not scaled or not plan.usd_month:
+        return f"{plan.candidate.target} {plan.candidate.service} bills nothing by the copy"
     if not sees_every_copy:
         return "Prometheus sees one address, not the copies behind it (monitoring.addresses may name each)"
-    compute = sum(line.usd or 0.0 for line in lines)
-    copy = compute / HOURS / max(plan.replicas.average, 1e-9)
-    fixed = (plan.usd_month - compute) / HOURS
+    copy = scaled / HOURS / plan.replicas.average
+    fixed = (plan.usd_month - scaled) / HOURS
     words = f"${copy:.4f} an hour for each copy that answers and ${fixed:.4f} for the rest, prices of {_dated(plan)}"
     return Spending(limit_usd, copy, fixed, 0.0, words)
 
