@@ -199,13 +199,16 @@ def test_the_load_asks_as_often_as_it_should() -> None:
         assert {given.question for given in seen.given} == {0, 1, 2}
         fast = generator(address).closed(4, 2.0)
         assert fast.throughput > 1000 and fast.times[0] > 0
+        rested = generator(address).rested(0.01, 1.0)
+        assert 30 < len(rested.times) < 150 and not rested.lost  # a hundred rests on average
         counted = generator(address).closed(1, 0.1, least=20_000)
         assert len(counted.times) >= 20_000 and counted.seconds > 0.1
 
 
 def test_a_server_that_closes_connections_is_asked_on_new_ones() -> None:
     with serving(RIGHT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), requests=1) as address:
-        for seen in (generator(address).closed(4, 0.5), generator(address).open(200, 0.5, seed=1)):
+        load = generator(address)
+        for seen in (load.closed(4, 0.5), load.open(200, 0.5, seed=1), load.rested(0.005, 0.5)):
             assert seen.times and not seen.lost
 
 
