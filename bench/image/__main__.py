@@ -45,15 +45,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--bentoml", default="")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument(
+        "--alone", action="store_true", help="mlship without its peers: no engine, the CPU time of its own processes"
+    )
     options = parser.parse_args()
-    base.ensure(DOCKER)
+    if not options.alone:
+        base.ensure(DOCKER)
     with tempfile.TemporaryDirectory(prefix="bench-image-") as text:
         folder = Path(text)
         models = trained(folder, options.repeats + 2)
         with registry(folder) as place:
-            rows = [Row(peer, peer.project) for peer in made_peers(folder, models, options.bentoml)]
+            peers = made_peers(folder, models, options.bentoml)
+            rows = [Row(peer, peer.project) for peer in (peers[:1] if options.alone else peers)]
             for row in rows:
                 measure(row, place, models, options.repeats)
+    if options.alone:
+        print(owned(rows[0]))
+        return
     report = table(rows, options.repeats)
     print(report)
     if options.write:
@@ -110,7 +118,11 @@ def note(row: Row, name: str, *, repeats: int, step: Callable[[], object], place
     for _ in range(repeats):
         cost = measured(step, place.stored if place else None)
         row.costs.setdefault(name, []).append(cost)
-        print(f"   {name}: {cost.wall:.2f} s, {cost.cpu:.2f} CPU s, {cost.moved / 1e6:.2f} MB", file=sys.stderr, flush=True)
+        print(
+            f"   {name}: {cost.wall:.2f} s, {cost.cpu:.2f} CPU s ({cost.own:.2f} own), {cost.moved / 1e6:.2f} MB",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def table(rows: list[Row], repeats: int) -> str:
@@ -128,6 +140,15 @@ def table(rows: list[Row], repeats: int) -> str:
     lines.append("| image, MB | " + " | ".join(f"{row.size / 1e6:.0f}" for row in rows) + " |")
     lines.append("| compressed, MB | " + " | ".join(f"{row.compressed / 1e6:.1f}" for row in rows) + " |")
     return "\n".join(lines) + "\n"
+
+
+def owned(row: Row) -> str:
+    """Wall and CPU seconds of the command's own processes, the median of each step."""
+    steps = ((name, [cost.wall for cost in costs], [cost.own for cost in costs]) for name, costs in row.costs.items())
+    return "\n".join(
+        f"{name}: {statistics.median(wall):.2f} s / {statistics.median(own):.2f} CPU s, at best {min(own):.2f}"
+        for name, wall, own in steps
+    )
 
 
 def cell(costs: list[Cost]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +14,27 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Cost:
-    """wall and cpu in seconds; cpu of everything on the machine, so nothing else may run. moved: bytes that a registry got."""
+    """wall and cpu in seconds; cpu of everything on the machine, so nothing else may run. moved: bytes that a registry got.
+
+    own: seconds of the command and what it started, whatever else runs; nothing of an engine, which others have started.
+    """
 
     wall: float
     cpu: float
     moved: int = 0
+    own: float = 0.0
 
 
 def measured(step: Callable[[], object], stored: Path | None = None) -> Cost:
     """stored: a registry's folder, to see how much it grows by."""
-    size, cpu, wall = _size(stored), _busy_s(), time.perf_counter()
+    size, own, cpu, wall = _size(stored), _children_s(), _busy_s(), time.perf_counter()
     step()
-    return Cost(time.perf_counter() - wall, _busy_s() - cpu, _size(stored) - size)
+    return Cost(time.perf_counter() - wall, _busy_s() - cpu, _size(stored) - size, _children_s() - own)
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _busy_s() -> float:

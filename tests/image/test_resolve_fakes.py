@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_uv_is_asked_for_wheels_of_the_images_platform(requirements, tmp_path):
     assert "--python-version 3.11 --python-platform x86_64-manylinux_2_36 --only-binary :all: --python /env/bin/python" in asked
     assert command.cwd == Path("/p")
     assert command.extra_environ["UV_PYTHON_DOWNLOADS"] == "never"
+
+
+def test_uv_looks_for_a_python_only_where_it_may_build_with_it(requirements, tmp_path):
+    runner = FakeRunner(lambda command: None if "--only-binary" not in command.argv else Result(1, b"", b"no wheel"),
+                        lambda command: pylock(NUMPY))  # fmt: skip
+    resolve(requirements, runner, tmp_path)
+    of_wheels, of_sources = runner.commands
+    assert of_wheels.argv[-2:] == ("--python", sys.executable) and "--python" not in of_sources.argv
 
 
 def test_no_address_is_ever_an_argument(requirements, tmp_path):
