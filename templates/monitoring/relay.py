@@ -3,15 +3,16 @@
 
     python3 relay.py relay.json
 
-Written by `mlship render --target monitoring`; Python 3.9 or newer, nothing else. It listens on 127.0.0.1 alone unless
-relay.json says otherwise. The token is read from its file at each call and never printed. Where the far side fails, the answer
-is 502, so that Alertmanager repeats the alert; an alert that was passed on is not passed on again for a while (`once_in_s`),
-also after a restart (`state`).
+Written by `mlship render --target monitoring`; Python 3.9 or newer, nothing else. It listens on 127.0.0.1 alone unless relay.json
+says otherwise, and then asks for a key. The token is read from its file at each call and never printed. Where the far side fails,
+the answer is 502, so that Alertmanager repeats the alert; an alert that was passed on is not passed on again for a while
+(`once_in_s`), also after a restart (`state`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import math
 import re
@@ -32,6 +33,7 @@ MOST_CONNECTIONS = 16
 REQUEST_S = 10.0  # for a whole request to arrive
 MOST_KEPT = 10_000  # alerts that are remembered
 MOST_TOKEN = 10_000
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 FORGET = re.compile(r"[^\x20-\x7e]")
 
@@ -41,7 +43,11 @@ class Wrong(Exception):
 
 
 class Settings:
-    """relay.json. url, token, header, body: what is sent. once_in_s: the same alert is not sent again so soon."""
+    """relay.json. url, token, header, body: what is sent. once_in_s: the same alert is not sent again so soon.
+
+    To be called from another machine: listen (an address), names (the host names in its callers' URLs), and key, a file whose
+    content Alertmanager sends (http_config.authorization.credentials_file).
+    """
 
     def __init__(self, said: Mapping[str, Any], folder: Path) -> None:
         try:
@@ -53,11 +59,14 @@ class Settings:
             self.timeout_s, self.attempts = float(said.get("timeout_s", 10)), int(said.get("attempts", 3))
             self.backoff_s = float(said.get("backoff_s", 1))
             self.state: Path | None = folder / str(said["state"]) if said.get("state") else None
-            self.names = frozenset(str(name) for name in said.get("names", ()))
+            self.key = folder / str(said["key"]) if said.get("key") else None
+            self.names = frozenset(str(name).lower() for name in said.get("names", ()))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Wrong(f"relay.json: {type(error).__name__} {error}") from None
         if not self.url.startswith(("https://", "http://")):
             raise Wrong("relay.json: url is neither https:// nor http://")
+        if self.key is None and self.listen not in LOOPBACK:
+            raise Wrong(f"relay.json: whoever reaches {self.listen} could start the pipeline; name a file with a key")
 
 
 class Memory:
@@ -181,11 +190,11 @@ def read_token(file: Path) -> str:
         with file.open("rb") as opened:
             token = opened.read(MOST_TOKEN + 1).decode("ascii").strip()
     except OSError as error:
-        raise Wrong(f"the token's file cannot be read: {error.strerror}") from None
+        raise Wrong(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Wrong("the token's file holds more than ASCII") from None
+        raise Wrong("the file holds more than ASCII") from None
     if not token or len(token) > MOST_TOKEN or FORGET.search(token):
-        raise Wrong("the token's file is empty, or holds more than one line")
+        raise Wrong("the file is empty, or holds more than one line")
     return token
 
 
@@ -270,6 +279,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/alerts" or not self._is_meant():
             self._answer(404, "there is POST /alerts")
             return
+        if not self._may():
+            self._answer(401, "send the key")
+            return
         # a page in a browser of this machine can post text without asking, and JSON only where it may
         if self.headers.get_content_type() != "application/json":
             self._answer(415, "send application/json")
@@ -304,6 +316,18 @@ class Handler(BaseHTTPRequestHandler):
         settings = self.server.relay.settings
         host = said.rpartition(":")[0] if re.search(r":[0-9]+$", said) else said
         return host in {"127.0.0.1", "localhost", "[::1]", settings.listen, *settings.names}
+
+    def _may(self) -> bool:
+        """Without a key everybody on this machine may; a key that cannot be read lets nobody in."""
+        file = self.server.relay.settings.key
+        if file is None:
+            return True
+        try:
+            wanted = f"Bearer {read_token(file)}"
+        except Wrong as error:
+            log("nobody is let in", error=str(error))
+            return False
+        return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
     def _answer(self, status: int, text: str) -> None:
         body = (json.dumps({"message": text}) + "\n").encode()

@@ -250,7 +250,18 @@ def test_a_body_of_ones_own_is_read_and_must_be_json(folder: Path, capsys: pytes
     (folder / "body.json").write_text('{"ref": "main", "why": "{alert}"}')
     assert run(["render", "--target", "monitoring", "-q"]) == 0
     relay = json.loads((folder / "rendered/monitoring/relay.json").read_text())
+    assert (folder / "rendered/monitoring/relay.py").exists()
     assert (relay["body"], relay["header"]) == ({"ref": "main", "why": "{alert}"}, "PRIVATE-TOKEN")
+    (folder / "mlship.yaml").write_text(f"name: churn\nmodel: model.joblib\n{LOCAL}")
+    assert run(["render", "--target", "monitoring", "-q"]) == 0
+    assert not list((folder / "rendered/monitoring").glob("relay*"))
+
+
+def test_where_nothing_can_be_written_that_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mlship.yaml").write_text(f"name: churn\nmodel: model.joblib\n{LOCAL}")
+    (folder / "taken").write_text("a file")
+    assert run(["render", "--target", "monitoring", "--out", "taken"]) == 5
+    assert "or name another one with --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["deploy", "--yes"], ["status"]])

@@ -106,7 +106,16 @@ def test_an_alert_without_a_fingerprint_has_that_of_its_labels() -> None:
     assert relay.fingerprint_of(bare) == relay.fingerprint_of({**bare, "annotations": {}, "fingerprint": "../x"}) != "../x"
 
 
-@pytest.mark.parametrize("said", [{}, {"port": "x"}, {"port": 1, "url": "file:///etc/passwd", "token": "t", "body": {}}, []])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"port": "x"},
+        {"port": 1, "url": "file:///etc/passwd", "token": "t", "body": {}},
+        [],
+        {"port": 1, "url": "https://a", "token": "t", "body": {}, "listen": "0.0.0.0"},
+    ],
+)
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, said: Any) -> None:
     with pytest.raises(relay.Wrong, match=r"relay\.json"):
         relay.Settings(said, tmp_path)

@@ -157,7 +157,21 @@ def test_a_relay_that_could_send_nothing_does_not_start(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "relay.py", "relay.json"], cwd=folder, capture_output=True, text=True, timeout=20
     )
-    assert (
-        done.returncode == 2
-        and done.stderr == "the relay does not start: the token's file is empty, or holds more than one line\n"
-    )
+    assert done.returncode == 2 and done.stderr == "the relay does not start: the file is empty, or holds more than one line\n"
+
+
+def test_beyond_this_machine_it_asks_for_a_key_and_a_name(folder: Path) -> None:
+    (folder / "key").write_text("key-of-alertmanager\n")
+    with far_side() as side:
+        port = settings(folder, f"http://127.0.0.1:{side.port}/x", listen="0.0.0.0", key="key", names=["Relay.Lan"])
+        with relay(folder, folder):
+            wait_for("the relay listens", lambda: listens(port))
+            body = notification("00000000000000aa")
+            for key in ("Bearer other", "key-of-alertmanager", "Bearer k\xe9y"):
+                assert sent(port, body, Authorization=key) == 401
+            assert sent(port, body) == 401 and side.seen == []
+            assert sent(port, body, Authorization="Bearer key-of-alertmanager", Host="other.lan") == 404
+            assert sent(port, body, Authorization="Bearer key-of-alertmanager", Host=f"relay.lan:{port}") == 200
+            (folder / "key").unlink()
+            assert sent(port, body, Authorization="Bearer key-of-alertmanager") == 401
+    assert len(side.seen) == 1 and "key-of" not in (folder / "relay.log").read_text()

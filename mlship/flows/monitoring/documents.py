@@ -16,6 +16,7 @@ from mlship.flows.monitoring.scrape import Discovery, Scrape
 from mlship.templating import render, templates_folder
 
 RELAY = "relay.py"
+OF_RELAY = ("relay.json", RELAY)
 # What GitHub's `POST /repos/OWNER/NAME/dispatches` takes: event_type, and at most ten properties.
 GITHUB: Mapping[str, Any] = {
     "event_type": "mlship-retrain",

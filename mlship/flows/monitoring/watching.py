@@ -14,7 +14,7 @@ from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import project_of
 from mlship.flows.monitoring.alerts import BUCKETS, alerts_of
-from mlship.flows.monitoring.documents import Watch, documents
+from mlship.flows.monitoring.documents import OF_RELAY, Watch, documents
 from mlship.flows.monitoring.scrape import Scrape, scrape_of
 from mlship.flows.monitoring.spending import Spending, spending_of
 from mlship.flows.results import Rendered
@@ -23,14 +23,17 @@ LARGEST_BODY = 64 * 1024  # bytes; what a pipeline is started with has some hund
 
 
 def render_monitoring(context: Context, where: Where, out: Path) -> Rendered:
-    """Writes into `monitoring/` below `out`; other files there stay, such as a key that you put beside them."""
+    """Writes into `monitoring/` below `out`; files of others stay there, such as a key that you put beside them."""
     project = project_of(context, replace(where, target=""))
     found = watch(context, project, where)
     folder = out / MONITORING
-    make_folder(folder)
+    make_folder(folder, "name another one with --out")
     written = documents(found)
     for name, content in sorted(written.items()):
         write_atomic(folder / name, content)
+    for name in OF_RELAY:
+        if name not in written:
+            (folder / name).unlink(missing_ok=True)
     return Rendered(out, tuple(f"{MONITORING}/{name}" for name in sorted(written)), found.left_out)
 
 
