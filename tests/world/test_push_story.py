@@ -286,6 +286,7 @@ def test_a_registry_that_stopped_is_unreachable_and_nothing_is_lost(project: Sto
     train(project, 11)
     said = project.refused("build", "--push", reference, exit=13)
     assert f"the registry localhost:{port} does not answer" in said and "nothing was built" in said
+    assert project.mlship("build")["unchanged"] is False
 
 
 def test_a_wrong_password_is_denied_with_the_login_to_do(project: Story, tmp_path: Path) -> None:
