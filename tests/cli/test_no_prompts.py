@@ -38,8 +38,10 @@ def test_every_command_that_asks_refuses_without_a_terminal_before_any_work(mlsh
         assert said.document["error"]["fix"].endswith("--yes") and "no terminal to ask on" in said.stderr
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"doctor", "lock", "prices"}))
-def test_no_command_waits_for_input(mlship, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", ["init", "predict", "ci", "logs", "cache", "run"])
+def test_a_command_that_lacks_a_word_does_not_wait_for_it(
+    mlship, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     class Closed(io.StringIO):
         def readline(self, *_: object) -> str:
             raise AssertionError(f"{name} waits for somebody to type")
