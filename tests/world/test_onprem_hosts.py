@@ -184,6 +184,28 @@ def test_two_hosts_are_served_one_after_the_other_and_lose_nothing(hosts: Hosts)
     assert hosts.left() == [[], []]
 
 
+def test_a_plan_is_for_both_hosts_and_a_job_reaches_them_with_a_key_of_its_own(hosts: Hosts) -> None:
+    for name in ("one.json", "two.json"):
+        hosts.run("plan", "--out", name)
+    folder, programs = hosts.shop.story.folder, Path(hosts.shop.environ["PATH"].partition(":")[0])
+    assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
+
+    def in_a_job(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        there = {**hosts.shop.environ, "PATH": os.environ["PATH"], **environ}
+        return subprocess.run([*hosts.shop.story.command, *words], cwd=folder, env=there, capture_output=True, text=True)
+
+    config = str(programs / "ssh_config")
+    assert in_a_job("deploy", "--plan", "one.json", "--yes").returncode == 8, "the account's own ~/.ssh knows neither host"
+    done = in_a_job("deploy", "--plan", "one.json", "--yes", MLSHIP_SSH_CONFIG=config)
+    assert done.returncode == 0, done.stderr
+    assert hosts.answers() == [1.0, 1.0]
+    late = in_a_job("deploy", "--plan", "two.json", "--yes", MLSHIP_SSH_CONFIG=config)
+    assert late.returncode == 14, late.stderr
+    live = hosts.live()
+    assert f"since the plan was made: {hosts.near}: {live[0]} is live, nothing was" in late.stderr
+    assert f"{hosts.far}: {live[1]} is live, nothing was" in late.stderr
+
+
 def test_a_first_host_whose_port_is_taken_stops_a_first_deploy(hosts: Hosts) -> None:
     hosts.configure(order=(hosts.far, hosts.near))
     with hosts.somebody_listens_far():
