@@ -20,6 +20,7 @@ from mlship.flows.gating.platform_rules import (
     body_result,
     caller_of,
     closed_result,
+    form_of,
     health_result,
     image_result,
     start_result,
@@ -114,6 +115,14 @@ def test_an_image_for_machines_that_the_platform_has_not() -> None:
     assert image_result(CLOUD_RUN, "linux/amd64", 10**6).verdict == "pass"
     said = why(image_result(CLOUD_RUN, "linux/arm64", 10**6))
     assert said == "Cloud Run has no machines for linux/arm64; write build: {platforms: [linux/amd64]}"
+
+
+def test_the_form_is_the_platform_s_own_or_what_the_image_speaks() -> None:
+    assert form_of(VERTEX, {"protocols": ["native"]}) == "vertex"
+    assert form_of(ECS, {"protocols": ["v2", "native"]}) == "native"
+    assert form_of(ECS, {"protocols": ["v2"]}) == "v2"
+    both = {"protocols": ["sagemaker", "mlflow"], "invocations": "mlflow"}
+    assert (form_of(SAGEMAKER, both), form_of(SAGEMAKER, {**both, "invocations": "sagemaker"})) == ("mlflow", "sagemaker")
 
 
 def test_the_server_gives_up_before_the_platform() -> None:

@@ -22,6 +22,7 @@ from mlship.flows.gating.platform_rules import (
     body_result,
     caller_of,
     closed_result,
+    form_of,
     health_result,
     image_result,
     start_result,
@@ -126,12 +127,12 @@ class _Course:
         self._done: set[str] = set()
         self._unasked: dict[str, str] = {}
         proofs = {model.name: Proof(model.sample, model.answers or {}, model.tolerance) for model in record.models}
-        spoken = (caller.protocol or next(iter(record.serving.get("protocols", ())), "native"),)
+        self._protocol = form_of(caller, record.serving)
         self._side = Side(
             _asking(Connection(copy.address, caller.headers), caller.paths),
             f"the container of {caller.title}",
             record.content,
-            {**record.serving, "protocols": spoken, **({"invocations": "sagemaker"} if caller.protocol == "sagemaker" else {})},
+            {**record.serving, "protocols": (self._protocol,)},
             proofs,
             key=key if caller.keeps_authorization else "",
         )
@@ -231,24 +232,17 @@ class _Course:
     def _samples(self) -> Iterator[Result]:
         for model in self._named:
             self._context.progress.step("sample", f"{model} as {self._caller.title} asks")
-            schema = self._schema(model)
-            inputs = [*schema.get("inputs", ()), *({"name": name, "dtype": "any"} for name in schema.get("passthrough", ()))]
-            for result in sample_results(self._side, model, inputs):
+            for result in sample_results(self._side, model, self._inputs(model)):
                 of = self._caller.name if result.of == self._caller.protocol else f"{self._caller.name} {result.of}".strip()
                 yield replace(result, of=of)
 
-    def _schema(self, model: str) -> dict[str, Any]:
-        return self._side.schema(model) or {}
+    def _inputs(self, model: str) -> list[dict[str, Any]]:
+        schema = self._side.schema(model) or {}
+        return [*schema.get("inputs", ()), *({"name": name, "dtype": "any"} for name in schema.get("passthrough", ()))]
 
     def _one_row(self) -> tuple[str, bytes]:
-        """In the platform's form, or our own."""
-        path, body = asked(
-            self._caller.protocol or "native",
-            self._model,
-            self._side.path(self._model),
-            self._side.proofs[self._model].instances[:1],
-            (),
-        )
+        rows = self._side.proofs[self._model].instances[:1]
+        path, body = asked(self._protocol, self._model, self._side.path(self._model), rows, self._inputs(self._model))
         return self._caller.paths.get(path, path), body
 
     def _health(self, path: str, body: bytes) -> Result:

@@ -59,6 +59,14 @@ def caller_of(name: str) -> Caller:
     return PLATFORMS[name]
 
 
+def form_of(caller: Caller, serving: Mapping[str, Any]) -> str:
+    """The protocol in which the platform's requests are sent: its own, or ours where it passes them on as they are."""
+    spoken = serving.get("protocols", ("native",))
+    if caller.protocol == "sagemaker" and "mlflow" in spoken and serving.get("invocations") == "mlflow":
+        return "mlflow"  # whose /invocations it is
+    return caller.protocol or ("native" if "native" in spoken else spoken[0])
+
+
 def image_result(caller: Caller, platform: str, compressed_size: int) -> Result:
     """platform: `linux/amd64`, of the image that was built. compressed_size: of its push variant's layers."""
     measured = f"{platform}, {caller.push}, {size_text(compressed_size)}"
