@@ -48,6 +48,11 @@ class Request:
     started: float = 0.0  # time.perf_counter, when the last byte had come
     expected_s: float = 0.0  # of waiting, when it was let in behind others
     timeout_s: float = 0.0  # from then on, for how long the caller waits; 0: serve.request_timeout
+    size: int = 0  # bytes of a body that is let go
+
+    def let_body_go(self) -> None:
+        """It is read: who waits for the answer need not hold it, least of all when many wait with large ones."""
+        self.size, self.body = len(self.body), b""
 
 
 @dataclass(slots=True)

@@ -94,6 +94,18 @@ def test_work_of_a_client_that_is_gone_is_not_computed() -> None:
     assert wire.engine.jobs[0].is_over
 
 
+def test_nobody_holds_a_body_that_is_read() -> None:
+    wire = Wire(max_body=100_000, engine=Held)
+    body = b'{"instances": [%s]}' % b",".join([b"[1.5, null]"] * 2000)
+    raw = request("POST", "/predict", body=body)
+    wire.send(raw[:9000], raw[9000:])
+    (job,) = wire.engine.jobs
+    assert (job.call.request.body, job.call.request.size) == (b"", len(body))
+    assert wire.connection._body == []
+    wire.engine.finish()
+    assert wire.statuses == [200]
+
+
 def test_a_request_may_come_byte_by_byte() -> None:
     raw = prediction(4)
     assert predictions(Wire().send(*[raw[index : index + 1] for index in range(len(raw))])) == [8]

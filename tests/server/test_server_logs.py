@@ -38,6 +38,15 @@ def test_a_share_of_the_requests_is_logged(written: list[bytes]) -> None:
     }  # fmt: skip
 
 
+def test_the_size_of_a_body_is_logged_that_was_let_go(written: list[bytes]) -> None:
+    access = AccessLog(1.0, ("other", "/predict"), "r1-abcdef")
+    request = asked()
+    request.let_body_go()
+    access.record(request, 200, 0.001, 10)
+    access.flush()
+    assert json.loads(written[0])["bytes_in"] == 13
+
+
 def test_failures_are_logged_without_a_share_and_a_storm_of_them_is_cut(written: list[bytes]) -> None:
     access = AccessLog(0.0, ("other", "/predict"), "r1-abcdef")
     for number in range(10_000):

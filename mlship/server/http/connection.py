@@ -287,6 +287,7 @@ class Connection(RequestReader, asyncio.Protocol):
             turn.response = opened
         else:
             turn.call = opened
+            turn.request.let_body_go()
             self._room.engine.submit(turn)
 
     def _answer(self, request: Request, response: Response, connection: str) -> None:

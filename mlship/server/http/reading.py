@@ -139,6 +139,7 @@ class RequestReader:
             self._is_last = True
         self._messages += 1
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()  # a connection that is idle afterwards holds none
         self._receive(self._method, self._target.decode("latin-1"), self._headers, body, connection)
 
     def _new_message(self) -> None:

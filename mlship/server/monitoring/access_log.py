@@ -65,7 +65,7 @@ class AccessLog:
             "route": self._paths[request.route],
             "status": status,
             "ms": round(seconds * 1000, 3),
-            "bytes_in": len(request.body),
+            "bytes_in": request.size or len(request.body),
             "bytes_out": size,
             "rows": request.rows,
         }
