@@ -60,6 +60,22 @@ def test_uv_looks_for_a_python_only_where_it_may_build_with_it(requirements, tmp
     assert of_wheels.argv[-2:] == ("--python", sys.executable) and "--python" not in of_sources.argv
 
 
+def test_the_servers_pins_are_not_asked_for_one_by_one(tmp_path):
+    sources = [Source("index", "https://a.test/simple", "pip.conf"), Source("extra", "https://b.test/simple", "pip.conf")]
+    indexes = Indexes(index=sources[0], extra=(sources[1],))
+
+    def answered(command):
+        return pylock(NUMPY) if "unsafe-best-match" in " ".join((*command.argv, *command.extra_environ.values())) else None
+
+    runner = FakeRunner(answered, lambda command: Result(1, b"", b"not in this version"))
+    pins = Requirements("mlship's server", tmp_path, lines=("numpy==2.1.0",), is_mlships=True)
+    assert [wheel.name for wheel in resolve(pins, runner, tmp_path, indexes=indexes).wheels] == ["numpy"]
+    assert not any("--no-deps" in command.argv for command in runner.commands)
+    told = resolve(replace(pins, is_mlships=False), runner, tmp_path, indexes=indexes)
+    assert any("--no-deps" in command.argv for command in runner.commands)
+    assert [finding.code for finding in told.findings] == ["later-index"]
+
+
 def test_no_address_is_ever_an_argument(requirements, tmp_path):
     runner = FakeRunner(lambda command: pylock(NUMPY))
     secret = Indexes(index=Source("index", "https://u:s3cr3t@x.test/simple", "pip.conf"))

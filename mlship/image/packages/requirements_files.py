@@ -30,7 +30,7 @@ class Requirements:
     (the environment proved that they work together); constraints: pins where the name is needed at all. files: handed to uv
     as they are. exported: a uv.lock, which uv turns into requirements first. unindexed: packages from git or a folder,
     made into wheels first. digest: over all that the answer depends on
-    and that is known here; credentials and machine paths are not in it.
+    and that is known here; credentials and machine paths are not in it. is_mlships: nobody is told which index each comes from.
     """
 
     source: str
@@ -44,6 +44,7 @@ class Requirements:
     own: tuple[str, ...] = ()
     digest: str = ""
     findings: tuple[Finding, ...] = ()
+    is_mlships: bool = False
 
 
 def requirements_of(

@@ -136,7 +136,7 @@ def lock_server(
 
     root: the project's folder. keys: as `server_keys` gives them. Raises as `lock` does.
     """
-    wanted = Requirements("mlship's server", root, lines=server_pins(keys=keys))
+    wanted = Requirements("mlship's server", root, lines=server_pins(keys=keys), is_mlships=True)
     found = lock(
         wanted,
         python_minor=python_minor,
@@ -247,7 +247,7 @@ def _of_later_indexes(question: _Question, made: Mapping[str, Wheel]) -> tuple[R
             severity="note",
             code="later-index",
         )
-        for pin in _absent_pins(question, made)
+        for pin in (() if question.requirements.is_mlships else _absent_pins(question, made))
     )
     return result, findings
 
