@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BODY = 1_000_000  # bytes; a notification of Alertmanager has some kilobytes
-MOST_ALERTS = 100  # of one notification; the others come with the next
+MOST_SENT = 100  # for one notification; the others are called failed, and come again
 MOST_CONNECTIONS = 16
 REQUEST_S = 10.0  # for a whole request to arrive
 MOST_KEPT = 10_000  # alerts that are remembered
@@ -122,6 +122,9 @@ class Relay:
                 if self._memory.has(fingerprint, self._clock(), self.settings.once_in_s):
                     known += 1
                     continue
+                if sent + failed >= MOST_SENT:
+                    failed += 1
+                    continue
                 try:
                     self._send(filled(self.settings.body, words_of(alert, fingerprint)))
                 except Wrong as error:
@@ -208,7 +211,7 @@ def alerts_of(said: Any) -> list[Mapping[str, Any]]:
             texts = alert.get(key, {})
             if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
                 raise Wrong(f"{key} of an alert are not texts by name")
-    return [alert for alert in alerts if alert.get("status") == "firing"][:MOST_ALERTS]
+    return [alert for alert in alerts if alert.get("status") == "firing"]
 
 
 def fingerprint_of(alert: Mapping[str, Any]) -> str:

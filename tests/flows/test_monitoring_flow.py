@@ -107,7 +107,9 @@ def test_keys_and_certificates_come_from_files() -> None:
     assert scraped(LOCAL).key is None
     assert scraped(LOCAL + auth).key == "metrics.key"
     assert scraped(LOCAL + auth.replace("secret:K}", "secret:K, metrics: open}")).key is None
-    text = f"{LOCAL}{auth}monitoring: {{key: /etc/key, ca: /etc/ca.pem, webhook: https://a/b, webhook_token: /etc/hook}}\n"
+    said = "addresses: ['https://a:1'], key: /etc/key, ca: /etc/ca.pem, webhook: https://a/b, webhook_token: /etc/hook"
+    text = f"{LOCAL}{auth}monitoring: {{{said}}}\n"
+    assert scraped(text.replace("https://a:1", "a:1")).ca is None
     [job] = loaded(watch_of(text), "prometheus.yml")["scrape_configs"]
     assert job["authorization"] == {"credentials_file": "/etc/key"} and job["tls_config"] == {"ca_file": "/etc/ca.pem"}
     [people] = loaded(watch_of(text), "alertmanager.yml")["receivers"]

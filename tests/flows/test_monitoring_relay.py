@@ -98,7 +98,13 @@ def test_only_notifications_are_taken(said: Any) -> None:
 def test_only_what_fires_is_passed_on() -> None:
     resolved = {**ALERT, "status": "resolved"}
     assert relay.alerts_of({"alerts": [resolved, ALERT]}) == [ALERT]
-    assert len(relay.alerts_of({"alerts": [ALERT] * 1000})) == relay.MOST_ALERTS
+
+
+def test_of_very_many_alerts_some_wait_for_the_next_time(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    many = [{**ALERT, "fingerprint": f"{number:016x}"} for number in range(relay.MOST_SENT + 20)]
+    assert line.pass_on(many) == (relay.MOST_SENT, 0, 20)
+    assert line.pass_on(many) == (20, relay.MOST_SENT, 0)
 
 
 def test_an_alert_without_a_fingerprint_has_that_of_its_labels() -> None:

@@ -141,7 +141,7 @@ EVERY = {
     ),
     "replicas on docker": 'target: docker\nscale: {replicas: 2..9}\nmonitoring: {alerts: {drift: 3, after: 1s}, webhook: "https://a/b"}\n',
     "hostile": (
-        f"targets: {{local: {{port: 1}}}}\nmonitoring: {{webhook: 'https://a.example/x?${{HOME}}\"{{{{.}}}}', "
+        f"monitoring: {{addresses: ['https://a.example:1'], webhook: 'https://a.example/x?${{HOME}}\"{{{{.}}}}', "
         f"ca: {json.dumps(HOSTILE)}, webhook_token: {json.dumps(HOSTILE)}, "
         f"retrain: {{url: 'https://a.example/\"', token: {json.dumps(HOSTILE)}, when: [down, slow]}}}}\n"
     ),

@@ -81,18 +81,19 @@ def scrape_of(project: Project) -> Scrape:
         )
     said = project.monitoring
     addresses, discovery = (said.addresses, None) if said.addresses else _of_target(project)
+    scheme = _scheme(project, discovery)
     return Scrape(
         project=project.name,
         environment=project.environment,
         target=project.target,
-        scheme=_scheme(project, discovery),
+        scheme=scheme,
         addresses=tuple(address.rpartition("//")[2] for address in addresses),
         discovery=discovery,
         copies=max(project.scale.replicas.min, 1) if discovery else len(addresses),
         sees_every_copy=discovery is not None or len(addresses) == project.scale.replicas.max,
         interval_s=said.interval.seconds,
         key=(said.key or OWN_KEY) if _needs_key(project) else None,
-        ca=said.ca,
+        ca=said.ca if scheme == "https" else None,
     )
 
 
