@@ -81,7 +81,10 @@ def _latency(service: ServiceTime, load: float, servers: int) -> tuple[float, fl
 
 @lru_cache(maxsize=8192)
 def _least(service: ServiceTime, load: float, within_s: float) -> int:
-    """More servers are never slower, so: one more than the load, twice as many more until it holds, then halves."""
+    """More servers are never slower, so: one more than the load, twice as many more until it holds, then halves.
+
+    Where rests slow servers down more of them may be slower by a hair; the number that is found keeps the promise in any case.
+    """
     too_few = math.floor(load)
     step = 1
     while not _holds(service, load, too_few + step, within_s):
