@@ -18,7 +18,6 @@ from mlship.flows.context import Context, Where
 from mlship.flows.pipelines.comment import Commented, put_comment, thread_of
 from mlship.flows.pipelines.pipeline import Pipeline, Source, in_order, pipeline, requirements_of
 from mlship.flows.pipelines.systems import System, file_of, system_of
-from mlship.masks import masked
 from mlship.oci.registry.connection import Connection
 from mlship.templating import render
 
@@ -64,7 +63,7 @@ def comment(context: Context, where: Where, name: str, report: Path, connection:
 
 def _report(path: Path) -> str:
     try:
-        return masked(path.read_text(encoding="utf-8", errors="replace"))
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise MlshipError(
             f"the report cannot be read: {error.strerror}", str(path), "name the file that the job wrote"

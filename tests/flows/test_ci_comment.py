@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mlship import masks
 from mlship.errors import MlshipError
 from mlship.flows.pipelines.comment import LIMIT, marker, put_comment, thread_of
 from mlship.oci.registry.connection import Connection
@@ -132,3 +133,11 @@ def test_a_job_of_no_pull_request_is_told_so(environ: dict[str, str], tmp_path: 
     (tmp_path / "event.json").write_text("{}")
     with pytest.raises(MlshipError, match="this job does not run for a pull request"):
         thread_of("github", environ)
+
+
+def test_a_secret_in_the_report_is_covered_before_it_is_sent(environ: dict[str, str]) -> None:
+    masks.learn("hunter-two-9000")
+    forge = Forge()
+    put_comment(forge.connection(), thread_of("github", environ), "churn", "cannot log in with hunter-two-9000")
+    masks.forget()
+    assert forge.asked[-1][3]["body"] == f"{marker('churn')}\ncannot log in with ***"

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mlship.errors import Exit, MlshipError
+from mlship.masks import masked
 from mlship.oci.registry.connection import Answer, Call, Connection, Cut
 from mlship.units import Secret
 
@@ -64,7 +65,7 @@ def thread_of(system: str, environ: Mapping[str, str]) -> Thread:
 def put_comment(connection: Connection, thread: Thread, project: str, text: str) -> Commented:
     """Replaces the comment of the run before, or writes the first. Raises MlshipError when the system refuses."""
     first = marker(project)
-    body = f"{first}\n{text}"
+    body = f"{first}\n{masked(text)}"
     if len(body) > LIMIT:
         body = f"{body[:LIMIT]}\n\n... cut off; the whole report is kept with the job"
     known = next((found for found in _comments(connection, thread) if _text(thread, found).startswith(first)), None)
