@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from fake_project import YAML, built, empty_world, made_context
@@ -18,6 +19,8 @@ from mlship.cli.session import envelope
 from mlship.cli.terminal import Terminal
 from mlship.flows import deploy, plan
 from mlship.flows.context import Where
+from mlship.flows.gating.junit import junit
+from mlship.flows.gating.results import Report, Result
 from mlship.targets import fake
 
 PLANTED = "hunter-two-9000"
@@ -85,6 +88,14 @@ def test_the_envelope_covers_values_and_stays_json(project: Path) -> None:
     masks.learn("command")
     told = json.loads(envelope("plan", Answer(payload={"why": 'said quo"ted\nsecret', "command": "a command"})))
     assert (told["why"], told["command"]) == ("said ***", "a ***")
+
+
+def test_a_report_of_tests_is_covered_and_stays_xml(project: Path) -> None:
+    masks.learn('hunter<two>&"x"')
+    failed = Result("golden", "fail", "native", "", "", 'cannot log in with hunter<two>&"x"', "")
+    report = Report("churn", "", "the built image", "sha256:a", (failed,), (), seconds=1.0)
+    told = masks.masked(junit(report).decode())
+    assert "hunter" not in told and "cannot log in with ***" in "".join(fromstring(told).itertext()) + told
 
 
 def test_a_command_leaves_a_page_and_outputs_without_it(mlship, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
