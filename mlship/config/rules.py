@@ -445,8 +445,12 @@ def tokens_of_alerts_stay_secret(facts: Facts) -> Iterator[Problem]:
         )
 
 
-def drift_has_something_to_be_measured_against(facts: Facts) -> Iterator[Problem]:
+def alerts_that_start_a_pipeline_can_fire(facts: Facts) -> Iterator[Problem]:
     retrain = facts.document.monitoring.retrain
+    has_limit = facts.document.slo.p99 is not None or facts.document.monitoring.alerts.p95 is not None
+    if retrain is not None and "slow" in retrain.when and not has_limit:
+        what = "nothing says what is slow: there is neither slo.p99 nor monitoring.alerts.p95"
+        yield Problem(("monitoring", "retrain", "when"), what, "write one of them, or other alerts, such as [errors]")
     if retrain is not None and "drift" in retrain.when and not any(model.reference for _, model in models_of(facts)):
         fix = "write model.reference, or other alerts, such as [errors]"
         yield Problem(("monitoring", "retrain", "when"), "no model has a model.reference: its drift is not measured", fix)
@@ -494,7 +498,7 @@ RULES: tuple[Rule, ...] = (
     lists_say_things_once,
     a_process_has_a_gpu,
     tokens_of_alerts_stay_secret,
-    drift_has_something_to_be_measured_against,
+    alerts_that_start_a_pipeline_can_fire,
     scrapes_have_one_scheme,
     something_is_served,
 )

@@ -192,6 +192,7 @@ def test_only_the_named_alerts_start_a_pipeline() -> None:
         ('webhook: "http://a.example/b", webhook_token: t', "over plain HTTP"),
         ("webhook_token: t", "there is no monitoring.webhook"),
         ('retrain: {url: "https://a.example/b", token: t}', "no model has a model.reference"),
+        ('retrain: {url: "https://a.example/b", token: t, when: [slow]}', "nothing says what is slow"),
         ('retrain: {url: "https://me:pw@a.example/b", token: t, when: [down]}', "is not an address"),
         ('addresses: ["a:1", "https://b:1"]', "some addresses are https://"),
         ('addresses: ["a:70000"]', "has no port from 1 to 65535"),

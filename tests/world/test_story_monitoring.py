@@ -143,7 +143,7 @@ EVERY = {
     "hostile": (
         f"monitoring: {{addresses: ['https://a.example:1'], webhook: 'https://a.example/x?${{HOME}}\"{{{{.}}}}', "
         f"ca: {json.dumps(HOSTILE)}, webhook_token: {json.dumps(HOSTILE)}, "
-        f"retrain: {{url: 'https://a.example/\"', token: {json.dumps(HOSTILE)}, when: [down, slow]}}}}\n"
+        f"retrain: {{url: 'https://a.example/\"', token: {json.dumps(HOSTILE)}, when: [down, errors]}}}}\n"
     ),
 }
 
