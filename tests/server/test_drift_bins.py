@@ -112,6 +112,7 @@ def test_holes_are_compared_too_and_other_things_are_not() -> None:
     column = TUMOURS[:, 0].tolist()
     assert word(index(column, [*column[:300], *[None] * 269])) == "drifted"
     assert histogram([None] * 100).counts == (0, 100)
+    assert bins_of(histogram(column)).counts([15.0, "a", None]).tolist()[-1] == 2, "a text is no number"
     assert histogram_of([[1, 2], [3, 4]]) is None and histogram_of([1, "a"]) is None
     assert [is_counted(feature) for feature in (Feature("a"), Feature("b", "datetime"), Feature("c", shape=(28, 28)))] == [
         True, False, False

@@ -130,7 +130,7 @@ def test_an_answer_that_cannot_be_counted_ends_nothing(capsys: pytest.CaptureFix
     windows = Windows(MANIFEST, 1)
     model = watched(windows, 0)
     assert model.watch is not None
-    model.watch.note([Table(1, columns=[["a"], ["b"]])], {"predictions": [1.0]}, 1)
+    model.watch.note([Table(1, columns=[[1.0], [1.0]])], {"answers": [1.0]}, 1)
     model.watch.count()
     assert "drift_not_counted" in capsys.readouterr().err and windows.reading(1).rows == 0
     serve(model, TUMOURS[:3].tolist())

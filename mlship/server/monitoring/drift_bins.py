@@ -91,7 +91,7 @@ def _of_numbers(there: Sequence[Any]) -> Histogram:
     column = numpy.array(there, dtype="float64")
     distinct = numpy.unique(column).tolist()
     if len(distinct) <= _most(len(there), MOST_VALUES):
-        return Histogram("category", (), values=tuple(int(one) if one.is_integer() else one for one in map(_rounded, distinct)))
+        return Histogram("category", (), values=tuple(int(one) if one.is_integer() else _rounded(one) for one in distinct))
     return Histogram("number", (), edges=_edges(numpy.sort(column)))
 
 
@@ -134,7 +134,7 @@ class _Ranges:
 
     def counts(self, values: Any) -> Any:
         if self._of_lengths:
-            values = [None if text is None else len(text) for text in values]
+            values = [len(text) if isinstance(text, str) else None for text in values]
         column, nulls = _parted(values)
         places = numpy.searchsorted(self._edges, column)
         return _with_nulls(numpy.bincount(places, minlength=self._size), nulls)
@@ -181,8 +181,11 @@ def _hashable(value: Any) -> Any:
 
 
 def _parted(values: Any) -> tuple[Any, int]:
-    """What is there as float64, and how many are not. A text among numbers is nothing that can be counted."""
-    column = numpy.asarray(values, dtype="float64")
+    """What is there as float64, and how many are not: holes, and texts where the reference has numbers."""
+    try:
+        column = numpy.asarray(values, dtype="float64")
+    except (TypeError, ValueError):
+        column = numpy.array([value if type(value) in _NUMBERS else numpy.nan for value in values], dtype="float64")
     is_hole = numpy.isnan(column)
     nulls = int(is_hole.sum())
     return (column[~is_hole] if nulls else column), nulls
