@@ -107,6 +107,9 @@ def _of_manifest(gathered: Gathered) -> Iterator[tuple[str, str]]:
         gathered.project, gathered.specs, {spec.name: Signature() for spec in gathered.specs}, mlship.__version__
     )
     yield from _flat("", json.loads(to_json(described)))
+    for spec in gathered.specs:
+        if spec.reference:  # histograms of it stand there
+            yield f"models.{spec.name}.reference", f"#{spec.reference}"
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
