@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from mlship.masks import SHORTEST, learned, masked
+from mlship.masks import learned, masked
 
 # everything that could move the cursor, change colours or the window's title; tab and newline stay
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -103,11 +103,11 @@ class Terminal:
         """GitHub covers what it is told of in the whole log, other programs' lines too. Never where a file would keep it."""
         if self._environ.get("GITHUB_ACTIONS") != "true" or _is_file(self._stderr):
             return
-        for value in learned()[self._announced :]:
-            for line in value.splitlines():
-                if len(line.strip()) >= SHORTEST:
-                    self._write(self._stderr, f"::add-mask::{line.strip().replace('%', '%25')}\n")
-        self._announced = len(learned())
+        known = learned()
+        for value in known[self._announced :]:
+            if len(value.splitlines()) == 1:  # lines of a longer one were learned each
+                self._write(self._stderr, f"::add-mask::{value.replace('%', '%25')}\n")
+        self._announced = len(known)
 
     def _is_coloured(self, stream: IO[str]) -> bool:
         return stream.isatty() and not self._environ.get("NO_COLOR") and self._environ.get("TERM") != "dumb"
