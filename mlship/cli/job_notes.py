@@ -38,11 +38,11 @@ def summary_text(command: str, facts: Mapping[str, str], text: str, exit: int) -
     place = "/".join(facts[name] for name in ("project", "environment") if facts.get(name))
     ended = f"exit {exit}" if exit else ""
     heading = f"### mlship {' '.join(_escaped(part) for part in (command, place, ended) if part)}\n\n"
-    rows = [(name, value) for name, value in facts.items() if value and name not in ("project", "environment")]
-    table = "".join(f"| {name} | {_escaped(value)} |\n" for name, value in rows)
+    rows = [f"| {name} | {_escaped(value)} |\n" for name, value in facts.items() if name not in ("project", "environment")]
+    table = "".join(["| | |\n|---|---|\n", *rows, "\n"]) if rows else ""
     said = text[:_LONGEST] + ("\n... cut off" if len(text) > _LONGEST else "")
     body = "\n".join(f"    {line}" for line in said.splitlines())
-    return f"{heading}{f'| | |{chr(10)}|---|---|{chr(10)}{table}{chr(10)}' if rows else ''}{body}\n\n" if body or rows else ""
+    return f"{heading}{table}{body}\n\n"
 
 
 def _facts(payload: Mapping[str, Any]) -> dict[str, str]:
@@ -50,7 +50,7 @@ def _facts(payload: Mapping[str, Any]) -> dict[str, str]:
     answers = payload.get("hosts") or [payload]
     found = [_of_one(answer) for answer in answers]
     names = dict.fromkeys(name for one in found for name in one)
-    return {name: " ".join(dict.fromkeys(one[name] for one in found if one.get(name))) for name in names}
+    return {name: " ".join(dict.fromkeys(one[name] for one in found if name in one)) for name in names}
 
 
 def _of_one(answer: Mapping[str, Any]) -> dict[str, str]:
