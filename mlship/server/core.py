@@ -101,7 +101,7 @@ class ServedModel:
     def run_packed(self, packed: bytes, count: int) -> dict[str, Any]:
         """As `run`, for rows that the packer wrote; the shortest way to the model for those that it takes as they are."""
         unpack = self._container.unpack
-        if unpack is None or self.watch is not None:
+        if unpack is None:
             return self.run(Batch(Table(count, packed=packed), count))
         try:
             result = self.loaded.predict(unpack(packed, count))
@@ -109,7 +109,10 @@ class ServedModel:
             raise
         except BaseException as error:
             raise self._failure(error, Batch(Table(count, packed=packed), count)) from error
-        return outputs(result, count)
+        answer = outputs(result, count)
+        if self.watch is not None:
+            self.watch.note((Table(count, packed=packed),), answer, count)
+        return answer
 
     def run_joined(self, batches: Sequence[Batch]) -> list[dict[str, Any]]:
         """Calls the model once for several requests of one kind; their answers in the same order.

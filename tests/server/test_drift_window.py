@@ -96,6 +96,17 @@ def test_all_forms_of_rows_are_counted_alike() -> None:
     assert windows.reading(1).counts[1][-1] == 34, "nulls"
 
 
+def test_rows_that_take_the_shortest_way_are_counted_too() -> None:
+    windows = Windows(MANIFEST, 1)
+    model = watched(windows, 0)
+    for row in TUMOURS[:20]:
+        model.run_packed(struct.pack("2d", *row), 1)
+    assert model.watch is not None
+    model.watch.count()
+    reading = windows.reading(1)
+    assert reading.rows == 20 and [sum(counts) for counts in reading.counts] == [20, 20, 20]
+
+
 def test_workers_together_count_as_one_process() -> None:
     """Three workers, one of which is asked in the beginning alone, against one that has all rows."""
     many, one = Windows(MANIFEST, 3), Windows(MANIFEST, 1)
