@@ -2,8 +2,8 @@
 
 Of scikit-learn and what it imports they are 6 MB of 118 MB a worker, and 3 MB of an image (measured with scikit-learn 1.9 and
 scipy 1.17). Only of packages whose every module was seen to import without them: numpy, for one, changes its own while it loads.
-What such a module assigns to a `__doc__` as it is imported goes, too: scipy.stats puts pages together at each start, and reads its own
-sources for those that have no text (0.4 s of a processor, in every process that loads scikit-learn).
+What such a module assigns to a `__doc__` as it is imported goes, too: scipy.stats puts pages together at each start, and reads
+its own sources for those that have no text (0.4 s of a processor, in every process that loads scikit-learn).
 """
 
 from __future__ import annotations

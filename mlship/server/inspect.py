@@ -77,5 +77,5 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # the report is written, and what is printed is not buffered: taking a model and its packages apart takes as long as loading them
+    # the report is written, prints are not buffered: taking a model and its packages apart takes as long as loading them
     os._exit(main())
