@@ -94,7 +94,7 @@ class ServedModel:
         except BaseException as error:
             raise self._failure(error, prepared) from error
         answer = outputs(result, prepared.count)
-        if self.watch is not None:
+        if self.watch is not None and self.watch.room > 0:
             self.watch.note((prepared.table,), answer, prepared.count)
         return answer
 
@@ -110,7 +110,7 @@ class ServedModel:
         except BaseException as error:
             raise self._failure(error, Batch(Table(count, packed=packed), count)) from error
         answer = outputs(result, count)
-        if self.watch is not None:
+        if self.watch is not None and self.watch.room > 0:
             self.watch.note((Table(count, packed=packed),), answer, count)
         return answer
 
@@ -127,7 +127,7 @@ class ServedModel:
             raise
         except BaseException as error:
             raise NotJoined(f"{type(error).__name__}: {error}") from error
-        if self.watch is not None:
+        if self.watch is not None and self.watch.room > 0:
             self.watch.note([batch.table for batch in batches], answer, count)
         return list(_parted(answer, batches))
 

@@ -23,7 +23,7 @@ Seen = tuple[Sequence[Table], Mapping[str, Sequence[Any]]]
 
 
 class Watch:
-    """Of a model with a reference. Noting is safe in any thread; counting is the loop's."""
+    """Of a model with a reference. Noting is safe in any thread; counting is the loop's. room: rows that this tick may still count."""
 
     def __init__(self, entry: Model, windows: Windows, model: int, worker: int) -> None:
         """model: its place in the manifest. worker: this one's."""
@@ -34,19 +34,19 @@ class Watch:
         self._predictions = bins_of(entry.reference.predictions) if entry.reference.predictions else None
         self._name, self._windows, self._model, self._worker = entry.name, windows, model, worker
         self._seen: list[Seen] = []
-        self._room = ROWS_A_TICK
+        self.room = ROWS_A_TICK
 
     def note(self, tables: Sequence[Table], answer: Mapping[str, Sequence[Any]], count: int) -> None:
         """One call of the model. count: its rows."""
-        if self._room > 0:
-            self._room -= count
+        if self.room > 0:
+            self.room -= count
             self._seen.append((tables, answer))
 
     def count(self) -> None:
         """What was noted since the last time. Nothing that a model answers may end the loop's tick."""
         if not self._seen:
             return
-        seen, self._seen, self._room = self._seen, [], ROWS_A_TICK
+        seen, self._seen, self.room = self._seen, [], ROWS_A_TICK
         try:
             self._count(seen)
         except Exception as error:
