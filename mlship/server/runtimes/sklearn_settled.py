@@ -96,6 +96,9 @@ class Fitted:
 def validated(ask: Callable[..., Any]) -> Callable[..., Any]:
     """validate_data that takes a plain array of floats which fits as it is, as scikit-learn would after a longer look."""
     import numpy
+    from sklearn import _config
+
+    configured = getattr(_config, "_get_threadlocal_config", _config.get_config)  # the same, without a copy
 
     def short(estimator: Any, /, X: Any = "no_validation", *arguments: Any, **named: Any) -> Any:  # noqa: N803  the name it has
         if type(X) is not numpy.ndarray or arguments or named.get("reset") is not False or not UNDERSTOOD.issuperset(named):
@@ -133,7 +136,7 @@ def validated(ask: Callable[..., Any]) -> Callable[..., Any]:
         return order is None or (array.flags.c_contiguous if order == "C" else order == "F" and array.flags.f_contiguous)
 
     def _is_allowed(array: Any, ensure: Any) -> bool:
-        if ensure is False:
+        if ensure is False or configured()["assume_finite"]:
             return True
         if ensure is True:
             return bool(numpy.isfinite(array).all())
