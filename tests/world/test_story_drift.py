@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -69,7 +70,7 @@ def started(story: Story, target: str, more: str = "") -> tuple[list[list[Any]],
     """The rows that it was trained on, and where the live release answers."""
     story.write("train.py", PRELUDE + TUMOURS)
     rows = story.train()["instances"]
-    story.mlship("init", "--model", "model.joblib", "--data", "data.csv", "--target", target)
+    story.mlship("init", "--model", "model.joblib", "--data", "data.csv", "--target", target, "--name", f"drift-{os.getpid()}")
     story.settle(target)
     file = story.folder / "mlship.yaml"
     text = file.read_text()
@@ -115,7 +116,8 @@ def test_the_rows_of_all_replicas_are_added_up(story: Story, front_home: Path) -
         for _ in range(6):  # the front gives each connection to one of them
             send(endpoint, rows, 120)
         [model] = story.mlship("drift")["models"]
-        assert 700 <= model["rows"] <= 760 and model["verdict"] == "pass", "neither replica alone has so many"
+        # 720, and the sample that deploy asked; neither replica alone has so many
+        assert 700 <= model["rows"] <= 820 and model["verdict"] == "pass"
         assert sum(replica["ready"] for replica in story.mlship("status")["replicas"]) == 2
     finally:
         story.mlship("destroy", "--yes")
