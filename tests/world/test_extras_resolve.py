@@ -22,7 +22,8 @@ def test_all_extras_resolve_together(tmp_path: Path) -> None:
     assert set(extras) == {"aws", "gcp", "azure", "kubernetes", "mlflow", "parquet", "plot", "drift"}
     wanted = tmp_path / "all.in"
     wanted.write_text("\n".join([*project["dependencies"], *(line for lines in extras.values() for line in lines)]))
-    arguments = ("pip", "compile", str(wanted), "--python-version", "3.11", "--only-binary", ":all:", "--quiet")
+    every = ("--index-strategy", "unsafe-best-match")  # as pip does: a folder of wheels does not hide what an index has
+    arguments = ("pip", "compile", str(wanted), "--python-version", "3.11", "--only-binary", ":all:", "--quiet", *every)
     resolved = LocalRunner().run(uv_command(arguments, find_indexes(os.environ, tmp_path), tmp_path))
     assert resolved.ok, resolved.last_lines(20)
     assert "boto3==" in resolved.text and "pyarrow==" in resolved.text
