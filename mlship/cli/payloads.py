@@ -195,7 +195,9 @@ def drifted(report: drift.Report) -> dict[str, Any]:
         "threshold": report.threshold,
         "strict": report.strict,
         "models": [asdict(model) for model in report.models],
-        "measured": [{**asdict(one), "nulls": dict(zip(("reference", "live"), one.nulls, strict=True))} for one in report.measured],
+        "measured": [
+            {**asdict(one), "nulls": dict(zip(("reference", "live"), one.nulls, strict=True))} for one in report.measured
+        ],
     }
 
 
