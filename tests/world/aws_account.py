@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -34,7 +35,7 @@ from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.aws.door import BotoDoor, refusal
-from mlship.targets.aws.foundation import PORT, SLOT_HEADER
+from mlship.targets.aws.foundation import PORT
 from mlship.targets.aws.target import AwsTarget
 from mlship.targets.base import Deployment, Opening
 
@@ -107,6 +108,7 @@ class Account:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     lock: threading.RLock = field(default_factory=threading.RLock)
     clients: dict[str, Any] = field(default_factory=dict)
+    door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
 
     def client(self, service: str) -> Any:
         if service not in self.clients:
@@ -114,7 +116,10 @@ class Account:
         return self.clients[service]
 
     def reset(self) -> None:
-        for url in (self.environ["AWS_ENDPOINT_URL"] + "/moto-api/reset", self.environ["AWS_ENDPOINT_URL_ECS"] + "/_ministack/reset"):
+        for url in (
+            self.environ["AWS_ENDPOINT_URL"] + "/moto-api/reset",
+            self.environ["AWS_ENDPOINT_URL_ECS"] + "/_ministack/reset",
+        ):
             with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
                 pass
 
@@ -185,7 +190,9 @@ class Account:
                 continue
             for listener in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
                 rules = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
-                for rule in sorted(rules, key=lambda rule: (rule["IsDefault"], int(rule["Priority"]) if not rule["IsDefault"] else 0)):
+                for rule in sorted(
+                    rules, key=lambda rule: (rule["IsDefault"], int(rule["Priority"]) if not rule["IsDefault"] else 0)
+                ):
                     if all(_holds(condition, host, headers, path) for condition in rule["Conditions"]):
                         return self._act(rule["Actions"][0], path)
         return 502, b"no such balancer"
@@ -193,7 +200,9 @@ class Account:
     def _act(self, action: Mapping[str, Any], path: str) -> tuple[int, bytes]:
         if action["Type"] == "fixed-response":
             return int(action["FixedResponseConfig"]["StatusCode"]), b"{}"
-        groups = action.get("ForwardConfig", {}).get("TargetGroups") or [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}]
+        groups = action.get("ForwardConfig", {}).get("TargetGroups") or [
+            {"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}
+        ]
         line = [group["TargetGroupArn"] for group in groups for _ in range(int(group.get("Weight", 1)))]
         group = line[next(self.numbers) * 37 % len(line)]
         copies = [copy for copy in self.copies.values() if copy.group == group]
@@ -216,7 +225,7 @@ def balancer(account: Account) -> Iterator[str]:
     """A proxy through which every name of a balancer is reached. Gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             url = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -226,7 +235,8 @@ def balancer(account: Account) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -244,7 +254,7 @@ class AccountDoor:
     """The real door, whose requests are checked; tasks start and end before the next call."""
 
     def __init__(self, account: Account) -> None:
-        self._inner = BotoDoor(REGION)
+        self._inner = account.door
         self._account = account
         self.region, self.account = REGION, ACCOUNT
 
@@ -255,6 +265,8 @@ class AccountDoor:
             aws_model.check_answer(service, operation, answer)
             return answer
         answer = self._inner.call(service, operation, **said)
+        if (service, operation) == ("cloudformation", "describe_stacks"):
+            self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
             for one in answer["repositories"]:
                 one["repositoryUri"] = f"{self._account.environ['ECR_DATA_PLANE']}/{one['repositoryName']}"
@@ -267,6 +279,39 @@ class AccountDoor:
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
         return self._inner.all(service, operation, key, **said)
+
+    def _outputs(self, stacks: list[dict[str, Any]]) -> None:
+        """moto makes all that a change set says, and forgets the outputs: they are told from its template and its resources."""
+        for stack in stacks:
+            if stack["StackStatus"].endswith("COMPLETE") and not stack.get("Outputs"):
+                place = {"StackName": stack["StackId"]}
+                made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", **place)
+                ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
+                ids |= {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+                template = self._inner.call("cloudformation", "get_template", **place)["TemplateBody"]
+                said = template if isinstance(template, dict) else json.loads(template)
+                outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
+                stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
+
+    def _told(self, value: Any, ids: Mapping[str, str]) -> str:
+        if isinstance(value, str):
+            return value
+        ((function, of),) = value.items()
+        if function == "Ref":
+            return ids[of]
+        if function == "Fn::Join":
+            return ",".join(re.findall(r"subnet-\w+", self._told(of[1], ids)))
+        if function == "Fn::Sub":
+            return (
+                str(of)
+                .replace("${AWS::Partition}", "aws")
+                .replace("${AWS::AccountId}", ACCOUNT)
+                .replace("${AWS::Region}", REGION)
+            )
+        assert function == "Fn::GetAtt", function
+        name, attribute = of
+        is_role = attribute == "Arn" and name.endswith("Role")
+        return self._inner.call("iam", "get_role", RoleName=ids[name])["Role"]["Arn"] if is_role else ids[name]
 
     def _ends(self, tasks: list[dict[str, Any]]) -> None:
         """Of a task whose server ended by itself: ministack knows of that only from an engine."""
@@ -335,6 +380,3 @@ class AwsService:
             objects = account.client("s3").list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
             found += [one["Key"] for one in objects]
         return found
-
-
-assert SLOT_HEADER == SLOT_HEADER.lower()

@@ -48,7 +48,11 @@ def _structure(shape: Shape, value: Any, path: str) -> list[str]:
     missing = [f"{path}: {name} is missing" for name in shape.required_members if name not in value]
     unknown = [f"{path}: there is no {name}" for name in value if name not in shape.members]
     known = {name: entry for name, entry in value.items() if name in shape.members}
-    return [*missing, *unknown, *(wrong for name, entry in known.items() for wrong in wrongs(shape.members[name], entry, f"{path}.{name}"))]
+    return [
+        *missing,
+        *unknown,
+        *(wrong for name, entry in known.items() for wrong in wrongs(shape.members[name], entry, f"{path}.{name}")),
+    ]
 
 
 def _scalar(shape: Shape, value: Any, path: str) -> list[str]:

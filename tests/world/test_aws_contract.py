@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,14 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
-from aws_account import Account, AwsService, balancer, emulators
+from aws_account import REGION, Account, AwsService, balancer, emulators
 from contract import *  # noqa: F403
 
+from mlship.targets.aws.door import BotoDoor
+
 pytestmark = pytest.mark.world
+CLIENTS: dict[str, Any] = {}  # a client takes a second to make, and the servers are the same for all
+DOOR = BotoDoor(REGION)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
 def harness(tmp_path: Path, running: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsService]:
     for name, text in running.items():
         monkeypatch.setenv(name, text)
-    account = Account(running)
+    account = Account(running, clients=CLIENTS, door=DOOR)
     account.reset()
     with balancer(account) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)

@@ -35,18 +35,19 @@ class Stack:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The clock and the pause between two looks."""
+    """The clock, and the pause between two looks."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    every_s: float = POLL_S
 
-    def until(self, look: Callable[[], Any], seconds: float, every_s: float = POLL_S) -> Any:
+    def until(self, look: Callable[[], Any], seconds: float) -> Any:
         """The first answer that is not None; None when the time is over."""
         ends = self.clock() + seconds
         while (found := look()) is None:
             if self.clock() >= ends:
                 return None
-            self.sleep(every_s)
+            self.sleep(self.every_s)
         return found
 
 
@@ -85,8 +86,8 @@ def converge(
         "StackName": name,
         "ChangeSetName": f"mlship-{spec}",
     }
-    if not is_new:
-        door.call("cloudformation", "delete_change_set", **wanted)  # of a command that was killed
+    if not is_new and _is_begun(door, wanted):  # by a command that was killed
+        door.call("cloudformation", "delete_change_set", **wanted)
     door.call(
         "cloudformation",
         "create_change_set",
@@ -122,6 +123,11 @@ def delete(door: Door, name: str, waiting: Waiting) -> Outcome:
 
     late = Outcome(False, f"the stack {name} is still being deleted after {STACK_S:.0f} s", fault="target")
     return waiting.until(gone, STACK_S) or late
+
+
+def _is_begun(door: Door, wanted: Mapping[str, str]) -> bool:
+    told = door.all("cloudformation", "list_change_sets", "Summaries", StackName=wanted["StackName"])
+    return any(one["ChangeSetName"] == wanted["ChangeSetName"] for one in told)
 
 
 def _decided(door: Door, wanted: Mapping[str, str]) -> dict[str, Any] | None:

@@ -19,7 +19,6 @@ from mlship.targets.base import Action, Deployment, Outcome
 
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0
-POLL_S = 2.0
 CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
 
 
@@ -34,7 +33,6 @@ class Steps:
         environ: Any,
         waiting: Waiting,
         progress: Progress,
-        poll_s: float = POLL_S,
     ) -> None:
         self._door = door
         self._scope = scope
@@ -42,7 +40,6 @@ class Steps:
         self._environ = environ
         self._waiting = waiting
         self._progress = progress
-        self._poll_s = poll_s
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and ECS knows the release."""
@@ -154,7 +151,7 @@ class Steps:
                 self._door.call(
                     "ecs", "delete_service", cluster=present.outputs["Cluster"], service=self._scope.service(slot), force=True
                 )
-            self._waiting.until(self._no_tasks, SETTLE_S, self._poll_s)
+            self._waiting.until(self._no_tasks, SETTLE_S)
         for family in seen.families(self._door, self._scope).values():
             self._forget(family)
         return stack.delete(self._door, self._scope.stem, self._waiting)
@@ -207,7 +204,7 @@ class Steps:
         """known: tasks of the release that had ended before."""
         seconds = deployment.startup_timeout_s + START_MARGIN_S
         found: Outcome | None = self._waiting.until(
-            lambda: self._started(name, release, deployment.replicas[0], known), seconds, self._poll_s
+            lambda: self._started(name, release, deployment.replicas[0], known), seconds
         )
         return found or Outcome(False, f"{release} is not ready after {seconds:.0f} s", self._reasons(release))
 
@@ -240,7 +237,7 @@ class Steps:
         cluster = self._present().outputs["Cluster"]
         self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=count)
         if not count:
-            self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S, self._poll_s)
+            self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S)
 
     def _no_tasks(self, slot: str = "") -> bool | None:
         present = self._look()

@@ -24,8 +24,8 @@ from mlship.targets.aws.rendering import render
 from mlship.targets.aws.resources import resources
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.seen import Seen
-from mlship.targets.aws.stack import Waiting
-from mlship.targets.aws.steps import POLL_S, Steps
+from mlship.targets.aws.stack import POLL_S, Waiting
+from mlship.targets.aws.steps import Steps
 from mlship.targets.base import (
     Action,
     Answer,
@@ -53,7 +53,7 @@ class AwsTarget:
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
         self._door = door
-        self._waiting = Waiting(opening.clock, time.sleep)
+        self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         settings = opening.settings
         self._records = S3Records(
@@ -64,7 +64,7 @@ class AwsTarget:
             kms_key=str(settings.get("kms_key") or ""),
         )
         layout = Layout(opening.home.images)
-        self._steps = Steps(door, self._scope, layout, opening.environ, self._waiting, opening.progress, poll_s)
+        self._steps = Steps(door, self._scope, layout, opening.environ, self._waiting, opening.progress)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
