@@ -108,6 +108,7 @@ class Account:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     lock: threading.RLock = field(default_factory=threading.RLock)
     clients: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
 
     def client(self, service: str) -> Any:
@@ -284,6 +285,10 @@ class AccountDoor:
         """moto makes all that a change set says, and forgets the outputs: they are told from its template and its resources."""
         for stack in stacks:
             if stack["StackStatus"].endswith("COMPLETE") and not stack.get("Outputs"):
+                key = stack["StackId"] + str(stack.get("Tags"))
+                if key in self._account.outputs:
+                    stack["Outputs"] = self._account.outputs[key]
+                    continue
                 place = {"StackName": stack["StackId"]}
                 made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", **place)
                 ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
@@ -292,6 +297,7 @@ class AccountDoor:
                 said = template if isinstance(template, dict) else json.loads(template)
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
+                self._account.outputs[key] = stack["Outputs"]
 
     def _told(self, value: Any, ids: Mapping[str, str]) -> str:
         if isinstance(value, str):

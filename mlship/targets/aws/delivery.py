@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from mlship.errors import Exit, MlshipError
 from mlship.oci.layout import Layout
@@ -22,38 +23,52 @@ VARIANT = PushVariant("oci", False, ("gzip", "zstd", "none"))
 _MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore 1.44.5)
 
 
-def deliver(door: Door, layout: Layout, repository: str, content: str, environ: Mapping[str, str], progress: Progress) -> str:
-    """The image's reference by digest; pushed only where the registry has none of that content.
+@dataclass(frozen=True)
+class Images:
+    """What this machine has, and how it gets into a repository of ECR."""
 
-    Raises MlshipError when neither has it, and as `oci.registry.push` does.
-    """
-    place = _place(door, repository)
-    known = digest_of(door, repository, content)
-    if known:
-        return str(place.at(known))
-    image = layout.find(content)
-    reference = Reference(place.registry, place.repository, tag_of(content))
-    with Registry(place.registry, environ, lambda _: credentials(door)) as registry:
-        done = push(registry, reference, layout, [image], kind=VARIANT.kind(1), progress=progress)
-    return str(done.reference)
+    door: Door
+    layout: Layout
+    environ: Mapping[str, str]
+    progress: Progress
 
+    def deliver(self, repository: str, content: str, platform: str) -> str:
+        """The image's reference by digest; pushed only where the registry has none of that content.
 
-def digest_of(door: Door, repository: str, content: str) -> str:
-    """Of the image with that content; empty where the registry has none."""
-    try:
-        told = door.call("ecr", "describe_images", repositoryName=repository, imageIds=[{"imageTag": tag_of(content)}])
-    except Refused as no:
-        if no.said in ("ImageNotFoundException", "RepositoryNotFoundException"):
-            return ""
-        raise
-    return next((str(one["imageDigest"]) for one in told["imageDetails"]), "")
+        Raises MlshipError when neither has it, when it is for another platform, and as `oci.registry.push` does.
+        """
+        place = _place(self.door, repository)
+        known = self.digest_of(repository, content)
+        if known:
+            return str(place.at(known))
+        image = self.layout.find(content)
+        if image.platform != platform:
+            raise MlshipError(
+                f"the image is for {image.platform}, and the task is to run on {platform}",
+                fix=f"write build.platforms: [{platform}], then mlship build",
+                code="wrong-platform",
+            )
+        reference = Reference(place.registry, place.repository, tag_of(content))
+        with Registry(place.registry, self.environ, lambda _: credentials(self.door)) as registry:
+            done = push(registry, reference, self.layout, [image], kind=VARIANT.kind(1), progress=self.progress)
+        return str(done.reference)
 
+    def digest_of(self, repository: str, content: str) -> str:
+        """Of the image with that content; empty where the registry has none."""
+        try:
+            told = self.door.call("ecr", "describe_images", repositoryName=repository, imageIds=[{"imageTag": tag_of(content)}])
+        except Refused as no:
+            if no.said in ("ImageNotFoundException", "RepositoryNotFoundException"):
+                return ""
+            raise
+        return next((str(one["imageDigest"]) for one in told["imageDetails"]), "")
 
-def remove(door: Door, repository: str, contents: Iterable[str]) -> None:
-    """Images that no release needs any more; those that are gone already are no error."""
-    ids = [{"imageTag": tag_of(content)} for content in sorted(set(contents))]
-    for start in range(0, len(ids), _MOST_REMOVED):
-        door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=ids[start : start + _MOST_REMOVED])
+    def remove(self, repository: str, contents: Iterable[str]) -> None:
+        """Images that no release needs any more; those that are gone already are no error."""
+        ids = [{"imageTag": tag_of(content)} for content in sorted(set(contents))]
+        for start in range(0, len(ids), _MOST_REMOVED):
+            several = ids[start : start + _MOST_REMOVED]
+            self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
 
 
 def tag_of(content: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mlship.errors import MlshipError
 from mlship.targets.aws.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.foundation import foundation
 from mlship.targets.aws.given import given
@@ -29,7 +30,16 @@ image first (mlship build --push HOST/REPOSITORY), and say where it is:
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
-    """The release in the slot that a first one takes. Raises MlshipError for what `given` and `task_definition` refuse."""
+    """The release in the slot that a first one takes. Raises MlshipError for another service, and for what
+    `given` and `task_definition` refuse.
+    """
+    if deployment.service != "ecs":
+        raise MlshipError(
+            f"deploying to aws service {deployment.service} is not built yet",
+            deployment.places.get("targets.aws.service", ""),
+            "write targets.aws.service: ecs; mlship cost-estimate prices the others",
+            code="not-yet",
+        )
     has = given(deployment)
     documents: dict[str, Any] = {
         "apply/foundation/template.json": foundation(deployment, has),

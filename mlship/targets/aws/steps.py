@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
-from mlship.targets.aws import delivery, network, seen, stack
+from mlship.targets.aws import network, seen, stack
+from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.foundation import foundation
 from mlship.targets.aws.given import Given, given
@@ -17,6 +18,7 @@ from mlship.targets.aws.seen import Seen, Slot
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
 
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0
 CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
@@ -30,14 +32,13 @@ class Steps:
         door: Door,
         scope: Scope,
         layout: Layout,
-        environ: Any,
+        environ: Mapping[str, str],
         waiting: Waiting,
         progress: Progress,
     ) -> None:
         self._door = door
         self._scope = scope
-        self._layout = layout
-        self._environ = environ
+        self._images = Images(door, layout, environ, progress)
         self._waiting = waiting
         self._progress = progress
 
@@ -51,9 +52,8 @@ class Steps:
         content = deployment.release.served.content
         if deployment.release.id in seen.families(self._door, self._scope):
             return Outcome()
-        reference = delivery.deliver(
-            self._door, self._layout, present.outputs["Repository"], content, self._environ, self._progress
-        )
+        platform = PLATFORMS[has.arch]
+        reference = self._images.deliver(present.outputs["Repository"], content, platform)
         known = {**present.outputs, "Image": reference, "Region": self._door.region}
         self._door.call("ecs", "register_task_definition", **filled(task_definition(deployment, has), known))
         return Outcome()
@@ -122,7 +122,7 @@ class Steps:
         gone = {content for family in going if (content := self._content(family))} - kept
         present = self._look()
         if present is not None and gone:
-            delivery.remove(self._door, present.outputs["Repository"], gone)
+            self._images.remove(present.outputs["Repository"], gone)
         for family in going:
             self._forget(family)
         return Outcome()

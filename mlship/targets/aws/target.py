@@ -56,6 +56,7 @@ class AwsTarget:
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         settings = opening.settings
+        self._known_bucket = str(settings.get("bucket") or "")
         self._records = S3Records(
             door,
             self._bucket,
@@ -195,11 +196,11 @@ class AwsTarget:
 
     def _bucket(self) -> str:
         """Said in mlship.yaml, or told by the foundation where there is no YAML, or mlship's own of this account and region."""
-        said = str(self._opening.settings.get("bucket") or "")
-        if said:
-            return said
-        found = stack.read(self._door, self._scope.stem)
-        return (found.outputs.get("Bucket") if found else "") or f"mlship-{self._door.account}-{self._door.region}"
+        if not self._known_bucket:
+            found = stack.read(self._door, self._scope.stem)
+            told = found.outputs.get("Bucket", "") if found else ""
+            self._known_bucket = told or f"mlship-{self._door.account}-{self._door.region}"
+        return self._known_bucket
 
 
 def open_target(opening: Opening) -> AwsTarget:
