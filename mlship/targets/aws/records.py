@@ -79,13 +79,20 @@ class S3Records:
         return found[0].holder if found and _is_valid(found[0], now) else ""
 
     def renew(self, lease: Lease, now: float) -> Lease:
+        """Two threads of a command may renew at once: who comes second sees what the first has written."""
         found = self._lease()
         if found is None or found[0].token != lease.token:
             raise LeaseLost("somebody else took over this project meanwhile")
         if found[0].expires - now > lease.ttl_s * FRESH:
             return found[0]
         renewed = replace(lease, expires=now + lease.ttl_s)
-        self._put("lease.json", _lease_bytes(renewed), found[1])
+        try:
+            self._put("lease.json", _lease_bytes(renewed), found[1])
+        except LeaseLost:
+            now_there = self._lease()
+            if now_there is None or now_there[0].token != lease.token:
+                raise
+            return now_there[0]
         return renewed
 
     def release(self, lease: Lease) -> None:
@@ -142,9 +149,11 @@ class S3Records:
             self._door.call("s3", "put_object", **self._place(name), Body=raw, ContentType="application/json", **only, **sealed)
         except Refused as no:
             # NoSuchKey: what was to be replaced is gone
-            if no.said in _CHANGED or (before and no.said == "NoSuchKey"):
+            if no.said not in _CHANGED and not (before and no.said == "NoSuchKey"):
+                raise
+            present = self._get(name)
+            if present is None or present.raw != raw:  # else it was written, and only the answer was lost
                 raise LeaseLost() from None
-            raise
 
     def _make_bucket(self) -> None:
         """Raises MlshipError where the name is another account's."""

@@ -96,10 +96,8 @@ class AwsTarget:
         replicas = seen.replicas(self._door, self._scope, present)
         families = seen.families(self._door, self._scope)
         known = frozenset(release.id for release in (history.releases if history else ()))
-        serving = said_release(self.ask(Request("GET", "/mlship/release"))) if present.live else ""
         told = [
             history.generation if history else 0,
-            serving,
             sorted((slot.name, slot.release, slot.desired) for slot in present.slots.values()),
             sorted(present.weights.items()),
             sorted(families),
@@ -107,7 +105,7 @@ class AwsTarget:
         return Observed(
             history=history,
             endpoint=self._endpoint(present) if present.live else "",
-            serving=serving,
+            serving=self._serving(present),
             replicas=replicas,
             restorable=frozenset(families),
             lost=dict.fromkeys(known - set(families), "its task definition is not there any more"),
@@ -136,8 +134,7 @@ class AwsTarget:
             slot = staged.name if staged else ""
         if not slot and present.live is None:
             return Answer(0, b"nothing is running")
-        host = {"Host": present.outputs["Host"]} if present.outputs.get("Host") else {}
-        return ask(self._endpoint(present), request, {**host, **({SLOT_HEADER: slot} if slot else {})})
+        return self._asked(present, request, {SLOT_HEADER: slot} if slot else {})
 
     def measure(self) -> Mapping[str, Measures]:
         """Nothing yet: gates that are measured are refused before anything is changed (preflight.not_built)."""
@@ -190,6 +187,17 @@ class AwsTarget:
         log = tuple(line.text for line in self.logs(task.release, LOG_LINES))
         memory = task.exit_code == 137 and "memory" in task.reason.lower()
         return Why(task.name, task.release, task.status.lower(), task.exit_code, memory, probe=task.reason, log=log)
+
+    def _serving(self, present: Seen) -> str:
+        """As it says itself; where two releases share the callers, the one that most of them reach."""
+        if present.live is None:
+            return ""
+        headers = {SLOT_HEADER: present.live.name} if len(present.shares) > 1 else {}
+        return said_release(self._asked(present, Request("GET", "/mlship/release"), headers))
+
+    def _asked(self, present: Seen, request: Request, headers: Mapping[str, str]) -> Answer:
+        host = {"Host": present.outputs["Host"]} if present.outputs.get("Host") else {}
+        return ask(self._endpoint(present), request, {**host, **headers})
 
     def _endpoint(self, present: Seen) -> str:
         return endpoint(self._door, present.outputs["Listener"], present.outputs.get("Host", ""))
