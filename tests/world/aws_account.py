@@ -265,7 +265,10 @@ class AccountDoor:
             answer = self._bytes_of_ecr(operation, said)
             aws_model.check_answer(service, operation, answer)
             return answer
+        groups = self._groups(said["StackName"]) if operation == "delete_stack" else ()
         answer = self._inner.call(service, operation, **said)
+        for group in groups:
+            self._inner.call("elbv2", "delete_target_group", TargetGroupArn=group)
         if (service, operation) == ("cloudformation", "describe_stacks"):
             self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
@@ -298,6 +301,11 @@ class AccountDoor:
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
                 self._account.outputs[key] = stack["Outputs"]
+
+    def _groups(self, stack: str) -> list[str]:
+        """moto deletes all of a stack but its target groups."""
+        made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+        return [one["PhysicalResourceId"] for one in made if one["ResourceType"].endswith("::TargetGroup")]
 
     def _told(self, value: Any, ids: Mapping[str, str]) -> str:
         if isinstance(value, str):

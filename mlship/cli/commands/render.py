@@ -15,6 +15,9 @@ def command(
     call: Call,
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the two folders go.")] = "rendered",
     image: ImageOption = "",
+    part: Annotated[
+        str, typer.Option("--part", metavar="NAME", help="aws: foundation (applied once) or service (what each release is).")
+    ] = "",
 ) -> Answer:
     """Write what deploy would send, and files for the vendor's own tool.
 
@@ -23,6 +26,6 @@ def command(
     from mlship.cli.views.text import lines
     from mlship.flows import render
 
-    result = render.render(call.context, call.where(), image=image, out=call.path(out))
+    result = render.render(call.context, call.where(), image=image, part=part, out=call.path(out))
     text = lines(*(f"  {file}" for file in result.files), f"Wrote {len(result.files)} files below {result.folder}")
     return Answer(text, {"folder": str(result.folder), "files": list(result.files)}, brief=str(result.folder))

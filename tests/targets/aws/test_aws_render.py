@@ -11,6 +11,7 @@ from aws_cases import FULL
 from cloud_deployment import deployment
 
 from mlship.errors import MlshipError
+from mlship.flows.render import of_part
 from mlship.targets.aws.rendering import render
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -144,3 +145,12 @@ def test_names_tell_projects_and_environments_apart() -> None:
     assert max(len(longest.short(end)) for end in ("a", "b", "lb")) <= 32
     assert longest.release_of(longest.family("r1-7f3a9c")) == "r1-7f3a9c"
     assert longest.release_of(Scope("churn").family("r1-7f3a9c")) == ""
+
+
+def test_a_part_is_chosen_by_name() -> None:
+    documents = render(deployment("aws", "ecs"))
+    assert sorted(of_part(documents, "foundation", "aws")) == ["apply/foundation/template.json", "eject/foundation.json"]
+    assert [name.split("/")[0] for name in sorted(of_part(documents, "service", "aws"))] == ["apply", "apply", "apply", "eject"]
+    assert of_part(documents, "", "aws") == documents
+    with pytest.raises(MlshipError, match="what is rendered for docker has no part foundation; leave --part out"):
+        of_part({"apply/service.json": b"", "eject/compose.json": b""}, "foundation", "docker")
