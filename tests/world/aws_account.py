@@ -34,7 +34,7 @@ from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
-from mlship.targets.aws.door import BotoDoor, refusal
+from mlship.targets.aws.door import BotoDoor, Door, refusal
 from mlship.targets.aws.foundation import PORT
 from mlship.targets.aws.target import AwsTarget
 from mlship.targets.base import Deployment, Opening
@@ -109,6 +109,7 @@ class Account:
     lock: threading.RLock = field(default_factory=threading.RLock)
     clients: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)  # a name that callers know -> the balancer that it leads to
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
 
     def client(self, service: str) -> Any:
@@ -187,7 +188,7 @@ class Account:
         """As the rules of the listener say, in their order."""
         elb = self.client("elbv2")
         for balancer in elb.describe_load_balancers()["LoadBalancers"]:
-            if balancer["DNSName"] != host:
+            if balancer["DNSName"] != self.hosts.get(host, host):
                 continue
             for listener in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
                 rules = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
@@ -350,11 +351,11 @@ class AccountDoor:
 class AwsService:
     """Implements contract.Harness."""
 
-    def __init__(self, folder: Path, account: Account, project: str = "churn", environment: str = "", **settings: Any) -> None:
-        self.home, self.account_of = Home(folder / "home"), account
+    def __init__(self, folder: Path, world: Account, /, project: str = "churn", environment: str = "", **settings: Any) -> None:
+        self.home, self.account_of = Home(folder / "home"), world
         self.project, self.environment, self.settings = project, environment, {"region": REGION, **settings}
 
-    def open(self) -> AwsTarget:
+    def open(self, door: Door | None = None) -> AwsTarget:
         opening = Opening(
             project=self.project,
             environment=self.environment,
@@ -365,7 +366,7 @@ class AwsService:
             environ=dict(self.account_of.environ),
             settings=self.settings,
         )
-        return AwsTarget(opening, AccountDoor(self.account_of), poll_s=0.01)
+        return AwsTarget(opening, door or AccountDoor(self.account_of), poll_s=0.01)
 
     def deployment(self, version: int, broken: str = "") -> Deployment:
         image = image_of(Layout(self.home.images), (100,), seed=version * 10 + len(broken))

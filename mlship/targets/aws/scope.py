@@ -55,7 +55,8 @@ class Scope:
 
     def short(self, end: str) -> str:
         """A name of at most 32 characters, as balancers and target groups have them."""
-        return f"{self.stem[:_SHORT].rstrip('-')}-{hashlib.sha256(self.stem.encode()).hexdigest()[:6]}-{end}"
+        seen = self.stem.replace("--", "-")[:_SHORT].rstrip("-")  # a target group takes no two dashes in a row
+        return f"{seen}-{hashlib.sha256(self.stem.encode()).hexdigest()[:6]}-{end}"
 
     def service(self, slot: str) -> str:
         return f"{self.stem}-{slot}"

@@ -142,6 +142,7 @@ def test_names_tell_projects_and_environments_apart() -> None:
         Scope("churn--prod")
     longest = Scope("a" * 40, "b" * 20)
     assert longest.short("a") != Scope("a" * 40, "c" * 20).short("a")
+    assert "--" not in Scope("churn", "prod").short("a")  # no target group is called so
     assert max(len(longest.short(end)) for end in ("a", "b", "lb")) <= 32
     assert longest.release_of(longest.family("r1-7f3a9c")) == "r1-7f3a9c"
     assert longest.release_of(Scope("churn").family("r1-7f3a9c")) == ""
