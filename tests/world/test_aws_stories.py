@@ -142,6 +142,8 @@ def test_parts_that_are_not_there_are_all_named_before_anything_is_changed(tmp_p
     assert [what.split(":")[0] for what in said if "cannot be used" in what] == [
         "targets.aws.security_groups cannot be used",
         "targets.aws.repository cannot be used",
+        "targets.aws.roles.execution cannot be used",
+        "targets.aws.roles.task cannot be used",
     ]
     assert "there is no cluster nobody" in said
     assert service.left() == ["ml-1.us-east-1.elb.amazonaws.com"]

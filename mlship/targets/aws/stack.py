@@ -13,6 +13,7 @@ from mlship.targets.aws.foundation import Template, cfn_tags
 from mlship.targets.base import Outcome
 
 SPEC = "mlship.spec"  # a tag of the stack: what it was made from
+OF_ADMINISTRATOR = ""  # who made it without that tag changes it, too
 POLL_S, STACK_S, CHANGE_SET_S = 2.0, 1200.0, 120.0
 _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _EMPTY = ("REVIEW_IN_PROGRESS",)  # a change set was made for it and never carried out
@@ -31,6 +32,10 @@ class Stack:
     @property
     def is_ready(self) -> bool:
         return self.status in _READY
+
+    @property
+    def is_changing(self) -> bool:
+        return self.status.endswith("_IN_PROGRESS") and self.status not in _EMPTY
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,10 @@ def converge(
     """The stack as the template says. Nothing is asked of CloudFormation where it was made from the same."""
     spec = hashlib.sha256(json.dumps([template, dict(parameters)], sort_keys=True).encode()).hexdigest()[:16]
     present = read(door, name)
-    if (
-        present is not None and present.is_ready and present.spec in (spec, "")
-    ):  # none: an administrator made it, and changes it
+    if present is not None and present.is_changing:  # by a command that was killed, or by an administrator
+        _ended(door, name, waiting)
+        present = read(door, name)
+    if present is not None and present.is_ready and present.spec in (spec, OF_ADMINISTRATOR):
         return Outcome()
     if present is not None and present.status in _DEAD:
         gone = delete(door, name, waiting)

@@ -83,8 +83,11 @@ class Steps:
         if not moved.ok:
             return moved
         present = self._present()
+        right = self._identity(present, action.release)
+        if not right.ok:
+            return right
         for slot in present.slots.values():
-            if slot.release != action.release and slot.desired:
+            if slot.desired and not present.weights.get(slot.name):
                 self._scale(slot, 0)
         return self._identity(self._present(), action.release)
 
