@@ -10,6 +10,7 @@ from mlship.targets.aws import network
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.resources import findings as impossible
+from mlship.targets.aws.unbuilt import in_a_deploy, refused
 from mlship.targets.base import Deployment
 
 _SECTION = "targets.aws"
@@ -32,24 +33,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
     guard(door, deployment)
     has = given(deployment)
-    return (*impossible(deployment), *not_built(deployment), *_network(door, has, deployment), *_given(door, has, deployment))
-
-
-def not_built(deployment: Deployment) -> Iterator[Finding]:
-    """What ECS could do and mlship does not do there yet. Pure."""
-    least, most = deployment.replicas
-    if least != most:
-        yield _refused(
-            deployment,
-            "scale.replicas",
-            f"scale.replicas {least}..{most}: autoscaling on aws is not yet built",
-            f"write {most}",
-        )
-    if deployment.release.served.secrets:
-        yield _refused(deployment, "secrets", "secrets for the target aws are not yet built", "use target docker")
-    if any(gate.split()[0] in ("p50_ms", "p95_ms", "p99_ms", "error_rate") for gate in deployment.strategy.gates):
-        what = "rollout.gates that are measured are not yet built on aws"
-        yield _refused(deployment, "rollout.gates", what, "leave prediction_change alone, or approve: manual")
+    return (*impossible(deployment), *in_a_deploy(deployment), *_network(door, has, deployment), *_given(door, has, deployment))
 
 
 def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
@@ -60,7 +44,7 @@ def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding
     except MlshipError as error:
         if error.code != "bad-network":
             raise
-        yield _refused(deployment, f"{_SECTION}.subnets", error.what, error.fix)
+        yield refused(deployment, f"{_SECTION}.subnets", error.what, error.fix, error.code)
 
 
 def _given(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
@@ -94,16 +78,15 @@ def _cluster(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding
     told = door.call("ecs", "describe_clusters", clusters=[has.cluster])["clusters"]
     found = next((one for one in told if one["status"] == "ACTIVE"), None)
     if found is None:
-        yield _refused(
-            deployment, f"{_SECTION}.cluster", f"there is no cluster {has.cluster}", "name one that is there, or none"
-        )
+        what = f"there is no cluster {has.cluster}"
+        yield refused(deployment, f"{_SECTION}.cluster", what, "name one that is there, or none", "no-such-part")
         return
     profile = str((deployment.operating.get("cost") or {}).get("profile") or "")
     needed = "FARGATE_SPOT" if profile == "spot" else "FARGATE"
     if needed not in (found.get("capacityProviders") or ()):
         what = f"the cluster {has.cluster} has no capacity provider {needed}"
         fix = f"aws ecs put-cluster-capacity-providers --cluster {has.cluster} adds it"
-        yield _refused(deployment, f"{_SECTION}.cluster", what, fix)
+        yield refused(deployment, f"{_SECTION}.cluster", what, fix, "no-such-part")
 
 
 def _role(door: Door, role: str) -> Any:
@@ -111,10 +94,5 @@ def _role(door: Door, role: str) -> Any:
 
 
 def _missing(deployment: Deployment, key: str, no: Refused) -> Finding:
-    return _refused(
-        deployment, f"{_SECTION}.{key}", f"{_SECTION}.{key} cannot be used: {no.what}", "correct the name, or the account"
-    )
-
-
-def _refused(deployment: Deployment, key: str, what: str, fix: str) -> Finding:
-    return Finding(what, deployment.places.get(key, ""), fix, code="not-yet" if "not yet" in what else "preflight")
+    what = f"{_SECTION}.{key} cannot be used: {no.what}"
+    return refused(deployment, f"{_SECTION}.{key}", what, "correct the name, or the account", "no-such-part")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlship.errors import MlshipError
+from mlship.errors import FindingsError, MlshipError
 from mlship.targets.aws.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.foundation import foundation
 from mlship.targets.aws.given import given
 from mlship.targets.aws.releasing import WHOLE, rule, service, task_definition
 from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.unbuilt import in_documents
 from mlship.targets.base import Deployment
 
 _README = """\
@@ -25,7 +26,7 @@ eject/ is the same for CloudFormation alone: template.json is all of it, foundat
 image first (mlship build --push HOST/REPOSITORY), and say where it is:
 
   aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
-      --parameter-overrides Image=HOST/REPOSITORY@sha256:...
+      --parameter-overrides {parameters}
 """
 
 
@@ -40,6 +41,8 @@ def render(deployment: Deployment) -> dict[str, bytes]:
             "write targets.aws.service: ecs; mlship cost-estimate prices the others",
             code="not-yet",
         )
+    if missing := list(in_documents(deployment)):
+        raise FindingsError(f"{deployment.project} cannot be rendered for aws", missing, code="not-yet")
     has = given(deployment)
     documents: dict[str, Any] = {
         "apply/foundation/template.json": foundation(deployment, has),
@@ -54,4 +57,6 @@ def render(deployment: Deployment) -> dict[str, bytes]:
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }
     stack = Scope(deployment.project, deployment.environment).stem
-    return {**written, "eject/README": _README.format(stack=stack).encode()}
+    examples = {"Vpc": "vpc-...", "Subnets": "subnet-...,subnet-...", "Image": "HOST/REPOSITORY@sha256:..."}
+    asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
+    return {**written, "eject/README": _README.format(stack=stack, parameters=asked).encode()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from aws_cases import FULL
 from cloud_deployment import deployment
 
-from mlship.errors import MlshipError
+from mlship.errors import FindingsError, MlshipError
 from mlship.flows.render import of_part
 from mlship.targets.aws.rendering import render
 from mlship.targets.aws.scope import Scope
@@ -134,6 +135,25 @@ def test_spot_stands_on_a_base_that_is_none() -> None:
 def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(MlshipError, match=said):
         render(deployment("aws", **{"service": "ecs", **changes}))
+
+
+def test_what_is_not_built_is_refused_and_not_left_out() -> None:
+    made = deployment("aws", "ecs", replicas=(1, 4), places=["scale.replicas"])
+    served = replace(made.release.served, secrets={"KEYS": "1"})
+    with pytest.raises(FindingsError) as raised:
+        render(replace(made, release=replace(made.release, served=served)))
+    assert [str(finding) for finding in raised.value.findings] == [
+        "mlship.yaml:7:3 scale.replicas  scale.replicas 1..4: autoscaling on aws is not yet built; write scale.replicas: 4",
+        "secrets for the target aws are not yet built; use target docker, or leave out what needs them (serve.auth)",
+    ]
+
+
+def test_the_readme_names_every_parameter() -> None:
+    for case in CASES.values():
+        documents = render(deployment("aws", "ecs", **case))
+        asked = json.loads(documents["eject/template.json"])["Parameters"]
+        (line,) = [line for line in documents["eject/README"].decode().splitlines() if "--parameter-overrides" in line]
+        assert re.findall(r"(\w+)=", line) == list(asked)
 
 
 def test_names_tell_projects_and_environments_apart() -> None:
