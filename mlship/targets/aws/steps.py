@@ -104,12 +104,16 @@ class Steps:
         return back if not back.ok else self.discard(action.release)
 
     def discard(self, release: str) -> Outcome:
-        """Its tasks go; where it was the only one, nobody is led anywhere any more."""
+        """Its tasks go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
         present = self._look()
         slot = present.of(release) if present else None
         if present is None or slot is None:
             return Outcome()
-        if present.weights.get(slot.name):
+        others = [name for name, weight in present.weights.items() if weight and name != slot.name]
+        if present.weights.get(slot.name) and others:
+            said = filled(actions({slot.name: 0, others[0]: WHOLE}), present.outputs)
+            self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
+        elif present.weights.get(slot.name):
             self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
         if slot.desired:
             self._scale(slot, 0)

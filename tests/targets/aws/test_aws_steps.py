@@ -226,6 +226,12 @@ def test_nobody_is_led_anywhere_when_the_first_release_is_taken_back() -> None:
     assert (door.weights, door.slots["a"][1]) == ({}, 0)
 
 
+def test_a_discarded_release_leaves_its_callers_to_the_other_one() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 95, "b": 5})
+    assert steps(door).discard(NEW).ok
+    assert (door.weights, door.slots["a"][1], door.slots["b"][1]) == ({"a": 100, "b": 0}, 1, 0)
+
+
 def test_recreate_stops_the_old_one_first() -> None:
     door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (OLD, 0, "COMPLETED")}, {"a": 100, "b": 0})
     made = replace(MADE, strategy=replace(MADE.strategy, name="recreate"))
