@@ -6,9 +6,7 @@ from mlship.errors import MlshipError
 from mlship.targets.aws.door import Door
 from mlship.targets.aws.given import Given
 
-ZONES = (
-    2  # an application load balancer takes subnets of at least two (Elastic Load Balancing, "Subnets for your load balancer")
-)
+ZONES = 2  # an application load balancer takes subnets of at least two (from memory, verify: Elastic Load Balancing's guide)
 
 
 def parameters_for(door: Door, given: Given) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 S3 and not SSM parameters: a history with its proofs is larger than the 8 KB that a parameter holds, and here the write that compares is
 the record itself, so that no commit can name what is not there. PutObject with If-None-Match creates, with If-Match replaces
-(Amazon S3 User Guide, "Conditional writes"); both emulators that the tests use know both.
+(docs.aws.amazon.com/AmazonS3, conditional-writes, 2026-11); both emulators that the tests use know both.
 """
 
 from __future__ import annotations
