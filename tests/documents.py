@@ -10,7 +10,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README, GUIDE, CI = ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "ci.md"
 PYTHON_CLASS = ROOT / "examples" / "python_class" / "README.md"
-PAGES = (README, GUIDE, CI, ROOT / "docs" / "design.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", PYTHON_CLASS)
+PAGES = (
+    README,
+    GUIDE,
+    CI,
+    ROOT / "docs" / "aws.md",
+    ROOT / "docs" / "design.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CHANGELOG.md",
+    PYTHON_CLASS,
+)
 
 
 @dataclass(frozen=True)

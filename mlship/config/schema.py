@@ -553,20 +553,32 @@ class DockerTarget(Part, frozen=True, kw_only=True):
 
 
 class AwsTarget(Part, frozen=True, kw_only=True):
-    """Amazon Web Services."""
+    """Amazon Web Services. What is named here is there already; what is left out mlship makes."""
 
     region: str | None = None
     account: Annotated[str | None, Meta(pattern=r"^[0-9]{12}$", extra={"wanted": "an account: twelve digits in quotes"})] = None
     service: Literal["ecs", "sagemaker", "lambda", "vm"] = "ecs"
     instance: Annotated[str | None, Meta(description="type of machine of sagemaker and vm, such as m7g.large")] = None
-    subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    roles: dict[str, str] = field(default_factory=dict)
+    subnets: Annotated[
+        tuple[str, ...], Meta(description="private ones, that reach the registry; the default network's if none")
+    ] = ()
+    security_groups: Annotated[tuple[str, ...], Meta(description="of the tasks, and of the balancer if mlship makes it")] = ()
+    roles: Annotated[dict[str, str], Meta(description="task and execution: names or ARNs")] = field(default_factory=dict)
     cluster: str | None = None
-    listener: str | None = None
-    repository: str | None = None
-    kms_key: str | None = None
-    permissions_boundary: str | None = None
+    listener: Annotated[str | None, Meta(description="ARN of a balancer's listener that others may use, too; with hosts")] = (
+        None
+    )
+    hosts: Annotated[tuple[str, ...], Meta(description="names by which callers come to the listener")] = ()
+    priority: Annotated[
+        int | None, Meta(ge=1, le=49_998, description="of the first of three rules of the listener; 100 when left out")
+    ] = None
+    callers: Annotated[
+        tuple[str, ...], Meta(description="networks that reach the balancer that mlship makes; private ones when left out")
+    ] = ()
+    repository: Annotated[str | None, Meta(description="name of a repository of ECR")] = None
+    bucket: Annotated[str | None, Meta(description="of S3, for records; mlship-ACCOUNT-REGION when left out")] = None
+    kms_key: Annotated[str | None, Meta(description="ARN of the key for logs, images and records")] = None
+    permissions_boundary: Annotated[str | None, Meta(description="policy for the roles that mlship makes: name or ARN")] = None
 
 
 class GcpTarget(Part, frozen=True, kw_only=True):

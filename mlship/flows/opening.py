@@ -68,6 +68,8 @@ def settings_of(project: Project) -> dict[str, Any]:
     if section is None:
         return {}
     plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(section))
+    if project.target == "aws":  # a task says what it runs on before its image is looked at
+        plain["arch"] = "arm64" if project.build.platforms == ("linux/arm64",) else "x86_64"
     return plain
 
 

@@ -53,9 +53,10 @@ def operating_part(project: Project) -> dict[str, Any]:
     that an upgrade of mlship changes nothing that is live.
     """
     scale = project.scale
+    settings = settings_of(project)
     operating = {
-        "service": SERVICES.get(project.target, ""),
-        "settings": settings_of(project),
+        "service": settings.get("service") or SERVICES.get(project.target, ""),
+        "settings": settings,
         "labels": dict(project.labels),
         "replicas": {"min": scale.replicas.min, "max": scale.replicas.max},
         "startup_timeout_s": project.serve.startup_timeout.seconds,
@@ -65,6 +66,8 @@ def operating_part(project: Project) -> dict[str, Any]:
     strategy = strategy_from(project)
     if strategy != Strategy():
         operating["rollout"] = asdict(strategy)
+    if project.cost.profile != "on-demand":
+        operating["cost"] = {"profile": project.cost.profile, "on_demand_base": project.cost.on_demand_base or 0}
     if scale.replicas.min != scale.replicas.max:
         operating["scale"] = _scaling(scale)
     return operating

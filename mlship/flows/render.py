@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mlship.config.project import Project
@@ -18,22 +19,34 @@ from mlship.flows.secrets import names_for_release
 from mlship.releases.history import History
 
 
-def render(context: Context, where: Where, *, image: str = "", out: Path) -> Rendered:
+def render(context: Context, where: Where, *, image: str = "", part: str = "", out: Path) -> Rendered:
     """Writes `apply/` and `eject/` below `out`, which must be empty, new, or written by render before.
 
     The release is the one that a first deploy would make: rendering asks no target what is live, nor what machine it is on. Of a
-    build for several platforms it is this machine's.
+    build for several platforms it is this machine's. part: only the documents of that part, where the target has parts.
     """
     project = project_of(context, where)
     record = recorded_image(context, project, image) if image else built_records(context, project)[0]
     opened = open_project(context, project)
     history = History(project.name, project.environment, project.target)
     release = release_from(record, project, history, 0.0, first_versions(project))
-    documents = opened.target.render(deployment_from(project, release))
+    documents = of_part(opened.target.render(deployment_from(project, release)), part, project.target)
     _make_room(out)
     for name, content in sorted(documents.items()):
         write_atomic(out / PurePosixPath(name), content)
     return Rendered(out, tuple(sorted(documents)))
+
+
+def of_part(documents: Mapping[str, bytes], part: str, target: str) -> Mapping[str, bytes]:
+    """`apply/foundation/template.json` and `eject/foundation.json` are of the part foundation. Raises MlshipError for none. Pure."""
+    if not part:
+        return documents
+    chosen = {
+        name: text for name, text in documents.items() if part in (PurePosixPath(name).parts[1], PurePosixPath(name).stem)
+    }
+    if not chosen:
+        raise MlshipError(f"what is rendered for {target} has no part {part}", fix="leave --part out", code="unknown-part")
+    return chosen
 
 
 def first_versions(project: Project) -> dict[str, str]:

@@ -14,8 +14,10 @@ MODULES = {
     "docker": "mlship.targets.docker.target",
     "fake": "mlship.targets.fake",
 }
+# Nothing is deployed to it yet; `render` writes what a deploy will send.
+RENDERED = {"aws": "mlship.targets.aws.rendered"}
 # Known by name, service and price (targets/priced.py); nothing is deployed to them yet.
-PRICED_ONLY = ("aws", "gcp", "azure", "kubernetes")
+PRICED_ONLY = ("gcp", "azure", "kubernetes")
 # The service that a target runs when none is named.
 SERVICES = {
     "local": "process",
@@ -44,6 +46,8 @@ def _part(target: str, function: str) -> object:
     module = MODULES.get(target)
     if module is not None:
         return getattr(importlib.import_module(module), function)
+    if target in RENDERED:
+        return getattr(importlib.import_module(RENDERED[target]), function)
     if target in PRICED_ONLY:
         fix = f"mlship cost-estimate --target {target} prices it"
         raise MlshipError(f"deploying to {target} is not built yet", fix=fix, code="not-yet")

@@ -16,7 +16,7 @@ from mlship.targets.aws.hosting import PRICED
 from mlship.targets.base import Opening
 from mlship.targets.features import support
 from mlship.targets.priced import MODULES, priced
-from mlship.targets.table import PRICED_ONLY, SERVICES, open_target, services
+from mlship.targets.table import PRICED_ONLY, RENDERED, SERVICES, open_target, services
 
 # Every key and word on which plan, rollout and estimate rely.
 WORDS = (
@@ -57,7 +57,7 @@ def test_every_service_speaks_of_every_word(target: str, service: str) -> None:
 def test_every_service_says_what_is_not_in_its_price(target: str, service: str) -> None:
     excluded = priced(target).EXCLUDED[service]
     assert excluded and len(set(excluded)) == len(excluded)
-    if target in PRICED_ONLY:
+    if target in (*PRICED_ONLY, *RENDERED):
         assert {"taxes", "your discounts (price_overrides)"} <= set(excluded)
 
 
@@ -85,6 +85,17 @@ def test_a_target_with_prices_only_is_not_deployed_to(target: str) -> None:
         with pytest.raises(MlshipError) as raised:
             ask(target, OPENING)
         assert str(raised.value) == f"deploying to {target} is not built yet; mlship cost-estimate --target {target} prices it"
+        assert (raised.value.code, raised.value.exit) == ("not-yet", Exit.USAGE)
+
+
+def test_aws_is_rendered_and_not_deployed_to() -> None:
+    opened = open_target("aws", OPENING)
+    assert "eject/template.json" in opened.render(deployment("aws", "ecs"))
+    for ask in (lambda: opened.observe(), lambda: opened.records, lambda: services("aws", OPENING)):
+        with pytest.raises(
+            MlshipError, match="deploying to aws is not built yet; mlship render --target aws writes it"
+        ) as raised:
+            ask()
         assert (raised.value.code, raised.value.exit) == ("not-yet", Exit.USAGE)
 
 

@@ -17,6 +17,9 @@ def command(
     call: Call,
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the folders go.")] = "rendered",
     image: ImageOption = "",
+    part: Annotated[
+        str, typer.Option("--part", metavar="NAME", help="aws: foundation (applied once) or service (what each release is).")
+    ] = "",
 ) -> Answer:
     """Write what deploy would send, files for the vendor's own tool, or monitoring.
 
@@ -30,7 +33,7 @@ def command(
         return _monitoring(call, out, image)
     from mlship.flows import render
 
-    result = render.render(call.context, call.where(), image=image, out=call.path(out))
+    result = render.render(call.context, call.where(), image=image, part=part, out=call.path(out))
     text = lines(*(f"  {file}" for file in result.files), f"Wrote {len(result.files)} files below {result.folder}")
     return Answer(text, {"folder": str(result.folder), "files": list(result.files)}, brief=str(result.folder))
 

@@ -1,0 +1,38 @@
+"""HTTP to the balancer, the way that callers go: through the proxies that the environment names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlship.errors import need
+from mlship.targets.aws.door import Door
+from mlship.targets.base import Answer, Request
+
+_USUAL = {"HTTP": 80, "HTTPS": 443}
+
+
+def endpoint(door: Door, listener: str, host: str = "") -> str:
+    """`http://internal-mlship-churn.us-east-1.elb.amazonaws.com`. host: the name by which callers come, empty for the balancer's."""
+    (told,) = door.call("elbv2", "describe_listeners", ListenerArns=[listener])["Listeners"]
+    if not host:
+        (balancer,) = door.call("elbv2", "describe_load_balancers", LoadBalancerArns=[told["LoadBalancerArn"]])["LoadBalancers"]
+        host = balancer["DNSName"]
+    protocol, port = told["Protocol"], told["Port"]
+    return f"{protocol.lower()}://{host}" + ("" if _USUAL.get(protocol) == port else f":{port}")
+
+
+def ask(address: str, request: Request, headers: Mapping[str, str]) -> Answer:
+    """One request. Status 0, with the reason in words, where nothing answers."""
+    httpx = need("httpx")
+    sent = {**request.headers, **headers}
+    if request.method == "POST":
+        sent["Content-Type"] = request.content_type
+    try:
+        got = httpx.request(
+            request.method, address + request.path, content=request.body or None, headers=sent, timeout=request.timeout_s
+        )
+    except httpx.TimeoutException:
+        return Answer(0, f"no answer within {request.timeout_s:g} s".encode())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Answer(0, (" ".join(str(error).split()) or type(error).__name__).lower()[:300].encode())
+    return Answer(got.status_code, got.content, {name.lower(): value for name, value in got.headers.items()})

@@ -1,0 +1,91 @@
+"""Images in the registry of the account: pushed from this machine's layout, found by their content, removed when let go."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mlship.errors import Exit, MlshipError
+from mlship.oci.layout import Layout
+from mlship.oci.registry.client import Registry
+from mlship.oci.registry.credentials import ECR_USER, Credentials
+from mlship.oci.registry.push import push
+from mlship.oci.registry.push_variant import PushVariant
+from mlship.oci.registry.reference import Reference, parse_reference
+from mlship.progress import Progress
+from mlship.targets.aws.door import Door, Refused
+from mlship.units import Secret
+
+# ECS starts one image of one platform; both families of media types and both compressions are taken.
+VARIANT = PushVariant("oci", False, ("gzip", "zstd", "none"))
+_MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore 1.44.5)
+
+
+@dataclass(frozen=True)
+class Images:
+    """What this machine has, and how it gets into a repository of ECR."""
+
+    door: Door
+    layout: Layout
+    environ: Mapping[str, str]
+    progress: Progress
+
+    def deliver(self, repository: str, content: str, platform: str) -> str:
+        """The image's reference by digest; pushed only where the registry has none of that content.
+
+        Raises MlshipError when neither has it, when it is for another platform, and as `oci.registry.push` does.
+        """
+        place = _place(self.door, repository)
+        known = self.digest_of(repository, content)
+        if known:
+            return str(place.at(known))
+        image = self.layout.find(content)
+        if image.platform != platform:
+            raise MlshipError(
+                f"the image is for {image.platform}, and the task is to run on {platform}",
+                fix=f"write build.platforms: [{platform}], then mlship build",
+                code="wrong-platform",
+            )
+        reference = Reference(place.registry, place.repository, tag_of(content))
+        with Registry(place.registry, self.environ, lambda _: credentials(self.door)) as registry:
+            done = push(registry, reference, self.layout, [image], kind=VARIANT.kind(1), progress=self.progress)
+        return str(done.reference)
+
+    def digest_of(self, repository: str, content: str) -> str:
+        """Of the image with that content; empty where the registry has none."""
+        try:
+            told = self.door.call("ecr", "describe_images", repositoryName=repository, imageIds=[{"imageTag": tag_of(content)}])
+        except Refused as no:
+            if no.said in ("ImageNotFoundException", "RepositoryNotFoundException"):
+                return ""
+            raise
+        return next((str(one["imageDigest"]) for one in told["imageDetails"]), "")
+
+    def remove(self, repository: str, contents: Iterable[str]) -> None:
+        """Images that no release needs any more; those that are gone already are no error."""
+        ids = [{"imageTag": tag_of(content)} for content in sorted(set(contents))]
+        for start in range(0, len(ids), _MOST_REMOVED):
+            several = ids[start : start + _MOST_REMOVED]
+            self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
+
+
+def tag_of(content: str) -> str:
+    """All of the content id: a short one is for people, and this tag decides what runs."""
+    return content.replace(":", "-")
+
+
+def credentials(door: Door) -> Credentials:
+    """For the next twelve hours. Raises MlshipError when the answer is not what ECR says it gives."""
+    (told,) = door.call("ecr", "get_authorization_token")["authorizationData"]
+    try:
+        user, _, password = base64.b64decode(told["authorizationToken"], validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise MlshipError("ECR gave a token that cannot be read", fix="try again", exit=Exit.UNREACHABLE) from None
+    return Credentials(user or ECR_USER, Secret(password), "ecr get-authorization-token")
+
+
+def _place(door: Door, repository: str) -> Reference:
+    (told,) = door.call("ecr", "describe_repositories", repositoryNames=[repository])["repositories"]
+    return parse_reference(str(told["repositoryUri"]))

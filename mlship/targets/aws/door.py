@@ -1,0 +1,147 @@
+"""The only door to AWS: one call, and what its refusal means for people. boto3 lives here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from mlship.errors import Exit, MlshipError, need
+
+LOGIN = "aws sso login, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+CONNECT_S, READ_S, TRIES = 10, 60, 5
+_DENIED = frozenset(
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "OptInRequired",
+        "403",
+    ]
+)
+_QUOTA = frozenset(["LimitExceededException", "LimitExceeded", "ServiceQuotaExceededException", "TooManyLoadBalancers"])
+_BUSY = frozenset(
+    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "ServiceUnavailable", "InternalFailure"]
+)
+
+
+class Refused(MlshipError):
+    """AWS answered no. said: its own code for it, `NoSuchBucket`."""
+
+    def __init__(self, said: str, what: str, fix: str, exit: Exit, code: str) -> None:
+        super().__init__(what, fix=fix, exit=exit, code=code)
+        self.said = said
+
+
+class Door(Protocol):
+    """What the rest of the target knows of AWS. region: where it is; account: twelve digits."""
+
+    @property
+    def region(self) -> str: ...
+
+    @property
+    def account(self) -> str: ...
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        """operation: in boto3's spelling. Raises Refused for a no, MlshipError (exit 8 or 13) where nobody can be asked."""
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        """The entries under `key` of every page."""
+
+
+class BotoDoor:
+    """The standard chain of credentials, regions, endpoints, proxies and certificates, as the SDK reads them."""
+
+    def __init__(self, region: str = "") -> None:
+        self._said_region = region
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+        self._account = ""
+
+    @property
+    def region(self) -> str:
+        """Raises MlshipError where nobody says one."""
+        region = self._said_region or self._opened().region_name
+        if not region:
+            raise MlshipError(
+                "no region of AWS is said", fix="write targets.aws.region: us-east-1, or set AWS_REGION", code="no-region"
+            )
+        return str(region)
+
+    @property
+    def account(self) -> str:
+        self._account = self._account or str(self.call("sts", "get_caller_identity")["Account"])
+        return self._account
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = _translated(service, operation, lambda: getattr(self._client(service), operation)(**said))
+        return answer
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        def read() -> list[Any]:
+            client = self._client(service)
+            if not client.can_paginate(operation):
+                return list(getattr(client, operation)(**said).get(key) or [])
+            return list(client.get_paginator(operation).paginate(**said).build_full_result().get(key) or [])
+
+        entries: list[Any] = _translated(service, operation, read)
+        return entries
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            settings = need("botocore.config", "aws").Config(
+                connect_timeout=CONNECT_S,
+                read_timeout=READ_S,
+                retries={"total_max_attempts": TRIES, "mode": "standard"},
+                user_agent_extra="mlship",
+            )
+            session = self._opened()
+            self._clients[service] = _translated(
+                service, "open", lambda: session.client(service, region_name=self.region, config=settings)
+            )
+        return self._clients[service]
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            boto3 = need("boto3", "aws")
+            self._session = _translated("aws", "open", lambda: boto3.session.Session(region_name=self._said_region or None))
+        return self._session
+
+
+def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
+    exceptions = need("botocore.exceptions", "aws")
+    asked = f"{service} {operation.replace('_', '-')}"
+    try:
+        return act()
+    except exceptions.ClientError as error:
+        raise refusal(asked, error.response.get("Error", {})) from None
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+        raise MlshipError(f"AWS cannot be asked: {_line(error)}", fix=LOGIN, exit=Exit.DENIED) from None
+    except exceptions.ParamValidationError:
+        raise  # what we send is ours to get right
+    except exceptions.BotoCoreError as error:
+        what = f"AWS does not answer to {asked}: {_line(error)}"
+        raise MlshipError(what, fix="look at the network and try again; nothing was changed", exit=Exit.UNREACHABLE) from None
+
+
+def refusal(asked: str, error: Mapping[str, Any]) -> Refused:
+    """What a code of AWS means for people. asked: `ecs create-service`."""
+    said, text = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())[:300]
+    what = f"AWS refuses {asked} ({said}): {text}"
+    if said in _DENIED:
+        return Refused(said, what, f"give these credentials the right to it, or {LOGIN}", Exit.DENIED, "denied")
+    if said in _QUOTA:
+        return Refused(said, what, "ask for a higher quota, or take something away", Exit.DENIED, "quota")
+    if said in _BUSY:
+        return Refused(said, what, "run the same command again in a while", Exit.UNREACHABLE, "busy")
+    return Refused(said, what, "mend what it names and run the same command again", Exit.USAGE, "aws-refused")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,50 @@
+"""The lines of all tasks as one stream, by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.releasing import CONTAINER
+from mlship.targets.aws.scope import Scope
+from mlship.targets.base import LogLine
+
+LOOK_S = 2.0
+
+
+def lines_of(
+    door: Door, scope: Scope, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+) -> Iterator[LogLine]:
+    """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
+    told = _events(door, scope, release, 0)
+    yield from (_line(event) for event in told[len(told) - lines :] if lines)
+    known = {event["eventId"] for event in told}
+    newest = max((event["timestamp"] for event in told), default=0)
+    while follow:
+        sleep(LOOK_S)
+        for event in _events(door, scope, release, newest):
+            if event["eventId"] not in known:
+                known.add(event["eventId"])
+                newest = max(newest, event["timestamp"])
+                yield _line(event)
+
+
+def _events(door: Door, scope: Scope, release: str, since_ms: int) -> list[dict[str, Any]]:
+    """Sorted by time. Streams are called `<release>/<container>/<task>`."""
+    only = {"logStreamNamePrefix": f"{release}/{CONTAINER}/"} if release else {}
+    since = {"startTime": since_ms} if since_ms else {}
+    try:
+        told = door.all("logs", "filter_log_events", "events", logGroupName=scope.log_group, **only, **since)
+    except Refused as no:
+        if no.said == "ResourceNotFoundException":
+            return []
+        raise
+    return sorted(told, key=lambda event: event["timestamp"])
+
+
+def _line(event: dict[str, Any]) -> LogLine:
+    release, _, rest = event["logStreamName"].partition("/")
+    when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
+    return LogLine(rest.rpartition("/")[2][:8], release, event["message"].rstrip("\n"), when)

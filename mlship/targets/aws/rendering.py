@@ -1,0 +1,62 @@
+"""What `deploy` sends, and the same for CloudFormation alone. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mlship.errors import FindingsError, MlshipError
+from mlship.targets.aws.ejecting import SLOT, complete, service_part
+from mlship.targets.aws.foundation import foundation
+from mlship.targets.aws.given import given
+from mlship.targets.aws.releasing import WHOLE, rule, service, task_definition
+from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.unbuilt import in_documents
+from mlship.targets.base import Deployment
+
+_README = """\
+apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack, or what is known only then.
+
+  foundation/template.json   the stack {stack}, by a change set
+  service/1-*.json           RegisterTaskDefinition   ${{Image}}: the image in the registry, by digest
+  service/2-*.json           CreateService            later releases: UpdateService of the slot that is not live
+  service/3-*.json           CreateRule               later: ModifyRule, with other weights
+
+eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
+image first (mlship build --push HOST/REPOSITORY), and say where it is:
+
+  aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
+      --parameter-overrides {parameters}
+"""
+
+
+def render(deployment: Deployment) -> dict[str, bytes]:
+    """The release in the slot that a first one takes. Raises MlshipError for another service, and for what
+    `given` and `task_definition` refuse.
+    """
+    if deployment.service != "ecs":
+        raise MlshipError(
+            f"deploying to aws service {deployment.service} is not built yet",
+            deployment.places.get("targets.aws.service", ""),
+            "write targets.aws.service: ecs; mlship cost-estimate prices the others",
+            code="not-yet",
+        )
+    if missing := list(in_documents(deployment)):
+        raise FindingsError(f"{deployment.project} cannot be rendered for aws", missing, code="not-yet")
+    has = given(deployment)
+    documents: dict[str, Any] = {
+        "apply/foundation/template.json": foundation(deployment, has),
+        "apply/service/1-register-task-definition.json": task_definition(deployment, has),
+        "apply/service/2-create-service.json": service(deployment, has, SLOT),
+        "apply/service/3-create-rule.json": rule(deployment, has, {SLOT: WHOLE, "b": 0}),
+        "eject/template.json": complete(deployment, has),
+        "eject/foundation.json": foundation(deployment, has),
+        "eject/service.json": service_part(deployment, has),
+    }
+    written = {
+        name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
+    }
+    stack = Scope(deployment.project, deployment.environment).stem
+    examples = {"Vpc": "vpc-...", "Subnets": "subnet-...,subnet-...", "Image": "HOST/REPOSITORY@sha256:..."}
+    asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
+    return {**written, "eject/README": _README.format(stack=stack, parameters=asked).encode()}

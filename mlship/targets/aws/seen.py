@@ -1,0 +1,201 @@
+"""What there is of a project at AWS, read anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlship.targets.aws import stack
+from mlship.targets.aws.door import Door
+from mlship.targets.aws.scope import SLOTS, Scope
+from mlship.targets.base import Replica
+
+_AT_MOST = 100  # tasks that DescribeTasks takes at once (service model of botocore 1.44.5)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One copy. address: of its network interface, empty where AWS does not tell (yet)."""
+
+    id: str
+    slot: str
+    release: str
+    status: str
+    since: float
+    address: str = ""
+    stop_code: str = ""
+    reason: str = ""
+    exit_code: int | None = None
+
+    @property
+    def name(self) -> str:
+        """`a-4f2a91c0`: the slot is what the balancer can be asked for."""
+        return f"{self.slot}-{self.id[:8]}"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One of the two services. release: of its primary deployment; family and revision as ECS says them.
+
+    rollout: `COMPLETED`, `IN_PROGRESS`, `FAILED`, and why.
+    """
+
+    name: str
+    arn: str
+    release: str
+    task_definition: str
+    desired: int
+    running: int
+    rollout: str = ""
+    rollout_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """weights: slot -> hundredths of the callers; empty where no rule leads anywhere. rule: its ARN."""
+
+    outputs: Mapping[str, str]
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    rule: str = ""
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, release: str) -> Slot | None:
+        """The slot that has the release; of two, the one that callers reach."""
+        found = [slot for slot in self.slots.values() if slot.release == release]
+        return max(found, key=lambda slot: (self.weights.get(slot.name, 0), slot.desired), default=None)
+
+    @property
+    def live(self) -> Slot | None:
+        """The slot that most callers reach."""
+        name = max(self.weights, key=lambda slot: self.weights[slot], default="")
+        return self.slots.get(name) if self.weights.get(name) else None
+
+    @property
+    def staged(self) -> Slot | None:
+        """The slot with tasks that no caller reaches."""
+        return next((slot for slot in self.slots.values() if slot.desired and not self.weights.get(slot.name)), None)
+
+    @property
+    def free(self) -> str:
+        """The slot that the next release takes."""
+        live = self.live
+        return next(name for name in SLOTS if live is None or name != live.name)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """release -> share of the callers."""
+        whole = sum(self.weights.values())
+        return {
+            self.slots[name].release: weight / whole for name, weight in self.weights.items() if weight and name in self.slots
+        }
+
+
+def look(door: Door, scope: Scope) -> Seen | None:
+    """None where there is no foundation."""
+    found = stack.read(door, scope.stem)
+    if found is None or not found.outputs:
+        return None
+    rule, weights = _rule(door, found.outputs)
+    return Seen(found.outputs, _slots(door, scope, found.outputs["Cluster"]), rule, weights)
+
+
+def tasks(door: Door, scope: Scope, seen: Seen, status: str = "RUNNING") -> list[Task]:
+    """Of both slots, the oldest first. status: `RUNNING` or `STOPPED`, which ECS remembers for an hour."""
+    cluster, found = seen.outputs["Cluster"], []
+    for slot in sorted(seen.slots):
+        arns = door.all("ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=scope.service(slot), desiredStatus=status)
+        for start in range(0, len(arns), _AT_MOST):
+            several = arns[start : start + _AT_MOST]
+            answer = door.call("ecs", "describe_tasks", cluster=cluster, tasks=several)
+            found += [_task(scope, slot, one) for one in answer["tasks"]]
+    return sorted(found, key=lambda task: (task.since, task.id))
+
+
+def replicas(door: Door, scope: Scope, seen: Seen) -> tuple[Replica, ...]:
+    """Every running copy; ready is what the balancer says of it."""
+    healthy = {slot: healthy_addresses(door, seen, slot) for slot in seen.slots}
+    made = []
+    for task in tasks(door, scope, seen):
+        is_ready = task.address in healthy[task.slot] if task.address else bool(healthy[task.slot])
+        ready = task.status == "RUNNING" and is_ready
+        staged = not seen.weights.get(task.slot)
+        made.append(Replica(task.name, task.release, ready, task.since, staged, "" if ready else task.status.lower()))
+    return tuple(made)
+
+
+def healthy_addresses(door: Door, seen: Seen, slot: str) -> frozenset[str]:
+    """Of the tasks that the balancer has asked and found ready."""
+    group = seen.outputs[f"TargetGroup{slot.upper()}"]
+    told = door.call("elbv2", "describe_target_health", TargetGroupArn=group)["TargetHealthDescriptions"]
+    return frozenset(one["Target"]["Id"] for one in told if one["TargetHealth"]["State"] == "healthy")
+
+
+def families(door: Door, scope: Scope) -> dict[str, str]:
+    """release -> family of its task definition: what could be served again."""
+    names = door.all("ecs", "list_task_definition_families", "families", familyPrefix=f"{scope.stem}_", status="ACTIVE")
+    return {release: name for name in names if (release := scope.release_of(name))}
+
+
+def _slots(door: Door, scope: Scope, cluster: str) -> dict[str, Slot]:
+    names = {scope.service(slot): slot for slot in SLOTS}
+    told = door.call("ecs", "describe_services", cluster=cluster, services=list(names))["services"]
+    return {
+        names[one["serviceName"]]: _slot(scope, names[one["serviceName"]], one) for one in told if one["status"] == "ACTIVE"
+    }
+
+
+def _slot(scope: Scope, name: str, told: Mapping[str, Any]) -> Slot:
+    primary: Mapping[str, Any] = next((one for one in told.get("deployments") or () if one["status"] == "PRIMARY"), {})
+    definition = str(primary.get("taskDefinition") or told["taskDefinition"])
+    return Slot(
+        name,
+        str(told["serviceArn"]),
+        scope.release_of(_family(definition)),
+        definition,
+        told["desiredCount"],
+        told["runningCount"],
+        str(primary.get("rolloutState", "")),
+        str(primary.get("rolloutStateReason", "")),
+    )
+
+
+def _task(scope: Scope, slot: str, told: Mapping[str, Any]) -> Task:
+    container: Mapping[str, Any] = next(iter(told.get("containers") or ()), {})
+    since = told.get("startedAt") or told.get("createdAt")
+    return Task(
+        id=told["taskArn"].rpartition("/")[2],
+        slot=slot,
+        release=scope.release_of(_family(told["taskDefinitionArn"])),
+        status=told["lastStatus"],
+        since=since.timestamp() if since else 0.0,
+        address=_address(told.get("attachments") or ()),
+        stop_code=str(told.get("stopCode") or ""),
+        reason=str(container.get("reason") or told.get("stoppedReason") or ""),
+        exit_code=container.get("exitCode") if told["lastStatus"] == "STOPPED" else None,
+    )
+
+
+def _address(attachments: Sequence[Mapping[str, Any]]) -> str:
+    details = (detail for one in attachments for detail in one.get("details") or ())
+    return next((str(detail["value"]) for detail in details if detail["name"] == "privateIPv4Address"), "")
+
+
+def _family(arn: str) -> str:
+    """`arn:aws:ecs:us-east-1:123456789012:task-definition/mlship-churn_r1-7f3a9c:3`."""
+    return arn.rpartition("/")[2].rpartition(":")[0]
+
+
+def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:
+    """The rule that shares the callers between the two slots: the only one that names both target groups."""
+    groups = {outputs[f"TargetGroup{slot.upper()}"]: slot for slot in SLOTS}
+    for one in door.all("elbv2", "describe_rules", "Rules", ListenerArn=outputs["Listener"]):
+        for action in one["Actions"]:
+            weights = {
+                groups[group["TargetGroupArn"]]: int(group.get("Weight", 0))
+                for group in (action.get("ForwardConfig") or {}).get("TargetGroups") or ()
+                if group["TargetGroupArn"] in groups
+            }
+            if len(weights) == len(groups):
+                return one["RuleArn"], weights
+    return "", {}

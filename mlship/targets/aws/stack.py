@@ -1,0 +1,166 @@
+"""The foundation's stack: made and changed by change sets, never by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.foundation import Template, cfn_tags
+from mlship.targets.base import Outcome
+
+SPEC = "mlship.spec"  # a tag of the stack: what it was made from
+OF_ADMINISTRATOR = ""  # who made it without that tag changes it, too
+POLL_S, STACK_S, CHANGE_SET_S = 2.0, 1200.0, 120.0
+_READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_EMPTY = ("REVIEW_IN_PROGRESS",)  # a change set was made for it and never carried out
+_DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")  # never finished: it can only be deleted
+
+
+@dataclass(frozen=True)
+class Stack:
+    """outputs: of the foundation. spec: empty where somebody else made it."""
+
+    status: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    spec: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status in _READY
+
+    @property
+    def is_changing(self) -> bool:
+        return self.status.endswith("_IN_PROGRESS") and self.status not in _EMPTY
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The clock, and the pause between two looks."""
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    every_s: float = POLL_S
+
+    def until(self, look: Callable[[], Any], seconds: float) -> Any:
+        """The first answer that is not None; None when the time is over."""
+        ends = self.clock() + seconds
+        while (found := look()) is None:
+            if self.clock() >= ends:
+                return None
+            self.sleep(self.every_s)
+        return found
+
+
+def read(door: Door, name: str) -> Stack | None:
+    try:
+        (found,) = door.call("cloudformation", "describe_stacks", StackName=name)["Stacks"]
+    except Refused as no:
+        if no.said == "ValidationError":  # the only answer to a well-formed name of no stack
+            return None
+        raise
+    if found["StackStatus"] == "DELETE_COMPLETE":
+        return None
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags") or []}
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs") or []}
+    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters") or []}
+    return Stack(found["StackStatus"], outputs, tags.get(SPEC, ""), parameters)
+
+
+def converge(
+    door: Door, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str], waiting: Waiting
+) -> Outcome:
+    """The stack as the template says. Nothing is asked of CloudFormation where it was made from the same."""
+    spec = hashlib.sha256(json.dumps([template, dict(parameters)], sort_keys=True).encode()).hexdigest()[:16]
+    present = read(door, name)
+    if present is not None and present.is_changing:  # by a command that was killed, or by an administrator
+        _ended(door, name, waiting)
+        present = read(door, name)
+    if present is not None and present.is_ready and present.spec in (spec, OF_ADMINISTRATOR):
+        return Outcome()
+    if present is not None and present.status in _DEAD:
+        gone = delete(door, name, waiting)
+        if not gone.ok:
+            return gone
+        present = None
+    is_new = present is None or present.status in _EMPTY
+    wanted = {
+        "StackName": name,
+        "ChangeSetName": f"mlship-{spec}",
+    }
+    if not is_new and _is_begun(door, wanted):  # by a command that was killed
+        door.call("cloudformation", "delete_change_set", **wanted)
+    door.call(
+        "cloudformation",
+        "create_change_set",
+        **wanted,
+        ChangeSetType="CREATE" if is_new else "UPDATE",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+        Tags=cfn_tags({**tags, SPEC: spec}),
+    )
+    made = waiting.until(lambda: _decided(door, wanted), CHANGE_SET_S)
+    if made is None:
+        return Outcome(False, f"the change set of {name} is not ready after {CHANGE_SET_S:.0f} s", fault="target")
+    if made["Status"] == "FAILED":
+        door.call("cloudformation", "delete_change_set", **wanted)
+        if not made.get("Changes"):
+            return Outcome()
+        return Outcome(False, f"the change set of {name} failed", (str(made.get("StatusReason", "")),), fault="target")
+    door.call("cloudformation", "execute_change_set", **wanted)
+    return _ended(door, name, waiting)
+
+
+def delete(door: Door, name: str, waiting: Waiting) -> Outcome:
+    if read(door, name) is None:
+        return Outcome()
+    door.call("cloudformation", "delete_stack", StackName=name)
+
+    def gone() -> Outcome | None:
+        found = read(door, name)
+        if found is None:
+            return Outcome()
+        return _failed(door, name, found) if found.status == "DELETE_FAILED" else None
+
+    late = Outcome(False, f"the stack {name} is still being deleted after {STACK_S:.0f} s", fault="target")
+    return waiting.until(gone, STACK_S) or late
+
+
+def _is_begun(door: Door, wanted: Mapping[str, str]) -> bool:
+    told = door.all("cloudformation", "list_change_sets", "Summaries", StackName=wanted["StackName"])
+    return any(one["ChangeSetName"] == wanted["ChangeSetName"] for one in told)
+
+
+def _decided(door: Door, wanted: Mapping[str, str]) -> dict[str, Any] | None:
+    found = door.call("cloudformation", "describe_change_set", **wanted)
+    return found if found["Status"] in ("CREATE_COMPLETE", "FAILED") else None
+
+
+def _ended(door: Door, name: str, waiting: Waiting) -> Outcome:
+    def look() -> Outcome | None:
+        found = read(door, name)
+        if found is None or found.status.endswith("_IN_PROGRESS"):
+            return None
+        good = found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+        return Outcome() if good else _failed(door, name, found)
+
+    late = Outcome(
+        False, f"the stack {name} is not ready after {STACK_S:.0f} s; the same command goes on with it", fault="target"
+    )
+    return waiting.until(look, STACK_S) or late
+
+
+def _failed(door: Door, name: str, found: Stack) -> Outcome:
+    """With what CloudFormation says of each resource that failed."""
+    events = door.all("cloudformation", "describe_stack_events", "StackEvents", StackName=name)
+    reasons = [
+        f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+        for event in events
+        if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+    ]
+    return Outcome(False, f"the stack {name} is {found.status}", tuple(reasons[:5]), fault="target")

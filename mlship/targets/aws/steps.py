@@ -1,0 +1,286 @@
+"""The steps of a release at ECS. Each looks first, changes what is not so yet, and looks again: none believes a status alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mlship.oci.layout import Layout
+from mlship.progress import Progress
+from mlship.targets.aws import network, seen, stack
+from mlship.targets.aws.delivery import Images
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.foundation import foundation
+from mlship.targets.aws.given import Given, given
+from mlship.targets.aws.releasing import WHOLE, actions, ecs_tags, filled, rule, service, task_definition, update
+from mlship.targets.aws.scope import CONTENT, SLOTS, Scope
+from mlship.targets.aws.seen import Seen, Slot
+from mlship.targets.aws.stack import Waiting
+from mlship.targets.base import Action, Deployment, Outcome
+
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
+SETTLE_S = 120.0
+CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
+
+
+class Steps:
+    """Implements the actions of targets.base.Action for one project in one environment."""
+
+    def __init__(
+        self,
+        door: Door,
+        scope: Scope,
+        layout: Layout,
+        environ: Mapping[str, str],
+        waiting: Waiting,
+        progress: Progress,
+    ) -> None:
+        self._door = door
+        self._scope = scope
+        self._images = Images(door, layout, environ, progress)
+        self._waiting = waiting
+        self._progress = progress
+
+    def deliver(self, deployment: Deployment) -> Outcome:
+        """The foundation stands, the registry has the image, and ECS knows the release."""
+        has = given(deployment)
+        made = self._found(deployment, has)
+        if not made.ok:
+            return made
+        present = self._present()
+        content = deployment.release.served.content
+        if deployment.release.id in seen.families(self._door, self._scope):
+            return Outcome()
+        platform = PLATFORMS[has.arch]
+        reference = self._images.deliver(present.outputs["Repository"], content, platform)
+        known = {**present.outputs, "Image": reference, "Region": self._door.region}
+        self._door.call("ecs", "register_task_definition", **filled(task_definition(deployment, has), known))
+        return Outcome()
+
+    def stage(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._present()
+        if deployment.strategy.name == "recreate" and action.before not in ("", action.release):
+            before = present.of(action.before)
+            if before is not None:
+                self._scale(before, 0)
+                present = self._present()
+        return self._run(present, action.release, deployment)
+
+    def weigh(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._present()
+        after, before = present.of(action.release), present.of(action.before) if action.before else None
+        if after is None:
+            return Outcome(False, f"no service has {action.release}", fault="target")
+        share = round(action.share * WHOLE)
+        weights = dict.fromkeys(SLOTS, 0) | {after.name: share}
+        if before is not None and before.name != after.name:
+            weights[before.name] = WHOLE - share
+        return self._weigh(present, deployment, weights)
+
+    def shift(self, action: Action, deployment: Deployment) -> Outcome:
+        moved = self.weigh(replace(action, share=1.0), deployment)
+        if not moved.ok:
+            return moved
+        present = self._present()
+        right = self._identity(present, action.release)
+        if not right.ok:
+            return right
+        for slot in present.slots.values():
+            if slot.desired and not present.weights.get(slot.name):
+                self._scale(slot, 0)
+        return self._identity(self._present(), action.release)
+
+    def restore(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._present()
+        if not action.before:
+            return self.discard(action.release)
+        slot = present.of(action.before)
+        if slot is None or not slot.desired:
+            started = self._run(present, action.before, deployment)
+            if not started.ok:
+                return started
+        back = self.weigh(Action("weigh", action.before, share=1.0), deployment)
+        return back if not back.ok else self.discard(action.release)
+
+    def discard(self, release: str) -> Outcome:
+        """Its tasks go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
+        present = self._look()
+        slot = present.of(release) if present else None
+        if present is None or slot is None:
+            return Outcome()
+        others = [name for name, weight in present.weights.items() if weight and name != slot.name]
+        if present.weights.get(slot.name) and others:
+            said = filled(actions({slot.name: 0, others[0]: WHOLE}), present.outputs)
+            self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
+        elif present.weights.get(slot.name):
+            self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
+        if slot.desired:
+            self._scale(slot, 0)
+        return Outcome()
+
+    def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
+        """The task definitions of releases that are let go, and their images where no other release has the same content.
+
+        kept: contents that stay.
+        """
+        known = seen.families(self._door, self._scope)
+        going = [known[release] for release in subjects if release in known]
+        gone = {content for family in going if (content := self._content(family))} - kept
+        present = self._look()
+        if present is not None and gone:
+            self._images.remove(present.outputs["Repository"], gone)
+        for family in going:
+            self._forget(family)
+        return Outcome()
+
+    def operate(self, deployment: Deployment) -> Outcome:
+        """Only how it is operated: no task is replaced."""
+        made = self._found(deployment, given(deployment))
+        if not made.ok:
+            return made
+        present = self._present()
+        slot = present.of(deployment.release.id)
+        if slot is None:
+            return Outcome(False, f"no service has {deployment.release.id}", fault="target")
+        known = self._stopped_ids(slot.release)
+        self._placed(present, slot, slot.name, slot.task_definition, deployment)
+        self._tag(present, slot, deployment)
+        return self._until_ready(slot.name, slot.release, deployment, known)
+
+    def destroy(self) -> Outcome:
+        """Callers first, then what served them, then what that stood on; only what is called ours."""
+        present = self._look()
+        if present is not None:
+            if present.rule:
+                self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
+            for slot in present.slots:
+                self._door.call(
+                    "ecs", "delete_service", cluster=present.outputs["Cluster"], service=self._scope.service(slot), force=True
+                )
+            self._waiting.until(self._no_tasks, SETTLE_S)
+        for family in seen.families(self._door, self._scope).values():
+            self._forget(family)
+        return stack.delete(self._door, self._scope.stem, self._waiting)
+
+    # -- the foundation ------------------------------------------------------------------------------------------------
+
+    def _found(self, deployment: Deployment, has: Given) -> Outcome:
+        self._progress.step("stack", self._scope.stem)
+        tags = self._scope.tags("foundation", deployment.labels)
+        template, parameters = foundation(deployment, has), network.parameters_for(self._door, has)
+        return stack.converge(self._door, self._scope.stem, template, parameters, tags, self._waiting)
+
+    def _look(self) -> Seen | None:
+        return seen.look(self._door, self._scope)
+
+    def _present(self) -> Seen:
+        """Raises MlshipError never: every step but the first stands on the foundation."""
+        found = self._look()
+        assert found is not None, "deliver makes the foundation"
+        return found
+
+    # -- services --------------------------------------------------------------------------------------------------------
+
+    def _run(self, present: Seen, release: str, deployment: Deployment) -> Outcome:
+        """The release in a slot of its own, with tasks that the balancer finds ready."""
+        slot = present.of(release)
+        name = slot.name if slot is not None else present.free
+        family = seen.families(self._door, self._scope).get(release)
+        if family is None:
+            return Outcome(False, f"ECS has no task definition of {release}", fault="target")
+        known = self._stopped_ids(release)
+        self._placed(present, present.slots.get(name), name, family, deployment)
+        return self._until_ready(name, release, deployment, known)
+
+    def _placed(self, present: Seen, slot: Slot | None, name: str, definition: str, deployment: Deployment) -> None:
+        known = {**present.outputs, "TaskDefinition": definition}
+        if slot is None:
+            self._door.call("ecs", "create_service", **filled(service(deployment, given(deployment), name), known))
+            return
+        # what ECS gave up is only begun again when it is told to
+        anew = {"forceNewDeployment": True} if slot.rollout == "FAILED" else {}
+        self._door.call("ecs", "update_service", **filled(update(deployment, name), known), **anew)
+
+    def _tag(self, present: Seen, slot: Slot, deployment: Deployment) -> None:
+        """The service's tags, which its next tasks get, too. Those that others put there stay."""
+        wanted = self._scope.tags("replica", deployment.labels)
+        self._door.call("ecs", "tag_resource", resourceArn=slot.arn, tags=ecs_tags(wanted))
+
+    def _until_ready(self, name: str, release: str, deployment: Deployment, known: frozenset[str]) -> Outcome:
+        """known: tasks of the release that had ended before."""
+        seconds = deployment.startup_timeout_s + START_MARGIN_S
+        found: Outcome | None = self._waiting.until(
+            lambda: self._started(name, release, deployment.replicas[0], known), seconds
+        )
+        return found or Outcome(False, f"{release} is not ready after {seconds:.0f} s", self._reasons(release))
+
+    def _started(self, name: str, release: str, wanted: int, known: frozenset[str]) -> Outcome | None:
+        """None while nobody can tell."""
+        present = self._present()
+        slot = present.slots.get(name)
+        if slot is None or slot.release != release:
+            return None  # what ECS tells is a moment old
+        healthy = len(seen.healthy_addresses(self._door, present, name))
+        if slot.rollout == "COMPLETED" and healthy >= wanted and slot.running >= wanted:
+            return Outcome()
+        if slot.rollout == "FAILED":
+            return Outcome(False, f"ECS gave {release} up: {slot.rollout_reason}", self._reasons(release))
+        ended = [task for task in self._stopped(release) if task.id not in known and task.stop_code == CRASHED]
+        if ended and not present.weights.get(name):  # what ends at its start does so again, and no caller waits for it
+            return Outcome(False, f"the task ended with exit code {ended[-1].exit_code}", self._reasons(release))
+        return None
+
+    def _stopped(self, release: str) -> list[seen.Task]:
+        return [task for task in seen.tasks(self._door, self._scope, self._present(), "STOPPED") if task.release == release]
+
+    def _stopped_ids(self, release: str) -> frozenset[str]:
+        return frozenset(task.id for task in self._stopped(release))
+
+    def _reasons(self, release: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(task.reason for task in self._stopped(release) if task.reason))[-3:]
+
+    def _scale(self, slot: Slot, count: int) -> None:
+        cluster = self._present().outputs["Cluster"]
+        self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=count)
+        if not count:
+            self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S)
+
+    def _no_tasks(self, slot: str = "") -> bool | None:
+        present = self._look()
+        running = seen.tasks(self._door, self._scope, present) if present else []
+        return None if any(task.slot == slot or not slot for task in running) else True
+
+    # -- callers -----------------------------------------------------------------------------------------------------------
+
+    def _weigh(self, present: Seen, deployment: Deployment, weights: dict[str, int]) -> Outcome:
+        if present.rule and dict(present.weights) == weights:
+            return Outcome()
+        if present.rule:
+            said = filled(actions(weights), present.outputs)
+            self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
+        else:
+            self._door.call("elbv2", "create_rule", **filled(rule(deployment, given(deployment), weights), present.outputs))
+        now = self._present().weights
+        if dict(now) != weights:
+            return Outcome(False, f"the balancer has other weights than it was given: {dict(now)}", fault="target")
+        return Outcome()
+
+    def _identity(self, present: Seen, release: str) -> Outcome:
+        """A service can be rolled back without anybody's word: its primary deployment has to be the release's."""
+        live = present.live
+        if live is None or live.release != release:
+            return Outcome(False, f"callers reach {live.release if live else 'nothing'}, and not {release}", fault="target")
+        return Outcome()
+
+    def _content(self, family: str) -> str:
+        told = self._door.call("ecs", "describe_task_definition", taskDefinition=family, include=["TAGS"])
+        return next((tag["value"] for tag in told.get("tags") or () if tag["key"] == CONTENT), "")
+
+    def _forget(self, family: str) -> None:
+        for arn in self._door.all("ecs", "list_task_definitions", "taskDefinitionArns", familyPrefix=family, status="ACTIVE"):
+            try:
+                self._door.call("ecs", "deregister_task_definition", taskDefinition=arn)
+            except Refused as no:
+                if no.said != "ClientException":  # another command did it meanwhile
+                    raise

@@ -1,0 +1,131 @@
+"""What is known before anything is changed, and what AWS' refusals mean for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aws_cases import FULL
+from aws_door import FakeDoor
+from cloud_deployment import deployment
+
+from mlship.errors import Exit, MlshipError
+from mlship.targets.aws import network, preflight
+from mlship.targets.aws.door import refusal
+from mlship.targets.aws.given import Given
+from mlship.targets.base import Deployment, Strategy
+
+SUBNETS = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in "ab"]
+OPEN: dict[str, Any] = {
+    "ec2 describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
+    "ec2 describe_subnets": {"Subnets": SUBNETS},
+}
+THERE: dict[str, Any] = {
+    **OPEN,
+    "ec2 describe_security_groups": {},
+    "elbv2 describe_listeners": {},
+    "ecr describe_repositories": {},
+    "iam get_role": {},
+    "ecs describe_clusters": {"clusters": [{"status": "ACTIVE", "capacityProviders": ["FARGATE"]}]},
+}
+
+
+def said(answers: dict[str, Any], made: Deployment | None = None) -> list[str]:
+    return [finding.what for finding in preflight.findings(FakeDoor(answers), made or deployment("aws", "ecs", **FULL))]
+
+
+def test_an_open_account_and_a_companys_have_nothing_against_it() -> None:
+    assert said(OPEN, deployment("aws", "ecs")) == []
+    assert said(THERE) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "what"),
+    [
+        (
+            {"iam get_role": "NoSuchEntity"},
+            "targets.aws.roles.execution cannot be used: AWS refuses iam get_role (NoSuchEntity)",
+        ),
+        ({"ec2 describe_subnets": "InvalidSubnetID.NotFound"}, "targets.aws.subnets cannot be used: AWS refuses ec2"),
+        ({"ecs describe_clusters": {"clusters": [{"status": "INACTIVE"}]}}, "there is no cluster ml"),
+        ({"ecs describe_clusters": {"clusters": [{"status": "ACTIVE"}]}}, "the cluster ml has no capacity provider FARGATE"),
+    ],
+)
+def test_a_part_that_is_not_as_it_was_named_is_found(answers: dict[str, Any], what: str) -> None:
+    assert said({**THERE, **answers})[0].startswith(what)
+
+
+def test_what_these_credentials_may_not_look_at_is_left_to_the_step_that_needs_it() -> None:
+    assert said({**THERE, "iam get_role": "AccessDenied", "ec2 describe_security_groups": "UnauthorizedOperation"}) == []
+
+
+def test_spot_needs_its_capacity_provider() -> None:
+    made = deployment("aws", "ecs", profile="spot", cluster="ml")
+    assert said(THERE, made) == ["the cluster ml has no capacity provider FARGATE_SPOT"]
+
+
+def test_what_is_not_built_is_refused_by_name() -> None:
+    made = replace(
+        deployment("aws", "ecs", replicas=(1, 4)), strategy=Strategy("canary", gates=("p95_ms < 40", "prediction_change < 1%"))
+    )
+    served = replace(made.release.served, secrets={"KEYS": "1"})
+    made = replace(made, release=replace(made.release, served=served))
+    assert said(OPEN, made) == [
+        "scale.replicas 1..4: autoscaling on aws is not yet built",
+        "secrets for the target aws are not yet built",
+        "rollout.gates that are measured are not yet built on aws",
+    ]
+    assert said(OPEN, replace(deployment("aws", "ecs"), strategy=Strategy(gates=("prediction_change < 1%",)))) == []
+
+
+def test_another_account_is_refused_with_the_way_out() -> None:
+    with pytest.raises(MlshipError, match="set AWS_PROFILE to a profile of that account") as raised:
+        preflight.guard(FakeDoor(), deployment("aws", "ecs", account="999999999999"))
+    assert raised.value.exit is Exit.DENIED
+    preflight.guard(FakeDoor(), deployment("aws", "ecs", account="123456789012"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "given", "said"),
+    [
+        (
+            {"ec2 describe_vpcs": {"Vpcs": []}},
+            Given(),
+            "123456789012 has no default network in us-east-1; name targets.aws.subnets",
+        ),
+        (
+            {"ec2 describe_subnets": {"Subnets": SUBNETS[:1]}},
+            Given(),
+            "the default network vpc-1 has subnets in fewer than two zones",
+        ),
+        (
+            {"ec2 describe_subnets": {"Subnets": [*SUBNETS, {"SubnetId": "s", "VpcId": "vpc-2", "AvailabilityZone": "a"}]}},
+            Given(subnets=("subnet-a", "subnet-b", "s")),
+            "targets.aws.subnets are of 2 networks; name subnets of one VPC",
+        ),
+    ],
+)
+def test_a_network_that_no_balancer_can_be_in_is_refused(answers: dict[str, Any], given: Given, said: str) -> None:
+    with pytest.raises(MlshipError, match=said):
+        network.parameters_for(FakeDoor({**OPEN, **answers}), given)
+
+
+def test_the_network_is_that_of_the_subnets_or_the_default_one() -> None:
+    assert network.parameters_for(FakeDoor(OPEN), Given()) == {"Vpc": "vpc-1", "Subnets": "subnet-a,subnet-b"}
+    assert network.parameters_for(FakeDoor(OPEN), Given(subnets=("subnet-a", "subnet-b"))) == {"Vpc": "vpc-1"}
+
+
+@pytest.mark.parametrize(
+    ("code", "exit", "fix"),
+    [
+        ("AccessDeniedException", Exit.DENIED, "give these credentials the right to it, or aws sso login"),
+        ("ServiceQuotaExceededException", Exit.DENIED, "ask for a higher quota, or take something away"),
+        ("ThrottlingException", Exit.UNREACHABLE, "run the same command again in a while"),
+        ("InvalidParameterException", Exit.USAGE, "mend what it names and run the same command again"),
+    ],
+)
+def test_a_refusal_says_what_to_do(code: str, exit: Exit, fix: str) -> None:
+    no = refusal("ecs create-service", {"Code": code, "Message": "a\nreason"})
+    assert str(no).startswith(f"AWS refuses ecs create-service ({code}): a reason; {fix}")
+    assert (no.exit, no.said) == (exit, code)

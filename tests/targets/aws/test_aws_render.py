@@ -1,0 +1,177 @@
+"""What a deploy to ECS sends, and the same for CloudFormation alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aws_cases import FULL
+from cloud_deployment import deployment
+
+from mlship.errors import FindingsError, MlshipError
+from mlship.flows.render import of_part
+from mlship.targets.aws.rendering import render
+from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Deployment
+
+CASES: dict[str, dict[str, Any]] = {
+    "an open account": {},
+    "a company's account": dict(FULL),
+    "spot on arm64": {"arch": "arm64", "profile": "spot"},
+    "a given listener": {name: FULL[name] for name in ("subnets", "listener", "hosts")},
+}
+LISTS = ("Subnets", "SecurityGroups")
+
+
+def rendered(made: Deployment) -> dict[str, Any]:
+    documents = render(made)
+    return {name: json.loads(text) for name, text in documents.items() if name.endswith(".json")}
+
+
+def as_called(document: Any, key: str = "") -> Any:
+    """A resource's properties in the spelling of the API: the inverse of what ejecting does, written down on its own."""
+    if isinstance(document, dict) and set(document) == {"Ref"}:
+        name = document["Ref"].replace("AWS::", "")
+        return [f"${{{name}}}"] if name in LISTS else f"${{{name}}}"
+    if isinstance(document, dict):
+        spelled = document if key == "options" else {name[0].lower() + name[1:]: entry for name, entry in document.items()}
+        return {name: as_called(entry, name) for name, entry in spelled.items()}
+    return [as_called(entry) for entry in document] if isinstance(document, list) else document
+
+
+def put_in(document: Any, values: dict[str, Any]) -> Any:
+    """Parameters of the service's part are what the foundation's outputs say."""
+    if isinstance(document, dict) and set(document) == {"Ref"} and document["Ref"] in values:
+        return values[document["Ref"]]["Value"]
+    if isinstance(document, dict):
+        return {name: put_in(entry, values) for name, entry in document.items()}
+    return [put_in(entry, values) for entry in document] if isinstance(document, list) else document
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_service_part_is_what_the_calls_say(case: str) -> None:
+    documents = rendered(deployment("aws", "ecs", **CASES[case]))
+    made = documents["eject/service.json"]["Resources"]
+    assert as_called(made["TaskDefinition"]["Properties"]) == documents["apply/service/1-register-task-definition.json"]
+    assert as_called(made["Service"]["Properties"]) == documents["apply/service/2-create-service.json"]
+    rule = as_called(documents["apply/service/3-create-rule.json"])
+    del rule["tags"]  # the resource has none
+    assert as_called(made["Callers"]["Properties"]) == rule
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_in_one_is_the_foundation_and_the_service_on_it(case: str) -> None:
+    documents = rendered(deployment("aws", "ecs", **CASES[case]))
+    assert documents["eject/foundation.json"] == documents["apply/foundation/template.json"]
+    outputs = documents["eject/foundation.json"]["Outputs"]
+    whole = documents["eject/template.json"]["Resources"]
+    service = put_in(documents["eject/service.json"]["Resources"], outputs)
+    network = ("Subnets", "SecurityGroups")  # joined by commas in an output, lists in a service
+    placed = whole["Service"]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+    service["Service"]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"] |= {name: placed[name] for name in network}
+    assert whole == {**documents["eject/foundation.json"]["Resources"], **service}
+
+
+def test_the_service_part_makes_no_role_no_network_and_no_policy() -> None:
+    for case in CASES.values():
+        made = rendered(deployment("aws", "ecs", **case))["eject/service.json"]["Resources"]
+        assert {one["Type"] for one in made.values()} == {
+            "AWS::ECS::TaskDefinition",
+            "AWS::ECS::Service",
+            "AWS::ElasticLoadBalancingV2::ListenerRule",
+        }
+
+
+def test_what_an_account_has_is_not_made() -> None:
+    made = rendered(deployment("aws", "ecs", **FULL))["eject/foundation.json"]["Resources"]
+    assert sorted(made) == ["LogGroup", "SlotA", "SlotB", "TargetGroupA", "TargetGroupB"]
+
+
+def test_statements_name_their_actions_and_resources() -> None:
+    """GetAuthorizationToken is the one action that AWS lets nobody narrow."""
+    made = rendered(deployment("aws", "ecs"))["eject/foundation.json"]["Resources"]
+    statements = [
+        statement
+        for one in made.values()
+        for policy in one["Properties"].get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert len(statements) == 3
+    for statement in statements:
+        assert not any("*" in action for action in statement["Action"])
+        assert statement["Resource"] != "*" or statement["Action"] == ["ecr:GetAuthorizationToken"]
+
+
+def test_a_value_of_the_user_that_looks_like_a_variable_stays_as_it_is() -> None:
+    made = deployment("aws", "ecs")
+    served = replace(made.release.served, env={"HOME_OF": "${Region}", "PORT": "1"})
+    documents = rendered(replace(made, release=replace(made.release, served=served)))
+    (container,) = documents["eject/template.json"]["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    said = {one["Name"]: one["Value"] for one in container["Environment"]}
+    assert (said["HOME_OF"], said["PORT"]) == ("${Region}", "8080")
+
+
+def test_spot_stands_on_a_base_that_is_none() -> None:
+    made = replace(deployment("aws", "ecs"), operating={"cost": {"profile": "spot", "on_demand_base": 2}})
+    service = rendered(made)["apply/service/2-create-service.json"]
+    assert service["capacityProviderStrategy"] == [
+        {"capacityProvider": "FARGATE", "base": 2, "weight": 0},
+        {"capacityProvider": "FARGATE_SPOT", "weight": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"service": "sagemaker"}, "deploying to aws service sagemaker is not built yet; write targets.aws.service: ecs"),
+        ({"cpu": 64}, "Fargate has nothing of 64 vCPU 2 GiB; the largest is 16 vCPU 120 GiB"),
+        ({"listener": "arn:x"}, "targets.aws.listener is one that others may use.*write targets.aws.hosts"),
+        ({"roles": {"tasks": "x"}}, "ECS has no role tasks; name them task and execution"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(MlshipError, match=said):
+        render(deployment("aws", **{"service": "ecs", **changes}))
+
+
+def test_what_is_not_built_is_refused_and_not_left_out() -> None:
+    made = deployment("aws", "ecs", replicas=(1, 4), places=["scale.replicas"])
+    served = replace(made.release.served, secrets={"KEYS": "1"})
+    with pytest.raises(FindingsError) as raised:
+        render(replace(made, release=replace(made.release, served=served)))
+    assert [str(finding) for finding in raised.value.findings] == [
+        "mlship.yaml:7:3 scale.replicas  scale.replicas 1..4: autoscaling on aws is not yet built; write scale.replicas: 4",
+        "secrets for the target aws are not yet built; use target docker, or leave out what needs them (serve.auth)",
+    ]
+
+
+def test_the_readme_names_every_parameter() -> None:
+    for case in CASES.values():
+        documents = render(deployment("aws", "ecs", **case))
+        asked = json.loads(documents["eject/template.json"])["Parameters"]
+        (line,) = [line for line in documents["eject/README"].decode().splitlines() if "--parameter-overrides" in line]
+        assert re.findall(r"(\w+)=", line) == list(asked)
+
+
+def test_names_tell_projects_and_environments_apart() -> None:
+    assert Scope("churn", "prod").stem == "mlship-churn--prod" != Scope("churn-prod").stem
+    with pytest.raises(MlshipError, match="churn--prod has two dashes in a row"):
+        Scope("churn--prod")
+    longest = Scope("a" * 40, "b" * 20)
+    assert longest.short("a") != Scope("a" * 40, "c" * 20).short("a")
+    assert "--" not in Scope("churn", "prod").short("a")  # no target group is called so
+    assert max(len(longest.short(end)) for end in ("a", "b", "lb")) <= 32
+    assert longest.release_of(longest.family("r1-7f3a9c")) == "r1-7f3a9c"
+    assert longest.release_of(Scope("churn").family("r1-7f3a9c")) == ""
+
+
+def test_a_part_is_chosen_by_name() -> None:
+    documents = render(deployment("aws", "ecs"))
+    assert sorted(of_part(documents, "foundation", "aws")) == ["apply/foundation/template.json", "eject/foundation.json"]
+    assert [name.split("/")[0] for name in sorted(of_part(documents, "service", "aws"))] == ["apply", "apply", "apply", "eject"]
+    assert of_part(documents, "", "aws") == documents
+    with pytest.raises(MlshipError, match="what is rendered for docker has no part foundation; leave --part out"):
+        of_part({"apply/service.json": b"", "eject/compose.json": b""}, "foundation", "docker")

@@ -1,0 +1,143 @@
+"""The foundation's stack: change sets, and what a command that was killed, or an administrator, left."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from aws_door import FakeDoor
+
+from mlship.targets.aws import stack
+from mlship.targets.aws.stack import Waiting
+
+NAME = "mlship-churn"
+
+
+class Stacks(FakeDoor):
+    """One stack. status: as it is now; then: what it is after a change set was carried out. change_set: how it turns out."""
+
+    def __init__(
+        self, status: str = "", then: str = "CREATE_COMPLETE", spec: str = "", change_set: str = "CREATE_COMPLETE"
+    ) -> None:
+        super().__init__()
+        self.status, self.then, self.spec, self.change_set = status, then, spec, change_set
+        self.changes: list[Any] = [{}]
+        self.sets: list[str] = []
+        self.soon: list[str] = []  # statuses that the next looks see
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        self.answers = {
+            f"cloudformation {name.removeprefix('on_')}": getattr(self, name) for name in dir(self) if name.startswith("on_")
+        }
+        return super().call(service, operation, **said)
+
+    def on_describe_stacks(self, **said: Any) -> Any:
+        if self.soon:
+            self.status = self.soon.pop(0)
+        if not self.status:
+            return "ValidationError"
+        tags = [{"Key": stack.SPEC, "Value": self.spec}] if self.spec else []
+        return {
+            "Stacks": [{"StackStatus": self.status, "Tags": tags, "Outputs": [{"OutputKey": "Cluster", "OutputValue": "ml"}]}]
+        }
+
+    def on_list_change_sets(self, **said: Any) -> Any:
+        return {"Summaries": [{"ChangeSetName": name} for name in self.sets]}
+
+    def on_create_change_set(self, **said: Any) -> Any:
+        assert said["ChangeSetName"] not in self.sets
+        self.sets.append(said["ChangeSetName"])
+        self.wanted = {tag["Key"]: tag["Value"] for tag in said["Tags"]}[stack.SPEC]
+        return {}
+
+    def on_describe_change_set(self, **said: Any) -> Any:
+        return {"Status": self.change_set, "Changes": self.changes, "StatusReason": "no such thing"}
+
+    def on_delete_change_set(self, **said: Any) -> Any:
+        self.sets.remove(said["ChangeSetName"])
+        return {}
+
+    def on_execute_change_set(self, **said: Any) -> Any:
+        self.status, self.spec = self.then, self.wanted
+        return {}
+
+    def on_delete_stack(self, **said: Any) -> Any:
+        self.status = "DELETE_FAILED" if self.then == "DELETE_FAILED" else ""
+        return {}
+
+    def on_describe_stack_events(self, **said: Any) -> Any:
+        failed = {"LogicalResourceId": "Balancer", "ResourceStatus": "CREATE_FAILED", "ResourceStatusReason": "no room"}
+        return {"StackEvents": [failed, {"LogicalResourceId": "Cluster", "ResourceStatus": "CREATE_COMPLETE"}]}
+
+    def names(self) -> list[str]:
+        return [name.removeprefix("cloudformation ") for name, _ in self.asked if "describe" not in name and "list" not in name]
+
+
+def waiting(step: float = 1.0) -> Waiting:
+    clock = itertools.count(0.0, step)
+    return Waiting(lambda: next(clock), lambda seconds: None)
+
+
+def converge(door: Stacks, step: float = 1.0) -> Any:
+    return stack.converge(door, NAME, {"Resources": {}}, {"Vpc": "vpc-1"}, {}, waiting(step))
+
+
+def test_a_stack_is_made_once_by_a_change_set() -> None:
+    door = Stacks()
+    assert converge(door).ok
+    assert door.names() == ["create_change_set", "execute_change_set"]
+    door.asked.clear()
+    assert converge(door).ok
+    assert door.names() == []
+
+
+def test_a_stack_that_an_administrator_made_is_used_as_it_is() -> None:
+    door = Stacks("CREATE_COMPLETE")
+    assert converge(door).ok
+    assert door.names() == []
+
+
+def test_what_was_never_finished_is_made_anew() -> None:
+    door = Stacks("ROLLBACK_COMPLETE", spec="old")
+    assert converge(door).ok
+    assert door.names() == ["delete_stack", "create_change_set", "execute_change_set"]
+
+
+def test_a_change_set_of_a_killed_command_gives_way() -> None:
+    door = Stacks("CREATE_COMPLETE", "UPDATE_COMPLETE", spec="old")
+    assert converge(door).ok
+    door.spec = "old"
+    assert converge(door).ok
+    assert door.names()[2:] == ["delete_change_set", "create_change_set", "execute_change_set"]
+
+
+def test_a_stack_that_is_being_made_is_waited_for() -> None:
+    door = Stacks("CREATE_IN_PROGRESS")
+    door.soon = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
+    assert converge(door).ok
+    assert door.names() == []
+
+
+def test_a_change_set_without_changes_is_none() -> None:
+    door = Stacks("CREATE_COMPLETE", spec="old", change_set="FAILED")
+    door.changes = []
+    assert converge(door).ok
+    assert door.names() == ["create_change_set", "delete_change_set"]
+
+
+def test_what_fails_is_said_with_the_resource_and_is_the_targets_fault() -> None:
+    failed = converge(Stacks(then="ROLLBACK_COMPLETE"))
+    assert (failed.cause, failed.evidence) == (f"the stack {NAME} is ROLLBACK_COMPLETE", ("Balancer: no room",))
+    refused = converge(Stacks(change_set="FAILED"))
+    assert (refused.cause, refused.evidence) == (f"the change set of {NAME} failed", ("no such thing",))
+    late = converge(Stacks(change_set="CREATE_PENDING"), step=60.0)
+    assert late.cause == f"the change set of {NAME} is not ready after 120 s"
+    slow = converge(Stacks(then="CREATE_IN_PROGRESS"), step=60.0)
+    assert slow.cause == f"the stack {NAME} is not ready after 1200 s; the same command goes on with it"
+    stuck = stack.delete(Stacks("CREATE_COMPLETE", "DELETE_FAILED"), NAME, waiting())
+    assert stuck.cause == f"the stack {NAME} is DELETE_FAILED"
+    assert {one.fault for one in (failed, refused, late, slow, stuck)} == {"target"}
+
+
+def test_deleting_what_is_not_there_is_no_error() -> None:
+    assert stack.delete(Stacks(), NAME, waiting()).ok

@@ -1,0 +1,239 @@
+"""The steps of a release against what ECS and the balancer say, true or not."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_door import FakeDoor
+from cloud_deployment import deployment
+
+from mlship.oci.layout import Layout
+from mlship.progress import Silent
+from mlship.targets.aws import seen
+from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.stack import Waiting
+from mlship.targets.aws.steps import Steps
+from mlship.targets.base import Action, Outcome
+
+SCOPE = Scope("churn")
+MADE = deployment("aws", "ecs")
+NEW, OLD = MADE.release.id, "r0-0123ab"
+OUTPUTS = {
+    "Cluster": "ml",
+    "Listener": "arn:listener",
+    "TargetGroupA": "arn:a",
+    "TargetGroupB": "arn:b",
+    "Subnets": "s-1",
+    "SecurityGroups": "g",
+}
+
+
+class Ecs(FakeDoor):
+    """Two services behind one rule. slots: name -> (release, desired, rollout). healthy: how many targets each has.
+
+    deaf: the balancer takes what it is told and does something else.
+    """
+
+    def __init__(self, slots: dict[str, tuple[str, int, str]], weights: dict[str, int], healthy: int = 1) -> None:
+        super().__init__()
+        self.slots, self.weights, self.healthy, self.deaf = slots, weights, healthy, False
+        self.stopped: list[dict[str, Any]] = []
+        self.known = [NEW, OLD]
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        self.answers[f"{service} {operation}"] = getattr(self, f"on_{operation}")
+        return super().call(service, operation, **said)
+
+    def on_describe_stacks(self, **said: Any) -> Any:
+        outputs = [{"OutputKey": name, "OutputValue": text} for name, text in OUTPUTS.items()]
+        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+
+    def on_describe_rules(self, **said: Any) -> Any:
+        groups = [{"TargetGroupArn": f"arn:{slot}", "Weight": self.weights.get(slot, 0)} for slot in "ab"]
+        other = {"RuleArn": "arn:other", "Actions": [{"Type": "forward", "TargetGroupArn": "arn:a"}]}
+        ours = {"RuleArn": "arn:rule", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}
+        return {"Rules": [other, ours] if self.weights else [other]}
+
+    def on_modify_rule(self, **said: Any) -> Any:
+        groups = said["Actions"][0]["ForwardConfig"]["TargetGroups"]
+        if not self.deaf:
+            self.weights = {group["TargetGroupArn"][-1]: group["Weight"] for group in groups}
+        return {}
+
+    def on_create_rule(self, **said: Any) -> Any:
+        return self.on_modify_rule(**said)
+
+    def on_delete_rule(self, **said: Any) -> Any:
+        self.weights = {}
+        return {}
+
+    def on_describe_services(self, **said: Any) -> Any:
+        return {"services": [self.told(*entry) for entry in self.slots.items()]}
+
+    def told(self, slot: str, of: tuple[str, int, str]) -> dict[str, Any]:
+        release, desired, rollout = of
+        definition = f"arn:aws:ecs:us-east-1:123456789012:task-definition/{SCOPE.family(release)}:1"
+        primary = {
+            "status": "PRIMARY",
+            "taskDefinition": definition,
+            "rolloutState": rollout,
+            "rolloutStateReason": "tasks failed",
+        }
+        counts = {"desiredCount": desired, "runningCount": desired}
+        name = SCOPE.service(slot)
+        return {
+            "serviceName": name,
+            "serviceArn": name,
+            "status": "ACTIVE",
+            "taskDefinition": definition,
+            "deployments": [primary],
+            **counts,
+        }
+
+    def on_update_service(self, **said: Any) -> Any:
+        slot = said["service"][-1]
+        release, _, rollout = self.slots[slot]
+        release = SCOPE.release_of(said["taskDefinition"]) if "taskDefinition" in said else release
+        self.slots[slot] = (release, said["desiredCount"], rollout)
+        return {}
+
+    def on_create_service(self, **said: Any) -> Any:
+        self.slots[said["serviceName"][-1]] = (SCOPE.release_of(said["taskDefinition"]), said["desiredCount"], "COMPLETED")
+        return {}
+
+    def on_describe_target_health(self, **said: Any) -> Any:
+        one = {"Target": {"Id": "10.0.0.1"}, "TargetHealth": {"State": "healthy"}}
+        return {"TargetHealthDescriptions": [one] * self.healthy}
+
+    def on_list_task_definition_families(self, **said: Any) -> Any:
+        return {"families": [*(SCOPE.family(release) for release in self.known), "mlship-churn_x", "mlship-churn-2_r1-7f3a9c"]}
+
+    def on_list_tasks(self, **said: Any) -> Any:
+        return {"taskArns": [one["taskArn"] for one in self.stopped] if said["desiredStatus"] == "STOPPED" else []}
+
+    def on_describe_tasks(self, **said: Any) -> Any:
+        return {"tasks": self.stopped}
+
+    def changes(self) -> list[str]:
+        return [
+            name.split()[1]
+            for name, _ in self.asked
+            if name.split()[1].split("_")[0] in ("create", "update", "modify", "delete")
+        ]
+
+
+def steps(door: Ecs) -> Steps:
+    clock = itertools.count(0.0, 30.0)
+    return Steps(door, SCOPE, Layout(Path("nowhere")), {}, Waiting(lambda: next(clock), lambda seconds: None), Silent())
+
+
+def stage(door: Ecs) -> Outcome:
+    return steps(door).stage(Action("stage", NEW, OLD), MADE)
+
+
+def ended(code: int, stop: str) -> dict[str, Any]:
+    return {
+        "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/ml/4f2a91c0",
+        "taskDefinitionArn": f"arn:aws:ecs:us-east-1:123456789012:task-definition/{SCOPE.family(NEW)}:1",
+        "lastStatus": "STOPPED",
+        "createdAt": datetime(2026, 11, 23, tzinfo=UTC),
+        "stopCode": stop,
+        "stoppedReason": "it stopped",
+        "containers": [{"exitCode": code}],
+        "attachments": [{"details": [{"name": "privateIPv4Address", "value": "10.0.0.9"}]}],
+    }
+
+
+def test_the_slot_that_no_caller_reaches_takes_the_next_release() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert stage(door).ok
+    assert door.slots["b"][0] == NEW and door.weights == {"a": 100, "b": 0}
+    assert steps(door).shift(Action("shift", NEW, OLD), MADE).ok
+    assert (door.weights, door.slots["a"][1]) == ({"a": 0, "b": 100}, 0)
+    assert door.changes() == ["create_service", "modify_rule", "update_service"]
+
+
+def test_a_share_is_so_many_hundredths_and_the_rest_is_the_others() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert steps(door).weigh(Action("weigh", NEW, OLD, share=0.05), MADE).ok
+    assert door.weights == {"a": 95, "b": 5}
+    assert steps(door).weigh(Action("weigh", NEW, OLD, share=0.05), MADE).ok
+    assert door.changes() == ["modify_rule"]
+    look = seen.look(door, SCOPE)
+    assert look is not None and look.shares == {OLD: 0.95, NEW: 0.05}
+
+
+def test_what_ecs_gave_up_is_the_releases_fault() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "FAILED")}, {"a": 100, "b": 0}, healthy=0)
+    assert stage(door) == Outcome(False, f"ECS gave {NEW} up: tasks failed")
+    (update,) = [said for name, said in door.asked if name == "ecs update_service"]
+    assert update["forceNewDeployment"] is True
+
+
+def test_completed_is_not_believed_before_the_balancer_finds_it_ready() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0}, healthy=0)
+    assert stage(door).cause == f"{NEW} is not ready after 360 s"
+
+
+@pytest.mark.parametrize(
+    ("stop", "cause"),
+    [("EssentialContainerExited", "the task ended with exit code 3"), ("SpotInterruption", f"{NEW} is not ready after 360 s")],
+)
+def test_a_server_that_ends_at_its_start_is_not_waited_for(stop: str, cause: str) -> None:
+    class Ends(Ecs):
+        def on_update_service(self, **said: Any) -> Any:
+            self.stopped = [ended(3, stop)]
+            return super().on_update_service(**said)
+
+    door = Ends({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 0, "IN_PROGRESS")}, {"a": 100, "b": 0}, healthy=0)
+    assert stage(door) == Outcome(False, cause, ("it stopped",))
+
+
+def test_a_release_that_ecs_does_not_know_is_not_staged() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED")}, {"a": 100})
+    door.known = [OLD]
+    assert stage(door) == Outcome(False, f"ECS has no task definition of {NEW}", fault="target")
+    assert steps(door).weigh(Action("weigh", NEW), MADE).cause == f"no service has {NEW}"
+
+
+def test_a_balancer_that_does_something_else_is_found() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    door.deaf = True
+    said = steps(door).shift(Action("shift", NEW, OLD), MADE)
+    assert said == Outcome(False, "the balancer has other weights than it was given: {'a': 100, 'b': 0}", fault="target")
+
+
+def test_a_service_that_is_rolled_back_behind_our_back_is_found() -> None:
+    class SetBack(Ecs):
+        def on_modify_rule(self, **said: Any) -> Any:
+            self.slots["b"] = (OLD, 1, "COMPLETED")
+            return super().on_modify_rule(**said)
+
+    door = SetBack({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    said = steps(door).shift(Action("shift", NEW, OLD), MADE)
+    assert said == Outcome(False, f"callers reach {OLD}, and not {NEW}", fault="target")
+    assert [entry[1] for entry in door.slots.values()] == [1, 1], "nothing that callers may reach is stopped"
+
+
+def test_nobody_is_led_anywhere_when_the_first_release_is_taken_back() -> None:
+    door = Ecs({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert steps(door).restore(Action("restore", NEW), MADE).ok
+    assert (door.weights, door.slots["a"][1]) == ({}, 0)
+
+
+def test_a_discarded_release_leaves_its_callers_to_the_other_one() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 95, "b": 5})
+    assert steps(door).discard(NEW).ok
+    assert (door.weights, door.slots["a"][1], door.slots["b"][1]) == ({"a": 100, "b": 0}, 1, 0)
+
+
+def test_recreate_stops_the_old_one_first() -> None:
+    door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (OLD, 0, "COMPLETED")}, {"a": 100, "b": 0})
+    made = replace(MADE, strategy=replace(MADE.strategy, name="recreate"))
+    assert steps(door).stage(Action("stage", NEW, OLD), made).ok
+    assert {slot: entry[:2] for slot, entry in door.slots.items()} == {"a": (OLD, 0), "b": (NEW, 1)}
