@@ -37,7 +37,7 @@ CASES = [(name, system) for name in PROJECTS for system in SYSTEMS if (name, sys
 @functools.cache
 def pipeline_of(name: str) -> Pipeline:
     """Of one of the projects."""
-    file, text = Path("mlship.yaml"), f"name: churn\nmodel: model.joblib\n{PROJECTS[name]}"
+    file, text = Path("mlship.yaml"), f"name: churn\nmodel: {{uri: model.joblib, sample: sample.json}}\n{PROJECTS[name]}"
     stages = (yaml.safe_load(PROJECTS[name]) or {}).get("environments", {"": None})
     projects = tuple(load_project(file, stage, text=text) for stage in in_order(tuple(stages)))
     return pipeline(Source("", projects, "requirements.txt"), "0.1.0", tuple(COMMANDS))

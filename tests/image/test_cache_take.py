@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest import fixture, mark, raises
 
 from mlship.errors import MlshipError
+from mlship.flows.gating.qualities import Qualities, Quality
 from mlship.home import Home
 from mlship.image.cache.export import Wanted, export
 from mlship.image.cache.take import take
@@ -32,11 +33,13 @@ def filled(folder: Path) -> Home:
         f"cache/layers/{KEY}.json": json.dumps({"blob": {"digest": layer.blob.digest}}),
         f"cache/layers/{'b' * 64}.list": json.dumps([KEY]),
         f"images/records/{image.content[7:]}.json": json.dumps({"content": image.content}),
+        f"images/benches/{image.content[7:]}.json": json.dumps({"schema": 1, "content": image.content, "models": []}),
         f"images/inputs/{KEY}": f"{image.content} {image.manifest.digest}",
     }.items():
         path = home.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    Qualities(home.images).write(image.content, "shop", Quality(200, "c" * 64, {"auc": 0.9}))
     return home
 
 
@@ -74,6 +77,8 @@ def test_a_cache_comes_to_another_machine_whole(archive, tmp_path):
     taken = take(there, archive, Silent())
     assert (taken.downloads, taken.folders, taken.images) == (1, 2, 1)
     assert files(there) == files(Home(tmp_path / "home"))
+    [content] = {path.stem for path in (there.images / "records").iterdir()}
+    assert Qualities(there.images).of(content, "shop", "c" * 64) == Quality(200, "c" * 64, {"auc": 0.9})
     again = take(there, archive, Silent())
     assert (again.blobs, again.downloads, again.folders) == (0, 0, 0)
 

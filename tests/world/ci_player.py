@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 OF_EVENT = {"pull_request": ("build", "report"), "push": ("build", "plan-", "deploy-"), "workflow_dispatch": ("by-hand-",)}
+PUBLISHED = "${{ github.event_name == 'push' && vars.MLSHIP_REGISTRY != '' }}"
 
 
 @dataclass
@@ -82,13 +83,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Player:
-    """repository: what is checked out. machine: the runner's own folder, with its home. package: what pip installs mlship from."""
+    """repository: what is checked out. machine: the runner's own folder, with its home. package: what pip installs mlship from.
+
+    registry: of the variable MLSHIP_REGISTRY; empty where nobody set it.
+    """
 
     repository: Path
     machine: Path
     package: Path
     forge: str
     environ: Mapping[str, str]
+    registry: str = ""
 
     def run(self, event: str, inputs: Mapping[str, str] | None = None) -> Run:
         """Jobs run one after the other in the order of the file, which is the order of `needs`; a failure ends the run."""
@@ -100,22 +105,30 @@ class Player:
                 continue
             assert set([job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])) <= set(result.jobs)
             result.jobs.append(name)
-            self._job(workflow, name, job, given, result)
+            self._job(workflow, name, job, given, result, event)
             if result.failed:
                 break
         return result
 
-    def _job(self, workflow: Any, name: str, job: Any, inputs: Mapping[str, str], result: Run) -> None:
+    def _job(self, workflow: Any, name: str, job: Any, inputs: Mapping[str, str], result: Run, event: str) -> None:
         workspace = self.machine / "work" / f"{name}-{len(list(self.machine.glob('work/*')))}"
         workspace.parent.mkdir(parents=True, exist_ok=True)
         for step in job["steps"]:
             if "uses" in step:
                 if not result.failed or "cancelled()" in step.get("if", ""):
                     self._use(step, workspace)
-            elif not result.failed or "cancelled()" in step.get("if", ""):
+            elif not self._is_left_out(step, event, result):
                 code = self._shell(workflow, job, step, workspace, inputs, result)
                 if code and not result.failed:
                     result.failed = f"{name}: {step['name']}"
+
+    def _is_left_out(self, step: Any, event: str, result: Run) -> bool:
+        """Of the conditions that steps with a shell have."""
+        asked = step.get("if", "")
+        if asked == PUBLISHED:
+            return bool(result.failed) or event != "push" or not self.registry
+        assert not asked or "cancelled()" in asked, asked
+        return bool(result.failed) and not asked
 
     def _use(self, step: Any, workspace: Path) -> None:
         action = step["uses"].partition("@")[0]
@@ -135,6 +148,7 @@ class Player:
         event = self.machine / "event.json"
         event.write_text('{"pull_request": {"number": 7}}')
         known = {"github.workspace": str(workspace), "github.token": "ghs_x"}
+        known |= {"vars.MLSHIP_REGISTRY": self.registry, "vars.MLSHIP_REGISTRY_USER": "", "secrets.MLSHIP_REGISTRY_TOKEN": ""}
         known |= {f"inputs.{name}": value for name, value in inputs.items()}
         written = {**workflow["env"], **job.get("env", {}), **step.get("env", {})}
         environ = {
@@ -169,6 +183,6 @@ def _uploaded(found: Path, kept: Path, if_none: str) -> None:
 
 def runner_environ(home: Path) -> dict[str, str]:
     """What a runner starts a job with: nothing of the tests' own environment but its path and its package indexes."""
-    kept = ("PATH", "TMPDIR", "LANG", "PIP_", "UV_", "SSL_", "REQUESTS_", "HTTP", "http", "no_proxy", "NO_PROXY")
+    kept = ("PATH", "TMPDIR", "LANG", "PIP_", "UV_", "SSL_", "REQUESTS_", "DOCKER_", "HTTP", "http", "no_proxy", "NO_PROXY")
     environ = {name: value for name, value in os.environ.items() if name.startswith(kept)}
     return {**environ, "HOME": os.environ["HOME"], "MLSHIP_HOME": str(home)}

@@ -1,26 +1,32 @@
-"""From an empty git repository to production and back, by the workflow that `mlship ci github` writes, run step by step."""
+"""From an empty git repository to production and back, by the workflow that `mlship ci github` writes, run step by step.
+
+At a Docker engine, with a registry that main's images are published in.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from ci_player import Player, forge, runner_environ
 from free_ports import free_port
+from registry_parts import real_registry
 from story import PRELUDE, Story
 from test_story_formats import SAVED, TRAIN
 
-pytestmark = pytest.mark.world
+pytestmark = [pytest.mark.world, pytest.mark.engine]
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tmp_path: Path) -> None:
+def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tmp_path: Path, engine: object) -> None:
     story.write("train.py", PRELUDE + TRAIN.format(save=SAVED["model.pkl"]))
     first = story.train(1)
-    story.mlship("init", "--model", "model.pkl", "--target", "local", "--name", "shop")
+    story.mlship("init", "--model", "model.pkl", "--target", "docker", "--name", "shop")
     ports = {name: free_port() for name in ("staging", "prod")}
-    stages = "".join(f"  {name}: {{targets: {{local: {{port: {port}}}}}}}\n" for name, port in ports.items())
+    stages = "".join(f"  {name}: {{targets: {{docker: {{port: {port}}}}}}}\n" for name, port in ports.items())
     file = story.folder / "mlship.yaml"
     file.write_text(f"{file.read_text()}environments:\n{stages}")
     frozen = subprocess.run([story.python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
@@ -32,13 +38,14 @@ def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tm
     committed(story.folder, "first")
 
     home = tmp_path / "runner" / "home"
-    with forge() as comments:
-        player = Player(story.folder, tmp_path / "runner", ROOT, comments.url, runner_environ(home))
+    with forge() as comments, real_registry(tmp_path / "registry") as registry:
+        shelf = f"127.0.0.1:{registry}/acme/shop"
+        player = Player(story.folder, tmp_path / "runner", ROOT, comments.url, runner_environ(home), shelf)
         try:
             _goes_there_and_back(story, player, comments.comments, ports, first)
         finally:
             for name in ports:
-                gone = ["destroy", "shop", "--target", "local", "--env", name, "--yes"]
+                gone = ["destroy", "shop", "--target", "docker", "--env", name, "--yes"]
                 subprocess.run([*story.command, *gone], env={**story.environ, "MLSHIP_HOME": str(home)}, check=True)
 
 
@@ -51,7 +58,8 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     body = comments[0]["body"]
     assert body.startswith("<!-- mlship: shop -->\n## mlship: shop\n")
     assert "### Plan" in body and "first release r1-" in body and "### Cost" in body and "In $0" in body
-    assert "### Change of predictions" in body and "there is no live release on local" in body
+    assert "### Change of predictions" in body and "there is no live release on docker" in body
+    assert "### Tests" in body and "### Bench" in body and "at once" in body
     assert "### mlship plan shop/staging\n" in proposed.summary and "### mlship test shop" in proposed.summary
     assert list((player.machine / "artifacts" / "mlship-tests").iterdir())
 
@@ -62,7 +70,9 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     assert [place in released.summary for place in ("### mlship deploy shop/staging\n", "### mlship deploy shop/prod\n")] == [
         True
     ] * 2
-    assert "From  staging, local r1-" in released.said
+    assert "From  staging, docker r1-" in released.said
+    content = (player.machine / "artifacts" / "mlship-image" / "content").read_text().strip()
+    assert _published(player.registry) == {content.removeprefix("sha256:")[:12]}
     for port in ports.values():
         story.ask_all(f"http://127.0.0.1:{port}", first)
 
@@ -80,6 +90,7 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     assert not newer.failed, newer.said
     for port in ports.values():
         story.ask_all(f"http://127.0.0.1:{port}", second)
+    assert len(_published(player.registry)) == 2
 
     # and is taken back by hand, in production alone
     back = player.run("workflow_dispatch", {"action": "rollback", "stage": "prod", "release": ""})
@@ -92,6 +103,13 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     odd = player.run("workflow_dispatch", {"action": "rollback", "stage": "prod", "release": "r1; touch /tmp/x"})
     assert odd.failed == "by-hand-prod: Roll back, promote or abort"
     story.ask_all(f"http://127.0.0.1:{ports['prod']}", first)
+
+
+def _published(registry: str) -> set[str]:
+    """Tags of the repository."""
+    host, _, name = registry.partition("/")
+    with urlopen(f"http://{host}/v2/{name}/tags/list") as answer:
+        return set(json.load(answer)["tags"])
 
 
 def git(folder: Path, *words: str) -> None:

@@ -39,7 +39,7 @@ class Qualities:
         known = self._read(content)
         entry = {"rows": measured.rows, "metrics": dict(measured.metrics)}
         models = {**known, model: {**known.get(model, {}), measured.rows_sha256: entry}}
-        document = {"schema": SCHEMA, "models": models}
+        document = {"schema": SCHEMA, "content": content, "models": models}
         write_atomic(self._path(content), json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
 
     def of(self, content: str, model: str, rows_sha256: str) -> Quality | None:

@@ -215,6 +215,7 @@ class Pipeline:
     """folder: from the top of the repository. requirements: from there. python: minor version that trained the model.
 
     is_locked: mlship.lock is there. package: what pip installs mlship from. has_test: this mlship has the command test.
+    has_bench: there are rows to ask with.
     """
 
     project: str
@@ -225,6 +226,7 @@ class Pipeline:
     is_locked: bool
     stages: tuple[Stage, ...]
     has_test: bool
+    has_bench: bool
 
     @property
     def first(self) -> Stage:
@@ -289,6 +291,7 @@ def pipeline(source: Source, version: str, commands: Sequence[str]) -> Pipeline:
         is_locked=source.is_locked,
         stages=tuple(stages),
         has_test="test" in commands,
+        has_bench=bool(project.models[0][1].sample),
     )
 
 

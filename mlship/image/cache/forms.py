@@ -42,6 +42,8 @@ DOCUMENTS = (
     Form("cache/bases", ".json", "base"),
     Form("images/records", ".json", "record"),
     Form("images/inputs", "", "pointer"),
+    Form("images/quality", ".json", "record"),  # what tests and loads learned of an image goes where it goes
+    Form("images/benches", ".json", "record"),
 )
 
 

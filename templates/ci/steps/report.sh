@@ -14,10 +14,12 @@ said() {
   sed 's/^/    /' "$MLSHIP_OUT/said" >> "$MLSHIP_OUT/report.md"
   grep -E '^(error|  (where|fix) )' "$MLSHIP_OUT/errors" | sed 's/^/    /' >> "$MLSHIP_OUT/report.md" || true
 }
-if [ -s "$MLSHIP_OUT/test.txt" ]; then
-  printf '\n### Tests\n\n' >> "$MLSHIP_OUT/report.md"
-  sed 's/^/    /' "$MLSHIP_OUT/test.txt" >> "$MLSHIP_OUT/report.md"
-fi
+for part in Tests:test Bench:bench; do
+  if [ -s "$MLSHIP_OUT/${part#*:}.txt" ]; then
+    printf '\n### %s\n\n' "${part%:*}" >> "$MLSHIP_OUT/report.md"
+    sed 's/^/    /' "$MLSHIP_OUT/${part#*:}.txt" >> "$MLSHIP_OUT/report.md"
+  fi
+done
 said Plan plan --image "$content"
 said Cost cost-estimate
 said "Change of predictions" test --only change --image "$content"
