@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/mlship/release": return self.say(200, {"release": "r0-000000" if BROKEN == "lies" else RELEASE})
         if self.path == "/readyz" and BROKEN == "never": return self.say(503, {"error": "still loading"})
-        if self.path == "/metrics": return self.say(200, metrics())
+        if self.path.partition("?")[0] == "/metrics": return self.say(200, metrics())
         self.say(200, {})
     def do_POST(self):
         began, body = time.perf_counter(), self.rfile.read(int(self.headers["Content-Length"]))
