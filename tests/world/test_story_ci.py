@@ -28,7 +28,9 @@ def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tm
     ports = {name: free_port() for name in ("staging", "prod")}
     stages = "".join(f"  {name}: {{targets: {{docker: {{port: {port}}}}}}}\n" for name, port in ports.items())
     file = story.folder / "mlship.yaml"
-    file.write_text(f"{file.read_text()}environments:\n{stages}")
+    story.write("sample.json", json.dumps(first["instances"][:2]))
+    text = file.read_text().replace("model: model.pkl\n", "model: {uri: model.pkl, sample: sample.json}\n")
+    file.write_text(f"{text}environments:\n{stages}")
     frozen = subprocess.run([story.python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
     story.write("requirements.txt", frozen)
     story.mlship("lock")
