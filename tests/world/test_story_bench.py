@@ -83,6 +83,7 @@ def busy(bare_environment: Path, story_home: Path, tmp_path: Path) -> Story:
     return made
 
 
+@pytest.mark.alone
 def test_what_is_measured_predicts_what_callers_wait(busy: Story) -> None:
     story = busy
     story.train()

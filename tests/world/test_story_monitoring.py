@@ -72,6 +72,7 @@ def calling(endpoint: str, pieces: int, rows: int = 1) -> Iterator[None]:
         caller.join()
 
 
+@pytest.mark.alone
 def test_a_fault_is_seen_told_and_starts_a_pipeline(shop: Shop, tmp_path: Path) -> None:
     need_programs()
     port, manager, hook, own = (free_port() for _ in range(4))

@@ -20,7 +20,8 @@ def test_a_built_wheel_finds_its_templates(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
         shipped = {name for name in archive.namelist() if name.startswith("mlship/_templates/")}
-    kept = {path.relative_to(ROOT / "templates").as_posix() for path in (ROOT / "templates").rglob("*") if path.is_file()}
+    files = (path for path in (ROOT / "templates").rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+    kept = {path.relative_to(ROOT / "templates").as_posix() for path in files}
     assert shipped == {f"mlship/_templates/{name}" for name in kept}
     asked = "from mlship.templating import templates_folder; print(templates_folder())"
     found = subprocess.run(

@@ -51,7 +51,7 @@ def judge(folder: Path) -> None:
     judged(folder, "amtool", "check-config", "alertmanager.yml")
 
 
-def wait_for(what: str, look: Callable[[], Found | None], timeout_s: float = 45.0) -> Found:
+def wait_for(what: str, look: Callable[[], Found | None], timeout_s: float = 120.0) -> Found:
     """What is found at last."""
     end, pause = time.monotonic() + timeout_s, threading.Event()
     while time.monotonic() < end:
