@@ -97,9 +97,9 @@ def test_what_is_measured_predicts_what_callers_wait(busy: Story) -> None:
     with undisturbed(), story.running() as endpoint:
         told = predicted_and_seen(story, endpoint)
     print("p99 in ms: " + "  ".join(f"predicted {predicted * 1000:.1f} seen {seen * 1000:.1f}" for predicted, seen in told))
-    # 0.82 in two runs on a quiet machine whose speed changes by itself, 0.90 to 0.96 beside others (bench/cost/results.md): 20 % is
-    # the goal, and a goal is no test; what is wrong by 40 % is wrong
-    assert 0.6 <= statistics.median(predicted / seen for predicted, seen in told) <= 1.4, told
+    # 0.72 to 0.85 in four runs on a quiet machine that changes its speed by itself, 0.90 to 0.96 beside others: 20 % is the goal,
+    # and a goal is no test; what is wrong by half is wrong
+    assert 0.5 <= statistics.median(predicted / seen for predicted, seen in told) <= 1.5, told
 
 
 @contextmanager
