@@ -12,7 +12,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.prices import shipped_book
 from mlship.home import Home
 from mlship.runner import LocalRunner
-from mlship.targets.aws.hosting import PRICED
+from mlship.targets.aws.ecs.hosting import PRICED
 from mlship.targets.base import Opening
 from mlship.targets.features import support
 from mlship.targets.priced import MODULES, priced

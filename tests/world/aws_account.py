@@ -35,8 +35,8 @@ from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.aws.door import BotoDoor, Door, refusal
-from mlship.targets.aws.foundation import PORT
-from mlship.targets.aws.target import AwsTarget
+from mlship.targets.aws.ecs.foundation import PORT
+from mlship.targets.aws.ecs.target import EcsTarget
 from mlship.targets.base import Deployment, Opening
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -355,7 +355,7 @@ class AwsService:
         self.home, self.account_of = Home(folder / "home"), world
         self.project, self.environment, self.settings = project, environment, {"region": REGION, **settings}
 
-    def open(self, door: Door | None = None) -> AwsTarget:
+    def open(self, door: Door | None = None) -> EcsTarget:
         opening = Opening(
             project=self.project,
             environment=self.environment,
@@ -366,7 +366,7 @@ class AwsService:
             environ=dict(self.account_of.environ),
             settings=self.settings,
         )
-        return AwsTarget(opening, door or AccountDoor(self.account_of), poll_s=0.01)
+        return EcsTarget(opening, door or AccountDoor(self.account_of), poll_s=0.01)
 
     def deployment(self, version: int, broken: str = "") -> Deployment:
         image = image_of(Layout(self.home.images), (100,), seed=version * 10 + len(broken))

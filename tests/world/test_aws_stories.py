@@ -19,11 +19,11 @@ from aws_account import ACCOUNT, REGION, Account, AccountDoor, AwsService, balan
 from contract import carry_out, deploy, live_id, roll_back, wanted
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.aws import network
 from mlship.targets.aws.door import BotoDoor, refusal
+from mlship.targets.aws.ecs import network
+from mlship.targets.aws.ecs.rendering import render
+from mlship.targets.aws.ecs.target import EcsTarget
 from mlship.targets.aws.given import given
-from mlship.targets.aws.rendering import render
-from mlship.targets.aws.target import AwsTarget
 from mlship.targets.base import Action
 from mlship.targets.plan import plan
 
@@ -59,7 +59,7 @@ class Through:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._service, name)
 
-    def open(self) -> AwsTarget:
+    def open(self) -> EcsTarget:
         return self._service.open(self._door)
 
 

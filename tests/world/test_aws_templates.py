@@ -19,9 +19,9 @@ import aws_model
 from aws_cases import FULL
 from cloud_deployment import deployment
 
+from mlship.targets.aws.ecs.releasing import actions, filled, rule, service, task_definition, update
+from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.given import given
-from mlship.targets.aws.releasing import actions, filled, rule, service, task_definition, update
-from mlship.targets.aws.rendering import render
 from mlship.targets.base import Deployment
 
 pytestmark = pytest.mark.world

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlship.errors import Exit, Finding, MlshipError
-from mlship.targets.aws import network
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs import network
+from mlship.targets.aws.ecs.unbuilt import in_a_deploy, refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.resources import findings as impossible
-from mlship.targets.aws.unbuilt import in_a_deploy, refused
 from mlship.targets.base import Deployment
 
 _SECTION = "targets.aws"

@@ -7,6 +7,7 @@ the record itself, so that no commit can name what is not there. PutObject with 
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 from collections.abc import Callable
@@ -16,7 +17,10 @@ from mlship import __version__
 from mlship.errors import MlshipError
 from mlship.releases.history import History
 from mlship.releases.records import SCHEMA, Lease, LeaseHeld, LeaseLost, history_from_json, history_to_json
+from mlship.targets.aws import stack
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Opening
 
 FRESH = 0.9  # a lease with so much of its time left need not be written again
 CLOCK_STEP_S = 5.0  # how far a clock may be set back before a lease counts as ended, as in keeper/records.py
@@ -183,3 +187,21 @@ def _lease_bytes(lease: Lease) -> bytes:
 
 def _is_valid(lease: Lease, now: float) -> bool:
     return 0 < lease.expires - now <= lease.ttl_s + CLOCK_STEP_S
+
+
+def records_of(opening: Opening, door: Door) -> S3Records:
+    """Of the project that is opened, whatever service runs it."""
+    settings = opening.settings
+    scope = Scope(opening.project, opening.environment)
+
+    @functools.cache
+    def bucket() -> str:
+        """Said in mlship.yaml, or told by the foundation where there is no YAML, or mlship's own of this account and region."""
+        if settings.get("bucket"):
+            return str(settings["bucket"])
+        found = stack.read(door, scope.stem)
+        told = found.outputs.get("Bucket", "") if found else ""
+        return told or f"mlship-{door.account}-{door.region}"
+
+    kms_key = str(settings.get("kms_key") or "")
+    return S3Records(door, bucket, scope.records, makes_bucket=not settings.get("bucket"), kms_key=kms_key)

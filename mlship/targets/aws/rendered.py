@@ -8,8 +8,8 @@ from typing import NoReturn
 from mlship.errors import MlshipError
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.targets.aws.delivery import VARIANT
+from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.features import FEATURES
-from mlship.targets.aws.rendering import render
 from mlship.targets.aws.resources import resources
 from mlship.targets.base import Deployment, Feature, Opening, Resource, ServiceRow, Target
 

@@ -1,229 +1,40 @@
-"""The target `aws`: ECS on Fargate behind an application load balancer."""
+"""The target `aws`: which of its services runs a project. Each of them is a folder here that implements targets.base.Target."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+import importlib
+from collections.abc import Callable
+from typing import cast
 
-from mlship.errors import Finding, MlshipError
-from mlship.oci.layout import Layout
-from mlship.oci.registry.push_variant import PushVariant
-from mlship.releases.history import History
-from mlship.targets.aws import preflight, seen, stack
-from mlship.targets.aws.asking import ask, endpoint
-from mlship.targets.aws.delivery import VARIANT
+from mlship.errors import MlshipError
 from mlship.targets.aws.door import BotoDoor, Door
-from mlship.targets.aws.features import FEATURES
-from mlship.targets.aws.foundation import SLOT_HEADER
-from mlship.targets.aws.logs import lines_of
-from mlship.targets.aws.records import S3Records
-from mlship.targets.aws.rendering import render
-from mlship.targets.aws.resources import resources
-from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.seen import Seen
-from mlship.targets.aws.stack import POLL_S, Waiting
-from mlship.targets.aws.steps import Steps
-from mlship.targets.base import (
-    Action,
-    Answer,
-    Deployment,
-    Feature,
-    LogLine,
-    Measures,
-    Observed,
-    Opening,
-    Outcome,
-    Request,
-    Resource,
-    Why,
-)
-from mlship.targets.verify import said_release
+from mlship.targets.aws.records import records_of
+from mlship.targets.base import Opening, Target
 
-LOG_LINES = 8
+# service -> the module whose `open_service(opening, door)` gives its target
+MODULES = {"ecs": "mlship.targets.aws.ecs.target"}
+DEFAULT = "ecs"
 
 
-class AwsTarget:
-    """Implements targets.base.Target for one project in one environment."""
+def open_target(opening: Opening) -> Target:
+    """Raises MlshipError for a service that nothing is deployed to."""
+    return open_with(opening, BotoDoor(str(opening.settings.get("region") or "")))
 
-    name = "aws"
 
-    def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
-        self._opening = opening
-        self._door = door
-        self._waiting = Waiting(opening.clock, time.sleep, poll_s)
-        self._scope = Scope(opening.project, opening.environment)
-        settings = opening.settings
-        self._known_bucket = str(settings.get("bucket") or "")
-        self._records = S3Records(
-            door,
-            self._bucket,
-            self._scope.records,
-            makes_bucket=not settings.get("bucket"),
-            kms_key=str(settings.get("kms_key") or ""),
+def open_with(opening: Opening, door: Door) -> Target:
+    """The same, through this door."""
+    service = str(opening.settings.get("service") or "") or _recorded(opening, door)
+    if service not in MODULES:
+        built = ", ".join(MODULES)
+        raise MlshipError(
+            f"deploying to aws service {service} is not built", fix=f"write targets.aws.service: one of {built}", code="not-yet"
         )
-        layout = Layout(opening.home.images)
-        self._steps = Steps(door, self._scope, layout, opening.environ, self._waiting, opening.progress)
-
-    @property
-    def features(self) -> Mapping[str, Mapping[str, Feature]]:
-        return FEATURES
-
-    @property
-    def push(self) -> Mapping[str, PushVariant]:
-        return {"ecs": VARIANT}
-
-    @property
-    def records(self) -> S3Records:
-        return self._records
-
-    def render(self, deployment: Deployment) -> dict[str, bytes]:
-        return render(deployment)
-
-    def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
-        return resources(deployment)
-
-    def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment)
-
-    def observe(self) -> Observed:
-        history = self._records.read()
-        present = seen.look(self._door, self._scope)
-        if present is None:
-            return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
-        replicas = seen.replicas(self._door, self._scope, present)
-        families = seen.families(self._door, self._scope)
-        known = frozenset(release.id for release in (history.releases if history else ()))
-        told = [
-            history.generation if history else 0,
-            sorted((slot.name, slot.release, slot.desired) for slot in present.slots.values()),
-            sorted(present.weights.items()),
-            sorted(families),
-        ]
-        return Observed(
-            history=history,
-            endpoint=self._endpoint(present) if present.live else "",
-            serving=self._serving(present),
-            replicas=replicas,
-            restorable=frozenset(families),
-            lost=dict.fromkeys(known - set(families), "its task definition is not there any more"),
-            repair=_repair(history, present),
-            fingerprint=_fingerprint(told),
-            weights=present.shares,
-        )
-
-    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
-        """What AWS refuses is an outcome, and the target's fault."""
-        try:
-            self._records.confirm()
-            if deployment is not None:
-                preflight.guard(self._door, deployment)
-            return self._apply(action, deployment)
-        except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
-
-    def ask(self, request: Request) -> Answer:
-        present = seen.look(self._door, self._scope)
-        if present is None:
-            return Answer(0, b"nothing is running")
-        slot = request.replica.partition("-")[0]
-        if not slot and request.of == "staged":
-            staged = present.staged or present.live
-            slot = staged.name if staged else ""
-        if not slot and present.live is None:
-            return Answer(0, b"nothing is running")
-        return self._asked(present, request, {SLOT_HEADER: slot} if slot else {})
-
-    def measure(self) -> Mapping[str, Measures]:
-        """Nothing yet: gates that are measured are refused before anything is changed (preflight.not_built)."""
-        return {}
-
-    def why(self) -> tuple[Why, ...]:
-        present = seen.look(self._door, self._scope)
-        if present is None:
-            return ()
-        found = [*seen.tasks(self._door, self._scope, present), *seen.tasks(self._door, self._scope, present, "STOPPED")[-3:]]
-        return tuple(self._why(task) for task in found)
-
-    def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._scope, release, lines, follow, self._waiting.sleep)
-
-    def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
-        if action.kind == "retire":
-            history = self._records.read()
-            kept = frozenset(release.served.content for release in history.releases) if history else frozenset()
-            return self._steps.retire(action.subjects, kept)
-        if action.kind == "destroy":
-            gone = self._steps.destroy()
-            if gone.ok:
-                self._records.destroy()
-            return gone
-        assert deployment is not None, f"{action.kind} has a deployment"
-        if action.kind == "discard":
-            return self._discard(action.release)
-        if action.kind == "deliver":
-            return self._steps.deliver(deployment)
-        if action.kind == "stage":
-            return self._steps.stage(action, deployment)
-        if action.kind == "weigh":
-            return self._steps.weigh(action, deployment)
-        if action.kind == "shift":
-            return self._steps.shift(action, deployment)
-        if action.kind == "restore":
-            return self._steps.restore(action, deployment)
-        return self._steps.operate(deployment)
-
-    def _discard(self, release: str) -> Outcome:
-        """A release that was never committed leaves nothing that could be served again."""
-        gone = self._steps.discard(release)
-        history = self._records.read()
-        if gone.ok and (history is None or all(known.id != release for known in history.releases)):
-            return self._steps.retire((release,), frozenset())
-        return gone
-
-    def _why(self, task: seen.Task) -> Why:
-        log = tuple(line.text for line in self.logs(task.release, LOG_LINES))
-        memory = task.exit_code == 137 and "memory" in task.reason.lower()
-        return Why(task.name, task.release, task.status.lower(), task.exit_code, memory, probe=task.reason, log=log)
-
-    def _serving(self, present: Seen) -> str:
-        """As it says itself; where two releases share the callers, the one that most of them reach."""
-        if present.live is None:
-            return ""
-        headers = {SLOT_HEADER: present.live.name} if len(present.shares) > 1 else {}
-        return said_release(self._asked(present, Request("GET", "/mlship/release"), headers))
-
-    def _asked(self, present: Seen, request: Request, headers: Mapping[str, str]) -> Answer:
-        host = {"Host": present.outputs["Host"]} if present.outputs.get("Host") else {}
-        return ask(self._endpoint(present), request, {**host, **headers})
-
-    def _endpoint(self, present: Seen) -> str:
-        return endpoint(self._door, present.outputs["Listener"], present.outputs.get("Host", ""))
-
-    def _bucket(self) -> str:
-        """Said in mlship.yaml, or told by the foundation where there is no YAML, or mlship's own of this account and region."""
-        if not self._known_bucket:
-            found = stack.read(self._door, self._scope.stem)
-            told = found.outputs.get("Bucket", "") if found else ""
-            self._known_bucket = told or f"mlship-{self._door.account}-{self._door.region}"
-        return self._known_bucket
+    opener = cast("Callable[[Opening, Door], Target]", importlib.import_module(MODULES[service]).open_service)
+    return opener(opening, door)
 
 
-def open_target(opening: Opening) -> AwsTarget:
-    return AwsTarget(opening, BotoDoor(str(opening.settings.get("region") or "")))
-
-
-def _repair(history: History | None, present: Seen) -> str:
-    """Why the live release has to be put in service again although something answers."""
-    if history is None or not history.live or history.underway is not None:
-        return ""
-    slot = present.of(history.live)
-    if slot is None or slot.desired == 0:
-        return "its service has no tasks"
-    return "the balancer leads callers elsewhere, too" if present.shares.get(history.live, 0.0) < 1 else ""
-
-
-def _fingerprint(told: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def _recorded(opening: Opening, door: Door) -> str:
+    """Where there is no YAML the records say what the project runs on."""
+    history = records_of(opening, door).read()
+    settings = history.operating.get("settings") if history else None
+    return str((settings or {}).get("service") or DEFAULT)

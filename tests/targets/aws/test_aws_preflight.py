@@ -11,8 +11,9 @@ from aws_door import FakeDoor
 from cloud_deployment import deployment
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.aws import network, preflight
+from mlship.targets.aws import preflight
 from mlship.targets.aws.door import refusal
+from mlship.targets.aws.ecs import network
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment, Strategy
 

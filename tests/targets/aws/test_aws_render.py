@@ -13,7 +13,7 @@ from cloud_deployment import deployment
 
 from mlship.errors import FindingsError, MlshipError
 from mlship.flows.render import of_part
-from mlship.targets.aws.rendering import render
+from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 

@@ -14,10 +14,10 @@ from cloud_deployment import deployment
 
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
-from mlship.targets.aws import seen
+from mlship.targets.aws.ecs import seen
+from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
-from mlship.targets.aws.steps import Steps
 from mlship.targets.base import Action, Outcome
 
 SCOPE = Scope("churn")

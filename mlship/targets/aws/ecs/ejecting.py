@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlship.targets.aws.foundation import Template, foundation, outputs_of, parameters
+from mlship.targets.aws.ecs.foundation import Template, foundation, outputs_of, parameters
+from mlship.targets.aws.ecs.releasing import WHOLE, Variable, rule, service, task_definition
 from mlship.targets.aws.given import Given
-from mlship.targets.aws.releasing import WHOLE, Variable, rule, service, task_definition
 from mlship.targets.base import Deployment
 
 SLOT = "a"  # the first release's

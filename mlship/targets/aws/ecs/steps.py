@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
-from mlship.targets.aws import network, seen, stack
+from mlship.targets.aws import stack
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.foundation import foundation
+from mlship.targets.aws.ecs import network, seen
+from mlship.targets.aws.ecs.foundation import foundation
+from mlship.targets.aws.ecs.releasing import WHOLE, actions, ecs_tags, filled, rule, service, task_definition, update
+from mlship.targets.aws.ecs.seen import Seen, Slot
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.releasing import WHOLE, actions, ecs_tags, filled, rule, service, task_definition, update
 from mlship.targets.aws.scope import CONTENT, SLOTS, Scope
-from mlship.targets.aws.seen import Seen, Slot
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.releasing import CONTAINER
+from mlship.targets.aws.ecs.releasing import CONTAINER
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import LogLine
 

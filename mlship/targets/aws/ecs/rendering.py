@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from mlship.errors import FindingsError, MlshipError
-from mlship.targets.aws.ejecting import SLOT, complete, service_part
-from mlship.targets.aws.foundation import foundation
+from mlship.targets.aws.ecs.ejecting import SLOT, complete, service_part
+from mlship.targets.aws.ecs.foundation import foundation
+from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
+from mlship.targets.aws.ecs.unbuilt import in_documents
 from mlship.targets.aws.given import given
-from mlship.targets.aws.releasing import WHOLE, rule, service, task_definition
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.unbuilt import in_documents
 from mlship.targets.base import Deployment
 
 _README = """\

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from mlship.errors import MlshipError
-from mlship.targets.aws.foundation import PORT, conditions
+from mlship.targets.aws.ecs.foundation import PORT, conditions
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.sizes import FARGATE, fargate

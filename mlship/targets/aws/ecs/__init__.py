@@ -1,0 +1,1 @@
+"""ECS on Fargate behind an application load balancer."""
