@@ -1,7 +1,8 @@
 """Microsoft's published resource types as a judge of requests to Azure Resource Manager and of a fake's answers.
 
 The types (github.com/Azure/bicep-types-az, MIT) stand beside a checkout and are not part of mlship: where the file is not there,
-`needs_contract` skips visibly, and `check_request` and `check_answer` say nothing. What they say of a member: unknown, required, read-only, write-only, its enum, length and pattern.
+`needs_contract` skips visibly, and `check_request` and `check_answer` say nothing. What they say of a member: unknown, required,
+read-only, write-only, its enum, length and pattern.
 Where Microsoft leaves an enum open, only the words that it names are taken: mlship has no reason to send another.
 """
 
