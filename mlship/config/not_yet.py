@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from mlship.config.rules import Facts, Problem, models_of
 from mlship.config.schema import TargetName
-from mlship.config.secrets import WITH_SECRETS
+from mlship.config.secrets import STORES, WITH_SECRETS
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
 from mlship.config.words import clipped, either
@@ -39,7 +39,7 @@ BUILT = frozenset(
 )
 
 PRICED_TARGETS = ("aws", "gcp", "azure", "kubernetes")  # estimated; deploying there is refused by the target itself
-OF_CLOUDS = ("resources.gpu.type",)  # means something only where there is a choice, and is priced
+OF_CLOUDS = ("resources.gpu.type", "public")  # mean something only there
 
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {
@@ -127,7 +127,7 @@ def _unbuilt_sources(facts: Facts) -> Iterator[Problem]:
     """Sources for another target are read when that target is; until then nobody would notice a mistake in them."""
     for name, sources in facts.document.secrets.items():
         for target in sources:
-            if target in get_args(TargetName) and target not in WITH_SECRETS:
+            if target in get_args(TargetName) and target not in (*WITH_SECRETS, *STORES):
                 what = f"secrets for the target {target} are not yet built"
                 yield Problem(("secrets", name, target), what, "delete it, and write docker: env", "not-yet")
 

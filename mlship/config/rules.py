@@ -17,7 +17,7 @@ from mlship.config.addresses import is_address, problem_of, scheme_of
 from mlship.config.gates import parse
 from mlship.config.nodes import Map
 from mlship.config.schema import Document, Model, TargetName
-from mlship.config.secrets import REFERENCE, WITH_SECRETS, named_by, source_of
+from mlship.config.secrets import PLACES, REFERENCE, STORES, WITH_SECRETS, check_stored, named_by, source_of
 from mlship.config.words import clipped, nearest
 
 
@@ -213,14 +213,17 @@ def secrets_have_places(facts: Facts) -> Iterator[Problem]:
                 yield Problem(
                     path, f"there is no target {clipped(target)}", f"did you mean {near}?" if near else "write docker"
                 )
-            elif target in WITH_SECRETS:
+            elif target in (*WITH_SECRETS, *STORES):
                 yield from _source_problem(path, name, text)
 
 
 def _source_problem(path: tuple[str, ...], name: str, text: str) -> Iterator[Problem]:
     """What is no place is not repeated: it may be the value itself, written here by mistake."""
     try:
-        source_of(name, text)
+        if path[-1] in STORES:
+            check_stored(path[-1], text)
+        else:
+            source_of(name, text)
     except ValueError as error:
         what, _, fix = str(error).partition("; ")
         yield Problem(path, what, fix)
@@ -240,6 +243,9 @@ def callers_can_be_told_apart(facts: Facts) -> Iterator[Problem]:
     """A service with serve.auth has what it needs to judge callers, on the target that it is for."""
     auth = facts.document.serve.auth
     if auth is None:
+        if facts.document.public and facts.document.target in STORES:
+            fix = "write serve.auth: {api_keys: secret:NAME}, or delete public"
+            yield Problem(("public",), "everybody on the internet could call it: serve.auth is not set", fix, "open-to-all")
         return
     path = ("serve", "auth")
     if auth.api_keys is None and auth.jwt is None:
@@ -266,7 +272,8 @@ def _secret_problem(facts: Facts, path: tuple[str, ...], reference: str) -> Iter
     if not reference.startswith(REFERENCE):
         yield Problem(path, "this names no secret", "write secret:NAME, with NAME a key of secrets")
     elif name not in facts.document.secrets:
-        fix = f"write secrets: {{{clipped(name)}: {{{facts.document.target}: env}}}}"
+        target = facts.document.target
+        fix = f"write secrets: {{{clipped(name)}: {{{target}: {PLACES.get(target, 'env')}}}}}"
         yield Problem(path, f"there is no secret {clipped(name)}", fix, "missing-key")
 
 

@@ -647,7 +647,8 @@ class Document(Part, frozen=True, kw_only=True):
         default_factory=dict
     )
     secrets: Annotated[
-        dict[VariableName, dict[str, str]], Meta(description="by target, where they are: env, env:OTHER, file:PATH")
+        dict[VariableName, dict[str, str]],
+        Meta(description="by target, where they are: env, env:OTHER, file:PATH; at a cloud, the name in its store"),
     ] = field(default_factory=dict)
     build: Build = Build()
     resources: Resources = Resources()

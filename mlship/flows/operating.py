@@ -9,6 +9,7 @@ from typing import Any
 from mlship.config.project import Project
 from mlship.config.schema import Scale
 from mlship.flows.opening import settings_of
+from mlship.flows.secrets import references_of
 from mlship.releases.release import Release
 from mlship.targets.base import Deployment, Strategy
 from mlship.targets.table import SERVICES
@@ -44,6 +45,7 @@ def deployment_from_operating(
         keep=operating.get("keep", 5),
         replicas=(replicas.get("min", 1), replicas.get("max", 1)),
         strategy=strategy_of(operating),
+        references=operating.get("references", {}),
         places={key: project.at(key) for key in project.positions} if project else {},
     )
 
@@ -70,7 +72,17 @@ def operating_part(project: Project) -> dict[str, Any]:
         operating["cost"] = {"profile": project.cost.profile, "on_demand_base": project.cost.on_demand_base or 0}
     if scale.replicas.min != scale.replicas.max:
         operating["scale"] = _scaling(scale)
+    if project.public:
+        operating["public"] = True
+    if references := references_of(project):
+        operating["references"] = references
     return operating
+
+
+def with_references(operating: Mapping[str, Any], of_release: Mapping[str, Any]) -> dict[str, Any]:
+    """A version of a secret means something only beside the name that it was pinned under: a release keeps its names."""
+    others = {key: entry for key, entry in operating.items() if key != "references"}
+    return {**others, "references": of_release["references"]} if "references" in of_release else others
 
 
 def strategy_from(project: Project) -> Strategy:

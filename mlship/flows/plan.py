@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mlship.config.project import Project
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.build import built_now
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
@@ -24,7 +24,7 @@ from mlship.flows.used_keys import used_keys
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
-from mlship.targets.base import Deployment, KeepsSecrets, Observed
+from mlship.targets.base import Deployment, KeepsSecrets, Observed, PinsSecrets
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
@@ -191,11 +191,34 @@ def recorded_image(context: Context, project: Project, image: str) -> BuildRecor
 
 
 def secret_versions(opened: Opened, given: Given, history: History) -> Mapping[str, str]:
-    """name -> version, as the target knows them: it alone can tell whether a value is one that it has."""
+    """name -> version, as the target knows them: it alone can tell whether a value is one that it has.
+
+    Raises FindingsError with every secret that the target's store does not have.
+    """
+    if given.references:
+        return _pinned(opened, given)
     if not given.values:
         return {}
     assert isinstance(opened.target, KeepsSecrets), "read_secrets reads none for another target"
     return opened.target.secret_versions(given.values, history)
+
+
+def _pinned(opened: Opened, given: Given) -> dict[str, str]:
+    """Each is asked for alone, so that all that is wrong is said at once, each at its place."""
+    target, found, findings = opened.target, dict[str, str](), list[Finding]()
+    if not isinstance(target, PinsSecrets):
+        what = f"secrets for the target {opened.target_name}, service {opened.service}, are not yet built"
+        raise MlshipError(what, next(iter(given.places.values())), "leave out what needs them", code="not-yet")
+    for name, reference in given.references.items():
+        try:
+            found |= target.pinned({name: reference})
+        except MlshipError as error:
+            if error.exit is not Exit.USAGE:
+                raise
+            findings.append(Finding(error.what, given.places[name], error.fix, code="missing-secret"))
+    if findings:
+        raise FindingsError(f"{opened.name} cannot be deployed: a secret is not as needed", findings, code="missing-secret")
+    return found
 
 
 def release_from(

@@ -10,7 +10,7 @@ from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.opening import Opened, history_or_error, opened
-from mlship.flows.operating import deployment_from_operating
+from mlship.flows.operating import deployment_from_operating, with_references
 from mlship.flows.prepared import Prepared, carry_out, prepared
 from mlship.flows.results import Deployed
 from mlship.releases.history import History
@@ -62,6 +62,7 @@ def _prepared(context: Context, seen: Seen, release: Release, with_operations: b
     place, observed, history = seen.place, seen.observed, seen.history
     refuse_lost(place, observed, release)
     operating = history.operating_of(release.id) if with_operations else history.operating
+    operating = with_references(operating, history.operating_of(release.id))
     deployment = deployment_from_operating(place.name, place.environment, place.target_name, release, operating, place.project)
     findings = place.target.preflight(deployment)
     decided = plan("rollback", deployment, observed)

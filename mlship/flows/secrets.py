@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlship.config.project import Project
-from mlship.config.secrets import REFERENCE, WITH_SECRETS, Source, named_by, source_of
+from mlship.config.secrets import PLACES, REFERENCE, STORES, WITH_SECRETS, Source, named_by, source_of
 from mlship.errors import Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.masks import learn
@@ -23,15 +23,22 @@ WITH_FRONT = "docker"  # the target that has a certificate
 
 @dataclass(frozen=True)
 class Given:
-    """values: for the model's code. certificate: for the front, whose key the model does not get."""
+    """values: for the model's code. certificate: for the front, whose key the model does not get.
+
+    references: instead of values, where the platform reads them itself; places: where they stand in mlship.yaml.
+    """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     certificate: Certificate | None = None
     findings: tuple[Finding, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_secrets(context: Context, project: Project) -> Given:
     """What is missing or cannot serve stands in `findings`, and what was found of it in none of them."""
+    if project.target in STORES:
+        return _referred(project)
     values: dict[str, str] = {}
     findings: list[Finding] = []
     for name in wanted_names(project):
@@ -64,8 +71,16 @@ def wanted_names(project: Project) -> list[str]:
     return sorted(name for name, places in project.secrets.items() if project.target in places or name in needed)
 
 
+def references_of(project: Project) -> dict[str, str]:
+    """variable -> where its value stands in the secret store of the target's platform; empty where there is none. Pure."""
+    target = project.target
+    return {name: at[target] for name, at in sorted(project.secrets.items()) if target in STORES and target in at}
+
+
 def names_for_release(project: Project) -> list[str]:
     """The secrets that a release of it has, mlship's own key too. Pure."""
+    if project.target in STORES:
+        return sorted(references_of(project))
     tls = project.targets.docker.tls if project.target == WITH_FRONT else None
     names = set(wanted_names(project)) - ({named_by(tls.key)} if tls else set())
     return sorted(names | ({OPERATOR_KEY} if is_closed(project) else set()))
@@ -74,6 +89,22 @@ def names_for_release(project: Project) -> list[str]:
 def is_closed(project: Project) -> bool:
     """Whether callers are judged, on a target that can keep the key with which mlship itself asks. Pure."""
     return project.serve.auth is not None and project.target in WITH_SECRETS
+
+
+def _referred(project: Project) -> Given:
+    """A secret of the callers is needed wherever they are judged."""
+    target, found = project.target, references_of(project)
+    findings = [
+        Finding(
+            f"the secret {name} has no place for the target {target}",
+            project.at(f"secrets.{name}"),
+            f"write {name}: {{{target}: {PLACES[target]}}}",
+            code="missing-secret",
+        )
+        for name in sorted(_of_callers(project) - set(found))
+    ]
+    places = {name: project.at(f"secrets.{name}.{target}") for name in found}
+    return Given(references=found, places=places, findings=tuple(findings))
 
 
 def _of_callers(project: Project) -> set[str]:

@@ -116,6 +116,9 @@ class Deployment:
     defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. replicas: at least and at most how many
     copies; a target with autoscaling moves between them. secrets: name -> value, where the command read them; certificate: as
     read, for a service that speaks TLS, `settings["tls"]["certificate"]` is its name; both never printed, never recorded.
+    references: variable -> what mlship.yaml says of it for this target, whose platform reads the value itself
+    (`secretsmanager:churn/keys`); the version that a release gets is in `release.served.secrets`. `operating["public"]`: whether
+    callers may come from the internet; absent means no.
     """
 
     project: str
@@ -133,6 +136,7 @@ class Deployment:
     strategy: Strategy = Strategy()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     certificate: Certificate | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
 
@@ -448,6 +452,17 @@ class KeepsSecrets(Protocol):
 
     def secret_versions(self, values: Mapping[str, str], history: History | None) -> Mapping[str, str]:
         """name -> version: the one whose value this is, else the next one. Changes nothing."""
+
+
+@runtime_checkable
+class PinsSecrets(Protocol):
+    """A target whose platform has a secret store: a release gets the versions that were the newest when it was planned."""
+
+    def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
+        """variable -> version that is the newest now. Reads no value. references: as in Deployment.
+
+        Raises MlshipError for a secret that is not there, or that may not be looked at.
+        """
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from mlship.targets.base import Deployment, Strategy
 def deployment_to_plain(deployment: Deployment) -> dict[str, Any]:
     """As JSON gives it back. No secrets: the target holds them already."""
     strategy = asdict(deployment.strategy)
+    references = {"references": dict(deployment.references)} if deployment.references else {}
     return {
         "service": deployment.service,
         "settings": dict(deployment.settings),
@@ -21,6 +22,7 @@ def deployment_to_plain(deployment: Deployment) -> dict[str, Any]:
         "request_timeout_s": deployment.request_timeout_s,
         "keep": deployment.keep,
         "replicas": list(deployment.replicas),
+        **references,
         "strategy": {**strategy, "steps": list(deployment.strategy.steps), "gates": list(deployment.strategy.gates)},
     }
 

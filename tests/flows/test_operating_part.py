@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlship.config.load import load_project
 from mlship.config.project import Project
-from mlship.flows.operating import deployment_from, deployment_from_operating, operating_part
+from mlship.flows.operating import deployment_from, deployment_from_operating, operating_part, with_references
 from mlship.releases.release import Release, Served
 from mlship.targets.base import Strategy
 
@@ -54,3 +54,14 @@ def test_records_of_an_earlier_mlship_describe_one_replica_that_takes_over_at_on
     old = {"service": "container", "settings": {"port": 8080, "host": "127.0.0.1"}, "keep": 5}
     read = deployment_from_operating("churn", "", "docker", RELEASE, old, None)
     assert (read.replicas, read.strategy, read.settings["port"]) == ((1, 1), Strategy(), 8080)
+
+
+def test_a_release_keeps_the_names_that_its_secrets_were_pinned_under(tmp_path: Path) -> None:
+    said = project(tmp_path, "secrets: {KEY: {aws: 'secretsmanager:shop/key'}}\n")
+    cloud = deployment_from(replace(said, target="aws", public=True), RELEASE)
+    recorded = json.loads(json.dumps(cloud.operating))
+    assert (recorded["public"], recorded["references"]) == (True, {"KEY": "secretsmanager:shop/key"})
+    again = deployment_from_operating("shop", "", "aws", RELEASE, recorded, None)
+    assert again.references == cloud.references == {"KEY": "secretsmanager:shop/key"}
+    assert with_references({"keep": 3, "references": {"KEY": "newer"}}, recorded)["references"] == recorded["references"]
+    assert with_references({"keep": 3, "references": {"KEY": "newer"}}, {}) == {"keep": 3}

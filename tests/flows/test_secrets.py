@@ -234,3 +234,16 @@ def test_ones_own_calls_take_this_certificate_and_no_other(certificates: Path) -
     assert is_pinned(mine.chain, presented)
     assert not is_pinned(other.chain, presented)
     assert not is_pinned(mine.chain, None)
+
+
+def test_a_cloud_is_handed_names_and_no_values(tmp_path: Path) -> None:
+    text = "secrets: {KEY: {aws: 'secretsmanager:shop/key', docker: env}}\n"
+    found = given(tmp_path, text, {"KEY": VALUE}, target="aws")
+    assert found == Given(references={"KEY": "secretsmanager:shop/key"}, places={"KEY": "mlship.yaml:4:17 secrets.KEY.aws"})
+
+
+def test_the_keys_of_callers_have_a_place_at_the_cloud(tmp_path: Path) -> None:
+    text = "serve: {auth: {api_keys: secret:KEYS}}\nsecrets: {KEYS: {docker: env}}\n"
+    assert [str(finding) for finding in given(tmp_path, text, target="azure").findings] == [
+        "mlship.yaml:5:11 secrets.KEYS  the secret KEYS has no place for the target azure; write KEYS: {azure: VAULT/NAME}"
+    ]
