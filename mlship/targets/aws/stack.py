@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlship.targets.aws.documents import Template, cfn_tags
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs.foundation import Template, cfn_tags
 from mlship.targets.base import Outcome
 
 SPEC = "mlship.spec"  # a tag of the stack: what it was made from

@@ -26,6 +26,7 @@ from mlship.targets.docker.spec import (
     Scope,
     image_tag,
 )
+from mlship.targets.variables import variables_of_user
 
 # Threads count as processes: an array library starts one a core of the host in each worker.
 PIDS = 512
@@ -41,12 +42,6 @@ FRONT_MEMORY, FRONT_PIDS, FRONT_CPU = 512 * 2**20, 128, 1_000_000_000
 FRONT_STOP_S = 5  # callers that are still answered when the front itself is stopped
 # Another number makes deploys replace fronts that were made before: raise it when a front's container has to be another one.
 FRONT_FORM = 1
-
-# What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise.
-OWN_VARIABLES = (
-    "PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PYTHONPATH", "MLSHIP_MANIFEST", "MLSHIP_RELEASE", "MLSHIP_HOST",
-    "MLSHIP_HOLD", "MLSHIP_DRAIN_DELAY_S", "MLSHIP_DRAIN_TIMEOUT_S", "MLSHIP_SECRETS",
-)  # fmt: skip
 
 SECRETS = "/run/secrets"
 # An internal network still leads to every port of the engine's own host, through the address that its bridge has there.
@@ -208,7 +203,7 @@ def state_mount(scope: Scope) -> dict[str, Any]:
 
 
 def _environment(deployment: Deployment, secrets: str) -> list[str]:
-    given = {name: text for name, text in deployment.release.served.env.items() if name not in OWN_VARIABLES}
+    given = variables_of_user(deployment)
     own = {
         "PORT": str(INNER_PORT),
         "MLSHIP_RELEASE": deployment.release.id,

@@ -10,9 +10,10 @@ from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment, FrontFacts
 from mlship.targets.docker import autoscaler, gpus
-from mlship.targets.docker.bodies import FRONT_MEMORY, OWN_VARIABLES
+from mlship.targets.docker.bodies import FRONT_MEMORY
 from mlship.targets.docker.engine import EngineFacts
 from mlship.targets.docker.spec import Address
+from mlship.targets.variables import OWN_VARIABLES
 from mlship.units import Cpu, Memory
 
 OLDEST = (20, 10)

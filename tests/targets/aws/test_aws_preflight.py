@@ -11,10 +11,10 @@ from aws_door import FakeDoor
 from cloud_deployment import deployment
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.aws import preflight
 from mlship.targets.aws.door import refusal
-from mlship.targets.aws.ecs import network
+from mlship.targets.aws.ecs import network, preflight
 from mlship.targets.aws.given import Given
+from mlship.targets.aws.preflight import guard
 from mlship.targets.base import Deployment, Strategy
 
 SUBNETS = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in "ab"]
@@ -82,9 +82,9 @@ def test_what_is_not_built_is_refused_by_name() -> None:
 
 def test_another_account_is_refused_with_the_way_out() -> None:
     with pytest.raises(MlshipError, match="set AWS_PROFILE to a profile of that account") as raised:
-        preflight.guard(FakeDoor(), deployment("aws", "ecs", account="999999999999"))
+        guard(FakeDoor(), deployment("aws", "ecs", account="999999999999"))
     assert raised.value.exit is Exit.DENIED
-    preflight.guard(FakeDoor(), deployment("aws", "ecs", account="123456789012"))
+    guard(FakeDoor(), deployment("aws", "ecs", account="123456789012"))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,9 @@ from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
-from mlship.targets.aws import preflight
 from mlship.targets.aws.delivery import VARIANT
 from mlship.targets.aws.door import Door
-from mlship.targets.aws.ecs import seen
+from mlship.targets.aws.ecs import preflight, seen
 from mlship.targets.aws.ecs.asking import ask, endpoint
 from mlship.targets.aws.ecs.foundation import SLOT_HEADER
 from mlship.targets.aws.ecs.logs import lines_of
@@ -23,6 +22,7 @@ from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
 from mlship.targets.aws.scope import Scope
@@ -112,7 +112,7 @@ class EcsTarget:
         try:
             self._records.confirm()
             if deployment is not None:
-                preflight.guard(self._door, deployment)
+                guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
             return Outcome(False, error.what, error.details, fault="target")
