@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlship.config.load import find_file, load_project
 from mlship.config.names import check_environment_name, check_project_name
@@ -19,6 +20,10 @@ from mlship.releases.history import History
 from mlship.releases.release import Release
 from mlship.targets.base import FrontImage, Opening, Target
 from mlship.targets.table import SERVICES, open_target
+
+if TYPE_CHECKING:  # few commands push
+    from mlship.oci.image import Image
+    from mlship.oci.registry.push_variant import PushVariant
 
 
 @dataclass(frozen=True)
@@ -136,9 +141,17 @@ def _open(
         settings=settings,
         front=_front(context, project) if target == "docker" else None,
         progress=context.progress,
+        derive=partial(_derived, context),
     )
     engine = environ.get("DOCKER_HOST", "") if target == "docker" else ""
     return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project, host, engine)
+
+
+def _derived(context: Context, image: Image, variant: PushVariant) -> Image:
+    from mlship.image.variants import derived
+    from mlship.image.workplace import Workplace
+
+    return derived(Workplace(context.home, context.runner, context.progress, context.environ), image, variant)
 
 
 def _front(context: Context, project: Project | None) -> FrontImage:

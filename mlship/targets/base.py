@@ -17,6 +17,7 @@ from mlship.runner import Runner
 from mlship.units import Secret
 
 if TYPE_CHECKING:  # every command imports this module, and few push
+    from mlship.oci.image import Image
     from mlship.oci.registry.push_variant import PushVariant
 
 Support = Literal["native", "emulated", "absent"]
@@ -425,13 +426,18 @@ class NewFront:
     facts: FrontFacts
 
 
+def as_built(image: Image, variant: PushVariant) -> Image:
+    """Where nobody is there to derive anything: the image as it is."""
+    return image
+
+
 @dataclass(frozen=True)
 class Opening:
     """What a target is opened with: `open_target(opening)` in the module that targets/table.py names.
 
     environment: empty when the project has none. settings: the target's section as plain data, {} when there is no YAML;
     then what the records say counts. environ: the command's environment. clock: seconds since the epoch. who: for the lease.
-    progress: hears of bytes that go to the target.
+    progress: hears of bytes that go to the target. derive: an image as a push variant has it, in this machine's layout.
     """
 
     project: str
@@ -444,6 +450,7 @@ class Opening:
     settings: Mapping[str, Any] = field(default_factory=dict)
     front: FrontImage | None = None
     progress: Progress = field(default_factory=Silent)
+    derive: Callable[[Image, PushVariant], Image] = as_built
 
 
 @runtime_checkable

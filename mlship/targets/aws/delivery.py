@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mlship.errors import Exit, MlshipError
+from mlship.oci.image import Image
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.credentials import ECR_USER, Credentials
@@ -16,6 +18,7 @@ from mlship.oci.registry.push_variant import PushVariant
 from mlship.oci.registry.reference import Reference, parse_reference
 from mlship.progress import Progress
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.base import as_built
 from mlship.units import Secret
 
 # ECS starts one image of one platform; both families of media types and both compressions are taken.
@@ -25,12 +28,17 @@ _MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore
 
 @dataclass(frozen=True)
 class Images:
-    """What this machine has, and how it gets into a repository of ECR."""
+    """What this machine has, and how it gets into a repository of ECR.
+
+    variant: the form that the service takes. derive: makes an image so, as targets.base.Opening hands it on.
+    """
 
     door: Door
     layout: Layout
     environ: Mapping[str, str]
     progress: Progress
+    variant: PushVariant = VARIANT
+    derive: Callable[[Image, PushVariant], Image] = as_built
 
     def deliver(self, repository: str, content: str, platform: str) -> str:
         """The image's reference by digest; pushed only where the registry has none of that content.
@@ -48,15 +56,18 @@ class Images:
                 fix=f"write build.platforms: [{platform}], then mlship build",
                 code="wrong-platform",
             )
-        reference = Reference(place.registry, place.repository, tag_of(content))
+        reference = Reference(place.registry, place.repository, self._tag(content))
+        image = self.derive(image, self.variant)
         with Registry(place.registry, self.environ, lambda _: credentials(self.door)) as registry:
-            done = push(registry, reference, self.layout, [image], kind=VARIANT.kind(1), progress=self.progress)
+            done = push(registry, reference, self.layout, [image], kind=self.variant.kind(1), progress=self.progress)
         return str(done.reference)
 
     def digest_of(self, repository: str, content: str) -> str:
         """Of the image with that content; empty where the registry has none."""
         try:
-            told = self.door.call("ecr", "describe_images", repositoryName=repository, imageIds=[{"imageTag": tag_of(content)}])
+            told = self.door.call(
+                "ecr", "describe_images", repositoryName=repository, imageIds=[{"imageTag": self._tag(content)}]
+            )
         except Refused as no:
             if no.said in ("ImageNotFoundException", "RepositoryNotFoundException"):
                 return ""
@@ -65,15 +76,19 @@ class Images:
 
     def remove(self, repository: str, contents: Iterable[str]) -> None:
         """Images that no release needs any more; those that are gone already are no error."""
-        ids = [{"imageTag": tag_of(content)} for content in sorted(set(contents))]
+        ids = [{"imageTag": self._tag(content)} for content in sorted(set(contents))]
         for start in range(0, len(ids), _MOST_REMOVED):
             several = ids[start : start + _MOST_REMOVED]
             self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
 
+    def _tag(self, content: str) -> str:
+        return tag_of(content, self.variant)
 
-def tag_of(content: str) -> str:
-    """All of the content id: a short one is for people, and this tag decides what runs."""
-    return content.replace(":", "-")
+
+def tag_of(content: str, variant: PushVariant = VARIANT) -> str:
+    """All of the content id: a short one is for people, and this tag decides what runs. Each form has a tag of its own."""
+    form = "" if variant == VARIANT else "." + re.sub(r"[^0-9a-z-]+", "_", str(variant))
+    return content.replace(":", "-") + form
 
 
 def credentials(door: Door) -> Credentials:
