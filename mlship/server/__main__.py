@@ -1,5 +1,5 @@
-"""`python -m mlship.server [serve]` serves; `python -m mlship.server probe [path] [-]` asks a server that runs; `python -m
-mlship.server batch` answers the parts of a file.
+"""`python -m mlship.server [serve]` serves, from a socket, or as a function of Lambda where that names its runtime API; `python -m
+mlship.server probe [path] [-]` asks a server that runs; `python -m mlship.server batch` answers the parts of a file.
 
 Each file in the folder that MLSHIP_SECRETS names becomes a variable of that name for the model's code (secrets.py).
 """
@@ -13,6 +13,10 @@ import sys
 def main(arguments: list[str]) -> int:
     """Returns the exit status."""
     command, rest = (arguments[0], arguments[1:]) if arguments else ("serve", [])
+    if command == "serve" and not rest and "AWS_LAMBDA_RUNTIME_API" in os.environ:
+        from mlship.server.events.start import serve_events
+
+        return serve_events(os.environ)
     if command == "serve" and not rest:
         from mlship.server.life.start import serve
 

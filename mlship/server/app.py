@@ -107,6 +107,10 @@ class App:
         handler = route.methods.get(method) if route is not None else None
         return (index, handler.model) if isinstance(handler, native.Predicts) else None
 
+    def has(self, path: str) -> bool:
+        """Whether there is something at this path."""
+        return path in self._routes
+
     def locate(self, request: Request) -> None:
         """Tells by which route a request is counted that is answered without it."""
         found = self._routes.get(request.target) or self._routes.get(_path(request.target))
