@@ -32,11 +32,12 @@ _BUSY = frozenset(
 
 
 class Refused(MlshipError):
-    """AWS answered no. said: its own code for it, `NoSuchBucket`."""
+    """AWS answered no. said: its own code for it, `NoSuchBucket`. answer: all that it answered, where that is more."""
 
     def __init__(self, said: str, what: str, fix: str, exit: Exit, code: str) -> None:
         super().__init__(what, fix=fix, exit=exit, code=code)
         self.said = said
+        self.answer: Mapping[str, Any] = {}
 
 
 class Door(Protocol):
@@ -120,7 +121,9 @@ def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except exceptions.ClientError as error:
-        raise refusal(asked, error.response.get("Error", {})) from None
+        refused = refusal(asked, error.response.get("Error", {}))
+        refused.answer = error.response
+        raise refused from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
         raise MlshipError(f"AWS cannot be asked: {_line(error)}", fix=LOGIN, exit=Exit.DENIED) from None
     except exceptions.ParamValidationError:
