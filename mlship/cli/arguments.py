@@ -1,7 +1,7 @@
 """The command line before it is parsed: which command, and shared options written in front of it. Pure."""
 
 FLAGS = {"--json", "--yes", "-y", "--quiet", "-q"}
-TAKING_A_VALUE = {"--env", "--target", "-f", "--file", "-C", "--directory"}
+TAKING_A_VALUE = {"--env", "--target", "--region", "-f", "--file", "-C", "--directory"}
 
 
 class Invocation:
@@ -43,7 +43,9 @@ def _shared_in_front(argv: list[str]) -> int:
     count = 0
     while count < len(argv):
         word = argv[count]
-        if word in FLAGS or (word.partition("=")[0] in {"--env", "--target", "--file", "--directory"} and "=" in word):
+        if word in FLAGS or (
+            word.partition("=")[0] in {"--env", "--target", "--region", "--file", "--directory"} and "=" in word
+        ):
             count += 1
         elif word in TAKING_A_VALUE and count + 1 < len(argv):
             count += 2

@@ -18,6 +18,7 @@ class Common:
     json: bool = False
     env: str = ""
     target: str = ""
+    region: str = ""
     file: str = ""
     directory: str = ""
     yes: bool = False
@@ -36,7 +37,7 @@ class Call:
 
     def where(self, name: str = "") -> Where:
         file = self.path(self.common.file) if self.common.file else None
-        return Where(file=file, name=name, environment=self.common.env, target=self.common.target)
+        return Where(file=file, name=name, environment=self.common.env, target=self.common.target, region=self.common.region)
 
     def path(self, said: str) -> Path:
         """A path of the command line; relative ones start at -C."""
@@ -48,6 +49,7 @@ class Call:
         for option, value in (
             ("--env", self.common.env),
             ("--target", self.common.target),
+            ("--region", self.common.region),
             ("-f", self.common.file),
             ("-C", self.common.directory),
         ):

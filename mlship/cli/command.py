@@ -39,14 +39,19 @@ def execute(name: str, function: Function, arguments: list[str], make_call: Call
 
 
 def _with_shared_options(function: Function, make_call: Callable[[Common], Call]) -> Function:
-    """The same command, taking the options that every command has in place of its first parameter, the Call."""
+    """The same command, taking the options that every command has in place of its first parameter, the Call.
+
+    An option that the command has itself, such as the region of an estimate, is its own.
+    """
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
 
+    shared = [parameter for parameter in SHARED if parameter.name not in {mine.name for mine in own}]
+
     def called(**values: Any) -> Answer:
-        common = Common(**{parameter.name: values.pop(parameter.name) for parameter in SHARED})
+        common = Common(**{parameter.name: values.pop(parameter.name) for parameter in shared})
         return function(make_call(common), **values)
 
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *SHARED)]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     called.__doc__ = function.__doc__
@@ -61,6 +66,7 @@ SHARED = (
     _shared("json", options.Json, False),
     _shared("env", options.Environment, ""),
     _shared("target", options.TargetOption, ""),
+    _shared("region", options.Region, ""),
     _shared("file", options.File, ""),
     _shared("directory", options.Directory, ""),
     _shared("yes", options.Yes, False),

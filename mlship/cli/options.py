@@ -7,7 +7,10 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; text for people goes to stderr.")]
 Environment = Annotated[str, typer.Option("--env", metavar="NAME", help="An environment of mlship.yaml.", show_default=False)]
 TargetOption = Annotated[
-    str, typer.Option("--target", metavar="NAME", help="local or docker, instead of the file's.", show_default=False)
+    str, typer.Option("--target", metavar="NAME", help="local, docker or a cloud, instead of the file's.", show_default=False)
+]
+Region = Annotated[
+    str, typer.Option("--region", metavar="NAME", help="Of a cloud, where mlship.yaml says none.", show_default=False)
 ]
 File = Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="Another mlship.yaml.", show_default=False)]
 Directory = Annotated[str, typer.Option("--directory", "-C", metavar="DIR", help="As if started in DIR.", show_default=False)]

@@ -38,7 +38,7 @@ BUILT = frozenset(
     )
 )
 
-PRICED_TARGETS = ("aws", "gcp", "azure", "kubernetes")  # estimated; deploying there is refused by the target itself
+PRICED_TARGETS = ("aws", "gcp", "azure", "kubernetes")  # somebody bills them; where nobody deploys yet, that is refused then
 OF_CLOUDS = ("resources.gpu.type", "public")  # mean something only there
 
 # Keys that are built for some of their values.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 
 
-def command_for(verb: str, project: str, target: str, environment: str) -> str:
+def command_for(verb: str, project: str, target: str, environment: str, region: str = "") -> str:
     """One that works from any folder: `mlship rollback churn --target docker --env prod`."""
     words = ["mlship", *verb.split(), project, "--target", target]
-    return shlex.join(words + (["--env", environment] if environment else []))
+    words += ["--env", environment] if environment else []
+    return shlex.join(words + (["--region", region] if region else []))
 
 
 def deploy_command(target: str, environment: str) -> str:

@@ -31,6 +31,7 @@ class Where:
     file: mlship.yaml (-f), None: looked for in cwd and its parents. name: a project without a YAML. host: one of
     `targets.docker.hosts`, where a command goes to one after the other. text: what stands in `file`, where that is not on the
     disk but came in an archive. git: the commit of the build, where the project's folder does not tell it.
+    region: of a cloud.
     """
 
     file: Path | None = None
@@ -40,3 +41,4 @@ class Where:
     host: str = ""
     text: str | None = None
     git: str | None = None
+    region: str = ""

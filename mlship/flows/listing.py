@@ -1,22 +1,29 @@
-"""list: every project on every target that can be asked from here."""
+"""list: every project on a target."""
 
 from __future__ import annotations
 
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
+from mlship.flows.loading import region_here
 from mlship.flows.results import Listed
 from mlship.targets.base import Opening, ServiceRow
-from mlship.targets.table import MODULES, services
+from mlship.targets.table import ON_THIS_MACHINE, services
 
 
-def list_services(context: Context, target: str = "") -> Listed:
-    """Without a target all are asked, and one that cannot be reached is named; a named one that cannot be asked raises."""
-    opening = Opening("", "", context.home, context.runner, context.clock, context.who, context.environ)
+def list_services(context: Context, target: str = "", region: str = "") -> Listed:
+    """Without a target those of this machine are asked, and one that cannot be reached is named; a named one that cannot be asked
+    raises. region: of a cloud.
+    """
+    region = region or region_here(context, target)
+    settings = {"region": region} if region else {}
+    opening = Opening(
+        "", "", context.home, context.runner, context.clock, context.who, context.environ, settings, progress=context.progress
+    )
     if target:
         return Listed(services(target, opening))
     rows: list[ServiceRow] = []
     unreachable: dict[str, str] = {}
-    for name in MODULES:
+    for name in ON_THIS_MACHINE:
         try:
             rows.extend(services(name, opening))
         except MlshipError as error:

@@ -14,11 +14,12 @@ from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
+from mlship.flows.loading import in_region, region_here
 from mlship.flows.loading import project_of as project_of
 from mlship.flows.results import ReleaseView
 from mlship.releases.history import History
 from mlship.releases.release import Release
-from mlship.targets.base import FrontImage, Opening, Target
+from mlship.targets.base import FrontImage, OneOfSeveral, Opening, Target
 from mlship.targets.table import SERVICES, open_target
 
 if TYPE_CHECKING:  # few commands push
@@ -31,7 +32,7 @@ class Opened:
     """A target that is opened for one project in one environment.
 
     project: None when there is no YAML. host: one of `targets.docker.hosts`, else empty. engine: what the docker target talks
-    to, where a host or DOCKER_HOST says so.
+    to, where a host or DOCKER_HOST says so. region: of a cloud, where somebody says it.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Opened:
     project: Project | None
     host: str = ""
     engine: str = ""
+    region: str = ""
 
     def command(self, verb: str) -> str:
         """A command line for this service that works from any folder."""
-        return command_for(verb, self.name, self.target_name, self.environment)
+        return command_for(verb, self.name, self.target_name, self.environment, self.region)
 
 
 def opened(context: Context, where: Where) -> Opened:
@@ -56,7 +58,9 @@ def opened(context: Context, where: Where) -> Opened:
     check_project_name(where.name)
     if where.environment:
         check_environment_name(where.environment)
-    return _open(context, where.name, where.environment, where.target or "local", {}, None)
+    target = where.target or "local"
+    region = where.region or region_here(context, target)
+    return _open(context, where.name, where.environment, target, {"region": region} if region else {}, None)
 
 
 def open_project(context: Context, project: Project, host: str = "") -> Opened:
@@ -109,7 +113,9 @@ def project_if_any(context: Context, where: Where) -> Project | None:
     except MlshipError:
         # A broken file of some project must not stand between a person and the rollback of a named one.
         return None
-    return project if project.name == where.name else None
+    if project.name != where.name:
+        return None
+    return in_region(project, where.region) if where.region else project
 
 
 def found_file(folder: Path) -> Path | None:
@@ -144,7 +150,9 @@ def _open(
         derive=partial(_derived, context),
     )
     engine = environ.get("DOCKER_HOST", "") if target == "docker" else ""
-    return Opened(name, environment, target, SERVICES.get(target, ""), open_target(target, opening), project, host, engine)
+    found = open_target(target, opening)
+    service = found.service if isinstance(found, OneOfSeveral) else SERVICES.get(target, "")
+    return Opened(name, environment, target, service, found, project, host, engine, str(settings.get("region") or ""))
 
 
 def _derived(context: Context, image: Image, variant: PushVariant) -> Image:

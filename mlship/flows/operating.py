@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.config.project import Project
 from mlship.config.schema import Scale
+from mlship.config.secrets import STORES
 from mlship.flows.opening import settings_of
 from mlship.flows.secrets import references_of
 from mlship.releases.release import Release
@@ -74,6 +75,8 @@ def operating_part(project: Project) -> dict[str, Any]:
         operating["scale"] = _scaling(scale)
     if project.public:
         operating["public"] = True
+    if project.serve.auth is not None and project.target in STORES:
+        operating["auth"] = True
     if references := references_of(project):
         operating["references"] = references
     return operating

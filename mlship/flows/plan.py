@@ -14,6 +14,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.fitting import built_together, fitting, platform_of, refuse_unbuilt
 from mlship.flows.gating.qualities import Qualities
 from mlship.flows.hosts import hosts_of, looked_at
+from mlship.flows.loading import with_region
 from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from, deployment_from_operating
@@ -57,7 +58,7 @@ def prepare_each(
     All are seen before anything is built: one that cannot be reached is said at once. looked: judges what was seen, before
     anything is decided. Raises what `prepare` raises, for the first place that has a reason.
     """
-    project = project_of(context, places[0])
+    project = with_region(context, project_of(context, places[0]))
     given = read_secrets(context, project)
     refuse_missing(project, given)
     hosts = hosts_of(places)

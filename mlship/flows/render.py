@@ -11,6 +11,7 @@ from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
+from mlship.flows.loading import with_region
 from mlship.flows.opening import open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.plan import recorded_image, release_from
@@ -25,7 +26,7 @@ def render(context: Context, where: Where, *, image: str = "", part: str = "", o
     The release is the one that a first deploy would make: rendering asks no target what is live, nor what machine it is on. Of a
     build for several platforms it is this machine's. part: only the documents of that part, where the target has parts.
     """
-    project = project_of(context, where)
+    project = with_region(context, project_of(context, where))
     record = recorded_image(context, project, image) if image else built_records(context, project)[0]
     opened = open_project(context, project)
     history = History(project.name, project.environment, project.target)

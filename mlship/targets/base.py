@@ -119,7 +119,7 @@ class Deployment:
     read, for a service that speaks TLS, `settings["tls"]["certificate"]` is its name; both never printed, never recorded.
     references: variable -> what mlship.yaml says of it for this target, whose platform reads the value itself
     (`secretsmanager:churn/keys`); the version that a release gets is in `release.served.secrets`. `operating["public"]`: whether
-    callers may come from the internet; absent means no.
+    callers may come from the internet, `operating["auth"]`: whether the server of a cloud judges them; absent means no.
     """
 
     project: str
@@ -492,6 +492,14 @@ class HasFront(Protocol):
 
         deployment: what is live. The outcome's notes say how long nobody could reach the service.
         """
+
+
+@runtime_checkable
+class OneOfSeveral(Protocol):
+    """A target whose platform has several services; the object is for one of them, which records know where no YAML says it."""
+
+    @property
+    def service(self) -> str: ...
 
 
 class Place(Protocol):

@@ -13,11 +13,8 @@ MODULES = {
     "local": "mlship.targets.local.target",
     "docker": "mlship.targets.docker.target",
     "fake": "mlship.targets.fake",
+    "aws": "mlship.targets.aws.target",
 }
-# Nothing is deployed to it yet; `render` writes what a deploy will send.
-RENDERED = {"aws": "mlship.targets.aws.rendered"}
-# Known by name, service and price (targets/priced.py); nothing is deployed to them yet.
-PRICED_ONLY = ("gcp", "azure", "kubernetes")
 # The service that a target runs when none is named.
 SERVICES = {
     "local": "process",
@@ -28,6 +25,10 @@ SERVICES = {
     "azure": "container-apps",
     "kubernetes": "deployment",
 }
+# Known by name, service and price (targets/priced.py); nothing is deployed to them yet.
+PRICED_ONLY = tuple(name for name in SERVICES if name not in MODULES)
+# The others need credentials and a network, and are asked by name alone.
+ON_THIS_MACHINE = ("local", "docker", "fake")
 
 
 def open_target(name: str, opening: Opening) -> Target:
@@ -46,8 +47,6 @@ def _part(target: str, function: str) -> object:
     module = MODULES.get(target)
     if module is not None:
         return getattr(importlib.import_module(module), function)
-    if target in RENDERED:
-        return getattr(importlib.import_module(RENDERED[target]), function)
     if target in PRICED_ONLY:
         fix = f"mlship cost-estimate --target {target} prices it"
         raise MlshipError(f"deploying to {target} is not built yet", fix=fix, code="not-yet")

@@ -208,7 +208,7 @@ def test_with_nothing_live_there_is_nothing_to_compare_with(mlship: Mlship, fold
     assert said.exit == 2 and "churn is not deployed to local" in said.stderr
     (folder / "mlship.yaml").write_text(FILE)
     cloud = mlship("cost-estimate --diff live")
-    assert cloud.exit == 2 and "nothing is live on aws: mlship does not deploy there yet" in cloud.stderr
+    assert cloud.exit == 2 and "deploying to aws service vm is not built" in cloud.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mlship.config.not_yet import PRICED_TARGETS
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.build import built_records
@@ -20,6 +19,7 @@ from mlship.flows.secrets import read_secrets
 from mlship.image.record import BuildRecord
 from mlship.releases.release import Proof, Release
 from mlship.targets.base import OPERATOR_KEY
+from mlship.targets.table import MODULES
 from mlship.targets.verify import predict_path
 from mlship.units import Duration
 
@@ -88,7 +88,7 @@ def promise(said: str) -> float | None:
 def find(context: Context, where: Where, wishes: Wishes) -> Subject:
     """What is live, else the image of the project as it is now, which is built where needed. Puts no load on anything."""
     project = project_if_any(context, where)
-    is_deployable = project is None or project.target not in PRICED_TARGETS
+    is_deployable = project is None or project.target in MODULES
     if not wishes.built and is_deployable:
         found = _live(context, where, wishes)
         if found is not None:

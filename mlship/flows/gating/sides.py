@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlship.bench.question import Address
-from mlship.config.not_yet import PRICED_TARGETS
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
@@ -18,6 +17,7 @@ from mlship.flows.opening import open_project
 from mlship.image.record import BuildRecord
 from mlship.releases.release import Proof
 from mlship.targets.base import Answer, Request
+from mlship.targets.table import MODULES
 
 Ask = Callable[[Request], Answer]
 ANSWER_S = 30.0
@@ -62,7 +62,7 @@ def built_side(record: BuildRecord, address: Address, key: str) -> Side:
 
 def live_side(context: Context, project: Project, host: str) -> Side | None:
     """None where nothing of the project is live. Raises MlshipError where the target cannot be reached."""
-    if project.target in PRICED_TARGETS:
+    if project.target not in MODULES:
         return None
     place = open_project(context, project, host)
     observed = place.target.observe()

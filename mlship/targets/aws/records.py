@@ -25,7 +25,7 @@ from mlship.targets.base import Opening
 FRESH = 0.9  # a lease with so much of its time left need not be written again
 CLOCK_STEP_S = 5.0  # how far a clock may be set back before a lease counts as ended, as in keeper/records.py
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_MISSING = ("NoSuchKey", "NoSuchBucket", "404")
+MISSING = ("NoSuchKey", "NoSuchBucket", "404")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class S3Records:
         try:
             found = self._door.call("s3", "get_object", **self._place(name))
         except Refused as no:
-            if no.said in _MISSING:
+            if no.said in MISSING:
                 return None
             raise
         return Kept(found["Body"].read(), str(found["ETag"]))
@@ -166,7 +166,7 @@ class S3Records:
             self._door.call("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=self._door.account)
             return
         except Refused as no:
-            if no.said not in _MISSING:
+            if no.said not in MISSING:
                 raise
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         self._door.call("s3", "create_bucket", Bucket=bucket, **place)
@@ -189,6 +189,11 @@ def _is_valid(lease: Lease, now: float) -> bool:
     return 0 < lease.expires - now <= lease.ttl_s + CLOCK_STEP_S
 
 
+def own_bucket(door: Door) -> str:
+    """Of all projects of the account in this region, where nobody names another one."""
+    return f"mlship-{door.account}-{door.region}"
+
+
 def records_of(opening: Opening, door: Door) -> S3Records:
     """Of the project that is opened, whatever service runs it."""
     settings = opening.settings
@@ -201,7 +206,7 @@ def records_of(opening: Opening, door: Door) -> S3Records:
             return str(settings["bucket"])
         found = stack.read(door, scope.stem)
         told = found.outputs.get("Bucket", "") if found else ""
-        return told or f"mlship-{door.account}-{door.region}"
+        return told or own_bucket(door)
 
     kms_key = str(settings.get("kms_key") or "")
     return S3Records(door, bucket, scope.records, makes_bucket=not settings.get("bucket"), kms_key=kms_key)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mlship.errors import MlshipError
 
@@ -21,6 +22,8 @@ class Scope:
 
     project: str
     environment: str = ""
+    STEM: ClassVar[str] = "mlship-"
+    RECORDS: ClassVar[str] = "mlship/"
 
     def __post_init__(self) -> None:
         if "--" in self.project or "--" in self.environment:
@@ -34,7 +37,7 @@ class Scope:
     @property
     def stem(self) -> str:
         """`mlship-churn--prod`: the stack, the cluster; the beginning of every other name."""
-        return f"mlship-{'--'.join(filter(None, (self.project, self.environment)))}"
+        return self.STEM + "--".join(filter(None, (self.project, self.environment)))
 
     @property
     def log_group(self) -> str:
@@ -47,7 +50,7 @@ class Scope:
     @property
     def records(self) -> str:
         """What the keys of the records' objects begin with."""
-        return f"mlship/{self.project}/{self.environment or '-'}/"
+        return f"{self.RECORDS}{self.project}/{self.environment or '-'}/"
 
     @property
     def _path(self) -> str:

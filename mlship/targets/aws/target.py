@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 from mlship.errors import MlshipError
 from mlship.targets.aws.door import BotoDoor, Door
+from mlship.targets.aws.listing import rows
 from mlship.targets.aws.records import records_of
-from mlship.targets.base import Opening, Target
+from mlship.targets.base import Opening, ServiceRow, Target
 
 # service -> the module whose `open_service(opening, door)` gives its target
 MODULES = {"ecs": "mlship.targets.aws.ecs.target"}
@@ -19,6 +21,12 @@ DEFAULT = "ecs"
 def open_target(opening: Opening) -> Target:
     """Raises MlshipError for a service that nothing is deployed to."""
     return open_with(opening, BotoDoor(str(opening.settings.get("region") or "")))
+
+
+def services(opening: Opening) -> tuple[ServiceRow, ...]:
+    """Every project of the account in the region. Raises MlshipError where nobody can be asked."""
+    door = BotoDoor(str(opening.settings.get("region") or ""))
+    return tuple(rows(replace(opening, settings={}), door, open_with))
 
 
 def open_with(opening: Opening, door: Door) -> Target:

@@ -1,0 +1,44 @@
+"""Every project of an account in one region: what `mlship list` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.records import MISSING, own_bucket
+from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Opening, ServiceRow, Target
+
+
+def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> Iterator[ServiceRow]:
+    """One a project and environment, by its records in mlship's own bucket and by its stack: a bucket that is given is known to
+    the stack alone.
+    """
+    for project, environment in sorted({*_recorded(door), *_stacked(door)}):
+        opening.progress.step("list", " ".join(filter(None, (project, environment))))
+        observed = opener(replace(opening, project=project, environment=environment), door).observe()
+        live = observed.history.live if observed.history else ""
+        is_ready = bool(live) and observed.serving == live
+        yield ServiceRow(project, environment, "aws", live, observed.endpoint, is_ready)
+
+
+def _recorded(door: Door) -> Iterator[tuple[str, str]]:
+    try:
+        found = door.all("s3", "list_objects_v2", "Contents", Bucket=own_bucket(door), Prefix=Scope.RECORDS)
+    except Refused as no:
+        if no.said in MISSING:
+            return
+        raise
+    for one in found:
+        project, _, rest = str(one["Key"]).removeprefix(Scope.RECORDS).partition("/")
+        environment, _, name = rest.partition("/")
+        if name == "history.json":
+            yield project, "" if environment == "-" else environment
+
+
+def _stacked(door: Door) -> Iterator[tuple[str, str]]:
+    for one in door.all("cloudformation", "describe_stacks", "Stacks"):
+        if one["StackName"].startswith(Scope.STEM) and one["StackStatus"] != "DELETE_COMPLETE":
+            project, _, environment = one["StackName"].removeprefix(Scope.STEM).partition("--")
+            yield project, environment

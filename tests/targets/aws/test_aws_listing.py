@@ -1,0 +1,48 @@
+"""mlship list: projects by their records, and those whose records are in a bucket of their own by their stacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from aws_door import FakeDoor
+
+from mlship.home import Home
+from mlship.releases.history import History
+from mlship.runner import LocalRunner
+from mlship.targets.aws.door import Door
+from mlship.targets.aws.listing import rows
+from mlship.targets.base import Observed, Opening, ServiceRow, Target
+
+OPENING = Opening("", "", Home(Path("/nonexistent")), LocalRunner(), lambda: 0.0, "test", {})
+OBJECTS = ("mlship/churn/prod/history.json", "mlship/churn/prod/lease.json", "mlship/fraud/-/history.json")
+STACKS = (("mlship-churn--prod", "CREATE_COMPLETE"), ("mlship-given", "UPDATE_COMPLETE"), ("mlship-gone", "DELETE_COMPLETE"))
+
+
+def opener(opening: Opening, door: Door) -> Target:
+    class Seen:
+        def observe(self) -> Observed:
+            history = History(opening.project, opening.environment, "aws", live="r1-abcdef")
+            serving = "r1-abcdef" if opening.project == "churn" else ""
+            return Observed(history, f"http://{opening.project}.example", serving=serving)
+
+    return cast("Target", Seen())
+
+
+def test_every_project_is_listed_once() -> None:
+    answers = {
+        "s3 list_objects_v2": {"Contents": [{"Key": key} for key in OBJECTS]},
+        "cloudformation describe_stacks": {"Stacks": [{"StackName": name, "StackStatus": status} for name, status in STACKS]},
+    }
+    found = tuple(rows(OPENING, FakeDoor(answers), opener))
+    assert [(row.project, row.environment, row.ready) for row in found] == [
+        ("churn", "prod", True),
+        ("fraud", "", False),
+        ("given", "", False),
+    ]
+    assert found[0] == ServiceRow("churn", "prod", "aws", "r1-abcdef", "http://churn.example", ready=True)
+
+
+def test_an_account_without_anything_of_mlship_has_no_rows() -> None:
+    answers = {"s3 list_objects_v2": "NoSuchBucket", "cloudformation describe_stacks": {"Stacks": []}}
+    assert tuple(rows(OPENING, FakeDoor(answers), opener)) == ()
