@@ -575,6 +575,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
     callers: Annotated[
         tuple[str, ...], Meta(description="networks that reach the balancer that mlship makes; private ones when left out")
     ] = ()
+    certificate: Annotated[str | None, Meta(description="ARN of ACM's, for the balancer that mlship makes; with hosts")] = None
     repository: Annotated[str | None, Meta(description="name of a repository of ECR")] = None
     bucket: Annotated[str | None, Meta(description="of S3, for records; mlship-ACCOUNT-REGION when left out")] = None
     kms_key: Annotated[str | None, Meta(description="ARN of the key for logs, images and records")] = None
