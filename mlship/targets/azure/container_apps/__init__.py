@@ -1,0 +1,1 @@
+"""Container Apps: one app a project, a revision a release."""

@@ -1,0 +1,67 @@
+"""The lines of all copies that run, each from its own stream, as `az containerapp logs show` reads them.
+
+What ended before is in the environment's log workspace, some minutes late: `docs/azure.md` has the query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from mlship.targets.azure.container_apps.seen import API, Copy, Seen
+from mlship.targets.azure.door import Door
+from mlship.targets.base import LogLine
+
+LOOK_S = 2.0
+MOST = 300  # lines of one stream that Azure gives from before (az containerapp logs show, --tail)
+
+
+def lines_of(
+    door: Door, look: Callable[[], Seen | None], release: str, lines: int, follow: bool, sleep: Callable[[float], object]
+) -> Iterator[LogLine]:
+    """The last `lines` of all copies together, by time; then what comes, without end, when `follow`. release: empty for all."""
+    told = _told(door, look(), release, lines)
+    yield from told[len(told) - lines :] if lines else ()
+    known = {(line.replica, line.when, line.text) for line in told}
+    while follow:
+        sleep(LOOK_S)
+        for line in _told(door, look(), release, MOST):
+            if (line.replica, line.when, line.text) not in known:
+                known.add((line.replica, line.when, line.text))
+                yield line
+
+
+def _told(door: Door, seen: Seen | None, release: str, lines: int) -> list[LogLine]:
+    """Sorted by time."""
+    copies = [copy for one in seen.revisions for copy in one.copies if copy.log] if seen else []
+    copies = [copy for copy in copies if release in ("", copy.release)]
+    if seen is None or not copies:
+        return []
+    token = str((door.arm("POST", f"{seen.path}/getAuthtoken", API).get("properties") or {}).get("token") or "")
+    found = [line for copy in copies for line in _lines(door, copy, token, max(1, min(lines, MOST)))]
+    return sorted(found, key=lambda line: line.when)
+
+
+def _lines(door: Door, copy: Copy, token: str, lines: int) -> Iterator[LogLine]:
+    told = door.send("GET", _address(copy, lines), headers={"Authorization": f"Bearer {token}"})
+    for raw in told.body.decode(errors="replace").splitlines() if told.status == 200 else ():
+        if raw:
+            yield _line(copy, raw)
+
+
+def _address(copy: Copy, lines: int) -> str:
+    return f"{copy.log}?{urlencode({'follow': 'false', 'output': 'json', 'tailLines': lines})}"
+
+
+def _line(copy: Copy, raw: str) -> LogLine:
+    """`{"TimeStamp": "...", "Log": "F ready"}`: the runtime's own two marks stand before the text."""
+    try:
+        said: Any = json.loads(raw)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return LogLine(copy.name, copy.release, raw)
+    text = str(said.get("Log") or "")
+    return LogLine(copy.name, copy.release, text.removeprefix("F "), str(said.get("TimeStamp") or ""))

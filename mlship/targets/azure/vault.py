@@ -1,0 +1,66 @@
+"""Secrets of Key Vault: named `VAULT/NAME`, referred to by version; no value is ever read here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from mlship.errors import Exit, MlshipError
+from mlship.targets.azure.door import Door, Sent
+
+VAULT_API = "7.4"
+
+
+def address(vault_suffix: str, reference: str, version: str = "") -> str:
+    """`https://acme.vault.azure.net/secrets/churn-keys/4387e9f3d6e14c459867679a90fd0f79`."""
+    vault, _, name = reference.partition("/")
+    return f"https://{vault}.{vault_suffix}/secrets/{name}" + (f"/{version}" if version else "")
+
+
+def vaults(references: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted({reference.partition("/")[0] for reference in references.values()}))
+
+
+def secret_name(variable: str, reference: str, version: str) -> str:
+    """What a container app calls one version of a secret: a kept release has its own one."""
+    told = hashlib.sha256(f"{reference}@{version}".encode()).hexdigest()[:8]
+    return f"{variable.lower().replace('_', '-').strip('-')[:40]}-{told}"
+
+
+def pinned(door: Door, references: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str]:
+    """variable -> the newest version that is enabled. Raises MlshipError with the place in mlship.yaml."""
+    return {variable: _newest(door, reference, places.get(variable, "")) for variable, reference in references.items()}
+
+
+def _newest(door: Door, reference: str, where: str) -> str:
+    """The list of versions tells no value: who deploys needs not be able to read one (Key Vault's permission List)."""
+    vault = reference.partition("/")[0]
+    suffix = door.cloud.vault
+    url = f"{address(suffix, reference)}/versions?api-version={VAULT_API}"
+    found: list[dict[str, Any]] = []
+    while url:
+        told = door.send("GET", url, scope=f"https://{suffix}/.default")
+        if told.status != 200:
+            raise _refused(reference, vault, told, where)
+        page = told.json
+        found += page.get("value") or []
+        url = str(page.get("nextLink") or "")
+    enabled = [one for one in found if (one.get("attributes") or {}).get("enabled", True)]
+    if not enabled:
+        fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]}"
+        raise MlshipError(f"Key Vault has no enabled version of {reference}", where, fix, code="missing-secret")
+    newest = max(enabled, key=lambda one: (one.get("attributes") or {}).get("created", 0))
+    return str(newest["id"]).rpartition("/")[2]
+
+
+def _refused(reference: str, vault: str, told: Sent, where: str) -> MlshipError:
+    if told.status == 404:
+        fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]}"
+        return MlshipError(f"Key Vault has no secret {reference}", where, fix, code="missing-secret")
+    if told.status in (401, 403):
+        what = f"these credentials may not list the versions of {reference}"
+        fix = f"give them the role Key Vault Reader on the vault {vault}"
+        return MlshipError(what, where, fix, exit=Exit.DENIED, code="denied")
+    what = f"Key Vault answers {told.status} to who asks for versions of {reference}"
+    return MlshipError(what, where, "try again", exit=Exit.UNREACHABLE)
