@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlship.errors import Exit, MlshipError
+from mlship.targets.base import Answer
 from mlship.units import Secret
 
 LOGIN = "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
@@ -117,6 +118,9 @@ class Door(Protocol):
     ) -> Body:
         """What has no official client here. reads: a POST that changes nothing."""
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, /) -> Answer:
+        """A prediction: no document of Google's. Whatever comes is an answer; status 0, with the reason in words, where nothing does."""
+
     def find_bucket(self, name: str) -> bool:
         """Whether this project has it: a name can be taken by anybody."""
 
@@ -127,6 +131,9 @@ class Door(Protocol):
 
     def write_object(self, bucket: str, name: str, raw: bytes, generation: int) -> None:
         """generation: of what is replaced; 0 creates. Raises Refused with the code `changed` where it is not what it was."""
+
+    def list_objects(self, bucket: str, prefix: str) -> list[str]:
+        """Their names."""
 
     def delete_object(self, bucket: str, name: str) -> None: ...
 

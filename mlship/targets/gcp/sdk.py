@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlship.errors import Exit, MlshipError, need
+from mlship.targets.base import Answer
 from mlship.targets.gcp.door import LOGIN, Body, Kept, Refused, error_info, refusal, status_said
 from mlship.units import Secret
 
@@ -25,6 +26,7 @@ CLIENTS = {
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 READ_S, TRIES, FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 6, 1.0, 16.0
 _READS = re.compile(r"get_|list_|test_|predict|raw_predict|check_")
+PRECONDITION = 412
 _TURNED_AWAY = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")  # nothing was done: any call may be made again
 _IMPERSONATE = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:generateIdToken"
 
@@ -119,6 +121,16 @@ class SdkDoor:
         found: Body = self._told(asked, reads or method == "GET", send)
         return found
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, /) -> Answer:
+        requests, auth = need("requests.exceptions", "gcp"), need("google.auth.exceptions", "gcp")
+        try:
+            got = self._session().post(url, data=body, headers=dict(headers), timeout=timeout_s)
+        except requests.Timeout:
+            return Answer(0, f"no answer within {timeout_s:g} s".encode())
+        except (requests.RequestException, auth.GoogleAuthError) as error:
+            return Answer(0, _line(error).lower().encode())
+        return Answer(got.status_code, got.content, {name.lower(): value for name, value in got.headers.items()})
+
     def _session(self) -> Any:
         if "" not in self._clients:
             transport = need("google.auth.transport.requests", "gcp")
@@ -168,6 +180,14 @@ class SdkDoor:
             )
 
         self._told("storage put-object", False, write)
+
+    def list_objects(self, bucket: str, prefix: str) -> list[str]:
+        def read() -> list[str]:
+            found = self._storage().list_blobs(bucket, prefix=prefix, fields="items(name),nextPageToken", retry=None)
+            return [str(one.name) for one in found]
+
+        names: list[str] = self._told("storage list-objects", True, read)
+        return names
 
     def delete_object(self, bucket: str, name: str) -> None:
         self._told(
@@ -282,7 +302,8 @@ def _refusal_of(asked: str, got: Any, error: Any = None) -> Refused:
         reason = info.get("reason") or next((one.get("reason") for one in told.get("errors") or ()), "")
     except (AttributeError, ValueError, KeyError, TypeError):
         message, said, info, reason = str(getattr(error, "message", "") or getattr(got, "text", "")), "", {}, ""
-    said = said or status_said(int(getattr(got, "status_code", 0) or getattr(error, "code", 0) or 0))
+    status = int(getattr(got, "status_code", 0) or getattr(error, "code", 0) or 0)
+    said = said if said and status != PRECONDITION else status_said(status)
     return refusal(asked, said, message, str(reason or ""), info.get("metadata"))
 
 
