@@ -39,6 +39,9 @@ FromOption = Annotated[
         "--from", metavar="ENV", help="What is live in that environment: the same models, the same image.", show_default=False
     ),
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Another service of the cloud may take over: what runs now goes first.")
+]
 RegistryOption = Annotated[
     str,
     typer.Option(

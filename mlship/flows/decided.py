@@ -21,7 +21,8 @@ class Wishes:
     """At most one of image, source and plan; none: a build, made first where that is needed.
 
     image: content id. source: an environment whose live release goes here, registry: where its image may be fetched. plan: what
-    `plan --out` wrote. again: content that was rejected before may go. python: as of build.
+    `plan --out` wrote. again: content that was rejected before may go. python: as of build. replaces: another
+    service of the cloud may go first.
     """
 
     image: str = ""
@@ -30,6 +31,7 @@ class Wishes:
     plan: Path | None = None
     again: bool = False
     python: str = ""
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ def decide(context: Context, where: Where, wishes: Wishes) -> Decided:
         return Decided(*planned.prepare(context, where, wishes.plan))
     if not wishes.source:
         found = places(context, where)
-        made = prepare_each(context, found, image=wishes.image, again=wishes.again, python=wishes.python)
+        made = prepare_each(
+            context, found, image=wishes.image, again=wishes.again, python=wishes.python, replaces=wishes.replaces
+        )
         return Decided(found, made)
     from mlship.flows.from_environment import origin, prove_same
 
     there = origin(context, where, wishes.source, wishes.registry)
     found = places(context, where)
-    made = prepare_each(context, found, image=there.content, again=wishes.again)
+    made = prepare_each(context, found, image=there.content, again=wishes.again, replaces=wishes.replaces)
     prove_same(there, made)
     return Decided(found, made, there)
 
@@ -71,7 +75,12 @@ def refuse_misplaced(sources: dict[str, str], others: dict[str, str]) -> None:
         raise MlshipError(
             f"{said[0]} and {said[1]} both say what to deploy", fix=f"leave {said[0]} or {said[1]} out", code="usage"
         )
-    needs = {"--registry": ("--from",), "--python": ("", "--image"), "--again": ("", "--image", "--archive", "--from")}
+    needs = {
+        "--registry": ("--from",),
+        "--python": ("", "--image"),
+        "--again": ("", "--image", "--archive", "--from"),
+        "--replace": ("", "--image", "--archive", "--from"),
+    }
     chosen = said[0] if said else ""
     for option, value in others.items():
         if value and chosen not in needs[option]:

@@ -69,6 +69,11 @@ def open_project(context: Context, project: Project, host: str = "") -> Opened:
     return _open(context, project.name, project.environment, project.target, settings, project, host)
 
 
+def reopened(context: Context, opened: Opened, settings: Mapping[str, Any]) -> Opened:
+    """The same project and environment as records describe them, and not as the file does."""
+    return _open(context, opened.name, opened.environment, opened.target_name, settings, None)
+
+
 def settings_of(project: Project) -> dict[str, Any]:
     """The target's own section as plain data, defaults filled in."""
     import msgspec

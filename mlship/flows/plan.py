@@ -19,6 +19,7 @@ from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from, deployment_from_operating
 from mlship.flows.prepared import Prepared, prepared
+from mlship.flows.replacing import former_service
 from mlship.flows.results import CostChange
 from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
 from mlship.flows.used_keys import used_keys
@@ -50,19 +51,21 @@ def prepare_each(
     image: str = "",
     again: bool = False,
     python: str = "",
+    replaces: bool = False,
     looked: Callable[[Sequence[Seen]], None] | None = None,
 ) -> tuple[Prepared, ...]:
     """One build for every place, of it the image that its machine runs, and the same number for the release as far as their
     records allow it.
 
-    All are seen before anything is built: one that cannot be reached is said at once. looked: judges what was seen, before
-    anything is decided. Raises what `prepare` raises, for the first place that has a reason.
+    All are seen before anything is built: one that cannot be reached is said at once. replaces: another service of the cloud that
+    serves now may go first. looked: judges what was seen, before anything is decided. Raises what `prepare` raises, for the first
+    place that has a reason.
     """
     project = with_region(context, project_of(context, places[0]))
     given = read_secrets(context, project)
     refuse_missing(project, given)
     hosts = hosts_of(places)
-    seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host))
+    seen = looked_at(hosts, lambda position: _seen(context, project, places[position].host, replaces=replaces))
     if looked is not None:
         looked(seen)
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
@@ -93,15 +96,20 @@ def _recorded(context: Context, project: Project, image: str) -> tuple[tuple[Bui
 
 @dataclass(frozen=True)
 class Seen:
-    """One place before anything is decided."""
+    """One place before anything is decided. former: the service that goes first."""
 
     opened: Opened
     observed: Observed
     history: History
+    former: Opened | None = None
 
 
-def _seen(context: Context, project: Project, host: str) -> Seen:
+def _seen(context: Context, project: Project, host: str, *, replaces: bool) -> Seen:
+    """What another service of the cloud has is not this one's: where that is replaced, nothing is here yet."""
     opened = open_project(context, project, host)
+    former = former_service(context, opened, is_wanted=replaces)
+    if former is not None:
+        return Seen(opened, Observed(None), History(project.name, project.environment, project.target), former)
     observed = opened.target.observe()
     return Seen(opened, observed, observed.history or History(project.name, project.environment, project.target))
 
@@ -140,7 +148,17 @@ def _prepared(
     cost = _cost(context, project, seen, deployment)
     facts = Facts(by=context.who, git=git, prices=cost.prices)
     ready = prepared(opened, decided, seen.observed, findings, facts)
-    return replace(ready, view=replace(ready.view, cost=cost))
+    view = replace(ready.view, cost=cost)
+    if seen.former is not None:
+        view = replace(view, takeover=(_gap(seen.former, opened), *view.takeover))
+    return replace(ready, view=view, former=seen.former)
+
+
+def _gap(former: Opened, opened: Opened) -> str:
+    return (
+        f"replaces service {former.service}: all of it goes first, its releases and history too, and nobody is served until"
+        f" {opened.service} is ready"
+    )
 
 
 def _cost(context: Context, project: Project, seen: Seen, wanted: Deployment) -> CostChange:

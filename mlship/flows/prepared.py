@@ -15,19 +15,24 @@ from mlship.flows.takeover import takeover
 from mlship.flows.write_back import written_back
 from mlship.releases.release import Release
 from mlship.targets.base import Action, Observed
+from mlship.targets.durations import expected
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """view: for people and machines; the rest is what carries it out. observed: what it was decided from."""
+    """view: for people and machines; the rest is what carries it out. observed: what it was decided from.
+
+    former: the service of the cloud that goes first, where this is a replacement.
+    """
 
     view: PlanView
     opened: Opened
     plan: DeployPlan
     facts: Facts
     observed: Observed
+    former: Opened | None = None
 
 
 def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...], facts: Facts) -> Prepared:
@@ -147,6 +152,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         fingerprint=plan.fingerprint,
         takeover=_takeover(opened, plan),
         host=opened.host,
+        duration=expected(deployment, plan.actions, is_first=observed.history is None),
     )
 
 

@@ -103,7 +103,7 @@ class PlanView:
     """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back.
 
     takeover: how the release takes over and what it costs, for people. host: the engine, where mlship.yaml names several.
-    cost: what changes on the bill.
+    cost: what changes on the bill. duration: how long it usually takes, where the platform is known for it.
     """
 
     project: str
@@ -123,6 +123,7 @@ class PlanView:
     takeover: tuple[str, ...] = ()
     host: str = ""
     cost: CostChange = CostChange()
+    duration: str = ""
 
     @property
     def is_empty(self) -> bool:

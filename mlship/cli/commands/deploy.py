@@ -10,7 +10,7 @@ from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.hosts import together
-from mlship.cli.options import FromOption, ImageOption, Python, RegistryOption
+from mlship.cli.options import FromOption, ImageOption, Python, RegistryOption, ReplaceOption
 
 
 def command(
@@ -32,6 +32,7 @@ def command(
         ),
     ] = "",
     again: Annotated[bool, typer.Option("--again", help="Deploy content that was rolled back from or failed before.")] = False,
+    replaces: ReplaceOption = False,
     python: Python = "",
 ) -> Answer:
     """Put a release in service; verified, and undone when it fails.
@@ -47,7 +48,7 @@ def command(
 
     refuse_misplaced(
         {"--archive": archive, "--plan": plan, "--from": source, "--image": image},
-        {"--registry": registry, "--python": python, "--again": "yes" if again else ""},
+        {"--registry": registry, "--python": python, "--again": "yes" if again else "", "--replace": "yes" if replaces else ""},
     )
     where, taken = call.where(), None
     if archive:
@@ -56,7 +57,7 @@ def command(
         where, taken = take(call.context, where, call.path(archive))
         image = taken.content
         call.show(taken_text(taken))
-    wishes = Wishes(image, source, registry, call.path(plan) if plan else None, again, python)
+    wishes = Wishes(image, source, registry, call.path(plan) if plan else None, again, python, replaces)
     decided = decide(call.context, where, wishes)
     prepared = decided.prepared
     changing = [one.view for one in prepared if not one.view.is_empty]

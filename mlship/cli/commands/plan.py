@@ -10,7 +10,7 @@ from mlship.cli import payloads
 from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.hosts import together
-from mlship.cli.options import FromOption, ImageOption, Python, RegistryOption
+from mlship.cli.options import FromOption, ImageOption, Python, RegistryOption, ReplaceOption
 from mlship.errors import Exit
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def command(
         str, typer.Option("--out", metavar="FILE", help="Write it down for deploy --plan FILE.", show_default=False)
     ] = "",
     again: Annotated[bool, typer.Option("--again", help="Allow content that was rejected before.")] = False,
+    replaces: ReplaceOption = False,
     python: Python = "",
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 3 when there are changes.")] = False,
 ) -> Answer:
@@ -38,7 +39,7 @@ def command(
     from mlship.flows.decided import Wishes, decide, refuse_misplaced
 
     refuse_misplaced({"--image": image, "--from": source}, {"--registry": registry, "--python": python})
-    wishes = Wishes(image=image, source=source, registry=registry, again=again, python=python)
+    wishes = Wishes(image=image, source=source, registry=registry, again=again, python=python, replaces=replaces)
     decided = decide(call.context, call.where(), wishes)
     path = None
     if out:

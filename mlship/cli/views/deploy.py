@@ -31,6 +31,7 @@ def plan_text(view: PlanView) -> str:
             + [["-", item] for item in view.delete]
         ),
         f"  cost: {view.cost.text}" if view.cost.text else "",
+        f"  takes: {view.duration}" if view.duration else "",
         findings_text(view.findings),
         f"  undo: {view.undo}" if view.undo else "",
     )
