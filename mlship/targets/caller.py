@@ -34,6 +34,8 @@ class Caller:
     gets there, its user with it. arguments: what follows the entrypoint, in place of the image's own. environ: what the
     platform sets; it outweighs everybody's. port_from: what tells the container its port, for people.
     health: what decides whether requests come. start_s: from the start until it says yes, at most; start_rule: what says so.
+    user: whom the process is run as, where the platform does not ask the image; `993:990`. beside: the module
+    that plays the platform in a second container, for a container that asks it and listens nowhere itself.
     protocol: the form of its requests, empty where they are passed on as they are. paths: our path of a protocol -> the
     platform's. headers: what it adds to each request. keeps_authorization: a caller's Authorization header reaches the container.
     max_body: bytes of a request that it lets through, 0: it names no limit. answer_s: what it waits for an answer.
@@ -63,4 +65,6 @@ class Caller:
     max_body: int = 0
     read_only: bool = False
     writable: tuple[str, ...] = ()
+    user: str = ""
+    beside: str = ""
     not_played: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-REFERENCES = "MLSHIP_AWS_SECRETS"  # {"CHURN_KEYS": {"arn": "arn:aws:secretsmanager:...", "version": "..."}}
+REFERENCE = (
+    "MLSHIP_AWS_SECRET_"  # MLSHIP_AWS_SECRET_CHURN_KEYS: name or ARN, behind a blank the version's id where one is meant
+)
 SERVICE = "secretsmanager"
 WAIT_S = 5.0
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -30,17 +32,10 @@ Ask = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]  # address, h
 
 
 def take_aws_secrets(environ: MutableMapping[str, str], ask: Ask | None = None) -> None:
-    """Sets the variables that MLSHIP_AWS_SECRETS names. Raises NotGiven; a service that should be closed is never started open."""
-    given = environ.pop(REFERENCES, "")
-    if not given:
-        return
-    try:
-        references: dict[str, dict[str, str]] = json.loads(given)
-        wanted = [(name, told["arn"], told.get("version", "")) for name, told in references.items()]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise NotGiven(f"{REFERENCES} is no object of references") from None
-    for name, arn, version in wanted:
-        environ[name] = _value(environ, name, arn, version, ask or posted)
+    """Sets the variables that references are there for. Raises NotGiven; a service that should be closed is never started open."""
+    for key in sorted(key for key in environ if key.startswith(REFERENCE)):
+        name, (place, _, version) = key.removeprefix(REFERENCE), environ.pop(key).partition(" ")
+        environ[name] = _value(environ, name, place, version, ask or posted)
 
 
 def posted(address: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
@@ -82,6 +77,7 @@ def signed(
 
 
 def _value(environ: Mapping[str, str], name: str, arn: str, version: str, ask: Ask) -> str:
+    """arn: or a name in the function's own account and region."""
     parts = arn.split(":")
     region = parts[3] if len(parts) > 3 else environ.get("AWS_REGION", "")
     address = environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or f"https://{SERVICE}.{region}.{_domain(arn)}"

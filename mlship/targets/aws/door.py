@@ -94,6 +94,17 @@ class BotoDoor:
         entries: list[Any] = _translated(service, operation, read)
         return entries
 
+    def signed(self, service: str, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """The headers of a request to an address that IAM guards, with the signature of these credentials."""
+        asked = need("botocore.awsrequest", "aws").AWSRequest(method, url, headers=dict(headers), data=body)
+        session = self._opened()
+        found = _translated(service, "sign", session.get_credentials)
+        if found is None:
+            raise MlshipError("AWS cannot be asked: there are no credentials", fix=LOGIN, exit=Exit.DENIED)
+        frozen = _translated(service, "sign", found.get_frozen_credentials)
+        need("botocore.auth", "aws").SigV4Auth(frozen, service, self.region).add_auth(asked)
+        return dict(asked.headers.items())
+
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             settings = need("botocore.config", "aws").Config(

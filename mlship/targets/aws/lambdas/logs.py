@@ -1,0 +1,60 @@
+"""The lines of a function as one stream, by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.lambdas.naming import version_of_stream
+from mlship.targets.aws.lambdas.seen import Seen
+from mlship.targets.base import LogLine
+
+LOOK_S = 2.0
+BACK_S = 24 * 3600.0  # older lines are in CloudWatch; every stream of a function would have to be read for them
+
+
+def lines_of(
+    door: Door,
+    group: str,
+    look: Callable[[], Seen | None],
+    release: str,
+    lines: int,
+    follow: bool,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Iterator[LogLine]:
+    """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
+    since_ms = int((clock() - BACK_S) * 1000)
+    told = list(_of_release(_events(door, group, since_ms), look(), release))
+    yield from (line for _, line in told[max(0, len(told) - lines) :])
+    known = {event["eventId"] for event, _ in told}
+    newest = max((event["timestamp"] for event, _ in told), default=since_ms)
+    while follow:
+        sleep(LOOK_S)
+        for event, line in _of_release(_events(door, group, newest), look(), release):
+            if event["eventId"] not in known:
+                known.add(event["eventId"])
+                newest = max(newest, event["timestamp"])
+                yield line
+
+
+def _of_release(events: list[dict[str, Any]], seen: Seen | None, release: str) -> Iterator[tuple[dict[str, Any], LogLine]]:
+    """A stream's name has the version that wrote it."""
+    for event in events:
+        version = version_of_stream(event["logStreamName"])
+        of = seen.release(version) if seen else ""
+        if not release or of == release:
+            when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
+            yield event, LogLine(version, of, event["message"].rstrip("\n"), when)
+
+
+def _events(door: Door, group: str, since_ms: int) -> list[dict[str, Any]]:
+    try:
+        told = door.all("logs", "filter_log_events", "events", logGroupName=group, startTime=since_ms)
+    except Refused as no:
+        if no.said == "ResourceNotFoundException":
+            return []
+        raise
+    return sorted(told, key=lambda event: event["timestamp"])

@@ -1,0 +1,351 @@
+"""The steps of a release at Lambda. Each looks first, changes what is not so yet, and looks again: none believes a status alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlship.progress import Progress
+from mlship.targets.aws import stack
+from mlship.targets.aws.delivery import Images
+from mlship.targets.aws.documents import filled
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.given import Given, given
+from mlship.targets.aws.lambdas import releasing, seen
+from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, reserved
+from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
+from mlship.targets.aws.lambdas.seen import ABSENT, Seen, Version
+from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.stack import Waiting
+from mlship.targets.base import Action, Deployment, Outcome
+
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+READY_S = 300.0  # Lambda reads an image once for all copies, which takes seconds, and minutes for the largest
+SETTLE_S = 60.0
+WHOLE = 1.0
+TINY = 1e-6
+
+
+class Steps:
+    """Implements the actions of targets.base.Action for one project in one environment."""
+
+    def __init__(self, door: Door, scope: Scope, images: Images, waiting: Waiting, progress: Progress) -> None:
+        self._door = door
+        self._scope = scope
+        self._name = function_name(scope)
+        self._images = images
+        self._waiting = waiting
+        self._progress = progress
+
+    def deliver(self, deployment: Deployment) -> Outcome:
+        """The foundation stands, the registry has the image, and the release is a version of the function."""
+        has = given(deployment)
+        made = self._found(deployment, has)
+        if not made.ok:
+            return made
+        present = self._present()
+        if present.of(deployment.release.id) is not None:
+            return Outcome()
+        content = deployment.release.served.content
+        reference = self._images.deliver(present.outputs["Repository"], content, PLATFORMS[has.arch])
+        known = {**present.outputs, "Image": reference}
+        ready = self._latest(present, deployment, has, known)
+        if not ready.ok:
+            return ready
+        self._cap(deployment)
+        return self._published(deployment)
+
+    def stage(self, action: Action, deployment: Deployment) -> Outcome:
+        """The version can be asked, and no caller reaches it: an alias of its own says that it is the next one."""
+        present = self._present()
+        version = present.of(action.release)
+        if version is None:
+            return Outcome(False, f"the function has no version of {action.release}", fault="target")
+        ready = self._until(version.number)
+        if not ready.ok:
+            return ready
+        self._point(STAGED, version.number, {})
+        return Outcome()
+
+    def weigh(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._present()
+        after, before = present.of(action.release), present.of(action.before) if action.before else None
+        if after is None:
+            return Outcome(False, f"the function has no version of {action.release}", fault="target")
+        if before is None or before.number == after.number or action.share >= WHOLE:
+            return self._lead(deployment, after, {})
+        return self._lead(deployment, before, {after.number: action.share})
+
+    def shift(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._present()
+        version = present.of(action.release)
+        if version is None:
+            return Outcome(False, f"the function has no version of {action.release}", fault="target")
+        moved = self._lead(deployment, version, {})
+        if moved.ok:
+            self._unpoint(STAGED)
+        return moved
+
+    def restore(self, action: Action, deployment: Deployment) -> Outcome:
+        if not action.before:
+            return self.discard(action.release)
+        version = self._present().of(action.before)
+        if version is None:
+            return Outcome(False, f"the function has no version of {action.before}", fault="target")
+        back = self._lead(deployment, version, {})
+        return back if not back.ok else self.discard(action.release)
+
+    def discard(self, release: str) -> Outcome:
+        """No alias leads to it: callers go to the other release where that has some, else nobody is led anywhere any more."""
+        present = self._look()
+        if present is None:
+            return Outcome()
+        if present.staged is not None and present.release(present.staged.version) == release:
+            self._unpoint(STAGED)
+        live = present.live
+        if live is None or release not in {present.release(number) for number in live.shares}:
+            return Outcome()
+        others = [number for number in live.shares if present.release(number) != release]
+        if others:
+            self._point(LIVE, others[0], {})
+        else:
+            self._close()
+        return Outcome()
+
+    def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
+        """Versions of releases that are let go, and their images where no other release has the same content.
+
+        kept: contents that stay. What an alias leads to is never deleted.
+        """
+        present = self._look()
+        if present is None:
+            return Outcome()
+        led = {number for alias in (present.live, present.staged) if alias for number in alias.shares}
+        going = [
+            version for version in present.versions.values() if version.of.release in subjects and version.number not in led
+        ]
+        for version in going:
+            self._forget(version.number)
+        stay = kept | {version.of.content for version in present.versions.values() if version not in going}
+        gone = {version.of.content for version in going} - stay
+        if gone:
+            self._images.remove(present.outputs["Repository"], gone)
+        return Outcome()
+
+    def operate(self, deployment: Deployment) -> Outcome:
+        """Only how it is operated: no version is made for it."""
+        made = self._found(deployment, given(deployment))
+        if not made.ok:
+            return made
+        present = self._present()
+        if present.of(deployment.release.id) is None:
+            return Outcome(False, f"the function has no version of {deployment.release.id}", fault="target")
+        self._cap(deployment)
+        self._label(present.function, environment_tags(deployment))
+        return self._open(deployment)
+
+    def destroy(self) -> Outcome:
+        """Callers first, then what served them, then what that stood on."""
+        present = self._look()
+        if present is not None and present.function:
+            if present.live is not None:
+                self._close()
+            self._door.call("lambda", "delete_function", FunctionName=self._name)
+        return stack.delete(self._door, self._scope.stem, self._waiting)
+
+    # -- the foundation and the function -----------------------------------------------------------------------------------
+
+    def _found(self, deployment: Deployment, has: Given) -> Outcome:
+        self._progress.step("stack", self._scope.stem)
+        tags = self._scope.tags("foundation", deployment.labels)
+        return stack.converge(self._door, self._scope.stem, foundation(deployment, has), {}, tags, self._waiting)
+
+    def _look(self) -> Seen | None:
+        return seen.look(self._door, self._scope)
+
+    def _present(self) -> Seen:
+        found = self._look()
+        assert found is not None, "deliver makes the foundation"
+        return found
+
+    def _latest(self, present: Seen, deployment: Deployment, has: Given, known: Mapping[str, str]) -> Outcome:
+        """What the next version will be is this release: its configuration, then its image. Each change waits for the last one."""
+        if not present.function:
+            self._door.call("lambda", "create_function", **filled(releasing.create_function(deployment, has), known))
+            return self._until("")
+        ready = self._until("")
+        if not ready.ok:
+            return ready
+        wanted = filled(releasing.update_configuration(deployment, has), known)
+        told = seen.configuration(self._door, self._name) or {}
+        if _differs(wanted, told):
+            self._door.call("lambda", "update_function_configuration", **wanted, **_guard(told))
+            ready = self._until("")
+            if not ready.ok:
+                return ready
+        code = filled(releasing.update_code(deployment, has), known)
+        whole = self._door.call("lambda", "get_function", FunctionName=self._name)
+        if (
+            whole["Code"].get("ImageUri") != code["ImageUri"]
+            or whole["Configuration"].get("Architectures") != code["Architectures"]
+        ):
+            self._door.call("lambda", "update_function_code", **code, **_guard(whole["Configuration"]))
+        return self._until("")
+
+    def _published(self, deployment: Deployment) -> Outcome:
+        """What is published is what was looked at: RevisionId refuses the version when somebody changed the function since."""
+        told = seen.configuration(self._door, self._name) or {}
+        wanted = releasing.publish_version(deployment)
+        if told.get("Description") != wanted["Description"]:
+            return Outcome(False, f"somebody else changes {self._name} at the same time", fault="target")
+        made = self._door.call("lambda", "publish_version", **wanted, **_guard(told))
+        found = self._waiting.until(lambda: self._present().of(deployment.release.id), SETTLE_S)
+        if found is None:
+            return Outcome(
+                False, f"version {made['Version']} of {self._name} is not of {deployment.release.id}", fault="target"
+            )
+        return Outcome()
+
+    def _until(self, version: str) -> Outcome:
+        """The function, or one version of it, is what it was made to be, and can be called."""
+
+        def look() -> Outcome | None:
+            told = seen.configuration(self._door, self._name, version)
+            if told is None:
+                return None  # what Lambda tells is a moment old
+            if told.get("State") == "Failed" or told.get("LastUpdateStatus") == "Failed":
+                reason = told.get("StateReason") or told.get("LastUpdateStatusReason") or ""
+                code = told.get("StateReasonCode") or told.get("LastUpdateStatusReasonCode") or ""
+                return Outcome(False, f"Lambda gave {self._name} up ({code}): {reason}", fault=_fault(str(code)))
+            is_ready = told.get("State", "Active") in ("Active", "Inactive")  # Inactive: nobody asked for weeks; it comes back
+            return Outcome() if is_ready and told.get("LastUpdateStatus", "Successful") == "Successful" else None
+
+        late = Outcome(
+            False, f"{self._name} is not ready after {READY_S:.0f} s; the same command goes on with it", fault="target"
+        )
+        return self._waiting.until(look, READY_S) or late
+
+    def _cap(self, deployment: Deployment) -> None:
+        """Copies at most. Where nobody says it, and mlship.yaml is here to say so, the account's limit holds again."""
+        most = reserved(deployment)
+        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
+        present = told.get("ReservedConcurrentExecutions")
+        if most is not None and present != most:
+            self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
+        elif most is None and present is not None and deployment.places:
+            self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
+
+    def _label(self, function: str, wanted: Mapping[str, str]) -> None:
+        present = self._door.call("lambda", "list_tags", Resource=function).get("Tags") or {}
+        gone = sorted(name for name in present if name not in wanted and not name.startswith("aws:"))
+        if {name: present.get(name) for name in wanted} != dict(wanted):
+            self._door.call("lambda", "tag_resource", Resource=function, Tags=dict(wanted))
+        if gone:
+            self._door.call("lambda", "untag_resource", Resource=function, TagKeys=gone)
+
+    def _forget(self, version: str) -> None:
+        try:
+            self._door.call("lambda", "delete_function", FunctionName=self._name, Qualifier=version)
+        except Refused as no:
+            if no.said != ABSENT:  # another command did it meanwhile
+                raise
+
+    # -- callers -----------------------------------------------------------------------------------------------------------
+
+    def _lead(self, deployment: Deployment, version: Version, weights: Mapping[str, float]) -> Outcome:
+        """Callers reach this version, and the other one with its weight. What the alias then says is compared."""
+        self._point(LIVE, version.number, weights)
+        opened = self._open(deployment)
+        if not opened.ok:
+            return opened
+        present = self._present()
+        found = present.live
+        if found is None or found.version != version.number or not _alike(found.weights, weights):
+            return Outcome(False, f"the alias {LIVE} leads elsewhere than it was told: {found}", fault="target")
+        return Outcome()
+
+    def _point(self, name: str, version: str, weights: Mapping[str, float]) -> None:
+        present = self._present()
+        found = present.live if name == LIVE else present.staged
+        if found is not None and found.version == version and _alike(found.weights, weights):
+            return
+        body = releasing.alias(self._scope, name, version, weights)
+        if found is None:
+            self._door.call("lambda", "create_alias", **body)
+        else:
+            self._door.call("lambda", "update_alias", **body, **_guard({"RevisionId": found.revision}))
+
+    def _unpoint(self, name: str) -> None:
+        self._door.call("lambda", "delete_alias", FunctionName=self._name, Name=name)
+
+    def _open(self, deployment: Deployment) -> Outcome:
+        """The address of the function, and who may call it."""
+        wanted = releasing.url_config(deployment)
+        place = {"FunctionName": self._name, "Qualifier": LIVE}
+        try:
+            told = self._door.call("lambda", "get_function_url_config", **place)
+        except Refused as no:
+            if no.said != ABSENT:
+                raise
+            told = {}
+        if not told:
+            self._door.call("lambda", "create_function_url_config", **wanted)
+        elif told["AuthType"] != wanted["AuthType"]:
+            self._door.call("lambda", "update_function_url_config", **wanted)
+        self._permit(releasing.permissions(deployment), place)
+        return Outcome()
+
+    def _permit(self, wanted: list[Any], place: Mapping[str, str]) -> None:
+        """Statements of ours that are not wanted go first: nobody may call what is closed again."""
+        present = self._statements(place)
+        asked = {one["StatementId"] for one in wanted}
+        for name in releasing.PUBLIC_STATEMENTS:
+            if name in present and name not in asked:
+                self._door.call("lambda", "remove_permission", **place, StatementId=name)
+        for one in wanted:
+            if one["StatementId"] not in present:
+                self._door.call("lambda", "add_permission", **one)
+
+    def _statements(self, place: Mapping[str, str]) -> set[str]:
+        try:
+            text = self._door.call("lambda", "get_policy", **place)["Policy"]
+        except Refused as no:
+            if no.said == ABSENT:
+                return set()
+            raise
+        return {name for name in releasing.PUBLIC_STATEMENTS if f'"{name}"' in text}
+
+    def _close(self) -> None:
+        """Nobody is led anywhere."""
+        try:
+            self._door.call("lambda", "delete_function_url_config", FunctionName=self._name, Qualifier=LIVE)
+        except Refused as no:
+            if no.said != ABSENT:
+                raise
+        self._unpoint(LIVE)
+
+
+def _differs(wanted: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether the function has to be told. Of what it says about its network only what we say is looked at."""
+    for key, value in wanted.items():
+        present = told.get(key)
+        if isinstance(value, Mapping) and isinstance(present, Mapping):
+            present = {name: present.get(name) for name in value}
+        if key != "FunctionName" and present != value:
+            return True
+    return False
+
+
+def _guard(told: Mapping[str, Any]) -> dict[str, str]:
+    """Lambda refuses the change when somebody made another one since it was looked at."""
+    return {"RevisionId": str(told["RevisionId"])} if told.get("RevisionId") else {}
+
+
+def _alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    names = {name for name, weight in (*one.items(), *other.items()) if weight}
+    return all(abs(one.get(name, 0.0) - other.get(name, 0.0)) < TINY for name in names)
+
+
+def _fault(code: str) -> Any:
+    """An image that Lambda cannot take is the release's; a network, a role or a key is not."""
+    return "release" if code.startswith(("InvalidImage", "FunctionError")) else "target"
