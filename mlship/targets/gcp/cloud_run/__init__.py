@@ -1,0 +1,1 @@
+"""Cloud Run: one service, one revision a release, callers shared by whole percents."""

@@ -1,0 +1,122 @@
+"""What Cloud Run cannot do, and what of it is not there: refused by name with the nearest that works, before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlship.config.gates import parse
+from mlship.errors import Finding, MlshipError
+from mlship.releases.history import History
+from mlship.targets.base import Deployment
+from mlship.targets.gcp.cloud_run import bodies, seen
+from mlship.targets.gcp.cloud_run.measuring import LATE_S
+from mlship.targets.gcp.cloud_run.sizing import ACCELERATORS, accelerator, size_of
+from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
+from mlship.targets.gcp.given import given
+from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
+from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.variables import filled
+from mlship.targets.refusals import refused
+from mlship.targets.sizes import asked_of
+
+API = "run.googleapis.com"
+NEEDS = Needs(
+    apis=(API, "artifactregistry.googleapis.com", "storage.googleapis.com"),
+    permissions=(
+        *(f"run.services.{verb}" for verb in ("get", "create", "update", "delete")),
+        *(f"run.revisions.{verb}" for verb in ("list", "delete")),
+        "run.operations.get",
+        "run.routes.invoke",
+    ),
+)
+_MARGIN_S = 60.0
+# Quotas of Cloud Run in a region: milli vCPU, bytes, GPUs ("Quotas and limits"; the metrics' names are from memory, verify).
+_GPU_METRICS = {
+    "nvidia-l4": "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy",
+    "nvidia-rtx-pro-6000": "run.googleapis.com/nvidia_rtx_pro_6000_gpu_allocation_no_zonal_redundancy",
+}
+
+
+def findings(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> tuple[Finding, ...]:
+    """Reads only."""
+    return (
+        *in_documents(deployment),
+        *_connector(door, deployment),
+        *quota_findings(door, deployment, API, quotas(deployment)),
+        *_restorable(door, scope, deployment, history),
+    )
+
+
+def in_documents(deployment: Deployment) -> Iterator[Finding]:
+    """What can be told from the file alone. Pure."""
+    yield from _rollout(deployment)
+    if deployment.startup_timeout_s > bodies.MOST_STARTUP_S:
+        what = f"serve.startup_timeout is {deployment.startup_timeout_s:g} s, and Cloud Run waits {bodies.MOST_STARTUP_S} s at most"
+        yield refused(deployment, "serve.startup_timeout", what, f"write {bodies.MOST_STARTUP_S}s", "too-long")
+    named = str(deployment.settings.get("accelerator") or "")
+    if named and named not in ACCELERATORS:
+        what = f"Cloud Run has no accelerator {named}"
+        yield refused(deployment, "targets.gcp.accelerator", what, f"write one of {', '.join(ACCELERATORS)}", "no-such-part")
+    if deployment.operating.get("public") and deployment.settings.get("ingress") not in (None, "", "all"):
+        what = f"public: true, and targets.gcp.ingress: {deployment.settings['ingress']} lets nobody in from the internet"
+        yield refused(deployment, "public", what, "write ingress: all, or delete public", "contradiction")
+
+
+def quotas(deployment: Deployment) -> tuple[Quota, ...]:
+    """What the most replicas take. Pure."""
+    size, gpu, most = size_of(deployment), accelerator(deployment), deployment.replicas[1]
+    found = [
+        Quota("run.googleapis.com/cpu_allocation", size.vcpus * 1000 * most, "milli vCPU"),
+        Quota("run.googleapis.com/mem_allocation", size.memory_gib * 2**30 * most, "bytes"),
+    ]
+    if gpu is not None:
+        found.append(Quota(_GPU_METRICS[gpu.name], asked_of(deployment).gpus * most, "GPU"))
+    return tuple(found)
+
+
+def _rollout(deployment: Deployment) -> Iterator[Finding]:
+    strategy = deployment.strategy
+    if strategy.name in ("recreate", "rolling"):
+        what = f"rollout.strategy {strategy.name}: revisions of Cloud Run stand side by side, and none is stopped for another"
+        yield refused(deployment, "rollout.strategy", what, "write blue-green or canary", "absent-feature")
+    for step in strategy.steps:
+        try:
+            bodies.percent(step)
+        except MlshipError as error:
+            yield refused(deployment, "rollout.steps", error.what, error.fix, error.code)
+    if any(parse(gate).is_measured for gate in strategy.gates) and strategy.bake_s < LATE_S + _MARGIN_S:
+        what = f"rollout.bake is {strategy.bake_s:g} s, and what Cloud Run has counted is known {LATE_S:.0f} s later"
+        fix = f"write bake: 5m, at least {LATE_S + _MARGIN_S:.0f}s"
+        yield refused(deployment, "rollout.bake", what, fix, "too-short")
+
+
+def _connector(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    connector = given(deployment).connector
+    if not connector:
+        return
+    name = filled(connector, {"Project": door.project})
+    try:
+        told = door.http("GET", f"https://vpcaccess.googleapis.com/v1/{name}")
+    except Refused as no:
+        if no.code == MISSING:
+            what = f"targets.gcp.vpc_connector {name} is not there"
+            yield refused(deployment, "targets.gcp.vpc_connector", what, "correct the name, or make it", "no-such-part")
+        elif no.code not in (DENIED, "api-disabled"):
+            raise
+        return
+    if told.get("state") != "READY":
+        what = f"targets.gcp.vpc_connector {name} is {str(told.get('state', '')).lower()}"
+        yield refused(deployment, "targets.gcp.vpc_connector", what, "mend it first", "no-such-part")
+
+
+def _restorable(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> Iterator[Finding]:
+    """If the new release fails, what is live now has to be able to serve again."""
+    if history is None or not history.live or history.live == deployment.release.id:
+        return
+    present = seen.look(door, scope)
+    revision = present.of(history.live) if present else None
+    if revision is None or not revision.is_ready:
+        what = f"{history.live} is live by the records, and its revision is not ready: it could not be brought back"
+        found = refused(deployment, "", what, "go on only if that is no loss", "not-restorable")
+        yield replace(found, severity="warning")

@@ -1,0 +1,62 @@
+"""The lines of all instances as one stream, by time: Cloud Logging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mlship.targets.base import LogLine
+from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.scope import Scope
+
+LIST = "https://logging.googleapis.com/v2/entries:list"
+LOOK_S, PAGE = 5.0, 1000
+
+
+def lines_of(
+    door: Door, scope: Scope, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+) -> Iterator[LogLine]:
+    """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
+    told = _entries(door, scope, release, _OF_SERVER, max(lines, 1), newest_first=True)[::-1]
+    yield from (_line(scope, entry) for entry in told[len(told) - lines :] if lines)
+    known = {entry["insertId"] for entry in told}
+    newest = max((entry["timestamp"] for entry in told), default="")
+    while follow:
+        sleep(LOOK_S)
+        since = f'{_OF_SERVER} AND timestamp>="{newest}"' if newest else _OF_SERVER
+        for entry in _entries(door, scope, release, since, PAGE, newest_first=False):
+            if entry["insertId"] not in known:
+                known.add(entry["insertId"])
+                newest = max(newest, entry["timestamp"])
+                yield _line(scope, entry)
+
+
+# What the server itself says, without the platform's own record of each request.
+_OF_SERVER = '(logName:"run.googleapis.com%2Fstdout" OR logName:"run.googleapis.com%2Fstderr")'
+
+
+def _entries(door: Door, scope: Scope, release: str, also: str, most: int, *, newest_first: bool) -> list[dict[str, Any]]:
+    only = [
+        'resource.type="cloud_run_revision"',
+        f'resource.labels.service_name="{scope.stem}"',
+        f'resource.labels.location="{door.region}"',
+        also,
+    ]
+    if release:
+        only.append(f'resource.labels.revision_name:"{scope.named(release)}"')
+    asked = {
+        "resourceNames": [f"projects/{door.project}"],
+        "filter": " AND ".join(only),
+        "orderBy": "timestamp desc" if newest_first else "timestamp asc",
+        "pageSize": min(most, PAGE),
+    }
+    return list(door.http("POST", LIST, asked, reads=True).get("entries") or ())
+
+
+def _line(scope: Scope, entry: dict[str, Any]) -> LogLine:
+    labels = (entry.get("resource") or {}).get("labels") or {}
+    text = entry.get("textPayload")
+    if text is None:
+        text = str((entry.get("jsonPayload") or {}).get("message") or entry.get("jsonPayload") or "")
+    instance = str((entry.get("labels") or {}).get("instanceId", ""))[-8:]
+    return LogLine(instance, scope.release_of(labels.get("revision_name", "")), text.rstrip("\n"), entry["timestamp"])

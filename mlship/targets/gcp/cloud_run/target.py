@@ -1,0 +1,233 @@
+"""The service `cloud-run`: one service, a revision for each release."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mlship.errors import Finding, MlshipError
+from mlship.oci.layout import Layout
+from mlship.oci.registry.push_variant import PushVariant
+from mlship.releases.history import History
+from mlship.targets.asked import asked
+from mlship.targets.base import (
+    Action,
+    Answer,
+    Deployment,
+    Feature,
+    LogLine,
+    Measures,
+    Observed,
+    Opening,
+    Outcome,
+    Request,
+    Resource,
+    Why,
+)
+from mlship.targets.gcp import preflight
+from mlship.targets.gcp.caller_cloud_run import PUSH
+from mlship.targets.gcp.cloud_run import checks, seen
+from mlship.targets.gcp.cloud_run.asking import ask
+from mlship.targets.gcp.cloud_run.logs import lines_of
+from mlship.targets.gcp.cloud_run.measuring import measures_of
+from mlship.targets.gcp.cloud_run.operator_key import OperatorKey
+from mlship.targets.gcp.cloud_run.rendering import render
+from mlship.targets.gcp.cloud_run.seen import Seen
+from mlship.targets.gcp.cloud_run.steps import Steps
+from mlship.targets.gcp.delivery import Images
+from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.features import FEATURES
+from mlship.targets.gcp.records import StorageRecords, records_of
+from mlship.targets.gcp.resources import resources
+from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.secret_versions import pinned
+from mlship.targets.gcp.waiting import POLL_S, Waiting
+from mlship.targets.verify import said_release
+
+LOG_LINES = 8
+
+
+class CloudRunTarget:
+    """Implements targets.base.Target and PinsSecrets for one project in one environment."""
+
+    name = "gcp"
+
+    def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
+        self._opening = opening
+        self._door = door
+        self._waiting = Waiting(opening.clock, time.sleep, poll_s)
+        self._scope = Scope(opening.project, opening.environment)
+        self._records = records_of(opening, door)
+        self._operator = OperatorKey(door, self._scope)
+
+    @functools.cached_property
+    def _steps(self) -> Steps:
+        opening, door = self._opening, self._door
+        repository, layout = str(self._setting("repository")), Layout(opening.home.images)
+        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, self._waiting)
+        return Steps(door, self._scope, images, self._waiting, self._operator)
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Feature]]:
+        return FEATURES
+
+    @property
+    def push(self) -> Mapping[str, PushVariant]:
+        return {"cloud-run": PUSH}
+
+    @property
+    def records(self) -> StorageRecords:
+        return self._records
+
+    def render(self, deployment: Deployment) -> dict[str, bytes]:
+        return render(deployment)
+
+    def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
+        return resources(deployment)
+
+    def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
+        return pinned(self._door, references)
+
+    def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
+        common = preflight.findings(self._door, deployment, checks.NEEDS)
+        return (*common, *checks.findings(self._door, self._scope, deployment, self._records.read()))
+
+    def observe(self) -> Observed:
+        history = self._records.read()
+        present = seen.look(self._door, self._scope)
+        generation = history.generation if history else 0
+        if present is None:
+            return Observed(history, fingerprint=_fingerprint([generation]))
+        ready = frozenset(one.release for one in present.revisions.values() if one.is_ready)
+        known = frozenset(release.id for release in (history.releases if history else ()))
+        told = [generation, present.generation, sorted(present.percents.items()), sorted(ready)]
+        return Observed(
+            history=history,
+            endpoint=present.uri,
+            serving=self._serving(present),
+            replicas=seen.replicas(present),
+            restorable=ready,
+            lost={release: _lost(present, release) for release in sorted(known - ready)},
+            repair=_repair(history, present),
+            fingerprint=_fingerprint(told),
+            weights=present.weights,
+        )
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        """What Google Cloud refuses is an outcome, and the target's fault."""
+        try:
+            self._records.confirm()
+            if deployment is not None:
+                preflight.guard(self._door, deployment)
+            return self._apply(action, deployment)
+        except MlshipError as error:
+            return Outcome(False, error.what, error.details, fault="target")
+
+    def ask(self, request: Request) -> Answer:
+        present = seen.look(self._door, self._scope)
+        if present is None:
+            return Answer(0, b"nothing is running")
+        share = present.share_of(request.replica) if request.replica else None
+        if share is None and request.of == "staged":
+            share = present.staged or present.live
+        if request.replica and share is None:
+            return Answer(0, f"Cloud Run leads nobody to {request.replica}".encode())
+        return self._asked(present, (share.uri if share else "") or present.uri, request)
+
+    def measure(self) -> Mapping[str, Measures]:
+        """As Cloud Monitoring has counted, which is some minutes behind."""
+        present = seen.look(self._door, self._scope)
+        return measures_of(self._door, self._scope, present, self._opening.clock()) if present else {}
+
+    def why(self) -> tuple[Why, ...]:
+        present = seen.look(self._door, self._scope)
+        if present is None:
+            return ()
+        met = {share.revision for share in present.shares} | {present.latest}
+        return tuple(self._why(one) for one in present.revisions.values() if one.name in met)
+
+    def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
+        return lines_of(self._door, self._scope, release, lines, follow, self._waiting.sleep)
+
+    def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        if action.kind == "retire":
+            return self._retire()
+        if action.kind == "destroy":
+            gone = self._steps.destroy()
+            if gone.ok:
+                self._records.destroy()
+            return gone
+        assert deployment is not None, f"{action.kind} has a deployment"
+        if action.kind == "discard":
+            history = self._records.read()
+            return self._steps.discard(action.release, history.live if history else "")
+        if action.kind == "operate":
+            return self._steps.operate(deployment)
+        steps = {
+            "deliver": lambda: self._steps.deliver(deployment),
+            "stage": lambda: self._steps.stage(action, deployment),
+            "weigh": lambda: self._steps.weigh(action, deployment),
+            "shift": lambda: self._steps.shift(action, deployment),
+            "restore": lambda: self._steps.restore(action, deployment),
+        }
+        return steps[action.kind]()
+
+    def _retire(self) -> Outcome:
+        history = self._records.read()
+        releases = [*history.releases, *([history.underway.release] if history.underway else ())] if history else []
+        kept = frozenset(release.id for release in releases)
+        return self._steps.retire(kept, frozenset(release.served.content for release in releases))
+
+    def _why(self, one: seen.Revision) -> Why:
+        log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
+        state = "ready" if one.is_ready else one.reason.lower() or one.state.lower()
+        return Why(one.name, one.release, state, probe=one.message, log=log)
+
+    def _serving(self, present: Seen) -> str:
+        """As it says itself; where two releases share the callers, the one that most of them reach."""
+        live = present.live
+        if live is None:
+            return ""
+        address = live.uri if len(present.weights) > 1 and live.uri else present.uri
+        return said_release(self._asked(present, address, Request("GET", "/mlship/release")))
+
+    def _asked(self, present: Seen, address: str, request: Request) -> Answer:
+        """A tag's callers say the service's own address in their token ("Authenticating service-to-service")."""
+        if present.is_public:
+            return asked(lambda sent: ask(address, sent, None), request, self._operator.value)
+        token = self._door.identity_token(present.uri, str(self._setting("service_account")))
+        return asked(lambda sent: ask(address, sent, token), request, self._operator.value)
+
+    def _setting(self, name: str) -> Any:
+        """Where there is no YAML the records say it."""
+        if name in self._opening.settings:
+            return self._opening.settings[name] or ""
+        history = self._records.read()
+        return ((history.operating.get("settings") if history else None) or {}).get(name) or ""
+
+
+def open_service(opening: Opening, door: Door) -> CloudRunTarget:
+    return CloudRunTarget(opening, door)
+
+
+def _lost(present: Seen, release: str) -> str:
+    revision = present.of(release)
+    return "its revision is not there any more" if revision is None else f"its revision is not ready: {revision.message}"
+
+
+def _repair(history: History | None, present: Seen) -> str:
+    """Why the live release has to be put in service again although something answers."""
+    if history is None or not history.live or history.underway is not None:
+        return ""
+    if present.weights.get(history.live, 0.0) < 1:
+        return "callers are led elsewhere, too"
+    revision = present.of(history.live)
+    return "" if revision is not None and revision.is_ready else "its revision is not ready"
+
+
+def _fingerprint(told: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -1,0 +1,38 @@
+"""Every project of mlship in one region: what `mlship list` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mlship.targets.base import Opening, ServiceRow, Target
+from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.records import bucket_name
+
+ROOT = "mlship/"  # Scope.records begins so
+
+
+def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> Iterator[ServiceRow]:
+    """One a project and environment, by the records in the bucket that is said, else in mlship's own."""
+    said = str(opening.settings.get("bucket") or "")
+    bucket = said or bucket_name(door)
+    if not said and not door.find_bucket(bucket):
+        return
+    kept = {key: value for key, value in opening.settings.items() if key in ("bucket", "project", "region")}
+    for project, environment in sorted(_recorded(door, bucket)):
+        opening.progress.step("list", " ".join(filter(None, (project, environment))))
+        one = replace(opening, project=project, environment=environment, settings=kept)
+        observed = opener(one, door).observe()
+        live = observed.history.live if observed.history else ""
+        is_ready = bool(live) and observed.serving == live
+        yield ServiceRow(project, environment, "gcp", live, observed.endpoint, is_ready)
+
+
+def _recorded(door: Door, bucket: str) -> set[tuple[str, str]]:
+    found = set()
+    for name in door.list_objects(bucket, ROOT):
+        project, _, rest = name.removeprefix(ROOT).partition("/")
+        environment, _, file = rest.partition("/")
+        if file == "history.json":
+            found.add((project, "" if environment == "-" else environment))
+    return found
