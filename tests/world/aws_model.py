@@ -77,8 +77,10 @@ def _bounds(shape: Shape, size: float, path: str) -> list[str]:
 
 
 def _python(pattern: str) -> str:
-    r"""Java's classes in Python's words: `\p{L}` are letters, and what botocore means by them is a whole match."""
-    return re.sub(r"\\p\{\w+\}", r"\\w", pattern)
+    r"""Java's classes in Python's words: `\p{L}` are letters, and what botocore means by them is a whole match; two surrogates are one
+    character beyond the first 65,536.
+    """
+    return re.sub(r"\\p\{\w+\}", r"\\w", pattern).replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
 
 
 def _check(shape: Shape | None, said: Mapping[str, Any], path: str) -> None:
