@@ -38,6 +38,7 @@ APIS: Mapping[str, tuple[str, ...]] = {
     "secretmanager": ("secretmanager.v1",),
     "serviceusage": ("serviceusage.v1", "serviceusage.v1beta1"),
     "storage": ("storage.v1",),
+    "vpcaccess": ("vpcaccess.v1",),
 }
 _REGIONAL = re.compile(r"(?:[a-z]+-[a-z]+\d+-)?(?P<api>[a-z]+)(?:\.[a-z]+-[a-z]+\d+\.rep)?\.googleapis\.com")
 _WHOLE = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
