@@ -19,6 +19,7 @@ from inspecting_proxy import Asked
 
 _TIME = "2026-11-23T04:00:00.000000Z"
 _KIND = "google.devtools.artifactregistry.v1.Repository"
+_FORMATS = {1: "DOCKER", "DOCKER": "DOCKER"}  # the clients send enums as numbers
 _MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -44,7 +45,7 @@ class ArtifactRegistry:
             raise No("ALREADY_EXISTS", "the repository already exists")
 
         def make() -> Mapping[str, Any]:
-            self.repositories[name] = asked.json
+            self.repositories[name] = {**asked.json, "format": _FORMATS[asked.json["format"]]}
             return typed(_KIND, **self._repository(name))
 
         return self._operations.begin(
