@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import aws_model
 import boto3
+from aws_metrics import Led, metric_data
 from free_ports import free_port
 from registry_images import image_of
 from registry_parts import real_registry
@@ -35,7 +36,7 @@ from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.aws.door import BotoDoor, Door, refusal
-from mlship.targets.aws.ecs.foundation import PORT
+from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.ecs.target import EcsTarget
 from mlship.targets.base import Deployment, Opening
 
@@ -110,12 +111,15 @@ class Account:
     clients: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # a name that callers know -> the balancer that it leads to
+    led: list[Led] = field(default_factory=list)  # every request that a target answered
+    slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
 
-    def client(self, service: str) -> Any:
-        if service not in self.clients:
-            self.clients[service] = boto3.client(service, region_name=REGION)
-        return self.clients[service]
+    def client(self, service: str, endpoint: str = "") -> Any:
+        name = service + endpoint
+        if name not in self.clients:
+            self.clients[name] = boto3.client(service, region_name=REGION, endpoint_url=endpoint or None)
+        return self.clients[name]
 
     def reset(self) -> None:
         for url in (
@@ -178,6 +182,8 @@ class Account:
         broken, version = self.broken.get(copy.content, ""), self.versions[copy.content]
         if path == "/mlship/release":
             return 200, json.dumps({"release": "r0-000000" if broken == "lies" else copy.release}).encode()
+        if path.startswith("/predict") and broken == "errors":
+            return 500, b"{}"
         if path.startswith("/predict"):
             return 200, json.dumps({"predictions": [0 if broken == "answers" else version]}).encode()
         return 200, b"{}"
@@ -208,7 +214,12 @@ class Account:
         line = [group["TargetGroupArn"] for group in groups for _ in range(int(group.get("Weight", 1)))]
         group = line[next(self.numbers) * 37 % len(line)]
         copies = [copy for copy in self.copies.values() if copy.group == group]
-        return self.answer(copies[next(self.numbers) % len(copies)], path) if copies else (503, b"no target")
+        if not copies:
+            return 503, b"no target"
+        copy = copies[next(self.numbers) % len(copies)]
+        status, body = self.answer(copy, path)
+        self.led.append(Led(group.rpartition(":")[2], time.time(), status, self.slow.get(copy.content, 0.02)))
+        return status, body
 
 
 def _holds(condition: Mapping[str, Any], host: str, headers: Mapping[str, str], path: str) -> bool:
@@ -266,6 +277,8 @@ class AccountDoor:
             answer = self._bytes_of_ecr(operation, said)
             aws_model.check_answer(service, operation, answer)
             return answer
+        if operation == "register_scalable_target":
+            self._scaled(said)
         groups = self._groups(said["StackName"]) if operation == "delete_stack" else ()
         answer = self._inner.call(service, operation, **said)
         for group in groups:
@@ -283,7 +296,25 @@ class AccountDoor:
 
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
+        if operation == "get_metric_data":
+            answer = metric_data(self._account.led, said)
+            aws_model.check_answer(service, operation, answer)
+            return list(answer[key])
         return self._inner.all(service, operation, key, **said)
+
+    def _scaled(self, said: Mapping[str, Any]) -> None:
+        """Registering brings the tasks within the bounds. moto asks its own ECS for the service, and this one's is ministack's."""
+        _, cluster, service = said["ResourceId"].split("/")
+        shadow, ecs = self._account.client("ecs", self._account.environ["AWS_ENDPOINT_URL"]), self._account.client("ecs")
+        shadow.create_cluster(clusterName=cluster)
+        container = {"name": "shadow", "image": "shadow", "memory": 4}
+        shadow.register_task_definition(family="shadow", containerDefinitions=[container])
+        shadow.create_service(cluster=cluster, serviceName=service, taskDefinition="shadow", desiredCount=0)
+        (told,) = ecs.describe_services(cluster=cluster, services=[service])["services"]
+        wanted = min(max(told["desiredCount"], said["MinCapacity"]), said["MaxCapacity"])
+        if wanted != told["desiredCount"]:
+            ecs.update_service(cluster=cluster, service=service, desiredCount=wanted)
+            self._account.run_tasks()
 
     def _outputs(self, stacks: list[dict[str, Any]]) -> None:
         """moto makes all that a change set says, and forgets the outputs: they are told from its template and its resources."""
@@ -314,6 +345,8 @@ class AccountDoor:
         ((function, of),) = value.items()
         if function == "Ref":
             return ids[of]
+        if function == "Fn::Join" and of[0] == "/":
+            return "/".join(self._told(one, ids) for one in of[1])
         if function == "Fn::Join":
             return ",".join(re.findall(r"subnet-\w+", self._told(of[1], ids)))
         if function == "Fn::Sub":
@@ -325,6 +358,11 @@ class AccountDoor:
             )
         assert function == "Fn::GetAtt", function
         name, attribute = of
+        if attribute.endswith("FullName"):
+            return ids[name].rpartition(":")[2].removeprefix("loadbalancer/")
+        if attribute == "DNSName":
+            (found,) = self._inner.call("elbv2", "describe_load_balancers", LoadBalancerArns=[ids[name]])["LoadBalancers"]
+            return str(found["DNSName"])
         is_role = attribute == "Arn" and name.endswith("Role")
         return self._inner.call("iam", "get_role", RoleName=ids[name])["Role"]["Arn"] if is_role else ids[name]
 

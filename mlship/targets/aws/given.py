@@ -10,6 +10,7 @@ from mlship.targets.base import Deployment
 
 # Addresses of private networks (RFC 1918): an internal balancer has callers in its own network and in those joined to it.
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+EVERYBODY = ("0.0.0.0/0",)
 FIRST_PRIORITY = 100  # of the three rules on a listener that others use, too
 
 
@@ -17,7 +18,8 @@ FIRST_PRIORITY = 100  # of the three rules on a listener that others use, too
 class Given:
     """Empty: mlship makes it. roles: `task` and `execution`. hosts: the names by which callers of a given listener come.
 
-    priority: of the first of three rules of the listener. callers: networks that may reach the balancer that mlship makes.
+    priority: of the first of three rules of the listener. callers: networks that may reach the balancer that mlship makes;
+    certificate: ARN, for its TLS. public: whether callers may come from the internet.
     """
 
     subnets: tuple[str, ...] = ()
@@ -33,11 +35,18 @@ class Given:
     callers: tuple[str, ...] = PRIVATE
     bucket: str = ""
     arch: str = "x86_64"
+    certificate: str = ""
+    public: bool = False
+
+    @property
+    def balancer(self) -> str:
+        """What the metrics of the given listener's balancer call it: `app/ml/50dc6c495c0c9188`; empty where mlship makes it."""
+        return "/".join(self.listener.partition(":listener/")[2].split("/")[:3])
 
 
 def given(deployment: Deployment) -> Given:
     """Raises MlshipError for a listener that others use, of which nobody says which callers are this project's."""
-    said = deployment.settings
+    said, public = deployment.settings, bool(deployment.operating.get("public"))
     found = Given(
         subnets=tuple(said.get("subnets") or ()),
         security_groups=tuple(said.get("security_groups") or ()),
@@ -49,9 +58,11 @@ def given(deployment: Deployment) -> Given:
         repository=str(said.get("repository") or ""),
         kms_key=str(said.get("kms_key") or ""),
         permissions_boundary=str(said.get("permissions_boundary") or ""),
-        callers=tuple(said.get("callers") or PRIVATE),
+        callers=tuple(said.get("callers") or (EVERYBODY if public else PRIVATE)),
         bucket=str(said.get("bucket") or ""),
         arch=str(said.get("arch") or "x86_64"),
+        certificate=str(said.get("certificate") or ""),
+        public=public,
     )
     _check(found, deployment.places)
     return found

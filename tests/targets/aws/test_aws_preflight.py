@@ -66,18 +66,13 @@ def test_spot_needs_its_capacity_provider() -> None:
     assert said(THERE, made) == ["the cluster ml has no capacity provider FARGATE_SPOT"]
 
 
-def test_what_is_not_built_is_refused_by_name() -> None:
-    made = replace(
-        deployment("aws", "ecs", replicas=(1, 4)), strategy=Strategy("canary", gates=("p95_ms < 40", "prediction_change < 1%"))
-    )
-    served = replace(made.release.served, secrets={"KEYS": "1"})
-    made = replace(made, release=replace(made.release, served=served))
-    assert said(OPEN, made) == [
-        "scale.replicas 1..4: autoscaling on aws is not yet built",
-        "secrets for the target aws are not yet built",
-        "rollout.gates that are measured are not yet built on aws",
+def test_gates_on_the_balancers_figures_need_their_time() -> None:
+    measured = replace(deployment("aws", "ecs"), strategy=Strategy("canary", gates=("p95_ms < 40",), bake_s=60))
+    assert said(OPEN, measured) == [
+        "rollout.bake is 60 s, and the balancer's figures come two minutes late: a step may find too few requests"
     ]
-    assert said(OPEN, replace(deployment("aws", "ecs"), strategy=Strategy(gates=("prediction_change < 1%",)))) == []
+    assert said(OPEN, replace(measured, strategy=Strategy("canary", gates=("p95_ms < 40",), bake_s=300))) == []
+    assert said(OPEN, replace(measured, strategy=Strategy(gates=("prediction_change < 1%",)))) == []
 
 
 def test_another_account_is_refused_with_the_way_out() -> None:

@@ -23,6 +23,7 @@ CASES: dict[str, dict[str, Any]] = {
     "spot on arm64": {"arch": "arm64", "profile": "spot"},
     "a given listener": {name: FULL[name] for name in ("subnets", "listener", "hosts")},
 }
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 LISTS = ("Subnets", "SecurityGroups")
 
 
@@ -137,15 +138,103 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
         render(deployment("aws", **{"service": "ecs", **changes}))
 
 
-def test_what_is_not_built_is_refused_and_not_left_out() -> None:
-    made = deployment("aws", "ecs", replicas=(1, 4), places=["scale.replicas"])
-    served = replace(made.release.served, secrets={"KEYS": "1"})
+@pytest.mark.parametrize(
+    ("operating", "settings", "said"),
+    [
+        (
+            {"scale": {"metric": "queue"}},
+            {},
+            "scale.metric queue is not possible with aws service ecs: only the servers know it, and AWS asks none of them; "
+            "write scale.metric: concurrency",
+        ),
+        ({"public": True}, {}, "public: true without TLS: the keys of callers would be read on their way; write .*certificate"),
+        (
+            {"public": True},
+            {"certificate": CERTIFICATE, "hosts": ("churn.example.com",), "subnets": FULL["subnets"]},
+            "a balancer for the internet needs public ones; name targets.aws.listener of an internet-facing balancer",
+        ),
+        ({}, {"certificate": CERTIFICATE}, "nothing says by which one callers come; write targets.aws.hosts"),
+        (
+            {},
+            {"certificate": CERTIFICATE, **{name: FULL[name] for name in ("listener", "hosts")}},
+            "targets.aws.listener names another; leave it out: the listener has its own",
+        ),
+    ],
+)
+def test_what_it_cannot_do_is_refused_and_not_left_out(operating: dict[str, Any], settings: dict[str, Any], said: str) -> None:
+    made = deployment("aws", "ecs", replicas=(1, 4), **settings)
     with pytest.raises(FindingsError) as raised:
-        render(replace(made, release=replace(made.release, served=served)))
-    assert [str(finding) for finding in raised.value.findings] == [
-        "mlship.yaml:7:3 scale.replicas  scale.replicas 1..4: autoscaling on aws is not yet built; write scale.replicas: 4",
-        "secrets for the target aws are not yet built; use target docker, or leave out what needs them (serve.auth)",
+        render(replace(made, operating=operating))
+    (finding,) = raised.value.findings
+    assert re.search(said, str(finding))
+
+
+def test_scaled_tasks_are_no_part_of_the_stack() -> None:
+    """A change of the stack would set back what autoscaling has made of them."""
+    made = replace(deployment("aws", "ecs", replicas=(2, 8)), operating={"scale": {"metric": "cpu"}})
+    documents = rendered(made)
+    whole = documents["eject/template.json"]["Resources"]
+    assert "DesiredCount" not in whole["Service"]["Properties"]
+    assert documents["apply/service/2-create-service.json"]["desiredCount"] == 2
+    for resource, file in (("Scaling", "4-register-scalable-target"), ("ScalingPolicy", "5-put-scaling-policy")):
+        said = documents[f"apply/service/{file}.json"]
+        said.pop("Tags", None)
+        assert whole[resource]["Properties"] == said
+    tracked = whole["ScalingPolicy"]["Properties"]["TargetTrackingScalingPolicyConfiguration"]
+    assert tracked["PredefinedMetricSpecification"] == {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+    assert (tracked["TargetValue"], tracked["ScaleInCooldown"]) == (70.0, 300)
+
+
+def test_requests_at_once_are_their_rate_times_what_each_takes() -> None:
+    made = replace(
+        deployment("aws", "ecs", replicas=(2, 8)), operating={"scale": {"metric": "concurrency", "per_replica": 4.0}}
+    )
+    policy = rendered(made)["apply/service/5-put-scaling-policy.json"]["TargetTrackingScalingPolicyConfiguration"]
+    requests, seconds, product = policy["CustomizedMetricSpecification"]["Metrics"]
+    assert (policy["TargetValue"], product["Expression"]) == (4.0, "requests * FILL(seconds, 0) / 60")
+    assert [(one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Stat"]) for one in (requests, seconds)] == [
+        ("RequestCountPerTarget", "Sum"),
+        ("TargetResponseTime", "Average"),
     ]
+
+
+def test_a_public_balancer_speaks_tls_and_sends_everybody_there() -> None:
+    said = {"certificate": CERTIFICATE, "hosts": ("churn.example.com",)}
+    made = rendered(replace(deployment("aws", "ecs", **said), operating={"public": True, "auth": True}))
+    whole = made["eject/template.json"]["Resources"]
+    assert whole["Balancer"]["Properties"]["Scheme"] == "internet-facing"
+    listener, redirect = whole["Listener"]["Properties"], whole["Redirect"]["Properties"]
+    assert (listener["Port"], listener["Certificates"]) == (443, [{"CertificateArn": CERTIFICATE}])
+    assert redirect["DefaultActions"][0]["RedirectConfig"] == {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
+    ports = [one["FromPort"] for one in whole["BalancerSecurityGroup"]["Properties"]["SecurityGroupIngress"]]
+    assert ports == [80, 443]
+
+
+def test_a_task_reads_its_secrets_by_version_and_its_role_may_read_exactly_those() -> None:
+    served = deployment("aws", "ecs").release.served
+    version = "arn:aws:secretsmanager:us-east-1:123456789012:secret:churn/keys-AbCdEf:::0a1b2c"
+    release = replace(deployment("aws", "ecs").release, served=replace(served, secrets={"CHURN_KEYS": version}))
+    references = {"CHURN_KEYS": "secretsmanager:churn/keys"}
+    made = replace(deployment("aws", "ecs"), release=release, references=references, operating={"auth": True})
+    documents = rendered(made)
+    (container,) = documents["apply/service/1-register-task-definition.json"]["containerDefinitions"]
+    assert container["secrets"] == [
+        {"name": "CHURN_KEYS", "valueFrom": version},
+        {"name": "MLSHIP_OPERATOR_KEY", "valueFrom": "${OperatorKey}"},
+    ]
+    role = documents["eject/foundation.json"]["Resources"]["ExecutionRole"]["Properties"]
+    read = role["Policies"][0]["PolicyDocument"]["Statement"][-1]
+    assert read["Action"] == ["secretsmanager:GetSecretValue"]
+    assert read["Resource"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:churn/keys-??????"},
+        {"Ref": "OperatorKey"},
+    ]
+
+
+def test_the_root_file_system_is_read_only_beside_a_folder_for_files() -> None:
+    (container,) = rendered(deployment("aws", "ecs"))["apply/service/1-register-task-definition.json"]["containerDefinitions"]
+    assert container["readonlyRootFilesystem"] is True
+    assert [one["containerPath"] for one in container["linuxParameters"]["tmpfs"]] == ["/tmp"]
 
 
 def test_the_readme_names_every_parameter() -> None:

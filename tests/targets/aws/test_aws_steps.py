@@ -15,19 +15,27 @@ from cloud_deployment import deployment
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
 from mlship.targets.aws.ecs import seen
+from mlship.targets.aws.ecs.foundation import outputs_of
 from mlship.targets.aws.ecs.steps import Steps
+from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
-from mlship.targets.base import Action, Outcome
+from mlship.targets.base import Action, Deployment, Outcome
 
 SCOPE = Scope("churn")
 MADE = deployment("aws", "ecs")
 NEW, OLD = MADE.release.id, "r0-0123ab"
-OUTPUTS = {
-    "Cluster": "ml",
+RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/ml/1/2/3"
+OUTPUTS = dict.fromkeys(outputs_of(MADE, given(MADE)), "") | {
+    "Cluster": "mlship-churn",
     "Listener": "arn:listener",
     "TargetGroupA": "arn:a",
     "TargetGroupB": "arn:b",
+    "Balancer": "app/ml/50dc6c495c0c9188",
+    "GroupA": "targetgroup/a/73e2d6bc24d8a067",
+    "GroupB": "targetgroup/b/73e2d6bc24d8a067",
+    "LabelA": "app/ml/50dc6c495c0c9188/targetgroup/a/73e2d6bc24d8a067",
+    "LabelB": "app/ml/50dc6c495c0c9188/targetgroup/b/73e2d6bc24d8a067",
     "Subnets": "s-1",
     "SecurityGroups": "g",
 }
@@ -44,6 +52,9 @@ class Ecs(FakeDoor):
         self.slots, self.weights, self.healthy, self.deaf = slots, weights, healthy, False
         self.stopped: list[dict[str, Any]] = []
         self.known = [NEW, OLD]
+        self.scaled: dict[str, tuple[int, int]] = {}
+        self.policies: list[dict[str, Any]] = []
+        self.capacity: dict[str, list[dict[str, Any]]] = {}
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         self.answers[f"{service} {operation}"] = getattr(self, f"on_{operation}")
@@ -56,7 +67,7 @@ class Ecs(FakeDoor):
     def on_describe_rules(self, **said: Any) -> Any:
         groups = [{"TargetGroupArn": f"arn:{slot}", "Weight": self.weights.get(slot, 0)} for slot in "ab"]
         other = {"RuleArn": "arn:other", "Actions": [{"Type": "forward", "TargetGroupArn": "arn:a"}]}
-        ours = {"RuleArn": "arn:rule", "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}
+        ours = {"RuleArn": RULE, "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}
         return {"Rules": [other, ours] if self.weights else [other]}
 
     def on_modify_rule(self, **said: Any) -> Any:
@@ -92,14 +103,17 @@ class Ecs(FakeDoor):
             "status": "ACTIVE",
             "taskDefinition": definition,
             "deployments": [primary],
+            "capacityProviderStrategy": self.capacity.get(slot, []),
             **counts,
         }
 
     def on_update_service(self, **said: Any) -> Any:
         slot = said["service"][-1]
         release, _, rollout = self.slots[slot]
-        release = SCOPE.release_of(said["taskDefinition"]) if "taskDefinition" in said else release
-        self.slots[slot] = (release, said["desiredCount"], rollout)
+        family = said.get("taskDefinition", SCOPE.family(release)).rpartition("/")[2].partition(":")[0]
+        release = SCOPE.release_of(family)
+        self.slots[slot] = (release, said.get("desiredCount", self.slots[slot][1]), rollout)
+        self.capacity[slot] = said.get("capacityProviderStrategy", self.capacity.get(slot, []))
         return {}
 
     def on_create_service(self, **said: Any) -> Any:
@@ -107,8 +121,8 @@ class Ecs(FakeDoor):
         return {}
 
     def on_describe_target_health(self, **said: Any) -> Any:
-        one = {"Target": {"Id": "10.0.0.1"}, "TargetHealth": {"State": "healthy"}}
-        return {"TargetHealthDescriptions": [one] * self.healthy}
+        healthy = {"TargetHealth": {"State": "healthy"}}
+        return {"TargetHealthDescriptions": [{"Target": {"Id": f"10.0.0.{one}"}, **healthy} for one in range(self.healthy)]}
 
     def on_list_task_definition_families(self, **said: Any) -> Any:
         return {"families": [*(SCOPE.family(release) for release in self.known), "mlship-churn_x", "mlship-churn-2_r1-7f3a9c"]}
@@ -119,11 +133,50 @@ class Ecs(FakeDoor):
     def on_describe_tasks(self, **said: Any) -> Any:
         return {"tasks": self.stopped}
 
+    def on_describe_vpcs(self, **said: Any) -> Any:
+        return {"Vpcs": [{"VpcId": "vpc-1"}]}
+
+    def on_describe_subnets(self, **said: Any) -> Any:
+        return {"Subnets": [{"SubnetId": f"s-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in "ab"]}
+
+    def on_describe_task_definition(self, **said: Any) -> Any:
+        return {"taskDefinition": {"containerDefinitions": [{}]}}
+
+    def on_tag_resource(self, **said: Any) -> Any:
+        return {}
+
+    on_untag_resource = on_add_tags = on_remove_tags = on_tag_resource
+
+    def on_describe_scalable_targets(self, **said: Any) -> Any:
+        (wanted,) = said["ResourceIds"]
+        bounds = self.scaled.get(wanted[-1])
+        return {"ScalableTargets": [dict(zip(("MinCapacity", "MaxCapacity"), bounds, strict=True))] if bounds else []}
+
+    def on_register_scalable_target(self, **said: Any) -> Any:
+        """As AWS does: what is outside of the bounds is brought inside."""
+        slot, bounds = said["ResourceId"][-1], (said["MinCapacity"], said["MaxCapacity"])
+        release, desired, rollout = self.slots[slot]
+        self.scaled[slot] = bounds
+        self.slots[slot] = (release, min(max(desired, bounds[0]), bounds[1]), rollout)
+        return {}
+
+    def on_deregister_scalable_target(self, **said: Any) -> Any:
+        del self.scaled[said["ResourceId"][-1]]
+        self.policies = [one for one in self.policies if one["ResourceId"] != said["ResourceId"]]
+        return {}
+
+    def on_describe_scaling_policies(self, **said: Any) -> Any:
+        return {"ScalingPolicies": [one for one in self.policies if one["ResourceId"] == said["ResourceId"]]}
+
+    def on_put_scaling_policy(self, **said: Any) -> Any:
+        self.policies = [one for one in self.policies if one["ResourceId"] != said["ResourceId"]] + [said]
+        return {}
+
     def changes(self) -> list[str]:
         return [
             name.split()[1]
             for name, _ in self.asked
-            if name.split()[1].split("_")[0] in ("create", "update", "modify", "delete")
+            if name.split()[1].split("_")[0] in ("create", "update", "modify", "delete", "register", "deregister", "put")
         ]
 
 
@@ -138,7 +191,7 @@ def stage(door: Ecs) -> Outcome:
 
 def ended(code: int, stop: str) -> dict[str, Any]:
     return {
-        "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/ml/4f2a91c0",
+        "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/mlship-churn/4f2a91c0",
         "taskDefinitionArn": f"arn:aws:ecs:us-east-1:123456789012:task-definition/{SCOPE.family(NEW)}:1",
         "lastStatus": "STOPPED",
         "createdAt": datetime(2026, 11, 23, tzinfo=UTC),
@@ -237,3 +290,72 @@ def test_recreate_stops_the_old_one_first() -> None:
     made = replace(MADE, strategy=replace(MADE.strategy, name="recreate"))
     assert steps(door).stage(Action("stage", NEW, OLD), made).ok
     assert {slot: entry[:2] for slot, entry in door.slots.items()} == {"a": (OLD, 0), "b": (NEW, 1)}
+
+
+SCALED = replace(MADE, replicas=(2, 8), operating={"scale": {"metric": "rps", "per_replica": 20.0, "down_after_s": 120.0}})
+
+
+def test_a_slot_follows_the_load_only_while_callers_reach_it() -> None:
+    door = Ecs({"a": (OLD, 5, "COMPLETED")}, {"a": 100, "b": 0}, healthy=8)
+    door.scaled = {"a": (2, 8)}
+    assert steps(door).stage(Action("stage", NEW, OLD), SCALED).ok
+    assert (door.slots["b"][1], door.scaled) == (5, {"a": (2, 8)}), "as many as callers need now, not the least"
+    assert steps(door).shift(Action("shift", NEW, OLD), SCALED).ok
+    assert (door.scaled, door.slots["a"][1]) == ({"b": (2, 8)}, 0)
+    (policy,) = door.policies
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == {
+        "TargetValue": 1200.0,
+        "ScaleOutCooldown": 60,
+        "ScaleInCooldown": 120,
+        "PredefinedMetricSpecification": {
+            "PredefinedMetricType": "ALBRequestCountPerTarget",
+            "ResourceLabel": "app/ml/50dc6c495c0c9188/targetgroup/b/73e2d6bc24d8a067",
+        },
+    }
+
+
+def test_a_canary_gets_more_tasks_before_more_callers() -> None:
+    door = Ecs({"a": (OLD, 8, "COMPLETED")}, {"a": 100, "b": 0}, healthy=8)
+    made = replace(SCALED, strategy=replace(MADE.strategy, name="canary", steps=(0.05, 0.5, 1.0)))
+    assert steps(door).stage(Action("stage", NEW, OLD), made).ok
+    assert door.slots["b"][1] == 2
+    assert steps(door).weigh(Action("weigh", NEW, OLD, share=0.5), made).ok
+    assert (door.slots["b"][1], door.weights) == (4, {"a": 50, "b": 50})
+    door.slots["b"] = (NEW, 7, "COMPLETED")  # autoscaling added some
+    assert steps(door).stage(Action("stage", NEW, OLD), made).ok
+    assert door.slots["b"][1] == 7, "no command takes away what autoscaling added"
+
+
+def test_a_changed_range_is_autoscalings_and_a_fixed_number_is_ours() -> None:
+    door = Ecs({"a": (NEW, 5, "COMPLETED")}, {"a": 100, "b": 0}, healthy=8)
+    door.scaled = {"a": (2, 8)}
+    assert operate(door, replace(SCALED, replicas=(3, 6))).ok
+    assert (door.scaled["a"], door.slots["a"][1]) == ((3, 6), 5)
+    (update,) = [said for name, said in door.asked if name == "ecs update_service"]
+    assert "desiredCount" not in update
+    asked = len(door.asked)
+    assert operate(door, replace(SCALED, replicas=(3, 6))).ok
+    assert not [name for name, _ in door.asked[asked:] if name.startswith("application-autoscaling put")], "it is so already"
+    assert operate(door, replace(MADE, replicas=(4, 4))).ok
+    assert (door.scaled, door.policies, door.slots["a"][1]) == ({}, [], 4)
+
+
+def test_tasks_are_replaced_only_where_they_are_bought_otherwise() -> None:
+    door = Ecs({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    door.capacity["a"] = [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}]
+    assert operate(door, MADE).ok
+    assert operate(door, replace(MADE, operating={"cost": {"profile": "spot", "on_demand_base": 1}})).ok
+    assert [said.get("forceNewDeployment") for name, said in door.asked if name == "ecs update_service"] == [None, True]
+
+
+def test_labels_that_go_are_taken_from_what_has_them_and_others_stay() -> None:
+    door = Ecs({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert operate(door, replace(MADE, labels={"team": "growth"}), {"team": "old", "cost-centre": "42"}).ok
+    tagged = [(name, said) for name, said in door.asked if "tag" in name]
+    assert [name for name, _ in tagged] == ["ecs tag_resource", "ecs untag_resource", "elbv2 add_tags", "elbv2 remove_tags"]
+    assert tagged[1][1]["tagKeys"] == ["cost-centre"] and tagged[3][1]["TagKeys"] == ["cost-centre"]
+
+
+def operate(door: Ecs, made: Deployment, former: dict[str, str] | None = None) -> Outcome:
+    """On a foundation that an administrator made."""
+    return steps(door).operate(made, former or {})

@@ -21,16 +21,19 @@ def endpoint(door: Door, listener: str, host: str = "") -> str:
     return f"{protocol.lower()}://{host}" + ("" if _USUAL.get(protocol) == port else f":{port}")
 
 
-def ask(address: str, request: Request, headers: Mapping[str, str]) -> Answer:
-    """One request. Status 0, with the reason in words, where nothing answers."""
+def ask(address: str, request: Request, headers: Mapping[str, str], name: str = "") -> Answer:
+    """One request. name: which the certificate is for, where the address has another. Status 0, with the reason in words, where
+    nothing answers.
+    """
     httpx = need("httpx")
     sent = {**request.headers, **headers}
     if request.method == "POST":
         sent["Content-Type"] = request.content_type
+    server = {"sni_hostname": name} if name else {}
     try:
-        got = httpx.request(
-            request.method, address + request.path, content=request.body or None, headers=sent, timeout=request.timeout_s
-        )
+        with httpx.Client(timeout=request.timeout_s) as client:
+            content = request.body or None
+            got = client.request(request.method, address + request.path, content=content, headers=sent, extensions=server)
     except httpx.TimeoutException:
         return Answer(0, f"no answer within {request.timeout_s:g} s".encode())
     except (httpx.HTTPError, httpx.InvalidURL) as error:

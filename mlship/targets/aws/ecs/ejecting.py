@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlship.targets.aws.ecs.foundation import Template, foundation, outputs_of, parameters
-from mlship.targets.aws.ecs.releasing import WHOLE, Variable, rule, service, task_definition
+from mlship.targets.aws.documents import Template, in_template, variables_in
+from mlship.targets.aws.ecs.foundation import foundation, outputs_of, parameters
+from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
+from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment
 
@@ -23,7 +25,7 @@ _IMAGE = {"Type": "String", "Description": "the image in a registry, by digest: 
 def complete(deployment: Deployment, given: Given) -> Template:
     """Everything in one template. Its parameters: the network, where mlship.yaml names none, and the image."""
     stands_on = foundation(deployment, given)
-    known = {**outputs_of(given), **_own()}
+    known = {**outputs_of(deployment, given), **_own()}
     known["Subnets"] = list(given.subnets) or {"Ref": "Subnets"}
     known["SecurityGroups"] = list(given.security_groups) or [known["SecurityGroups"]]
     made = _released(deployment, given, known)
@@ -37,7 +39,10 @@ def complete(deployment: Deployment, given: Given) -> Template:
 
 def service_part(deployment: Deployment, given: Given) -> Template:
     """What a release is, on a foundation that is there: no role, no network, no policy. Its parameters are that one's outputs."""
-    names = sorted(_variables([task_definition(deployment, given), service(deployment, given, SLOT), _rule(deployment, given)]))
+    bodies = [task_definition(deployment, given), service(deployment, given, SLOT), _rule(deployment, given)]
+    if is_scaled(deployment):
+        bodies.append(policy(deployment, given, SLOT))
+    names = sorted(variables_in(bodies))
     own = _own()
     asked = {name: {"Type": _TYPES.get(name, "String")} for name in names if name not in own}
     known: dict[str, Any] = {name: {"Ref": name} for name in asked}
@@ -63,39 +68,29 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) ->
     del callers["Tags"]  # the resource has none in CloudFormation
     placed = _resource("AWS::ECS::Service", _spelled(service(deployment, given, SLOT), known))
     placed["DependsOn"] = ["Callers"]  # a target group that no listener leads to takes no service
-    return {
+    made = {
         "TaskDefinition": _resource("AWS::ECS::TaskDefinition", _spelled(task_definition(deployment, given), known)),
         "Service": placed,
         "Callers": _resource("AWS::ElasticLoadBalancingV2::ListenerRule", callers),
     }
+    if not is_scaled(deployment):
+        return made
+    del placed["Properties"]["DesiredCount"]  # the next change of the stack would set it back
+    return {**made, **_scaled(deployment, given, known)}
+
+
+def _scaled(deployment: Deployment, given: Given, known: Mapping[str, Any]) -> dict[str, Any]:
+    target = _resource("AWS::ApplicationAutoScaling::ScalableTarget", _spelled(scalable(deployment, given, SLOT), known))
+    del target["Properties"]["Tags"]  # the resource has none in CloudFormation
+    target["DependsOn"] = ["Service"]
+    tracked = _resource("AWS::ApplicationAutoScaling::ScalingPolicy", _spelled(policy(deployment, given, SLOT), known))
+    tracked["DependsOn"] = ["Scaling"]
+    return {"Scaling": target, "ScalingPolicy": tracked}
 
 
 def _resource(kind: str, properties: Template) -> Template:
     return {"Type": kind, "Properties": properties}
 
 
-def _spelled(document: Any, known: Mapping[str, Any], *, free: bool = False) -> Any:
-    """An API's body in CloudFormation's spelling, its variables as references."""
-    if isinstance(document, Variable):
-        return known[document.name]
-    if isinstance(document, Mapping):
-        return {
-            _name(key, free): _spelled(entry, known, free=_name(key, free) in _FREE_NAMES) for key, entry in document.items()
-        }
-    if isinstance(document, list):
-        only = document[0] if len(document) == 1 else None
-        if isinstance(only, Variable) and only.name in _LISTS:
-            return known[only.name]
-        return [_spelled(entry, known) for entry in document]
-    return document
-
-
-def _name(key: str, free: bool) -> str:
-    return key if free else key[:1].upper() + key[1:]
-
-
-def _variables(document: Any) -> set[str]:
-    if isinstance(document, Variable):
-        return {document.name}
-    entries = document.values() if isinstance(document, Mapping) else document if isinstance(document, list) else ()
-    return {name for entry in entries for name in _variables(entry)}
+def _spelled(document: Any, known: Mapping[str, Any]) -> Any:
+    return in_template(document, known, lists=_LISTS, free=_FREE_NAMES)

@@ -1,35 +1,43 @@
 """What an administrator applies once, as a CloudFormation template: all that a release needs and does not change. Pure.
 
-Logs, registry, cluster, roles, balancer, two target groups, and the rules that lead to each of them. Which of the two the callers
-reach is not here: releases own that (releasing.py).
+Logs, registry, cluster, roles, mlship's own key, balancer, two target groups, and the rules that lead to each of them. Which of the two
+the callers reach is not here: releases own that (releasing.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from mlship.targets.aws import parts, secrets
+from mlship.targets.aws.documents import Template, cfn_tags
+from mlship.targets.aws.ecs import front
+from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.base import Deployment
 
-Template = dict[str, Any]
-PORT = 8080  # of the server in a task
+TASKS = "ecs-tasks.amazonaws.com"
 SLOT_HEADER = "x-mlship-slot"  # whoever sends it is led to the tasks of that slot, whatever the callers' shares are
-RETENTION_DAYS = 30
-UNTAGGED_DAYS = 14  # what a release serves has a tag (delivery.py); what lost it is nobody's
 DRAIN_MARGIN_S = 5  # beside the request timeout: what a draining target may take
-BALANCER_PORT = 80
-# AWS lets nobody narrow this action to a resource (from memory, verify: Service Authorization Reference, Amazon ECR).
-_TOKEN = {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"}
+OPERATOR_KEY_LENGTH = 43  # of letters and digits: 256 bits
 
 
-def foundation(deployment: Deployment, given: Given) -> Template:
+@dataclass(frozen=True)
+class Kept:
+    """What releases need that are there already. secrets: ARNs that their tasks read; has_key: mlship's own key is there."""
+
+    secrets: frozenset[str] = frozenset()
+    has_key: bool = False
+
+
+def foundation(deployment: Deployment, given: Given, kept: Kept = Kept()) -> Template:
     """The stack's template. Its parameters are the network where mlship.yaml names none; its outputs are all that releases need."""
     scope = Scope(deployment.project, deployment.environment)
-    made = _resources(deployment, given, scope)
-    outputs = {name: {"Value": value} for name, value in outputs_of(given).items()}
+    made = _resources(deployment, given, scope, kept)
+    outputs = {name: {"Value": value} for name, value in outputs_of(deployment, given, kept).items()}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"mlship: what releases of {scope.stem.removeprefix('mlship-')} stand on",
@@ -45,22 +53,42 @@ def parameters(given: Given) -> dict[str, Any]:
     return {"Vpc": {"Type": "AWS::EC2::VPC::Id"}, **subnets}
 
 
-def outputs_of(given: Given) -> dict[str, Any]:
+def outputs_of(deployment: Deployment, given: Given, kept: Kept = Kept()) -> dict[str, Any]:
     """name -> what it is in the template; the same for what was given and for what is made."""
     return {
         "Cluster": given.cluster or {"Ref": "Cluster"},
         "Listener": given.listener or {"Ref": "Listener"},
         "TargetGroupA": {"Ref": "TargetGroupA"},
         "TargetGroupB": {"Ref": "TargetGroupB"},
+        **_metric_names(given),
         "LogGroup": {"Ref": "LogGroup"},
         "Repository": given.repository or {"Ref": "Repository"},
-        "ExecutionRole": _role(given, "execution", "ExecutionRole"),
-        "TaskRole": _role(given, "task", "TaskRole"),
+        "ExecutionRole": parts.role_arn(given, "execution", "ExecutionRole"),
+        "TaskRole": parts.role_arn(given, "task", "TaskRole"),
         "Subnets": ",".join(given.subnets) or {"Fn::Join": [",", {"Ref": "Subnets"}]},
         "SecurityGroups": ",".join(given.security_groups) or {"Fn::GetAtt": ["TaskSecurityGroup", "GroupId"]},
         **({"Bucket": given.bucket} if given.bucket else {}),
         **({"Host": given.hosts[0]} if given.hosts else {}),
+        **({} if given.listener else {"Address": {"Fn::GetAtt": ["Balancer", "DNSName"]}}),
+        **({"OperatorKey": {"Ref": "OperatorKey"}} if _has_key(deployment, kept) else {}),
     }
+
+
+def has_key(deployment: Deployment) -> bool:
+    """Whether the server judges its callers, and mlship is one of them."""
+    return bool(deployment.operating.get("auth"))
+
+
+def _has_key(deployment: Deployment, kept: Kept) -> bool:
+    return has_key(deployment) or kept.has_key
+
+
+def _metric_names(given: Given) -> dict[str, Any]:
+    """What the balancer's metrics call it and its target groups; autoscaling and gates read them. A label is both."""
+    balancer = given.balancer or {"Fn::GetAtt": ["Balancer", "LoadBalancerFullName"]}
+    groups = {slot: {"Fn::GetAtt": [f"TargetGroup{slot}", "TargetGroupFullName"]} for slot in ("A", "B")}
+    labels = {f"Label{slot}": {"Fn::Join": ["/", [balancer, group]]} for slot, group in groups.items()}
+    return {"Balancer": balancer, **{f"Group{slot}": group for slot, group in groups.items()}, **labels}
 
 
 def conditions(given: Given, *more: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -70,24 +98,22 @@ def conditions(given: Given, *more: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found or [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}]
 
 
-def cfn_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": name, "Value": text} for name, text in tags.items()]
-
-
-def _resources(deployment: Deployment, given: Given, scope: Scope) -> dict[str, Any]:
+def _resources(deployment: Deployment, given: Given, scope: Scope, kept: Kept) -> dict[str, Any]:
     def tags(role: str) -> list[dict[str, str]]:
         return cfn_tags(scope.tags(role, deployment.labels))
 
-    made: dict[str, Any] = {"LogGroup": _log_group(given, scope, tags("logs"))}
+    made: dict[str, Any] = {"LogGroup": parts.log_group(given, scope.log_group, tags("logs"))}
     if not given.repository:
-        made["Repository"] = _repository(given, scope, tags("registry"))
+        made["Repository"] = parts.repository(given, scope.repository, tags("registry"))
     if not given.cluster:
         made["Cluster"] = _cluster(scope, tags("cluster"))
-    made |= _roles(given, tags("role"))
+    if _has_key(deployment, kept):
+        made["OperatorKey"] = _operator_key(given, scope, tags("key"))
+    made |= _roles(deployment, given, kept, tags("role"))
     if not given.security_groups:
-        made |= _security_groups(given, scope, tags("network"))
+        made |= front.security_groups(given, scope, tags("network"))
     if not given.listener:
-        made |= _balancer(given, scope, tags("front"))
+        made |= front.balancer(given, scope, tags("front"))
     for slot in SLOTS:
         made[f"TargetGroup{slot.upper()}"] = _target_group(deployment, scope, slot, tags("front"))
     for number, slot in enumerate(SLOTS):
@@ -95,156 +121,49 @@ def _resources(deployment: Deployment, given: Given, scope: Scope) -> dict[str, 
     return made
 
 
-def _log_group(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Template:
-    key = {"KmsKeyId": given.kms_key} if given.kms_key else {}
-    wanted = {"LogGroupName": scope.log_group, "RetentionInDays": RETENTION_DAYS, **key, "Tags": tags}
-    return _deletable("AWS::Logs::LogGroup", wanted)
-
-
-def _repository(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Template:
-    wanted: dict[str, Any] = {
-        "RepositoryName": scope.repository,
-        "EmptyOnDelete": True,
-        "LifecyclePolicy": {"LifecyclePolicyText": _LIFECYCLE},
-        "Tags": tags,
-    }
-    if given.kms_key:
-        wanted["EncryptionConfiguration"] = {"EncryptionType": "KMS", "KmsKey": given.kms_key}
-    return _deletable("AWS::ECR::Repository", wanted)
-
-
-def _deletable(kind: str, properties: Template) -> Template:
-    """What holds data goes with the stack alone, and never because another one takes its place."""
-    return {"Type": kind, "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Retain", "Properties": properties}
-
-
-_LIFECYCLE = (
-    '{"rules":[{"rulePriority":1,"description":"releases are tagged; what is not goes","selection":'
-    f'{{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":{UNTAGGED_DAYS}}},'
-    '"action":{"type":"expire"}}]}'
-)
-
-
 def _cluster(scope: Scope, tags: list[dict[str, str]]) -> Template:
     wanted = {"ClusterName": scope.stem, "CapacityProviders": ["FARGATE", "FARGATE_SPOT"], "Tags": tags}
     return {"Type": "AWS::ECS::Cluster", "Properties": wanted}
 
 
-def _roles(given: Given, tags: list[dict[str, str]]) -> dict[str, Any]:
-    """Of the task: it may do nothing. Of its start: it may read its image and write its log."""
+def _operator_key(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Template:
+    """With which mlship asks servers that judge their callers. Its value is made at AWS, and sent by nobody."""
+    wanted: dict[str, Any] = {
+        "Name": f"{scope.repository}/operator",
+        "Description": "the key with which mlship asks this service",
+        "GenerateSecretString": {"PasswordLength": OPERATOR_KEY_LENGTH, "ExcludePunctuation": True},
+        "Tags": tags,
+    }
+    if given.kms_key:
+        wanted["KmsKeyId"] = given.kms_key
+    return parts.deletable("AWS::SecretsManager::Secret", wanted)
+
+
+def _roles(deployment: Deployment, given: Given, kept: Kept, tags: list[dict[str, str]]) -> dict[str, Any]:
+    """Of the task: it may do nothing. Of its start: it may read its image and its secrets, and write its log."""
     made: dict[str, Any] = {}
     if "task" not in given.roles:
-        made["TaskRole"] = _role_for_tasks(given, [], tags)
+        made["TaskRole"] = parts.role(given, TASKS, [], tags)
     if "execution" not in given.roles:
         statements = [
-            _TOKEN,
-            {
-                "Effect": "Allow",
-                "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                "Resource": _repository_arn(given),
-            },
-            {
-                "Effect": "Allow",
-                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                "Resource": {"Fn::GetAtt": ["LogGroup", "Arn"]},
-            },
+            parts.TOKEN,
+            {"Effect": "Allow", "Action": parts.PULL, "Resource": parts.repository_arn(given)},
+            {"Effect": "Allow", "Action": parts.WRITE_LOG, "Resource": {"Fn::GetAtt": ["LogGroup", "Arn"]}},
+            *_secrets(deployment, given, kept),
         ]
-        policy = {"PolicyName": "start", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
-        made["ExecutionRole"] = _role_for_tasks(given, [policy], tags)
+        made["ExecutionRole"] = parts.role(given, TASKS, statements, tags)
     return made
 
 
-def _role_for_tasks(given: Given, policies: list[Template], tags: list[dict[str, str]]) -> Template:
-    trusted = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRole",
-                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                # only tasks of this account: another one's could otherwise have ours act for it
-                "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-            }
-        ],
-    }
-    wanted: dict[str, Any] = {"AssumeRolePolicyDocument": trusted, "Tags": tags}
-    if policies:
-        wanted["Policies"] = policies
-    if given.permissions_boundary:
-        wanted["PermissionsBoundary"] = _arn(given.permissions_boundary, "iam::${AWS::AccountId}:policy")
-    return {"Type": "AWS::IAM::Role", "Properties": wanted}
-
-
-def _role(given: Given, which: str, logical: str) -> Any:
-    said = given.roles.get(which)
-    return _arn(said, "iam::${AWS::AccountId}:role") if said else {"Fn::GetAtt": [logical, "Arn"]}
-
-
-def _repository_arn(given: Given) -> Any:
-    if not given.repository:
-        return {"Fn::GetAtt": ["Repository", "Arn"]}
-    return _arn(given.repository, "ecr:${AWS::Region}:${AWS::AccountId}:repository")
-
-
-def _arn(said: str, kind: str) -> Any:
-    """A name in this account, or an ARN as it is."""
-    return said if said.startswith("arn:") else {"Fn::Sub": f"arn:${{AWS::Partition}}:{kind}/{said}"}
-
-
-def _security_groups(given: Given, scope: Scope, tags: list[dict[str, str]]) -> dict[str, Any]:
-    """Of the tasks, that only the balancer reaches, and of the balancer. They may reach everything: the registry, the logs."""
-    task: dict[str, Any] = {
-        "GroupDescription": f"tasks of {scope.stem}",
-        "VpcId": {"Ref": "Vpc"},
-        "Tags": tags,
-    }
-    if given.listener:
-        ingress = [{"IpProtocol": "tcp", "FromPort": PORT, "ToPort": PORT, "CidrIp": network} for network in given.callers]
-        return {"TaskSecurityGroup": _group({**task, "SecurityGroupIngress": ingress})}
-    from_balancer = {"SourceSecurityGroupId": {"Fn::GetAtt": ["BalancerSecurityGroup", "GroupId"]}}
-    task["SecurityGroupIngress"] = [{"IpProtocol": "tcp", "FromPort": PORT, "ToPort": PORT, **from_balancer}]
-    balancer = {
-        "GroupDescription": f"balancer of {scope.stem}",
-        "VpcId": {"Ref": "Vpc"},
-        "SecurityGroupIngress": [
-            {"IpProtocol": "tcp", "FromPort": BALANCER_PORT, "ToPort": BALANCER_PORT, "CidrIp": network}
-            for network in given.callers
-        ],
-        "Tags": tags,
-    }
-    return {"TaskSecurityGroup": _group(task), "BalancerSecurityGroup": _group(balancer)}
-
-
-def _group(properties: Template) -> Template:
-    return {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}
-
-
-def _balancer(given: Given, scope: Scope, tags: list[dict[str, str]]) -> dict[str, Any]:
-    own = [{"Fn::GetAtt": ["BalancerSecurityGroup", "GroupId"]}]
-    nothing = {"StatusCode": "503", "ContentType": "application/json", "MessageBody": '{"error": "nothing is deployed"}'}
-    return {
-        "Balancer": {
-            "Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
-            "Properties": {
-                "Name": scope.short("lb"),
-                "Type": "application",
-                "Scheme": "internal",
-                "Subnets": list(given.subnets) or {"Ref": "Subnets"},
-                "SecurityGroups": list(given.security_groups) or own,
-                "LoadBalancerAttributes": [{"Key": "routing.http.drop_invalid_header_fields.enabled", "Value": "true"}],
-                "Tags": tags,
-            },
-        },
-        "Listener": {
-            "Type": "AWS::ElasticLoadBalancingV2::Listener",
-            "Properties": {
-                "LoadBalancerArn": {"Ref": "Balancer"},
-                "Port": BALANCER_PORT,
-                "Protocol": "HTTP",
-                "DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": nothing}],
-            },
-        },
-    }
+def _secrets(deployment: Deployment, given: Given, kept: Kept) -> list[Template]:
+    own = [{"Ref": "OperatorKey"}] if _has_key(deployment, kept) else []
+    if not (deployment.references or kept.secrets or own):
+        return []
+    opened = {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": given.kms_key}
+    return [
+        secrets.readable({*deployment.references.values(), *kept.secrets}, own),
+        *([opened] if given.kms_key else []),
+    ]
 
 
 def _target_group(deployment: Deployment, scope: Scope, slot: str, tags: list[dict[str, str]]) -> Template:

@@ -9,40 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any
 
 from mlship.errors import MlshipError
-from mlship.targets.aws.ecs.foundation import PORT, conditions
+from mlship.targets.aws.documents import Body, Variable
+from mlship.targets.aws.ecs.foundation import conditions, has_key
+from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.sizes import FARGATE, fargate
-from mlship.targets.base import Deployment
+from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.sizes import asked_of
+from mlship.targets.variables import variables_of_user
 
-Body = dict[str, Any]
 CONTAINER = "server"
 STOP_MARGIN_S, STOP_MOST_S = 8, 120  # Fargate ends what does not stop within 120 s (ContainerDefinition, stopTimeout)
 DRAIN_MARGIN_S = 5  # of these, what the server itself may take
 MIB_PER_GIB, UNITS_PER_VCPU = 1024, 1024
 ARCHITECTURES = {"x86_64": "X86_64", "arm64": "ARM64"}
-# What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise.
-OWN_VARIABLES = (
-    "PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PYTHONPATH", "MLSHIP_MANIFEST", "MLSHIP_RELEASE", "MLSHIP_HOST",
-    "MLSHIP_HOLD", "MLSHIP_DRAIN_DELAY_S", "MLSHIP_DRAIN_TIMEOUT_S", "MLSHIP_SECRETS",
-)  # fmt: skip
+# Everybody may write to it, as to every tmpfs without a mode, and so may the server's user; it counts as memory. Fargate has it since
+# 2026-01 (aws.amazon.com/about-aws/whats-new/2026/01/amazon-ecs-tmpfs-mounts-aws-fargate-managed-instances).
+_TMP = {"containerPath": "/tmp", "size": 256, "mountOptions": ["noexec", "nosuid", "nodev"]}  # noqa: S108 -- inside the container
 # The whole of them: a share of the callers is so many hundredths.
 WHOLE = 100
-
-
-class Variable(str):
-    """Text of ours that is known when the call is made; the same text from a user is not one."""
-
-    def __new__(cls, name: str) -> Variable:
-        return super().__new__(cls, f"${{{name}}}")
-
-    @property
-    def name(self) -> str:
-        return self[2:-1]
 
 
 def task_definition(deployment: Deployment, given: Given) -> Body:
@@ -71,13 +59,14 @@ def task_definition(deployment: Deployment, given: Given) -> Body:
     }
 
 
-def service(deployment: Deployment, given: Given, slot: str) -> Body:
-    """CreateService. How many tasks there are, and of which release, is in the calls that follow it, too (`update`)."""
+def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0) -> Body:
+    """CreateService. tasks: how many; the least of them, unless said. Their number and their release are in `update`, too."""
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
         "serviceName": scope.service(slot),
         **_changing(deployment),
+        "desiredCount": tasks or deployment.replicas[0],
         "capacityProviderStrategy": capacity(deployment),
         "platformVersion": "LATEST",
         "schedulingStrategy": "REPLICA",
@@ -99,13 +88,14 @@ def service(deployment: Deployment, given: Given, slot: str) -> Body:
     }
 
 
-def update(deployment: Deployment, slot: str) -> Body:
-    """UpdateService: the slot takes another release, or another number of tasks."""
+def update(deployment: Deployment, slot: str, tasks: int | None) -> Body:
+    """UpdateService: the slot takes another release, or another number of tasks. tasks: None where autoscaling owns it."""
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
         "service": scope.service(slot),
         **_changing(deployment),
+        **({} if tasks is None else {"desiredCount": tasks}),
         "capacityProviderStrategy": capacity(deployment),
     }
 
@@ -146,29 +136,10 @@ def ecs_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": name, "value": text} for name, text in tags.items()]
 
 
-def filled(document: Any, known: Mapping[str, str]) -> Any:
-    """The document with every Variable in its place. A list's item that is one stands for all that it lists, with commas.
-
-    Raises KeyError for one that nobody knows: that is a bug.
-    """
-    if isinstance(document, Variable):
-        return known[document.name]
-    if isinstance(document, Mapping):
-        return {name: filled(entry, known) for name, entry in document.items()}
-    if isinstance(document, list):
-        return [one for entry in document for one in _items(entry, known)]
-    return document
-
-
-def _items(entry: Any, known: Mapping[str, str]) -> list[Any]:
-    return known[entry.name].split(",") if isinstance(entry, Variable) else [filled(entry, known)]
-
-
 def _changing(deployment: Deployment) -> Body:
     """What of a service its releases and its operation change."""
     return {
         "taskDefinition": Variable("TaskDefinition"),
-        "desiredCount": deployment.replicas[0],
         "healthCheckGracePeriodSeconds": ceil(deployment.startup_timeout_s),
         "deploymentConfiguration": {
             "strategy": "ROLLING",
@@ -188,7 +159,9 @@ def _container(deployment: Deployment) -> Body:
         "essential": True,
         "portMappings": [{"containerPort": PORT, "protocol": "tcp"}],
         "environment": [{"name": name, "value": text} for name, text in sorted(_environment(deployment).items())],
-        "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
+        **_secrets(deployment),
+        "readonlyRootFilesystem": True,
+        "linuxParameters": {"capabilities": {"drop": ["ALL"]}, "tmpfs": [_TMP]},
         "stopTimeout": stop_s,
         "logConfiguration": {
             "logDriver": "awslogs",
@@ -202,11 +175,17 @@ def _container(deployment: Deployment) -> Body:
     }
 
 
+def _secrets(deployment: Deployment) -> Body:
+    """Each by its version: whoever puts a new one there makes a new release to use it."""
+    said = [{"name": name, "valueFrom": version} for name, version in sorted(deployment.release.served.secrets.items())]
+    own = [{"name": OPERATOR_KEY, "valueFrom": Variable("OperatorKey")}] if has_key(deployment) else []
+    return {"secrets": [*said, *own]} if said or own else {}
+
+
 def _environment(deployment: Deployment) -> dict[str, str]:
-    user = {name: text for name, text in deployment.release.served.env.items() if name not in OWN_VARIABLES}
     drain_s = min(ceil(deployment.request_timeout_s) + DRAIN_MARGIN_S, STOP_MOST_S - (STOP_MARGIN_S - DRAIN_MARGIN_S))
     return {
-        **user,
+        **variables_of_user(deployment),
         "PORT": str(PORT),
         "MLSHIP_RELEASE": deployment.release.id,
         # a task is told to stop after the balancer has let go of it

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlship.targets.aws import stack
 from mlship.targets.aws.door import Door
 from mlship.targets.aws.scope import SLOTS, Scope
+from mlship.targets.aws.secrets import arn_of
 from mlship.targets.base import Replica
 
 _AT_MOST = 100  # tasks that DescribeTasks takes at once (service model of botocore 1.44.5)
@@ -38,7 +39,8 @@ class Task:
 class Slot:
     """One of the two services. release: of its primary deployment; family and revision as ECS says them.
 
-    rollout: `COMPLETED`, `IN_PROGRESS`, `FAILED`, and why.
+    rollout: `COMPLETED`, `IN_PROGRESS`, `FAILED`, and why. since: when that deployment began. capacity: on
+    what its tasks run, as `capacity_of` has it.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Slot:
     running: int
     rollout: str = ""
     rollout_reason: str = ""
+    since: float = 0.0
+    capacity: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ class Seen:
         """The slot that the next release takes."""
         live = self.live
         return next(name for name in SLOTS if live is None or name != live.name)
+
+    @property
+    def serving(self) -> int:
+        """How many tasks callers reach, of whatever release."""
+        return sum(slot.desired for slot in self.slots.values() if self.weights.get(slot.name))
 
     @property
     def shares(self) -> dict[str, float]:
@@ -137,6 +146,13 @@ def families(door: Door, scope: Scope) -> dict[str, str]:
     return {release: name for name in names if (release := scope.release_of(name))}
 
 
+def secrets_of(door: Door, definition: str) -> set[str]:
+    """ARNs of the secrets that its tasks read by version."""
+    told = door.call("ecs", "describe_task_definition", taskDefinition=definition)["taskDefinition"]
+    said = [one["valueFrom"] for container in told["containerDefinitions"] for one in container.get("secrets") or ()]
+    return {arn for text in said if (arn := arn_of(text))}
+
+
 def _slots(door: Door, scope: Scope, cluster: str) -> dict[str, Slot]:
     names = {scope.service(slot): slot for slot in SLOTS}
     told = door.call("ecs", "describe_services", cluster=cluster, services=list(names))["services"]
@@ -157,7 +173,14 @@ def _slot(scope: Scope, name: str, told: Mapping[str, Any]) -> Slot:
         told["runningCount"],
         str(primary.get("rolloutState", "")),
         str(primary.get("rolloutStateReason", "")),
+        primary["createdAt"].timestamp() if primary.get("createdAt") else 0.0,
+        capacity_of(told.get("capacityProviderStrategy") or ()),
     )
+
+
+def capacity_of(items: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int, int], ...]:
+    """Providers with base and weight, comparable."""
+    return tuple(sorted((one["capacityProvider"], one.get("base", 0), one.get("weight", 0)) for one in items))
 
 
 def _task(scope: Scope, slot: str, told: Mapping[str, Any]) -> Task:

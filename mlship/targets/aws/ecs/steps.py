@@ -7,17 +7,20 @@ from dataclasses import replace
 
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
-from mlship.targets.aws import stack
+from mlship.targets.aws import secrets, stack
 from mlship.targets.aws.delivery import Images
+from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import network, seen
-from mlship.targets.aws.ecs.foundation import foundation
-from mlship.targets.aws.ecs.releasing import WHOLE, actions, ecs_tags, filled, rule, service, task_definition, update
+from mlship.targets.aws.ecs import autoscaling, network, seen, tagging
+from mlship.targets.aws.ecs.foundation import Kept, foundation
+from mlship.targets.aws.ecs.releasing import WHOLE, actions, capacity, rule, service, task_definition, update
+from mlship.targets.aws.ecs.scaling import is_scaled, tasks_for
 from mlship.targets.aws.ecs.seen import Seen, Slot
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.scope import CONTENT, SLOTS, Scope
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
+from mlship.targets.plan import shares_before_all
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
@@ -61,18 +64,25 @@ class Steps:
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
+        share = next(iter(shares_before_all(deployment.strategy)), 1.0)
+        tasks = self._tasks(present, action.release, deployment, share)
         if deployment.strategy.name == "recreate" and action.before not in ("", action.release):
             before = present.of(action.before)
             if before is not None:
-                self._scale(before, 0)
+                self._stop(before)
                 present = self._present()
-        return self._run(present, action.release, deployment)
+        return self._run(present, action.release, deployment, tasks)
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
         after, before = present.of(action.release), present.of(action.before) if action.before else None
         if after is None:
             return Outcome(False, f"no service has {action.release}", fault="target")
+        grown = self._grown(present, after, deployment, action.share)
+        if not grown.ok:
+            return grown
+        if is_scaled(deployment):
+            autoscaling.follow(self._door, deployment, given(deployment), after.name, present.outputs)
         share = round(action.share * WHOLE)
         weights = dict.fromkeys(SLOTS, 0) | {after.name: share}
         if before is not None and before.name != after.name:
@@ -89,7 +99,7 @@ class Steps:
             return right
         for slot in present.slots.values():
             if slot.desired and not present.weights.get(slot.name):
-                self._scale(slot, 0)
+                self._stop(slot)
         return self._identity(self._present(), action.release)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
@@ -98,7 +108,8 @@ class Steps:
             return self.discard(action.release)
         slot = present.of(action.before)
         if slot is None or not slot.desired:
-            started = self._run(present, action.before, deployment)
+            tasks = self._tasks(present, action.before, deployment)
+            started = self._run(present, action.before, deployment, tasks)
             if not started.ok:
                 return started
         back = self.weigh(Action("weigh", action.before, share=1.0), deployment)
@@ -117,7 +128,7 @@ class Steps:
         elif present.weights.get(slot.name):
             self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
         if slot.desired:
-            self._scale(slot, 0)
+            self._stop(slot)
         return Outcome()
 
     def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
@@ -135,9 +146,10 @@ class Steps:
             self._forget(family)
         return Outcome()
 
-    def operate(self, deployment: Deployment) -> Outcome:
-        """Only how it is operated: no task is replaced."""
-        made = self._found(deployment, given(deployment))
+    def operate(self, deployment: Deployment, former: Mapping[str, str]) -> Outcome:
+        """Only how it is operated. No task is replaced, unless what they are bought as is another. former: labels until now."""
+        has = given(deployment)
+        made = self._found(deployment, has)
         if not made.ok:
             return made
         present = self._present()
@@ -145,9 +157,17 @@ class Steps:
         if slot is None:
             return Outcome(False, f"no service has {deployment.release.id}", fault="target")
         known = self._stopped_ids(slot.release)
-        self._placed(present, slot, slot.name, slot.task_definition, deployment)
-        self._tag(present, slot, deployment)
-        return self._until_ready(slot.name, slot.release, deployment, known)
+        least, most = deployment.replicas
+        tasks = min(max(slot.desired, least), most)
+        if not is_scaled(deployment):
+            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], slot.name)
+        # between a look and a change autoscaling may have set another number
+        own = None if is_scaled(deployment) and tasks == slot.desired else tasks
+        self._placed(present, slot, slot.name, slot.task_definition, deployment, own)
+        if is_scaled(deployment):
+            autoscaling.follow(self._door, deployment, has, slot.name, present.outputs)
+        tagging.relabel(self._door, self._scope, (slot.arn, present.rule), former, deployment.labels)
+        return self._until_ready(slot.name, slot.release, deployment, known, tasks)
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on; only what is called ours."""
@@ -155,10 +175,10 @@ class Steps:
         if present is not None:
             if present.rule:
                 self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
+            cluster = present.outputs["Cluster"]
             for slot in present.slots:
-                self._door.call(
-                    "ecs", "delete_service", cluster=present.outputs["Cluster"], service=self._scope.service(slot), force=True
-                )
+                autoscaling.leave(self._door, self._scope, cluster, slot)
+                self._door.call("ecs", "delete_service", cluster=cluster, service=self._scope.service(slot), force=True)
             self._waiting.until(self._no_tasks, SETTLE_S)
         for family in seen.families(self._door, self._scope).values():
             self._forget(family)
@@ -169,8 +189,25 @@ class Steps:
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
         tags = self._scope.tags("foundation", deployment.labels)
-        template, parameters = foundation(deployment, has), network.parameters_for(self._door, has)
-        return stack.converge(self._door, self._scope.stem, template, parameters, tags, self._waiting)
+        template = foundation(deployment, has, self._kept(deployment))
+        parameters = network.parameters_for(self._door, has)
+        made = stack.converge(self._door, self._scope.stem, template, parameters, tags, self._waiting)
+        lacking = set(template["Outputs"]) - set(self._present().outputs) if made.ok else set()
+        if lacking:  # an administrator's stack is not changed by us
+            what = f"the stack {self._scope.stem} was made for something else: it does not tell {', '.join(sorted(lacking))}"
+            return Outcome(False, what, ("apply mlship render --target aws --part foundation again",), fault="target")
+        return made
+
+    def _kept(self, deployment: Deployment) -> Kept:
+        """What tasks need that run now: one that is started again must find it."""
+        present = self._look()
+        if present is None:
+            return Kept()
+        running = [slot.task_definition for slot in present.slots.values() if slot.desired]
+        read = {arn for definition in running for arn in seen.secrets_of(self._door, definition)}
+        known = deployment.references.values()
+        others = frozenset(arn for arn in read if not any(secrets.covers(reference, arn) for reference in known))
+        return Kept(others, "OperatorKey" in present.outputs)
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._scope)
@@ -183,37 +220,49 @@ class Steps:
 
     # -- services --------------------------------------------------------------------------------------------------------
 
-    def _run(self, present: Seen, release: str, deployment: Deployment) -> Outcome:
+    def _tasks(self, present: Seen, release: str, deployment: Deployment, share: float = 1.0) -> int:
+        slot = present.of(release)
+        return tasks_for(deployment, present.serving, share, slot.desired if slot else 0)
+
+    def _run(self, present: Seen, release: str, deployment: Deployment, tasks: int) -> Outcome:
         """The release in a slot of its own, with tasks that the balancer finds ready."""
         slot = present.of(release)
         name = slot.name if slot is not None else present.free
         family = seen.families(self._door, self._scope).get(release)
         if family is None:
             return Outcome(False, f"ECS has no task definition of {release}", fault="target")
+        if name in present.slots and not present.weights.get(name):
+            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], name)
         known = self._stopped_ids(release)
-        self._placed(present, present.slots.get(name), name, family, deployment)
-        return self._until_ready(name, release, deployment, known)
+        self._placed(present, present.slots.get(name), name, family, deployment, tasks)
+        return self._until_ready(name, release, deployment, known, tasks)
 
-    def _placed(self, present: Seen, slot: Slot | None, name: str, definition: str, deployment: Deployment) -> None:
+    def _grown(self, present: Seen, slot: Slot, deployment: Deployment, share: float) -> Outcome:
+        """Enough tasks for a share of the callers, before these come."""
+        tasks = self._tasks(present, slot.release, deployment, share)
+        if tasks <= slot.desired:
+            return Outcome()
+        known = self._stopped_ids(slot.release)
+        self._set(slot, tasks)
+        return self._until_ready(slot.name, slot.release, deployment, known, tasks)
+
+    def _placed(
+        self, present: Seen, slot: Slot | None, name: str, definition: str, deployment: Deployment, tasks: int | None
+    ) -> None:
         known = {**present.outputs, "TaskDefinition": definition}
         if slot is None:
-            self._door.call("ecs", "create_service", **filled(service(deployment, given(deployment), name), known))
+            made = service(deployment, given(deployment), name, tasks or 0)
+            self._door.call("ecs", "create_service", **filled(made, known))
             return
-        # what ECS gave up is only begun again when it is told to
-        anew = {"forceNewDeployment": True} if slot.rollout == "FAILED" else {}
-        self._door.call("ecs", "update_service", **filled(update(deployment, name), known), **anew)
+        # what ECS gave up is only begun again when it is told to, and other capacity changes no task that runs
+        is_other = bool(slot.capacity) and slot.capacity != seen.capacity_of(capacity(deployment))
+        anew = {"forceNewDeployment": True} if slot.rollout == "FAILED" or is_other else {}
+        self._door.call("ecs", "update_service", **filled(update(deployment, name, tasks), known), **anew)
 
-    def _tag(self, present: Seen, slot: Slot, deployment: Deployment) -> None:
-        """The service's tags, which its next tasks get, too. Those that others put there stay."""
-        wanted = self._scope.tags("replica", deployment.labels)
-        self._door.call("ecs", "tag_resource", resourceArn=slot.arn, tags=ecs_tags(wanted))
-
-    def _until_ready(self, name: str, release: str, deployment: Deployment, known: frozenset[str]) -> Outcome:
+    def _until_ready(self, name: str, release: str, deployment: Deployment, known: frozenset[str], tasks: int) -> Outcome:
         """known: tasks of the release that had ended before."""
         seconds = deployment.startup_timeout_s + START_MARGIN_S
-        found: Outcome | None = self._waiting.until(
-            lambda: self._started(name, release, deployment.replicas[0], known), seconds
-        )
+        found: Outcome | None = self._waiting.until(lambda: self._started(name, release, tasks, known), seconds)
         return found or Outcome(False, f"{release} is not ready after {seconds:.0f} s", self._reasons(release))
 
     def _started(self, name: str, release: str, wanted: int, known: frozenset[str]) -> Outcome | None:
@@ -241,11 +290,15 @@ class Steps:
     def _reasons(self, release: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(task.reason for task in self._stopped(release) if task.reason))[-3:]
 
-    def _scale(self, slot: Slot, count: int) -> None:
+    def _stop(self, slot: Slot) -> None:
+        """Autoscaling lets go of it first: it would bring the slot to its minimum again."""
+        autoscaling.leave(self._door, self._scope, self._present().outputs["Cluster"], slot.name)
+        self._set(slot, 0)
+        self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S)
+
+    def _set(self, slot: Slot, tasks: int) -> None:
         cluster = self._present().outputs["Cluster"]
-        self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=count)
-        if not count:
-            self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S)
+        self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=tasks)
 
     def _no_tasks(self, slot: str = "") -> bool | None:
         present = self._look()

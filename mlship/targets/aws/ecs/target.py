@@ -9,15 +9,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
+from mlship.masks import learn
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
+from mlship.targets.asked import asked
+from mlship.targets.aws import secrets
 from mlship.targets.aws.delivery import VARIANT
 from mlship.targets.aws.door import Door
 from mlship.targets.aws.ecs import preflight, seen
 from mlship.targets.aws.ecs.asking import ask, endpoint
 from mlship.targets.aws.ecs.foundation import SLOT_HEADER
 from mlship.targets.aws.ecs.logs import lines_of
+from mlship.targets.aws.ecs.measuring import measures
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.steps import Steps
@@ -50,6 +54,7 @@ class EcsTarget:
     """Implements targets.base.Target for one project in one environment."""
 
     name = "aws"
+    service = "ecs"
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
@@ -127,11 +132,15 @@ class EcsTarget:
             slot = staged.name if staged else ""
         if not slot and present.live is None:
             return Answer(0, b"nothing is running")
-        return self._asked(present, request, {SLOT_HEADER: slot} if slot else {})
+        headers = {SLOT_HEADER: slot} if slot else {}
+        return asked(lambda one: self._asked(present, one, headers), request, lambda: self._own_key(present))
+
+    def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
+        return secrets.pinned(self._door, references)
 
     def measure(self) -> Mapping[str, Measures]:
-        """Nothing yet: gates that are measured are refused before anything is changed (preflight.not_built)."""
-        return {}
+        present = seen.look(self._door, self._scope)
+        return measures(self._door, present, self._opening.clock()) if present else {}
 
     def why(self) -> tuple[Why, ...]:
         present = seen.look(self._door, self._scope)
@@ -166,7 +175,8 @@ class EcsTarget:
             return self._steps.shift(action, deployment)
         if action.kind == "restore":
             return self._steps.restore(action, deployment)
-        return self._steps.operate(deployment)
+        history = self._records.read()
+        return self._steps.operate(deployment, (history.operating.get("labels") or {}) if history else {})
 
     def _discard(self, release: str) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
@@ -189,8 +199,19 @@ class EcsTarget:
         return said_release(self._asked(present, Request("GET", "/mlship/release"), headers))
 
     def _asked(self, present: Seen, request: Request, headers: Mapping[str, str]) -> Answer:
-        host = {"Host": present.outputs["Host"]} if present.outputs.get("Host") else {}
-        return ask(self._endpoint(present), request, {**host, **headers})
+        """A balancer that mlship made is asked by its own address, whether its name leads there yet or not."""
+        host = present.outputs.get("Host", "")
+        own = endpoint(self._door, present.outputs["Listener"], present.outputs.get("Address", host))
+        return ask(own, request, {**({"Host": host} if host else {}), **headers}, name=host)
+
+    def _own_key(self, present: Seen) -> str:
+        """With which mlship asks a server that judges its callers."""
+        place = present.outputs.get("OperatorKey")
+        if not place:
+            return ""
+        key = str(self._door.call("secretsmanager", "get_secret_value", SecretId=place)["SecretString"])
+        learn(key)
+        return key
 
     def _endpoint(self, present: Seen) -> str:
         return endpoint(self._door, present.outputs["Listener"], present.outputs.get("Host", ""))

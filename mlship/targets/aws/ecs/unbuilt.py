@@ -1,32 +1,58 @@
-"""What ECS could do and mlship does not do there yet: refused by name, never left out silently. Pure."""
+"""What ECS cannot do, or only in another way, and what mlship does not do there yet: said by name, never left out silently. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from mlship.config.gates import MEASURED
 from mlship.errors import Finding
+from mlship.targets.aws.ecs.scaling import PER_REPLICA, is_scaled, metric_of
+from mlship.targets.aws.given import Given, given
 from mlship.targets.base import Deployment
+from mlship.targets.refusals import refused
 
-_MEASURED = ("p50_ms", "p95_ms", "p99_ms", "error_rate")
+LATE_S = 180.0  # the balancer's metrics come a minute at a time, and a minute or two late
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
     """What is missing in what is rendered, too."""
-    least, most = deployment.replicas
-    if least != most:
-        what = f"scale.replicas {least}..{most}: autoscaling on aws is not yet built"
-        yield refused(deployment, "scale.replicas", what, f"write scale.replicas: {most}", "not-yet")
-    if deployment.release.served.secrets:
-        fix = "use target docker, or leave out what needs them (serve.auth)"
-        yield refused(deployment, "secrets", "secrets for the target aws are not yet built", fix, "not-yet")
+    metric = metric_of(deployment)
+    if is_scaled(deployment) and metric not in PER_REPLICA:
+        what = (
+            f"scale.metric {metric} is not possible with aws service ecs: only the servers know it, and AWS asks none of them"
+        )
+        yield refused(deployment, "scale.metric", what, "write scale.metric: concurrency", "absent-feature")
+    yield from _front(deployment, given(deployment))
+
+
+def _front(deployment: Deployment, has: Given) -> Iterator[Finding]:
+    """Of a balancer that mlship makes: it is not put on the internet without TLS, nor into private subnets."""
+
+    def wrong(key: str, what: str, fix: str) -> Finding:
+        return refused(deployment, key, what, fix, "incomplete-target")
+
+    yours = "name targets.aws.listener of an internet-facing balancer of yours"
+    if has.listener:
+        if has.certificate:
+            what = "targets.aws.certificate is for the balancer that mlship makes, and targets.aws.listener names another"
+            yield wrong("targets.aws.certificate", what, "leave it out: the listener has its own")
+        return
+    if has.certificate and not has.hosts:
+        what = "targets.aws.certificate is for a name, and nothing says by which one callers come"
+        yield wrong("targets.aws.certificate", what, "write targets.aws.hosts: [churn.example.com]")
+    if has.public and not has.certificate:
+        what = "public: true without TLS: the keys of callers would be read on their way"
+        yield wrong("public", what, f"write targets.aws.certificate: the ARN of one of ACM, or {yours}")
+    if has.public and has.subnets:
+        what = "targets.aws.subnets are the tasks', which are private, and a balancer for the internet needs public ones"
+        yield wrong("public", what, f"{yours}, or leave targets.aws.subnets out")
 
 
 def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
     yield from in_documents(deployment)
-    if any(gate.split()[0] in _MEASURED for gate in deployment.strategy.gates):
-        what = "rollout.gates that are measured are not yet built on aws"
-        yield refused(deployment, "rollout.gates", what, "keep prediction_change alone, or write approve: manual", "not-yet")
-
-
-def refused(deployment: Deployment, key: str, what: str, fix: str, code: str) -> Finding:
-    return Finding(what, deployment.places.get(key, ""), fix, code=code)
+    strategy = deployment.strategy
+    if any(gate.split()[0] in MEASURED for gate in strategy.gates) and strategy.bake_s < LATE_S:
+        what = f"rollout.bake is {strategy.bake_s:g} s, and the balancer's figures come two minutes late: a step may find too few requests"
+        found = refused(deployment, "rollout.bake", what, "write rollout.bake: 5m", "short-bake")
+        yield replace(found, severity="warning")

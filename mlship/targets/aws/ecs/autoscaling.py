@@ -1,0 +1,56 @@
+"""Autoscaling of a slot as it should be: each looks first, and changes what is not so yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlship.targets.aws.documents import filled
+from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs import scaling
+from mlship.targets.aws.given import Given
+from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Deployment
+
+SERVICE = "application-autoscaling"
+
+
+def follow(door: Door, deployment: Deployment, given: Given, slot: str, outputs: Mapping[str, str]) -> None:
+    """The slot's tasks follow the load, within the deployment's range."""
+    wanted = scaling.scalable(deployment, given, slot)
+    present = _target(door, wanted)
+    if present is None:
+        door.call(SERVICE, "register_scalable_target", **wanted)
+    elif any(present[bound] != wanted[bound] for bound in ("MinCapacity", "MaxCapacity")):
+        # tags are taken only with a new one
+        door.call(SERVICE, "register_scalable_target", **{key: entry for key, entry in wanted.items() if key != "Tags"})
+    policy = filled(scaling.policy(deployment, given, slot), outputs)
+    if not _has(door, policy):
+        door.call(SERVICE, "put_scaling_policy", **policy)
+
+
+def leave(door: Door, scope: Scope, cluster: str, slot: str) -> None:
+    """Nobody but us says how many tasks the slot has. Its policies go with it."""
+    place = scaling.resource(scope, cluster, slot)
+    if _target(door, place) is None:
+        return
+    try:
+        door.call(SERVICE, "deregister_scalable_target", **place)
+    except Refused as no:
+        if no.said != "ObjectNotFoundException":  # another command did it meanwhile
+            raise
+
+
+def _target(door: Door, place: Mapping[str, Any]) -> dict[str, Any] | None:
+    asked = {"ServiceNamespace": place["ServiceNamespace"], "ResourceIds": [place["ResourceId"]]}
+    found = door.all(SERVICE, "describe_scalable_targets", "ScalableTargets", **asked)
+    return next(iter(found), None)
+
+
+def _has(door: Door, policy: Mapping[str, Any]) -> bool:
+    asked = {"ServiceNamespace": policy["ServiceNamespace"], "ResourceId": policy["ResourceId"]}
+    said = "TargetTrackingScalingPolicyConfiguration"
+    return any(
+        one["PolicyName"] == policy["PolicyName"] and one.get(said) == policy[said]
+        for one in door.all(SERVICE, "describe_scaling_policies", "ScalingPolicies", **asked)
+    )
