@@ -122,6 +122,7 @@ class _Proxy(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the first one's receipt
     server: _Proxy
     inside = ""  # the host that a CONNECT led to: from there on it is spoken to in TLS
 
