@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,20 @@ import aws_model
 from aws_cases import FULL
 from cloud_deployment import deployment
 
-from mlship.targets.aws.ecs.releasing import actions, filled, rule, service, task_definition, update
+from mlship.targets.aws.documents import filled
+from mlship.targets.aws.ecs.releasing import actions, rule, service, task_definition, update
 from mlship.targets.aws.ecs.rendering import render
+from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable
 from mlship.targets.aws.given import given
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Strategy
 
 pytestmark = pytest.mark.world
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/x/73e2d6bc24d8a067"
 KNOWN = {
+    "Balancer": "app/ml/50dc6c495c0c9188",
+    **{f"Group{slot}": "targetgroup/x/73e2d6bc24d8a067" for slot in "AB"},
+    **{f"Label{slot}": "app/ml/50dc6c495c0c9188/targetgroup/x/73e2d6bc24d8a067" for slot in "AB"},
+    "OperatorKey": "arn:aws:secretsmanager:us-east-1:123456789012:secret:mlship/churn/operator-AbCdEf",
     "Cluster": "ml",
     "Listener": FULL["listener"],
     "TargetGroupA": ARN,
@@ -52,21 +58,53 @@ PARTS: tuple[tuple[str, ...], ...] = (
     ("kms_key",),
     ("permissions_boundary",),
 )
-SHAPES = tuple(itertools.product(("x86_64", "arm64"), ("", "spot", "reserved"), ((0.25, 0.5), (1, 2), (16, 120))))
+SIZES = ((0.25, 0.5), (1, 2), (16, 120))
+SCALES: tuple[Mapping[str, Any] | None, ...] = (
+    None,
+    *({"metric": metric, "per_replica": 12.5, "down_after_s": 90.0} for metric in ("rps", "cpu", "concurrency")),
+    {},
+)
+STRATEGIES = (Strategy(), *(Strategy(name, steps=(0.1, 1.0)) for name in ("recreate", "rolling", "blue-green", "canary")))
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:churn/keys-AbCdEf"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+# what a project is beside its shape: internal, judging its callers, with TLS, on the internet
+DOORS: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
+    ("open", {}, {}),
+    ("auth", {"auth": True}, {}),
+    ("tls", {"auth": True}, {"certificate": CERTIFICATE, "hosts": ("churn.internal.example",)}),
+    ("public", {"auth": True, "public": True}, {"certificate": CERTIFICATE, "hosts": ("churn.example.com",)}),
+)
 
 
 def cases() -> Iterator[tuple[str, Deployment]]:
-    """Nothing given in every architecture and purchase; each part alone, each part missing, and all, with the shapes in turn."""
-    shapes = itertools.cycle(SHAPES)
+    """Nothing given in every architecture, purchase and range; each part alone, each missing, and all, with these in turn.
+
+    Sizes, doors and strategies come in turn, too; a strategy is in the calls of a release alone.
+    """
+    shapes = tuple(itertools.product(("x86_64", "arm64"), ("", "spot", "reserved"), SCALES))
+    turns = zip(itertools.cycle(SIZES), itertools.cycle(DOORS), itertools.cycle(STRATEGIES), strict=False)
+    again = itertools.cycle(shapes)
     chosen = [(part,) for part in PARTS] + [tuple(part for part in PARTS if part != one) for one in PARTS] + [PARTS]
-    for parts, shape in [*(((), shape) for shape in SHAPES[::3]), *((parts, next(shapes)) for parts in chosen)]:
-        arch, profile, (cpu, gib) = shape
+    every = [*(((), shape) for shape in shapes), *((parts, next(again)) for parts in chosen)]
+    for (parts, (arch, profile, scale)), ((cpu, gib), (door, more, said_of_door), strategy) in zip(every, turns, strict=False):
         names = [name for part in parts for name in part]
-        said: dict[str, Any] = {name: FULL[name] for name in names}
+        said = {**{name: FULL[name] for name in names}, **({} if names else said_of_door)}
         made = deployment("aws", "ecs", arch=arch, profile=profile, cpu=cpu, gib=gib, **said)
+        operating = {**made.operating, **(more if not names else {"auth": True}), **({"scale": scale} if scale else {})}
+        secrets = {"CHURN_KEYS": f"{SECRET}:::EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"} if more else {}
+        served = replace(made.release.served, secrets=secrets)
         yield (
-            "+".join([arch, profile or "on-demand", str(cpu), *names]),
-            replace(made, environment="prod", labels={"team": "growth"}),
+            "+".join([arch, profile or "on-demand", str(cpu), door, str(scale), strategy.name or "default", *names]),
+            replace(
+                made,
+                environment="prod",
+                labels={"team": "growth"},
+                strategy=strategy,
+                operating=operating,
+                replicas=(1, 1) if scale is None else (2, 9),
+                references=dict.fromkeys(secrets, "secretsmanager:churn/keys"),
+                release=replace(made.release, served=served),
+            ),
         )
 
 
@@ -83,13 +121,28 @@ def test_no_template_has_an_error() -> None:
     for number, (name, made) in enumerate(cases()):
         documents = {file: text for file, text in render(made).items() if file.startswith("eject/") and file.endswith(".json")}
         for file, text in documents.items():
-            # all three of a few, of the others the one that holds everything
+            # all three of a few, of the others the one that holds everything; a strategy changes calls, and no template
             if text not in seen and (number % 8 == 0 or file == "eject/template.json"):
                 seen.add(text)
                 found = faults(text.decode())
                 wrong |= {f"{name} {file}": found} if found else {}
     assert wrong == {}
-    assert len(seen) > 25
+    assert len(seen) > 45
+
+
+def test_no_statement_has_a_wildcard_where_aws_takes_a_name() -> None:
+    """GetAuthorizationToken is the one action that AWS lets nobody narrow, and the end of a secret's ARN is known to nobody."""
+    found = set()
+    for _, made in cases():
+        resources = json.loads(render(made)["eject/template.json"])["Resources"]
+        for one in resources.values():
+            for written in one["Properties"].get("Policies", ()):
+                for statement in written["PolicyDocument"]["Statement"]:
+                    assert not any("*" in action for action in statement["Action"])
+                    assert statement["Resource"] != "*" or statement["Action"] == ["ecr:GetAuthorizationToken"]
+                    assert statement["Resource"] == "*" or "*" not in json.dumps(statement["Resource"])
+                    found.update(statement["Action"])
+    assert {"secretsmanager:GetSecretValue", "kms:Decrypt", "ecr:BatchGetImage", "logs:PutLogEvents"} <= found
 
 
 def test_a_planted_mistake_is_found() -> None:
@@ -103,7 +156,11 @@ def test_every_body_is_one_that_the_api_takes() -> None:
         has = given(made)
         aws_model.check_request("ecs", "register_task_definition", filled(task_definition(made, has), KNOWN))
         aws_model.check_request("ecs", "create_service", filled(service(made, has, "a"), KNOWN))
-        aws_model.check_request("ecs", "update_service", filled(update(made, "b"), KNOWN))
+        for tasks in (None, 3):
+            aws_model.check_request("ecs", "update_service", filled(update(made, "b", tasks), KNOWN))
+        if is_scaled(made):
+            aws_model.check_request("application-autoscaling", "register_scalable_target", scalable(made, has, "a"))
+            aws_model.check_request("application-autoscaling", "put_scaling_policy", filled(policy(made, has, "a"), KNOWN))
         aws_model.check_request("elbv2", "create_rule", filled(rule(made, has, {"a": 95, "b": 5}), KNOWN))
         said = {"RuleArn": ARN, "Actions": filled(actions({"a": 0, "b": 100}), KNOWN)}
         aws_model.check_request("elbv2", "modify_rule", said)
