@@ -36,6 +36,7 @@ class Caller:
     health: what decides whether requests come. start_s: from the start until it says yes, at most; start_rule: what says so.
     user: whom the process is run as, where the platform does not ask the image; `993:990`. beside: the module
     that plays the platform in a second container, for a container that asks it and listens nowhere itself.
+    direct: path at which rows alone are an event, where the platform has that.
     protocol: the form of its requests, empty where they are passed on as they are. paths: our path of a protocol -> the
     platform's. headers: what it adds to each request. keeps_authorization: a caller's Authorization header reaches the container.
     max_body: bytes of a request that it lets through, 0: it names no limit. answer_s: what it waits for an answer.
@@ -67,4 +68,5 @@ class Caller:
     writable: tuple[str, ...] = ()
     user: str = ""
     beside: str = ""
+    direct: str = ""
     not_played: Mapping[str, str] = field(default_factory=dict)

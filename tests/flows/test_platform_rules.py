@@ -12,6 +12,7 @@ import pytest
 from mlship.cli.app import run
 from mlship.errors import MlshipError
 from mlship.flows.gating.drill import Counted
+from mlship.flows.gating.platform_beside import beside_body, joined
 from mlship.flows.gating.platform_rules import (
     CHECKS,
     KILLED,
@@ -20,6 +21,7 @@ from mlship.flows.gating.platform_rules import (
     body_result,
     caller_of,
     closed_result,
+    direct_result,
     form_of,
     health_result,
     image_result,
@@ -32,7 +34,7 @@ from mlship.flows.gating.platform_words import Listener, last_words, listeners
 from mlship.server.settings import settings_from
 from mlship.targets.caller import Caller
 
-SAGEMAKER, VERTEX, ECS, CLOUD_RUN = (PLATFORMS[name] for name in ("sagemaker", "vertex", "ecs", "cloud-run"))
+SAGEMAKER, VERTEX, ECS, CLOUD_RUN, LAMBDA = (PLATFORMS[name] for name in ("sagemaker", "vertex", "ecs", "cloud-run", "lambda"))
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
    0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 65532
@@ -46,7 +48,10 @@ TCP6 = """\
 """
 
 
-@pytest.mark.parametrize("caller", PLATFORMS.values(), ids=list(PLATFORMS))
+LISTENED = {name: caller for name, caller in PLATFORMS.items() if not caller.beside}
+
+
+@pytest.mark.parametrize("caller", LISTENED.values(), ids=list(LISTENED))
 def test_the_server_listens_where_each_platform_calls(caller: Caller) -> None:
     settings = settings_from({"MLSHIP_MANIFEST": "/manifest.json", **caller.environ})
     assert (settings.host, settings.port) == ("0.0.0.0", caller.port)
@@ -172,8 +177,8 @@ def test_platforms_and_checks_that_there_are_not(
     with pytest.raises(MlshipError, match="no such platform") as refused:
         caller_of("sagemakr")
     assert refused.value.fix == "did you mean sagemaker?"
-    with pytest.raises(MlshipError, match="lambda: no such platform"):
-        caller_of("lambda")
+    with pytest.raises(MlshipError, match="heroku: no such platform"):
+        caller_of("heroku")
     (tmp_path / "mlship.yaml").write_text("name: shop\nmodel: m.json\n")
     monkeypatch.chdir(tmp_path)
     told = {
@@ -189,6 +194,27 @@ def test_every_check_has_a_result_of_its_name() -> None:
     named = {
         image_result(ECS, "linux/amd64", 1), time_result(ECS, {}), start_result(ECS, Seen(1.0, 1.0)), closed_result(ECS),
         health_result(ECS, 0.1, [], 1, 1), type_result(ECS, 400, ""), body_result(ECS, 1, 1, 200, "", goes_on=True),
-        stop_result(ECS, Counted(), 0),
+        stop_result(ECS, Counted(), 0), direct_result(LAMBDA, True, "", False),
     }  # fmt: skip
     assert {result.gate for result in named} == set(CHECKS)
+
+
+def test_rows_alone_are_answered_as_a_request_is_or_refused_where_callers_are_judged() -> None:
+    assert direct_result(LAMBDA, True, "", False).verdict == "pass"
+    assert direct_result(LAMBDA, False, '{"error": {}, "status": 401}', True).verdict == "pass"
+    assert why(direct_result(LAMBDA, True, '{"predictions": [1]}', True)).startswith("to an event that is only rows, as Invoke")
+    assert "the function answers Task timed out" in why(direct_result(LAMBDA, False, "Task timed out", False))
+
+
+def test_a_platform_that_its_containers_ask_stands_in_a_container_beside_them() -> None:
+    body = {
+        "Image": "churn:1", "Labels": {"mlship.test": "churn"}, "Env": ["A=b"], "ExposedPorts": {"8080/tcp": {}},
+        "HostConfig": {"Memory": 512 * 2**20, "PortBindings": {"8080/tcp": []}, "ReadonlyRootfs": True},
+    }  # fmt: skip
+    beside = beside_body(LAMBDA, body, "/opt/python", 4711)
+    assert beside["Entrypoint"][:3] == ["/opt/python", "-S", "-c"] and "class RuntimeApi" in beside["Entrypoint"][3]
+    assert beside["HostConfig"]["PortBindings"]["8080/tcp"][0]["HostPort"] == "4711"
+    led = joined(body, "4f2a")
+    assert led["HostConfig"] == {"Memory": 512 * 2**20, "ReadonlyRootfs": True, "NetworkMode": "container:4f2a"}
+    assert "ExposedPorts" not in led
+    assert led["Env"] == ["A=b", "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512"]

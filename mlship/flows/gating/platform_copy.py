@@ -185,9 +185,9 @@ def body_of(
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
         **({"DeviceRequests": device_requests(gpus, 1)} if gpus else {}),
     }
-    body = {
+    body: dict[str, Any] = {
         "Image": tag,
-        "User": config.get("User", ""),
+        "User": caller.user or config.get("User", ""),
         "Env": [f"{name}={text}" for name, text in sorted({**given, **caller.environ}.items())],
         "ExposedPorts": {inner: {}},
         "Healthcheck": {"Test": ["NONE"]},

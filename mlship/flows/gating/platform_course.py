@@ -14,6 +14,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.gating.course import Wishes, built_record
 from mlship.flows.gating.drill import CALLERS, drill
 from mlship.flows.gating.exact import sample_results
+from mlship.flows.gating.platform_beside import played
 from mlship.flows.gating.platform_copy import Copy, body_of, delivered, engine_here, running, variant_of
 from mlship.flows.gating.platform_rules import (
     BEFORE,
@@ -22,6 +23,7 @@ from mlship.flows.gating.platform_rules import (
     body_result,
     caller_of,
     closed_result,
+    direct_result,
     form_of,
     health_result,
     image_result,
@@ -72,7 +74,11 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
             gpus = int(record.serving.get("gpus") or 0)
             body, port = body_of(caller, tag, variant, project, settings, cpus, gpus)
             context.progress.step("start", f"as {caller.title} runs it, at {engine.address}")
-            with running(context, engine, caller, body, project, port) as copy:
+            interpreter = variant.config["config"]["Entrypoint"][0]
+            with (
+                played(engine, caller, body, interpreter, port) as placed,
+                running(context, engine, caller, placed, project, port) as copy,
+            ):
                 course = _Course(context, caller, copy, record, wishes.only, given.values.get(OPERATOR_KEY, ""))
                 said += course.results(image_result(caller, variant.platform, variant.compressed_size))
                 missing += course.not_asked()
@@ -150,7 +156,7 @@ class _Course:
     def not_asked(self) -> Iterator[NotAsked]:
         """What no result tells, with the reason."""
         for check, what in CHECKS.items():
-            if check in self._done:
+            if check in self._done or check in self._caller.not_played or (check == "direct" and not self._caller.direct):
                 continue
             left_out = "left out by --only" if self._only and check not in self._only else ""
             yield NotAsked(f"{check} {self._caller.name}", left_out or self._unasked.get(check, what))
@@ -158,7 +164,7 @@ class _Course:
             yield NotAsked(f"{what} {self._caller.name}", why)
 
     def _wants(self, check: str) -> bool:
-        return not self._only or check in self._only
+        return check not in self._caller.not_played and (not self._only or check in self._only)
 
     def _all(self) -> Iterator[Result]:
         if self._wants("time"):
@@ -188,6 +194,8 @@ class _Course:
             yield type_result(self._caller, answer.status, answer.body.decode(errors="replace")[:200])
         if self._wants("body"):
             yield self._body(path, body)
+        if self._caller.direct and self._wants("direct"):
+            yield self._direct(path, body)
         if self._wants("stop"):
             yield self._stop(path, body)
 
@@ -279,6 +287,13 @@ class _Course:
         answer = self._side.post(path, body.ljust(size))
         goes_on = self._side.post(path, body).status == 200
         return body_result(self._caller, size, max_body, answer.status, answer.body.decode(errors="replace")[:200], goes_on)
+
+    def _direct(self, path: str, body: bytes) -> Result:
+        """The same rows as an event of their own, with no request around them."""
+        asked = self._side.post(path, body)
+        direct = self._side.post(self._caller.direct, body)
+        said = direct.body.decode(errors="replace")[:200]
+        return direct_result(self._caller, direct.status == 200 and direct.body == asked.body, said, bool(self._side.key))
 
     def _stop(self, path: str, body: bytes) -> Result:
         caller, copy = self._caller, self._copy

@@ -12,7 +12,7 @@ from mlship.errors import MlshipError
 from mlship.flows.gating.drill import LEAST, Counted
 from mlship.flows.gating.platform_words import Listener
 from mlship.flows.gating.results import Result
-from mlship.targets.aws import caller_ecs, caller_sagemaker
+from mlship.targets.aws import caller_ecs, caller_lambda, caller_sagemaker
 from mlship.targets.azure import caller_azureml, caller_container_apps
 from mlship.targets.caller import Caller
 from mlship.targets.gcp import caller_cloud_run, caller_vertex
@@ -27,6 +27,7 @@ PLATFORMS: Mapping[str, Caller] = {
         caller_cloud_run.CALLER,
         caller_container_apps.CALLER,
         caller_ecs.CALLER,
+        caller_lambda.CALLER,
     )
 }
 # in their order; what is asked, for people
@@ -38,6 +39,7 @@ CHECKS: Mapping[str, str] = {
     "sample": "the sample in the platform's form",
     "type": "a body of another kind is refused",
     "body": "the largest body that the platform lets through",
+    "direct": "the same rows without a request around them",
     "stop": "SIGTERM under load, then SIGKILL",
 }
 KILLED = 137  # the exit code of what SIGKILL ended
@@ -173,6 +175,16 @@ def type_result(caller: Caller, status: int, said: str) -> Result:
     told = f"answers {status}" if status else f"ends the connection ({said})"
     why = f"to text that is no rows the server {told}: {caller.title} counts it as a failure of the container"
     return Result("type", "fail", caller.name, measured, limit, why, "mlship run serves the image here")
+
+
+def direct_result(caller: Caller, is_equal: bool, said: str, is_closed: bool) -> Result:
+    """is_closed: the service judges callers by headers, which such an event has not: then it has to be refused."""
+    wanted = "refused with 401" if is_closed else "the answer to the request"
+    is_right = '"status":401' in said.replace(" ", "") if is_closed else is_equal
+    if is_right:
+        return Result("direct", "pass", caller.name, "refused" if is_closed else "equal", wanted)
+    why = f"to an event that is only rows, as Invoke sends it, the function answers {said}"
+    return Result("direct", "fail", caller.name, "other", wanted, why, "mlship run serves the image here")
 
 
 def body_result(caller: Caller, size: int, max_body: int, status: int, said: str, goes_on: bool) -> Result:

@@ -50,10 +50,12 @@ CALLER = Caller(
     writable=("/tmp",),  # noqa: S108 -- inside the container
     user="993:990",
     beside="mlship.targets.aws.lambda_service",
+    direct="/2015-03-31/functions/mlship-test/invocations",
     grace_s=0.0,
     grace_rule="SIGKILL between two events",
     sources=(
-        "docs.aws.amazon.com/lambda/latest/dg: images-create.html, lambda-runtime-environment.html, gettingstarted-limits.html",
+        "docs.aws.amazon.com/lambda/latest/dg: images-create.html, lambda-runtime-environment.html, gettingstarted-limits.html,"
+        " read 2026-11",
         "service model lambda of botocore 1.44.5",
     ),
     not_played={
