@@ -1,0 +1,1 @@
+"""Managed online endpoints of Azure Machine Learning: a deployment for each release behind one endpoint of a workspace."""

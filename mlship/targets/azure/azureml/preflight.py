@@ -1,0 +1,151 @@
+"""What would make a deployment to Azure ML fail and can be known before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Any
+
+from mlship.errors import Exit, Finding, MlshipError
+from mlship.targets.azure.azureml import registry, seen
+from mlship.targets.azure.azureml.scaling import capacity_for
+from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, Site, locations, site_of
+from mlship.targets.azure.azureml.unbuilt import in_a_deploy
+from mlship.targets.azure.door import Door
+from mlship.targets.azure.refusal import Refused
+from mlship.targets.azure.resources import findings as impossible
+from mlship.targets.azure.scope import Scope
+from mlship.targets.base import Deployment
+from mlship.targets.refusals import refused
+from mlship.targets.variables import without_effect
+
+_SECTION = "targets.azure"
+IDENTITY_API, PROVIDERS_API = "2023-01-31", "2021-04-01"
+PROVIDERS = ("Microsoft.MachineLearningServices", "Microsoft.ContainerRegistry", "Microsoft.Storage")
+# "Azure Machine Learning reserves 20 % of your compute resources for performing upgrades on some VM SKUs: ceil(1.2 * instances) *
+# cores"; exempt are these (learn.microsoft.com/azure/machine-learning, "Virtual machine quota allocation for deployment" and
+# "Managed online endpoints SKU list", read 2026-11).
+RESERVED = 1.2
+_WITHOUT_RESERVE = (
+    "Standard_NC24ads_A100_v4",
+    "Standard_NC48ads_A100_v4",
+    "Standard_NC96ads_A100_v4",
+    "Standard_ND96asr_v4",
+    "Standard_ND96amsr_A100_v4",
+    "Standard_ND40rs_v2",
+)
+
+
+def guard(door: Door, deployment: Deployment) -> None:
+    """Credentials that lead elsewhere must not deploy anywhere. Raises MlshipError with exit 8."""
+    wanted = str(deployment.settings.get("subscription") or "")
+    if not wanted:
+        return
+    try:
+        door.arm("GET", f"/subscriptions/{wanted}", "2022-12-01")
+    except Refused as no:
+        if no.status not in (401, 403, 404):
+            raise
+        raise MlshipError(
+            f"these credentials do not see the subscription {wanted} of targets.azure.subscription",
+            deployment.places.get(f"{_SECTION}.subscription", ""),
+            "log in to that one: az login, or correct the subscription",
+            exit=Exit.DENIED,
+            code="wrong-account",
+        ) from None
+
+
+def findings(door: Door, scope: Scope, deployment: Deployment) -> tuple[Finding, ...]:
+    """Reads only. Raises MlshipError where nobody can be asked, or for another subscription than the one that is named."""
+    first = (*impossible(deployment), *in_a_deploy(deployment), *without_effect(deployment))
+    if any(finding.severity == "error" for finding in first):
+        return first
+    guard(door, deployment)
+    site = site_of(scope, deployment.settings, door.subscription)
+    return (*first, *_providers(door, site, deployment), *_workspace(door, scope, site, deployment))
+
+
+def _providers(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    for name in PROVIDERS:
+        path = f"/subscriptions/{site.place.subscription}/providers/{name}"
+        told = door.arm("GET", path, PROVIDERS_API)
+        if told.get("registrationState") not in ("Registered", "Registering"):
+            what = f"the subscription has not registered {name}"
+            yield refused(deployment, _SECTION, what, f"az provider register --namespace {name}", "not-registered")
+
+
+def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    """Everything else stands in it."""
+    told = door.find(site.workspace, ML_API)
+    name, key = site.workspace.rpartition("/")[2], f"{_SECTION}.workspace"
+    if told is None:
+        what = f"there is no workspace {name} in the resource group {site.place.group}"
+        yield refused(deployment, key, what, f"az ml workspace create -n {name} -g {site.place.group}", "no-such-part")
+        return
+    region = str(told.get("location") or "")
+    if region and region != str(deployment.settings["region"]).replace(" ", "").lower():
+        what = f"the workspace {name} is in {region}, and targets.azure.region is {deployment.settings['region']}"
+        yield refused(deployment, f"{_SECTION}.region", what, f"write targets.azure.region: {region}", "wrong-region")
+        return
+    if seen.is_foreign(door, scope, site):
+        what = f"the workspace {name} has an endpoint {site.endpoint} that is not this project's"
+        yield refused(deployment, key, what, "give the project another name, or take that endpoint away", "taken")
+    yield from _parts(door, site, deployment)
+    yield from _machines(door, scope, site, deployment)
+
+
+def _parts(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    key = f"{_SECTION}.registry"
+    try:
+        registry.server_of(door, site, deployment.settings, deployment.places.get(key, ""))
+    except Refused as no:
+        if no.code != "denied":
+            raise
+    except MlshipError as error:
+        if error.code not in ("no-registry", "no-such-part"):
+            raise
+        yield refused(deployment, key, error.what, error.fix, error.code)
+    said = str(deployment.settings.get("identity") or "")
+    if said and door.find(site.path(IDENTITIES, said), IDENTITY_API) is None:
+        what = f"there is no managed identity {said}"
+        yield refused(deployment, f"{_SECTION}.identity", what, "correct its name, or delete the key", "no-such-part")
+    if not said and deployment.settings.get("registry") and not _is_own(door, site, deployment.settings):
+        what = "the endpoint's own identity may read images of the workspace's registry alone"
+        fix = "write targets.azure.identity: one with the role AcrPull on the registry, or leave out targets.azure.registry"
+        yield refused(deployment, key, what, fix, "no-pull")
+
+
+def _is_own(door: Door, site: Site, settings: Mapping[str, Any]) -> bool:
+    return registry.path_of(door, site, settings).lower() == registry.workspaces_own(door, site).lower()
+
+
+def _machines(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    """Quota by family, with what Azure keeps for upgrades; the release that serves keeps its machines meanwhile."""
+    place, name = locations(site, str(deployment.settings["region"])), str(deployment.settings["instance"])
+    sizes = door.all(f"{place}/vmSizes", ML_API)
+    size = next((one for one in sizes if str(one.get("name", "")).lower() == name.lower()), None)
+    key = f"{_SECTION}.instance"
+    if size is None:
+        near = sorted(str(one["name"]) for one in sizes if str(one.get("name", ""))[:11] == name[:11])[:4]
+        fix = f"write one of {', '.join(near)}" if near else "az vm list-sizes names them"
+        yield refused(deployment, key, f"Azure ML has no {name} in {deployment.settings['region']}", fix, "unknown-instance")
+        return
+    present = seen.look(door, scope, site)
+    if present is not None and deployment.release.id in present.placed:
+        return
+    machines = capacity_for(deployment)
+    kept = machines if name in _WITHOUT_RESERVE else ceil(RESERVED * machines)
+    needed, family = kept * int(size.get("vCPUs") or 0), str(size.get("family") or "")
+    quota = next((one for one in door.all(f"{place}/usages", ML_API) if _is_of(one, family)), None)
+    left = int(quota["limit"]) - int(quota["currentValue"]) if quota else needed
+    if left < needed:
+        reserve = ", 20 % of which Azure keeps for upgrades" if kept > machines else ""
+        what = f"{machines} x {name} needs {needed} vCPUs of {family}{reserve}, and {max(left, 0)} are left"
+        fix = "ask for more: az quota, or the portal's page Quotas, provider Machine Learning"
+        yield refused(deployment, key, what, fix, "quota")
+
+
+def _is_of(usage: Mapping[str, Any], family: str) -> bool:
+    name = usage.get("name") or {}
+    told = "".join(str(name.get("value") or "").split()).lower()
+    return bool(family) and told == "".join(family.split()).lower()

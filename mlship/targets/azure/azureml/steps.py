@@ -1,0 +1,357 @@
+"""The steps of a release at Azure ML. Each looks first, changes what is not so yet, and looks again: none believes a status alone.
+
+Azure takes no ETag here: every write is made only while this command has the lease (`confirm`), and read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+from mlship.oci.layout import Layout
+from mlship.progress import Progress
+from mlship.releases.history import History
+from mlship.targets.azure.azureml import bodies, registry, scaling, seen
+from mlship.targets.azure.azureml.asking import Caller
+from mlship.targets.azure.azureml.seen import Placed, Seen
+from mlship.targets.azure.azureml.site import IDENTITIES, INSIGHTS_API, ML_API, Site
+from mlship.targets.azure.caller_azureml import PUSH
+from mlship.targets.azure.delivery import Images
+from mlship.targets.azure.door import Door
+from mlship.targets.azure.filling import Document, filled
+from mlship.targets.azure.refusal import Refused
+from mlship.targets.azure.scope import Scope
+from mlship.targets.azure.waiting import Waiting
+from mlship.targets.base import Action, Deployment, Outcome, Request
+from mlship.targets.verify import said_release
+
+SETTLES_S = 3600.0  # what another command began is waited for, as for one's own
+ANSWERS_S = 180.0  # until the new shares are those that callers meet
+_MOVING = ("Creating", "Updating", "Deleting", "Scaling")
+# Codes of an operation that say that the container does not run ("Troubleshooting online endpoints", learn.microsoft.com, read
+# 2026-11); all others (OutOfQuota, OutOfCapacity, ImageBuildFailure, InternalServerError, ...) are no fault of the release.
+_OF_RELEASE = ("ResourceNotReady", "ContainerCrashed", "LivenessProbeFailed", "ReadinessProbeFailed")
+
+
+class Steps:
+    """Implements the actions of targets.base.Action for one project in one environment."""
+
+    def __init__(
+        self,
+        door: Door,
+        scope: Scope,
+        site: Site,
+        layout: Layout,
+        environ: Mapping[str, str],
+        progress: Progress,
+        waiting: Waiting,
+        confirm: Callable[[], None],
+        caller: Caller,
+        recorded: Callable[[], History | None],
+    ) -> None:
+        self._door = door
+        self._scope = scope
+        self._site = site
+        self._layout = layout
+        self._environ = environ
+        self._progress = progress
+        self._waiting = waiting
+        self._confirm = confirm
+        self._caller = caller
+        self._recorded = recorded
+
+    def deliver(self, deployment: Deployment) -> Outcome:
+        """The registry has the image, the workspace a version of the environment, and there is an endpoint."""
+        content, release = deployment.release.served.content, deployment.release.id
+        if release not in seen.versions(self._door, self._scope, self._site):
+            where = deployment.places.get("build.platforms", "")
+            image = self._images(deployment.settings).deliver(self._scope.repository, content, where)
+            self._put(self._site.version(release), filled(bodies.environment(deployment), {"Image": image}))
+            if release not in seen.versions(self._door, self._scope, self._site):
+                return _wrong(f"the workspace has no version {release} of the environment {self._site.environment}")
+        if self._look() is None:
+            if seen.is_foreign(self._door, self._scope, self._site):
+                return _wrong(f"the endpoint {self._site.endpoint} is not this project's")
+            return self._traffic(deployment, {})
+        return Outcome()
+
+    def stage(self, action: Action, deployment: Deployment) -> Outcome:
+        return self._run(action.release, deployment)
+
+    def weigh(self, action: Action, deployment: Deployment) -> Outcome:
+        present = self._settled()
+        if action.release not in present.placed:
+            return _wrong(f"the endpoint has no deployment {action.release}")
+        grown = self._grown(present, action, deployment)
+        if not grown.ok:
+            return grown
+        share = round(action.share * bodies.WHOLE)
+        traffic = {action.release: share}
+        if action.before and action.before != action.release and share < bodies.WHOLE:
+            traffic[action.before] = bodies.WHOLE - share
+        return self._traffic(deployment, traffic)
+
+    def shift(self, action: Action, deployment: Deployment) -> Outcome:
+        """All callers reach the release; what they reached before goes only when they are seen to."""
+        moved = self.weigh(replace(action, share=1.0), deployment)
+        if not moved.ok:
+            return moved
+        right = self._identity(action.release)
+        if not right.ok:
+            return right
+        for other in self._present().placed:
+            if other != action.release:
+                self._remove(other)
+        return self._identity(action.release)
+
+    def restore(self, action: Action, deployment: Deployment) -> Outcome:
+        if not action.before:
+            return self.discard(action.release, deployment)
+        placed = self._settled().placed.get(action.before)
+        if placed is None or not placed.is_ready:
+            started = self._run(action.before, self._as_recorded(action.before, deployment))
+            if not started.ok:
+                return started
+        back = self.weigh(Action("weigh", action.before, share=1.0), deployment)
+        return back if not back.ok else self.discard(action.release, deployment)
+
+    def discard(self, release: str, deployment: Deployment) -> Outcome:
+        """Its machines go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
+        present = self._look()
+        if present is None or release not in present.placed:
+            return Outcome()
+        if present.traffic.get(release):
+            others = [name for name in present.shares if name != release]
+            moved = self._traffic(deployment, {others[0]: bodies.WHOLE} if others else {})
+            if not moved.ok:
+                return moved
+        self._remove(release)
+        return Outcome()
+
+    def retire(self, subjects: tuple[str, ...], kept: frozenset[str], settings: Mapping[str, Any]) -> Outcome:
+        """What releases that are let go could be served from, and their images where no other one has the same content.
+
+        kept: contents that stay.
+        """
+        known = seen.versions(self._door, self._scope, self._site)
+        present = self._look()
+        for release in subjects:
+            if present is not None and release in present.placed and not present.traffic.get(release):
+                self._remove(release)
+        going = {release: known[release] for release in subjects if release in known}
+        if gone := {content for content in going.values() if content} - kept:
+            self._confirm()
+            self._images(settings).remove(self._scope.repository, gone)
+        for release in going:
+            self._delete(self._site.version(release), ML_API)
+        return Outcome()
+
+    def operate(self, deployment: Deployment) -> Outcome:
+        """Only how it is operated: the same release, in place."""
+        present = self._settled()
+        put = self._traffic(deployment, present.traffic)
+        return put if not put.ok else self._run(deployment.release.id, deployment)
+
+    def destroy(self, settings: Mapping[str, Any]) -> Outcome:
+        """Callers first, then what served them, then what that was made of; only what carries our tags."""
+        for path in seen.settings_of_scaling(self._door, self._scope, self._site):
+            self._delete(path, INSIGHTS_API)
+        if self._look() is not None:
+            self._delete(self._site.endpoint_path, ML_API)
+        known = seen.versions(self._door, self._scope, self._site)
+        if known:
+            self._images(settings).remove(self._scope.repository, {content for content in known.values() if content})
+        for release in known:
+            self._delete(self._site.version(release), ML_API)
+        left = self._look()
+        return Outcome() if left is None else _wrong(f"the endpoint {self._site.endpoint} is still there")
+
+    # -- deployments ---------------------------------------------------------------------------------------------------------
+
+    def _run(self, release: str, deployment: Deployment) -> Outcome:
+        """The release's deployment, with machines that Azure finds ready; made again from its version where it is gone."""
+        present = self._settled()
+        placed = present.placed.get(release)
+        if placed is not None and placed.state == "Failed":
+            self._remove(release)
+            placed = None
+        capacity = scaling.capacity_for(deployment, placed.capacity if placed else 0)
+        failed = self._sent(deployment, placed, capacity)
+        if failed is not None:
+            return failed
+        right = self._is_placed(release)
+        if right.ok:
+            self._scaled(release, deployment)
+        return right
+
+    def _sent(self, deployment: Deployment, placed: Placed | None, capacity: int) -> Outcome | None:
+        """None when Azure says that it is done, or nothing was to do."""
+        release = deployment.release.id
+        said = bodies.release(deployment, self._door.cloud, capacity)
+        wanted = filled(said, {"EnvironmentId": self._site.version(release)})
+        if placed is not None and _agrees(wanted, _as_sent(placed)) and dict(placed.tags) == wanted["tags"]:
+            return None
+        self._progress.step("wait", f"Azure ML makes {release}: this takes 8 to 20 minutes")
+        try:
+            self._put(self._site.deployment(release), wanted)
+        except Refused as no:
+            if no.status in (401, 403) or no.code in ("denied", "quota", "busy"):
+                return Outcome(False, no.what, self._log(release), fault="target")
+            return Outcome(False, no.what, self._log(release), fault="release" if no.said in _OF_RELEASE else "target")
+        return None
+
+    def _grown(self, present: Seen, action: Action, deployment: Deployment) -> Outcome:
+        """Machines for its share of the callers before they come: autoscaling would notice them minutes late."""
+        placed = present.placed[action.release]
+        serving = sum(one.capacity for name, one in present.placed.items() if present.traffic.get(name))
+        wanted = scaling.capacity_for(deployment, max(placed.capacity, ceil(serving * action.share)))
+        if not scaling.is_scaled(deployment) or wanted <= placed.capacity:
+            return Outcome()
+        return self._sent(deployment, placed, wanted) or self._is_placed(action.release)
+
+    def _as_recorded(self, release: str, deployment: Deployment) -> Deployment:
+        """What was live is put there again as the records have it, with the names of its own secrets."""
+        history = self._recorded()
+        found = history.find(release) if history else None
+        if history is None or found is None:
+            return deployment
+        return replace(deployment, release=found, references=history.operating.get("references") or {})
+
+    def _is_placed(self, release: str) -> Outcome:
+        """Read back: a deployment that says Succeeded can be of another version."""
+        placed = self._present().placed.get(release)
+        if placed is None:
+            return _wrong(f"Azure says that it made {release}, and it is not there")
+        if not placed.is_ready:
+            return Outcome(False, f"the deployment {release} is {placed.state}", self._log(release))
+        if placed.environment and placed.environment != release:
+            return _wrong(f"the deployment {release} runs {placed.environment}")
+        return Outcome()
+
+    def _scaled(self, release: str, deployment: Deployment) -> None:
+        path = self._site.scaling(release)
+        present = self._door.find(path, INSIGHTS_API)
+        if not scaling.is_scaled(deployment):
+            if present is not None:
+                self._delete(path, INSIGHTS_API)
+            return
+        known = {"DeploymentId": self._site.deployment(release), "ScalingName": path.rpartition("/")[2]}
+        wanted = filled(scaling.autoscaling(deployment), known)
+        if present is None or not _agrees(wanted, present):
+            self._put(path, wanted, INSIGHTS_API)
+
+    def _remove(self, release: str) -> None:
+        """A deployment without callers, and what scales it."""
+        if self._door.find(self._site.scaling(release), INSIGHTS_API) is not None:
+            self._delete(self._site.scaling(release), INSIGHTS_API)
+        self._delete(self._site.deployment(release), ML_API)
+
+    def _log(self, release: str) -> tuple[str, ...]:
+        try:
+            told = self._door.arm("POST", f"{self._site.deployment(release)}/getLogs", ML_API, {"tail": 20})
+        except Refused:
+            return ()
+        return tuple(line for line in str(told.get("content") or "").splitlines() if line.strip())[-5:]
+
+    # -- callers -------------------------------------------------------------------------------------------------------------
+
+    def _traffic(self, deployment: Deployment, traffic: Mapping[str, int]) -> Outcome:
+        """The whole endpoint again, with these shares. A copy of requests that somebody asked for stays, where it still can."""
+        present = self._look()
+        mirror = present.mirror if present else {}
+        kept = {name: share for name, share in mirror.items() if present and name in present.placed and not traffic.get(name)}
+        wanted = filled(bodies.endpoint(deployment, traffic, kept), self._identity_path(deployment))
+        if present is None or not _is_so(present, wanted):
+            self._put(self._site.endpoint_path, wanted)
+        reached, said = _reached(self._settled().traffic), _reached(traffic)
+        if reached != said:
+            return _wrong(f"the endpoint has other shares than it was given: {reached or 'none'}, and not {said or 'none'}")
+        return Outcome()
+
+    def _identity(self, release: str) -> Outcome:
+        """Both the resource manager and the endpoint itself have to say so: shares are a moment late."""
+        present = self._present()
+        if present.shares != {release: 1.0}:
+            return _wrong(f"callers reach {', '.join(present.shares) or 'nothing'}, and not {release}")
+        right = self._is_placed(release)
+        if not right.ok:
+            return right
+        heard = self._waiting.until(lambda: self._hears(present, release), ANSWERS_S)
+        return Outcome() if heard else _wrong(f"the endpoint still answers as another release than {release}")
+
+    def _hears(self, present: Seen, release: str) -> bool | None:
+        return True if said_release(self._caller.ask(present, Request("GET", "/mlship/release"))) == release else None
+
+    # -- the resource manager ------------------------------------------------------------------------------------------------
+
+    def _put(self, path: str, body: Document, api: str = ML_API) -> None:
+        self._confirm()
+        self._door.arm("PUT", path, api, body)
+
+    def _delete(self, path: str, api: str) -> None:
+        """What is gone already is no error."""
+        self._confirm()
+        try:
+            self._door.arm("DELETE", path, api)
+        except Refused as no:
+            if not no.is_missing:
+                raise
+
+    def _look(self) -> Seen | None:
+        return seen.look(self._door, self._scope, self._site)
+
+    def _present(self) -> Seen:
+        """Every step but the first stands on the endpoint."""
+        found = self._look()
+        assert found is not None, "deliver makes the endpoint"
+        return found
+
+    def _settled(self) -> Seen:
+        """When nothing of it is changing any more: a command that was killed leaves an operation that goes on."""
+        found = self._waiting.until(self._still, SETTLES_S)
+        return found or self._present()
+
+    def _still(self) -> Seen | None:
+        present = self._present()
+        states = (present.state, *(one.state for one in present.placed.values()))
+        return None if any(state in _MOVING for state in states) else present
+
+    def _images(self, settings: Mapping[str, Any]) -> Images:
+        server = registry.server_of(self._door, self._site, settings)
+        return Images(self._door, server, self._layout, self._environ, self._progress, PUSH)
+
+    def _identity_path(self, deployment: Deployment) -> dict[str, str]:
+        said = str(deployment.settings.get("identity") or "")
+        return {"Identity": self._site.path(IDENTITIES, said)} if said else {}
+
+
+def _as_sent(placed: Placed) -> Document:
+    sku = {"sku": {"capacity": placed.capacity}} if placed.capacity else {}
+    return {"properties": placed.settings, "tags": placed.tags, **sku}
+
+
+def _is_so(present: Seen, wanted: Document) -> bool:
+    told = wanted["properties"]
+    shares = _reached(present.traffic) == _reached(told["traffic"]) and present.mirror == told["mirrorTraffic"]
+    return shares and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
+
+
+def _reached(traffic: Mapping[str, int]) -> dict[str, int]:
+    return {name: share for name, share in sorted(traffic.items()) if share}
+
+
+def _agrees(wanted: Any, present: Any) -> bool:
+    """Whether what is there says nothing else than what is wanted. What Azure leaves out of its answer is no difference."""
+    if isinstance(wanted, Mapping) and isinstance(present, Mapping):
+        return all(_agrees(entry, present[name]) for name, entry in wanted.items() if present.get(name) is not None)
+    if isinstance(wanted, list) and isinstance(present, list):
+        return len(wanted) == len(present) and all(_agrees(one, other) for one, other in zip(wanted, present, strict=True))
+    if isinstance(wanted, str) and isinstance(present, str) and wanted.startswith("/subscriptions/"):
+        return wanted.lower() == present.lower()
+    return bool(wanted == present)
+
+
+def _wrong(cause: str) -> Outcome:
+    return Outcome(False, cause, fault="target")
