@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlship.errors import MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.targets.azure.caller_container_apps import PUSH
@@ -98,6 +99,12 @@ class Steps:
         share = round(action.share * WHOLE)
         if before is None or share == WHOLE:
             return self._weigh(present, [(after, WHOLE, LIVE)])
+        if not before.active:  # a killed command had moved all callers already
+            self._activate(before)
+            started = self._until_ready(before.suffix, deployment)
+            if not started.ok:
+                return started
+            present = self._present()
         return self._weigh(present, [(after, share, STAGED), (before, WHOLE - share, LIVE)])
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
@@ -157,9 +164,8 @@ class Steps:
         for one in going:
             if one.active and not one.weight:
                 self._deactivate(one)
-        self._remove({one.image for one in going} - {one.image for one in staying})
         self._drop_secrets(present, frozenset().union(*(one.secrets for one in staying)))
-        return Outcome()
+        return Outcome(notes=self._remove({one.image for one in going} - {one.image for one in staying}))
 
     def operate(self, deployment: Deployment) -> Outcome:
         """How it is operated. Its range of copies is a part of a revision: another range is another revision of the same
@@ -185,12 +191,13 @@ class Steps:
         The registry and the storage account are those of all projects of the resource group, and stay.
         """
         place, present = self._place(), self._look()
+        notes: tuple[str, ...] = ()
         if present is not None:
-            self._remove({one.image for one in present.revisions})
             self._door.arm("DELETE", present.path, API)
+            notes = self._remove({one.image for one in present.revisions})
         for kind in (ENVIRONMENT, WORKSPACE, IDENTITY):
             self._standing().remove(kind, place.resource(kind, self._scope.stem))
-        return Outcome()
+        return Outcome(notes=notes)
 
     # -- the app -------------------------------------------------------------------------------------------------------------
 
@@ -330,13 +337,20 @@ class Steps:
     def _images(self, server: str) -> Images:
         return Images(self._door, server, self._layout, self._environ, self._progress, PUSH)
 
-    def _remove(self, images: set[str]) -> None:
-        """By digest, out of the project's own repository alone."""
+    def _remove(self, images: set[str]) -> tuple[str, ...]:
+        """By digest, out of the project's own repository alone. What cannot be removed is said, and stops nothing: whoever may
+        push need not be allowed to delete.
+        """
+        notes = []
         for image in sorted(images):
             server, _, rest = image.partition("/")
             repository, _, digest = rest.partition("@")
             if repository == self._scope.repository and digest:
-                self._images(server).remove(repository, [digest])
+                try:
+                    self._images(server).remove(repository, [digest])
+                except MlshipError as error:
+                    notes.append(f"an image that nothing needs stays in {server}: {error.what}")
+        return tuple(notes)
 
     def _operator_key(self, present: Seen | None) -> str:
         """The same for all releases of the project: the app keeps it."""
