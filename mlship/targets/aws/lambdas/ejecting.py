@@ -15,7 +15,7 @@ from mlship.targets.aws.lambdas.foundation import foundation, outputs_of, reserv
 from mlship.targets.aws.lambdas.naming import LIVE
 from mlship.targets.base import Deployment
 
-_FREE_NAMES = ("Variables",)  # maps whose keys are not CloudFormation's
+_FREE_NAMES = ("Variables", "Tags")  # maps whose keys are not CloudFormation's
 _IMAGE = {"Type": "String", "Description": "the image in ECR, by digest: mlship build --push gives it"}
 
 
@@ -54,6 +54,8 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) ->
     function = _spelled(releasing.create_function(deployment, given), known)
     del function["Publish"]  # the version below is what publishes it
     function["Tags"] = cfn_tags(function["Tags"])
+    if key := function.pop("KMSKeyArn", ""):
+        function["KmsKeyArn"] = key
     if (most := reserved(deployment)) is not None:
         function["ReservedConcurrentExecutions"] = most
     version = version_id(deployment.release.id)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mlship.errors import Finding
+from mlship.targets.aws import permissions
 from mlship.targets.aws.caller_lambda import EVENT_BYTES
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
@@ -44,6 +45,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *without_effect(deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_subnets(door, has)}),
         *_concurrency(door, deployment),
+        *permissions.findings(door, deployment, has),
     )
 
 
