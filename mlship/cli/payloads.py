@@ -294,6 +294,7 @@ def destroyed(result: results.Destroyed) -> dict[str, Any]:
         "environment": result.environment,
         "target": result.target,
         "removed": list(result.removed),
+        "stays": list(result.stays),
     }
 
 

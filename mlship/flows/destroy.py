@@ -6,8 +6,9 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import Opened, opened
 from mlship.flows.results import Destroyed
-from mlship.targets.base import Action, Observed
+from mlship.targets.base import Action, InSharedPlace, Observed
 from mlship.targets.lease import held
+from mlship.targets.staying import staying
 
 
 def prepare(context: Context, where: Where) -> tuple[str, ...]:
@@ -20,7 +21,7 @@ def destroy(context: Context, where: Where) -> Destroyed:
     import time
 
     place = opened(context, where)
-    lines = _what_goes(place)
+    lines, stays = _what_goes(place), what_stays(place)
     with held(place.target.records, context.who, context.clock, time.sleep, context.progress) as lease:
         lease.check()
         outcome = place.target.apply(Action("destroy"), None)
@@ -32,7 +33,7 @@ def destroy(context: Context, where: Where) -> Destroyed:
             code="destroy-incomplete",
             details=outcome.evidence,
         )
-    return Destroyed(place.name, place.environment, place.target_name, (*lines, *outcome.notes))
+    return Destroyed(place.name, place.environment, place.target_name, (*lines, *outcome.notes), stays if lines else ())
 
 
 def _what_goes(place: Opened) -> tuple[str, ...]:
@@ -43,6 +44,18 @@ def _what_goes(place: Opened) -> tuple[str, ...]:
         if error.code != "damaged-records":
             raise
         return (f"everything of {place.name}; its records cannot be read ({error.where})",)
+
+
+def what_stays(place: Opened) -> tuple[str, ...]:
+    """Not said of records that cannot be read: they are what it would be said from."""
+    try:
+        history = place.target.records.read()
+    except MlshipError as error:
+        if error.code != "damaged-records":
+            raise
+        history = None
+    shared = place.target.records.shared_place() if isinstance(place.target.records, InSharedPlace) else ""
+    return (*staying(place.target_name, history), *([shared] if shared else []))
 
 
 def what_goes(observed: Observed) -> tuple[str, ...]:

@@ -293,12 +293,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Destroyed:
-    """destroy. removed: lines for people; empty when there was nothing."""
+    """destroy. removed: lines for people; empty when there was nothing. stays: what is not mlship's, or others use, too."""
 
     project: str
     environment: str
     target: str
     removed: tuple[str, ...]
+    stays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

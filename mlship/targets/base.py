@@ -495,6 +495,14 @@ class HasFront(Protocol):
 
 
 @runtime_checkable
+class InSharedPlace(Protocol):
+    """Records that lie where those of other projects do."""
+
+    def shared_place(self) -> str:
+        """What stays when these records go, for people: `bucket mlship-123456789012-eu-west-1`. Empty where nothing does."""
+
+
+@runtime_checkable
 class OneOfSeveral(Protocol):
     """A target whose platform has several services; the object is for one of them, which records know where no YAML says it."""
 

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import aws_model
 import boto3
 from aws_metrics import Led, metric_data
+from aws_permissions import simulated
 from free_ports import free_port
 from registry_images import image_of
 from registry_parts import real_registry
@@ -273,6 +274,8 @@ class AccountDoor:
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         aws_model.check_request(service, operation, said)
+        if operation == "simulate_principal_policy":
+            return simulated(said)
         if service == "ecr" and operation in ("describe_images", "batch_delete_image"):
             answer = self._bytes_of_ecr(operation, said)
             aws_model.check_answer(service, operation, answer)

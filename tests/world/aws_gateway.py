@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from aws_account import Account, AccountDoor
+from aws_permissions import simulated
 from botocore import xform_name
 
 from mlship.targets.aws.door import Refused
@@ -27,6 +28,7 @@ from mlship.targets.aws.door import Refused
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 _PLAYED = ("ecr", "ecs", "application-autoscaling")  # signing names of services in JSON, whose answers are partly made here
 _OF_ITSELF = ("connection", "host", "content-length", "transfer-encoding", "expect", "accept-encoding")
+_IAM = "https://iam.amazonaws.com/doc/2010-05-08/"
 _CFN = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
 
@@ -55,6 +57,8 @@ class Gateway:
             elif asked == "cloudformation delete_stack":
                 AccountDoor(self.account).call("cloudformation", "delete_stack", StackName=_said(body)["StackName"])
                 told = 200, {"Content-Type": "text/xml"}, f'<DeleteStackResponse xmlns="{_CFN}"/>'.encode()
+            elif asked == "iam simulate_principal_policy":
+                told = 200, {"Content-Type": "text/xml"}, _simulated(body)
             else:
                 told = self._passed(method, path, headers, body)
                 if asked == "cloudformation describe_stacks" and told[0] == 200:
@@ -94,6 +98,17 @@ class Gateway:
                     for key, value in output.items():
                         ET.SubElement(member, f"{{{_CFN}}}{key}").text = value
         return ET.tostring(root)
+
+
+def _simulated(body: bytes) -> bytes:
+    names = [values[0] for name, values in parse_qs(body.decode()).items() if name.startswith("ActionNames.member.")]
+    told = simulated({"ActionNames": names})["EvaluationResults"]
+    members = "".join(
+        "<member>" + "".join(f"<{key}>{text}</{key}>" for key, text in one.items()) + "</member>" for one in told
+    )
+    results = f"<EvaluationResults>{members}</EvaluationResults><IsTruncated>false</IsTruncated>"
+    whole = f"<SimulatePrincipalPolicyResult>{results}</SimulatePrincipalPolicyResult>"
+    return f'<SimulatePrincipalPolicyResponse xmlns="{_IAM}">{whole}</SimulatePrincipalPolicyResponse>'.encode()
 
 
 def _operation(headers: Mapping[str, str], body: bytes) -> str:

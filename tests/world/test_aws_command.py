@@ -107,7 +107,7 @@ def test_the_whole_way(tmp_path: Path, account: Account, front: tuple[Gateway, M
     assert [entry["action"] for entry in there.mlship("history", *words)["entries"]] == ["deploy", "deploy", "rollback"]
     (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]
     assert (row["project"], row["environment"], row["live"], row["ready"]) == ("churn", "prod", one["release"]["id"], True)
-    there.mlship("destroy", *words, "--yes")
+    assert there.mlship("destroy", *words, "--yes")["stays"] == [f"bucket mlship-{ACCOUNT}-{REGION}"]
     assert there.mlship("list", "--target", "aws", "--region", REGION)["services"] == [] and not account.copies
 
 

@@ -35,6 +35,7 @@ def command(call: Call, name: ProjectName = "") -> Answer:
         text = lines(
             *(f"  - {item}" for item in result.removed if item not in going[position]),
             f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
+            f"Stays: {', '.join(result.stays)}" if result.stays else "",
         )
         return Answer(text, payloads.destroyed(result))
 

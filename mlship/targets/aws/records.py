@@ -116,6 +116,9 @@ class S3Records:
             if self._get(name) is not None:
                 self._door.call("s3", "delete_object", **self._place(name))
 
+    def shared_place(self) -> str:
+        return f"bucket {self._bucket()}" if self._makes_bucket else ""
+
     def _lease(self) -> tuple[Lease, Kept] | None:
         """None where there is none. One that cannot be read counts as ended: leases are only ever written whole."""
         kept = self._get("lease.json")

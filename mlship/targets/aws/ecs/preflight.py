@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
+from mlship.targets.aws import permissions
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import network
 from mlship.targets.aws.ecs.unbuilt import in_a_deploy
@@ -27,6 +28,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
         *_cluster(door, has, deployment),
+        *permissions.findings(door, deployment, has),
     )
 
 

@@ -1,0 +1,65 @@
+"""What IAM says of these credentials beforehand: denied, not allowed everywhere, or not to be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_door import FakeDoor
+from cloud_deployment import deployment
+
+from mlship.targets.aws.given import Given
+from mlship.targets.aws.permissions import findings
+
+ANNA = "arn:aws:iam::123456789012:user/anna"
+
+
+def told(answer: Any, arn: str = ANNA, has: Given | None = None) -> tuple[FakeDoor, list[tuple[str, str]]]:
+    door = FakeDoor({"sts get_caller_identity": {"Arn": arn}, "iam simulate_principal_policy": answer})
+    found = findings(door, deployment("aws", "ecs"), has or Given())
+    return door, [(finding.severity, finding.what) for finding in found]
+
+
+def decided(**decisions: str) -> dict[str, Any]:
+    names = {name.replace("_", ":"): said for name, said in decisions.items()}
+    return {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": said} for name, said in names.items()]}
+
+
+def test_what_is_denied_stops_and_what_is_not_allowed_everywhere_warns() -> None:
+    answer = decided(ecs_CreateService="allowed", ecs_UpdateService="explicitDeny", s3_PutObject="implicitDeny")
+    assert told(answer)[1] == [
+        ("error", f"{ANNA} may not: ecs:UpdateService"),
+        ("warning", f"no policy of {ANNA} allows everywhere: s3:PutObject"),
+    ]
+
+
+def test_what_an_organization_does_not_allow_is_denied() -> None:
+    answer = decided(ecs_CreateService="implicitDeny")
+    answer["EvaluationResults"][0]["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": False}
+    assert told(answer)[1] == [("error", f"{ANNA} may not: ecs:CreateService")]
+
+
+def test_who_may_not_ask_is_told_that_nobody_asked() -> None:
+    assert told("AccessDenied")[1] == [("note", f"what {ANNA} may do could not be asked beforehand (AccessDenied)")]
+
+
+@pytest.mark.parametrize(
+    ("who", "asked"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/deploy/anna", "arn:aws:iam::123456789012:role/deploy"),
+        ("arn:aws-cn:iam::123456789012:user/ml/anna", "arn:aws-cn:iam::123456789012:user/ml/anna"),
+        ("arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_1/anna", ""),
+        ("arn:aws:iam::123456789012:root", ""),
+    ],
+)
+def test_policies_are_those_of_a_user_or_a_role(who: str, asked: str) -> None:
+    door, found = told(decided(), who)
+    said = [request["PolicySourceArn"] for name, request in door.asked if name.startswith("iam")]
+    assert (said, found) == ([asked] if asked else [], [])
+
+
+def test_nobody_asks_for_the_right_to_make_what_an_administrator_made() -> None:
+    given = Given(roles={"task": "t", "execution": "e"}, subnets=("s",), security_groups=("g",))
+    (request,) = [request for name, request in told(decided(), has=given)[0].asked if name.startswith("iam")]
+    assert not [action for action in request["ActionNames"] if "ChangeSet" in action]
+    assert "ecs:UpdateService" in request["ActionNames"]
