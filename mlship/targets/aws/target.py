@@ -14,7 +14,11 @@ from mlship.targets.aws.records import records_of
 from mlship.targets.base import Opening, ServiceRow, Target
 
 # service -> the module whose `open_service(opening, door)` gives its target
-MODULES = {"ecs": "mlship.targets.aws.ecs.target", "lambda": "mlship.targets.aws.lambdas.target"}
+MODULES = {
+    "ecs": "mlship.targets.aws.ecs.target",
+    "sagemaker": "mlship.targets.aws.sagemaker.target",
+    "lambda": "mlship.targets.aws.lambdas.target",
+}
 DEFAULT = "ecs"
 
 
