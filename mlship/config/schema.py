@@ -592,20 +592,56 @@ class GcpTarget(Part, frozen=True, kw_only=True):
     billing: Annotated[
         Literal["request", "instance"], Meta(description="of cloud-run: while requests are served, or all the while")
     ] = "request"
-    service_account: str | None = None
+    service_account: Annotated[str | None, Meta(description="whom the server runs as; Compute Engine's own when left out")] = (
+        None
+    )
     vpc_connector: str | None = None
     repository: str | None = None
+    bucket: Annotated[str | None, Meta(description="of Cloud Storage, for the records; made when left out")] = None
+    ingress: Annotated[
+        Literal["all", "internal", "load-balancer"] | None,
+        Meta(description="of cloud-run: from where callers come, who have to be authorised in any case; all when left out"),
+    ] = None
+    accelerator: Annotated[
+        Literal["nvidia-l4", "nvidia-rtx-pro-6000"] | None,
+        Meta(description="of cloud-run with resources.gpu; nvidia-l4 when left out"),
+    ] = None
+
+
+class EntraCallers(Part, frozen=True, kw_only=True):
+    """Who may call a container app that is open to the internet: Azure lets nobody else in."""
+
+    client_id: Annotated[str, Meta(description="the app registration that callers ask a token for")]
+    tenant: Annotated[str, Meta(description="whose tokens are taken")]
+    audience: Annotated[str | None, Meta(description="of the tokens; api://CLIENT_ID when left out")] = None
+    principals: Annotated[
+        tuple[str, ...], Meta(description="object ids of who may call; everybody with a token when left out")
+    ] = ()
 
 
 class AzureTarget(Part, frozen=True, kw_only=True):
-    """Microsoft Azure."""
+    """Microsoft Azure. What is named here is there already; what is left out is made, its records' storage account included."""
 
     region: str | None = None
-    subscription: str | None = None
-    resource_group: str | None = None
-    workspace: str | None = None
-    identity: str | None = None
-    environment: str | None = None
+    subscription: Annotated[str | None, Meta(description="the only one that the credentials see, when left out")] = None
+    resource_group: Annotated[str | None, Meta(description="mlship when left out")] = None
+    workspace: Annotated[str | None, Meta(description="of Azure Machine Learning, for azureml")] = None
+    identity: Annotated[str | None, Meta(description="a user-assigned managed identity that may pull from the registry")] = None
+    environment: Annotated[str | None, Meta(description="of container-apps: where apps run")] = None
+    registry: Annotated[str | None, Meta(description="for images, such as acme or acme.azurecr.io")] = None
+    storage: Annotated[str | None, Meta(description="account for the records")] = None
+    logs: Annotated[str | None, Meta(description="workspace of Log Analytics, for an environment that is made")] = None
+    subnet: Annotated[
+        str | None, Meta(description="whole path of the one that an environment is made in; callers come from its network")
+    ] = None
+    callers: Annotated[
+        Literal["environment", "network"] | None,
+        Meta(description="of container-apps: other apps of the environment, or its network; network with subnet"),
+    ] = None
+    entra: EntraCallers | None = None
+    cloud: Annotated[
+        Literal["public", "china", "usgov"] | None, Meta(description="AZURE_AUTHORITY_HOST tells when left out")
+    ] = None
     service: Literal["container-apps", "azureml", "vm"] = "container-apps"
     instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_D2s_v5")] = None
 
