@@ -38,6 +38,7 @@ from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets.aws.door import BotoDoor, Door, refusal
 from mlship.targets.aws.ecs.front import PORT
+from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.ecs.target import EcsTarget
 from mlship.targets.base import Deployment, Opening
 
@@ -112,6 +113,7 @@ class Account:
     clients: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # a name that callers know -> the balancer that it leads to
+    quotas: dict[str, float] = field(default_factory=lambda: {ON_DEMAND: 6.0, SPOT: 6.0})  # what an account begins with
     led: list[Led] = field(default_factory=list)  # every request that a target answered
     slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
@@ -299,11 +301,16 @@ class AccountDoor:
 
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
-        if operation == "get_metric_data":
-            answer = metric_data(self._account.led, said)
+        if operation in ("get_metric_data", "list_service_quotas"):
+            is_quota = operation == "list_service_quotas"
+            answer = self._quotas() if is_quota else metric_data(self._account.led, said)
             aws_model.check_answer(service, operation, answer)
             return list(answer[key])
         return self._inner.all(service, operation, key, **said)
+
+    def _quotas(self) -> dict[str, Any]:
+        """moto knows those of networks alone."""
+        return {"Quotas": [{"QuotaName": name, "Value": value} for name, value in self._account.quotas.items()]}
 
     def _scaled(self, said: Mapping[str, Any]) -> None:
         """Registering brings the tasks within the bounds. moto asks its own ECS for the service, and this one's is ministack's."""

@@ -13,6 +13,7 @@ from cloud_deployment import deployment
 from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.door import refusal
 from mlship.targets.aws.ecs import network, preflight
+from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.preflight import guard
 from mlship.targets.base import Deployment, Strategy
@@ -21,6 +22,7 @@ SUBNETS = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": 
 OPEN: dict[str, Any] = {
     "ec2 describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "ec2 describe_subnets": {"Subnets": SUBNETS},
+    "service-quotas list_service_quotas": "AccessDeniedException",
 }
 THERE: dict[str, Any] = {
     **OPEN,
@@ -73,6 +75,49 @@ def test_gates_on_the_balancers_figures_need_their_time() -> None:
     ]
     assert said(OPEN, replace(measured, strategy=Strategy("canary", gates=("p95_ms < 40",), bake_s=300))) == []
     assert said(OPEN, replace(measured, strategy=Strategy(gates=("prediction_change < 1%",)))) == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "cost", "value", "expected"),
+    [
+        ((1, 3), {}, 6.0, []),
+        (
+            (1, 4),
+            {},
+            6.0,
+            ["4 replicas need 4 vCPU, and this account's quota in us-east-1 is 6: while a release is replaced, 8 run"],
+        ),
+        ((1, 7), {}, 6.0, ["7 replicas need 7 vCPU, and this account's quota in us-east-1 is 6"]),
+        ((1, 5), {"profile": "spot", "on_demand_base": 2}, 6.0, []),
+    ],
+)
+def test_a_quota_that_is_too_small_is_said_before(
+    replicas: tuple[int, int], cost: dict[str, Any], value: float, expected: list[str]
+) -> None:
+    quotas = {"Quotas": [{"QuotaName": name, "Value": value} for name in (ON_DEMAND, SPOT)]}
+    made = replace(deployment("aws", "ecs", replicas=replicas), operating={"cost": cost} if cost else {})
+    assert said({**OPEN, "service-quotas list_service_quotas": quotas}, made) == expected
+
+
+@pytest.mark.parametrize(
+    ("listener", "balancer", "expected"),
+    [
+        ("HTTPS", "internet-facing", []),
+        ("HTTPS", "internal", ["public: true, and targets.aws.listener is of ml, which is internal"]),
+        (
+            "HTTP",
+            "internet-facing",
+            ["public: true, and targets.aws.listener speaks no TLS: the keys of callers would be read on their way"],
+        ),
+    ],
+)
+def test_a_listener_is_where_callers_come_from(listener: str, balancer: str, expected: list[str]) -> None:
+    answers = {
+        "elbv2 describe_listeners": {"Listeners": [{"LoadBalancerArn": "arn:lb", "Protocol": listener}]},
+        "elbv2 describe_load_balancers": {"LoadBalancers": [{"LoadBalancerName": "ml", "Scheme": balancer}]},
+    }
+    made = replace(deployment("aws", "ecs", **FULL), operating={"public": True, "auth": True})
+    assert [what for what in said({**THERE, **answers}, made) if "public" in what] == expected
 
 
 def test_another_account_is_refused_with_the_way_out() -> None:

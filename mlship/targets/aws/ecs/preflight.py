@@ -9,7 +9,7 @@ from typing import Any
 from mlship.errors import Finding, MlshipError
 from mlship.targets.aws import permissions
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import network
+from mlship.targets.aws.ecs import network, quotas
 from mlship.targets.aws.ecs.unbuilt import in_a_deploy
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
@@ -27,7 +27,9 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *in_a_deploy(deployment),
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
+        *_front(door, has, deployment),
         *_cluster(door, has, deployment),
+        *quotas.findings(door, deployment),
         *permissions.findings(door, deployment, has),
     )
 
@@ -45,6 +47,24 @@ def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding
 
 def _listener(door: Door, has: Given) -> dict[str, Callable[[], Any]]:
     return {"listener": partial(door.call, "elbv2", "describe_listeners", ListenerArns=[has.listener])} if has.listener else {}
+
+
+def _front(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """A given listener is of a balancer that callers reach from where the project says that they come."""
+    if not (has.listener and has.public):
+        return
+    try:
+        (told,) = door.call("elbv2", "describe_listeners", ListenerArns=[has.listener])["Listeners"]
+        arn = told["LoadBalancerArn"]
+        (balancer,) = door.call("elbv2", "describe_load_balancers", LoadBalancerArns=[arn])["LoadBalancers"]
+    except Refused:  # said already, or may not be looked at
+        return
+    if balancer["Scheme"] != "internet-facing":
+        what = f"public: true, and targets.aws.listener is of {balancer['LoadBalancerName']}, which is {balancer['Scheme']}"
+        yield refused(deployment, "public", what, "name a listener of an internet-facing balancer", "incomplete-target")
+    elif told["Protocol"] != "HTTPS":
+        what = "public: true, and targets.aws.listener speaks no TLS: the keys of callers would be read on their way"
+        yield refused(deployment, "public", what, "name one that speaks HTTPS", "incomplete-target")
 
 
 def _cluster(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
