@@ -16,6 +16,8 @@ from mlship.targets.base import Deployment, Strategy
 from mlship.targets.table import SERVICES
 
 CANARY_STEPS = (0.05, 0.25, 1.0)
+# Where the file says no number: Cloud Run starts a replica for the first request, and bills none that waits.
+REPLICAS_UNSAID = {("gcp", "cloud-run"): (0, 1)}
 
 
 def deployment_from(project: Project, release: Release) -> Deployment:
@@ -57,11 +59,12 @@ def operating_part(project: Project) -> dict[str, Any]:
     """
     scale = project.scale
     settings = settings_of(project)
+    service = settings.get("service") or SERVICES.get(project.target, "")
     operating = {
-        "service": settings.get("service") or SERVICES.get(project.target, ""),
+        "service": service,
         "settings": settings,
         "labels": dict(project.labels),
-        "replicas": {"min": scale.replicas.min, "max": scale.replicas.max},
+        "replicas": _replicas(project, service),
         "startup_timeout_s": project.serve.startup_timeout.seconds,
         "request_timeout_s": project.serve.request_timeout.seconds,
         "keep": project.rollout.keep,
@@ -80,6 +83,12 @@ def operating_part(project: Project) -> dict[str, Any]:
     if references := references_of(project):
         operating["references"] = references
     return operating
+
+
+def _replicas(project: Project, service: str) -> dict[str, int]:
+    said = project.scale.replicas.min, project.scale.replicas.max
+    least, most = said if "scale.replicas" in project.positions else REPLICAS_UNSAID.get((project.target, service), said)
+    return {"min": least, "max": most}
 
 
 def with_references(operating: Mapping[str, Any], of_release: Mapping[str, Any]) -> dict[str, Any]:

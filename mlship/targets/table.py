@@ -14,6 +14,7 @@ MODULES = {
     "docker": "mlship.targets.docker.target",
     "fake": "mlship.targets.fake",
     "aws": "mlship.targets.aws.target",
+    "gcp": "mlship.targets.gcp.target",
 }
 # The service that a target runs when none is named.
 SERVICES = {

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from mlship.errors import Finding
 from mlship.targets import machines
 from mlship.targets.base import Deployment, PriceKey, Resource
+from mlship.targets.gcp.cloud_run.sizing import accelerator, is_by_request, size_of
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
-from mlship.targets.gcp.sizes import LARGEST, cloud_run, shared_prices
+from mlship.targets.gcp.sizes import LARGEST, shared_prices
 from mlship.targets.refusals import amd64_only, check_service, refused, too_large, unsaid_or_impossible
 from mlship.targets.sizes import asked_of, settings_of
 
@@ -41,22 +42,17 @@ def _cloud_run(deployment: Deployment) -> Iterator[Resource]:
     yield _logs(deployment)
 
 
-def is_by_request(deployment: Deployment) -> bool:
-    """How a replica is billed: while it serves, or all the while. With a GPU there is only the second."""
-    return deployment.settings.get("billing") != "instance" and not asked_of(deployment).gpus
-
-
 def _by_request(deployment: Deployment) -> Iterator[Resource]:
     """Seconds with a request, each rounded up to 100 ms; and those that wait, where the file asks for replicas that do."""
     asked = asked_of(deployment)
-    size = cloud_run(asked, by_request=True)
+    size = size_of(deployment)
     said = settings_of(size, asked, "Cloud Run")
     billed = {**said, "round_s": 0.1}  # cloud.google.com/run/pricing: rounded up to the nearest 100 ms
     amounts = (("vcpu", size.vcpus, "vCPU-second"), ("memory", size.memory_gib, "GiB-second"))
     for item, quantity, unit in amounts:
         key = _run_key(deployment, f"{item}_request_based")
         yield Resource("compute", f"Cloud Run {item}", quantity, unit, "busy", billed, key)
-    if deployment.replicas[0] and "scale.replicas" in deployment.places:
+    if deployment.replicas[0]:
         for item, quantity, unit in amounts:
             key = _run_key(deployment, f"{item}_request_based_idle")
             yield Resource("idle", f"Cloud Run {item} of waiting replicas", quantity, unit, "idle", said, key)
@@ -66,14 +62,15 @@ def _by_request(deployment: Deployment) -> Iterator[Resource]:
 
 def _by_instance(deployment: Deployment) -> Iterator[Resource]:
     asked = asked_of(deployment)
-    size = cloud_run(asked, by_request=False)
+    size = size_of(deployment)
     said = settings_of(size, asked, "Cloud Run")
     for item, quantity, unit in (("vcpu", size.vcpus, "vCPU-second"), ("memory", size.memory_gib, "GiB-second")):
         key = _run_key(deployment, f"{item}_instance_based")
         yield Resource("compute", f"Cloud Run {item}", quantity * HOUR_S, unit, "scaled", said, key)
-    if size.gpus:
-        key = _run_key(deployment, "gpu_l4")
-        yield Resource("GPU", "Cloud Run L4", size.gpus * HOUR_S, "GPU-second", "scaled", said, key)
+    gpu = accelerator(deployment)
+    if gpu is not None:
+        key = _run_key(deployment, gpu.priced)
+        yield Resource("GPU", f"Cloud Run {gpu.title}", size.gpus * HOUR_S, "GPU-second", "scaled", said, key)
 
 
 def _cloud_run_refused(deployment: Deployment) -> Iterator[Finding]:

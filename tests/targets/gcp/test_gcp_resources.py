@@ -24,9 +24,12 @@ IDLE = [
 ]
 REQUESTS = "requests 1e-06 million requests request gcp us-central1 cloud_run requests"
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "a service that is billed by the request": ({"service": "cloud-run"}, [*BUSY, REQUESTS, LOGS, EGRESS]),
-    "replicas that the file keeps waiting are billed too": (
-        {"service": "cloud-run", "replicas": (2, 4), "places": ["scale.replicas"]},
+    "a service that is billed by the request": (
+        {"service": "cloud-run", "replicas": (0, 1)},
+        [*BUSY, REQUESTS, LOGS, EGRESS],
+    ),
+    "replicas that are kept waiting are billed too": (
+        {"service": "cloud-run", "replicas": (2, 4)},
         [*BUSY, *IDLE, REQUESTS, LOGS, EGRESS],
     ),
     "a service that is billed all the while": (
@@ -43,6 +46,15 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "compute 14400 vCPU-second scaled gcp us-central1 cloud_run vcpu_instance_based",
             "compute 57600 GiB-second scaled gcp us-central1 cloud_run memory_instance_based",
             "GPU 3600 GPU-second scaled gcp us-central1 cloud_run gpu_l4",
+            *(LOGS, EGRESS),
+        ],
+    ),
+    "a larger GPU, with what it needs beside it": (
+        {"service": "cloud-run", "gpu": 1, "accelerator": "nvidia-rtx-pro-6000"},
+        [
+            "compute 72000 vCPU-second scaled gcp us-central1 cloud_run vcpu_instance_based",
+            "compute 288000 GiB-second scaled gcp us-central1 cloud_run memory_instance_based",
+            "GPU 3600 GPU-second scaled gcp us-central1 cloud_run gpu_rtx_pro_6000",
             *(LOGS, EGRESS),
         ],
     ),

@@ -14,9 +14,8 @@ from typing import Any
 from mlship.errors import MlshipError
 from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.gcp.caller_cloud_run import OURS
-from mlship.targets.gcp.cloud_run.sizing import accelerator, size_of
+from mlship.targets.gcp.cloud_run.sizing import accelerator, is_by_request, size_of
 from mlship.targets.gcp.given import given
-from mlship.targets.gcp.resources import is_by_request
 from mlship.targets.gcp.scope import CONTENT, Scope
 from mlship.targets.gcp.variables import Path, Variable
 

@@ -6,26 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlship.targets.base import Deployment
-from mlship.targets.gcp.resources import is_by_request
 from mlship.targets.gcp.sizes import cloud_run
 from mlship.targets.sizes import Size, asked_of
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """name: as run.v2 takes it (NodeSelector, accelerator). least: what an instance has beside one of it."""
+    """name: as run.v2 takes it (NodeSelector, accelerator). least: what an instance has beside one of it. title: for people.
+
+    priced: its item in the price book; a book without it says that the price is not known.
+    """
 
     name: str
     least: Size
+    title: str
+    priced: str
 
 
 # docs.cloud.google.com/run, "GPU support for services": L4 with at least 4 vCPU and 16 GiB (read 2026-11); RTX PRO 6000 with at
 # least 20 vCPU and 80 GiB (from memory, verify).
 ACCELERATORS: Mapping[str, Accelerator] = {
-    "nvidia-l4": Accelerator("nvidia-l4", Size(4, 16.0, 1)),
-    "nvidia-rtx-pro-6000": Accelerator("nvidia-rtx-pro-6000", Size(20, 80.0, 1)),
+    "nvidia-l4": Accelerator("nvidia-l4", Size(4, 16.0, 1), "L4", "gpu_l4"),
+    "nvidia-rtx-pro-6000": Accelerator("nvidia-rtx-pro-6000", Size(20, 80.0, 1), "RTX PRO 6000", "gpu_rtx_pro_6000"),
 }
 DEFAULT_GPU = "nvidia-l4"
+
+
+def is_by_request(deployment: Deployment) -> bool:
+    """How a replica is billed: while it serves, or all the while. With a GPU there is only the second."""
+    return deployment.settings.get("billing") != "instance" and not asked_of(deployment).gpus
 
 
 def accelerator(deployment: Deployment) -> Accelerator | None:
