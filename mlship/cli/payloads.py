@@ -151,6 +151,7 @@ def plan_payload(view: results.PlanView) -> dict[str, Any]:
         "steps": list(view.steps),
         "fingerprint": view.fingerprint,
         "cost": dict(view.cost.prices),
+        "duration": view.duration,
     }
 
 

@@ -13,6 +13,7 @@ from mlship.units import size_text
 
 SHOW_AFTER_S = 1.0
 AMOUNT_EVERY_S = 10.0
+AGAIN_EVERY_S = 60.0
 FRAMES = "|/-\\"
 
 
@@ -24,14 +25,14 @@ def start_progress(terminal: Terminal) -> Progress:
 
 
 class PlainProgress:
-    """A line for each step that has lasted a second; while amounts grow, one more every ten seconds."""
+    """A line for each step that has lasted a second; while amounts grow, one more every ten seconds, else every minute."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
         self._began = clock()
         self._lock = threading.RLock()
-        self._pending = ""
+        self._pending = self._lasting = ""
         self._name = ""
         self._timer: threading.Timer | None = None
         self._told_amount = self._began
@@ -42,9 +43,7 @@ class PlainProgress:
             self._name = name
             self._pending = f"{name}  {detail}".rstrip()
             self._told_amount = self._clock()
-            self._timer = threading.Timer(SHOW_AFTER_S, self.tell)
-            self._timer.daemon = True
-            self._timer.start()
+            self._after(SHOW_AFTER_S, self.tell)
 
     def amount(self, name: str, done: int, total: int | None = None, unit: str = "B") -> None:
         with self._lock:
@@ -57,7 +56,15 @@ class PlainProgress:
         with self._lock:
             if self._pending:
                 self._line(self._pending)
-                self._pending = ""
+                self._lasting, self._pending = self._pending, ""
+                self._after(AGAIN_EVERY_S, self.remind)
+
+    def remind(self) -> None:
+        """Prints the step that goes on and on: CI systems end jobs that say nothing for minutes."""
+        with self._lock:
+            if self._lasting:
+                self._line(f"{self._lasting}, still")
+                self._after(AGAIN_EVERY_S, self.remind)
 
     def pause(self) -> None:
         with self._lock:
@@ -70,7 +77,12 @@ class PlainProgress:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._pending = ""
+        self._pending = self._lasting = ""
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timer = threading.Timer(seconds, act)
+        self._timer.daemon = True
+        self._timer.start()
 
 
 class LiveProgress:

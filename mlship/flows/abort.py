@@ -33,6 +33,7 @@ def abort(context: Context, prepared: Prepared) -> Aborted:
         project=place.name,
         environment=place.environment,
         target=place.target_name,
+        region=place.region,
         release=release,
         live=release_view(rolled.history.live_release),
         endpoint=endpoint_of(place, place.target.observe()),

@@ -18,6 +18,7 @@ def history(context: Context, where: Where) -> HistoryView:
         project=place.name,
         environment=place.environment,
         target=place.target_name,
+        region=place.region,
         live=known.live,
         entries=known.entries,
         releases=tuple(view for view in views if view is not None),

@@ -152,6 +152,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         fingerprint=plan.fingerprint,
         takeover=_takeover(opened, plan),
         host=opened.host,
+        region=opened.region,
         duration=expected(deployment, plan.actions, is_first=observed.history is None),
     )
 

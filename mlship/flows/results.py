@@ -124,6 +124,7 @@ class PlanView:
     host: str = ""
     cost: CostChange = CostChange()
     duration: str = ""
+    region: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -171,6 +172,7 @@ class Aborted:
     generation: int
     seconds: float
     notes: tuple[str, ...] = ()
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ class Status:
     traffic: tuple[Traffic, ...] = ()
     underway: UnderwayView | None = None
     why: tuple[Why, ...] = ()
+    region: str = ""
 
     @property
     def engine(self) -> str:
@@ -281,6 +284,7 @@ class HistoryView:
     rejected: Mapping[str, str]
     restorable: frozenset[str]
     undo: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def status(context: Context, where: Where, *, why: bool = False) -> Status:
         project=place.name,
         environment=place.environment,
         target=place.target_name,
+        region=place.region,
         endpoint=endpoint_of(place, observed),
         live=release_view(history.live_release),
         previous=release_view(history.rollback_candidate()),

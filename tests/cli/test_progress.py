@@ -59,3 +59,14 @@ def test_amounts_read_as_people_say_them():
     assert amount_text(3, None, "wheels") == "3 wheels"
     assert amount_text(1_500_000, None, "B") == "1.5 MB"
     assert time_text(3661) == "61:01"
+
+
+def test_a_step_that_goes_on_says_so_again(plain):
+    progress, clock, lines = plain
+    progress.step("stage", "r2-abcdef")
+    progress.tell()
+    clock.now += 60
+    progress.remind()
+    progress.step("shift")
+    progress.remind()
+    assert lines == ["  00:00  stage  r2-abcdef", "  01:00  stage  r2-abcdef, still"]

@@ -33,7 +33,9 @@ def history_text(result: HistoryView) -> str:
                 *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
             ]
         ),
-        f"Undo: {command_for('rollback', result.project, result.target, result.environment)}" if result.undo else "",
+        f"Undo: {command_for('rollback', result.project, result.target, result.environment, result.region)}"
+        if result.undo
+        else "",
     )
 
 

@@ -142,7 +142,9 @@ def _disagreement(result: Status) -> str:
 def _next(result: Status) -> str:
     live = result.live.id if result.live else ""
     if result.underway is not None and not result.underway.attended_by:
-        promote, abort = (command_for(verb, result.project, result.target, result.environment) for verb in ("promote", "abort"))
+        promote, abort = (
+            command_for(verb, result.project, result.target, result.environment, result.region) for verb in ("promote", "abort")
+        )
         return lines(f"Next: {promote}   # goes on", f"  or  {abort}   # takes it back")
     verb = "verify" if result.serving == live else "logs"
-    return f"Next: {command_for(verb, result.project, result.target, result.environment)}"
+    return f"Next: {command_for(verb, result.project, result.target, result.environment, result.region)}"
