@@ -644,6 +644,10 @@ class AzureTarget(Part, frozen=True, kw_only=True):
     ] = None
     service: Literal["container-apps", "azureml", "vm"] = "container-apps"
     instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_D2s_v5")] = None
+    auth: Annotated[
+        Literal["key", "aml_token", "aad_token"] | None,
+        Meta(description="of azureml, as Azure names it: what callers come with; key when left out"),
+    ] = None
 
 
 class KubernetesTarget(Part, frozen=True, kw_only=True):

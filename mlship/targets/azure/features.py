@@ -44,7 +44,8 @@ _AZUREML: Mapping[str, Feature] = {
     "scale_to_zero": Feature("absent", "an online endpoint keeps one machine", "service container-apps"),
     "spot": Feature("absent", "online endpoints have no spot", "service vm, or target kubernetes"),
     "reserved": Feature("absent", "the price of a reservation is not known for Azure", "service vm with prices of your own"),
-    "secrets": Feature("emulated", "read by the endpoint's own identity: its containers take none"),
+    # "Secret injection in online endpoints (preview)", learn.microsoft.com/azure/machine-learning, read 2026-11
+    "secrets": Feature("emulated", "Azure puts Key Vault's value into a variable, as the endpoint's own identity (a preview)"),
     "public": Feature("absent", "every request needs a key or a token of Azure", "service container-apps"),
 }
 FEATURES: Mapping[str, Mapping[str, Feature]] = {

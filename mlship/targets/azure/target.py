@@ -13,7 +13,10 @@ from mlship.targets.azure.keeping import records_of
 from mlship.targets.base import Opening, ServiceRow, Target
 
 # service -> the module whose `open_service(opening, door)` gives its target, and whose `services(opening, door)` lists all projects
-MODULES = {"container-apps": "mlship.targets.azure.container_apps.target"}
+MODULES = {
+    "container-apps": "mlship.targets.azure.container_apps.target",
+    "azureml": "mlship.targets.azure.azureml.target",
+}
 DEFAULT = "container-apps"
 
 

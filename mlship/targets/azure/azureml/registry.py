@@ -31,6 +31,7 @@ def server_of(door: Door, site: Site, settings: Mapping[str, Any], where: str = 
 def path_of(door: Door, site: Site, settings: Mapping[str, Any]) -> str:
     """Empty where the workspace has none, and none is named."""
     said = str(settings.get("registry") or "")
+    said = said if said.startswith("/") else said.partition(".")[0]  # acme, or acme.azurecr.io
     return site.path(REGISTRIES, said) if said else workspaces_own(door, site)
 
 

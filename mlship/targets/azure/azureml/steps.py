@@ -88,10 +88,12 @@ class Steps:
         if not grown.ok:
             return grown
         share = round(action.share * bodies.WHOLE)
-        traffic = {action.release: share}
-        if action.before and action.before != action.release and share < bodies.WHOLE:
-            traffic[action.before] = bodies.WHOLE - share
-        return self._traffic(deployment, traffic)
+        if not action.before or action.before == action.release or share == bodies.WHOLE:
+            return self._traffic(deployment, {action.release: share})
+        if action.before not in present.placed:  # a command that was killed had moved all callers already
+            done = self._traffic(deployment, {action.release: bodies.WHOLE})
+            return replace(done, notes=(f"{action.before} is not there any more: all callers reach {action.release}",))
+        return self._traffic(deployment, {action.release: share, action.before: bodies.WHOLE - share})
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         """All callers reach the release; what they reached before goes only when they are seen to."""

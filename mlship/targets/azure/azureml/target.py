@@ -118,6 +118,7 @@ class AzureMlTarget:
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         """What Azure refuses is an outcome, and the target's fault."""
+        self._made.pop("seen", None)
         try:
             self._records.confirm()
             if deployment is not None:
@@ -127,7 +128,9 @@ class AzureMlTarget:
             return Outcome(False, error.what, error.details, fault="target")
 
     def ask(self, request: Request) -> Answer:
-        present = self._look()
+        """Where the endpoint is known already, it is not looked for again to ask it for whom its callers or a name would get."""
+        known = self._made.get("seen") if request.replica or request.of == "live" else None
+        present = known or self._look()
         if present is None:
             return Answer(0, b"nothing is running")
         release = request.replica
@@ -239,7 +242,9 @@ class AzureMlTarget:
         return steps
 
     def _look(self) -> Seen | None:
-        return seen.look(self._door, self._scope, self._site)
+        found = seen.look(self._door, self._scope, self._site)
+        self._made["seen"] = found
+        return found
 
 
 def open_service(opening: Opening, door: Door) -> AzureMlTarget:

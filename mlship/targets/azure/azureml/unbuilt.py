@@ -52,6 +52,10 @@ def _given(deployment: Deployment) -> Iterator[Finding]:
         if not deployment.settings.get(key):
             what = f"azure service azureml needs targets.azure.{key}"
             yield refused(deployment, f"targets.azure.{key}", what, f"write targets.azure.{key}: {example}", f"no-{key}")
+    if deployment.references and not deployment.settings.get("identity"):
+        what = "secrets need an identity that may read them, and an endpoint's own one is there only with its endpoint"
+        fix = "write targets.azure.identity: one with the role Key Vault Secrets User on the vault"
+        yield refused(deployment, "targets.azure.identity", what, fix, "no-identity")
     if not _NAME.fullmatch(deployment.project):
         what = f"{deployment.project} cannot begin the name of an endpoint of Azure ML: letters, digits and single dashes, a letter first"
         yield refused(deployment, "name", what, "write another name", "bad-name")
