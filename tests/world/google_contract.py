@@ -96,6 +96,8 @@ def wrongs_in_request(method: Method, asked: Asked) -> list[str]:
         return [*found, *_wrong_upload(method, asked, named)]
     if named is None:
         return [*found, *(["takes no body"] if asked.body.strip() not in (b"", b"{}") else [])]
+    if _is_raw(_document(method.document)["schemas"][named]):
+        return found
     try:
         said = json.loads(asked.body or b"{}")
     except ValueError:
@@ -104,6 +106,11 @@ def wrongs_in_request(method: Method, asked: Asked) -> list[str]:
     mask = asked.query.get("updateMask", "")
     judge = _Judge(method, of_request=True, integers=_INTEGERS_FOR_ENUMS in asked.query.get("$alt", ""), whole=is_whole)
     return [*found, *judge.wrongs({"$ref": named}, said, "body"), *_wrong_mask(judge, named, mask)]
+
+
+def _is_raw(schema: Mapping[str, Any]) -> bool:
+    """Whose body is passed on as it is, such as that of rawPredict."""
+    return any(spec.get("$ref") == "GoogleApiHttpBody" for spec in schema.get("properties", {}).values())
 
 
 def check_answer(method: Method, said: Any) -> None:
@@ -286,6 +293,7 @@ def _methods(name: str) -> list[tuple[dict[str, Any], re.Pattern[str], bool]]:
             found.append((method, "download/" + document["servicePath"] + method["path"], False))
         media = method.get("mediaUpload", {}).get("protocols", {})
         found += [(method, protocol["path"].lstrip("/"), True) for protocol in media.values()]
+    found.sort(key=lambda one: -len(re.sub(r"\{[^}]*\}", "", one[1])))
     return [(method, _pattern(path, method.get("parameters", {})), upload) for method, path, upload in found]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 import traceback
@@ -150,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.inside or parts.netloc.lower().removesuffix(":80")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
+            # clients send a head, and its body only when they hear that the head came
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             if host in self.server.forwards:
                 self._forward(self.server.forwards[host], host, target)
             else:

@@ -14,7 +14,7 @@ from mlship.targets.gcp.records import records_of
 from mlship.targets.gcp.sdk import SdkDoor
 
 # service -> the module whose `open_service(opening, door)` gives its target
-MODULES = {"cloud-run": "mlship.targets.gcp.cloud_run.target"}
+MODULES = {"cloud-run": "mlship.targets.gcp.cloud_run.target", "vertex": "mlship.targets.gcp.vertex.target"}
 DEFAULT = "cloud-run"
 
 

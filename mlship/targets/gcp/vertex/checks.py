@@ -1,0 +1,133 @@
+"""What Vertex AI alone refuses, or has to have: known before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlship.errors import Finding
+from mlship.targets.base import Deployment
+from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
+from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
+from mlship.targets.gcp.vertex import bodies
+from mlship.targets.gcp.vertex.machines import counted
+from mlship.targets.gcp.vertex.measuring import LATE_S
+from mlship.targets.refusals import refused
+
+API = "aiplatform.googleapis.com"
+NEEDS = Needs(
+    (API, "artifactregistry.googleapis.com", "storage.googleapis.com"),
+    (
+        *(f"aiplatform.endpoints.{verb}" for verb in ("get", "create", "update", "delete", "deploy", "undeploy", "predict")),
+        *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "delete")),
+    ),
+)
+_MEASURED = ("requests", "error_rate", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms")
+_ANSWER_S = 60.0  # of a shared endpoint (caller_vertex.py)
+
+
+def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
+    """Reads only."""
+    return (*in_documents(deployment), *_in_a_deploy(deployment), *_machine(door, deployment), *_quotas(door, deployment))
+
+
+def in_documents(deployment: Deployment) -> Iterator[Finding]:
+    """What is refused in what is rendered, too."""
+    served = deployment.release.served
+    if served.serving.get("auth"):
+        what = "serve.auth is impossible on Vertex AI: it takes the callers' Authorization for itself, and passes none on"
+        yield refused(
+            deployment, "serve.auth", what, "leave it out (IAM decides who may call), or use service cloud-run", "impossible"
+        )
+    if served.secrets:
+        what = "secrets for service vertex are not yet built: containers of an endpoint take none, and the server does not fetch them"
+        yield refused(deployment, "secrets", what, "use service cloud-run", "not-yet")
+    if deployment.operating.get("public"):
+        what = "public: true is impossible on Vertex AI: its API takes signed requests only"
+        yield refused(deployment, "public", what, "leave it out, or use service cloud-run", "impossible")
+    if len(served.models) > 1:
+        what = f"an endpoint of Vertex AI has one predict route, and {len(served.models)} models need one each"
+        yield refused(
+            deployment, "models", what, "deploy each model as a project of its own, or use service cloud-run", "impossible"
+        )
+    if deployment.replicas[0] < 1:
+        what = "scale.replicas begins at 0, and a deployed model has one replica at least"
+        yield refused(deployment, "scale.replicas", what, "write 1, or use service cloud-run", "impossible")
+    if bodies.is_spot(deployment) and deployment.replicas[1] <= bodies.base_of(deployment):
+        most, base = deployment.replicas[1], bodies.base_of(deployment)
+        what = f"of {most} replicas {base} are on demand, and none is left for spot"
+        yield refused(deployment, "scale.replicas", what, f"write {base + 1} or more, or cost.profile: on-demand", "impossible")
+    yield from _scaling(deployment)
+    yield from _vpc(deployment)
+
+
+def _scaling(deployment: Deployment) -> Iterator[Finding]:
+    said = deployment.operating.get("scale") or {}
+    metric = str(said.get("metric") or "")
+    least, most = deployment.replicas
+    if said.get("schedule"):
+        what = "scale.schedule is impossible on Vertex AI: its autoscaling follows metrics alone"
+        yield refused(deployment, "scale.schedule", what, "leave it out, and raise scale.replicas", "impossible")
+    if least != most and said.get("per_replica") and metric not in bodies.METRICS:
+        what = f"scale.metric {metric or 'concurrency'} is impossible on Vertex AI"
+        yield refused(deployment, "scale.metric", what, "write cpu, gpu or rps", "impossible")
+    share = said.get("per_replica")
+    if share and metric in ("cpu", "gpu") and not 1 <= share <= bodies.WHOLE:
+        what = f"scale.per_replica {share:g}: the target of {metric} is a percentage"
+        yield refused(deployment, "scale.per_replica", what, "write 1 to 100", "impossible")
+
+
+def _vpc(deployment: Deployment) -> Iterator[Finding]:
+    if deployment.settings.get("vpc_connector"):
+        what = "targets.gcp.vpc_connector is of Cloud Run: machines of an endpoint have none"
+        yield refused(deployment, "targets.gcp.vpc_connector", what, "leave it out, or use service cloud-run", "impossible")
+
+
+def _in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
+    strategy = deployment.strategy
+    is_measured = any(gate.split()[0] in _MEASURED for gate in strategy.gates)
+    if is_measured and strategy.bake_s < LATE_S:
+        what = f"rollout.bake {strategy.bake_s:g} s: Cloud Monitoring tells what was counted up to {LATE_S:.0f} s later"
+        yield refused(
+            deployment, "rollout.bake", what, f"write {LATE_S * 2:.0f}s or more, or leave out the measured gates", "impossible"
+        )
+    for share in strategy.steps if strategy.name == "canary" else ():
+        if abs(share * bodies.WHOLE - round(share * bodies.WHOLE)) > 1e-6:
+            what = f"rollout.steps {share * bodies.WHOLE:g}%: Vertex AI shares callers by whole percents"
+            yield refused(deployment, "rollout.steps", what, f"write {max(round(share * bodies.WHOLE), 1)}%", "impossible")
+    if deployment.request_timeout_s > _ANSWER_S:
+        what = f"serve.timeout {deployment.request_timeout_s:g} s: an endpoint waits {_ANSWER_S:.0f} s for an answer"
+        yield refused(deployment, "serve.timeout", what, f"write {_ANSWER_S:.0f}s or less", "impossible")
+
+
+def _machine(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Whether the region has the type at all. Compute Engine knows; where it may not be asked, the deployment tells."""
+    name = str(deployment.settings.get("instance") or "")
+    url = f"https://compute.googleapis.com/compute/v1/projects/{door.project}/aggregated/machineTypes"
+    try:
+        told = door.http("GET", url, None, {"filter": f'name = "{name}"', "returnPartialSuccess": "true"})
+    except Refused as no:
+        if no.code in (DENIED, MISSING, "api-disabled"):
+            return
+        raise
+    zones = [place.removeprefix("zones/") for place, said in (told.get("items") or {}).items() if said.get("machineTypes")]
+    if zones and not any(zone.startswith(f"{door.region}-") for zone in zones):
+        regions = sorted({zone.rpartition("-")[0] for zone in zones})
+        fix = f"take another type, or one of the regions that have it: {', '.join(regions[:5])}"
+        yield refused(deployment, "targets.gcp.instance", f"{door.region} has no {name}", fix, "no-machine")
+    if told.get("items") and not zones:
+        what = f"Google Cloud has no type of machine {name}"
+        yield refused(deployment, "targets.gcp.instance", what, "correct it: n2-standard-2, g2-standard-4, ...", "no-machine")
+
+
+def _quotas(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    name = str(deployment.settings.get("instance") or "")
+    wanted: dict[str, float] = {}
+    proving = [({"maxReplicaCount": 1}, False)]  # beside the callers' endpoint, until the release has proved itself
+    deployed = [
+        (one["dedicatedResources"], "spot" in one["dedicatedResources"]) for one in bodies.deployed_models(deployment).values()
+    ]
+    for resources, is_spot in [*deployed, *proving]:
+        for one in counted(name, spot=is_spot):
+            wanted[one.metric] = wanted.get(one.metric, 0.0) + one.amount * resources["maxReplicaCount"]
+    quotas = [Quota(metric, amount, "GPU" if metric.endswith("_gpus") else "vCPU") for metric, amount in sorted(wanted.items())]
+    yield from quota_findings(door, deployment, API, quotas)

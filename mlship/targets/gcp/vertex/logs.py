@@ -1,0 +1,72 @@
+"""The lines of all machines as one stream, by time: Cloud Logging.
+
+Of the log `prediction_container`: what the server itself says; its resource has the endpoint's id, its labels the deployed model's
+("Online prediction logging", from memory, verify). Lines of deployed models that do not stand any more have no release's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mlship.targets.base import LogLine
+from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.vertex.bodies import PROOF
+from mlship.targets.gcp.vertex.seen import Seen
+
+LIST = "https://logging.googleapis.com/v2/entries:list"
+LOOK_S, PAGE = 5.0, 1000
+
+
+def lines_of(
+    door: Door, scope: Scope, present: Seen | None, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+) -> Iterator[LogLine]:
+    """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
+    releases = _releases(present)
+    ids = [id for id, known in releases.items() if known == release]
+    if release and not ids:
+        return
+    told = _entries(door, scope, ids, "", max(lines, 1), newest_first=True)[::-1]
+    yield from (_line(releases, entry) for entry in told[len(told) - lines :] if lines)
+    known = {entry["insertId"] for entry in told}
+    newest = max((entry["timestamp"] for entry in told), default="")
+    while follow:
+        sleep(LOOK_S)
+        since = f' AND timestamp>="{newest}"' if newest else ""
+        for entry in _entries(door, scope, ids, since, PAGE, newest_first=False):
+            if entry["insertId"] not in known:
+                known.add(entry["insertId"])
+                newest = max(newest, entry["timestamp"])
+                yield _line(releases, entry)
+
+
+def _releases(present: Seen | None) -> dict[str, str]:
+    """Id of a deployed model -> release."""
+    if present is None:
+        return {}
+    return {one.id: one.release for part in (present.callers, present.proof) if part for one in part.deployed}
+
+
+def _entries(door: Door, scope: Scope, ids: list[str], since: str, most: int, *, newest_first: bool) -> list[dict[str, Any]]:
+    endpoints = f'resource.labels.endpoint_id=("{scope.stem}" OR "{scope.stem}{PROOF}")'
+    only = ['resource.type="aiplatform.googleapis.com/Endpoint"', endpoints, 'logName:"prediction_container"']
+    if ids:
+        quoted = " OR ".join(f'"{id}"' for id in sorted(ids))
+        only.append(f"labels.deployed_model_id=({quoted})")
+    asked = {
+        "resourceNames": [f"projects/{door.project}"],
+        "filter": " AND ".join(only) + since,
+        "orderBy": "timestamp desc" if newest_first else "timestamp asc",
+        "pageSize": min(most, PAGE),
+    }
+    return list(door.http("POST", LIST, asked, reads=True).get("entries") or ())
+
+
+def _line(releases: Mapping[str, str], entry: Mapping[str, Any]) -> LogLine:
+    labels = entry.get("labels") or {}
+    text = entry.get("textPayload")
+    if text is None:
+        text = str((entry.get("jsonPayload") or {}).get("message") or entry.get("jsonPayload") or "")
+    id = str(labels.get("deployed_model_id", ""))
+    return LogLine(str(labels.get("replica_id", id))[-8:], releases.get(id, ""), text.rstrip("\n"), entry["timestamp"])
