@@ -32,6 +32,7 @@ APIS: Mapping[str, str] = {
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 ROLES = {ACR_PULL: "AcrPull", SECRETS_USER: "Key Vault Secrets User"}
+ROLE_VARIABLES = {role: f"Role_{words.replace(' ', '')}" for role, words in ROLES.items()}
 LOG_DAYS = 30
 PROFILE = "Consumption"
 
@@ -113,7 +114,7 @@ def _assignment(scope: str, role: str) -> Part:
     """On one resource and not on the group: it may do nothing else there. Its name is the same each time (scope.assignment)."""
     body = {
         "properties": {
-            "roleDefinitionId": Variable(f"Role_{role}"),
+            "roleDefinitionId": Variable(ROLE_VARIABLES[role]),
             "principalId": Variable("Principal"),
             "principalType": "ServicePrincipal",  # a new identity is not everywhere yet: Entra is not asked for it then
         }

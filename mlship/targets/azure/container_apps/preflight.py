@@ -4,35 +4,150 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mlship.errors import Exit, Finding, MlshipError
+from mlship.errors import Finding, MlshipError
+from mlship.targets.azure import preflight as shared
+from mlship.targets.azure.container_apps.foundation import APIS, ENVIRONMENT, IDENTITY, REGISTRY, WORKSPACE, parts
 from mlship.targets.azure.container_apps.given import Given, given
+from mlship.targets.azure.container_apps.releasing import STARTS_S, WHOLE
 from mlship.targets.azure.container_apps.scaling import impossible as unscalable
 from mlship.targets.azure.door import Door
+from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
 from mlship.targets.azure.scope import Place
 from mlship.targets.base import Deployment
+from mlship.targets.refusals import refused
+from mlship.targets.variables import without_effect
 
-
-def guard(door: Door, deployment: Deployment, environ: Mapping[str, str]) -> None:
-    """The wrong subscription must not be deployed into. Raises MlshipError with exit 8."""
-    wanted = str(deployment.settings.get("subscription") or "")
-    said = environ.get("AZURE_SUBSCRIPTION_ID", "")
-    if wanted and said and said.lower() != wanted.lower():
-        raise MlshipError(
-            f"AZURE_SUBSCRIPTION_ID is {said}, and targets.azure.subscription is {wanted}",
-            deployment.places.get("targets.azure.subscription", ""),
-            "set AZURE_SUBSCRIPTION_ID to that subscription, or take it away",
-            exit=Exit.DENIED,
-            code="wrong-subscription",
-        )
+_QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
+_SECTION = "targets.azure"
+# Expected, from the first call to the first answer: not measured by mlship (docs/azure.md).
+FIRST_MIN, NEXT_MIN = "5 to 10 min: an environment is made", "1 to 3 min"
 
 
 def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[str, str]) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another subscription than the one that is named."""
-    guard(door, deployment, environ)
+    unseen = tuple(in_documents(deployment))
+    if unseen:
+        return unseen
+    shared.guard(door, deployment, environ)
     has = given(deployment)
-    return (*impossible(deployment), *unscalable(deployment), *_said(has, deployment))
+    providers = [part.kind.partition("/")[0] for part in parts(deployment, has)]
+    return (
+        *shared.providers(door, {"Microsoft.App", *providers}, deployment),
+        *shared.permissions(door, place, [part.kind for part in parts(deployment, has)], deployment),
+        *_given(door, place, has, deployment),
+        *_quota(door, has, deployment),
+        _duration(has, deployment),
+    )
 
 
-def _said(has: Given, deployment: Deployment) -> Iterator[Finding]:
-    yield from ()
+def in_documents(deployment: Deployment) -> Iterator[Finding]:
+    """What Container Apps cannot do, whoever asks; `render` refuses it, too."""
+    yield from impossible(deployment)
+    yield from unscalable(deployment)
+    yield from without_effect(deployment)
+    try:
+        has = given(deployment)
+    except MlshipError as error:
+        yield Finding(error.what, error.where, error.fix, code=error.code)
+        return
+    if not has.region and not has.environment:
+        yield refused(
+            deployment,
+            f"{_SECTION}.region",
+            "no region of Azure is said",
+            "write targets.azure.region: westeurope",
+            "no-region",
+        )
+    if has.callers == "environment" and not has.environment:
+        what = "nobody could call it: only apps of the environment could, and the one that mlship makes has no other"
+        fix = (
+            "write targets.azure.subnet (callers of its network), targets.azure.entra (tokens), or public: true with serve.auth"
+        )
+        yield refused(deployment, _SECTION, what, fix, "nobody-can-call")
+    if deployment.startup_timeout_s > STARTS_S:
+        what = f"serve.startup_timeout is {deployment.startup_timeout_s:g} s: Container Apps waits at most {STARTS_S} s for a start"
+        yield refused(deployment, "serve.startup_timeout", what, f"write at most {STARTS_S // 60}m", "absent-feature")
+    if deployment.release.served.serving.get("auth") and has.callers == "entra":
+        what = "serve.auth and targets.azure.entra both take the Authorization header"
+        yield refused(deployment, f"{_SECTION}.entra", what, "keep one of them", "contradiction")
+    yield from _rollout(deployment)
+
+
+def _rollout(deployment: Deployment) -> Iterator[Finding]:
+    """Shares of the callers are whole percents, and Azure Monitor knows no quantiles."""
+    for share in deployment.strategy.steps:
+        percent = share * WHOLE
+        if abs(percent - round(percent)) > 1e-9 or round(percent) < 1:
+            what = f"rollout.steps has {percent:g} %, and Container Apps shares callers by whole percents"
+            yield refused(deployment, "rollout.steps", what, "write whole percents", "absent-feature")
+    for gate in deployment.strategy.gates:
+        if gate.split()[0] in _QUANTILES:
+            what = f"rollout.gates has {gate}, and Azure Monitor counts no quantiles of a revision's answers"
+            fix = "keep error_rate and prediction_change, and approve: manual with a look at your own dashboard"
+            yield refused(deployment, "rollout.gates", what, fix, "absent-feature")
+
+
+def _given(door: Door, place: Place, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """What mlship.yaml names has to be there. What these credentials may not look at is left to the step that needs it."""
+    said = (
+        ("environment", ENVIRONMENT, has.environment),
+        ("identity", IDENTITY, has.identity),
+        ("registry", REGISTRY, "" if "." in has.registry else has.registry),
+        ("logs", WORKSPACE, has.logs),
+    )
+    for key, kind, name in said:
+        if not name:
+            continue
+        try:
+            found = door.find(place.resource(kind, name), APIS[kind])
+        except Refused as no:
+            if no.code != "denied":
+                yield refused(deployment, f"{_SECTION}.{key}", no.what, no.fix, "no-such-part")
+            continue
+        if found is None:
+            what = f"{_SECTION}.{key} is {name}, and there is none of that name in {place.group}"
+            fix = "correct the name, write its whole path, or leave it out: mlship makes one"
+            yield refused(deployment, f"{_SECTION}.{key}", what, fix, "no-such-part")
+        elif key == "environment":
+            yield from _environment(found, has, deployment)
+
+
+def _environment(found: Mapping[str, object], has: Given, deployment: Deployment) -> Iterator[Finding]:
+    said = found.get("properties")
+    properties: Mapping[str, object] = said if isinstance(said, Mapping) else {}
+    network = properties.get("vnetConfiguration")
+    is_internal = isinstance(network, Mapping) and bool(network.get("internal"))
+    if has.callers == "network" and not is_internal:
+        what = f"targets.azure.callers is network, and the environment {has.environment} is open to the internet"
+        fix = "name an internal environment, or write callers: environment, or targets.azure.entra"
+        yield refused(deployment, f"{_SECTION}.callers", what, fix, "open-environment")
+    if has.callers == "public" and is_internal:
+        what = f"public: true, and the environment {has.environment} has no address in the internet"
+        yield refused(deployment, "public", what, "name another environment, or delete public", "closed-environment")
+    profiles = properties.get("workloadProfiles")
+    names = [one.get("name") for one in profiles if isinstance(one, Mapping)] if isinstance(profiles, list) else []
+    if names and "Consumption" not in names:
+        what = f"the environment {has.environment} has no workload profile Consumption"
+        fix = f"az containerapp env workload-profile add --workload-profile-type Consumption --name {has.environment}"
+        yield refused(deployment, f"{_SECTION}.environment", what, fix, "no-such-part")
+
+
+def _quota(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """Of environments in the region, where one more is to be made."""
+    if has.environment:
+        return
+    path = f"/subscriptions/{door.subscription}/providers/Microsoft.App/locations/{has.region}/usages"
+    for one in shared.readable(lambda: door.all(path, APIS[ENVIRONMENT])):
+        name = str((one.get("name") or {}).get("value") or "")
+        used, limit = float(one.get("currentValue") or 0), float(one.get("limit") or 0)
+        if name.lower().startswith("managedenvironmentcount") and used >= limit:
+            what = f"the region {has.region} has {used:g} of {limit:g} environments that the subscription may have there"
+            yield refused(
+                deployment, f"{_SECTION}.region", what, "name one in targets.azure.environment, or ask for more", "quota"
+            )
+
+
+def _duration(has: Given, deployment: Deployment) -> Finding:
+    expected = NEXT_MIN if has.environment else FIRST_MIN
+    return Finding(f"on Container Apps a release is expected to take {expected}", severity="note", code="expected-duration")

@@ -5,22 +5,79 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlship.targets.azure.container_apps.foundation import ASSIGNMENT, parts
+from mlship.errors import FindingsError
+from mlship.targets.azure.container_apps.ejecting import template, yaml_app
+from mlship.targets.azure.container_apps.foundation import APIS, APP, parts
 from mlship.targets.azure.container_apps.given import given
-from mlship.targets.azure.container_apps.releasing import app, login
+from mlship.targets.azure.container_apps.preflight import in_documents
+from mlship.targets.azure.container_apps.releasing import STAGED, WHOLE, app, entry, login, shifted, staged, suffix
+from mlship.targets.azure.filling import variables
+from mlship.targets.azure.scope import GROUP, Scope
 from mlship.targets.base import Deployment
+from mlship.templating import in_yaml
+
+_README = """\
+apply/ is what mlship sends to the resource manager, in this order; ${{Name}} is known only then. What is named in mlship.yaml is not made.
+
+  foundation/*.json                  PUT of what is missing
+  service/1-containerApps.json       PUT of the app, with its first release           api-version {api}
+  service/2-next-release.json        PATCH: the next release beside it, without callers
+  service/3-shift.json               PATCH: shares of the callers, here all of them for the next release
+{login}
+eject/ is the same for az alone. Push the image first (mlship build --push HOST/REPOSITORY). All of it:
+
+  az deployment group create --resource-group {group} --template-file eject/template.json --parameters image=HOST/REPOSITORY@sha256:...
+
+or the app alone, on what is there; these have to be set for envsubst: {needed}
+
+  envsubst '{quoted}' < eject/app.yaml > app.yaml
+  az containerapp create --resource-group {group} --name {name} --yaml app.yaml
+"""
+_LOGIN = "  service/4-authConfigs.json         PUT: nobody without a token of Entra gets in\n"
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
-    """The first release of a project."""
+    """The first release of a project, and what a later one sends. Raises FindingsError for what Container Apps cannot do."""
+    if wrong := [one for one in in_documents(deployment) if one.severity == "error"]:
+        raise FindingsError(f"{deployment.project} cannot run on Container Apps", wrong)
     has = given(deployment)
+    scope = Scope(deployment.project, deployment.environment)
+    own = suffix(deployment, has)
     documents: dict[str, Any] = {}
     for number, part in enumerate(parts(deployment, has), 1):
         kind = part.kind.partition("/")[2]
-        name = f"{kind}-{number}" if part.kind == ASSIGNMENT else kind
-        documents[f"apply/foundation/{number}-{name}.json"] = part.body
+        documents[f"apply/foundation/{number}-{kind}.json"] = part.body
     documents["apply/service/1-containerApps.json"] = app(deployment, has)
+    documents["apply/service/2-next-release.json"] = staged(deployment, has, [], [entry(scope, own, 0, STAGED)])
+    documents["apply/service/3-shift.json"] = shifted([entry(scope, own, WHOLE)])
     if has.callers == "entra":
-        documents["apply/service/2-authConfigs.json"] = login(has)
-    documents["eject/app.yaml"] = app(deployment, has)
-    return {name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()}
+        documents["apply/service/4-authConfigs.json"] = login(has)
+    documents["eject/template.json"] = template(deployment, has)
+    written = {
+        name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
+    }
+    written["eject/app.yaml"] = "".join(_lines(yaml_app(deployment, has), "")).encode()
+    needed = " ".join(sorted(name for name in variables(app(deployment, has)) if not name.startswith("Secret_")))
+    quoted = " ".join(f"${name}" for name in needed.split())
+    group = str(deployment.settings.get("resource_group") or GROUP)
+    words = _LOGIN if has.callers == "entra" else ""
+    readme = _README.format(api=APIS[APP], login=words, group=group, needed=needed, quoted=quoted, name=scope.short)
+    return {**written, "eject/README": readme.encode()}
+
+
+def _lines(document: Any, indent: str) -> list[str]:
+    """YAML of maps and lists; every name and value as JSON has it."""
+    found: list[str] = []
+    pairs = document.items() if isinstance(document, dict) else ((None, one) for one in document)
+    for key, value in pairs:
+        head = f"{indent}- " if key is None else f"{indent}{_word(str(key))}:"
+        if isinstance(value, dict | list) and value:
+            inner = _lines(value, indent + "  ")
+            found += [head + inner[0][len(indent) + 2 :], *inner[1:]] if key is None else [head + "\n", *inner]
+        else:
+            found.append(head + ("" if key is None else " ") + in_yaml(value) + "\n")
+    return found
+
+
+def _word(key: str) -> str:
+    return key if key.isalnum() else in_yaml(key)

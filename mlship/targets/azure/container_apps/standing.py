@@ -16,6 +16,7 @@ from mlship.targets.azure.container_apps.foundation import (
     ENVIRONMENT,
     IDENTITY,
     REGISTRY,
+    ROLE_VARIABLES,
     ROLES,
     WORKSPACE,
     Part,
@@ -86,7 +87,7 @@ class Standing:
             "Region": has.region,
             "RegistryName": self.place.registry,
             "Issuer": f"https://{self.door.cloud.authority}/{has.tenant}/v2.0",
-            **{f"Role_{role}": role_definition(self.place.subscription, role) for role in ROLES},
+            **{name: role_definition(self.place.subscription, role) for role, name in ROLE_VARIABLES.items()},
             **{f"Vault_{name}": self.place.resource(VAULT, name) for name in vault.vaults(deployment.references)},
             **{
                 f"Secret_{variable}": vault.address(self.door.cloud.vault, reference, version)

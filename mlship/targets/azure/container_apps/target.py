@@ -13,6 +13,7 @@ from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
+from mlship.targets.azure import preflight as shared_preflight
 from mlship.targets.azure import vault
 from mlship.targets.azure.caller_container_apps import PUSH
 from mlship.targets.azure.container_apps import listing, measuring, preflight, seen
@@ -125,7 +126,7 @@ class ContainerAppsTarget:
         try:
             self._records.confirm()
             if deployment is not None:
-                preflight.guard(self._door, deployment, self._opening.environ)
+                shared_preflight.guard(self._door, deployment, self._opening.environ)
             return self._apply(action, deployment)
         except MlshipError as error:
             return Outcome(False, error.what, error.details, fault="target")
