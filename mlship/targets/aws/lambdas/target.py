@@ -140,8 +140,6 @@ class LambdaTarget:
         if not number and request.of == "staged":
             aimed = present.staged or present.live
             number = aimed.version if aimed else ""
-        if not number and not present.url:
-            return NOTHING
         return asked(lambda one: self._asked(present, number, one), request, lambda: self._own_key(present))
 
     def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
@@ -228,6 +226,8 @@ class LambdaTarget:
         """version: empty for the way of all callers."""
         if version:
             return of_version(self._door, self._function, version, request)
+        if not present.url:
+            return NOTHING
         return through_url(self._door, present.url, request)
 
     def _own_key(self, present: Seen) -> str:
