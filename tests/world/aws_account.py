@@ -40,7 +40,7 @@ from mlship.targets.aws.door import BotoDoor, Door, refusal
 from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.ecs.target import EcsTarget
-from mlship.targets.base import Deployment, Opening
+from mlship.targets.base import OPERATOR_KEY, Deployment, Opening
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 _STARTS_S = 30
@@ -97,6 +97,7 @@ class Copy:
     content: str
     address: str
     group: str
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -123,6 +124,10 @@ class Account:
         if name not in self.clients:
             self.clients[name] = boto3.client(service, region_name=REGION, endpoint_url=endpoint or None)
         return self.clients[name]
+
+    def made_secrets(self) -> list[str]:
+        told = self.client("secretsmanager").list_secrets()["SecretList"]
+        return [one["Name"] for one in told if one["Name"].startswith("mlship/")]
 
     def reset(self) -> None:
         for url in (
@@ -170,9 +175,19 @@ class Account:
             return
         (balancer,) = service["loadBalancers"]
         assert balancer["containerPort"] == PORT
-        copy = Copy(release, content, f"172.31.0.{next(self.numbers) % 250 + 1}", balancer["targetGroupArn"])
+        copy = Copy(
+            release, content, f"172.31.0.{next(self.numbers) % 250 + 1}", balancer["targetGroupArn"], self._secrets(container)
+        )
         self.copies[arn] = copy
         self.client("elbv2").register_targets(TargetGroupArn=copy.group, Targets=[{"Id": copy.address, "Port": PORT}])
+
+    def _secrets(self, container: Mapping[str, Any]) -> dict[str, str]:
+        """As Fargate reads them: `ARN`, or `ARN:::VERSION`."""
+        read, found = self.client("secretsmanager").get_secret_value, {}
+        for one in container.get("secrets") or ():
+            arn, _, version = one["valueFrom"].partition(":::")
+            found[one["name"]] = read(SecretId=arn, **({"VersionId": version} if version else {}))["SecretString"]
+        return found
 
     def _log(self, options: Mapping[str, str], arn: str) -> None:
         logs, stream = self.client("logs"), f"{options['awslogs-stream-prefix']}/server/{arn.rpartition('/')[2]}"
@@ -205,10 +220,10 @@ class Account:
                     rules, key=lambda rule: (rule["IsDefault"], int(rule["Priority"]) if not rule["IsDefault"] else 0)
                 ):
                     if all(_holds(condition, host, headers, path) for condition in rule["Conditions"]):
-                        return self._act(rule["Actions"][0], path)
+                        return self._act(rule["Actions"][0], headers, path)
         return 502, b"no such balancer"
 
-    def _act(self, action: Mapping[str, Any], path: str) -> tuple[int, bytes]:
+    def _act(self, action: Mapping[str, Any], headers: Mapping[str, str], path: str) -> tuple[int, bytes]:
         if action["Type"] == "fixed-response":
             return int(action["FixedResponseConfig"]["StatusCode"]), b"{}"
         groups = action.get("ForwardConfig", {}).get("TargetGroups") or [
@@ -220,7 +235,10 @@ class Account:
         if not copies:
             return 503, b"no target"
         copy = copies[next(self.numbers) % len(copies)]
-        status, body = self.answer(copy, path)
+        key = copy.secrets.get(OPERATOR_KEY)
+        is_judged = key and path not in ("/readyz", "/livez")
+        denied = is_judged and headers.get("authorization") != f"Bearer {key}"
+        status, body = (401, b"{}") if denied else self.answer(copy, path)
         self.led.append(Led(group.rpartition(":")[2], time.time(), status, self.slow.get(copy.content, 0.02)))
         return status, body
 
@@ -288,6 +306,9 @@ class AccountDoor:
         answer = self._inner.call(service, operation, **said)
         for group in groups:
             self._inner.call("elbv2", "delete_target_group", TargetGroupArn=group)
+        if operation == "delete_stack":
+            for secret in self._account.made_secrets():
+                self._account.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
         if (service, operation) == ("cloudformation", "describe_stacks"):
             self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
@@ -340,9 +361,21 @@ class AccountDoor:
                 ids |= {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
                 template = self._inner.call("cloudformation", "get_template", **place)["TemplateBody"]
                 said = template if isinstance(template, dict) else json.loads(template)
+                ids |= self._secrets(said["Resources"])
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
                 self._account.outputs[key] = stack["Outputs"]
+
+    def _secrets(self, resources: Mapping[str, Any]) -> dict[str, str]:
+        """moto makes none from a template."""
+        store, made = self._account.client("secretsmanager"), {}
+        for name, one in resources.items():
+            if one["Type"] == "AWS::SecretsManager::Secret":
+                called, asked = one["Properties"]["Name"], one["Properties"]["GenerateSecretString"]
+                with suppress(store.exceptions.ResourceExistsException):
+                    store.create_secret(Name=called, SecretString=store.get_random_password(**asked)["RandomPassword"])
+                made[name] = store.describe_secret(SecretId=called)["ARN"]
+        return made
 
     def _groups(self, stack: str) -> list[str]:
         """moto deletes all of a stack but its target groups."""
@@ -433,6 +466,7 @@ class AwsService:
     def left(self) -> list[str]:
         """Everything that carries the project's name, whatever service it is of."""
         account, found = self.account_of, []
+        found += account.made_secrets()
         stacks = account.client("cloudformation").describe_stacks()["Stacks"]
         found += [stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"]
         found += [service["serviceName"] for service in account._services()]
