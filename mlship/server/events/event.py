@@ -95,9 +95,10 @@ def _request(event: dict[str, Any], request_id: str) -> Request:
 
 def _path(path: str, stage: str) -> str:
     """Without the stage of an HTTP API, which stands before it."""
-    if stage == DEFAULT_STAGE or not path.startswith(f"/{stage}"):
+    prefix = f"/{stage}"
+    if stage == DEFAULT_STAGE or (path != prefix and not path.startswith(f"{prefix}/")):
         return path
-    return path[len(stage) + 1 :] or "/"
+    return path[len(prefix) :] or "/"
 
 
 def _body(event: dict[str, Any]) -> bytes:
