@@ -86,7 +86,7 @@ def _platforms(context: Context, project: Project, where: Where) -> tuple[str, .
     """Of every machine that the release goes to; empty for one that takes any."""
     found = places(context, where)
     hosts = hosts_of(found)
-    return looked_at(hosts, lambda number: platform_of(open_project(context, project, found[number].host).target))
+    return looked_at(hosts, lambda number: platform_of(open_project(context, project, found[number].host)))
 
 
 def _fitting(archive: ArchiveFile, images: Collection[Described], platform: str) -> Described:

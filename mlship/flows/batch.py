@@ -32,7 +32,7 @@ from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import own_platform
 from mlship.flows.opening import found_file, history_or_error, opened, project_if_any
 from mlship.flows.plan import recorded_images
-from mlship.flows.secrets import read_secrets
+from mlship.flows.secrets import read_here
 from mlship.oci.driver import with_driver
 from mlship.oci.image import Image
 from mlship.oci.layout import Layout
@@ -136,7 +136,7 @@ def _program(context: Context, project: Project | None, image: Image) -> Iterato
     """The image's batch program, from the image's own files, with the project's environment and secrets."""
     settings: dict[str, str] = {"MLSHIP_RELEASE": "r0-batch"}
     if project is not None:
-        given = read_secrets(context, project)
+        given = read_here(context, project)
         for finding in given.findings:  # a model may do without one; a deployment may not
             context.progress.step("secrets", str(finding))
         settings = {**settings, **project.env, **given.values}

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlship.config.project import Project
+from mlship.config.secrets import STORES
 from mlship.errors import MlshipError
 from mlship.flows.gather import wanted_platforms
+from mlship.flows.opening import Opened, settings_of
 from mlship.image.record import BuildRecord, BuildRecords
-from mlship.targets.base import OnOneMachine, Target
+from mlship.targets.base import OnOneMachine
 
 
-def platform_of(target: Target) -> str:
-    """`linux/amd64` of the machine that releases run on; empty for a target that takes any."""
-    return target.platform() if isinstance(target, OnOneMachine) else ""
+def platform_of(opened: Opened) -> str:
+    """`linux/amd64` of the machine that releases run on, or of those that a cloud has for this project; empty where any will do."""
+    if isinstance(opened.target, OnOneMachine):
+        return opened.target.platform()
+    if opened.project is None or opened.target_name not in STORES:
+        return ""
+    return "linux/arm64" if settings_of(opened.project).get("arch") == "arm64" else "linux/amd64"
 
 
 def refuse_unbuilt(project: Project, platform: str, place: str) -> None:

@@ -104,7 +104,7 @@ def _live(place: Opened) -> tuple[Release, str]:
         )
     assert release is not None, "a history without one was refused above"
     _refuse_unsound(place, observed, release)
-    return release, platform_of(place.target)
+    return release, platform_of(place)
 
 
 def _refuse_unsound(place: Opened, observed: Observed, release: Release) -> None:

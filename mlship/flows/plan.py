@@ -116,7 +116,7 @@ def _seen(context: Context, project: Project, host: str, *, replaces: bool) -> S
 
 def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
     """Of the machine that the releases will run on. Raises MlshipError where a build, if there is none yet, would not fit it."""
-    platform = platform_of(opened.target)
+    platform = platform_of(opened)
     if not is_built:
         refuse_unbuilt(project, platform, opened.target_name)
     return platform

@@ -15,7 +15,7 @@ from mlship.flows.context import Context, Where
 from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import Gathered, gather, own_platform, refuse_errors
 from mlship.flows.opening import project_of
-from mlship.flows.secrets import read_secrets
+from mlship.flows.secrets import read_here
 from mlship.flows.training import load_in_training, staged
 from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
@@ -32,7 +32,7 @@ DRAIN_S = 30.0  # how long requests under way may take after an interrupt
 def run(context: Context, where: Where, *, source: bool = False, port: int | None = None, python: str = "") -> int:
     """The server's exit code. port: 8080 when left out. source: the training environment's Python runs the server (macOS too)."""
     project = project_of(context, where)
-    given = read_secrets(context, project)
+    given = read_here(context, project)
     for finding in given.findings:  # a model may do without one; a deployment may not
         context.progress.step("secrets", str(finding))
     release = "r0-source" if source else "r0-image"

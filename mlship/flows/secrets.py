@@ -58,6 +58,11 @@ def read_secrets(context: Context, project: Project) -> Given:
     return Given(values, certificate, tuple(findings))
 
 
+def read_here(context: Context, project: Project) -> Given:
+    """For a server on this machine: what a cloud keeps in its store is read where the file says it for the target local."""
+    return read_secrets(context, replace(project, target="local") if project.target in STORES else project)
+
+
 def wanted_names(project: Project) -> list[str]:
     """The secrets that this target needs, that of the front's certificate too. On this machine a model may do without those
 

@@ -11,8 +11,9 @@ from fake_project import made_context
 from mlship.errors import MlshipError
 from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
+from mlship.flows.fitting import platform_of
 from mlship.flows.loading import project_of, region_here, with_region
-from mlship.flows.opening import opened
+from mlship.flows.opening import open_project, opened
 
 SILENT = "name: churn\nmodel: model.joblib\ntarget: aws\n"
 SAID = SILENT + "targets: {aws: {region: eu-west-1}}\n"
@@ -58,3 +59,16 @@ def test_without_a_file_the_region_is_in_every_line_to_paste(tmp_path: Path) -> 
     place = opened(context, Where(name="other", target="fake", environment="prod", region="eu-west-1"))
     assert place.command("rollback") == "mlship rollback other --target fake --env prod --region eu-west-1"
     assert command_for("status", "churn", "aws", "") == "mlship status churn --target aws"
+
+
+@pytest.mark.parametrize(
+    ("build", "platform"),
+    [
+        ("", "linux/amd64"),
+        ("build: {platforms: [linux/arm64]}\n", "linux/arm64"),
+        ("build: {platforms: [linux/amd64]}\n", "linux/amd64"),
+    ],
+)
+def test_a_cloud_takes_the_image_of_its_processors(tmp_path: Path, build: str, platform: str) -> None:
+    context = made_context(tmp_path, SAID + build)
+    assert platform_of(open_project(context, project_of(context, Where()))) == platform

@@ -15,12 +15,12 @@ from mlship.config.load import load_project
 from mlship.config.project import Project
 from mlship.errors import FindingsError
 from mlship.flows.context import Context
-from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
+from mlship.flows.secrets import Given, read_here, read_secrets, refuse_missing, with_secrets
 from mlship.home import Home
 from mlship.progress import Silent
 from mlship.releases.release import Release, Served
 from mlship.runner import LocalRunner
-from mlship.targets.base import Deployment
+from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.docker.certificate import Unfit, certificate_from, is_pinned, validity
 
 VALUE = "correct horse battery staple"
@@ -247,3 +247,10 @@ def test_the_keys_of_callers_have_a_place_at_the_cloud(tmp_path: Path) -> None:
     assert [str(finding) for finding in given(tmp_path, text, target="azure").findings] == [
         "mlship.yaml:5:11 secrets.KEYS  the secret KEYS has no place for the target azure; write KEYS: {azure: VAULT/NAME}"
     ]
+
+
+def test_a_server_on_this_machine_has_the_keys_that_the_file_names_for_it(tmp_path: Path) -> None:
+    text = "serve: {auth: {api_keys: secret:KEYS}}\nsecrets: {KEYS: {aws: 'secretsmanager:shop/keys', local: env}}\n"
+    context = Context(Home(tmp_path), LocalRunner(), Silent(), {"KEYS": VALUE}, tmp_path, time.time, "test")
+    found = read_here(context, project(tmp_path, text, "aws"))
+    assert found.values["KEYS"] == VALUE and found.values[OPERATOR_KEY] and not found.references

@@ -15,7 +15,7 @@ from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import own_platform
 from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import history_or_error, opened, project_if_any, project_of
-from mlship.flows.secrets import read_secrets
+from mlship.flows.secrets import read_here
 from mlship.image.record import BuildRecord
 from mlship.releases.release import Proof, Release
 from mlship.targets.base import OPERATOR_KEY
@@ -130,7 +130,7 @@ def _built(context: Context, project: Project, wishes: Wishes) -> Subject:
     record = fitting(built_records(context, project, wishes.python), here)
     names = [model.name for model in record.models]
     model = _chosen(wishes.model, names, project.name)
-    given = read_secrets(context, project)
+    given = read_here(context, project)
     startup = project.serve.startup_timeout
     return Subject(
         project=project.name,

@@ -38,7 +38,7 @@ from mlship.flows.gating.sides import Side, built_side, live_side, not_live, wit
 from mlship.flows.gating.wire import asked
 from mlship.flows.opening import project_of
 from mlship.flows.plan import recorded_images
-from mlship.flows.secrets import read_secrets
+from mlship.flows.secrets import read_here
 from mlship.frameworks.engine_choice import HOLDOUT
 from mlship.image.record import BuildRecord
 from mlship.memo import Memo
@@ -106,7 +106,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
 
 def _of_built(context: Context, project: Project, where: Where, wishes: Wishes) -> tuple[Side, list[Result]]:
     record = built_record(context, project, wishes)
-    given = read_secrets(context, project)
+    given = read_here(context, project)
     key = given.values.get(OPERATOR_KEY, "")
     settings = {"MLSHIP_RELEASE": "r0-test", **project.env, **given.values}
     startup = project.serve.startup_timeout

@@ -37,7 +37,7 @@ from mlship.flows.gating.results import GATES, NotAsked, Report, Result
 from mlship.flows.gating.sides import Connection, Side
 from mlship.flows.gating.wire import asked
 from mlship.flows.opening import project_of
-from mlship.flows.secrets import read_secrets
+from mlship.flows.secrets import read_here
 from mlship.image.record import BuildRecord
 from mlship.releases.release import Proof
 from mlship.targets.base import OPERATOR_KEY, Answer, Request
@@ -63,7 +63,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
     engine = engine_here(context)
     project = project_of(context, where)
     record = built_record(context, project, wishes)
-    given = read_secrets(context, project)
+    given = read_here(context, project)
     settings = {"MLSHIP_RELEASE": "r0-test", **project.env, **given.values}
     said: list[Result] = []
     missing: list[NotAsked] = []
