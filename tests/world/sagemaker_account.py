@@ -31,6 +31,7 @@ from mlship.targets.base import Deployment, Opening
 
 INSTANCE = "ml.m5.large"
 LOOKS = 2  # at an endpoint until it is up
+LOOK_S = 10.0  # that pass with each look
 BAKED = 3  # looks at which a canary is watched
 
 
@@ -87,7 +88,11 @@ class SagemakerAccount(Emulated):
     quota: int = 100
     set_back: set[str] = field(default_factory=set)
     requests: Iterator[int] = field(default_factory=itertools.count)
-    metrics: dict[tuple[str, str], float] = field(default_factory=dict)
+    looks: Iterator[int] = field(default_factory=itertools.count)
+    counts: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # variant -> what CloudWatch has counted more at each look
+    totals: dict[str, float] = field(default_factory=dict)
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     # -- the control plane -------------------------------------------------------------------------------------------------
@@ -344,7 +349,10 @@ class SagemakerDoor(CheckedDoor):
 
     def _metric(self, query: Mapping[str, Any]) -> dict[str, Any]:
         slot = query["MetricStat"]["Metric"]["Dimensions"][1]["Value"]
-        return {"Id": query["Id"], "Values": [self._world.metrics.get((slot, query["Id"]), 0.0)]}
+        more = self._world.counts.get(slot, {}).get(query["Id"], 0.0)
+        total = self._world.totals.setdefault(slot + query["Id"], 0.0) + more
+        self._world.totals[slot + query["Id"]] = total
+        return {"Id": query["Id"], "Values": [total]}
 
     def _refuse(self, service: str, operation: str, said: Mapping[str, Any]) -> None:
         """What moto takes and the service does not."""
@@ -388,7 +396,7 @@ class SagemakerService:
             environment=self.environment,
             home=self.home,
             runner=LocalRunner(),
-            clock=time.time,
+            clock=lambda: time.time() + LOOK_S * next(self.account_of.looks),  # what never settles is given up soon
             who="anna@test",
             environ=dict(self.account_of.environ),
             settings=self.settings,

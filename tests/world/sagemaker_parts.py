@@ -95,7 +95,13 @@ class CheckedDoor:
             answer = self._bytes_of_ecr(operation, said)
             aws_model.check_answer(service, operation, answer)
             return answer
+        alarms = self._alarms(said["StackName"]) if operation == "delete_stack" else {}
         answer = self._inner.call(service, operation, **said)
+        for name in alarms:
+            self._inner.call("cloudwatch", "delete_alarms", AlarmNames=[name])
+        if operation == "execute_change_set":
+            for alarm in self._alarms(said["StackName"]).values():
+                self.call("cloudwatch", "put_metric_alarm", **alarm)
         if (service, operation) == ("cloudformation", "describe_stacks"):
             self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
@@ -106,6 +112,17 @@ class CheckedDoor:
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
         return self._inner.all(service, operation, key, **said)
+
+    def _alarms(self, stack: str) -> dict[str, Any]:
+        """Of a stack: moto's CloudFormation makes none."""
+        made = self._template(stack)["Resources"].values()
+        said = [one["Properties"] for one in made if one["Type"] == "AWS::CloudWatch::Alarm"]
+        return {one["AlarmName"]: one for one in said}
+
+    def _template(self, stack: str) -> dict[str, Any]:
+        template = self._inner.call("cloudformation", "get_template", StackName=stack)["TemplateBody"]
+        found: dict[str, Any] = template if isinstance(template, dict) else json.loads(template)
+        return found
 
     def _outputs(self, stacks: list[dict[str, Any]]) -> None:
         """moto makes all that a change set says, and forgets the outputs: they are told from its template and its resources."""
@@ -120,8 +137,7 @@ class CheckedDoor:
         place = {"StackName": stack["StackId"]}
         made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", **place)
         ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
-        template = self._inner.call("cloudformation", "get_template", **place)["TemplateBody"]
-        said = template if isinstance(template, dict) else json.loads(template)
+        said = self._template(stack["StackId"])
         outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
         return [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
 

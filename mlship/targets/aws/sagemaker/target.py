@@ -26,6 +26,7 @@ from mlship.targets.aws.sagemaker.asking import ask
 from mlship.targets.aws.sagemaker.logs import lines_of
 from mlship.targets.aws.sagemaker.measuring import measured
 from mlship.targets.aws.sagemaker.names import SLOTS, Names
+from mlship.targets.aws.sagemaker.remembering import RememberingDoor
 from mlship.targets.aws.sagemaker.rendering import render
 from mlship.targets.aws.sagemaker.seen import Endpoint, Seen
 from mlship.targets.aws.sagemaker.steps import Steps
@@ -58,7 +59,7 @@ class SagemakerTarget:
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
-        self._door = door
+        self._door = door = RememberingDoor(door)
         self._names = Names(Scope(opening.project, opening.environment))
         self._records = records_of(opening, door)
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
