@@ -39,7 +39,7 @@ BUILT = frozenset(
 )
 
 PRICED_TARGETS = ("aws", "gcp", "azure", "kubernetes")  # somebody bills them; where nobody deploys yet, that is refused then
-OF_CLOUDS = ("resources.gpu.type", "public")  # mean something only there
+OF_CLOUDS = ("resources.gpu.type", "public", "scale.schedule")  # mean something only there; a service may refuse one
 
 # Keys that are built for some of their values.
 VALUES: Mapping[str, tuple[str, ...]] = {

@@ -74,7 +74,7 @@ def operating_part(project: Project) -> dict[str, Any]:
         operating["rollout"] = asdict(strategy)
     if project.cost.profile != "on-demand":
         operating["cost"] = {"profile": project.cost.profile, "on_demand_base": project.cost.on_demand_base or 0}
-    if scale.replicas.min != scale.replicas.max:
+    if scale.replicas.min != scale.replicas.max or scale.schedule:
         operating["scale"] = _scaling(scale)
     if project.public:
         operating["public"] = True
@@ -121,4 +121,5 @@ def strategy_of(operating: Mapping[str, Any]) -> Strategy:
 
 def _scaling(scale: Scale) -> dict[str, Any]:
     """What the number of replicas follows, inside its range."""
-    return {"metric": scale.metric, "per_replica": scale.per_replica, "down_after_s": scale.down_after.seconds}
+    floors = {"schedule": [{"cron": one.cron, "min": one.min} for one in scale.schedule]} if scale.schedule else {}
+    return {"metric": scale.metric, "per_replica": scale.per_replica, "down_after_s": scale.down_after.seconds, **floors}

@@ -22,7 +22,7 @@ from cloud_deployment import deployment
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.ecs.releasing import actions, rule, service, task_definition, update
 from mlship.targets.aws.ecs.rendering import render
-from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable
+from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
 from mlship.targets.aws.given import given
 from mlship.targets.base import Deployment, Strategy
 
@@ -62,7 +62,7 @@ SIZES = ((0.25, 0.5), (1, 2), (16, 120))
 SCALES: tuple[Mapping[str, Any] | None, ...] = (
     None,
     *({"metric": metric, "per_replica": 12.5, "down_after_s": 90.0} for metric in ("rps", "cpu", "concurrency")),
-    {},
+    {"schedule": [{"cron": "0 7 * * 1-5", "min": 3}, {"cron": "0 19 * * *", "min": 2}]},
 )
 STRATEGIES = (Strategy(), *(Strategy(name, steps=(0.1, 1.0)) for name in ("recreate", "rolling", "blue-green", "canary")))
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:churn/keys-AbCdEf"
@@ -161,6 +161,8 @@ def test_every_body_is_one_that_the_api_takes() -> None:
         if is_scaled(made):
             aws_model.check_request("application-autoscaling", "register_scalable_target", scalable(made, has, "a"))
             aws_model.check_request("application-autoscaling", "put_scaling_policy", filled(policy(made, has, "a"), KNOWN))
+            for action in scheduled(made, has, "a"):
+                aws_model.check_request("application-autoscaling", "put_scheduled_action", action)
         aws_model.check_request("elbv2", "create_rule", filled(rule(made, has, {"a": 95, "b": 5}), KNOWN))
         said = {"RuleArn": ARN, "Actions": filled(actions({"a": 0, "b": 100}), KNOWN)}
         aws_model.check_request("elbv2", "modify_rule", said)

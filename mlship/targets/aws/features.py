@@ -19,7 +19,7 @@ _ECS: Mapping[str, Feature] = {
     "resources.gpu": Feature("absent", "Fargate has no GPUs", _A_MACHINE),
     "scale": NATIVE,
     "scale.replicas": NATIVE,
-    "scale.schedule": FIXED_SCHEDULE,
+    "scale.schedule": NATIVE,
     "scale_to_zero": Feature("absent", "nothing starts a task when a request comes", "service lambda"),
     "autoscaling": NATIVE,
     "rollout": NATIVE,
@@ -38,6 +38,7 @@ _ECS: Mapping[str, Feature] = {
 # (docs.aws.amazon.com/sagemaker, endpoint-auto-scaling-zero-instances). Canary and linear shifting: deployment-guardrails.
 _SAGEMAKER: Mapping[str, Feature] = {
     **_ECS,
+    "scale.schedule": FIXED_SCHEDULE,
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.gpu": NATIVE,
@@ -50,6 +51,7 @@ _SAGEMAKER: Mapping[str, Feature] = {
 # A weighted alias splits the callers between two versions of a function. Concurrency is a cap on copies, not a number of them.
 _LAMBDA: Mapping[str, Feature] = {
     **_ECS,
+    "scale.schedule": FIXED_SCHEDULE,
     "resources.cpu": Feature("emulated", "a function gets a vCPU for each 1,769 MB of resources.memory"),
     "resources.gpu": Feature("absent", "Lambda has no GPUs", _A_MACHINE),
     "scale": Feature("emulated", "a copy for each request at a time; scale.replicas caps how many"),

@@ -147,6 +147,15 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
             "scale.metric queue is not possible with aws service ecs: only the servers know it, and AWS asks none of them; "
             "write scale.metric: concurrency",
         ),
+        *(
+            ({"scale": {"schedule": [{"cron": cron, "min": least}]}}, {}, wrong)
+            for cron, least, wrong in (
+                ("0 7 * *", 2, "scale.schedule 0 7 .*: it has five fields"),
+                ("*/5 7 * * *", 2, "is none of .*; mend it"),
+                ("0 7 1 * 1", 2, "a day of the month and one of the week; AWS takes only one"),
+                ("0 7 * * *", 9, "scale.schedule has min 9, and scale.replicas is 1..4"),
+            )
+        ),
         ({"public": True}, {}, "public: true without TLS: the keys of callers would be read on their way; write .*certificate"),
         (
             {"public": True},
@@ -183,6 +192,18 @@ def test_scaled_tasks_are_no_part_of_the_stack() -> None:
     tracked = whole["ScalingPolicy"]["Properties"]["TargetTrackingScalingPolicyConfiguration"]
     assert tracked["PredefinedMetricSpecification"] == {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
     assert (tracked["TargetValue"], tracked["ScaleInCooldown"]) == (70.0, 300)
+
+
+def test_floors_are_the_same_for_cloudformation() -> None:
+    floors = [{"cron": "0 7 * * 1-5", "min": 3}, {"cron": "0 19 1,15 * *", "min": 2}]
+    made = replace(deployment("aws", "ecs", replicas=(2, 8)), operating={"scale": {"schedule": floors}})
+    documents = rendered(made)
+    own = ("ScheduledActionName", "Schedule", "Timezone", "ScalableTargetAction")
+    said = [documents[f"apply/service/{number}-put-scheduled-action.json"] for number in (6, 7)]
+    assert documents["eject/template.json"]["Resources"]["Scaling"]["Properties"]["ScheduledActions"] == [
+        {key: one[key] for key in own} for one in said
+    ]
+    assert [one["Schedule"] for one in said] == ["cron(0 7 ? * MON-FRI *)", "cron(0 19 1,15 * ? *)"]
 
 
 def test_requests_at_once_are_their_rate_times_what_each_takes() -> None:

@@ -54,6 +54,7 @@ class Ecs(FakeDoor):
         self.known = [NEW, OLD]
         self.scaled: dict[str, tuple[int, int]] = {}
         self.policies: list[dict[str, Any]] = []
+        self.scheduled: list[dict[str, Any]] = []
         self.capacity: dict[str, list[dict[str, Any]]] = {}
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
@@ -167,6 +168,17 @@ class Ecs(FakeDoor):
 
     def on_describe_scaling_policies(self, **said: Any) -> Any:
         return {"ScalingPolicies": [one for one in self.policies if one["ResourceId"] == said["ResourceId"]]}
+
+    def on_describe_scheduled_actions(self, **said: Any) -> Any:
+        return {"ScheduledActions": [one for one in self.scheduled if one["ResourceId"] == said["ResourceId"]]}
+
+    def on_put_scheduled_action(self, **said: Any) -> Any:
+        self.scheduled.append(said)
+        return {}
+
+    def on_delete_scheduled_action(self, **said: Any) -> Any:
+        self.scheduled = [one for one in self.scheduled if one["ScheduledActionName"] != said["ScheduledActionName"]]
+        return {}
 
     def on_put_scaling_policy(self, **said: Any) -> Any:
         self.policies = [one for one in self.policies if one["ResourceId"] != said["ResourceId"]] + [said]
@@ -338,6 +350,21 @@ def test_a_changed_range_is_autoscalings_and_a_fixed_number_is_ours() -> None:
     assert not [name for name, _ in door.asked[asked:] if name.startswith("application-autoscaling put")], "it is so already"
     assert operate(door, replace(MADE, replicas=(4, 4))).ok
     assert (door.scaled, door.policies, door.slots["a"][1]) == ({}, [], 4)
+
+
+def test_the_floor_of_this_hour_outlasts_a_deploy() -> None:
+    floors = [{"cron": "0 7 * * 1-5", "min": 4}, {"cron": "30 19 * * *", "min": 2}]
+    made = replace(SCALED, operating={"scale": {**SCALED.operating["scale"], "schedule": floors}})
+    door = Ecs({"a": (OLD, 5, "COMPLETED"), "b": (NEW, 5, "COMPLETED")}, {"a": 100, "b": 0}, healthy=8)
+    door.scaled = {"a": (4, 8)}  # it is ten in the morning
+    assert steps(door).shift(Action("shift", NEW, OLD), made).ok
+    assert door.scaled == {"b": (4, 8)}
+    assert [(one["Schedule"], one["ScalableTargetAction"]) for one in door.scheduled] == [
+        ("cron(0 7 ? * MON-FRI *)", {"MinCapacity": 4}),
+        ("cron(30 19 * * ? *)", {"MinCapacity": 2}),
+    ]
+    assert operate(door, SCALED).ok
+    assert (door.scheduled, door.scaled) == ([], {"b": (2, 8)})
 
 
 def test_tasks_are_replaced_only_where_they_are_bought_otherwise() -> None:

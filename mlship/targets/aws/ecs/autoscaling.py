@@ -7,9 +7,9 @@ from typing import Any
 
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import scaling
+from mlship.targets.aws.ecs import scaling, schedule
 from mlship.targets.aws.given import Given
-from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.base import Deployment
 
 SERVICE = "application-autoscaling"
@@ -18,7 +18,13 @@ SERVICE = "application-autoscaling"
 def follow(door: Door, deployment: Deployment, given: Given, slot: str, outputs: Mapping[str, str]) -> None:
     """The slot's tasks follow the load, within the deployment's range."""
     wanted = scaling.scalable(deployment, given, slot)
+    floors = {least for _, least in schedule.floors(deployment)}
     present = _target(door, wanted)
+    if floors:  # the floor of this hour is kept until the schedule says another one
+        here = [one for one in (present, *_others(door, deployment, given, slot)) if one is not None]
+        wanted["MinCapacity"] = next(
+            (one["MinCapacity"] for one in here if one["MinCapacity"] in floors), wanted["MinCapacity"]
+        )
     if present is None:
         door.call(SERVICE, "register_scalable_target", **wanted)
     elif any(present[bound] != wanted[bound] for bound in ("MinCapacity", "MaxCapacity")):
@@ -27,6 +33,23 @@ def follow(door: Door, deployment: Deployment, given: Given, slot: str, outputs:
     policy = filled(scaling.policy(deployment, given, slot), outputs)
     if not _has(door, policy):
         door.call(SERVICE, "put_scaling_policy", **policy)
+    _schedule(door, wanted, scaling.scheduled(deployment, given, slot))
+
+
+def _schedule(door: Door, place: Mapping[str, Any], wanted: list[dict[str, Any]]) -> None:
+    asked = {"ServiceNamespace": place["ServiceNamespace"], "ResourceId": place["ResourceId"]}
+    told = door.all(SERVICE, "describe_scheduled_actions", "ScheduledActions", **asked)
+    present = {one["ScheduledActionName"]: one for one in told}
+    for action in wanted:
+        if not _is_so(present.pop(action["ScheduledActionName"], {}), action):
+            door.call(SERVICE, "put_scheduled_action", **action)
+    for name in present:
+        dimension = place["ScalableDimension"]
+        door.call(SERVICE, "delete_scheduled_action", **asked, ScheduledActionName=name, ScalableDimension=dimension)
+
+
+def _is_so(present: Mapping[str, Any], action: Mapping[str, Any]) -> bool:
+    return all(present.get(key) == entry for key, entry in action.items())
 
 
 def leave(door: Door, scope: Scope, cluster: str, slot: str) -> None:
@@ -45,6 +68,10 @@ def _target(door: Door, place: Mapping[str, Any]) -> dict[str, Any] | None:
     asked = {"ServiceNamespace": place["ServiceNamespace"], "ResourceIds": [place["ResourceId"]]}
     found = door.all(SERVICE, "describe_scalable_targets", "ScalableTargets", **asked)
     return next(iter(found), None)
+
+
+def _others(door: Door, deployment: Deployment, given: Given, slot: str) -> list[dict[str, Any] | None]:
+    return [_target(door, scaling.scalable(deployment, given, other)) for other in SLOTS if other != slot]
 
 
 def _has(door: Door, policy: Mapping[str, Any]) -> bool:

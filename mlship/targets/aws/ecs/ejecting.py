@@ -11,7 +11,7 @@ from typing import Any
 from mlship.targets.aws.documents import Template, in_template, variables_in
 from mlship.targets.aws.ecs.foundation import foundation, outputs_of, parameters
 from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
-from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable
+from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment
 
@@ -83,6 +83,9 @@ def _scaled(deployment: Deployment, given: Given, known: Mapping[str, Any]) -> d
     target = _resource("AWS::ApplicationAutoScaling::ScalableTarget", _spelled(scalable(deployment, given, SLOT), known))
     del target["Properties"]["Tags"]  # the resource has none in CloudFormation
     target["DependsOn"] = ["Service"]
+    if floors := scheduled(deployment, given, SLOT):
+        own = ("ScheduledActionName", "Schedule", "Timezone", "ScalableTargetAction")
+        target["Properties"]["ScheduledActions"] = [{key: one[key] for key in own} for one in floors]
     tracked = _resource("AWS::ApplicationAutoScaling::ScalingPolicy", _spelled(policy(deployment, given, SLOT), known))
     tracked["DependsOn"] = ["Scaling"]
     return {"Scaling": target, "ScalingPolicy": tracked}

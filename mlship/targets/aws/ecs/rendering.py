@@ -9,7 +9,7 @@ from mlship.errors import FindingsError, MlshipError
 from mlship.targets.aws.ecs.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.ecs.foundation import foundation
 from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
-from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable
+from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
 from mlship.targets.aws.ecs.unbuilt import in_documents
 from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import Scope
@@ -23,6 +23,7 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
   service/2-*.json           CreateService            later releases: UpdateService of the slot that is not live
   service/3-*.json           CreateRule               later: ModifyRule, with other weights
   service/4-*.json, 5-*.json RegisterScalableTarget, PutScalingPolicy, where scale.replicas is a range
+  service/6-*.json ...       PutScheduledAction, one for each of scale.schedule
 
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY), and say where it is:
@@ -58,6 +59,8 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     if is_scaled(deployment):
         documents["apply/service/4-register-scalable-target.json"] = scalable(deployment, has, SLOT)
         documents["apply/service/5-put-scaling-policy.json"] = policy(deployment, has, SLOT)
+        for number, action in enumerate(scheduled(deployment, has, SLOT), 6):
+            documents[f"apply/service/{number}-put-scheduled-action.json"] = action
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }

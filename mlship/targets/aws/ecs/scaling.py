@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from mlship.targets.aws.documents import Body, Variable
+from mlship.targets.aws.ecs import schedule
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -70,6 +71,12 @@ def policy(deployment: Deployment, given: Given, slot: str) -> Body:
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": tracked,
     }
+
+
+def scheduled(deployment: Deployment, given: Given, slot: str) -> list[Body]:
+    """PutScheduledAction, one for each of `scale.schedule`."""
+    scope = Scope(deployment.project, deployment.environment)
+    return schedule.actions(deployment, resource(scope, cluster_of(scope, given), slot))
 
 
 def resource(scope: Scope, cluster: str, slot: str) -> Body:

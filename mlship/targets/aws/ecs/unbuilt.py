@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlship.config.gates import MEASURED
 from mlship.errors import Finding
+from mlship.targets.aws.ecs import schedule
 from mlship.targets.aws.ecs.scaling import PER_REPLICA, is_scaled, metric_of
 from mlship.targets.aws.given import Given, given
 from mlship.targets.base import Deployment
@@ -23,6 +24,7 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
             f"scale.metric {metric} is not possible with aws service ecs: only the servers know it, and AWS asks none of them"
         )
         yield refused(deployment, "scale.metric", what, "write scale.metric: concurrency", "absent-feature")
+    yield from schedule.findings(deployment)
     yield from _front(deployment, given(deployment))
 
 
