@@ -229,10 +229,12 @@ def test_sagemaker_refuses_an_answer_that_there_is_not() -> None:
     assert words.ask("/invocations", [[1, None]], {"Accept": "application/x-npy"}).status == 200
 
 
-def test_sagemakers_custom_attributes_are_left_alone() -> None:
-    answer = SPOKEN.ask("/invocations", ROWS, {"X-Amzn-SageMaker-Custom-Attributes": "trace=1"})
-    assert answer.json == PREDICTIONS
-    assert not any("amzn" in name.lower() for name in answer.headers)
+def test_sagemakers_custom_attributes_are_not_read_and_tell_the_release() -> None:
+    for body, said in ((ROWS, PREDICTIONS), ({"instances": ROWS}, PREDICTIONS), ({"mlship": "release"}, None)):
+        answer = SPOKEN.ask("/invocations", body, {"X-Amzn-SageMaker-Custom-Attributes": "trace=1"})
+        assert said is None or answer.json == said
+        assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "mlship-release=r1-aaaaaa"
+    assert "x-amzn-sagemaker-custom-attributes" not in SPOKEN.ask("/predict", {"instances": ROWS}).headers
 
 
 def test_the_document_describes_every_route_with_its_methods() -> None:

@@ -2,7 +2,8 @@
 
 Source: Amazon SageMaker developer guide, "Use Your Own Inference Code with Hosting Services" and "Common Data Formats for
 Inference" (2026-03). Beside the native envelope a bare JSON list of rows is taken; CSV answers hold the predictions only and no
-header, as its own containers do. X-Amzn-SageMaker-Custom-Attributes is the caller's and the platform's: neither read nor sent.
+header, as its own containers do. Of an answer SageMaker hands on its type and one header alone, X-Amzn-SageMaker-Custom-Attributes: the
+release is told there, so that whoever invokes an endpoint sees which one answered. A caller's own attributes are not read.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from mlship.server.input import formats
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols import quick
-from mlship.server.protocols.calls import ask
+from mlship.server.protocols.calls import Respond, ask
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
 PATHS = ("/ping", "/invocations")
+ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 
 def routes(service: Service) -> list[Route]:
@@ -33,8 +35,22 @@ def predict(service: Service, request: Request) -> Response | Call:
     """The call that the body asks for. Raises InputError; 406 when Accept names only what there is not."""
     model = service.model
     if (plain := quick.call(request, model)) is not None:
+        plain.respond = _telling(service, plain.respond)
         return plain
     if asks_release(request):
-        return answered(service.identity())
+        return _told(service, answered(service.identity()))
     rows, form = formats.rows(request, model, bare=True)
-    return ask(request, model, rows, formats.writer(formats.wanted(request, form, strict=True), model, csv_header=False))
+    respond = formats.writer(formats.wanted(request, form, strict=True), model, csv_header=False)
+    return ask(request, model, rows, _telling(service, respond))
+
+
+def _telling(service: Service, respond: Respond) -> Respond:
+    return lambda outcome: _told(service, respond(outcome))
+
+
+def _told(service: Service, answer: Response) -> Response:
+    """The same answer; with the release, where the server has one."""
+    release = service.settings.release
+    if release:
+        answer.headers = (*answer.headers, (ATTRIBUTES, f"mlship-release={release}"))
+    return answer
