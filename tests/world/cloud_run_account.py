@@ -113,6 +113,8 @@ class CloudRun:
         self.services: dict[str, Service] = {}
         self.versions: dict[str, int] = {}
         self.broken: dict[str, str] = {}
+        self.weather: dict[str, int] = {}  # class of answers -> so many of them more at each look at the metrics
+        self.frozen: list[dict[str, Any]] | None = None  # what callers go on meeting, whatever is said
         self.unlucky: str = ""  # a message with which the next operation that makes a revision fails late
         self._google, self._operations, self._secrets = google, operations, secrets
         self._numbers = itertools.count()
@@ -225,7 +227,7 @@ class CloudRun:
             service.failed = failed
             if failed:
                 raise No("FAILED_PRECONDITION", failed)
-            service.shares = [dict(one) for one in service.said["traffic"]]
+            service.shares = [dict(one) for one in self.frozen or service.said["traffic"]]
             return typed("google.cloud.run.v2.Service", **self._told(service))
 
         self._open(service)
@@ -355,6 +357,8 @@ class CloudRun:
         for copy in copies:
             if f'revision_name="{copy.name}"' not in wanted:
                 continue
+            for name, more in self.weather.items() if "request_count" in wanted else ():
+                copy.requests[name] = copy.requests.get(name, 0) + more
             for name, count in copy.requests.items():
                 is_count = "request_count" in wanted
                 options = {"explicitBuckets": {"bounds": [5.0, 50.0]}}
@@ -517,11 +521,9 @@ def loopback(folder: Path) -> Iterator[Loopback]:
 class CloudRunService:
     """Implements contract.Harness."""
 
-    def __init__(
-        self, folder: Path, there: Loopback, /, project: str = "churn", environment: str = "", **settings: Any
-    ) -> None:
+    def __init__(self, folder: Path, there: Loopback, /, named: str = "churn", environment: str = "", **settings: Any) -> None:
         self.home, self.there, self.world = Home(folder / "home"), there, there.world
-        self.project, self.environment, self.settings = project, environment, {"region": REGION, **settings}
+        self.project, self.environment, self.settings = named, environment, {"region": REGION, **settings}
         self.serving: dict[str, Any] = {}
 
     def open(self, door: Door | None = None) -> CloudRunTarget:
@@ -557,7 +559,8 @@ class CloudRunService:
     def left(self) -> list[str]:
         """Everything that is this project's, whatever service it is of."""
         world = self.world
-        found = [*world.run.services, *world.registry.repositories, *world.secrets.kept]
+        own = (name for name in world.secrets.kept if "/mlship-" in name)
+        found = [*world.run.services, *world.registry.repositories, *own]
         return sorted([*found, *(name for _, name in world.storage.objects)])
 
 

@@ -1,0 +1,408 @@
+"""Stories of Cloud Run: a second machine, a company's project, commands that are killed, an API that is busy, callers led elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("google.cloud.run_v2", reason="no clients of Google Cloud: pip install 'mlship[gcp]'")
+pytest.importorskip("googleapiclient", reason="no discovery documents: pip install google-api-python-client")
+sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
+
+from cloud_run_account import PLACE, PROJECT, REGION, CloudRunService, Loopback, World, loopback, service_of
+from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
+from google_contract import Method
+from google_identity import EMAIL
+from google_world import No
+from inspecting_proxy import Asked
+
+from mlship.errors import Exit, MlshipError
+from mlship.targets.base import Action, Request
+from mlship.targets.gcp.cloud_run.target import CloudRunTarget
+from mlship.targets.gcp.sdk import SdkDoor
+from mlship.targets.plan import plan
+
+pytestmark = pytest.mark.world
+BUCKET = f"mlship-{PROJECT}-{REGION}"
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
+    with loopback(tmp_path_factory.mktemp("google")) as found:
+        yield found
+
+
+@pytest.fixture
+def world(there: Loopback) -> World:
+    return there.anew()
+
+
+class Through:
+    """A service whose target has another door."""
+
+    def __init__(self, service: CloudRunService, door: Any) -> None:
+        self._service, self._door = service, door
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    def open(self) -> CloudRunTarget:
+        return self._service.open(self._door)
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing of the command runs any more."""
+
+
+class Mortal:
+    """A door that dies right after its n-th change of the world, and does nothing more then, not even what gives the lease back."""
+
+    _CHANGES = ("write_object", "make_bucket", "delete_object")
+
+    def __init__(self, inner: SdkDoor, at: int) -> None:
+        self._inner, self._at, self.changed = inner, at, 0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+
+        def act(*said: Any, **more: Any) -> Any:
+            if self.changed > self._at:
+                raise Killed
+            answer = found(*said, **more)
+            is_change = name in self._CHANGES or (name == "call" and said[1].startswith(("create_", "update_", "delete_")))
+            if is_change:
+                self.changed += 1
+                if self.changed > self._at:
+                    raise Killed
+            return answer
+
+        return act
+
+
+def test_a_second_machine_with_an_empty_disk_rolls_back_by_a_flip(tmp_path: Path, there: Loopback, world: World) -> None:
+    here = CloudRunService(tmp_path / "here", there, environment="prod")
+    first = deploy(here, 1).history.live
+    second = deploy(here, 2).history.live
+    elsewhere = CloudRunService(tmp_path / "there", there, environment="prod")
+    observed = elsewhere.open().observe()
+    assert observed.history is not None and observed.history.live == second
+    before = len(service_of(world).copies)
+    assert roll_back(elsewhere).history.live == first == live_id(here)
+    assert len(service_of(world).copies) == before, "no revision was made for it"
+
+
+def test_a_canary_whose_answers_fail_is_taken_back(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+    world.run.weather = {"2xx": 90, "5xx": 10}
+    gated = replace(CANARY, approve="auto", min_requests=50, gates=("error_rate < 5%",))
+    with pytest.raises(MlshipError, match="error_rate is 10 %") as failed:
+        deploy(service, 2, strategy=gated)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert live_id(service) == first
+    assert dict(service.open().observe().weights) == {first: 1.0}
+
+
+def test_a_canary_whose_answers_are_well_goes_on(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    deploy(service, 1)
+    world.run.weather = {"2xx": 100}
+    gated = replace(CANARY, approve="auto", min_requests=50, gates=("error_rate < 5%", "p95_ms < 40"))
+    done = deploy(service, 2, strategy=gated)
+    assert done.history.live == live_id(service)
+
+
+def test_callers_that_somebody_led_elsewhere_are_led_back(tmp_path: Path, there: Loopback, world: World) -> None:
+    """A person, or Google, may do so without a word to us: the service still says Ready."""
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    found = service_of(world)
+    found.said["traffic"] = found.shares = [{**found.shares[0], "revision": f"mlship-churn-{first}", "tag": first}]
+    found.generation += 1
+    observed = service.open().observe()
+    assert observed.serving == first and observed.repair == "callers are led elsewhere, too"
+    target = service.open()
+    again = plan("deploy", wanted(service, target, 2), observed)
+    assert carry_out(target, again).history.live == second == live_id(service)
+
+
+def test_statuses_that_never_become_what_was_said_are_not_believed(tmp_path: Path, there: Loopback, world: World) -> None:
+    """An operation that says it is done, and a service that goes on leading callers as before."""
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+    ticking = iter(range(0, 10_000_000, 100))
+    target = service.open()
+    target._waiting = replace(target._waiting, clock=lambda: float(next(ticking)))
+    found = service_of(world)
+    deployment = wanted(service, target, 2)
+    for kind in ("deliver", "stage"):
+        assert target.apply(Action(kind, deployment.release.id, first), deployment).ok
+    kept = list(found.shares)
+    world.run.frozen = kept
+    shifted = target.apply(Action("shift", deployment.release.id, first), deployment)
+    assert not shifted.ok and shifted.fault == "target"
+    assert shifted.cause.startswith("callers are shared as {")
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_command_that_is_killed_after_any_of_its_changes_is_simply_run_again(
+    tmp_path: Path, there: Loopback, world: World, first: int
+) -> None:
+    """A third of the changes each, so that no test takes long."""
+    service = CloudRunService(tmp_path, there)
+    deploy(service, 1)
+    version, at, was_killed = 2, first, True
+    while was_killed:
+        try:
+            deploy(Through(service, Mortal(there.door, at)), version)
+        except Killed:
+            give_lease_back(world)
+        else:
+            was_killed = False
+        assert deploy(service, version).history.live == live_id(service)
+        assert set(service.open().observe().weights) == {live_id(service)}
+        version, at = version + 1, at + 3
+    assert at >= 6, "a deploy changes more than that"
+
+
+def test_an_api_that_is_busy_and_throttles_is_asked_again(tmp_path: Path, there: Loopback, world: World) -> None:
+    service, seen = CloudRunService(tmp_path, there), []
+
+    def flaky(method: Method, asked: Asked) -> None:
+        seen.append(method.id)
+        if len(seen) % 3 == 0:
+            raise No("RESOURCE_EXHAUSTED", "slow down", reason="RATE_LIMIT_EXCEEDED")
+        if len(seen) % 5 == 0:
+            raise No("UNAVAILABLE", "try again")
+
+    world.google.before = flaky
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    assert first != second == live_id(service)
+    assert len(seen) > 60
+
+
+def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
+    tmp_path: Path, there: Loopback, world: World
+) -> None:
+    world.storage.buckets["acme-mlship"] = {"name": "acme-mlship"}
+    world.registry.repositories[f"{PLACE}/repositories/team"] = {"format": "DOCKER"}
+    world.accounts.add(f"churn@{PROJECT}.iam.gserviceaccount.com")
+    world.connectors[f"{PLACE}/connectors/ml"] = "READY"
+    company = {
+        "bucket": "acme-mlship",
+        "repository": "team",
+        "service_account": f"churn@{PROJECT}.iam.gserviceaccount.com",
+        "vpc_connector": "ml",
+        "project": PROJECT,
+    }
+    makes = ("buckets.insert", "repositories.create", "secrets.create", "setIamPolicy")
+    service = CloudRunService(tmp_path, there, **company)
+
+    def denied(method: Method, asked: Asked) -> None:
+        if method.id.endswith(makes) or method.id.endswith("buckets.list"):
+            raise No("PERMISSION_DENIED", f"{EMAIL} may not {method.id}")
+
+    world.google.before = denied
+    assert [finding for finding in service.open().preflight(service.deployment(1)) if finding.severity == "error"] == []
+    first, second = (deploy(service, version).history.live for version in (1, 2))
+    assert first != second == live_id(service)
+    template = service_of(world).said["template"]
+    assert template["serviceAccount"] == company["service_account"]
+    assert template["vpcAccess"] == {"connector": f"{PLACE}/connectors/ml", "egress": "PRIVATE_RANGES_ONLY"}
+    assert template["containers"][0]["image"].startswith(f"{REGION}-docker.pkg.dev/{PROJECT}/team/mlship-churn@sha256:")
+    assert roll_back(service).history.live == first
+
+
+def test_all_that_is_missing_is_named_before_anything_is_changed(tmp_path: Path, there: Loopback, world: World) -> None:
+    world.services.disabled = {"run.googleapis.com"}
+    world.projects.denied = {"run.services.create"}
+    world.services.quotas = {"run.googleapis.com/cpu_allocation": {REGION: 20_000}}
+    world.secrets.put("churn-keys", "a", "b")
+    missing = {"service_account": "nobody@acme", "repository": "nothing", "bucket": "nowhere", "vpc_connector": "no"}
+    service = CloudRunService(tmp_path, there, **missing)
+    plain = service.deployment(1)
+    served = replace(plain.release.served, secrets={"CHURN_KEYS": "3"})
+    asked = replace(
+        plain, release=replace(plain.release, served=served), references={"CHURN_KEYS": "churn-keys"}, replicas=(0, 100)
+    )
+    said = [finding.what for finding in service.open().preflight(asked) if finding.severity == "error"]
+    assert said == [
+        f"these credentials ({EMAIL}) may not run.services.create in the project {PROJECT}",
+        f"the project {PROJECT} has run.googleapis.com switched off",
+        "targets.gcp.service_account nobody@acme is not there",
+        "targets.gcp.repository nothing is not there",
+        "targets.gcp.bucket nowhere is not there",
+        f"there is no projects/{PROJECT}/secrets/churn-keys/versions/3",
+        f"targets.gcp.vpc_connector {PLACE}/connectors/no is not there",
+        f"100 replicas take 100000 milli vCPU of run.googleapis.com/cpu_allocation, and the project has 20000 in {REGION}",
+    ]
+    assert service.left() == []
+
+
+def test_a_project_in_which_these_credentials_have_no_right_is_refused(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there, project="acme-prod")
+
+    def stranger(method: Method, asked: Asked) -> None:
+        if "acme-prod" in asked.target:
+            raise No("PERMISSION_DENIED", "The caller does not have permission")
+
+    world.google.before = stranger
+    door = SdkDoor("acme-prod", REGION, sleep=lambda seconds: None)
+    with pytest.raises(MlshipError, match=f"these credentials \\({EMAIL}\\) have no right in the project acme-prod") as no:
+        service.open(door).preflight(service.deployment(1))
+    assert no.value.exit is Exit.DENIED
+    outcome = service.open().apply(Action("deliver", "r1-000000"), service.deployment(1))
+    assert (
+        not outcome.ok and outcome.cause == f"this command is for the project {PROJECT}, and targets.gcp.project is acme-prod"
+    )
+    assert service.left() == []
+
+
+def test_a_quota_that_is_hit_late_leaves_what_served_before(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+
+    def full(method: Method, asked: Asked) -> None:
+        if method.id.endswith("services.patch"):
+            raise No("RESOURCE_EXHAUSTED", "Quota exceeded for total allowable CPU per project per region.")
+
+    world.google.before = full
+    with pytest.raises(MlshipError, match="Quota exceeded") as failed:
+        deploy(service, 2)
+    assert f"{first} serves as before" in str(failed.value)
+    world.google.before = lambda method, asked: None
+    assert live_id(service) == first
+    assert deploy(service, 2).history.live == live_id(service), "the release was not at fault"
+
+
+def test_an_operation_that_fails_late_is_no_success(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+    world.operations.looks = 6
+    world.run.unlucky = "The instance exceeded its memory."
+    with pytest.raises(MlshipError, match="did not start") as failed:
+        deploy(service, 2)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert live_id(service) == first
+    assert world.google.count("operations.get") > 6
+
+
+def test_a_service_that_changed_since_it_was_looked_at_is_not_overwritten(
+    tmp_path: Path, there: Loopback, world: World
+) -> None:
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1).history.live
+    second = paused_canary(service)
+
+    def meddle(method: Method, asked: Asked) -> None:
+        if method.id.endswith("services.patch"):
+            service_of(world).generation += 1
+
+    world.google.before = meddle
+    history = service.open().observe().history
+    assert history is not None
+    deployment = replace(service.deployment(2), release=history.underway.release)
+    outcome = service.open().apply(Action("weigh", second, first, share=0.75), deployment)
+    assert not outcome.ok and outcome.fault == "target"
+    assert outcome.cause == "somebody else has changed the service since it was looked at"
+    world.google.before = lambda method, asked: None
+    assert dict(service.open().observe().weights) == {first: 0.5, second: 0.5}
+    assert service.open().apply(Action("weigh", second, first, share=0.75), deployment).ok
+    assert dict(service.open().observe().weights) == {first: 0.25, second: 0.75}
+
+
+def test_how_many_instances_there_are_changes_in_place(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1, replicas=(0, 3))
+    assert service_of(world).said["scaling"] == {"maxInstanceCount": 3}
+    copies = set(service_of(world).copies)
+    scaled = {**first.history.operating, "replicas": {"min": 2, "max": 9}, "scale": {"metric": "concurrency", "per_replica": 8}}
+    done = deploy(service, 1, replicas=(2, 9), operating=scaled)
+    assert done.history.live == first.history.live and done.history.generation == 2
+    assert service_of(world).said["scaling"] == {"minInstanceCount": 2, "maxInstanceCount": 9}
+    assert set(service_of(world).copies) == copies
+    assert "an instance goes on taking 80 requests at a time; 8 with the next release" in done.notes
+
+
+def test_a_server_that_judges_its_callers_is_asked_with_mlships_own_key(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    service.serving = {"auth": {"api_keys": "CHURN_KEYS"}}
+    live = deploy(service, 1, operating={"labels": {}, "settings": service.settings, "public": True}).history.live
+    assert service_of(world).said["invokerIamDisabled"] is True
+    assert live_id(service) == live
+    secret = f"projects/{PROJECT}/secrets/mlship-churn-operator"
+    (binding,) = world.secrets.policies[secret]["bindings"]
+    assert binding == {
+        "role": "roles/secretmanager.secretAccessor",
+        "members": ["serviceAccount:123456789012-compute@developer.gserviceaccount.com"],
+    }
+    value = world.secrets.kept[secret][1][0]
+    assert not any(value.encode() in kept.raw for kept in world.storage.objects.values())
+    assert service.open().apply(Action("destroy"), None).ok
+    assert service.left() == []
+
+
+def test_a_release_gets_the_secrets_version_that_was_the_newest(tmp_path: Path, there: Loopback, world: World) -> None:
+    world.secrets.put("churn-keys", "a", "b")
+    service = CloudRunService(tmp_path, there)
+    target = service.open()
+    assert target.pinned({"CHURN_KEYS": "churn-keys"}) == {"CHURN_KEYS": "2"}
+    with pytest.raises(MlshipError, match=f"Secret Manager has no secret nobody with a version in {PROJECT}") as no:
+        target.pinned({"CHURN_KEYS": "nobody"})
+    assert no.value.where == "secrets.CHURN_KEYS.gcp"
+    world.secrets.disabled.add(f"projects/{PROJECT}/secrets/churn-keys/2")
+    with pytest.raises(MlshipError, match="the newest version of the secret churn-keys is disabled"):
+        target.pinned({"CHURN_KEYS": "churn-keys"})
+    plain = wanted(service, target, 1)
+    release = replace(plain.release, served=replace(plain.release.served, secrets={"CHURN_KEYS": "1"}))
+    deployment = replace(plain, release=release, references={"CHURN_KEYS": "churn-keys"})
+    carry_out(target, plan("deploy", deployment, target.observe()))
+    env = {one["name"]: one for one in service_of(world).said["template"]["containers"][0]["env"]}
+    assert env["CHURN_KEYS"]["valueSource"] == {"secretKeyRef": {"secret": "churn-keys", "version": "1"}}
+
+
+def test_callers_of_the_live_release_are_asked_for_with_a_token_for_the_service(
+    tmp_path: Path, there: Loopback, world: World
+) -> None:
+    service = CloudRunService(tmp_path, there)
+    deploy(service, 1)
+    assert service.open().ask(Request("GET", "/readyz")).status == 200, "asked where Cloud Run lets it through"
+    found = service_of(world)
+    found.said["ingress"] = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    assert service.open().ask(Request("GET", "/mlship/release")).status == 404
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    deploy(service, 1)
+    service_of(world).said["labels"] = {"team": "growth"}
+    with pytest.raises(MlshipError, match="the service mlship-churn is not mlship's"):
+        service.open().observe()
+    gone = service.open().apply(Action("destroy"), None)
+    assert not gone.ok and service.left()
+
+
+def test_a_bucket_that_somebody_else_has_taken_is_never_read(tmp_path: Path, there: Loopback, world: World) -> None:
+    world.storage.foreign.add(BUCKET)
+    with pytest.raises(MlshipError, match=f"the bucket {BUCKET} is another project's") as no:
+        deploy(CloudRunService(tmp_path, there), 1)
+    assert no.value.exit is Exit.DENIED
+
+
+def give_lease_back(world: World) -> None:
+    """As if its time were over."""
+    key = (BUCKET, "mlship/churn/-/lease.json")
+    if key in world.storage.objects:
+        kept = world.storage.objects[key]
+        said: Mapping[str, Any] = json.loads(kept.raw)
+        world.storage.objects[key] = replace(kept, raw=json.dumps({**said, "expires": 0.0}).encode())
