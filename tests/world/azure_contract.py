@@ -72,6 +72,8 @@ def address(method: str, path: str) -> Address:
 
 def is_published(method: str, path: str) -> bool:
     """Whether Microsoft's file says anything of this path's kind (or of its action), in whatever version."""
+    if path.rpartition("/providers/")[2].count("/") == 0:  # a provider itself, and not what it has
+        return False
     asked = address(method, path)
     kind = "/".join(filter(None, (asked.kind, asked.action))).lower()
     return any(known.partition("@")[0] == kind for known in _published()["functions" if asked.action else "resources"])

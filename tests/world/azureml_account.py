@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class MlAccount(Account):
     """endpoints, deployments, environments, scalings: path in lower case -> as it is. vcpus: the family's quota.
 
     bare: what Azure fills in is left out of answers. lies: traffic that is put changes nothing, and is said to have been.
-    counted: (release, status) of every scoring.
+    counted: (release, status) of every scoring. load, slow_ms: of callers, requests a minute and how long each takes.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -76,6 +76,7 @@ class MlAccount(Account):
     lies: bool = False
     counted: list[tuple[str, int]] = field(default_factory=list)
     slow_ms: float = 20.0
+    load: float = 10.0
     key: str = _KEY
 
     def reset(self) -> None:
@@ -350,22 +351,33 @@ class MlAccount(Account):
     # -- Azure Monitor -------------------------------------------------------------------------------------------------------
 
     def _measured(self, asked: Asked) -> Told:
-        """All that was asked of a deployment, in the first minute of what is looked at."""
+        """What was asked of a deployment in the first minute of what is looked at, and its load in each."""
         release = re.match(r"deployment eq '([^']+)'", asked.query["$filter"])
         assert release and asked.query["interval"] == "PT1M", asked.query
         began, _, ends = asked.query["timespan"].partition("/")
         assert began < ends, asked.query["timespan"]
-        numbers = [status for name, status in self.counted if name == release[1]]
+        minutes = [stamp(when) for when in range(int(seconds_of(began)), int(seconds_of(ends)), 60)]
+        scored = [status for name, status in self.counted if name == release[1]]
         value = []
         for metric in asked.query["metricnames"].split(","):
             series = []
             for kind in ("2xx", "5xx") if metric == "RequestsPerMinute" else ("",):
-                number = float(sum(f"{status // 100}xx" == kind for status in numbers)) if kind else self.slow_ms
                 meta = [{"name": {"value": "deployment"}, "value": release[1]}]
                 meta += [{"name": {"value": "statuscodeclass"}, "value": kind}] if kind else []
-                series.append({"metadatavalues": meta, "data": [{"timeStamp": began, "average": number}, {"timeStamp": ends}]})
+                numbers = [self.load * (kind == "2xx") for _ in minutes] if kind else [self.slow_ms for _ in minutes]
+                numbers[0] += sum(f"{status // 100}xx" == kind for status in scored)
+                data = [{"timeStamp": when, "average": float(n)} for when, n in zip(minutes, numbers, strict=True)]
+                series.append({"metadatavalues": meta, "data": [*data, {"timeStamp": ends}]})
             value.append({"name": {"value": metric}, "timeseries": series})
         return told({"timespan": asked.query["timespan"], "interval": "PT1M", "value": value})
+
+
+def stamp(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _missing(path: str) -> Told:
@@ -406,8 +418,8 @@ class AzureMlService:
         self.settings: dict[str, Any] = {"service": "azureml", **given, **settings}
         self.changes: dict[str, Any] = {}
 
-    def open(self, door: Door | None = None, **said: Any) -> AzureMlTarget:
-        opening = Opening(
+    def opening(self) -> Opening:
+        return Opening(
             project=self.project,
             environment=self.environment,
             home=self.home,
@@ -415,9 +427,12 @@ class AzureMlService:
             clock=self.world.clock,
             who="anna@test",
             environ=dict(self.environ),
-            **{"settings": self.settings, **said},
+            settings=self.settings,
         )
-        return AzureMlTarget(opening, door or self.door(self.world), self.world.clock.sleep)
+
+    def open(self, door: Door | None = None, **said: Any) -> AzureMlTarget:
+        """said: what another machine has otherwise."""
+        return AzureMlTarget(replace(self.opening(), **said), door or self.door(self.world), self.world.clock.sleep)
 
     def deployment(self, version: int, broken: str = "") -> Deployment:
         image = image_of(Layout(self.home.images), (100,), seed=version * 10 + len(broken))
