@@ -606,6 +606,9 @@ class GcpTarget(Part, frozen=True, kw_only=True):
         Literal["nvidia-l4", "nvidia-rtx-pro-6000"] | None,
         Meta(description="of cloud-run with resources.gpu; nvidia-l4 when left out"),
     ] = None
+    reservation: Annotated[
+        str | None, Meta(description="of vertex: name of a reservation of machines that is used, and no other machines")
+    ] = None
 
 
 class EntraCallers(Part, frozen=True, kw_only=True):
@@ -628,7 +631,7 @@ class AzureTarget(Part, frozen=True, kw_only=True):
     workspace: Annotated[str | None, Meta(description="of Azure Machine Learning, for azureml")] = None
     identity: Annotated[str | None, Meta(description="a user-assigned managed identity that may pull from the registry")] = None
     environment: Annotated[str | None, Meta(description="of container-apps: where apps run")] = None
-    registry: Annotated[str | None, Meta(description="for images, such as acme or acme.azurecr.io")] = None
+    registry: Annotated[str | None, Meta(description="for images, such as acmeml or acmeml.azurecr.io")] = None
     storage: Annotated[str | None, Meta(description="account for the records")] = None
     logs: Annotated[str | None, Meta(description="workspace of Log Analytics, for an environment that is made")] = None
     subnet: Annotated[

@@ -14,7 +14,7 @@ GIVEN: Mapping[str, tuple[str, ...]] = {
         *("kms_key", "permissions_boundary", "certificate"),
     ),
     "gcp": ("repository", "service_account", "vpc_connector", "bucket"),
-    "azure": ("resource_group", "workspace", "environment", "identity", "registry", "storage_account"),
+    "azure": ("resource_group", "workspace", "environment", "identity", "registry", "storage", "logs", "subnet"),
 }
 
 

@@ -15,6 +15,7 @@ MODULES = {
     "fake": "mlship.targets.fake",
     "aws": "mlship.targets.aws.target",
     "gcp": "mlship.targets.gcp.target",
+    "azure": "mlship.targets.azure.target",
 }
 # The service that a target runs when none is named.
 SERVICES = {

@@ -46,7 +46,6 @@ BLOBS, REGISTRY, VAULT, LOGS = (
     f"logs.{REGION}.azurecontainerapps.dev",
 )
 APP, ENVIRONMENT = "Microsoft.App/containerApps", "Microsoft.App/managedEnvironments"
-STARTS_AFTER = 2  # looks at a revision before its copies are ready
 PROVIDERS = ("Microsoft.App", "Microsoft.ContainerRegistry", "Microsoft.OperationalInsights", "Microsoft.ManagedIdentity")
 _ITEM = re.compile(r"(?P<parent>.*/providers/(?P<kind>[^/]+/[^/]+))/(?P<name>[^/]+)(?P<below>/.*)?", re.IGNORECASE)
 
@@ -96,6 +95,7 @@ class Account:
     login: Login = field(default_factory=Login)
     operations: Operations = field(default_factory=lambda: Operations(looks=1))
     hook: Callable[[Asked], Told | None] = lambda asked: None
+    starts_after: int = 2  # looks at a revision before its copies are ready
 
     def reset(self) -> None:
         """A new subscription; what the registry holds stays."""
@@ -105,6 +105,7 @@ class Account:
         self.usages.clear()
         self.unregistered.clear()
         self.hook = lambda asked: None
+        self.starts_after, self.operations.looks, self.operations.fails = 2, 1, None
 
     def answer(self, asked: Asked) -> Told:
         said = self.hook(asked) or self.login.answer(asked)
@@ -180,6 +181,8 @@ class Account:
         return told(found) if found else refused(404, "ResourceGroupNotFound", "Resource group could not be found.")
 
     def _tagged(self, asked: str) -> list[dict[str, Any]]:
+        if kind := re.fullmatch(r"resourceType eq '([^']+)'", asked):
+            return [one for one in self.resources.values() if one["type"].lower() == kind[1].lower()]
         found = re.fullmatch(r"tagName eq '([^']+)' and tagValue eq '([^']+)'", asked)
         assert found, asked
         return [one for one in self.resources.values() if (one.get("tags") or {}).get(found[1]) == found[2]]
@@ -339,7 +342,7 @@ class Account:
         return Told(200)
 
     def _revision(self, key: str, one: Revision) -> dict[str, Any]:
-        is_ready, crashed = one.looks > STARTS_AFTER, self._broken(one) == "crash"
+        is_ready, crashed = one.looks > self.starts_after, self._broken(one) == "crash"
         made = f"2026-11-23T00:{one.number // 60 % 60:02d}:{one.number % 60:02d}+00:00"
         said = {
             "createdTime": made,
@@ -363,7 +366,7 @@ class Account:
         if not one.active or one.asleep:
             return []
         crashed = self._broken(one) == "crash" and one.looks > 1
-        ready = one.looks > STARTS_AFTER and not crashed
+        ready = one.looks > self.starts_after and not crashed
         container = {
             "name": "server",
             "ready": ready,
@@ -591,11 +594,11 @@ class ContainerAppsService:
         /,
         door: Door | None = None,
         project: str = "churn",
-        environment: str = "",
+        env: str = "",
         **settings: Any,
     ) -> None:
         self.home, self.world, self.environ = Home(folder / "home"), world, environ
-        self.project, self.environment = project, environment
+        self.project, self.environment = project, env
         self.settings = {"service": "container-apps", "region": REGION, "subnet": SUBNET, **settings}
         self.door = door or AzureDoor(SUBSCRIPTION, pause=lambda _: None)
         self.looks = itertools.count()

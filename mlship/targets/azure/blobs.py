@@ -11,6 +11,7 @@ from mlship.targets.azure.cloud import Cloud
 from mlship.targets.azure.refusal import Refused, translated
 
 TRIES = 5
+BACKOFF_S = 2  # the SDK's own is 15 s
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class Blobs:
         self._cloud = cloud
         self._credential = credential
         self._transport = transport
-        self._clients: dict[str, Any] = {}
-        self._keyed: set[str] = set()
+        self._clients: dict[tuple[str, ...], Any] = {}
+        self._keys: dict[str, str] = {}
 
     def read(self, account: str, container: str, name: str) -> Blob | None:
         def act() -> Blob:
-            found = self._client(account).get_blob_client(container, name).download_blob(max_concurrency=1)
+            found = self._client(account, container, name).download_blob(max_concurrency=1)
             return Blob(found.readall(), str(found.properties.etag))
 
         try:
@@ -52,13 +53,13 @@ class Blobs:
             only = {"match_condition": conditions.IfNotModified, "etag": before.etag}
 
         def act() -> None:
-            self._client(account).get_blob_client(container, name).upload_blob(raw, overwrite=True, **only)
+            self._client(account, container, name).upload_blob(raw, overwrite=True, **only)
 
         self._opened(account, f"write {account}/{container}/{name}", act)
 
     def delete(self, account: str, container: str, name: str) -> None:
         def act() -> None:
-            self._client(account).get_blob_client(container, name).delete_blob()
+            self._client(account, container, name).delete_blob()
 
         try:
             self._opened(account, f"delete {account}/{container}/{name}", act)
@@ -68,7 +69,7 @@ class Blobs:
 
     def make_container(self, account: str, name: str) -> None:
         try:
-            self._opened(account, f"make {account}/{name}", lambda: self._client(account).create_container(name))
+            self._opened(account, f"make {account}/{name}", lambda: self._client(account, name).create_container())
         except Refused as no:
             if no.said != "ContainerAlreadyExists":
                 raise
@@ -78,23 +79,31 @@ class Blobs:
         try:
             return translated(asked, act)
         except Refused as no:
-            if no.code != "denied" or account in self._keyed or account not in self.key_of:
+            if no.code != "denied" or account in self._keys or account not in self.key_of:
                 raise
             first = no
         try:
-            key = self.key_of[account]()
+            self._keys[account] = self.key_of[account]()
         except MlshipError:
             raise first from None
-        self._keyed.add(account)
-        self._clients[account] = self._made(account, key)
+        self._clients = {of: client for of, client in self._clients.items() if of[0] != account}
         return translated(asked, act)
 
-    def _client(self, account: str) -> Any:
-        if account not in self._clients:
-            self._clients[account] = self._made(account, self._credential())
-        return self._clients[account]
-
-    def _made(self, account: str, credential: Any) -> Any:
-        client = need("azure.storage.blob", "azure").BlobServiceClient
-        url = f"https://{account}.{self._cloud.storage}"
-        return client(url, credential=credential, retry_total=TRIES, transport=self._transport(), user_agent="mlship")
+    def _client(self, account: str, container: str, *name: str) -> Any:
+        """Of an object, or of its container. Each is made by itself: clients that another one makes wait in a way of their own."""
+        of = (account, container, *name)
+        if of not in self._clients:
+            module = need("azure.storage.blob", "azure")
+            self._clients[of] = (module.BlobClient if name else module.ContainerClient)(
+                f"https://{account}.{self._cloud.storage}",
+                container,
+                *name,
+                credential=self._keys.get(account) or self._credential(),
+                retry_total=TRIES,
+                initial_backoff=BACKOFF_S,
+                increment_base=2,
+                random_jitter_range=1,
+                transport=self._transport(),
+                user_agent="mlship",
+            )
+        return self._clients[of]

@@ -98,6 +98,11 @@ class BlobRecords:
         except LeaseLost:
             return
 
+    def shared_place(self) -> str:
+        """What stays when these records go: other projects have theirs there."""
+        account = self._account()
+        return f"storage account {account}" if account else ""
+
     def destroy(self) -> None:
         """Both objects; the account stays, other projects have theirs in it."""
         for name in (HISTORY, LEASE):

@@ -12,12 +12,13 @@ import pytest
 import yaml
 from cloud_deployment import deployment
 
-from mlship.errors import FindingsError
+from mlship.errors import FindingsError, MlshipError
 from mlship.targets.azure.container_apps.foundation import parts
 from mlship.targets.azure.container_apps.given import given
-from mlship.targets.azure.container_apps.releasing import app, secrets, suffix, template
+from mlship.targets.azure.container_apps.releasing import app, secrets, shares, suffix, template
 from mlship.targets.azure.container_apps.rendering import render
 from mlship.targets.azure.filling import Variable, covers, filled
+from mlship.targets.azure.scope import Scope
 from mlship.targets.base import Deployment, Strategy
 
 SUBNET = "/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/apps"
@@ -76,7 +77,9 @@ def _blind(document: Any) -> Any:
         return document
     if document.startswith("[["):
         return document[1:]
-    is_filled = re.fullmatch(r"\$\{[\w-]+\}|\[.+\([^\]]*\).*\]|https://\S+/secrets/\S+|[a-z]+\.azurecr\.io", document, re.DOTALL)
+    is_filled = re.fullmatch(
+        r"\$\{[\w-]+\}|\[.+\([^\]]*\).*\]|https://\S+/secrets/\S+|[a-z]+\.azurecr\.io", document, re.DOTALL
+    )
     return "*" if is_filled else document
 
 
@@ -179,3 +182,15 @@ def test_what_azure_fills_in_or_leaves_out_is_no_difference() -> None:
     assert not covers({"a": "anything", "off": True, "list": [{"name": "x"}], "region": "westeurope"}, wanted)
     assert not covers({"off": False, "list": [], "region": "westeurope"}, wanted)
     assert filled({Variable("A"): [Variable("A"), "${A}"]}, {"A": "known"}) == {"known": ["known", "${A}"]}
+
+
+def test_shares_that_do_not_add_up_are_refused() -> None:
+    scope = Scope("churn")
+    assert [one["weight"] for one in shares(scope, [("r2-000000-aaaa", 25, "staged"), ("r1-000000-aaaa", 75, "live")])] == [
+        25,
+        75,
+    ]
+    for weights in ((25, 70), (120, -20)):
+        wanted = [("r2-000000-aaaa", weights[0], "staged"), ("r1-000000-aaaa", weights[1], "live")]
+        with pytest.raises(MlshipError, match="shares of the callers do not add up to 100 %"):
+            shares(scope, wanted)

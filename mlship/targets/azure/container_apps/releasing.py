@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from math import ceil
 
 from mlship.errors import MlshipError
@@ -89,6 +90,15 @@ def revision(scope: Scope, suffix: str) -> str:
 def entry(scope: Scope, suffix: str, weight: int, label: str = "") -> Document:
     """One line of the traffic."""
     return {"revisionName": revision(scope, suffix), "weight": weight, **({"label": label} if label else {})}
+
+
+def shares(scope: Scope, wanted: Iterable[tuple[str, int, str]]) -> list[Document]:
+    """wanted: suffix, percent of the callers, label. Raises MlshipError for shares that are not the whole, before Azure hears of them."""
+    found = [entry(scope, *one) for one in wanted]
+    if sum(one["weight"] for one in found) != WHOLE or any(one["weight"] < 0 for one in found):
+        said = ", ".join(f"{one['revisionName']} {one['weight']} %" for one in found)
+        raise MlshipError(f"shares of the callers do not add up to {WHOLE} %: {said}", code="bad-shares")
+    return found
 
 
 def shifted(traffic: list[Document]) -> Document:

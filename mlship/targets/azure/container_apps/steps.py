@@ -26,6 +26,7 @@ from mlship.targets.azure.container_apps.releasing import (
     entry,
     login,
     operated,
+    shares,
     shifted,
     staged,
     suffix,
@@ -225,15 +226,13 @@ class Steps:
         self._door.arm(method, path, API, filled(body, known))
 
     def _weigh(self, present: Seen, wanted: list[tuple[Revision, int, str]]) -> Outcome:
-        """Raises nothing: shares that do not add up to the whole are refused here, before Azure hears of them."""
-        if sum(weight for _, weight, _ in wanted) != WHOLE:
-            shares = ", ".join(f"{one.release} {weight} %" for one, weight, _ in wanted)
-            return Outcome(False, f"the shares of the callers do not add up to {WHOLE} %: {shares}", fault="target")
+        """Raises MlshipError for shares that do not add up."""
+        traffic = shares(self._scope, [(one.suffix, weight, label) for one, weight, label in wanted])
         asked = {one.suffix: (weight, label) for one, weight, label in wanted}
         if _said(present) == asked:
             return Outcome()
         self._settled()
-        self._send("PATCH", shifted([entry(self._scope, name, *said) for name, said in asked.items()]), {})
+        self._send("PATCH", shifted(traffic), {})
         told = self._waiting.until(lambda: True if _said(self._present()) == asked else None, SETTLE_S)
         if told is None:
             return Outcome(False, f"callers are shared otherwise than was asked: {_said(self._present())}", fault="target")

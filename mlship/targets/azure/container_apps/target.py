@@ -55,6 +55,7 @@ class ContainerAppsTarget:
     """Implements targets.base.Target and PinsSecrets for one project in one environment."""
 
     name = "azure"
+    service = "container-apps"
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
