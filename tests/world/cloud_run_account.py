@@ -125,6 +125,10 @@ class CloudRun:
     # -- services --------------------------------------------------------------------------------------------------------
 
     def _services_get(self, params: Mapping[str, str], asked: Asked) -> Any:
+        """Operations go on also where whoever began them asks no more."""
+        service = self._found(params["name"])
+        for one in self._operations.running(service.name):
+            self._operations.look(one.name)
         return self._told(self._found(params["name"]))
 
     def _services_create(self, params: Mapping[str, str], asked: Asked) -> Any:
