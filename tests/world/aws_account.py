@@ -115,6 +115,7 @@ class Account:
     outputs: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # a name that callers know -> the balancer that it leads to
     quotas: dict[str, float] = field(default_factory=lambda: {ON_DEMAND: 6.0, SPOT: 6.0})  # what an account begins with
+    removed: set[str] = field(default_factory=set)  # tags; docker-registry takes none away
     led: list[Led] = field(default_factory=list)  # every request that a target answered
     slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
@@ -296,10 +297,9 @@ class AccountDoor:
         aws_model.check_request(service, operation, said)
         if operation == "simulate_principal_policy":
             return simulated(said)
-        if service == "ecr" and operation in ("describe_images", "batch_delete_image"):
-            answer = self._bytes_of_ecr(operation, said)
-            aws_model.check_answer(service, operation, answer)
-            return answer
+        played = self._played(service, operation, said)
+        if played is not None:
+            return played
         if operation == "register_scalable_target":
             self._scaled(said)
         groups = self._groups(said["StackName"]) if operation == "delete_stack" else ()
@@ -322,12 +322,25 @@ class AccountDoor:
 
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
-        if operation in ("get_metric_data", "list_service_quotas"):
-            is_quota = operation == "list_service_quotas"
-            answer = self._quotas() if is_quota else metric_data(self._account.led, said)
-            aws_model.check_answer(service, operation, answer)
+        answer = self._played(service, operation, said)
+        if answer is not None:
             return list(answer[key])
         return self._inner.all(service, operation, key, **said)
+
+    def _played(self, service: str, operation: str, said: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What no emulator tells as it is."""
+        if operation == "list_images":
+            answer: dict[str, Any] = {"imageIds": self._tags_of_ecr(said["repositoryName"])}
+        elif operation == "get_metric_data":
+            answer = metric_data(self._account.led, said)
+        elif operation == "list_service_quotas":
+            answer = self._quotas()
+        elif service == "ecr" and operation in ("describe_images", "batch_delete_image"):
+            answer = self._bytes_of_ecr(operation, said)
+        else:
+            return None
+        aws_model.check_answer(service, operation, answer)
+        return answer
 
     def _quotas(self) -> dict[str, Any]:
         """moto knows those of networks alone."""
@@ -416,11 +429,22 @@ class AccountDoor:
                 task.update(stopCode=_GONE, stoppedReason="Essential container in task exited")
                 task["containers"][0]["exitCode"] = 1
 
+    def _tags_of_ecr(self, repository: str) -> list[dict[str, str]]:
+        place = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{repository}/tags/list"
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(place, timeout=10) as answer:
+            tags = json.load(answer)["tags"] or []
+            return [{"imageTag": tag} for tag in tags if tag not in self._account.removed]
+        return []
+
     def _bytes_of_ecr(self, operation: str, said: Mapping[str, Any]) -> dict[str, Any]:
         url = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/"
         if operation == "batch_delete_image":
+            self._account.removed.update(one["imageTag"] for one in said["imageIds"])
             return {"imageIds": said["imageIds"], "failures": []}
         (wanted,) = said["imageIds"]
+        if wanted["imageTag"] in self._account.removed:  # whoever is told so pushes it again
+            self._account.removed.discard(wanted["imageTag"])
+            raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
         request = urllib.request.Request(url + wanted["imageTag"], method="HEAD")
         request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
         with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:

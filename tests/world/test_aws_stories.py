@@ -140,13 +140,22 @@ def test_parts_that_are_not_there_are_all_named_before_anything_is_changed(tmp_p
     service = AwsService(tmp_path, account, **{**made, **wrong})
     said = [finding.what for finding in service.open().preflight(service.deployment(1))]
     assert [what.split(":")[0] for what in said if "cannot be used" in what] == [
-        "targets.aws.security_groups cannot be used",
-        "targets.aws.repository cannot be used",
         "targets.aws.roles.execution cannot be used",
         "targets.aws.roles.task cannot be used",
+        "targets.aws.security_groups cannot be used",
+        "targets.aws.repository cannot be used",
     ]
     assert "there is no cluster nobody" in said
     assert service.left() == ["ml-1.us-east-1.elb.amazonaws.com"]
+
+
+def test_a_release_whose_image_somebody_took_away_is_not_said_to_be_restorable(tmp_path: Path, account: Account) -> None:
+    service = AwsService(tmp_path, account)
+    first, second = (deploy(service, version).history.live for version in (1, 2))
+    content = service.deployment(1).release.served.content
+    account.removed.add(content.replace(":", "-"))
+    observed = service.open().observe()
+    assert (observed.restorable, observed.lost) == ({second}, {first: "its image is not in the registry any more"})
 
 
 def test_credentials_of_another_account_change_nothing(tmp_path: Path, account: Account) -> None:

@@ -74,6 +74,18 @@ class Images:
             raise
         return next((str(one["imageDigest"]) for one in told["imageDetails"]), "")
 
+    def among(self, repository: str, contents: Iterable[str]) -> frozenset[str]:
+        """Those of the contents that the registry has an image of."""
+        tagged = {"tagStatus": "TAGGED"}
+        try:
+            told = self.door.all("ecr", "list_images", "imageIds", repositoryName=repository, filter=tagged)
+        except Refused as no:
+            if no.said != "RepositoryNotFoundException":
+                raise
+            return frozenset()
+        tags = {one.get("imageTag") for one in told}
+        return frozenset(content for content in contents if self._tag(content) in tags)
+
     def remove(self, repository: str, contents: Iterable[str]) -> None:
         """Images that no release needs any more; those that are gone already are no error."""
         ids = [{"imageTag": self._tag(content)} for content in sorted(set(contents))]

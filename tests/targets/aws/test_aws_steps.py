@@ -25,6 +25,7 @@ from mlship.targets.base import Action, Deployment, Outcome
 SCOPE = Scope("churn")
 MADE = deployment("aws", "ecs")
 NEW, OLD = MADE.release.id, "r0-0123ab"
+SCALED = replace(MADE, replicas=(2, 8), operating={"scale": {"metric": "rps", "per_replica": 20.0, "down_after_s": 120.0}})
 RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/ml/1/2/3"
 OUTPUTS = dict.fromkeys(outputs_of(MADE, given(MADE)), "") | {
     "Cluster": "mlship-churn",
@@ -291,6 +292,19 @@ def test_nobody_is_led_anywhere_when_the_first_release_is_taken_back() -> None:
     assert (door.weights, door.slots["a"][1]) == ({}, 0)
 
 
+def test_a_change_of_operation_that_fails_takes_nothing_away() -> None:
+    door = Ecs({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert steps(door).restore(Action("restore", NEW, NEW), MADE).ok
+    assert (door.weights, door.slots["a"][1]) == ({"a": 100, "b": 0}, 1)
+
+
+def test_callers_leave_a_failed_release_before_anything_is_waited_for() -> None:
+    door = Ecs({"a": (OLD, 2, "COMPLETED"), "b": (NEW, 6, "COMPLETED")}, {"a": 25, "b": 75}, healthy=0)
+    assert steps(door).restore(Action("restore", NEW, OLD), SCALED).ok
+    assert (door.weights, {slot: entry[1] for slot, entry in door.slots.items()}) == ({"a": 100, "b": 0}, {"a": 8, "b": 0})
+    assert door.changes().index("modify_rule") < door.changes().index("register_scalable_target")
+
+
 def test_a_discarded_release_leaves_its_callers_to_the_other_one() -> None:
     door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 95, "b": 5})
     assert steps(door).discard(NEW).ok
@@ -302,9 +316,6 @@ def test_recreate_stops_the_old_one_first() -> None:
     made = replace(MADE, strategy=replace(MADE.strategy, name="recreate"))
     assert steps(door).stage(Action("stage", NEW, OLD), made).ok
     assert {slot: entry[:2] for slot, entry in door.slots.items()} == {"a": (OLD, 0), "b": (NEW, 1)}
-
-
-SCALED = replace(MADE, replicas=(2, 8), operating={"scale": {"metric": "rps", "per_replica": 20.0, "down_after_s": 120.0}})
 
 
 def test_a_slot_follows_the_load_only_while_callers_reach_it() -> None:

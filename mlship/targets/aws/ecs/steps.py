@@ -42,7 +42,7 @@ class Steps:
     ) -> None:
         self._door = door
         self._scope = scope
-        self._images = Images(door, layout, environ, progress)
+        self.images = Images(door, layout, environ, progress)
         self._waiting = waiting
         self._progress = progress
 
@@ -57,7 +57,7 @@ class Steps:
         if deployment.release.id in seen.families(self._door, self._scope):
             return Outcome()
         platform = PLATFORMS[has.arch]
-        reference = self._images.deliver(present.outputs["Repository"], content, platform)
+        reference = self.images.deliver(present.outputs["Repository"], content, platform)
         known = {**present.outputs, "Image": reference, "Region": self._door.region}
         self._door.call("ecs", "register_task_definition", **filled(task_definition(deployment, has), known))
         return Outcome()
@@ -75,19 +75,24 @@ class Steps:
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
-        after, before = present.of(action.release), present.of(action.before) if action.before else None
+        after = present.of(action.release)
         if after is None:
             return Outcome(False, f"no service has {action.release}", fault="target")
         grown = self._grown(present, after, deployment, action.share)
-        if not grown.ok:
-            return grown
-        if is_scaled(deployment):
-            autoscaling.follow(self._door, deployment, given(deployment), after.name, present.outputs)
+        return self._led(present, action, deployment) if grown.ok else grown
+
+    def _led(self, present: Seen, action: Action, deployment: Deployment) -> Outcome:
+        """So many callers to the release that has its tasks, the others to the one before."""
+        after, before = present.of(action.release), present.of(action.before) if action.before else None
+        assert after is not None, "who asks for it has looked"
         share = round(action.share * WHOLE)
         weights = dict.fromkeys(SLOTS, 0) | {after.name: share}
         if before is not None and before.name != after.name:
             weights[before.name] = WHOLE - share
-        return self._weigh(present, deployment, weights)
+        led = self._weigh(present, deployment, weights)
+        if led.ok and is_scaled(deployment):
+            autoscaling.follow(self._door, deployment, given(deployment), after.name, present.outputs)
+        return led
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         moved = self.weigh(replace(action, share=1.0), deployment)
@@ -112,8 +117,12 @@ class Steps:
             started = self._run(present, action.before, deployment, tasks)
             if not started.ok:
                 return started
-        back = self.weigh(Action("weigh", action.before, share=1.0), deployment)
-        return back if not back.ok else self.discard(action.release)
+            present = self._present()
+        elif (tasks := self._tasks(present, action.before, deployment)) > slot.desired:
+            self._set(slot, tasks)  # whoever waits for them has callers of a release that failed
+        back = self._led(present, Action("weigh", action.before), deployment)
+        is_other = action.release != action.before  # else only how it is operated has failed
+        return self.discard(action.release) if back.ok and is_other else back
 
     def discard(self, release: str) -> Outcome:
         """Its tasks go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
@@ -141,7 +150,7 @@ class Steps:
         gone = {content for family in going if (content := self._content(family))} - kept
         present = self._look()
         if present is not None and gone:
-            self._images.remove(present.outputs["Repository"], gone)
+            self.images.remove(present.outputs["Repository"], gone)
         for family in going:
             self._forget(family)
         return Outcome()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
@@ -93,20 +93,21 @@ class EcsTarget:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         replicas = seen.replicas(self._door, self._scope, present)
         families = seen.families(self._door, self._scope)
-        known = frozenset(release.id for release in (history.releases if history else ()))
+        lost = self._lost(history, present, families)
         told = [
             history.generation if history else 0,
             sorted((slot.name, slot.release, slot.desired) for slot in present.slots.values()),
             sorted(present.weights.items()),
             sorted(families),
+            sorted(lost),
         ]
         return Observed(
             history=history,
             endpoint=self._endpoint(present) if present.live else "",
             serving=self._serving(present),
             replicas=replicas,
-            restorable=frozenset(families),
-            lost=dict.fromkeys(known - set(families), "its task definition is not there any more"),
+            restorable=frozenset(families) - set(lost),
+            lost=lost,
             repair=_repair(history, present),
             fingerprint=_fingerprint(told),
             weights=present.shares,
@@ -185,6 +186,17 @@ class EcsTarget:
         if gone.ok and (history is None or all(known.id != release for known in history.releases)):
             return self._steps.retire((release,), frozenset())
         return gone
+
+    def _lost(self, history: History | None, present: Seen, families: Collection[str]) -> dict[str, str]:
+        """Releases of the records that could not be served again, and why."""
+        releases = history.releases if history else ()
+        there = self._steps.images.among(present.outputs["Repository"], (release.served.content for release in releases))
+        imageless = [release.id for release in releases if release.served.content not in there]
+        gone = [release.id for release in releases if release.id not in families]
+        return {
+            **dict.fromkeys(imageless, "its image is not in the registry any more"),
+            **dict.fromkeys(gone, "its task definition is not there any more"),
+        }
 
     def _why(self, task: seen.Task) -> Why:
         log = tuple(line.text for line in self.logs(task.release, LOG_LINES))
