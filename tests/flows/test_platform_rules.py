@@ -215,6 +215,9 @@ def test_a_platform_that_its_containers_ask_stands_in_a_container_beside_them() 
     assert beside["Entrypoint"][:3] == ["/opt/python", "-S", "-c"] and "class RuntimeApi" in beside["Entrypoint"][3]
     assert beside["HostConfig"]["PortBindings"]["8080/tcp"][0]["HostPort"] == "4711"
     led = joined(body, "4f2a")
-    assert led["HostConfig"] == {"Memory": 512 * 2**20, "ReadonlyRootfs": True, "NetworkMode": "container:4f2a"}
+    shared = {"/dev/shm": "ro,size=4k"}
+    assert led["HostConfig"] == {
+        "Memory": 512 * 2**20, "ReadonlyRootfs": True, "NetworkMode": "container:4f2a", "Tmpfs": shared,
+    }  # fmt: skip
     assert "ExposedPorts" not in led
     assert led["Env"] == ["A=b", "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512"]

@@ -110,7 +110,7 @@ class Functions:
         if (name, version) in self.started:
             return
         self.started.add((name, version))
-        logs, group = self.account.client("logs"), self.logging[name]["LogGroup"]
+        logs, group = self.account.client("logs"), f"/{name.replace('--', '/').replace('-', '/', 1)}"
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{version}]{uuid.uuid4().hex}"
         logs.create_log_stream(logGroupName=group, logStreamName=stream)
         line = {"timestamp": int(time.time() * 1000), "message": "ready"}
@@ -268,7 +268,10 @@ class LambdaDoor(AccountDoor):
 
     def _as_lambda_tells(self, told: dict[str, Any], name: str, of: str) -> dict[str, Any]:
         functions = self._functions
-        told |= {"RevisionId": functions.revision(name, of), "LoggingConfig": functions.logging[name]}
+        told |= {
+            "RevisionId": functions.revision(name, of),
+            "LoggingConfig": functions.logging.get(name, {"LogFormat": "Text"}),
+        }
         if functions.pending[name, of] > 0:
             functions.pending[name, of] -= 1
             told |= {"LastUpdateStatus": "InProgress"} if of == LATEST else {"State": "Pending", "StateReasonCode": "Creating"}

@@ -68,6 +68,8 @@ def joined(body: Mapping[str, Any], beside: str) -> dict[str, Any]:
     memory = str(int(host["Memory"]) // MIB)
     led = [f"AWS_LAMBDA_RUNTIME_API=127.0.0.1:{API_PORT}", f"AWS_LAMBDA_FUNCTION_MEMORY_SIZE={memory}"]
     kept = {key: value for key, value in body.items() if key != "ExposedPorts"}
+    # Lambda has none: nothing that is shared between processes can be made there
+    host["Tmpfs"] = {**host.get("Tmpfs", {}), "/dev/shm": "ro,size=4k"}  # noqa: S108 -- inside the container
     return {**kept, "Env": [*body["Env"], *led], "HostConfig": {**host, "NetworkMode": f"container:{beside}"}}
 
 

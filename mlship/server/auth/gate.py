@@ -41,6 +41,11 @@ class Gate:
         if self._tokens is not None:
             self._tokens.keys.start()
 
+    def fetch(self) -> None:
+        """Before `start`, here and now: for a process that is stopped between two requests, and could not fetch meanwhile."""
+        if self._tokens is not None and self._tokens.keys.is_empty:
+            self._tokens.keys.fetch()
+
     def denial(self, headers: Mapping[str, str], role: str) -> Denial | None:
         """None for a request that may pass. headers: names in lower case. role: what its route needs."""
         if role in self._open:

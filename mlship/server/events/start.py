@@ -84,6 +84,7 @@ def _opened(environ: MutableMapping[str, str], api: RuntimeApi) -> Serving:
         _ask_once(model)
     settle()
     if settings.gate is not None:
+        settings.gate.fetch()
         settings.gate.start()
     board = Board(1, len(paths(manifest)), len(models), settings.metrics)
     service = Service(manifest, settings, models, board, board.slot(0))

@@ -51,7 +51,8 @@ _SAGEMAKER: Mapping[str, Feature] = {
 # A weighted alias splits the callers between two versions of a function. Concurrency is a cap on copies, not a number of them.
 _LAMBDA: Mapping[str, Feature] = {
     **_ECS,
-    "scale.schedule": FIXED_SCHEDULE,
+    "scale.schedule": Feature("absent", "no copy is kept, so no floor has a meaning", "service ecs"),
+    "secrets": Feature("emulated", "the server reads them when it starts, with the function's role"),
     "resources.cpu": Feature("emulated", "a function gets a vCPU for each 1,769 MB of resources.memory"),
     "resources.gpu": Feature("absent", "Lambda has no GPUs", _A_MACHINE),
     "scale": Feature("emulated", "a copy for each request at a time; scale.replicas caps how many"),

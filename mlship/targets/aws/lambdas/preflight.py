@@ -8,7 +8,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.targets.aws import permissions
-from mlship.targets.aws.caller_lambda import EVENT_BYTES
+from mlship.targets.aws.caller_lambda import EVENT_BYTES, IMAGE_BYTES
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas.foundation import ROLE, reserved
@@ -20,10 +20,10 @@ from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
+from mlship.units import size_text
 
 VARIABLES_BYTES = 4096  # all together (developer guide, "Lambda quotas", read 2026-11)
 UNRESERVED = 100  # of an account's copies, Lambda keeps so many for functions that reserve none (same page)
-MEASURED = ("p50_ms", "p95_ms", "p99_ms", "error_rate")
 # Names that Lambda keeps for itself ("Defined runtime environment variables", read 2026-11).
 _KEPT = frozenset(
     [
@@ -35,8 +35,11 @@ _OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers")  # keys of 
 _STRATEGIES = ("", "blue-green", "canary")
 
 
-def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
-    """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
+def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[Finding, ...]:
+    """Reads only. image_bytes: not compressed, 0 where this machine does not know.
+
+    Raises MlshipError where nobody can be asked, or for another account than the one that is named.
+    """
     guard(door, deployment)
     has = given(deployment)
     return (
@@ -62,6 +65,11 @@ def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
     if is_public(deployment) and not deployment.release.served.serving.get("auth"):
         what = "public: true without serve.auth: everybody could call the function"
         yield refused(deployment, "public", what, "add serve.auth, or leave public out: IAM judges callers then", "open-to-all")
+    if (deployment.operating.get("scale") or {}).get("schedule"):
+        what = (
+            "scale.schedule: a function keeps no copies, so no floor has a meaning (provisioned concurrency is not yet built)"
+        )
+        yield refused(deployment, "scale.schedule", what, "leave it out, or use service ecs", "not-yet")
     if deployment.operating.get("drift") or any("drift" in gate for gate in deployment.strategy.gates):
         what = "rollout.gates on drift: the copies of a function keep no window of rows"
         yield refused(deployment, "rollout.gates", what, "use service ecs for them", "no-such-gate")
@@ -84,6 +92,12 @@ def _limits(deployment: Deployment) -> Iterator[Finding]:
         what = f"serve.max_body is {max_body:,} bytes, and Lambda hands a function events of {EVENT_BYTES:,} at most"
         found = refused(deployment, "serve.max_body", what, "write 6MB, or use service ecs for larger ones", "too-large")
         yield Finding(found.what, found.where, found.fix, "warning", found.code)
+
+
+def _size(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:
+    if image_bytes > IMAGE_BYTES:
+        what = f"the image has {size_text(image_bytes)}, and Lambda takes {size_text(IMAGE_BYTES)} at most"
+        yield refused(deployment, "build", what, "use service ecs, or leave packages out", "too-large")
 
 
 def _network(deployment: Deployment, has: Given) -> Iterator[Finding]:

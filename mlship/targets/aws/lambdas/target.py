@@ -59,6 +59,7 @@ class LambdaTarget:
     """Implements targets.base.Target for one project in one environment."""
 
     name = "aws"
+    service = SERVICE
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
@@ -93,7 +94,7 @@ class LambdaTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment)
+        return preflight.findings(self._door, deployment, self._image_bytes(deployment.release.served.content))
 
     def observe(self) -> Observed:
         history = self._records.read()
@@ -206,6 +207,13 @@ class LambdaTarget:
             kept = frozenset(known.served.content for known in history.releases) if history else frozenset()
             return self._steps.retire((release,), kept)
         return gone
+
+    def _image_bytes(self, content: str) -> int:
+        """0 where this machine does not have the image."""
+        try:
+            return Layout(self._opening.home.images).find(content).size
+        except MlshipError:
+            return 0
 
     def _why(self, replica: Replica) -> Why:
         told = seen.configuration(self._door, self._function, replica.name) or {}
