@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mlship.errors import Finding
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
-from mlship.targets.aws import secrets, stack
+from mlship.targets.aws import secrets, stack, stack_changes
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
@@ -206,6 +207,11 @@ class Steps:
             what = f"the stack {self._scope.stem} was made for something else: it does not tell {', '.join(sorted(lacking))}"
             return Outcome(False, what, ("apply mlship render --target aws --part foundation again",), fault="target")
         return made
+
+    def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What the foundation's stack becomes, for the plan."""
+        template = foundation(deployment, given(deployment), self._kept(deployment))
+        return tuple(stack_changes.findings(self._door, self._scope.stem, template))
 
     def _kept(self, deployment: Deployment) -> Kept:
         """What tasks need that run now: one that is started again must find it."""

@@ -84,7 +84,7 @@ class EcsTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment)
+        return (*preflight.findings(self._door, deployment), *self._steps.stack_changes(deployment))
 
     def observe(self) -> Observed:
         history = self._records.read()
