@@ -100,8 +100,7 @@ class CheckedDoor:
         for name in alarms:
             self._inner.call("cloudwatch", "delete_alarms", AlarmNames=[name])
         if operation == "execute_change_set":
-            for alarm in self._alarms(said["StackName"]).values():
-                self.call("cloudwatch", "put_metric_alarm", **alarm)
+            self.alarms_of(said["StackName"])
         if (service, operation) == ("cloudformation", "describe_stacks"):
             self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
@@ -112,6 +111,11 @@ class CheckedDoor:
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         aws_model.check_request(service, operation, said)
         return self._inner.all(service, operation, key, **said)
+
+    def alarms_of(self, stack: str) -> None:
+        """Made as the stack's template says."""
+        for alarm in self._alarms(stack).values():
+            self.call("cloudwatch", "put_metric_alarm", **alarm)
 
     def _alarms(self, stack: str) -> dict[str, Any]:
         """Of a stack: moto's CloudFormation makes none."""

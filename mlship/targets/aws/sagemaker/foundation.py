@@ -53,7 +53,6 @@ def outputs_of(given: Given) -> dict[str, Any]:
     """name -> what it is in the template; the same for what was given and for what is made."""
     own = {"Fn::GetAtt": ["SecurityGroup", "GroupId"]}
     return {
-        "Service": "sagemaker",
         "LogGroup": {"Ref": "LogGroup"},
         "Repository": given.repository or {"Ref": "Repository"},
         "ExecutionRole": parts.role_arn(given, "execution", "ExecutionRole"),

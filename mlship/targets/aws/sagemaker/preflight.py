@@ -8,33 +8,33 @@ from typing import Any
 
 from mlship.errors import Finding, MlshipError
 from mlship.releases.history import History
-from mlship.targets.aws import permissions, stack
+from mlship.targets.aws import permissions, stack_changes
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import given
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.sagemaker import network, releasing, unbuilt
+from mlship.targets.aws.sagemaker.foundation import foundation
 from mlship.targets.aws.sagemaker.traffic import by_weights
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.plan import shares_before_all
 from mlship.targets.refusals import refused
-
-UNSAID = "sagemaker"  # what the stack of SageMaker calls itself in its outputs
+from mlship.targets.variables import without_effect
 
 
 def findings(door: Door, deployment: Deployment, history: History | None) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
     guard(door, deployment)
-    known = (*impossible(deployment), *unbuilt.findings(deployment))
+    known = (*impossible(deployment), *unbuilt.findings(deployment), *without_effect(deployment))
     has = given(deployment)
     return (
         *known,
         *_network(door, deployment),
         *given_parts(deployment, parts_of_all(door, has)),
-        *_other_service(door, deployment),
         *_quota(door, deployment, history),
         *permissions.findings(door, deployment, has),
+        *stack_changes.findings(door, Scope(deployment.project, deployment.environment).stem, foundation(deployment, has)),
     )
 
 
@@ -47,15 +47,6 @@ def _network(door: Door, deployment: Deployment) -> Iterator[Finding]:
         if error.code != "bad-network":
             raise
         yield refused(deployment, f"{SECTION}.subnets", error.what, error.fix, error.code)
-
-
-def _other_service(door: Door, deployment: Deployment) -> Iterator[Finding]:
-    """The stack of another service has that one's front and its callers."""
-    found = stack.read(door, Scope(deployment.project, deployment.environment).stem)
-    if found is not None and found.outputs and found.outputs.get("Service") != UNSAID:
-        what = f"{deployment.project} runs on another service of AWS in this account and region"
-        fix = "mlship destroy takes that away; or deploy into another environment, and let callers change over"
-        yield refused(deployment, f"{SECTION}.service", what, fix, "other-service")
 
 
 def _quota(door: Door, deployment: Deployment, history: History | None) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from mlship.targets.aws.sagemaker.names import CHECK, PAIR, SLOTS, Names
 from mlship.targets.aws.sagemaker.traffic import policy
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
+from mlship.targets.variables import variables_of_user
 
 # SageMaker sends SIGKILL 30 s after SIGTERM (caller_sagemaker.py); it has let go of the machine by then.
 GRACE_S = 30
@@ -153,7 +154,7 @@ def _config(deployment: Deployment, given: Given, kind: str, variants: list[Body
 def _environment(deployment: Deployment) -> dict[str, str]:
     drain_s = min(ceil(deployment.request_timeout_s) + DRAIN_MARGIN_S, GRACE_S - DRAIN_MARGIN_S)
     return {
-        **deployment.release.served.env,
+        **variables_of_user(deployment),
         "MLSHIP_RELEASE": deployment.release.id,
         "MLSHIP_DRAIN_DELAY_S": "0",
         "MLSHIP_DRAIN_TIMEOUT_S": str(drain_s),

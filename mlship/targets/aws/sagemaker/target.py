@@ -31,7 +31,7 @@ from mlship.targets.aws.sagemaker.rendering import render
 from mlship.targets.aws.sagemaker.seen import Endpoint, Seen
 from mlship.targets.aws.sagemaker.steps import Steps
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.stack import Waiting
+from mlship.targets.aws.stack import POLL_S, Waiting
 from mlship.targets.base import (
     Action,
     Answer,
@@ -49,7 +49,6 @@ from mlship.targets.base import (
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
-POLL_S = 10.0  # an update takes minutes
 
 
 class SagemakerTarget:
@@ -66,6 +65,10 @@ class SagemakerTarget:
         layout = Layout(opening.home.images)
         images = Images(door, layout, opening.environ, opening.progress, PUSH, opening.derive)
         self._steps = Steps(door, self._names, images, self._waiting, opening.progress, self._last_lines)
+
+    @property
+    def service(self) -> str:
+        return "sagemaker"
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -255,9 +258,13 @@ def _notes(present: Seen) -> tuple[str, ...]:
 
 
 def _told(history: History | None, present: Seen, restorable: frozenset[str]) -> list[Any]:
-    """What a plan is made from."""
+    """What a plan is made from. An update that goes on as it was begun changes nothing of it."""
     ends = [
-        [one.name, one.config, one.pending, sorted([variant.slot, round(variant.weight, 4)] for variant in one.variants)]
+        [
+            one.name,
+            one.pending or one.config,
+            sorted([slot, round(share, 4)] for slot, share in one.weights().items() if 0 < share < 1),
+        ]
         for one in (present.main, present.check)
         if one is not None and one.status != "Deleting"
     ]
