@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mlship.config.project import Project
+from mlship.config.secrets import STORES
 from mlship.disk import write_atomic
 from mlship.errors import MlshipError
 from mlship.flows.build import built_records
@@ -51,8 +52,9 @@ def of_part(documents: Mapping[str, bytes], part: str, target: str) -> Mapping[s
 
 
 def first_versions(project: Project) -> dict[str, str]:
-    """Of the secrets that the model gets: no value is read. Pure."""
-    return dict.fromkeys(names_for_release(project), "1")
+    """Of the secrets that the model gets: no value is read, and no store is asked which version is its newest: `${KEY}`. Pure."""
+    names = names_for_release(project)
+    return {name: f"${{{name}}}" for name in names} if project.target in STORES else dict.fromkeys(names, "1")
 
 
 def _make_room(out: Path) -> None:

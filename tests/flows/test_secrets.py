@@ -15,6 +15,7 @@ from mlship.config.load import load_project
 from mlship.config.project import Project
 from mlship.errors import FindingsError
 from mlship.flows.context import Context
+from mlship.flows.render import first_versions
 from mlship.flows.secrets import Given, read_here, read_secrets, refuse_missing, with_secrets
 from mlship.home import Home
 from mlship.progress import Silent
@@ -254,3 +255,9 @@ def test_a_server_on_this_machine_has_the_keys_that_the_file_names_for_it(tmp_pa
     context = Context(Home(tmp_path), LocalRunner(), Silent(), {"KEYS": VALUE}, tmp_path, time.time, "test")
     found = read_here(context, project(tmp_path, text, "aws"))
     assert found.values["KEYS"] == VALUE and found.values[OPERATOR_KEY] and not found.references
+
+
+def test_rendering_asks_no_store_for_its_newest_version(tmp_path: Path) -> None:
+    text = "secrets: {KEY: {aws: 'secretsmanager:shop/key', docker: env}}\n"
+    assert first_versions(project(tmp_path, text, "aws")) == {"KEY": "${KEY}"}
+    assert first_versions(project(tmp_path, text)) == {"KEY": "1"}
