@@ -324,7 +324,7 @@ class SagemakerDoor(CheckedDoor):
 
     def __init__(self, account: SagemakerAccount) -> None:
         super().__init__(account)
-        self._world = account
+        self.world = account
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         own = _OWN.get((service, operation))
@@ -332,8 +332,8 @@ class SagemakerDoor(CheckedDoor):
             self._refuse(service, operation, said)
             return super().call(service, operation, **said)
         aws_model.check_request(service, operation, said)
-        self._world.sent.append((operation, said))
-        answer: dict[str, Any] = getattr(self._world, own)(said)
+        self.world.sent.append((operation, said))
+        answer: dict[str, Any] = getattr(self.world, own)(said)
         if operation != "delete_endpoint":
             aws_model.check_answer(service, operation, answer)
         return answer
@@ -341,7 +341,7 @@ class SagemakerDoor(CheckedDoor):
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         if (service, operation) == ("service-quotas", "list_service_quotas"):
             aws_model.check_request(service, operation, said)
-            return [{"QuotaName": f"{INSTANCE} for endpoint usage", "Value": float(self._world.quota)}]
+            return [{"QuotaName": f"{INSTANCE} for endpoint usage", "Value": float(self.world.quota)}]
         if (service, operation) == ("cloudwatch", "get_metric_data"):
             aws_model.check_request(service, operation, said)
             return [self._metric(query) for query in said["MetricDataQueries"]]
@@ -349,14 +349,14 @@ class SagemakerDoor(CheckedDoor):
 
     def _metric(self, query: Mapping[str, Any]) -> dict[str, Any]:
         slot = query["MetricStat"]["Metric"]["Dimensions"][1]["Value"]
-        more = self._world.counts.get(slot, {}).get(query["Id"], 0.0)
-        total = self._world.totals.setdefault(slot + query["Id"], 0.0) + more
-        self._world.totals[slot + query["Id"]] = total
+        more = self.world.counts.get(slot, {}).get(query["Id"], 0.0)
+        total = self.world.totals.setdefault(slot + query["Id"], 0.0) + more
+        self.world.totals[slot + query["Id"]] = total
         return {"Id": query["Id"], "Values": [total]}
 
     def _refuse(self, service: str, operation: str, said: Mapping[str, Any]) -> None:
         """What moto takes and the service does not."""
-        sagemaker = self._world.client("sagemaker")
+        sagemaker = self.world.client("sagemaker")
         if service != "sagemaker":
             return
         models = [one["ModelName"] for one in sagemaker.list_models()["Models"]]
@@ -367,7 +367,7 @@ class SagemakerDoor(CheckedDoor):
             if said["EndpointConfigName"] in known:
                 raise _no("create-endpoint-config", "Cannot create already existing endpoint configuration")
         if operation == "delete_endpoint_config":
-            assert said["EndpointConfigName"] not in self._world.in_use(), "a configuration in use must not be deleted"
+            assert said["EndpointConfigName"] not in self.world.in_use(), "a configuration in use must not be deleted"
 
 
 _OWN = {

@@ -105,6 +105,38 @@ class Mortal:
         return self._inner.all(service, operation, key, **said)
 
 
+class Busy:
+    """Throttled at every third look at the endpoint, for longer than the SDK tries again."""
+
+    def __init__(self, inner: SagemakerDoor) -> None:
+        self._inner, self.region, self.account, self.looks = inner, inner.region, inner.account, 0
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        self.looks += operation == "describe_endpoint"
+        updating = any(one.status in ("Updating", "Creating") for one in self._inner.world.endpoints.values())
+        if operation == "describe_endpoint" and updating and self.looks % 3 == 0:
+            raise refusal("sagemaker describe-endpoint", {"Code": "ThrottlingException", "Message": "Rate exceeded"})
+        return self._inner.call(service, operation, **said)
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        return self._inner.all(service, operation, key, **said)
+
+
+class DiesAfter(Mortal):
+    """After its first call of that name."""
+
+    def __init__(self, inner: SagemakerDoor, operation: str) -> None:
+        super().__init__(inner, sys.maxsize)
+        self._last = operation
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        answer = super().call(service, operation, **said)
+        if operation == self._last:
+            self._at = -1
+            raise Killed
+        return answer
+
+
 def updates(account: SagemakerAccount) -> list[dict[str, Any]]:
     return [said for operation, said in account.sent if operation == "update_endpoint"]
 
@@ -179,6 +211,29 @@ def test_an_alarm_takes_a_canary_of_sagemakers_own_back(tmp_path: Path, account:
     assert observed.history is not None and observed.history.live == first == live_id(service)
     assert len(observed.history.rejected) == 1
     only(account, first)
+
+
+def test_a_canary_of_sagemakers_own_that_is_left_alone_is_taken_back_from_another_machine(
+    tmp_path: Path, account: SagemakerAccount
+) -> None:
+    here, there = (SagemakerService(tmp_path / name, account) for name in ("here", "there"))
+    first = deploy(here, 1, replicas=(4, 4)).history.live
+    with pytest.raises(Killed):
+        deploy(Through(here, DiesAfter(SagemakerDoor(account), "update_endpoint")), 2, replicas=(4, 4), strategy=ONE_SHARE)
+    give_lease_back(account)
+    assert account.endpoints["mlship-churn"].status == "Updating", "SageMaker goes on with it alone"
+    assert give_up(there, "nobody likes it").history.live == first == live_id(there)
+    only(account, first)
+    assert account.endpoints["mlship-churn"].config.startswith(f"mlship-churn---{first}-a-")
+    assert len(updates(account)) == 1, "SageMaker itself went back"
+
+
+def test_looks_that_are_throttled_while_an_endpoint_comes_up_end_nothing(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    door = Busy(SagemakerDoor(account))
+    first, second = (deploy(Through(service, door), version).history.live for version in (1, 2))
+    assert first != second == live_id(service)
+    assert door.looks > 10
 
 
 def test_a_canary_whose_measured_gate_fails_goes_back_by_weights(tmp_path: Path, account: SagemakerAccount) -> None:

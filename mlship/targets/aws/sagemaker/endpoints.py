@@ -75,6 +75,8 @@ class Endpoints:
         """Callers reach the configuration, or some of them do: SageMaker moves the others."""
 
         def look() -> tuple[bool] | None:
+            if self._still(self._names.endpoint) is not None:
+                return (False,)
             present = self.look(self._names.endpoint)
             if present is None or not present.is_moving:
                 return (False,)
@@ -148,7 +150,13 @@ class Endpoints:
             scaling.leave(self._door, self._names, slot)
 
     def _still(self, name: str) -> tuple[Endpoint | None] | None:
-        present = self.look(name)
+        """None while it moves. In minutes of waiting AWS may be busy or away for a moment: that ends nothing."""
+        try:
+            present = self.look(name)
+        except MlshipError as error:
+            if error.exit is not Exit.UNREACHABLE:
+                raise
+            return None
         return None if present is not None and present.is_moving else (present,)
 
 
