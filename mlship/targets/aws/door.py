@@ -71,7 +71,7 @@ class BotoDoor:
         region = self._said_region or self._opened().region_name
         if not region:
             raise MlshipError(
-                "no region of AWS is said", fix="write targets.aws.region: us-east-1, or set AWS_REGION", code="no-region"
+                "no region of AWS is said", fix="say --region us-east-1, write targets.aws.region, or set AWS_REGION", code="no-region"
             )
         return str(region)
 
