@@ -62,9 +62,10 @@ class Operations:
         return [one for one in self.known.values() if one.of == of and one.ended is None]
 
     def look(self, name: str) -> dict[str, Any]:
-        if name not in self.known:
+        """name: its last part is enough; the resource before it may have the project's id or its number."""
+        found = next((one for known, one in self.known.items() if known.rpartition("/")[2] == name.rpartition("/")[2]), None)
+        if found is None:
             raise No("NOT_FOUND", f"Operation {name} does not exist.")
-        found = self.known[name]
         if found.ended is None and not self.stands:
             found.left -= 1
             if found.left <= 0:

@@ -147,7 +147,8 @@ class Vertex:
         return self._told_version(*self._place_of(name))
 
     def _told_version(self, id: str, number: str) -> dict[str, Any]:
-        return {**self.models[id].versions[number], "name": f"{PLACE}/models/{id}", "etag": "AMEw9y"}
+        made = {"name": f"{PLACE}/models/{id}", "etag": "AMEw9y", "supportedDeploymentResourcesTypes": ["DEDICATED_RESOURCES"]}
+        return {**self.models[id].versions[number], **made}
 
     def _model_id(self, name: str) -> str:
         id = name.rpartition("/")[2].partition("@")[0]

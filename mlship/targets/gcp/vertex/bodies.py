@@ -84,12 +84,17 @@ def split_request(endpoint: str, etag: str, split: Mapping[str, int]) -> Body:
     return {"endpoint": {"name": endpoint, "etag": etag, "trafficSplit": shares}, "updateMask": "trafficSplit"}
 
 
-def mutate_request(endpoint: str, id: str, wanted: Body) -> Body:
-    """MutateDeployedModel: how many replicas, and when more. The only fields of it that change in place."""
-    resources = wanted["dedicatedResources"]
-    changed = {name: resources[name] for name in ("minReplicaCount", "maxReplicaCount", "autoscalingMetricSpecs")}
+def mutate_request(endpoint: str, id: str, told: Mapping[str, Any], wanted: Body) -> Body:
+    """MutateDeployedModel: how many replicas, and when more. The only fields of it that change in place.
+
+    told: its resources as they are; those that have to be there in any case are said again.
+    """
+    changed = {name: wanted["dedicatedResources"][name] for name in _SCALE}
     mask = ",".join(f"dedicatedResources.{name}" for name in changed)
-    return {"endpoint": endpoint, "deployedModel": {"id": id, "dedicatedResources": changed}, "updateMask": mask}
+    return {"endpoint": endpoint, "deployedModel": {"id": id, "dedicatedResources": {**told, **changed}}, "updateMask": mask}
+
+
+_SCALE = ("minReplicaCount", "maxReplicaCount", "autoscalingMetricSpecs")
 
 
 def deployed_models(deployment: Deployment, release: str = "") -> dict[str, Body]:
@@ -195,12 +200,15 @@ def _machine(deployment: Deployment) -> Body:
 
 
 def _metrics(deployment: Deployment) -> list[Body]:
-    """What more replicas are started for; by default 60 % of the processors, and of the accelerators where there are some."""
+    """What more replicas are started for; without a word of it 60 % of the processors, and of the accelerators where there are some.
+
+    `request_count` is of a replica in a minute ("Scale inference nodes by using autoscaling", from memory, verify).
+    """
     said = deployment.operating.get("scale") or {}
-    metric = METRICS.get(str(said.get("metric") or ""))
-    if metric is None or not said.get("per_replica"):
+    metric, target = str(said.get("metric") or ""), said.get("per_replica")
+    if metric not in METRICS or not target:
         return []
-    return [{"metricName": metric, "target": max(ceil(said["per_replica"]), 1)}]
+    return [{"metricName": METRICS[metric], "target": max(ceil(target * 60 if metric == "rps" else target), 1)}]
 
 
 def _container(deployment: Deployment) -> Body:

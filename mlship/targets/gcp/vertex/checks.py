@@ -57,7 +57,7 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
         what = f"of {most} replicas {base} are on demand, and none is left for spot"
         yield refused(deployment, "scale.replicas", what, f"write {base + 1} or more, or cost.profile: on-demand", "impossible")
     yield from _scaling(deployment)
-    yield from _vpc(deployment)
+    yield from _of_cloud_run(deployment)
 
 
 def _scaling(deployment: Deployment) -> Iterator[Finding]:
@@ -76,10 +76,11 @@ def _scaling(deployment: Deployment) -> Iterator[Finding]:
         yield refused(deployment, "scale.per_replica", what, "write 1 to 100", "impossible")
 
 
-def _vpc(deployment: Deployment) -> Iterator[Finding]:
-    if deployment.settings.get("vpc_connector"):
-        what = "targets.gcp.vpc_connector is of Cloud Run: machines of an endpoint have none"
-        yield refused(deployment, "targets.gcp.vpc_connector", what, "leave it out, or use service cloud-run", "impossible")
+def _of_cloud_run(deployment: Deployment) -> Iterator[Finding]:
+    for key in ("vpc_connector", "ingress", "accelerator"):
+        if deployment.settings.get(key):
+            what = f"targets.gcp.{key} is of Cloud Run: an endpoint of Vertex AI has none"
+            yield refused(deployment, f"targets.gcp.{key}", what, "leave it out, or use service cloud-run", "impossible")
 
 
 def _in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
@@ -104,7 +105,7 @@ def _machine(door: Door, deployment: Deployment) -> Iterator[Finding]:
     name = str(deployment.settings.get("instance") or "")
     url = f"https://compute.googleapis.com/compute/v1/projects/{door.project}/aggregated/machineTypes"
     try:
-        told = door.http("GET", url, None, {"filter": f'name = "{name}"', "returnPartialSuccess": "true"})
+        told = door.http("GET", url, None, {"filter": f'name = "{name}"'})
     except Refused as no:
         if no.code in (DENIED, MISSING, "api-disabled"):
             return

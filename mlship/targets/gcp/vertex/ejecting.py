@@ -1,7 +1,8 @@
 """The same end state for Google's own tools: a script of `gcloud ai` commands. Pure.
 
-`gcloud ai models upload` has flags for start-up probes that run a command, and none for those over HTTP, nor for how many may fail
-("gcloud ai models upload", Google Cloud SDK 528): that one step posts the document that mlship sends.
+`gcloud ai models upload` has flags for start-up probes that run a command, and none for those over HTTP, nor for how many may fail;
+`gcloud ai endpoints deploy-model` none for autoscaling on requests (both: Google Cloud SDK 528). Those steps post the document that
+mlship sends.
 """
 
 from __future__ import annotations
@@ -16,45 +17,76 @@ from mlship.targets.gcp.vertex import bodies
 
 _HEAD = """\
 #!/bin/sh
-# {release} of {project} at Vertex AI, by Google's own tools. Push the image first (mlship build --push HOST/PROJECT/REPOSITORY/IMAGE):
-#   IMAGE=HOST/PROJECT/REPOSITORY/IMAGE@sha256:... sh eject/deploy.sh
-# It makes what is not there yet: run once, for a first release.
+# {release} at Vertex AI, by Google's own tools: run once, for a first release. Push the image first
+# (mlship build --push HOST/PROJECT/REPOSITORY/IMAGE), then: IMAGE=HOST/PROJECT/REPOSITORY/IMAGE@sha256:... sh eject/deploy.sh
 set -eu
 cd "$(dirname "$0")"
 : "${{IMAGE:?say the image in a registry, by digest}}"
-{whose}REGION={region}
+{project}
+REGION={region}
 API="https://$REGION-aiplatform.googleapis.com/v1"
 PLACE="projects/$PROJECT/locations/$REGION"
 
-"""
-_UPLOAD = """\
-# gcloud has no flag for a start-up probe over HTTP: the document goes to the API as it is
-TOKEN=$(gcloud auth print-access-token)
-sed -e "s|[$][{]Image[}]|$IMAGE|" model.json > model.filled.json
-OPERATION=$(printf 'header = "Authorization: Bearer %s"\\n' "$TOKEN" | curl --fail --silent --show-error --config - \\
-    --header 'Content-Type: application/json' --data @model.filled.json "$API/$PLACE/models:upload" |
-    sed -n 's|^ *"name": "\\(.*\\)",*$|\\1|p')
-until printf 'header = "Authorization: Bearer %s"\\n' "$TOKEN" | curl --fail --silent --show-error --config - "$API/$OPERATION" |
-    grep -q '"done": true'; do sleep 5; done
+ask() {{ # more words for curl
+    printf 'header = "Authorization: Bearer %s"\\n' "$(gcloud auth print-access-token)" |
+        curl --fail --silent --show-error --config - "$@"
+}}
 
+post() {{ # what gcloud has no flags for: a path, a document; waits until it is done
+    sed -e "s|[$][{{]Image[}}]|$IMAGE|; s|[$][{{]Project[}}]|$PROJECT|" "$2" > "$2.filled"
+    name=$(ask --header 'Content-Type: application/json' --data "@$2.filled" "$API/$PLACE/$1" |
+        tr -d '\\n' | sed 's|.*"name": *"\\([^"]*/operations/[^"]*\\)".*|\\1|')
+    until ask "$API/$name" | tr -d '\\n' | grep -q '"done": *true'; do sleep "${{EVERY:-5}}"; done
+    ! ask "$API/$name" | grep '"error"'
+}}
+
+post models:upload model.json
 """
+# gcloud's names of the metrics (`--autoscaling-metric-specs`, Google Cloud SDK 528)
+_METRIC_NAMES = {bodies.METRICS["cpu"]: "cpu-usage", bodies.METRICS["gpu"]: "gpu-duty-cycle"}
 
 
 def script(deployment: Deployment) -> str:
-    """For a first release: endpoint, version of the model, deployed models, all callers."""
+    """For a first release: version of the model, endpoint, deployed models, all callers."""
     has = given(deployment)
+    project = shlex.quote(has.project)
     if has.project == PROJECT:
-        whose = "PROJECT=${PROJECT:-$(gcloud config get-value project)}\n"
-    else:
-        whose = f"PROJECT={shlex.quote(has.project)}\n"
-    head = _HEAD.format(release=deployment.release.id, project=deployment.project, region=shlex.quote(has.region), whose=whose)
-    commands = [_endpoint(deployment), *_deployed(deployment)]
-    return head + _UPLOAD + "\n".join(_command(words) for words in commands)
+        project = '"${PROJECT:-$(gcloud config get-value project)}"'
+    head = _HEAD.format(release=deployment.release.id, project=f"PROJECT={project}", region=shlex.quote(has.region))
+    lines = [_command(_endpoint(deployment))]
+    for name, document in deploy_documents(deployment).items():
+        if _has_flags(document):
+            lines.append(_command(_deploy(deployment, document)))
+        else:
+            lines.append(f"post endpoints/{bodies.scope_of(deployment).stem}:deployModel {shlex.quote(name)}")
+    return head + "\n".join(lines) + "\n"
 
 
-def model_document(deployment: Deployment) -> dict[str, Any]:
-    """What the script posts: the body of `apply/1-upload-model.json` without what its address says."""
-    return {name: said for name, said in bodies.upload_request(deployment, first=True).items() if name != "parent"}
+def posted(deployment: Deployment) -> dict[str, Any]:
+    """File -> what the script posts: bodies of `apply/` without what their address says."""
+    upload = {name: said for name, said in bodies.upload_request(deployment, first=True).items() if name != "parent"}
+    plain = {name: said for name, said in deploy_documents(deployment).items() if not _has_flags(said)}
+    return {"model.json": upload, **plain}
+
+
+def deploy_documents(deployment: Deployment) -> dict[str, Any]:
+    """File -> DeployModel, one after the other: the last one gives all their shares, by the ids that they are given here."""
+    models = bodies.deployed_models(deployment)
+    ids = {name: str(number) for number, name in enumerate(models, start=1)}
+    sizes = {ids[name]: body["dedicatedResources"]["minReplicaCount"] for name, body in models.items()}
+    shares = bodies.shared_between(bodies.WHOLE, sizes)
+    found = {}
+    for name, body in models.items():
+        document: dict[str, Any] = {"deployedModel": {"id": ids[name], **body}}
+        if name == list(models)[-1]:
+            document["trafficSplit"] = {("0" if id == ids[name] else id): share for id, share in shares.items()}
+        found[f"deploy-{'spot' if name.endswith(bodies.SPOT) else 'on-demand'}.json"] = document
+    return found
+
+
+def _has_flags(document: Mapping[str, Any]) -> bool:
+    specs = document["deployedModel"]["dedicatedResources"]["autoscalingMetricSpecs"]
+    return all(spec["metricName"] in _METRIC_NAMES for spec in specs)
 
 
 def _endpoint(deployment: Deployment) -> list[str]:
@@ -68,29 +100,15 @@ def _endpoint(deployment: Deployment) -> list[str]:
     ]
 
 
-def _deployed(deployment: Deployment) -> list[list[str]]:
-    """One after the other: each gives those before it their share again, by the ids that they are given here."""
-    models = bodies.deployed_models(deployment)
-    ids = {name: str(number + 1) for number, name in enumerate(models)}
-    shares = bodies.shared_between(
-        bodies.WHOLE, {ids[name]: body["dedicatedResources"]["minReplicaCount"] for name, body in models.items()}
-    )
-    commands = []
-    for place, (name, body) in enumerate(models.items()):
-        is_last = place == len(models) - 1
-        split = {("0" if id == ids[name] else id): share for id, share in shares.items()} if is_last else {}
-        commands.append(_deploy(deployment, body, ids[name], split))
-    return commands
-
-
-def _deploy(deployment: Deployment, body: Mapping[str, Any], id: str, split: Mapping[str, int]) -> list[str]:
+def _deploy(deployment: Deployment, document: Mapping[str, Any]) -> list[str]:
+    body = document["deployedModel"]
     resources = body["dedicatedResources"]
     machine = resources["machineSpec"]
     words = [
         "endpoints",
         "deploy-model",
         bodies.scope_of(deployment).stem,
-        f"--deployed-model-id={id}",
+        f"--deployed-model-id={body['id']}",
         f"--model={body['model'].rpartition('/')[2]}",
         f"--display-name={body['displayName']}",
         f"--machine-type={machine['machineType']}",
@@ -110,17 +128,9 @@ def _deploy(deployment: Deployment, body: Mapping[str, Any], id: str, split: Map
         words.append("--spot")
     if "serviceAccount" in body:
         words.append(f"--service-account={body['serviceAccount']}")
-    if split:
-        words.append(f"--traffic-split={_pairs(split)}")
+    if "trafficSplit" in document:
+        words.append(f"--traffic-split={_pairs(document['trafficSplit'])}")
     return words
-
-
-# gcloud's names of the metrics (`--autoscaling-metric-specs`, Google Cloud SDK 528)
-_METRIC_NAMES = {
-    bodies.METRICS["cpu"]: "cpu-usage",
-    bodies.METRICS["gpu"]: "gpu-duty-cycle",
-    bodies.METRICS["rps"]: "request-counts-per-minute",
-}
 
 
 def _pairs(said: Mapping[str, Any]) -> str:
@@ -129,4 +139,4 @@ def _pairs(said: Mapping[str, Any]) -> str:
 
 def _command(words: list[str]) -> str:
     quoted = " ".join(shlex.quote(word) for word in words)
-    return f'gcloud ai {quoted} --project="$PROJECT" --region="$REGION" --quiet\n'
+    return f'gcloud ai {quoted} --project="$PROJECT" --region="$REGION" --quiet'

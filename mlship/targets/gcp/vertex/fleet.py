@@ -42,7 +42,10 @@ class Fleet:
             asked = filled(asked, {"Project": self.door.project})
             self._scale(found, asked)
             waits[name] = [one for one in asked if _matching(found, one) is None]
-        return self._deployed(waits)
+        done = self._deployed(waits)
+        if done.ok and PROOF in ends:
+            self._lead_to_proof(deployment.release.id)
+        return done
 
     def undeploy(self, release: str, end: str) -> None:
         """Raises nothing where it is gone already; the endpoint takes it only where no caller is led to it."""
@@ -51,13 +54,21 @@ class Fleet:
             assert found is not None
             self._undeployed(found, one)
 
-    def undeploy_others(self, release: str, before: Endpoint) -> None:
-        """Of one release, those that had callers before and have none any more."""
-        now = seen.endpoint(self.door, self.scope, "")
-        for one in now.of(release) if now else ():
-            assert now is not None
-            if before.find(one.id) and not now.split.get(one.id) and not one.is_gone:
-                self._undeployed(now, one)
+    def undeploy_idle(self, release: str) -> None:
+        """Of a release that has callers, those that have none. One that has lost its machines stays: they may come back."""
+        found = seen.endpoint(self.door, self.scope, "")
+        if found is None or not found.share_of(release):
+            return
+        for one in found.of(release):
+            if not found.split.get(one.id) and not one.is_gone:
+                self._undeployed(found, one)
+        self.undeploy(release, PROOF)
+
+    def unfit(self, callers: Endpoint, deployment: Deployment) -> frozenset[str]:
+        """Ids of its release's deployed models that stand on other machines than it wants."""
+        wanted = filled(list(bodies.deployed_models(deployment).values()), {"Project": self.door.project})
+        fitting = {one.id for body in wanted if (one := _matching(callers, body)) is not None}
+        return frozenset(one.id for one in callers.of(deployment.release.id) if one.id not in fitting)
 
     def _undeployed(self, endpoint: Endpoint, one: Deployed) -> None:
         """The proving one has all of its endpoint's callers: mlship is the only one, and they go with it."""
@@ -74,14 +85,21 @@ class Fleet:
             if no.code != MISSING:
                 raise
 
+    def _lead_to_proof(self, release: str) -> None:
+        """A command that was killed may have left its replica without the one caller that it has."""
+        found = seen.endpoint(self.door, self.scope, PROOF)
+        own = found.of(release) if found else ()
+        if found and own and found.split.get(own[0].id) != bodies.WHOLE:
+            request = bodies.split_request(found.name, found.etag, {own[0].id: bodies.WHOLE})
+            self.door.call(ENDPOINTS, "update_endpoint", request)
+
     def _scale(self, found: Endpoint, asked: Iterable[Body]) -> None:
         """How many replicas there are changes in place."""
         for body in asked:
             one = _matching(found, body)
             if one is not None and not _same_scale(one, body):
-                self.operations.finish(
-                    ENDPOINTS, "mutate_deployed_model", bodies.mutate_request(found.name, one.id, body), SETTLE_S
-                )
+                request = bodies.mutate_request(found.name, one.id, one.resources, body)
+                self.operations.finish(ENDPOINTS, "mutate_deployed_model", request, SETTLE_S)
 
     def _deployed(self, waits: Mapping[str, list[Body]]) -> Outcome:
         """The first of each endpoint, then the second of each. What fails is said when all have ended."""

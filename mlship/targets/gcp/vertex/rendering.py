@@ -12,7 +12,7 @@ from mlship.targets.gcp.scope import impossible_labels
 from mlship.targets.gcp.variables import Variable
 from mlship.targets.gcp.vertex import bodies
 from mlship.targets.gcp.vertex.checks import in_documents
-from mlship.targets.gcp.vertex.ejecting import model_document, script
+from mlship.targets.gcp.vertex.ejecting import posted, script
 
 _README = """\
 apply/ is what mlship sends to aiplatform.googleapis.com (v1), in this order; ${Name} is known only then.
@@ -23,7 +23,7 @@ apply/ is what mlship sends to aiplatform.googleapis.com (v1), in this order; ${
   4-deploy-*.json           DeployModel       with no word on traffic; at the same time one replica on the other endpoint
   5-split.json              UpdateEndpoint    all callers, by steps before that, with the etag of what was seen
 
-eject/deploy.sh is the same end state by gcloud; eject/model.json is what it posts where gcloud has no flags.
+eject/deploy.sh is the same end state by gcloud; the documents beside it are what it posts where gcloud has no flags.
 """
 
 
@@ -48,7 +48,7 @@ def render(deployment: Deployment) -> dict[str, bytes]:
         "apply/3-create-proof.json": bodies.endpoint_request(deployment, bodies.PROOF),
         **{f"apply/4-deploy-{kinds[name]}.json": bodies.deploy_request(deployment, body) for name, body in models.items()},
         "apply/5-split.json": bodies.split_request(endpoint, Variable("Etag"), split(deployment)),
-        "eject/model.json": model_document(deployment),
+        **{f"eject/{name}": said for name, said in posted(deployment).items()},
     }
     written = {path: json.dumps(said, indent=1, ensure_ascii=False).encode() + b"\n" for path, said in documents.items()}
     return {**written, "eject/deploy.sh": script(deployment).encode(), "eject/README": _README.encode()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -98,11 +98,16 @@ class Seen:
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """A deployed model is one here: Vertex AI has no names for its machines. One that is at 0 % is shown where mlship asks it."""
+        """A deployed model is one here: Vertex AI has no names for its machines. One that is at 0 % is shown where mlship asks it;
+
+        a sibling that has neither machines nor callers is none.
+        """
         proving = {one.release for one in (self.proof.deployed if self.proof else ())}
         found = [one.replica(staged=True, prefix=PROVING) for one in (self.proof.deployed if self.proof else ())]
         for one in self.callers.deployed:
             is_met = bool(self.callers.share_of(one.release))
+            if is_met and one.is_gone and not self.callers.split.get(one.id):
+                continue
             if is_met or one.release not in proving:
                 found.append(one.replica(staged=not is_met))
         return tuple(found)
@@ -144,12 +149,16 @@ def versions(door: Door, scope: Scope) -> dict[str, Body]:
     return {alias: one for one in told for alias in one.get("versionAliases") or () if alias != "default"}
 
 
-def split_of(shares: Mapping[str, int], callers: Endpoint) -> dict[str, int]:
-    """Id -> percent, for shares by release. A sibling that has no machine gets no callers while the other one has."""
+def split_of(shares: Mapping[str, int], callers: Endpoint, unfit: Collection[str] = ()) -> dict[str, int]:
+    """Id -> percent, for shares by release. A sibling that has no machine gets no callers while the other one has.
+
+    unfit: ids that are of such a release and not as it is wanted.
+    """
     found: dict[str, int] = {}
     for release, percents in shares.items():
         own = callers.of(release)
-        standing = [one for one in own if not one.is_gone] or list(own)
+        fitting = [one for one in own if one.id not in unfit] or list(own)
+        standing = [one for one in fitting if not one.is_gone] or fitting
         found |= shared_between(percents, {one.id: one.replicas[0] for one in standing})
     return {id: share for id, share in found.items() if share}
 

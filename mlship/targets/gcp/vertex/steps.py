@@ -50,7 +50,9 @@ class Steps:
         self._endpoint(deployment, "")
         present = self._present()
         if present.callers.share_of(action.release):  # callers reach it already, and so does mlship
-            return self._fleet.complete(deployment)
+            done = self._fleet.complete(deployment)
+            shares = {release: present.callers.share_of(release) for release in present.callers.weights}
+            return done if not done.ok else self._lead(shares, deployment)
         self._endpoint(deployment, PROOF)
         return self._fleet.complete(deployment, ("", PROOF))
 
@@ -63,7 +65,7 @@ class Steps:
         shares = {action.release: share}
         if action.before and action.before != action.release and share < WHOLE:
             shares[action.before] = WHOLE - share
-        moved = self._lead(shares)
+        moved = self._lead(shares, deployment)
         if moved.ok:
             self._fleet.undeploy(action.release, PROOF)
         return moved
@@ -99,15 +101,13 @@ class Steps:
 
     def operate(self, deployment: Deployment) -> Outcome:
         """Only how it is operated. Replicas change in place; another kind of machine is deployed beside the former one first."""
-        release = deployment.release.id
-        before = self._present().callers
         self._endpoint(deployment, "")
         done = self._fleet.complete(deployment)
         if not done.ok:
             return done
-        led = self._lead({release: WHOLE})
+        led = self._lead({deployment.release.id: WHOLE}, deployment)
         if led.ok:
-            self._fleet.undeploy_others(release, before)
+            self._fleet.undeploy_idle(deployment.release.id)
         return led
 
     def retire(self, running: frozenset[str], kept: Mapping[str, str]) -> Outcome:
@@ -120,8 +120,8 @@ class Steps:
             self._operations.settle(self._names())
             for release in sorted(present.staged - running):
                 self._undeployed(release)
-            for release in sorted(present.staged & running):
-                self._fleet.undeploy(release, PROOF)
+            for release in sorted(running):
+                self._fleet.undeploy_idle(release)
         return self.forget(kept)
 
     def forget(self, kept: Mapping[str, str]) -> Outcome:
@@ -159,12 +159,14 @@ class Steps:
 
     # -- callers -------------------------------------------------------------------------------------------------------
 
-    def _lead(self, shares: Mapping[str, int]) -> Outcome:
-        """Callers by release. Written over what was seen; where somebody changed that meanwhile, looked at and written anew."""
-        refused = None
+    def _lead(self, shares: Mapping[str, int], deployment: Deployment | None = None) -> Outcome:
+        """Callers by release. Written over what was seen; where somebody changed that meanwhile, looked at and written anew.
+
+        deployment: only what it wants of its release gets callers.
+        """
+        details: tuple[str, ...] = ()
         for _ in range(LOOKS):
-            callers = self._present().callers
-            split = seen.split_of(shares, callers)
+            callers, split = self._split(shares, deployment)
             if dict(callers.split) == split:
                 return Outcome()
             try:
@@ -172,13 +174,17 @@ class Steps:
             except Refused as no:
                 if no.said not in STALE:
                     raise
-                refused = no
+                details = (no.what,)
                 self._operations.settle([callers.name])
-        callers = self._present().callers
-        if dict(callers.split) == seen.split_of(shares, callers):
+        callers, split = self._split(shares, deployment)
+        if dict(callers.split) == split:
             return Outcome()
-        details = (refused.what,) if refused else ()
         return Outcome(False, f"callers are led as {dict(callers.weights)}, and not as they should be", details, fault="target")
+
+    def _split(self, shares: Mapping[str, int], deployment: Deployment | None) -> tuple[Endpoint, dict[str, int]]:
+        callers = self._present().callers
+        unfit = self._fleet.unfit(callers, deployment) if deployment else ()
+        return callers, seen.split_of(shares, callers, unfit)
 
     def _undeployed(self, release: str) -> None:
         for end in ("", PROOF):
