@@ -23,7 +23,7 @@ CLOCK_STEP_S = 5.0  # how far a clock may be set back before a lease counts as e
 
 
 class StorageRecords:
-    """Implements targets.base.Records. bucket: given, or empty for mlship's own, which the first lease makes."""
+    """Implements targets.base.Records and InSharedPlace. bucket: given, or empty for mlship's own, which the first lease makes."""
 
     def __init__(self, door: Door, bucket: str, prefix: str) -> None:
         self._door = door
@@ -103,6 +103,9 @@ class StorageRecords:
         for name in ("history.json", "lease.json"):
             if self._get(name) is not None:
                 self._door.delete_object(self.bucket, self._prefix + name)
+
+    def shared_place(self) -> str:
+        return f"bucket {self.bucket}" if not self._given else ""
 
     def _lease(self) -> tuple[Lease, Kept] | None:
         """None where there is none. One that cannot be read counts as ended: leases are only ever written whole."""

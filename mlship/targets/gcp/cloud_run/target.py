@@ -52,9 +52,10 @@ LOG_LINES = 8
 
 
 class CloudRunTarget:
-    """Implements targets.base.Target and PinsSecrets for one project in one environment."""
+    """Implements targets.base.Target, PinsSecrets and OneOfSeveral for one project in one environment."""
 
     name = "gcp"
+    service = "cloud-run"
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
