@@ -330,6 +330,9 @@ class LambdaDoor(AccountDoor):
     def _image(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """What the real registry says."""
         (wanted,) = said["imageIds"]
+        if wanted["imageTag"] in self._account.removed:  # whoever is told so pushes it again
+            self._account.removed.discard(wanted["imageTag"])
+            raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
         url = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/{wanted['imageTag']}"
         request = urllib.request.Request(url, method="HEAD", headers={"Accept": MANIFESTS})
         with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:

@@ -20,6 +20,8 @@ from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_bac
 from lambda_account import Functions, LambdaDoor, LambdaService, no, urls
 
 from mlship.errors import Exit, MlshipError
+from mlship.targets.aws.caller_lambda import PUSH
+from mlship.targets.aws.delivery import tag_of
 from mlship.targets.aws.door import BotoDoor, refusal
 from mlship.targets.aws.lambdas.rendering import render
 from mlship.targets.base import Action, Deployment, Request
@@ -226,6 +228,16 @@ def test_an_alias_that_somebody_moved_is_seen_and_put_right(tmp_path: Path, func
     target = service.open()
     again = plan("deploy", wanted(service, target, 2), observed)
     assert carry_out(target, again).history.live == second == live_id(service)
+
+
+def test_a_release_whose_image_somebody_removed_is_not_promised(tmp_path: Path, functions: Functions) -> None:
+    service = LambdaService(tmp_path, functions)
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    functions.account.removed.add(tag_of(service.deployment(1).release.served.content, PUSH))
+    observed = service.open().observe()
+    assert dict(observed.lost) == {first: "its image is not in the registry any more"}
+    assert observed.restorable == {second}
 
 
 def test_a_function_that_somebody_else_changes_meanwhile_is_not_published(tmp_path: Path, functions: Functions) -> None:

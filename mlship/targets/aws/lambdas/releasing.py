@@ -14,7 +14,7 @@ from mlship.targets.aws.given import Given
 from mlship.targets.aws.lambdas.foundation import environment_tags, has_operator_key
 from mlship.targets.aws.lambdas.naming import LIVE, description, function_name
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.secrets import SCHEME, arn_of
+from mlship.targets.aws.secrets import SCHEME
 from mlship.targets.aws.sizes import function as sized
 from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.sizes import asked_of
@@ -141,5 +141,6 @@ def variables(deployment: Deployment) -> dict[str, str]:
 
 
 def _reference(said: str, version: str) -> str:
-    """As the server in the function reads it: the secret, and behind a blank its version's id."""
-    return f"{arn_of(version)} {version.removeprefix(arn_of(version)).lstrip(':')}" if version else said.removeprefix(SCHEME)
+    """As the server in the function reads it: the secret, and behind a blank its version's id; what `render` does not know is left out."""
+    place, _, id = version.rpartition(":::")
+    return f"{place} {id}" if place else said.removeprefix(SCHEME)

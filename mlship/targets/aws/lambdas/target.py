@@ -68,8 +68,8 @@ class LambdaTarget:
         self._scope = Scope(opening.project, opening.environment)
         self._function = function_name(self._scope)
         self._records = records_of(opening, door)
-        images = Images(door, Layout(opening.home.images), opening.environ, opening.progress, PUSH, opening.derive)
-        self._steps = Steps(door, self._scope, images, self._waiting, opening.progress)
+        self._images = Images(door, Layout(opening.home.images), opening.environ, opening.progress, PUSH, opening.derive)
+        self._steps = Steps(door, self._scope, self._images, self._waiting, opening.progress)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -102,10 +102,11 @@ class LambdaTarget:
         if present is None:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         releases = present.releases
-        known = frozenset(release.id for release in (history.releases if history else ()))
+        lost = self._lost(history, present)
         told = [
             history.generation if history else 0,
             sorted((release, version.number) for release, version in releases.items()),
+            sorted(lost),
             sorted(present.live.shares.items()) if present.live else [],
             present.staged.version if present.staged else "",
             present.url,
@@ -115,8 +116,8 @@ class LambdaTarget:
             endpoint=present.url,
             serving=self._serving(present),
             replicas=tuple(_replicas(present)),
-            restorable=frozenset(releases),
-            lost=dict.fromkeys(known - set(releases), "its version is not there any more"),
+            restorable=frozenset(releases) - frozenset(lost),
+            lost=lost,
             repair=_repair(history, present),
             fingerprint=_fingerprint(told),
             weights=present.shares,
@@ -207,6 +208,17 @@ class LambdaTarget:
             kept = frozenset(known.served.content for known in history.releases) if history else frozenset()
             return self._steps.retire((release,), kept)
         return gone
+
+    def _lost(self, history: History | None, present: Seen) -> dict[str, str]:
+        """Releases of the records that could not be served again, and why: Lambda reads a version's image again after weeks of rest."""
+        known = history.releases if history else ()
+        there = self._images.among(present.outputs["Repository"], (release.served.content for release in known))
+        imageless = [release.id for release in known if release.served.content not in there]
+        gone = [release.id for release in known if present.of(release.id) is None]
+        return {
+            **dict.fromkeys(imageless, "its image is not in the registry any more"),
+            **dict.fromkeys(gone, "its version is not there any more"),
+        }
 
     def _image_bytes(self, content: str) -> int:
         """0 where this machine does not have the image."""
