@@ -181,6 +181,9 @@ class Account:
         return told(found) if found else refused(404, "ResourceGroupNotFound", "Resource group could not be found.")
 
     def _tagged(self, asked: str) -> list[dict[str, Any]]:
+        if vault := re.fullmatch(r"resourceType eq 'Microsoft.KeyVault/vaults' and name eq '([^']+)'", asked):
+            path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/{vault[1]}"
+            return [{"id": path, "type": "Microsoft.KeyVault/vaults"}] if any(vault[1] in url for url in self.secrets) else []
         if kind := re.fullmatch(r"resourceType eq '([^']+)'", asked):
             return [one for one in self.resources.values() if one["type"].lower() == kind[1].lower()]
         found = re.fullmatch(r"tagName eq '([^']+)' and tagValue eq '([^']+)'", asked)

@@ -109,7 +109,9 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
     (first, second) = (deploy(allowed, version).history.live for version in (1, 2))
     assert first != second == live_id(allowed)
     assert roll_back(allowed).history.live == first
-    assert {one["image"].partition("/")[0] for one in app(world)["properties"]["template"]["containers"]} == {"acmeml.azurecr.io"}
+    assert {one["image"].partition("/")[0] for one in app(world)["properties"]["template"]["containers"]} == {
+        "acmeml.azurecr.io"
+    }
     assert app(world)["tags"]["mlship.storage"] == "acmemlship", "without mlship.yaml the tags lead to the records"
     assert allowed.open().apply(Action("destroy"), None).ok
     assert {one["name"] for one in world.resources.values()} == {"mlship", "acmeml", "pulls", "ml", "acmemlship"}
@@ -287,7 +289,6 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(
     found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
     assert found["unregistered"].fix == "az provider register --namespace Microsoft.App"
     assert "15 of 15 environments" in found["quota"].what
-    assert found["expected-duration"].severity == "note"
     wrong = {"environment": "nobody", "identity": "none", "registry": "nothing", "logs": "no"}
     given = ContainerAppsService(tmp_path, world, environ, DOOR, **{**wrong, "subnet": "", "callers": "network"})
     missing = [finding.what for finding in given.open().preflight(given.deployment(1)) if finding.code == "no-such-part"]

@@ -1,7 +1,7 @@
 """How Azure Container Apps run a container and call it. Pure.
 
-Sources, of learn.microsoft.com/azure/container-apps, read 2026-11: "Health probes" (health-probes, 2023-08): by default TCP
-checks of the ingress port, at the start every second, 240 times; "Ingress" (ingress-overview, 2023-05): 240 s for a request,
+Sources, of learn.microsoft.com/azure/container-apps, read 2026-11: "Health probes" (health-probes, 2023-08): at most 10 failures
+of a probe, at most 240 s apart, which is how mlship asks at the start; "Ingress" (ingress-overview, 2023-05): 240 s for a request,
 the headers that are added; "Application lifecycle management" (application-lifecycle-management): SIGTERM and SIGKILL 30 s
 later; "Containers" (containers): images for x86-64 alone; "Manage environment variables" (environment-variables):
 CONTAINER_APP_*. No limit of a body is named.
@@ -29,9 +29,9 @@ CALLER = Caller(
         "CONTAINER_APP_PORT": "8080",
     },
     port_from="the ingress' target port",
-    health=Probe("", timeout_s=3.0),
-    start_s=240.0,
-    start_rule="240 attempts to connect, a second apart",
+    health=Probe("/readyz", timeout_s=5.0),
+    start_s=2400.0,
+    start_rule="10 failures of the startup probe, at most 240 s apart (serve.startup_timeout says how far)",
     headers={
         "X-Forwarded-For": "198.51.100.7",
         "X-Forwarded-Proto": "https",

@@ -18,7 +18,9 @@ _CONTAINER_APPS: Mapping[str, Feature] = {
         "absent", "its GPUs stand in workload profiles, which mlship does not make", "service azureml or vm"
     ),
     "scale": NATIVE,
-    "scale.replicas": NATIVE,
+    "scale.replicas": Feature(
+        "emulated", "the range is a part of a revision: another range is another one of the same release"
+    ),
     "scale.schedule": FIXED_SCHEDULE,
     "scale_to_zero": NATIVE,
     "autoscaling": NATIVE,
@@ -38,6 +40,7 @@ _CONTAINER_APPS: Mapping[str, Feature] = {
 # "Online endpoints", "Autoscale online endpoints", read 2026-11).
 _AZUREML: Mapping[str, Feature] = {
     **_CONTAINER_APPS,
+    "scale.replicas": NATIVE,
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.azure.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.azure.instance)"),
     "resources.gpu": NATIVE,
@@ -54,7 +57,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
     machines.SERVICE: machines.FEATURES,
 }
 
-_ALWAYS = ("registry storage", "secrets", "taxes", "your discounts (price_overrides)")
+_ALWAYS = ("registry", "secrets", "taxes", "your discounts (price_overrides)")
 EXCLUDED: Mapping[str, tuple[str, ...]] = {
     "container-apps": ("start-up time of new copies", "private endpoints", *_ALWAYS),
     # Online endpoints bill no surcharge, but the machines, the balancer and the disks under them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mlship.errors import Finding, MlshipError
 from mlship.targets.azure import preflight as shared
@@ -20,8 +21,6 @@ from mlship.targets.variables import without_effect
 
 _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _SECTION = "targets.azure"
-# Expected, from the first call to the first answer: not measured by mlship (docs/azure.md).
-FIRST_MIN, NEXT_MIN = "5 to 10 min: an environment is made", "1 to 3 min"
 
 
 def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -37,7 +36,6 @@ def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[
         *shared.permissions(door, place, [part.kind for part in parts(deployment, has)], deployment),
         *_given(door, place, has, deployment),
         *_quota(door, has, deployment),
-        _duration(has, deployment),
     )
 
 
@@ -65,6 +63,10 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
             "write targets.azure.subnet (callers of its network), targets.azure.entra (tokens), or public: true with serve.auth"
         )
         yield refused(deployment, _SECTION, what, fix, "nobody-can-call")
+    elif has.callers == "environment":
+        what = f"only apps of the environment {has.environment} can call it: mlship has to run in there, to ask what it deploys"
+        fix = "deploy by a job of that environment; elsewhere the release is not found to answer, and is taken back"
+        yield replace(refused(deployment, f"{_SECTION}.callers", what, fix, "inside-alone"), severity="warning")
     if deployment.startup_timeout_s > STARTS_S:
         what = f"serve.startup_timeout is {deployment.startup_timeout_s:g} s: Container Apps waits at most {STARTS_S} s for a start"
         yield refused(deployment, "serve.startup_timeout", what, f"write at most {STARTS_S // 60}m", "absent-feature")
@@ -146,8 +148,3 @@ def _quota(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
             yield refused(
                 deployment, f"{_SECTION}.region", what, "name one in targets.azure.environment, or ask for more", "quota"
             )
-
-
-def _duration(has: Given, deployment: Deployment) -> Finding:
-    expected = NEXT_MIN if has.environment else FIRST_MIN
-    return Finding(f"on Container Apps a release is expected to take {expected}", severity="note", code="expected-duration")

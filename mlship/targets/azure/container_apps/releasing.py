@@ -30,7 +30,8 @@ LIVE, STAGED = "live", "staged"  # labels: each gives a revision an address of i
 OPERATOR = "mlship-operator"  # the app's own secret with which mlship asks a release that judges its callers
 # Limits of probes and of stopping (learn.microsoft.com/azure/container-apps, "Health probes" and "Application lifecycle
 # management", read 2026-11): at most 10 failures, 240 s apart.
-FAILURES, PERIOD_S, STOP_MOST_S = 10, 240, 600
+FAILURES, PERIOD_S = 10, 240
+STOP_LEAST_S, STOP_MOST_S = 30, 600  # the first is what Container Apps gives a copy by itself
 STARTS_S = FAILURES * PERIOD_S
 DRAIN_DELAY_S = 5  # the balancer hears of a copy that stops when the copy does
 STOP_MARGIN_S = 5
@@ -262,4 +263,5 @@ def _probes(deployment: Deployment) -> list[Document]:
 
 
 def _stop_s(deployment: Deployment) -> int:
-    return min(ceil(deployment.request_timeout_s) + DRAIN_DELAY_S + STOP_MARGIN_S, STOP_MOST_S)
+    asked = ceil(deployment.request_timeout_s) + DRAIN_DELAY_S + STOP_MARGIN_S
+    return min(max(asked, STOP_LEAST_S), STOP_MOST_S)

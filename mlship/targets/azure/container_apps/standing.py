@@ -26,7 +26,7 @@ from mlship.targets.azure.container_apps.foundation import (
 from mlship.targets.azure.container_apps.given import Given
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.filling import covers, filled
-from mlship.targets.azure.keeping import make_group
+from mlship.targets.azure.keeping import RESOURCES_API, make_group
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.scope import Place, Scope, assignment, name_of
 from mlship.targets.base import Deployment
@@ -88,13 +88,25 @@ class Standing:
             "RegistryName": self.place.registry,
             "Issuer": f"https://{self.door.cloud.authority}/{has.tenant}/v2.0",
             **{name: role_definition(self.place.subscription, role) for role, name in ROLE_VARIABLES.items()},
-            **{f"Vault_{name}": self.place.resource(VAULT, name) for name in vault.vaults(deployment.references)},
+            **{f"Vault_{name}": self._vault(name) for name in ([] if has.identity else vault.vaults(deployment.references))},
             **{
                 f"Secret_{variable}": vault.address(self.door.cloud.vault, reference, version)
                 for variable, version in deployment.release.served.secrets.items()
                 if (reference := deployment.references.get(variable, ""))
             },
         }
+
+    def _vault(self, name: str) -> str:
+        """Its path: a vault has a name for all the world, and stands in whatever group of the subscription."""
+        asked = {"$filter": f"resourceType eq '{VAULT}' and name eq '{name}'"}
+        found = self.door.all(f"/subscriptions/{self.door.subscription}/resources", RESOURCES_API, **asked)
+        if not found:
+            raise MlshipError(
+                f"the subscription {self.door.subscription} has no Key Vault {name}, and the new identity needs a role on it",
+                fix="name an identity that may read its secrets: targets.azure.identity",
+                code="no-such-part",
+            )
+        return str(found[0]["id"])
 
     def _made(self, part: Part, has: Given) -> None:
         if part.kind == ASSIGNMENT:
