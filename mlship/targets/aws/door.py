@@ -25,7 +25,15 @@ _DENIED = frozenset(
         "403",
     ]
 )
-_QUOTA = frozenset(["LimitExceededException", "LimitExceeded", "ServiceQuotaExceededException", "TooManyLoadBalancers"])
+_QUOTA = frozenset(
+    [
+        "LimitExceededException",
+        "ResourceLimitExceeded",
+        "LimitExceeded",
+        "ServiceQuotaExceededException",
+        "TooManyLoadBalancers",
+    ]
+)
 _BUSY = frozenset(
     ["Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "ServiceUnavailable", "InternalFailure"]
 )
@@ -71,7 +79,9 @@ class BotoDoor:
         region = self._said_region or self._opened().region_name
         if not region:
             raise MlshipError(
-                "no region of AWS is said", fix="say --region us-east-1, write targets.aws.region, or set AWS_REGION", code="no-region"
+                "no region of AWS is said",
+                fix="say --region us-east-1, write targets.aws.region, or set AWS_REGION",
+                code="no-region",
             )
         return str(region)
 

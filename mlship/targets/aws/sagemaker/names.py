@@ -15,7 +15,7 @@ from typing import Any
 from mlship.targets.aws.scope import Scope
 
 SLOTS = ("a", "b")  # variants of the endpoint; a release is in one of them, and may be in the other one later
-_LONGEST = 34  # of the 63 characters of a name; the rest is for release, kind and digest
+_LONGEST = 33  # of the 63 characters of a name; the rest is for release, kind and digest
 _OF_RELEASE = re.compile(r"(?P<release>r\d+-[0-9a-f]{6})-(?P<rest>(?:(?P<kind>[a-z]+)-)?[0-9a-f]{6})")
 ALONE, PAIR, CHECK = "", "pair", "check"
 

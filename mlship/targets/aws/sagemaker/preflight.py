@@ -32,7 +32,7 @@ def findings(door: Door, deployment: Deployment, history: History | None) -> tup
         *known,
         *_network(door, deployment),
         *given_parts(deployment, parts_of_all(door, has)),
-        *_quota(door, deployment, history),
+        *quota(door, deployment, history),
         *permissions.findings(door, deployment, has),
         *stack_changes.findings(door, Scope(deployment.project, deployment.environment).stem, foundation(deployment, has)),
     )
@@ -49,7 +49,7 @@ def _network(door: Door, deployment: Deployment) -> Iterator[Finding]:
         yield refused(deployment, f"{SECTION}.subnets", error.what, error.fix, error.code)
 
 
-def _quota(door: Door, deployment: Deployment, history: History | None) -> Iterator[Finding]:
+def quota(door: Door, deployment: Deployment, history: History | None) -> Iterator[Finding]:
     """Machines of a type that the account may have at endpoints at once; an update has twice as many for a while.
 
     What these credentials may not look at, and what has no quota under this name, is left to SageMaker.
