@@ -11,7 +11,7 @@ from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import places
-from mlship.flows.loading import project_of
+from mlship.flows.loading import project_of, with_region
 from mlship.flows.plan import Seen, prepare_each
 from mlship.flows.plan_file import PlanFile, PlannedHost, SeenThen, configuration, planned_host, read, seen_then
 from mlship.flows.prepared import Prepared
@@ -31,7 +31,7 @@ def prepare(context: Context, where: Where, path: Path) -> tuple[tuple[Where, ..
     """
     file = read(path)
     where = _where(where, file)
-    project = project_of(context, where)
+    project = with_region(context, project_of(context, where))
     _refuse_other_configuration(file, project)
     _refuse_lost_image(context, file)
     found = places(context, where)
