@@ -46,6 +46,7 @@ _SAGEMAKER: Mapping[str, Feature] = {
     "recreate": Feature("absent", "an update is always blue-green or rolling", "blue-green"),
     "spot": Feature("absent", "its API has no spot", "service ecs"),
     "reserved": Feature("absent", "only a SageMaker savings plan covers it, whose price nobody tells", "service ecs or vm"),
+    "secrets": Feature("absent", "whoever may look at a model sees its environment", "service ecs"),
     "public": Feature("absent", "its API takes signed requests only", "service ecs"),
 }
 # A weighted alias splits the callers between two versions of a function. Concurrency is a cap on copies, not a number of them.
@@ -72,8 +73,11 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
 
 _ALWAYS = ("taxes", "your discounts (price_overrides)")
 EXCLUDED: Mapping[str, tuple[str, ...]] = {
-    "ecs": ("LCU", "NAT data", "images of older releases", "secrets", *_ALWAYS),
-    "sagemaker": ("storage of the machines", "data through the endpoint", "images of older releases", *_ALWAYS),
+    "ecs": ("LCU", "NAT data", "images of older releases", "secrets", "alarms of autoscaling", *_ALWAYS),
+    "sagemaker": (
+        *("storage of the machines", "machines of a release while it takes over", "alarms", "data through the endpoint"),
+        *("images of older releases", *_ALWAYS),
+    ),
     "lambda": ("start-up time of new copies", "provisioned concurrency", "images of older releases", "secrets", *_ALWAYS),
     machines.SERVICE: machines.EXCLUDED,
 }
