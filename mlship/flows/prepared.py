@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mlship.errors import Finding, FindingsError
+from mlship.errors import Exit, Finding, FindingsError
 from mlship.flows.context import Context
 from mlship.flows.fetching import NEWER
 from mlship.flows.hosts import AtHost, endpoint_of
@@ -18,6 +18,8 @@ from mlship.targets.base import Action, Observed
 from mlship.targets.durations import expected
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
+
+DENIED = ("denied", "quota")  # codes of findings that no edit of mlship.yaml mends: somebody has to allow more
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tup
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-        raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings)
+        denied = all(finding.code in DENIED for finding in errors)
+        exit = Exit.DENIED if denied else Exit.USAGE
+        raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings, exit=exit)
     return Prepared(_view(opened, plan, observed, findings), opened, plan, facts, observed)
 
 

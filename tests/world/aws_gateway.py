@@ -34,14 +34,11 @@ _CFN = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
 @dataclass
 class Gateway:
-    """asked: every request in order, `ecs create_service`. heard: called with each of them once it was answered. denied: what these
-    credentials may not do.
-    """
+    """asked: every request in order, `ecs create_service`. heard: called with each of them once it was answered."""
 
     account: Account
     asked: list[str] = field(default_factory=list)
     heard: Callable[[str], None] = lambda asked: None
-    denied: frozenset[str] = frozenset()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -50,9 +47,7 @@ class Gateway:
         operation = _operation(headers, body) or f"{method} {path}"
         asked = f"{service} {operation}"
         with self.lock:
-            if asked in self.denied:
-                told = _refused("AccessDeniedException", "not you")
-            elif service in _PLAYED:
+            if service in _PLAYED:
                 told = self._played(service, operation, json.loads(body or b"{}"))
             elif asked == "cloudformation delete_stack":
                 AccountDoor(self.account).call("cloudformation", "delete_stack", StackName=_said(body)["StackName"])
@@ -103,9 +98,7 @@ class Gateway:
 def _simulated(body: bytes) -> bytes:
     names = [values[0] for name, values in parse_qs(body.decode()).items() if name.startswith("ActionNames.member.")]
     told = simulated({"ActionNames": names})["EvaluationResults"]
-    members = "".join(
-        "<member>" + "".join(f"<{key}>{text}</{key}>" for key, text in one.items()) + "</member>" for one in told
-    )
+    members = "".join("<member>" + "".join(f"<{key}>{text}</{key}>" for key, text in one.items()) + "</member>" for one in told)
     results = f"<EvaluationResults>{members}</EvaluationResults><IsTruncated>false</IsTruncated>"
     whole = f"<SimulatePrincipalPolicyResult>{results}</SimulatePrincipalPolicyResult>"
     return f'<SimulatePrincipalPolicyResponse xmlns="{_IAM}">{whole}</SimulatePrincipalPolicyResponse>'.encode()
