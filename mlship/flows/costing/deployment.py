@@ -77,7 +77,10 @@ def deployment_of(
         service=chosen,
         release=Release(0, served, 0.0),
         settings=settings,
-        operating={"cost": {"profile": project.cost.profile if project is not None else "on-demand"}},
+        operating={
+            "cost": {"profile": project.cost.profile if project is not None else "on-demand"},
+            **({"public": True} if project is not None and project.public else {}),
+        },
         replicas=_range(asked, project),
         places=_places(asked, project),
     )

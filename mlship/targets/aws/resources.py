@@ -17,6 +17,7 @@ from mlship.targets.refusals import check_service, refused, too_large, too_many,
 from mlship.targets.sizes import Size, asked_of, settings_of
 
 TASKS = 5000  # of one service: the quota that an account begins with ("Amazon ECS endpoints and quotas"; from memory, verify)
+BALANCER_ZONES = 2  # at least; where there are more subnets, there are more addresses
 LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
 _NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
 
@@ -50,8 +51,7 @@ def _ecs(deployment: Deployment) -> Iterator[Resource]:
             meter: Any = billed
             yield Resource("compute", f"{name} {item} {arch}", quantity, unit, meter, said, key)
     yield from _storage(deployment)
-    key = _key(deployment, "load_balancer", "alb_hour")
-    yield Resource("load balancer", "application load balancer", unit="hour", price=key)
+    yield from _front(deployment)
     if deployment.settings.get("subnets"):
         yield Resource("NAT", "NAT gateway", unit="hour", price=_key(deployment, "nat_gateway", "hour"))
     else:
@@ -59,6 +59,17 @@ def _ecs(deployment: Deployment) -> Iterator[Resource]:
         yield Resource("public IPv4", "public IPv4 of each task", unit="hour", billed="scaled", price=key)
     yield from _registry(deployment)
     yield _logs(deployment)
+
+
+def _front(deployment: Deployment) -> Iterator[Resource]:
+    """The balancer, where no other one is given; on the internet it has an address in each of its zones."""
+    if deployment.settings.get("listener"):
+        return
+    key = _key(deployment, "load_balancer", "alb_hour")
+    yield Resource("load balancer", "application load balancer", unit="hour", price=key)
+    if deployment.operating.get("public"):
+        key = _key(deployment, "public_ipv4", "in_use")
+        yield Resource("public IPv4", "public IPv4 of the balancer in two zones", BALANCER_ZONES, "hour", price=key)
 
 
 def _storage(deployment: Deployment) -> Iterator[Resource]:

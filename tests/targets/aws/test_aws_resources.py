@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,6 +33,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "subnets of your own need a way out": (
         {"service": "ecs", "subnets": ("subnet-1", "subnet-2")},
         [*FARGATE_X86, BALANCER, "NAT 1 hour always aws us-east-1 nat_gateway hour", LOGS, EGRESS],
+    ),
+    "a listener of a balancer that is there already": (
+        {"service": "ecs", "listener": "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/ml/1/2"},
+        [*FARGATE_X86, ADDRESS, LOGS, EGRESS],
     ),
     "storage and the image, where they are known": (
         {"service": "ecs", "ephemeral_gb": 50, "image_gb": 0.5},
@@ -165,3 +170,8 @@ def test_sagemaker_hosts_on_what_its_api_names() -> None:
 def test_an_unknown_service_is_refused() -> None:
     with pytest.raises(MlshipError, match="aws has no service eks; use one of: ecs, sagemaker, lambda, vm"):
         resources(deployment("aws", "eks"))
+
+
+def test_a_balancer_on_the_internet_has_an_address_in_each_zone() -> None:
+    made = replace(deployment("aws", "ecs"), operating={"public": True})
+    assert lines(resources(made))[4:6] == [BALANCER, "public IPv4 2 hour always aws us-east-1 public_ipv4 in_use"]
