@@ -78,10 +78,11 @@ class MlAccount(Account):
     slow_ms: float = 20.0
     load: float = 10.0
     key: str = _KEY
+    denied: list[str] = field(default_factory=list)
 
     def reset(self) -> None:
         super().reset()
-        for part in (self.ml, self.scalings, self.counted):
+        for part in (self.ml, self.scalings, self.counted, self.denied):
             part.clear()
         self.clock = Clock()
         self.operations.clock, self.operations.lasts_s, self.operations.fails = self.clock, 0.0, None
@@ -123,10 +124,12 @@ class MlAccount(Account):
                 return told({"value": [one for one in every if one["type"] == kind[1]]})
             assert tag, asked.query
             return told({"value": [one for one in every if (one.get("tags") or {}).get(tag[1]) == tag[2]]})
-        provider = re.fullmatch(rf"/subscriptions/{SUBSCRIPTION}/providers/([^/]+)", path)
-        if provider:
-            state = "NotRegistered" if provider[1] in self.unregistered else "Registered"
-            return told({"namespace": provider[1], "registrationState": state})
+        if path == f"/subscriptions/{SUBSCRIPTION}/providers":
+            names = (ML, "Microsoft.ContainerRegistry", "Microsoft.Storage")
+            states = [(name, "NotRegistered" if name in self.unregistered else "Registered") for name in names]
+            return told({"value": [{"namespace": name, "registrationState": state} for name, state in states]})
+        if path.endswith("/providers/Microsoft.Authorization/permissions"):
+            return told({"value": [{"actions": ["*"], "notActions": self.denied}]})
         if path.startswith(f"{SHOP}/"):
             return self._in_workspace(asked, path, body)
         if asked.method == "GET" and path.lower() in self.resources:

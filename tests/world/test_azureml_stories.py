@@ -195,9 +195,12 @@ def deny_making(asked: Asked) -> Told | None:
 
 
 def test_credentials_that_do_not_see_the_subscription_change_nothing(service: AzureMlService) -> None:
-    service.settings = {**service.settings, "subscription": "99999999-0000-0000-0000-000000000000"}
+    other = "99999999-0000-0000-0000-000000000000"
+    service.settings = {**service.settings, "subscription": other}
     deployment = service.deployment(1)
-    with pytest.raises(MlshipError, match="do not see the subscription 99999999") as no:
+    with pytest.raises(
+        MlshipError, match=f"AZURE_SUBSCRIPTION_ID is {SUBSCRIPTION}, and targets.azure.subscription is {other}"
+    ) as no:
         service.open().preflight(deployment)
     assert no.value.exit is Exit.DENIED
     outcome = service.open().apply(Action("deliver", deployment.release.id), deployment)
@@ -368,9 +371,11 @@ def test_logs_and_reasons_are_told(service: AzureMlService) -> None:
 def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureMlService) -> None:
     service.settings = {**service.settings, "registry": "nothing", "identity": "nobody", "instance": "Standard_DS9_v9"}
     service.world.unregistered = {"Microsoft.ContainerRegistry"}
+    service.world.denied.append("Microsoft.MachineLearningServices/workspaces/environments/*")
     told = [found.what for found in service.open().preflight(service.deployment(1))]
     assert told == [
-        "the subscription has not registered Microsoft.ContainerRegistry",
+        f"the provider Microsoft.ContainerRegistry is NotRegistered in the subscription {SUBSCRIPTION}",
+        "these credentials may not make Microsoft.MachineLearningServices/workspaces/environments/versions in ml",
         "there is no registry nothing",
         "there is no managed identity nobody",
         "Azure ML has no Standard_DS9_v9 in westeurope",

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
 
-from mlship.errors import Exit, Finding, MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.targets.azure.azureml import registry, seen
 from mlship.targets.azure.azureml.scaling import capacity_for
-from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, Site, locations, site_of
+from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, WORKSPACES, Site, locations, site_of
 from mlship.targets.azure.azureml.unbuilt import in_a_deploy
 from mlship.targets.azure.door import Door
+from mlship.targets.azure.preflight import guard, permissions, providers
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
 from mlship.targets.azure.scope import Scope
@@ -20,7 +21,8 @@ from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
 
 _SECTION = "targets.azure"
-IDENTITY_API, PROVIDERS_API = "2023-01-31", "2021-04-01"
+IDENTITY_API = "2023-01-31"
+MADE = ("onlineEndpoints", "onlineEndpoints/deployments", "environments/versions")
 PROVIDERS = ("Microsoft.MachineLearningServices", "Microsoft.ContainerRegistry", "Microsoft.Storage")
 # "Azure Machine Learning reserves 20 % of your compute resources for performing upgrades on some VM SKUs: ceil(1.2 * instances) *
 # cores"; exempt are these (learn.microsoft.com/azure/machine-learning, "Virtual machine quota allocation for deployment" and
@@ -36,42 +38,20 @@ _WITHOUT_RESERVE = (
 )
 
 
-def guard(door: Door, deployment: Deployment) -> None:
-    """Credentials that lead elsewhere must not deploy anywhere. Raises MlshipError with exit 8."""
-    wanted = str(deployment.settings.get("subscription") or "")
-    if not wanted:
-        return
-    try:
-        door.arm("GET", f"/subscriptions/{wanted}", "2022-12-01")
-    except Refused as no:
-        if no.status not in (401, 403, 404):
-            raise
-        raise MlshipError(
-            f"these credentials do not see the subscription {wanted} of targets.azure.subscription",
-            deployment.places.get(f"{_SECTION}.subscription", ""),
-            "log in to that one: az login, or correct the subscription",
-            exit=Exit.DENIED,
-            code="wrong-account",
-        ) from None
-
-
-def findings(door: Door, scope: Scope, deployment: Deployment) -> tuple[Finding, ...]:
+def findings(door: Door, scope: Scope, deployment: Deployment, environ: Mapping[str, str]) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another subscription than the one that is named."""
     first = (*impossible(deployment), *in_a_deploy(deployment), *without_effect(deployment))
     if any(finding.severity == "error" for finding in first):
         return first
-    guard(door, deployment)
+    guard(door, deployment, environ)
     site = site_of(scope, deployment.settings, door.subscription)
-    return (*first, *_providers(door, site, deployment), *_workspace(door, scope, site, deployment))
-
-
-def _providers(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
-    for name in PROVIDERS:
-        path = f"/subscriptions/{site.place.subscription}/providers/{name}"
-        told = door.arm("GET", path, PROVIDERS_API)
-        if told.get("registrationState") not in ("Registered", "Registering"):
-            what = f"the subscription has not registered {name}"
-            yield refused(deployment, _SECTION, what, f"az provider register --namespace {name}", "not-registered")
+    made = (f"{WORKSPACES}/{kind}" for kind in MADE)
+    return (
+        *first,
+        *providers(door, PROVIDERS, deployment),
+        *permissions(door, site.place, made, deployment),
+        *_workspace(door, scope, site, deployment),
+    )
 
 
 def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from mlship.targets.azure.caller_azureml import PUSH
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.features import FEATURES
 from mlship.targets.azure.keeping import records_of
+from mlship.targets.azure.preflight import guard
 from mlship.targets.azure.records import BlobRecords
 from mlship.targets.azure.resources import resources
 from mlship.targets.azure.scope import ENV, PROJECT, Scope
@@ -50,9 +51,10 @@ KIND = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 
 
 class AzureMlTarget:
-    """Implements targets.base.Target and PinsSecrets for one project in one environment."""
+    """Implements targets.base.Target, PinsSecrets and OneOfSeveral for one project in one environment."""
 
     name = "azure"
+    service = "azureml"
 
     def __init__(self, opening: Opening, door: Door, sleep: Callable[[float], object] = time.sleep) -> None:
         self._opening = opening
@@ -81,7 +83,7 @@ class AzureMlTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, self._scope, deployment)
+        return preflight.findings(self._door, self._scope, deployment, self._opening.environ)
 
     def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
         return vault.pinned(self._door, references, {})
@@ -122,7 +124,7 @@ class AzureMlTarget:
         try:
             self._records.confirm()
             if deployment is not None:
-                preflight.guard(self._door, deployment)
+                guard(self._door, deployment, self._opening.environ)
             return self._apply(action, deployment)
         except MlshipError as error:
             return Outcome(False, error.what, error.details, fault="target")

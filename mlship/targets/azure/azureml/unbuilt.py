@@ -71,7 +71,7 @@ def _strategy(deployment: Deployment) -> Iterator[Finding]:
 def _serving(deployment: Deployment) -> Iterator[Finding]:
     """Callers reach one path, and Azure reads the header that a key of our own would come in."""
     serving = deployment.release.served.serving
-    if serving.get("auth"):
+    if serving.get("auth") or deployment.operating.get("auth"):
         what = "serve.auth is not possible with azure service azureml: Azure takes the header Authorization for its own key or token"
         yield refused(deployment, "serve.auth", what, "delete it, or use service container-apps", "absent-feature")
     protocols = serving.get("protocols")

@@ -25,7 +25,7 @@ def deployment(
     settings: Mapping[str, Any] | None = None, served: Mapping[str, Any] | None = None, **changes: Any
 ) -> Deployment:
     said = {**SETTINGS, **(settings or {})}
-    release = Release(1, Served("sha256:" + "0" * 64, (), **(served or {})), 0.0)
+    release = Release(1, Served(**{"content": "sha256:" + "0" * 64, "models": (), **(served or {})}), 0.0)
     made = Deployment("churn", "", "azure", "azureml", release, said, {})
     return replace(made, **changes)
 
