@@ -103,7 +103,8 @@ def test_the_whole_way(tmp_path: Path, there: Loopback, world: World, here: Stor
 def test_what_cannot_be_is_refused_before_anything_is_changed(there: Loopback, world: World, here: Story) -> None:
     content = built(here, world, 1)
     said = here.refused("deploy", "--env", "spot", "--image", content, "--yes", exit=2)
-    assert "Cloud Run has no spot" in said and "mlship.yaml" in said
+    assert "cost.profile spot is not possible with gcp cloud-run: Cloud Run has no spot" in said and "mlship.yaml:8" in said
+    assert "use service vertex, vm, or target kubernetes" in said
     assert world.run.services == {} and world.storage.buckets == {}
 
 

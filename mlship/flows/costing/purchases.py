@@ -11,6 +11,9 @@ from mlship.cost.candidate import PURCHASES, Purchase, PurchaseName
 from mlship.errors import MlshipError
 from mlship.flows.costing.amounts import refused, share_said
 from mlship.flows.costing.asked import Asked
+from mlship.targets.base import Feature
+from mlship.targets.priced import MODULES as PRICED
+from mlship.targets.priced import priced
 
 
 def purchase_from(asked: Asked, project: Project | None, possible: tuple[PurchaseName, ...], service: str) -> Purchase:
@@ -23,6 +26,12 @@ def purchase_from(asked: Asked, project: Project | None, possible: tuple[Purchas
             f"{clipped(name)} is not possible with {service}" if name in PURCHASES else f"there is no purchase {clipped(name)}"
         )
         fix = f"did you mean {near}?" if near and name not in PURCHASES else f"{known}; or another --service"
+        profile = project.cost.profile if project is not None and not asked.purchase else ""
+        if why := _why_not(service, profile):
+            what, fix = (
+                f"cost.profile {profile} is not possible with {service}: {why.reason}",
+                f"use {why.instead or 'on-demand'}",
+            )
         if service == "gcp cloud-run" and name in ("on-demand", "fixed"):
             fix = "say --billing instance: its replicas are then bought by the hour"
         raise MlshipError(what, where, fix, code="bad-purchase")
@@ -39,6 +48,13 @@ def purchase_from(asked: Asked, project: Project | None, possible: tuple[Purchas
         term=_term(asked.term) or (commitment.term if commitment else "1y"),
         upfront=commitment.upfront if commitment else "none",
     )
+
+
+def _why_not(service: str, profile: str) -> Feature | None:
+    """What the service's own table says against it. service: `gcp cloud-run`."""
+    target, _, name = service.partition(" ")
+    feature = priced(target).FEATURES.get(name, {}).get(profile) if target in PRICED else None
+    return feature if feature is not None and feature.support == "absent" else None
 
 
 _PROFILES: Mapping[str, PurchaseName] = {"spot": "on-demand+spot", "reserved": "reserved+on-demand"}
