@@ -226,6 +226,8 @@ def test_a_canary_of_sagemakers_own_that_is_left_alone_is_taken_back_from_anothe
     only(account, first)
     assert account.endpoints["mlship-churn"].config.startswith(f"mlship-churn---{first}-a-")
     assert len(updates(account)) == 1, "SageMaker itself went back"
+    third = deploy(there, 3, replicas=(4, 4), strategy=ONE_SHARE).history.live
+    only(account, third)
 
 
 def test_looks_that_are_throttled_while_an_endpoint_comes_up_end_nothing(tmp_path: Path, account: SagemakerAccount) -> None:

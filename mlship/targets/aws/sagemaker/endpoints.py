@@ -66,7 +66,7 @@ class Endpoints:
     def begin(self, body: Body) -> None:
         name, config = body["EndpointName"], body["EndpointConfigName"]
         present = self.look(name)
-        if present is not None and config in (present.pending or present.config,):
+        if present is not None and config == (present.pending or present.config) and present.status not in seen.FAILED:
             return
         self.settled(name)
         self._door.call("sagemaker", "update_endpoint", **body)
@@ -126,10 +126,10 @@ class Endpoints:
         return Outcome()
 
     def stop(self, slot: str) -> None:
-        """Has SageMaker take its own update back: the alarms that it watches go off."""
-        said = {"StateValue": "ALARM", "StateReason": "mlship takes the release back"}
-        for name in alarms(self._names, slot):
-            self._door.call("cloudwatch", "set_alarm_state", AlarmName=name, **said)
+        """Has SageMaker take its own update back: the alarms that it watches go off, until it has. What they measure counts again then."""
+        self._alarm(slot, "ALARM", "mlship takes the release back")
+        self.settled(self._names.endpoint)
+        self._alarm(slot, "OK", "the release was taken back")
 
     def delete(self, name: str) -> None:
         """Nothing is there in the end."""
@@ -148,6 +148,10 @@ class Endpoints:
     def leave(self, slots: tuple[str, ...]) -> None:
         for slot in slots:
             scaling.leave(self._door, self._names, slot)
+
+    def _alarm(self, slot: str, state: str, reason: str) -> None:
+        for name in alarms(self._names, slot):
+            self._door.call("cloudwatch", "set_alarm_state", AlarmName=name, StateValue=state, StateReason=reason)
 
     def _still(self, name: str) -> tuple[Endpoint | None] | None:
         """None while it moves. In minutes of waiting AWS may be busy or away for a moment: that ends nothing."""

@@ -121,6 +121,10 @@ def _statements(given: Given) -> list[Template]:
             "Condition": {"StringEquals": {"cloudwatch:namespace": _NAMESPACES}},
         },
     ]
+    if given.kms_key:
+        # SageMaker encrypts the machines' volumes with it in the role's name (CreateEndpointConfig, KmsKeyId; from memory, verify)
+        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        found.append({"Effect": "Allow", "Action": ["kms:CreateGrant"], "Resource": given.kms_key, "Condition": for_aws})
     if given.subnets:
         found += [
             {"Effect": "Allow", "Action": _INTERFACES, "Resource": parts.arn("*", "ec2:${AWS::Region}:${AWS::AccountId}:*")},

@@ -65,8 +65,10 @@ class Steps:
     def stage(self, action: Action, deployment: Deployment, *, was_committed: bool) -> Outcome:
         """was_committed: the release has served before."""
         has, main = given(deployment), self._settled()
-        if main is not None and main.status == "Failed":  # it never came up: all that is possible is to delete it
-            self._endpoints.delete(main.name)
+        if main is not None and main.status == "Failed":
+            if any(variant.count for variant in main.variants):  # callers may still be answered
+                return Outcome(False, f"SageMaker has {main.name} Failed, and takes no update: {main.reason}", fault="target")
+            self._endpoints.delete(main.name)  # it never came up
             main = None
         if main is None and deployment.strategy.approve != "manual":
             return self._created(deployment, has)

@@ -21,7 +21,7 @@ from mlship.targets.aws.features import FEATURES
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
-from mlship.targets.aws.sagemaker import preflight, seen
+from mlship.targets.aws.sagemaker import preflight, seen, unbuilt
 from mlship.targets.aws.sagemaker.asking import ask
 from mlship.targets.aws.sagemaker.logs import lines_of
 from mlship.targets.aws.sagemaker.measuring import measured
@@ -130,6 +130,10 @@ class SagemakerTarget:
             return Answer(0, b"nothing is running")
         answer = ask(self._door, endpoint.name, variant, request)
         return _with_release(answer, endpoint)
+
+    def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
+        """Raises MlshipError: what a model's environment holds, whoever may look at the model sees."""
+        raise MlshipError(unbuilt.NO_SECRETS, fix=unbuilt.ELSEWHERE, code="absent-feature")
 
     def measure(self) -> Mapping[str, Measures]:
         present = seen.look(self._door, self._names)

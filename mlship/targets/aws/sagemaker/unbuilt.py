@@ -11,6 +11,8 @@ from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.refusals import refused
 
 LONGEST_VALUE, MOST_VALUES = 1024, 100  # of a container's environment (service model of botocore 1.44.5)
+NO_SECRETS = "secrets are not possible with aws service sagemaker: whoever may look at a model sees its environment"
+ELSEWHERE = "use service ecs, or leave out what needs them"
 LONGEST_ANSWER_S = 60  # for an answer (caller_sagemaker.py)
 
 
@@ -34,8 +36,7 @@ def _calls(deployment: Deployment) -> Iterator[Finding]:
             "absent-feature",
         )
     if served.secrets:
-        what = "secrets are not possible with aws service sagemaker: whoever may look at a model sees its environment"
-        yield refused(deployment, "secrets", what, "use service ecs", "absent-feature")
+        yield refused(deployment, "secrets", NO_SECRETS, ELSEWHERE, "absent-feature")
     if deployment.operating.get("public"):
         what = "public is not possible with aws service sagemaker: its API takes signed requests only"
         yield refused(deployment, "public", what, "leave it out, or use service ecs", "absent-feature")
