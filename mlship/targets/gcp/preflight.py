@@ -91,7 +91,7 @@ def quota_findings(door: Door, deployment: Deployment, api: str, quotas: Sequenc
                 f"{most} replicas take {quota.needed:g} {quota.unit} of {quota.metric}, and the project has {limit:g} in "
                 f"{door.region}"
             )
-            fix = f"write fewer in scale.replicas, or ask for more: gcloud alpha services quota update --service={api}"
+            fix = f"write fewer in scale.replicas, or ask Google for more of the quota of {api}"
             yield refused(deployment, "scale.replicas", what, fix, "quota")
 
 

@@ -15,38 +15,16 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cloud_deployment import deployment
+from cloud_run_cases import CASES, COMPANY
 
 from mlship.errors import MlshipError
-from mlship.targets.base import Deployment, Strategy
+from mlship.targets.base import Strategy
 from mlship.targets.gcp.cloud_run import bodies
 from mlship.targets.gcp.cloud_run.checks import in_documents, quotas
 from mlship.targets.gcp.cloud_run.rendering import render
 from mlship.targets.gcp.scope import Scope, impossible_labels
 
 RUN = "run.googleapis.com"
-COMPANY = {"service_account": "churn@acme-ml.iam.gserviceaccount.com", "vpc_connector": "ml", "project": "acme-ml"}
-
-
-def with_secrets(made: Deployment) -> Deployment:
-    served = replace(
-        made.release.served,
-        env={"LOG_LEVEL": "info", "PORT": "1", "ODD": "${Image}\n- no"},
-        secrets={"CHURN_KEYS": "3", "SHARED": "7"},
-        serving={"auth": {"api_keys": "CHURN_KEYS"}},
-    )
-    references = {"CHURN_KEYS": "churn-keys", "SHARED": "projects/other/secrets/shared"}
-    return replace(made, release=replace(made.release, served=served), references=references)
-
-
-CASES: dict[str, Deployment] = {
-    "as it comes": deployment("gcp", "cloud-run"),
-    "a company's": with_secrets(deployment("gcp", "cloud-run", **COMPANY)),
-    "less than a processor": deployment("gcp", "cloud-run", cpu=0.25, gib=0.5, replicas=(0, 3)),
-    "billed all the while": deployment("gcp", "cloud-run", cpu=3, gib=9, billing="instance", replicas=(2, 20)),
-    "a GPU": deployment("gcp", "cloud-run", gpu=1, billing="instance", accelerator="nvidia-rtx-pro-6000"),
-    "open to the internet": replace(deployment("gcp", "cloud-run"), operating={"public": True}, labels={"team": "growth"}),
-    "for a load balancer": deployment("gcp", "cloud-run", ingress="load-balancer"),
-}
 
 
 @pytest.mark.parametrize("case", CASES)
