@@ -216,6 +216,9 @@ class LambdaDoor(AccountDoor):
             aws_model.check_request(service, operation, said)
             self._functions.call(said["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"][0]["Value"])
             return [self._metric(query) for query in said["MetricDataQueries"]]
+        if (service, operation) == ("ecr", "list_images"):
+            aws_model.check_request(service, operation, said)
+            return self._tags_of_ecr(said["repositoryName"])  # none in an empty repository, whatever the model's minimum
         found = super().all(service, operation, key, **said)
         if (service, operation) == ("lambda", "list_aliases"):
             for alias in found:

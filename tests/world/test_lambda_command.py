@@ -103,6 +103,8 @@ def test_the_whole_way(tmp_path: Path, functions: Functions, front: Mapping[str,
     one = here.mlship("deploy", "--env", "prod", "--image", first, "--yes")
     assert one["verify"]["predictions"] == 1 and one["endpoint"].endswith(".lambda-url.us-east-1.on.aws")
     assert here.mlship("deploy", "--env", "prod", "--image", first, "--yes")["unchanged"] is True
+    files = here.mlship("render", "--env", "prod", "--image", first, "--part", "service", "--out", "rendered")["files"]
+    assert [Path(file).name for file in files][:1] == ["1-create-function.json"] and "eject/service.json" in files
     two = here.mlship("deploy", "--env", "prod", "--image", second, "--yes")
     assert two["release"]["content"] == second
 

@@ -146,6 +146,38 @@ def test_a_second_machine_with_an_empty_disk_rolls_back_by_the_alias_alone(tmp_p
     assert functions.signatures, "callers of a URL are judged by IAM, and so is mlship"
 
 
+def test_what_is_rendered_is_what_is_sent(tmp_path: Path, functions: Functions) -> None:
+    sent: dict[str, Any] = {}
+
+    class Recording(Watched):
+        def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+            sent.setdefault(operation, said)
+            return super().call(service, operation, **said)
+
+    service = LambdaService(tmp_path, functions)
+    target = service.open(Recording(functions))
+    made = replace(wanted(service, target, 1), replicas=(1, 7))
+    carry_out(target, plan("deploy", made, target.observe()))
+    rendered = {name: json.loads(text) for name, text in render(made).items() if name.endswith(".json")}
+    for file, operation in {
+        "1-create-function": "create_function",
+        "4-publish-version": "publish_version",
+        "6-create-function-url-config": "create_function_url_config",
+        "7-put-function-concurrency": "put_function_concurrency",
+    }.items():
+        said = {key: text for key, text in sent[operation].items() if key != "RevisionId"}
+        assert shown(rendered[f"apply/service/{file}.json"], said) == said
+    assert shown(rendered["apply/foundation/template.json"], {}) == json.loads(sent["create_change_set"]["TemplateBody"])
+
+
+def shown(document: Any, said: Any) -> Any:
+    """What is rendered, with what was said in the place of its variables."""
+    if isinstance(document, dict):
+        return {key: shown(value, said.get(key) if isinstance(said, dict) else None) for key, value in document.items()}
+    is_variable = isinstance(document, str) and document.startswith("${") and document.endswith("}") and said is not None
+    return said if is_variable else document
+
+
 def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_path: Path, functions: Functions) -> None:
     account = functions.account
     trusted = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -192,6 +224,19 @@ def give_lease_back(account: Account) -> None:
     place = {"Bucket": f"mlship-{ACCOUNT}-{REGION}", "Key": "mlship/churn/-/lease.json"}
     with_lease = account.client("s3").get_object(**place)["Body"].read()
     account.client("s3").put_object(**place, Body=json.dumps({**json.loads(with_lease), "expires": 0.0}).encode())
+
+
+def test_a_role_that_was_made_a_moment_ago_is_waited_for(tmp_path: Path, functions: Functions) -> None:
+    class Fresh(Watched):
+        refusals = 2
+
+        def before(self, service: str, operation: str) -> None:
+            if operation == "create_function" and self.refusals:
+                self.refusals -= 1
+                raise no(operation, "InvalidParameterValueException", "The role defined for the function cannot be assumed")
+
+    service = LambdaService(tmp_path, functions)
+    assert deploy(Through(service, Fresh(functions)), 1).history.live == live_id(service)
 
 
 def test_a_service_that_is_busy_is_no_fault_of_the_release(tmp_path: Path, functions: Functions) -> None:

@@ -43,13 +43,18 @@ def through_url(door: Door, url: str, request: Request) -> Answer:
 
 def of_version(door: Door, name: str, version: str, request: Request) -> Answer:
     """Invoke with an event as the URL makes it. Status 0 where AWS or the function refuses."""
-    payload = json.dumps(event(request)).encode()
     try:
-        told = door.call(
-            "lambda", "invoke", FunctionName=name, Qualifier=version, InvocationType="RequestResponse", Payload=payload
-        )
+        return invoked(door, name, version, request)
     except MlshipError as error:
         return Answer(0, error.what.encode())
+
+
+def invoked(door: Door, name: str, version: str, request: Request) -> Answer:
+    """Status 0 where the function fails. Raises MlshipError where AWS refuses to call it."""
+    payload = json.dumps(event(request)).encode()
+    told = door.call(
+        "lambda", "invoke", FunctionName=name, Qualifier=version, InvocationType="RequestResponse", Payload=payload
+    )
     raw = told["Payload"].read()
     if told.get("FunctionError") or str(told.get("ExecutedVersion", version)) != version:
         return Answer(0, failure(raw).encode())

@@ -75,15 +75,14 @@ def _resources(deployment: Deployment, given: Given, scope: Scope) -> dict[str, 
 
 def _may_pull(scope: Scope) -> Template:
     """Lambda itself reads the image, and goes on reading it for as long as a version has it."""
-    function = {
-        "Fn::Sub": f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{function_name(scope)}"
-    }
+    named = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{function_name(scope)}"
+    functions = [{"Fn::Sub": named}, {"Fn::Sub": f"{named}:*"}]
     statement = {
         "Sid": "LambdaReadsImages",
         "Effect": "Allow",
         "Principal": {"Service": SERVICE},
         "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-        "Condition": {"ArnLike": {"aws:SourceArn": function}},
+        "Condition": {"ArnLike": {"aws:SourceArn": functions}},
     }
     return {"Version": "2012-10-17", "Statement": [statement]}
 

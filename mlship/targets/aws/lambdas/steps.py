@@ -22,6 +22,7 @@ from mlship.targets.base import Action, Deployment, Outcome
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 READY_S = 300.0  # Lambda reads an image once for all copies, which takes seconds, and minutes for the largest
 SETTLE_S = 60.0
+ROLE_S = 30.0
 WHOLE = 1.0
 TINY = 1e-6
 
@@ -171,7 +172,7 @@ class Steps:
     def _latest(self, present: Seen, deployment: Deployment, has: Given, known: Mapping[str, str]) -> Outcome:
         """What the next version will be is this release: its configuration, then its image. Each change waits for the last one."""
         if not present.function:
-            self._door.call("lambda", "create_function", **filled(releasing.create_function(deployment, has), known))
+            self._create(filled(releasing.create_function(deployment, has), known))
             return self._until("")
         ready = self._until("")
         if not ready.ok:
@@ -191,6 +192,23 @@ class Steps:
         ):
             self._door.call("lambda", "update_function_code", **code, **_guard(whole["Configuration"]))
         return self._until("")
+
+    def _create(self, wanted: Mapping[str, Any]) -> None:
+        """A role that was made a moment ago cannot be taken on everywhere yet: Lambda then refuses it as a wrong value."""
+        refused: list[Refused] = []
+
+        def made() -> bool | None:
+            try:
+                self._door.call("lambda", "create_function", **wanted)
+            except Refused as no:
+                if no.said != "InvalidParameterValueException":
+                    raise
+                refused.append(no)
+                return None
+            return True
+
+        if not self._waiting.until(made, ROLE_S):
+            raise refused[-1]
 
     def _published(self, deployment: Deployment) -> Outcome:
         """What is published is what was looked at: RevisionId refuses the version when somebody changed the function since."""

@@ -21,7 +21,7 @@ from mlship.targets.aws.door import Door
 from mlship.targets.aws.features import FEATURES
 from mlship.targets.aws.given import given
 from mlship.targets.aws.lambdas import preflight, seen
-from mlship.targets.aws.lambdas.asking import of_version, through_url
+from mlship.targets.aws.lambdas.asking import invoked, of_version, through_url
 from mlship.targets.aws.lambdas.logs import lines_of
 from mlship.targets.aws.lambdas.measuring import measures
 from mlship.targets.aws.lambdas.naming import function_name
@@ -194,7 +194,7 @@ class LambdaTarget:
         version = present.of(action.release) if present else None
         if version is None:
             return done
-        started = of_version(self._door, self._function, version.number, Request("GET", "/readyz"))
+        started = invoked(self._door, self._function, version.number, Request("GET", "/readyz"))
         if started.status:
             return done
         lines = tuple(line.text for line in self.logs(action.release, LOG_LINES))
