@@ -159,6 +159,10 @@ class Account:
             return told({"value": self.usages})
         if path.endswith("/providers/Microsoft.Insights/metrics"):
             return self._metrics()
+        if path == f"{root}/providers/Microsoft.Authorization/roleAssignments":
+            found_of = [one for one in self.resources.values() if one["type"] == "Microsoft.Authorization/roleAssignments"]
+            principal = asked.query["$filter"].split("'")[1]
+            return told({"value": [one for one in found_of if one["properties"]["principalId"] == principal]})
         if path == f"{root}/providers/{APP}":
             apps = [one for one in self.resources.values() if one["type"] == APP]
             return told({"value": [self._shown(one) for one in apps]})

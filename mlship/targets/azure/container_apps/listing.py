@@ -33,5 +33,5 @@ def _row(door: Door, app: Mapping[str, Any]) -> ServiceRow | None:
     found = seen.look(door, Place(parts[2], parts[4]), scope)
     if found is None or found.live is None:
         return None
-    is_ready = bool(found.live.ready) or found.live.health == "Healthy"
+    is_ready = bool(found.live.ready) or found.live.is_asleep
     return ServiceRow(scope.project, scope.environment, "azure", found.live.release, f"https://{found.host}", is_ready)

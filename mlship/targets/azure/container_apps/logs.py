@@ -56,7 +56,7 @@ def _address(copy: Copy, lines: int) -> str:
 
 
 def _line(copy: Copy, raw: str) -> LogLine:
-    """`{"TimeStamp": "...", "Log": "F ready"}`: the runtime's own two marks stand before the text."""
+    """`{"TimeStamp": "...", "Log": "F ready"}`: `F ` says that the line is a full one (from memory, verify at a real app)."""
     try:
         said: Any = json.loads(raw)
     except ValueError:

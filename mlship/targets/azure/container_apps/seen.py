@@ -36,7 +36,9 @@ class Copy:
 
 @dataclass(frozen=True)
 class Revision:
-    """suffix: what stands behind the app's name. weight: percent of the callers. image: by digest. secrets: by name."""
+    """suffix: what stands behind the app's name. weight: percent of the callers. image: by digest. least: copies that are
+    kept when nobody calls. secrets: by name.
+    """
 
     suffix: str
     release: str
@@ -50,8 +52,14 @@ class Revision:
     since: float
     host: str
     image: str
+    least: int = 0
     secrets: frozenset[str] = frozenset()
     copies: tuple[Copy, ...] = ()
+
+    @property
+    def is_asleep(self) -> bool:
+        """Nobody called lately, and no copy is kept for that."""
+        return self.active and not self.copies and not self.least and self.health != "Unhealthy"
 
     @property
     def ready(self) -> int:
@@ -174,6 +182,7 @@ def _revision(
         seconds(str(said.get("createdTime") or "")),
         str(said.get("fqdn") or ""),
         str(container.get("image") or ""),
+        int(((said.get("template") or {}).get("scale") or {}).get("minReplicas") or 0),
         frozenset(str(one["secretRef"]) for one in container.get("env") or () if one.get("secretRef")),
         copies,
     )

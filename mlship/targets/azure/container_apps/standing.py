@@ -10,7 +10,6 @@ from mlship.errors import MlshipError
 from mlship.progress import Progress
 from mlship.targets.azure import vault
 from mlship.targets.azure.container_apps.foundation import (
-    ACR_PULL,
     APIS,
     ASSIGNMENT,
     ENVIRONMENT,
@@ -27,6 +26,7 @@ from mlship.targets.azure.container_apps.given import Given
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.filling import covers, filled
 from mlship.targets.azure.keeping import RESOURCES_API, make_group
+from mlship.targets.azure.preflight import readable
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.scope import Place, Scope, assignment, name_of
 from mlship.targets.base import Deployment
@@ -76,11 +76,16 @@ class Standing:
         self.door.arm("DELETE", path, APIS[kind])
 
     def _unassigned(self, principal: str) -> None:
-        registry = self.place.resource(REGISTRY, self.place.registry)
-        role = role_definition(self.place.subscription, ACR_PULL)
-        path = f"{registry}/providers/{ASSIGNMENT}/{assignment(registry, role, principal)}"
-        if self.door.find(path, APIS[ASSIGNMENT]) is not None:
-            self.door.arm("DELETE", path, APIS[ASSIGNMENT])
+        """Assignments outlive the identity that they are of. Where they may not be seen or removed they stay, which opens nothing."""
+        path = f"/subscriptions/{self.place.subscription}/providers/{ASSIGNMENT}"
+        asked = {"$filter": f"principalId eq '{principal}'"}
+        for one in readable(lambda: self.door.all(path, APIS[ASSIGNMENT], **asked)):
+            try:
+                self.door.arm("DELETE", str(one["id"]), APIS[ASSIGNMENT])
+            except Refused as no:
+                if no.code != "denied":
+                    raise
+                self.progress.step("stays", f"role assignment {one['id']}")
 
     def _begin(self, deployment: Deployment, has: Given) -> None:
         self.known |= {

@@ -108,7 +108,7 @@ class ContainerAppsTarget:
             history.generation if history else 0,
             sorted((one.suffix, one.active, one.weight, one.label) for one in present.revisions),
         ]
-        is_asleep = present.live is not None and not present.live.copies and present.live.health != "Unhealthy"
+        is_asleep = present.live is not None and present.live.is_asleep
         return Observed(
             history=history,
             endpoint=f"https://{present.host}" if present.live else "",
@@ -212,16 +212,24 @@ class ContainerAppsTarget:
     def _authorization(self, present: Seen) -> dict[str, str]:
         """What opens the app to mlship: a token of Entra where Container Apps asks for one, or the operator's key."""
         said = (present.app.get("properties") or {}).get("configuration") or {}
-        entra = self._opening.settings.get("entra") or {}
-        if entra:
-            audience = str(entra.get("audience") or f"api://{entra.get('client_id')}")
-            return {"Authorization": f"Bearer {self._door.token(f'{audience}/.default')}"}
+        if self._audience:
+            return {"Authorization": f"Bearer {self._door.token(f'{self._audience}/.default')}"}
         if any(one.get("name") == OPERATOR for one in said.get("secrets") or ()):
             if OPERATOR not in self._keys:
                 told = self._door.arm("POST", f"{present.path}/listSecrets", API).get("value") or ()
                 self._keys[OPERATOR] = next((str(one.get("value")) for one in told if one.get("name") == OPERATOR), "")
             return {"Authorization": f"Bearer {self._keys[OPERATOR]}"}
         return {}
+
+    @functools.cached_property
+    def _audience(self) -> str:
+        """Of the tokens that callers need, empty where they need none; the records know it where there is no mlship.yaml."""
+        settings: Mapping[str, Any] = self._opening.settings
+        if "service" not in settings:
+            history = self._records.read()
+            settings = (history.operating.get("settings") if history else None) or {}
+        entra = settings.get("entra") or {}
+        return str(entra.get("audience") or f"api://{entra.get('client_id')}") if entra else ""
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._place, self._scope)
