@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,13 +54,33 @@ def opened(context: Context, where: Where) -> Opened:
     """For commands that also work without a YAML: then name and target come from the command line."""
     project = project_if_any(context, where)
     if project is not None:
-        return open_project(context, project, where.host)
+        return as_recorded(context, open_project(context, project, where.host))
     check_project_name(where.name)
     if where.environment:
         check_environment_name(where.environment)
     target = where.target or "local"
     region = where.region or region_here(context, target)
     return _open(context, where.name, where.environment, target, {"region": region} if region else {}, None)
+
+
+def as_recorded(context: Context, place: Opened) -> Opened:
+    """The service of a cloud that the project runs on, whatever its file says by now: what is there is asked, and taken away, there.
+
+    Only a deploy goes to the service that the file says.
+    """
+    if not isinstance(place.target, OneOfSeveral):
+        return place
+    try:
+        history = place.target.records.read()
+    except MlshipError as error:
+        if error.code != "damaged-records":
+            raise
+        return place
+    operating = history.operating if history else {}
+    if operating.get("service") in (None, "", place.service):
+        return place
+    settings = {**operating.get("settings", {}), "service": operating["service"]}
+    return replace(reopened(context, place, settings), project=place.project)
 
 
 def open_project(context: Context, project: Project, host: str = "") -> Opened:

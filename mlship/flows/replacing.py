@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
-from mlship.flows.opening import Opened, reopened
+from mlship.flows.opening import Opened, as_recorded
 from mlship.flows.prepared import Prepared, carry_out
 from mlship.flows.results import Deployed
 from mlship.releases.history import History
-from mlship.targets.base import Action, OneOfSeveral
+from mlship.targets.base import Action
 from mlship.targets.lease import held
 from mlship.targets.plan import plan
 
@@ -20,19 +20,18 @@ def former_service(context: Context, opened: Opened, *, is_wanted: bool) -> Open
 
     Raises MlshipError, exit 2, where there is one and nobody said that it may be replaced.
     """
-    history = opened.target.records.read() if isinstance(opened.target, OneOfSeveral) else None
-    recorded = str((history.operating if history else {}).get("service") or "")
-    if history is None or not _has_something(history) or recorded in ("", opened.service):
+    former = as_recorded(context, opened)
+    if former is opened or not _has_something(former.target.records.read()):
         return None
     if not is_wanted:
         raise MlshipError(
-            f"{opened.name} runs on {opened.target_name} service {recorded}, and {opened.service} is wanted: that is a replacement,"
+            f"{opened.name} runs on {opened.target_name} service {former.service}, and {opened.service} is wanted: that is a replacement,"
             " with a time in which nobody is served",
             _place(opened),
             f"mlship deploy --replace, or an environment of its own for {opened.service}",
             code="other-service",
         )
-    return reopened(context, opened, {**history.operating.get("settings", {}), "service": recorded})
+    return former
 
 
 def carry_out_anew(context: Context, prepared: Prepared, former: Opened) -> Deployed:
@@ -58,8 +57,8 @@ def carry_out_anew(context: Context, prepared: Prepared, former: Opened) -> Depl
     return carry_out(context, replace(prepared, plan=decided, observed=observed, former=None))
 
 
-def _has_something(history: History) -> bool:
-    return bool(history.live or history.underway)
+def _has_something(history: History | None) -> bool:
+    return history is not None and bool(history.live or history.underway)
 
 
 def _place(opened: Opened) -> str:

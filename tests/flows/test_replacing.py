@@ -13,7 +13,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.deploy import deploy
 from mlship.flows.loading import project_of
-from mlship.flows.opening import Opened, open_project
+from mlship.flows.opening import Opened, as_recorded, open_project
 from mlship.flows.plan import prepare
 from mlship.flows.replacing import former_service
 from mlship.targets import fake
@@ -56,6 +56,12 @@ def test_what_was_there_goes_first_where_it_is_wanted(context: Context) -> None:
     history = decided.opened.target.records.read()
     assert history is not None and history.generation == 1
     assert [release.id for release in history.releases] == [decided.plan.deployment.release.id]
+
+
+def test_what_is_there_is_asked_where_it_runs_whatever_the_file_says(context: Context) -> None:
+    deploy(context, prepare(context, Where(), image=built(context, 1)))
+    place = as_recorded(context, opened(context))
+    assert (place.service, place.project is None) == ("memory", False)
 
 
 def test_the_same_service_and_an_empty_place_replace_nothing(context: Context) -> None:
