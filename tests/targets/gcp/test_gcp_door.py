@@ -1,0 +1,100 @@
+"""What Google's refusals mean for people, which rights are granted by which role, and how metrics become measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mlship.errors import Exit
+from mlship.targets.gcp.cloud_run.measuring import measures_of
+from mlship.targets.gcp.cloud_run.seen import Revision, Seen, Share
+from mlship.targets.gcp.door import failure_of, refusal, status_said
+from mlship.targets.gcp.preflight import role_of
+from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.variables import Path, Variable, filled
+
+REFUSALS: dict[str, tuple[tuple[str, ...], Exit, str]] = {
+    "no right": (("PERMISSION_DENIED",), Exit.DENIED, "denied"),
+    "a quota": (("RESOURCE_EXHAUSTED",), Exit.DENIED, "quota"),
+    "too fast": (("RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"), Exit.UNREACHABLE, "busy"),
+    "an API that is off": (("PERMISSION_DENIED", "SERVICE_DISABLED"), Exit.DENIED, "api-disabled"),
+    "busy": (("UNAVAILABLE",), Exit.UNREACHABLE, "busy"),
+    "there already": (("ALREADY_EXISTS",), Exit.USAGE, "conflict"),
+    "a precondition": ((status_said(412),), Exit.USAGE, "changed"),
+    "a word that nobody knows": (("SOMETHING_NEW",), Exit.USAGE, "gcp-refused"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_refusal_has_its_exit_and_says_what_to_do(case: str) -> None:
+    (said, *reason), exit, code = REFUSALS[case]
+    no = refusal("run services get_service", said, "because", *reason)
+    assert (no.exit, no.code) == (exit, code)
+    assert no.fix and f"run services get_service ({said}): because" in no.what
+
+
+def test_an_api_that_is_off_is_named_in_what_to_do() -> None:
+    no = refusal("x", "PERMISSION_DENIED", "off", "SERVICE_DISABLED", {"service": "run.googleapis.com"})
+    assert no.fix == "gcloud services enable run.googleapis.com"
+
+
+def test_an_operation_that_failed_is_a_refusal_and_one_that_did_not_is_none() -> None:
+    failed = failure_of("run services update_service", {"done": True, "error": {"code": 9, "message": "not ready"}})
+    assert failed is not None and failed.said == "FAILED_PRECONDITION"
+    assert failure_of("run services update_service", {"done": True, "response": {}}) is None
+
+
+def test_the_least_role_is_named() -> None:
+    assert role_of("artifactregistry.repositories.create") == "roles/artifactregistry.admin"
+    assert role_of("artifactregistry.repositories.uploadArtifacts") == "roles/artifactregistry.writer"
+    assert role_of("run.services.create") == "roles/run.developer"
+    assert role_of("something.else") == ""
+
+
+def test_a_users_text_is_no_variable() -> None:
+    document = {"image": Variable("Image"), "said": "${Image}", "name": Path("projects", Variable("Project"), "x")}
+    assert filled(document, {"Image": "i", "Project": "p"}) == {"image": "i", "said": "${Image}", "name": "projects/p/x"}
+
+
+class Monitoring:
+    """A door that tells one revision's metrics."""
+
+    project = "acme-ml"
+
+    def http(self, method: str, url: str, body: None, query: Mapping[str, str]) -> dict[str, Any]:
+        if "request_count" in query["filter"]:
+            classes = {"2xx": "90", "5xx": "10"}
+            return {
+                "timeSeries": [
+                    {"metric": {"labels": {"response_code_class": name}}, "points": [{"value": {"int64Value": count}}]}
+                    for name, count in classes.items()
+                ]
+            }
+        buckets = {"exponentialBuckets": {"numFiniteBuckets": 2, "growthFactor": 2.0, "scale": 10.0}}
+        spread = {"count": "100", "mean": 15.0, "bucketOptions": buckets, "bucketCounts": ["40", "50", "8", "2"]}
+        return {"timeSeries": [{"points": [{"value": {"distributionValue": spread}}]}]}
+
+
+def test_what_cloud_monitoring_counts_becomes_requests_errors_and_latencies() -> None:
+    shares = (Share("mlship-churn-r1-7f3a9c", "r1-7f3a9c", 100),)
+    revision = Revision("mlship-churn-r1-7f3a9c", "r1-7f3a9c", 1, "CONDITION_SUCCEEDED", since=1000.0)
+    present = Seen("https://x", "e", 1, shares, {revision.name: revision})
+    found = measures_of(Monitoring(), Scope("churn"), present, 2000.0)["r1-7f3a9c"]
+    assert (found.requests, found.errors, found.seconds) == (100, 10, pytest.approx(1.5))
+    assert list(found.buckets) == pytest.approx([0.01, 0.02, 0.04, math.inf])
+    assert list(found.buckets.values()) == [40, 90, 98, 100]
+
+
+def test_who_is_live_and_who_is_staged_is_told_by_the_shares() -> None:
+    shares = (
+        Share("a", "r1-7f3a9c", 60, "r1-7f3a9c", "https://a"),
+        Share("b", "r2-7f3a9d", 40, "r2-7f3a9d", "https://b"),
+        Share("c", "r3-7f3a9e", 0, "r3-7f3a9e", "https://c"),
+    )
+    present = Seen("https://x", "e", 1, shares)
+    assert present.weights == {"r1-7f3a9c": 0.6, "r2-7f3a9d": 0.4}
+    assert present.live is shares[0] and present.staged is shares[2]
+    assert present.percents == {"a": 60, "b": 40, "c": 0}
