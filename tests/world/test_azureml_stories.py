@@ -334,8 +334,24 @@ def test_autoscaling_changes_in_place(service: AzureMlService) -> None:
     deploy(service, 1, operating=again, replicas=(1, 5))
     (after,) = service.world.of("deployments")
     assert (after["name"], after["systemData"], after["sku"]["capacity"]) == (first, before["systemData"], 3)
-    deploy(service, 1, operating={"labels": {}, "settings": service.settings}, replicas=(1, 1))
+    second = deploy(service, 2, operating=again, replicas=(1, 5)).history.live
+    (made,) = service.world.of("deployments")
+    assert (made["name"], made["sku"]["capacity"]) == (second, 3), "callers find as many machines as before"
+    ((path, _),) = service.world.scalings.items()
+    assert path.endswith(f"-{second}")
+    deploy(service, 2, operating={"labels": {}, "settings": service.settings}, replicas=(1, 1))
     assert service.world.scalings == {}
+
+
+def test_an_endpoint_that_somebody_took_away_is_made_again(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    target = service.open()
+    decided = plan("deploy", wanted(service, target, 2), target.observe())
+    service.world.ml = {path: one for path, one in service.world.ml.items() if "/onlineendpoints/" not in path}
+    outcome = target.apply(Action("shift", decided.deployment.release.id, first), decided.deployment)
+    assert not outcome.ok and "somebody took it away" in outcome.cause
+    assert service.open().observe().serving == ""
+    assert deploy(service, 1).history.live == first == live_id(service)
 
 
 def test_a_canary_that_is_too_slow_is_taken_back(service: AzureMlService) -> None:
@@ -384,3 +400,22 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureM
     told = [found.what for found in service.open().preflight(service.deployment(1))]
     assert told[-1] == "there is no workspace nowhere in the resource group ml"
     assert service.left() == []
+
+
+def test_images_that_may_not_be_removed_stay_and_that_is_said(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    deploy(service, 2)
+    service.world.hook = deny_removing
+    (note,) = service.open().apply(Action("retire", subjects=(first,)), None).notes
+    assert note.startswith("images of mlship/churn stay in the registry")
+    assert service.open().apply(Action("destroy"), None).ok
+    assert service.left() == []
+
+
+def deny_removing(asked: Asked) -> Told | None:
+    is_image = asked.host.endswith(".azurecr.io") and asked.method == "DELETE"
+    return (
+        Told(403, {"Content-Type": "application/json"}, b'{"errors": [{"code": "DENIED", "message": "no"}]}')
+        if is_image
+        else None
+    )

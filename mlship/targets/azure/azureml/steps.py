@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
+from mlship.errors import MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.releases.history import History
@@ -17,6 +18,7 @@ from mlship.targets.azure.azureml import bodies, registry, scaling, seen
 from mlship.targets.azure.azureml.asking import Caller
 from mlship.targets.azure.azureml.seen import Placed, Seen
 from mlship.targets.azure.azureml.site import IDENTITIES, INSIGHTS_API, ML_API, Site
+from mlship.targets.azure.azureml.writing import Workspace
 from mlship.targets.azure.caller_azureml import PUSH
 from mlship.targets.azure.delivery import Images
 from mlship.targets.azure.door import Door
@@ -27,9 +29,7 @@ from mlship.targets.azure.waiting import Waiting
 from mlship.targets.base import Action, Deployment, Outcome, Request
 from mlship.targets.verify import said_release
 
-SETTLES_S = 3600.0  # what another command began is waited for, as for one's own
 ANSWERS_S = 180.0  # until the new shares are those that callers meet
-_MOVING = ("Creating", "Updating", "Deleting", "Scaling")
 # Codes of an operation that say that the container does not run ("Troubleshooting online endpoints", learn.microsoft.com, read
 # 2026-11); all others (OutOfQuota, OutOfCapacity, ImageBuildFailure, InternalServerError, ...) are no fault of the release.
 _OF_RELEASE = ("ResourceNotReady", "ContainerCrashed", "LivenessProbeFailed", "ReadinessProbeFailed")
@@ -58,7 +58,7 @@ class Steps:
         self._environ = environ
         self._progress = progress
         self._waiting = waiting
-        self._confirm = confirm
+        self._there = Workspace(door, scope, site, waiting, confirm)
         self._caller = caller
         self._recorded = recorded
 
@@ -68,10 +68,10 @@ class Steps:
         if release not in seen.versions(self._door, self._scope, self._site):
             where = deployment.places.get("build.platforms", "")
             image = self._images(deployment.settings).deliver(self._scope.repository, content, where)
-            self._put(self._site.version(release), filled(bodies.environment(deployment), {"Image": image}))
+            self._there.put(self._site.version(release), filled(bodies.environment(deployment), {"Image": image}))
             if release not in seen.versions(self._door, self._scope, self._site):
                 return _wrong(f"the workspace has no version {release} of the environment {self._site.environment}")
-        if self._look() is None:
+        if self._there.look() is None:
             if seen.is_foreign(self._door, self._scope, self._site):
                 return _wrong(f"the endpoint {self._site.endpoint} is not this project's")
             return self._traffic(deployment, {})
@@ -81,7 +81,7 @@ class Steps:
         return self._run(action.release, deployment)
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
-        present = self._settled()
+        present = self._there.settled()
         if action.release not in present.placed:
             return _wrong(f"the endpoint has no deployment {action.release}")
         grown = self._grown(present, action, deployment)
@@ -103,7 +103,7 @@ class Steps:
         right = self._identity(action.release)
         if not right.ok:
             return right
-        for other in self._present().placed:
+        for other in self._there.present().placed:
             if other != action.release:
                 self._remove(other)
         return self._identity(action.release)
@@ -111,7 +111,7 @@ class Steps:
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
         if not action.before:
             return self.discard(action.release, deployment)
-        placed = self._settled().placed.get(action.before)
+        placed = self._there.settled().placed.get(action.before)
         if placed is None or not placed.is_ready:
             started = self._run(action.before, self._as_recorded(action.before, deployment))
             if not started.ok:
@@ -121,7 +121,7 @@ class Steps:
 
     def discard(self, release: str, deployment: Deployment) -> Outcome:
         """Its machines go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
-        present = self._look()
+        present = self._there.look()
         if present is None or release not in present.placed:
             return Outcome()
         if present.traffic.get(release):
@@ -138,43 +138,39 @@ class Steps:
         kept: contents that stay.
         """
         known = seen.versions(self._door, self._scope, self._site)
-        present = self._look()
+        present = self._there.look()
         for release in subjects:
             if present is not None and release in present.placed and not present.traffic.get(release):
                 self._remove(release)
         going = {release: known[release] for release in subjects if release in known}
-        if gone := {content for content in going.values() if content} - kept:
-            self._confirm()
-            self._images(settings).remove(self._scope.repository, gone)
         for release in going:
-            self._delete(self._site.version(release), ML_API)
-        return Outcome()
+            self._there.delete(self._site.version(release), ML_API)
+        return Outcome(notes=self._without_images({content for content in going.values() if content} - kept, settings))
 
     def operate(self, deployment: Deployment) -> Outcome:
         """Only how it is operated: the same release, in place."""
-        present = self._settled()
+        present = self._there.settled()
         put = self._traffic(deployment, present.traffic)
         return put if not put.ok else self._run(deployment.release.id, deployment)
 
     def destroy(self, settings: Mapping[str, Any]) -> Outcome:
         """Callers first, then what served them, then what that was made of; only what carries our tags."""
         for path in seen.settings_of_scaling(self._door, self._scope, self._site):
-            self._delete(path, INSIGHTS_API)
-        if self._look() is not None:
-            self._delete(self._site.endpoint_path, ML_API)
+            self._there.delete(path, INSIGHTS_API)
+        if self._there.look() is not None:
+            self._there.delete(self._site.endpoint_path, ML_API)
         known = seen.versions(self._door, self._scope, self._site)
-        if known:
-            self._images(settings).remove(self._scope.repository, {content for content in known.values() if content})
         for release in known:
-            self._delete(self._site.version(release), ML_API)
-        left = self._look()
-        return Outcome() if left is None else _wrong(f"the endpoint {self._site.endpoint} is still there")
+            self._there.delete(self._site.version(release), ML_API)
+        if self._there.look() is not None:
+            return _wrong(f"the endpoint {self._site.endpoint} is still there")
+        return Outcome(notes=self._without_images({content for content in known.values() if content}, settings))
 
     # -- deployments ---------------------------------------------------------------------------------------------------------
 
     def _run(self, release: str, deployment: Deployment) -> Outcome:
         """The release's deployment, with machines that Azure finds ready; made again from its version where it is gone."""
-        present = self._settled()
+        present = self._there.settled()
         placed = present.placed.get(release)
         if placed is not None and placed.state == "Failed":
             self._remove(release)
@@ -197,7 +193,7 @@ class Steps:
             return None
         self._progress.step("wait", f"Azure ML makes {release}: this takes 8 to 20 minutes")
         try:
-            self._put(self._site.deployment(release), wanted)
+            self._there.put(self._site.deployment(release), wanted)
         except Refused as no:
             if no.status in (401, 403) or no.code in ("denied", "quota", "busy"):
                 return Outcome(False, no.what, self._log(release), fault="target")
@@ -223,7 +219,7 @@ class Steps:
 
     def _is_placed(self, release: str) -> Outcome:
         """Read back: a deployment that says Succeeded can be of another version."""
-        placed = self._present().placed.get(release)
+        placed = self._there.present().placed.get(release)
         if placed is None:
             return _wrong(f"Azure says that it made {release}, and it is not there")
         if not placed.is_ready:
@@ -237,18 +233,18 @@ class Steps:
         present = self._door.find(path, INSIGHTS_API)
         if not scaling.is_scaled(deployment):
             if present is not None:
-                self._delete(path, INSIGHTS_API)
+                self._there.delete(path, INSIGHTS_API)
             return
         known = {"DeploymentId": self._site.deployment(release), "ScalingName": path.rpartition("/")[2]}
         wanted = filled(scaling.autoscaling(deployment), known)
         if present is None or not _agrees(wanted, present):
-            self._put(path, wanted, INSIGHTS_API)
+            self._there.put(path, wanted, INSIGHTS_API)
 
     def _remove(self, release: str) -> None:
         """A deployment without callers, and what scales it."""
         if self._door.find(self._site.scaling(release), INSIGHTS_API) is not None:
-            self._delete(self._site.scaling(release), INSIGHTS_API)
-        self._delete(self._site.deployment(release), ML_API)
+            self._there.delete(self._site.scaling(release), INSIGHTS_API)
+        self._there.delete(self._site.deployment(release), ML_API)
 
     def _log(self, release: str) -> tuple[str, ...]:
         try:
@@ -261,20 +257,20 @@ class Steps:
 
     def _traffic(self, deployment: Deployment, traffic: Mapping[str, int]) -> Outcome:
         """The whole endpoint again, with these shares. A copy of requests that somebody asked for stays, where it still can."""
-        present = self._look()
+        present = self._there.look()
         mirror = present.mirror if present else {}
         kept = {name: share for name, share in mirror.items() if present and name in present.placed and not traffic.get(name)}
         wanted = filled(bodies.endpoint(deployment, traffic, kept), self._identity_path(deployment))
         if present is None or not _is_so(present, wanted):
-            self._put(self._site.endpoint_path, wanted)
-        reached, said = _reached(self._settled().traffic), _reached(traffic)
+            self._there.put(self._site.endpoint_path, wanted)
+        reached, said = _reached(self._there.settled().traffic), _reached(traffic)
         if reached != said:
             return _wrong(f"the endpoint has other shares than it was given: {reached or 'none'}, and not {said or 'none'}")
         return Outcome()
 
     def _identity(self, release: str) -> Outcome:
         """Both the resource manager and the endpoint itself have to say so: shares are a moment late."""
-        present = self._present()
+        present = self._there.present()
         if present.shares != {release: 1.0}:
             return _wrong(f"callers reach {', '.join(present.shares) or 'nothing'}, and not {release}")
         right = self._is_placed(release)
@@ -286,43 +282,22 @@ class Steps:
     def _hears(self, present: Seen, release: str) -> bool | None:
         return True if said_release(self._caller.ask(present, Request("GET", "/mlship/release"))) == release else None
 
-    # -- the resource manager ------------------------------------------------------------------------------------------------
-
-    def _put(self, path: str, body: Document, api: str = ML_API) -> None:
-        self._confirm()
-        self._door.arm("PUT", path, api, body)
-
-    def _delete(self, path: str, api: str) -> None:
-        """What is gone already is no error."""
-        self._confirm()
-        try:
-            self._door.arm("DELETE", path, api)
-        except Refused as no:
-            if not no.is_missing:
-                raise
-
-    def _look(self) -> Seen | None:
-        return seen.look(self._door, self._scope, self._site)
-
-    def _present(self) -> Seen:
-        """Every step but the first stands on the endpoint."""
-        found = self._look()
-        assert found is not None, "deliver makes the endpoint"
-        return found
-
-    def _settled(self) -> Seen:
-        """When nothing of it is changing any more: a command that was killed leaves an operation that goes on."""
-        found = self._waiting.until(self._still, SETTLES_S)
-        return found or self._present()
-
-    def _still(self) -> Seen | None:
-        present = self._present()
-        states = (present.state, *(one.state for one in present.placed.values()))
-        return None if any(state in _MOVING for state in states) else present
+    # -- images ----------------------------------------------------------------------------------------------------------------
 
     def _images(self, settings: Mapping[str, Any]) -> Images:
         server = registry.server_of(self._door, self._site, settings)
         return Images(self._door, server, self._layout, self._environ, self._progress, PUSH)
+
+    def _without_images(self, contents: set[str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Images are the last thing to go, and nobody is hurt where one stays; what is left is said."""
+        if not contents:
+            return ()
+        self._there.confirm()
+        try:
+            self._images(settings).remove(self._scope.repository, contents)
+        except MlshipError as error:
+            return (f"images of {self._scope.repository} stay in the registry: {error.what}",)
+        return ()
 
     def _identity_path(self, deployment: Deployment) -> dict[str, str]:
         said = str(deployment.settings.get("identity") or "")
