@@ -153,12 +153,22 @@ def test_many_events_are_answered_in_their_order(running: Function) -> None:
 
 
 def test_a_model_that_does_not_answer_in_time_is_left_behind(tmp_path: Path) -> None:
-    with function(tmp_path, request_timeout_s=0.2) as slow:
+    with function(tmp_path, environ={"MLSHIP_STUCK_S": "0.3"}, request_timeout_s=0.2) as slow:
         late = slow.predict(SLEEPS)
         assert late.status == 504 and "serve.request_timeout" in late.json["error"]["message"]
         assert slow.predict(ROW).status == 504  # it is still asked
         assert slow.process.wait() == 1
         assert slow.process.event("model_stuck")
+
+
+def test_an_impatient_caller_ends_nothing(tmp_path: Path) -> None:
+    with function(tmp_path) as running:
+        for _ in range(3):
+            late = running.predict(
+                {"amount": -4, "city": "Rome"}, **{"X-Request-Timeout-Ms": "20", "Content-Type": "application/json"}
+            )
+            assert late.status == 504 and "within 0.02 s" in late.json["error"]["message"]
+        assert running.predict(ROW).json == {"predictions": [42]}
 
 
 def test_the_functions_own_timeout_is_kept(tmp_path: Path) -> None:

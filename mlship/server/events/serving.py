@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -17,7 +18,7 @@ from mlship.server.app import App
 from mlship.server.batching.admission import TIMEOUT, timeout_s
 from mlship.server.batching.together import together
 from mlship.server.events import event as events
-from mlship.server.events.runtime_api import Invocation, RuntimeApi
+from mlship.server.events.runtime_api import Invocation, Lost, RuntimeApi
 from mlship.server.http.answer_heads import SANE_ID
 from mlship.server.messages import Call, Request, Response, refused, refused_input
 from mlship.server.monitoring import log
@@ -30,41 +31,58 @@ MARGIN_S = 0.15  # before Lambda's deadline: the answer has to get there
 # (6291556 bytes)"); quotas page of the developer guide: 6 MB each for request and response (read 2026-11).
 LARGEST = 6_291_556
 DIRECT = ("/predict", "/invocations", "/score")  # in whose form an event without a path is read: the first that is there
+FAILED = {
+    "errorMessage": "the server failed on this event; the log has the reason",
+    "errorType": "mlship.Failed",
+    "stackTrace": [],
+}
 NAMESPACE, FAILURES = "mlship", "Failures"  # of the metric that CloudWatch reads from the log
-STUCK = 2  # answers in a row that the model did not give in time: it will not come back
+STUCK_S = 15.0  # in one call, as in life/worker.py: well beyond any answer that is still waited for
+
+
+@dataclass(slots=True)
+class Asked:
+    """A call for the model's thread. box: where its answer goes. is_over: nobody waits for it any more."""
+
+    call: Call
+    box: SimpleQueue[Response]
+    is_over: bool = False
 
 
 class Model:
     """The thread in which models are called, so that an answer can be given without them."""
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[tuple[Call, SimpleQueue[Response]]] = SimpleQueue()
-        self._over: set[int] = set()
-        self.late = 0
+        self._waiting: SimpleQueue[Asked] = SimpleQueue()
+        self._since: float | None = None
         Thread(target=self._work, name="model", daemon=True).start()
+
+    @property
+    def running_s(self) -> float:
+        """For how long it has been in one call; 0 when it is idle."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
 
     def answer(self, call: Call, left_s: float) -> Response | None:
         """None when the time is over."""
-        box: SimpleQueue[Response] = SimpleQueue()
-        self._asked.put((call, box))
+        asked = Asked(call, SimpleQueue())
+        self._waiting.put(asked)
         try:
-            response = box.get(timeout=max(0.0, left_s))
+            return asked.box.get(timeout=max(0.0, left_s))
         except Empty:
-            self._over.add(id(box))
-            self.late += 1
+            asked.is_over = True
             return None
-        self.late = 0
-        return response
 
     def _work(self) -> None:
         while True:
-            call, box = self._asked.get()
-            if id(box) in self._over:
-                self._over.discard(id(box))
+            asked = self._waiting.get()
+            if asked.is_over:
                 continue
-            answers = together(call.model, [call], lambda *_: None)
+            self._since = time.monotonic()
+            answers = together(asked.call.model, [asked.call], lambda *_: None)
+            self._since = None
             if answers is not None:
-                box.put(answers[0])
+                asked.box.put(answers[0])
 
 
 class Serving:
@@ -77,18 +95,26 @@ class Serving:
         self._model = Model()
         settings, serving = service.settings, service.manifest.serving
         self._timeout_s, self._max_body = serving.request_timeout_s, serving.max_body
+        self._stuck_s = settings.stuck_s or max(STUCK_S, 3 * serving.request_timeout_s)
         self._gate = settings.gate
         self._access = AccessLog(settings.access_log, app.paths, settings.release)
         self._direct = next((path for path in DIRECT if app.has(path)), DIRECT[0])
 
     def run(self) -> None:
         """Until the runtime API is lost, or the model is. Raises runtime_api.Lost."""
-        while self._model.late < STUCK:
-            self.answer(self._api.next())
-        log.event("error", "model_stuck", message=f"{STUCK} answers in a row did not come in time; this process ends")
+        while (stuck_s := self._model.running_s) < self._stuck_s:
+            invocation = self._api.next()
+            try:
+                self.answer(invocation)
+            except Lost:
+                raise
+            except Exception as error:
+                log.failure("event_failed", error, request_id=invocation.id)
+                self._api.fail(invocation.id, FAILED)
+        log.event("error", "model_stuck", message=f"the model has been in one call for {stuck_s:.0f} s; this process ends")
 
     def answer(self, invocation: Invocation) -> None:
-        """Whatever is wrong with the event or its answer, the loop goes on. Raises Lost."""
+        """Raises Lost."""
         if invocation.trace:
             os.environ["_X_AMZN_TRACE_ID"] = invocation.trace
         started = time.perf_counter()

@@ -83,7 +83,7 @@ class Steps:
         if version is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         moved = self._lead(deployment, version, {})
-        if moved.ok:
+        if moved.ok and present.staged is not None:
             self._unpoint(STAGED)
         return moved
 
