@@ -72,7 +72,7 @@ def dies_after(at: int) -> Any:
     def before(method: Method, asked: Asked) -> None:
         if changed[0] > at:
             raise No("PERMISSION_DENIED", "the command is gone")
-        reads = ("predict", "rawPredict", "testIamPermissions", "getAllowedLocations")
+        reads = ("predict", "rawPredict", "testIamPermissions", "getAllowedLocations", "list")
         if asked.method not in ("GET", "HEAD") and method.name.split(".")[-1] not in reads:
             changed[0] += 1
 

@@ -20,6 +20,7 @@ from mlship.targets.base import Answer, Request
 ANSWERED_BY = "x-vertex-ai-deployed-model-id"
 QUESTION = b'{"instances": [{"mlship": "release"}]}'
 PREDICT_PATHS = ("/predict", "/vertex/predict")
+IDENTITY_PATHS = ("/mlship/release", "/readyz", "/livez")  # who says its release has loaded its model
 CHANCE = 0.001  # that a deployed model with its share of the callers was not met by then
 MOST_TRIES = 700
 
@@ -32,9 +33,9 @@ class Sender(Protocol):
 
 def ask(door: Sender, url: str, request: Request) -> Answer:
     """One request, as whoever is led by the endpoint's split answers it. url: of the endpoint, without a method."""
-    if request.method == "GET":
+    if request.method == "GET" and request.path in IDENTITY_PATHS:
         return _identity(door, url, request)
-    if request.path not in PREDICT_PATHS:
+    if request.method == "GET" or request.path not in PREDICT_PATHS:
         return Answer(404, f"Vertex AI leads nobody to {request.path}: an endpoint has one predict route".encode())
     headers = {"Content-Type": request.content_type, "Accept": request.accept}
     return door.post(f"{url}:rawPredict", request.body, headers, request.timeout_s)

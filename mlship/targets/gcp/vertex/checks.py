@@ -27,7 +27,7 @@ _ANSWER_S = 60.0  # of a shared endpoint (caller_vertex.py)
 
 def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
     """Reads only."""
-    return (*in_documents(deployment), *_in_a_deploy(deployment), *_machine(door, deployment), *_quotas(door, deployment))
+    return (*in_documents(deployment), *in_a_deploy(deployment), *_machine(door, deployment), *_quotas(door, deployment))
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
@@ -83,7 +83,8 @@ def _of_cloud_run(deployment: Deployment) -> Iterator[Finding]:
             yield refused(deployment, f"targets.gcp.{key}", what, "leave it out, or use service cloud-run", "impossible")
 
 
-def _in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
+def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
+    """What the file says of the way to there. Pure."""
     strategy = deployment.strategy
     is_measured = any(gate.split()[0] in _MEASURED for gate in strategy.gates)
     if is_measured and strategy.bake_s < LATE_S:

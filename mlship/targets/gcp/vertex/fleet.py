@@ -73,6 +73,7 @@ class Fleet:
     def _undeployed(self, endpoint: Endpoint, one: Deployed) -> None:
         """The proving one has all of its endpoint's callers: mlship is the only one, and they go with it."""
         request: Body = {"endpoint": endpoint.name, "deployedModelId": one.id}
+        self.operations.settle([endpoint.name])
         try:
             if endpoint.split.get(one.id) and endpoint.name.endswith(PROOF):
                 rest = {id: share for id, share in endpoint.split.items() if id != one.id}

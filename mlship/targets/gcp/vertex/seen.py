@@ -102,13 +102,14 @@ class Seen:
 
         a sibling that has neither machines nor callers is none.
         """
-        proving = {one.release for one in (self.proof.deployed if self.proof else ())}
-        found = [one.replica(staged=True, prefix=PROVING) for one in (self.proof.deployed if self.proof else ())]
+        proving = [one for one in (self.proof.deployed if self.proof else ()) if not self.callers.share_of(one.release)]
+        found = [one.replica(staged=True, prefix=PROVING) for one in proving]
+        releases = {one.release for one in proving}
         for one in self.callers.deployed:
             is_met = bool(self.callers.share_of(one.release))
             if is_met and one.is_gone and not self.callers.split.get(one.id):
                 continue
-            if is_met or one.release not in proving:
+            if is_met or one.release not in releases:
                 found.append(one.replica(staged=not is_met))
         return tuple(found)
 

@@ -83,17 +83,18 @@ class Steps:
             if not again.ok:
                 return again
         back = self._lead({action.before: WHOLE})
-        return back if not back.ok else self.discard(action.release)
+        return back if not back.ok else self.discard(action.release, action.before)
 
-    def discard(self, release: str) -> Outcome:
-        """Its machines go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
+    def discard(self, release: str, live: str = "") -> Outcome:
+        """Its machines go, after its callers: to what is live, else to whoever has callers, else nobody is led anywhere any more."""
         self._operations.settle(self._names())
         present = self._look()
         if present is None:
             return Outcome()
-        if present.callers.share_of(release):
-            others = [name for name in present.callers.weights if name != release]
-            led = self._lead({others[0]: WHOLE} if others else {})
+        callers = present.callers
+        if callers.share_of(release):
+            heirs = [name for name in (live, *callers.weights) if name != release and callers.of(name)]
+            led = self._lead({heirs[0]: WHOLE} if heirs else {})
             if not led.ok:
                 return led
         self._undeployed(release)

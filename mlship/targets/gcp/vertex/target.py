@@ -63,7 +63,7 @@ class VertexTarget:
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         self._records = records_of(opening, door)
-        given, layout = str(opening.settings.get("repository") or ""), Layout(opening.home.images)
+        given, layout = str(self._setting("repository")), Layout(opening.home.images)
         images = Images(door, self._scope, given, layout, opening.environ, opening.progress, self._waiting)
         self._steps = Steps(door, self._scope, images, Operations(door, self._waiting))
 
@@ -173,8 +173,8 @@ class VertexTarget:
 
     def _discard(self, release: str) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
-        gone = self._steps.discard(release)
-        _, kept = self._committed()
+        history, (_, kept) = self._records.read(), self._committed()
+        gone = self._steps.discard(release, history.live if history else "")
         return self._steps.forget(kept) if gone.ok and release not in kept else gone
 
     def _committed(self) -> tuple[frozenset[str], dict[str, str]]:
@@ -209,6 +209,14 @@ class VertexTarget:
         if at is None or not share:
             return Answer(0, f"nobody is led to {request.replica}, and Vertex AI asks nothing else".encode())
         return _named(ask_one(self._door, self._url(at), request, id, share), at)
+
+    def _setting(self, name: str) -> Any:
+        """Where there is no YAML the records say it."""
+        said = self._opening.settings.get(name)
+        if said or "service" in self._opening.settings:
+            return said or ""
+        history = self._records.read()
+        return ((history.operating.get("settings") if history else None) or {}).get(name) or ""
 
     def _url(self, endpoint: Endpoint) -> str:
         return f"https://{self._door.region}-aiplatform.googleapis.com/v1/{endpoint.name}"
