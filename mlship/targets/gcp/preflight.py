@@ -25,6 +25,8 @@ _REPOSITORIES = ("artifactregistry.repositories.get", "artifactregistry.reposito
 # permission's beginning -> the least of Google's roles that has it (cloud.google.com/iam/docs/roles-permissions, from memory, verify)
 _ROLES = {
     "run.": "roles/run.developer",
+    "run.routes.": "roles/run.invoker",
+    "run.services.setIamPolicy": "roles/run.admin",
     "aiplatform.": "roles/aiplatform.user",
     "artifactregistry.repositories.create": "roles/artifactregistry.admin",
     "artifactregistry.": "roles/artifactregistry.writer",

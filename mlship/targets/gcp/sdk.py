@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -247,7 +248,11 @@ class SdkDoor:
         if self._known is None:
             auth, exceptions = need("google.auth", "gcp"), need("google.auth.exceptions", "gcp")
             try:
-                credentials, project = auth.default(scopes=SCOPES)
+                with warnings.catch_warnings():
+                    warnings.simplefilter(
+                        "ignore", UserWarning
+                    )  # of a person's credentials: which project pays for what is asked
+                    credentials, project = auth.default(scopes=SCOPES)
             except exceptions.DefaultCredentialsError as error:
                 raise _unknown(error) from None
             self._known = credentials, str(project or "")

@@ -31,6 +31,7 @@ INGRESS = {
 }
 CONCURRENCY, MOST_CONCURRENCY = 80, 1000  # docs.cloud.google.com/run, "Maximum concurrent requests for services" (2026-11)
 MOST_STARTUP_S = 240  # of a startup probe, all its tries together (run.v2, Probe; the sum is from memory, verify)
+STARTUP_PERIOD_S = 2  # a try takes 1 s at most, and has to be shorter than the time between two (run.v2, Probe)
 WHOLE = 100
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise. The K_ ones
 # are Cloud Run's own (docs.cloud.google.com/run, "Container runtime contract").
@@ -158,7 +159,9 @@ def _container(deployment: Deployment) -> Body:
         # idle: its processor is taken away, and not billed, while no request is served
         "resources": {"limits": limits, "cpuIdle": is_by_request(deployment)},
         # paths that end in z are reached by checks, though not by callers ("Known issues", read 2026-11)
-        "startupProbe": _probe("/readyz", period_s=1, failures=ceil(deployment.startup_timeout_s)),
+        "startupProbe": _probe(
+            "/readyz", period_s=STARTUP_PERIOD_S, failures=ceil(deployment.startup_timeout_s / STARTUP_PERIOD_S)
+        ),
         "livenessProbe": _probe("/livez", period_s=10, failures=3, timeout_s=5),
     }
 

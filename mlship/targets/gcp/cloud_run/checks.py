@@ -30,6 +30,8 @@ NEEDS = Needs(
         "run.routes.invoke",
     ),
 )
+# Without the IAM check anybody may call ("Allowing public access": it takes this right; from memory, verify).
+_OPENS = "run.services.setIamPolicy"
 _MARGIN_S = 60.0
 # Quotas of Cloud Run in a region: milli vCPU, bytes, GPUs ("Quotas and limits"; the metrics' names are from memory, verify).
 _GPU_METRICS = {
@@ -46,6 +48,12 @@ def findings(door: Door, scope: Scope, deployment: Deployment, history: History 
         *quota_findings(door, deployment, API, quotas(deployment)),
         *_restorable(door, scope, deployment, history),
     )
+
+
+def needs(deployment: Deployment) -> Needs:
+    """Pure."""
+    opens = (_OPENS,) if deployment.operating.get("public") else ()
+    return replace(NEEDS, permissions=(*NEEDS.permissions, *opens))
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:

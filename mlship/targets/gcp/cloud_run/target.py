@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
@@ -49,6 +50,7 @@ from mlship.targets.gcp.waiting import POLL_S, Waiting
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
+START_S = 60.0  # of an instance, for the first caller after a while without any
 
 
 class CloudRunTarget:
@@ -94,7 +96,7 @@ class CloudRunTarget:
         return pinned(self._door, references)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        common = preflight.findings(self._door, deployment, checks.NEEDS)
+        common = preflight.findings(self._door, deployment, checks.needs(deployment))
         return (*common, *checks.findings(self._door, self._scope, deployment, self._records.read()))
 
     def observe(self) -> Observed:
@@ -197,7 +199,11 @@ class CloudRunTarget:
         return said_release(self._asked(present, address, Request("GET", "/mlship/release")))
 
     def _asked(self, present: Seen, address: str, request: Request) -> Answer:
-        """A tag's callers say the service's own address in their token ("Authenticating service-to-service")."""
+        """A tag's callers say the service's own address in their token ("Authenticating service-to-service").
+
+        Whoever asks may be the one for whom an instance starts.
+        """
+        request = replace(request, timeout_s=request.timeout_s + START_S)
         if present.is_public:
             return asked(lambda sent: ask(address, sent, None), request, self._operator.value)
         token = self._door.identity_token(present.uri, str(self._setting("service_account")))
