@@ -506,6 +506,10 @@ def test_ages_read_as_people_say_them():
 
 def test_a_sample_too_long_to_paste_gives_the_schema_instead():
     assert curl("http://h", {"instances": ["x" * 3000]}) == "curl http://h/schema"
+    assert curl("https://v/e:predict", {"instances": [[1]]}) == (
+        "curl -H \"Authorization: Bearer $(gcloud auth print-access-token)\" -H 'Content-Type: application/json' "
+        "https://v/e:predict -d '{\"instances\": [[1]]}'"
+    )
 
 
 def test_columns_take_rows_of_different_lengths():

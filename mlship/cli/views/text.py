@@ -83,6 +83,9 @@ def curl(endpoint: str, body: Mapping[str, Any] | None, is_closed: bool = False)
     key = "-H 'Authorization: Bearer KEY' " if is_closed else ""
     if body and body.get("instances"):
         text = json.dumps({**body, "instances": body["instances"][:1]}, ensure_ascii=False)
+        if len(text) <= LONGEST_EXAMPLE and endpoint.endswith(":predict"):  # an address of Vertex AI's API, not of a server
+            header = '-H "Authorization: Bearer $(gcloud auth print-access-token)" '
+            return f"curl {header}-H 'Content-Type: application/json' {endpoint} -d {shlex.quote(text)}"
         if len(text) <= LONGEST_EXAMPLE:
             return f"curl {key}-H 'Content-Type: application/json' {endpoint}/predict -d {shlex.quote(text)}"
     return f"curl {key}{endpoint}/schema"
