@@ -14,23 +14,19 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.progress import Progress
-from mlship.targets.aws import stack
 from mlship.targets.aws.delivery import Images
-from mlship.targets.aws.documents import cfn_tags, filled
-from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.door import Door
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.sagemaker import network, releasing, scaling, seen
+from mlship.targets.aws.sagemaker import releasing, scaling
+from mlship.targets.aws.sagemaker.belongings import Belongings
 from mlship.targets.aws.sagemaker.endpoints import Endpoints
-from mlship.targets.aws.sagemaker.foundation import foundation
-from mlship.targets.aws.sagemaker.names import PAIR, SLOTS, Names
+from mlship.targets.aws.sagemaker.kept import configured, kept
+from mlship.targets.aws.sagemaker.names import SLOTS, Names
 from mlship.targets.aws.sagemaker.releasing import Alone
 from mlship.targets.aws.sagemaker.seen import Endpoint, Seen
 from mlship.targets.aws.sagemaker.traffic import by_weights, policy, seconds
-from mlship.targets.aws.scope import CONTENT
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
-
-PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
 class Steps:
@@ -47,9 +43,7 @@ class Steps:
     ) -> None:
         self._door = door
         self._names = names
-        self._images = images
-        self._waiting = waiting
-        self._progress = progress
+        self._belongings = Belongings(door, names, images, waiting, progress)
         self._endpoints = Endpoints(door, names, waiting, last_lines)
 
     # -- actions -----------------------------------------------------------------------------------------------------------
@@ -57,9 +51,9 @@ class Steps:
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and SageMaker knows the release as a model."""
         has = given(deployment)
-        made = self._found(deployment, has)
+        made = self._belongings.found(deployment, has)
         if made.ok:
-            self._model(deployment, has)
+            self._belongings.model(deployment, has)
         return made
 
     def stage(self, action: Action, deployment: Deployment, *, was_committed: bool) -> Outcome:
@@ -149,29 +143,13 @@ class Steps:
         return Outcome()
 
     def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
-        """Configurations and models of releases that are let go, and their images where no other release has the same content.
-
-        kept: contents that stay. Configurations of what was staged go, too, unless they serve.
-        """
-        present = seen.look(self._door, self._names)
-        ends = (present.main, present.check) if present else ()
-        in_use = {name for one in ends if one is not None for name in (one.config, one.pending)}
-        for name, release in seen.configs(self._door, self._names).items():
-            passing = self._names.kind_of(name) not in SLOTS
-            if name not in in_use and (release in subjects or passing):
-                self._forget("delete_endpoint_config", EndpointConfigName=name)
-        going = {name: arn for name, (release, arn) in seen.models(self._door, self._names).items() if release in subjects}
-        gone = {content for arn in going.values() if (content := self._content(arn))} - kept
-        if present is not None and gone:
-            self._images.remove(present.outputs["Repository"], gone)
-        for name in going:
-            self._forget("delete_model", ModelName=name)
-        return Outcome()
+        """kept: contents that stay."""
+        return self._belongings.retire(subjects, kept)
 
     def operate(self, deployment: Deployment, before: Mapping[str, str]) -> Outcome:
         """Only how it is operated: other machines where their type is another one. before: labels that were said until now."""
         has = given(deployment)
-        made = self._found(deployment, has)
+        made = self._belongings.found(deployment, has)
         if not made.ok:
             return made
         main = self._settled()
@@ -179,11 +157,11 @@ class Steps:
         if main is None or variant is None:
             return Outcome(False, f"{self._names.endpoint} does not serve {deployment.release.id}", fault="target")
         if not main.is_pair:
-            self._model(deployment, has)
+            self._belongings.model(deployment, has)
             changed = self._back_to(deployment, has)
             if not changed.ok:
                 return changed
-        self._tag(main, deployment, before)
+        self._belongings.tag(main, deployment, before)
         least, most = deployment.replicas
         scaling.follow(self._door, deployment, self._names, variant.slot)
         count = min(max(variant.desired, least), most)
@@ -194,31 +172,7 @@ class Steps:
         self._endpoints.leave(SLOTS)
         for name in (self._names.endpoint, self._names.check):
             self._endpoints.delete(name)
-        for name in seen.configs(self._door, self._names):
-            self._forget("delete_endpoint_config", EndpointConfigName=name)
-        for name in seen.models(self._door, self._names):
-            self._forget("delete_model", ModelName=name)
-        return stack.delete(self._door, self._names.scope.stem, self._waiting)
-
-    # -- what it stands on -------------------------------------------------------------------------------------------------
-
-    def _found(self, deployment: Deployment, has: Given) -> Outcome:
-        stem = self._names.scope.stem
-        self._progress.step("stack", stem)
-        tags = self._names.scope.tags("foundation", deployment.labels)
-        parameters = network.parameters_for(self._door, has)
-        return stack.converge(self._door, stem, foundation(deployment, has), parameters, tags, self._waiting)
-
-    def _model(self, deployment: Deployment, has: Given) -> None:
-        wanted = releasing.model(deployment, has)
-        if wanted["ModelName"] in seen.models(self._door, self._names):
-            return
-        found = stack.read(self._door, self._names.scope.stem)
-        assert found is not None, "it was made before"
-        platform = PLATFORMS[releasing.architecture(deployment)]
-        content = deployment.release.served.content
-        reference = self._images.deliver(found.outputs["Repository"], content, platform)
-        self._door.call("sagemaker", "create_model", **filled(wanted, {**found.outputs, "Image": reference}))
+        return self._belongings.destroy()
 
     def _main(self) -> Endpoint | None:
         return self._endpoints.look(self._names.endpoint)
@@ -256,7 +210,7 @@ class Steps:
         serving = main.serving if main else None
         if serving is None:
             return Outcome(False, f"nobody is led anywhere by {self._names.endpoint}", fault="target")
-        wanted = releasing.pair(deployment, has, _configured(serving.told), max(serving.desired, 1))
+        wanted = releasing.pair(deployment, has, configured(serving.told), max(serving.desired, 1))
         self._endpoints.configure(wanted)
         return self._endpoints.update(releasing.plainly_updated(deployment, wanted.name), deployment.release.id)
 
@@ -306,7 +260,7 @@ class Steps:
     def _only(self, main: Endpoint, slot: str, wanted: Alone | None = None) -> Outcome:
         """The variant of the slot alone, with its machines; wanted: its configuration, a kept one where nobody says."""
         release = next(variant.release for variant in main.variants if variant.slot == slot)
-        chosen = wanted or self._kept(main, release, slot)
+        chosen = wanted or kept(self._door, self._names, release, slot)
         if chosen is None:
             return Outcome(False, f"SageMaker has no configuration of {release} any more", fault="target")
         self._endpoints.configure(chosen)
@@ -324,51 +278,9 @@ class Steps:
         if variant is not None and main.is_well:
             return Outcome()
         slot = self._slot(main, before)
-        chosen = self._kept(main, before, slot)
+        chosen = kept(self._door, self._names, before, slot)
         if chosen is None:
             return Outcome(False, f"SageMaker has no configuration of {before} any more", fault="target")
         self._endpoints.configure(chosen)
         body = {"EndpointName": main.name, "EndpointConfigName": chosen.name, **releasing.RETAINED}
         return self._endpoints.update(body, before)
-
-    def _kept(self, main: Endpoint, release: str, slot: str) -> Alone | None:
-        """The newest configuration of the release alone: in this slot as it is, from another one with the other name of the variant."""
-        known = [name for name, of in seen.configs(self._door, self._names).items() if of == release]
-        same = next((name for name in known if self._names.kind_of(name) == slot), None)
-        if same is not None:
-            return Alone(same, {"EndpointConfigName": same})
-        source = next((name for name in known if self._names.kind_of(name) not in (PAIR,)), next(iter(known), None))
-        if source is None:
-            return None
-        told = seen.describe_config(self._door, source)
-        one = next(one for one in told["ProductionVariants"] if self._names.release_of(one["ModelName"]) == release)
-        variant = {**_configured(one), "VariantName": slot, "InitialVariantWeight": releasing.WHOLE}
-        key = {"KmsKeyId": told["KmsKeyId"]} if told.get("KmsKeyId") else {}
-        name = self._names.config(release, slot, [[{**variant, "InitialInstanceCount": 0}], key])
-        tags = self._door.all("sagemaker", "list_tags", "Tags", ResourceArn=told["EndpointConfigArn"])
-        return Alone(name, {"EndpointConfigName": name, "ProductionVariants": [variant], **key, "Tags": tags})
-
-    def _tag(self, main: Endpoint, deployment: Deployment, before: Mapping[str, str]) -> None:
-        """The endpoint's tags; labels that are not said any more go, and those of others stay."""
-        wanted = self._names.scope.tags("front", deployment.labels)
-        self._door.call("sagemaker", "add_tags", ResourceArn=main.arn, Tags=cfn_tags(wanted))
-        if stale := sorted(set(before) - set(wanted)):
-            self._door.call("sagemaker", "delete_tags", ResourceArn=main.arn, TagKeys=stale)
-
-    def _content(self, arn: str) -> str:
-        told = self._door.all("sagemaker", "list_tags", "Tags", ResourceArn=arn)
-        return next((tag["Value"] for tag in told if tag["Key"] == CONTENT), "")
-
-    def _forget(self, operation: str, **name: str) -> None:
-        try:
-            self._door.call("sagemaker", operation, **name)
-        except Refused as no:
-            if no.said != seen.MISSING:  # another command did it meanwhile
-                raise
-
-
-def _configured(told: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant as it was written, without what SageMaker adds when it tells."""
-    written = ("VariantName", "ModelName", "InitialInstanceCount", "InstanceType", "InitialVariantWeight")
-    more = ("ContainerStartupHealthCheckTimeoutInSeconds", "RoutingConfig")
-    return {name: told[name] for name in (*written, *more) if name in told}
