@@ -128,7 +128,7 @@ class Account:
 
     def made_secrets(self) -> list[str]:
         told = self.client("secretsmanager").list_secrets()["SecretList"]
-        return [one["Name"] for one in told if one["Name"].startswith("mlship/")]
+        return [one["Name"] for one in told if one["Name"].startswith("mlship")]
 
     def reset(self) -> None:
         for url in (
@@ -374,17 +374,17 @@ class AccountDoor:
                 ids |= {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
                 template = self._inner.call("cloudformation", "get_template", **place)["TemplateBody"]
                 said = template if isinstance(template, dict) else json.loads(template)
-                ids |= self._secrets(said["Resources"])
+                ids |= self._secrets(stack["StackName"], said["Resources"])
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
                 self._account.outputs[key] = stack["Outputs"]
 
-    def _secrets(self, resources: Mapping[str, Any]) -> dict[str, str]:
+    def _secrets(self, stack: str, resources: Mapping[str, Any]) -> dict[str, str]:
         """moto makes none from a template."""
         store, made = self._account.client("secretsmanager"), {}
         for name, one in resources.items():
             if one["Type"] == "AWS::SecretsManager::Secret":
-                called, asked = one["Properties"]["Name"], one["Properties"]["GenerateSecretString"]
+                called, asked = f"{stack}-{name}", one["Properties"]["GenerateSecretString"]
                 with suppress(store.exceptions.ResourceExistsException):
                     store.create_secret(Name=called, SecretString=store.get_random_password(**asked)["RandomPassword"])
                 made[name] = store.describe_secret(SecretId=called)["ARN"]

@@ -378,6 +378,16 @@ def test_the_floor_of_this_hour_outlasts_a_deploy() -> None:
     assert (door.scheduled, door.scaled) == ([], {"b": (2, 8)})
 
 
+def test_tasks_that_autoscaling_takes_away_meanwhile_are_not_waited_for() -> None:
+    class Quieter(Ecs):
+        def on_put_scaling_policy(self, **said: Any) -> Any:
+            self.slots["a"] = (NEW, 3, "COMPLETED")
+            return super().on_put_scaling_policy(**said)
+
+    door = Quieter({"a": (NEW, 5, "COMPLETED")}, {"a": 100, "b": 0}, healthy=3)
+    assert operate(door, SCALED).ok
+
+
 def test_tasks_are_replaced_only_where_they_are_bought_otherwise() -> None:
     door = Ecs({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
     door.capacity["a"] = [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}]

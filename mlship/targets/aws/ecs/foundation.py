@@ -127,10 +127,11 @@ def _cluster(scope: Scope, tags: list[dict[str, str]]) -> Template:
 
 
 def _operator_key(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Template:
-    """With which mlship asks servers that judge their callers. Its value is made at AWS, and sent by nobody."""
+    """With which mlship asks servers that judge their callers. Its value is made at AWS, and sent by nobody; and so is its name, which
+    may be kept for a while after the secret is gone.
+    """
     wanted: dict[str, Any] = {
-        "Name": f"{scope.repository}/operator",
-        "Description": "the key with which mlship asks this service",
+        "Description": f"the key with which mlship asks {scope.stem.removeprefix('mlship-')}",
         "GenerateSecretString": {"PasswordLength": OPERATOR_KEY_LENGTH, "ExcludePunctuation": True},
         "Tags": tags,
     }

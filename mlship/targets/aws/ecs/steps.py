@@ -286,6 +286,8 @@ class Steps:
         slot = present.slots.get(name)
         if slot is None or slot.release != release:
             return None  # what ECS tells is a moment old
+        if present.weights.get(name):  # autoscaling may take some away meanwhile
+            wanted = min(wanted, slot.desired)
         healthy = len(seen.healthy_addresses(self._door, present, name))
         if slot.rollout == "COMPLETED" and healthy >= wanted and slot.running >= wanted:
             return Outcome()
