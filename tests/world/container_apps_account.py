@@ -208,7 +208,7 @@ class Account:
                 self.resources.pop(key, None)
                 self.revisions.pop(key, None)
 
-            return self.operations.accepted(asked, None, gone)
+            return self.operations.accepted(asked, None, gone, form="both")
         kind, name = "/".join(path.rpartition("/providers/")[2].split("/")[:2]), path.rpartition("/")[2]
         if asked.method == "PATCH":
             if present is None:
@@ -223,6 +223,8 @@ class Account:
         if kind == APP:
             self._revised(key, made, asked.method)
             made["properties"]["provisioningState"] = "InProgress"
+            if asked.method == "PATCH":
+                return self.operations.accepted(asked, None, lambda: self._succeeded(made), form="Location")
             return self.operations.accepted(asked, self._shown(made), lambda: self._succeeded(made))
         slow = kind in (ENVIRONMENT, "Microsoft.ContainerRegistry/registries", "Microsoft.Storage/storageAccounts")
         if slow and asked.method == "PUT":
@@ -326,8 +328,13 @@ class Account:
         if key not in self.resources:
             return _missing(app)
         known, parts = self.revisions[key], below.strip("/").split("/")
+        if parts[0] == "authConfigs" and asked.method != "PUT":
+            found = self.resources.get(f"{key}{below.lower()}")
+            if asked.method == "DELETE":
+                self.resources.pop(f"{key}{below.lower()}", None)
+            return told(found) if found else refused(404, "AuthConfigNotFound", "There is no such authConfig.")
         if parts[0] == "authConfigs":
-            self.resources[f"{key}{below.lower()}"] = {**body, "type": "auth", "id": app + below}
+            self.resources[f"{key}{below.lower()}"] = {**body, "type": "auth", "id": app + below, "name": "current"}
             return told({**body, "id": app + below, "name": "current"})
         if parts[0] == "listSecrets":
             kept = self.resources[key]["properties"]["configuration"].get("secrets", [])

@@ -331,7 +331,18 @@ def test_looking_at_an_app_that_sleeps_does_not_wake_it(world: Account, service:
 def test_with_entra_nobody_gets_in_without_a_token(tmp_path: Path, world: Account, environ: Mapping[str, str]) -> None:
     entra = {"client_id": "c0ffee", "tenant": "7e4a47", "principals": ("anna",)}
     service = ContainerAppsService(tmp_path, world, environ, DOOR, subnet="", entra=entra)
+    opened: list[bool] = []
+
+    def seen(asked: Asked) -> Told | None:
+        is_judged = any(key.endswith("/authconfigs/current") for key in world.resources)
+        if asked.method in ("PUT", "PATCH") and "/containerApps/" in asked.path and "authConfigs" not in asked.path:
+            ingress = asked.json["properties"]["configuration"].get("ingress", {})
+            opened.append(bool(ingress.get("external")) and not is_judged)
+        return None
+
+    world.hook = seen
     live = deploy(service, 1).history.live
+    assert opened and not any(opened), "it is never open to all"
     host = app(world)["properties"]["configuration"]["ingress"]["fqdn"]
     asked = Asked("GET", host, "/mlship/release", {}, {})
     assert world.answer(asked).status == 401

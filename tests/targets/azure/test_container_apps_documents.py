@@ -49,8 +49,11 @@ def test_both_folders_describe_the_same_end_state(name: str) -> None:
     applied = {
         path: json.loads(body)
         for path, body in rendered.items()
-        if re.match(r"apply/(foundation|service/(1|4))", path)  # 2 and 3 are a later release's
+        if re.match(r"apply/(foundation|service/1)", path)  # 2 and 3 are a later release's
     }
+    opens = applied.pop("apply/service/1-open.json", {"properties": {"configuration": {"ingress": {}}}})
+    ingress = applied["apply/service/1-containerApps.json"]["properties"]["configuration"]["ingress"]
+    ingress |= opens["properties"]["configuration"]["ingress"]
     ejected = json.loads(rendered["eject/template.json"])["resources"]
     assert len(ejected) == len(applied)
     for (path, body), resource in zip(sorted(applied.items(), key=_order), ejected, strict=True):
@@ -62,9 +65,10 @@ def test_both_folders_describe_the_same_end_state(name: str) -> None:
     )
 
 
-def _order(item: tuple[str, Any]) -> tuple[str, int]:
+def _order(item: tuple[str, Any]) -> tuple[str, int, int]:
+    """As they are sent: the app before who may call it."""
     folder, _, file = item[0].rpartition("/")
-    return folder, int(file.partition("-")[0])
+    return folder, int(file.partition("-")[0]), -file.count("containerApps")
 
 
 def _blind(document: Any) -> Any:
@@ -194,3 +198,15 @@ def test_shares_that_do_not_add_up_are_refused() -> None:
         wanted = [("r2-000000-aaaa", weights[0], "staged"), ("r1-000000-aaaa", weights[1], "live")]
         with pytest.raises(MlshipError, match="shares of the callers do not add up to 100 %"):
             shares(scope, wanted)
+
+
+def test_an_app_whose_callers_entra_judges_is_closed_until_it_does() -> None:
+    rendered = {path: json.loads(body) for path, body in render(CASES["entra"]).items() if path.startswith("apply/service/1")}
+    external = {
+        path: body["properties"].get("configuration", {}).get("ingress", {}).get("external") for path, body in rendered.items()
+    }
+    assert external == {
+        "apply/service/1-containerApps.json": False,
+        "apply/service/1-authConfigs.json": None,
+        "apply/service/1-open.json": True,
+    }

@@ -38,9 +38,13 @@ STOP_MARGIN_S = 5
 KEPT_REVISIONS = 100  # inactive ones; Azure forgets older ones
 
 
-def app(deployment: Deployment, has: Given) -> Document:
-    """The whole app with its first release. There is no app without callers' way to a revision: nobody knows its address yet."""
+def app(deployment: Deployment, has: Given, *, is_first: bool = False) -> Document:
+    """The whole app with its first release. There is no app without callers' way to a revision: nobody knows its address yet.
+
+    is_first: as the first call has it. An app whose callers Entra judges opens only when `login` has been said.
+    """
     scope = Scope(deployment.project, deployment.environment)
+    opened = {**ingress(has), **({"external": False} if is_first and has.callers == "entra" else {})}
     return {
         "location": has.region or Variable("Region"),
         "tags": tags(deployment, has),
@@ -51,7 +55,7 @@ def app(deployment: Deployment, has: Given) -> Document:
             "configuration": {
                 **configuration(deployment, has),
                 "secrets": secrets(deployment),
-                "ingress": {**ingress(has), "traffic": [entry(scope, suffix(deployment, has), WHOLE, LIVE)]},
+                "ingress": {**opened, "traffic": [entry(scope, suffix(deployment, has), WHOLE, LIVE)]},
             },
             "template": template(deployment, has),
         },

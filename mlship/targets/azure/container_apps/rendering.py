@@ -10,7 +10,7 @@ from mlship.targets.azure.container_apps.ejecting import template, yaml_app
 from mlship.targets.azure.container_apps.foundation import APIS, APP, parts
 from mlship.targets.azure.container_apps.given import given
 from mlship.targets.azure.container_apps.preflight import in_documents
-from mlship.targets.azure.container_apps.releasing import STAGED, WHOLE, app, entry, login, shifted, staged, suffix
+from mlship.targets.azure.container_apps.releasing import STAGED, WHOLE, app, entry, login, operated, shifted, staged, suffix
 from mlship.targets.azure.filling import variables
 from mlship.targets.azure.scope import GROUP, Scope
 from mlship.targets.base import Deployment
@@ -33,7 +33,13 @@ or the app alone, on what is there; these have to be set for envsubst: {needed}
   envsubst '{quoted}' < eject/app.yaml > app.yaml
   az containerapp create --resource-group {group} --name {name} --yaml app.yaml
 """
-_LOGIN = "  service/4-authConfigs.json         PUT: nobody without a token of Entra gets in\n"
+_LOGIN = """\
+  service/1-authConfigs.json         PUT after the first: nobody without a token of Entra gets in
+  service/1-open.json                PATCH after that: and only now anybody from outside
+"""
+_OPEN = """
+The template makes the app before it says who may call: where that matters for a moment, set external to false in it, and open it later.
+"""
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
@@ -47,11 +53,12 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     for number, part in enumerate(parts(deployment, has), 1):
         kind = part.kind.partition("/")[2]
         documents[f"apply/foundation/{number}-{kind}.json"] = part.body
-    documents["apply/service/1-containerApps.json"] = app(deployment, has)
+    documents["apply/service/1-containerApps.json"] = app(deployment, has, is_first=True)
     documents["apply/service/2-next-release.json"] = staged(deployment, has, [], [entry(scope, own, 0, STAGED)])
     documents["apply/service/3-shift.json"] = shifted([entry(scope, own, WHOLE)])
     if has.callers == "entra":
-        documents["apply/service/4-authConfigs.json"] = login(has)
+        documents["apply/service/1-authConfigs.json"] = login(has)
+        documents["apply/service/1-open.json"] = operated(deployment, has)
     documents["eject/template.json"] = template(deployment, has)
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
@@ -60,9 +67,9 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     needed = " ".join(sorted(name for name in variables(app(deployment, has)) if not name.startswith("Secret_")))
     quoted = " ".join(f"${name}" for name in needed.split())
     group = str(deployment.settings.get("resource_group") or GROUP)
-    words = _LOGIN if has.callers == "entra" else ""
+    words, warning = (_LOGIN, _OPEN) if has.callers == "entra" else ("", "")
     readme = _README.format(api=APIS[APP], login=words, group=group, needed=needed, quoted=quoted, name=scope.short)
-    return {**written, "eject/README": readme.encode()}
+    return {**written, "eject/README": (readme + warning).encode()}
 
 
 def _lines(document: Any, indent: str) -> list[str]:

@@ -44,6 +44,7 @@ from mlship.targets.verify import said_release
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the copy, the pull of its image
 SETTLE_S = 120.0
 CHANGE_S = 900.0  # another command's change of the app, which a killed one leaves running
+LOGIN = "/authConfigs/current"
 ENDED = ("Terminated",)  # ContainerAppContainerRunningState
 
 
@@ -84,9 +85,10 @@ class Steps:
         present, wanted = self._look(), suffix(deployment, has)
         if present is None:
             known = self._known(deployment, has, None)
-            self._send("PUT", app(deployment, has), known)
+            self._send("PUT", app(deployment, has, is_first=True), known)
             if has.callers == "entra":
-                self._send("PUT", login(has), known, "/authConfigs/current")
+                self._judge_callers(has, known)
+                self._send("PATCH", operated(deployment, has), known)
         else:
             self._beside(present, deployment, has, wanted)
         return self._until_ready(wanted, deployment)
@@ -176,9 +178,8 @@ class Steps:
         known = self._standing().made(deployment, has)
         self._settled()
         present = self._present()
+        self._judge_callers(has, known)
         self._send("PATCH", operated(deployment, has), known)
-        if has.callers == "entra":
-            self._send("PUT", login(has), known, "/authConfigs/current")
         wanted = suffix(deployment, has)
         live = present.of(deployment.release.id)
         if live is not None and live.suffix == wanted and live.active:
@@ -209,6 +210,7 @@ class Steps:
             traffic = [*_traffic(self._scope, present, without=STAGED), entry(self._scope, wanted, 0, STAGED)]
             known = self._known(deployment, has, present)
             kept = self._kept_secrets(present)
+            self._judge_callers(has, known)
             self._send("PATCH", staged(deployment, has, kept, traffic), known)
             return
         if not revision.active:
@@ -224,6 +226,14 @@ class Steps:
     def _send(self, method: str, body: Document, known: Mapping[str, Any], below: str = "") -> None:
         path = seen.app_path(self._place(), self._scope) + below
         self._door.arm(method, path, API, filled(body, known))
+
+    def _judge_callers(self, has: Given, known: Mapping[str, Any]) -> None:
+        """Said before the app is opened to them; taken away where somebody else judges callers now, who was there first."""
+        path = seen.app_path(self._place(), self._scope) + LOGIN
+        if has.callers == "entra":
+            self._send("PUT", login(has), known, LOGIN)
+        elif self._door.find(path, API) is not None:
+            self._door.arm("DELETE", path, API)
 
     def _weigh(self, present: Seen, wanted: list[tuple[Revision, int, str]]) -> Outcome:
         """Raises MlshipError for shares that do not add up."""
