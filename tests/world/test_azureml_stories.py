@@ -274,11 +274,12 @@ def test_an_endpoint_that_somebody_led_elsewhere_is_put_right(service: AzureMlSe
     assert observed.repair == "the endpoint leads callers elsewhere, too"
     assert deploy(service, 1).history.live == first == live_id(service)
     assert service.open().observe().weights == {first: 1.0}
+    assert {one["name"] for one in service.world.of("deployments")} == {first, "mine"}, "it is somebody else's"
 
 
 def somebody_deploys(world: MlAccount, like: Mapping[str, Any], name: str) -> None:
     path = like["id"].replace(like["name"], name)
-    world.ml[path.lower()] = {**copy.deepcopy(dict(like)), "id": path, "name": name}
+    world.ml[path.lower()] = {**copy.deepcopy(dict(like)), "id": path, "name": name, "tags": {"team": "others"}}
 
 
 def test_answers_without_what_azure_fills_in_are_no_difference(service: AzureMlService) -> None:
@@ -317,9 +318,12 @@ def test_what_is_mirrored_stays_mirrored_while_shares_change(service: AzureMlSer
     assert observed.notes == ("10 % of the requests are copied to shadow",)
     deployment = replace(wanted(service, target, 1), labels={"team": "growth"})
     assert target.apply(Action("operate", first), deployment).ok
-    assert endpoint["id"] in {one["id"] for one in service.world.of("onlineEndpoints")}
     (endpoint,) = service.world.of("onlineEndpoints")
     assert endpoint["properties"]["mirrorTraffic"] == {"shadow": 10} and endpoint["tags"]["team"] == "growth"
+    second = deploy(service, 2).history.live
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert endpoint["properties"]["mirrorTraffic"] == {"shadow": 10}
+    assert {one["name"] for one in service.world.of("deployments")} == {second, "shadow"}
 
 
 def test_autoscaling_changes_in_place(service: AzureMlService) -> None:

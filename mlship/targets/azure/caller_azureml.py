@@ -20,7 +20,7 @@ CALLER = Caller(
     push=PUSH,
     environ={"AZUREML_MODEL_DIR": "/var/azureml-app/azureml-models/mlship-test/1"},
     port_from="the port of inference_config",
-    health=Probe("/", timeout_s=2.0, ok=KUBERNETES_OK),
+    health=Probe("/readyz", timeout_s=2.0, ok=KUBERNETES_OK),  # the readiness route of what `deploy` sends
     start_s=310.0,
     start_rule="10 s, then 30 checks 10 s apart",
     protocol="azureml",

@@ -6,6 +6,8 @@ What else a server is asked has its answer by way of that route, or of the resou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlship.errors import MlshipError
 from mlship.targets.azure.azureml.seen import Seen
 from mlship.targets.azure.azureml.site import ML_API, Site
@@ -13,8 +15,13 @@ from mlship.targets.azure.door import Door
 from mlship.targets.base import Answer, Request
 
 DEPLOYMENT_HEADER = "azureml-model-deployment"
-# Of Entra's tokens what endpoints take ("Authenticate clients for online endpoints", learn.microsoft.com, read 2026-11).
-AUDIENCE = "https://ml.azure.com/.default"
+# Of Entra's tokens what endpoints take ("Authenticate clients for online endpoints", learn.microsoft.com, read 2026-11); those of the
+# national clouds are the addresses of their studios, from memory, not looked up.
+AUDIENCES: Mapping[str, str] = {
+    "public": "https://ml.azure.com",
+    "china": "https://ml.azure.cn",
+    "usgov": "https://ml.azure.us",
+}
 _RELEASE = b'{"mlship": "release"}'
 _BY_RELEASE = ("/mlship/release", "/readyz", "/livez")
 _PREDICT = ("/predict", "/score")
@@ -60,7 +67,7 @@ class Caller:
     def _read(self, auth: str) -> str:
         path = self._site.endpoint_path
         if auth == "AADToken":
-            return self._door.token(AUDIENCE)
+            return self._door.token(f"{AUDIENCES[self._door.cloud.name]}/.default")
         if auth == "AMLToken":
             return str(self._door.arm("POST", f"{path}/token", ML_API).get("accessToken") or "")
         return str(self._door.arm("POST", f"{path}/listKeys", ML_API).get("primaryKey") or "")

@@ -36,7 +36,8 @@ class Placed:
 class Seen:
     """address: of the scoring route. traffic, mirror: release -> hundredths. placed: release -> its deployment.
 
-    auth: as Azure's API says it, `Key`. state: of the endpoint itself.
+    others: names of deployments that somebody else put there; they are let be. auth: as Azure's API says it, `Key`. state: of the
+    endpoint itself. identities: paths of those that were given to it, in lower case.
     """
 
     address: str = ""
@@ -46,7 +47,8 @@ class Seen:
     mirror: Mapping[str, int] = field(default_factory=dict)
     placed: Mapping[str, Placed] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    location: str = ""
+    others: frozenset[str] = frozenset()
+    identities: frozenset[str] = frozenset()
 
     @property
     def live(self) -> str:
@@ -76,16 +78,17 @@ def look(door: Door, scope: Scope, site: Site) -> Seen | None:
     if told is None or not scope.owns(told.get("tags")):
         return None
     said = told.get("properties") or {}
-    placed = sorted((_placed(one) for one in door.all(site.deployments, ML_API)), key=lambda one: (one.since, one.release))
+    there = sorted((_placed(one) for one in door.all(site.deployments, ML_API)), key=lambda one: (one.since, one.release))
     return Seen(
         address=str(said.get("scoringUri") or ""),
         auth=str(said.get("authMode") or ""),
         state=str(said.get("provisioningState") or READY),
         traffic=_shares(said.get("traffic")),
         mirror=_shares(said.get("mirrorTraffic")),
-        placed={one.release: one for one in placed},
+        placed={one.release: one for one in there if scope.owns(one.tags)},
         tags=told.get("tags") or {},
-        location=str(told.get("location") or ""),
+        others=frozenset(one.release for one in there if not scope.owns(one.tags)),
+        identities=frozenset(path.lower() for path in (told.get("identity") or {}).get("userAssignedIdentities") or ()),
     )
 
 

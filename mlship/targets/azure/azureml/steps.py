@@ -258,8 +258,7 @@ class Steps:
     def _traffic(self, deployment: Deployment, traffic: Mapping[str, int]) -> Outcome:
         """The whole endpoint again, with these shares. A copy of requests that somebody asked for stays, where it still can."""
         present = self._there.look()
-        mirror = present.mirror if present else {}
-        kept = {name: share for name, share in mirror.items() if present and name in present.placed and not traffic.get(name)}
+        kept = _kept(present, traffic) if present else {}
         wanted = filled(bodies.endpoint(deployment, traffic, kept), self._identity_path(deployment))
         if present is None or not _is_so(present, wanted):
             self._there.put(self._site.endpoint_path, wanted)
@@ -309,8 +308,16 @@ def _as_sent(placed: Placed) -> Document:
     return {"properties": placed.settings, "tags": placed.tags, **sku}
 
 
+def _kept(present: Seen, traffic: Mapping[str, int]) -> dict[str, int]:
+    """Of what gets a copy of requests, that which still can: it is there, and has no callers of its own."""
+    there = present.others | set(present.placed)
+    return {name: share for name, share in present.mirror.items() if name in there and not traffic.get(name)}
+
+
 def _is_so(present: Seen, wanted: Document) -> bool:
-    told = wanted["properties"]
+    told, identities = wanted["properties"], wanted["identity"].get("userAssignedIdentities") or ()
+    if present.identities != {path.lower() for path in identities}:
+        return False
     shares = _reached(present.traffic) == _reached(told["traffic"]) and present.mirror == told["mirrorTraffic"]
     return shares and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
 
