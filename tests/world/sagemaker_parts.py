@@ -91,7 +91,7 @@ class CheckedDoor:
         aws_model.check_request(service, operation, said)
         if operation == "simulate_principal_policy":
             return simulated(said)
-        if service == "ecr" and operation in ("describe_images", "batch_delete_image"):
+        if service == "ecr" and operation in ("describe_images", "list_images", "batch_delete_image"):
             answer = self._bytes_of_ecr(operation, said)
             aws_model.check_answer(service, operation, answer)
             return answer
@@ -109,6 +109,9 @@ class CheckedDoor:
         return answer
 
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        if (service, operation) == ("ecr", "list_images"):
+            found: list[Any] = self.call(service, operation, **said)[key]
+            return found
         aws_model.check_request(service, operation, said)
         return self._inner.all(service, operation, key, **said)
 
@@ -165,6 +168,11 @@ class CheckedDoor:
     def _bytes_of_ecr(self, operation: str, said: Mapping[str, Any]) -> dict[str, Any]:
         if operation == "batch_delete_image":
             return {"imageIds": said["imageIds"], "failures": []}
+        if operation == "list_images":
+            place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/tags/list"
+            with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"http://{place}", timeout=10) as answer:
+                return {"imageIds": [{"imageTag": tag} for tag in json.load(answer)["tags"] or ()]}
+            return {"imageIds": []}
         (wanted,) = said["imageIds"]
         place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/{wanted['imageTag']}"
         request = urllib.request.Request(f"http://{place}", method="HEAD")

@@ -363,6 +363,17 @@ def test_machines_of_another_type_are_an_update_in_place(tmp_path: Path, account
     assert bounds(account) == {"endpoint/mlship-churn/variant/a": (1, 2)}
 
 
+def test_machines_of_another_type_that_are_not_to_be_had_leave_what_serves(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    account.quota = 1
+    service.settings = {**service.settings, "instance": "ml.m5.xlarge"}
+    with pytest.raises(MlshipError, match=f"ResourceLimitExceeded.*{first} serves as before"):
+        deploy(service, 1)
+    assert live_id(service) == first
+    only(account, first)
+
+
 def test_an_aborted_canary_of_a_company_goes_on_from_another_machine(tmp_path: Path, account: SagemakerAccount) -> None:
     here, there = (SagemakerService(tmp_path / name, account) for name in ("here", "there"))
     first = deploy(here, 1).history.live

@@ -43,6 +43,7 @@ class Steps:
     ) -> None:
         self._door = door
         self._names = names
+        self.images = images
         self._belongings = Belongings(door, names, images, waiting, progress)
         self._endpoints = Endpoints(door, names, waiting, last_lines)
 
@@ -120,7 +121,8 @@ class Steps:
         if main is None:
             return Outcome(False, f"{self._names.endpoint} is gone", fault="target")
         back = self._served_again(main, action.before)
-        return back if not back.ok else self.discard(replace(action, before=""))
+        is_other = action.release != action.before  # else only how it is operated has failed
+        return self.discard(replace(action, before="")) if back.ok and is_other else back
 
     def discard(self, action: Action) -> Outcome:
         """Its machines go, after its callers: to the release before, else nobody is led anywhere any more."""

@@ -96,15 +96,16 @@ class SagemakerTarget:
         present = seen.look(self._door, self._names)
         if present is None:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
-        restorable = frozenset(release for release, _ in seen.models(self._door, self._names).values())
-        known = frozenset(release.id for release in (history.releases if history else ()))
+        models = frozenset(release for release, _ in seen.models(self._door, self._names).values())
+        lost = self._lost(history, present, models)
+        restorable = models - set(lost)
         return Observed(
             history=history,
             endpoint=self._address(present),
             serving=self._serving(present),
             replicas=seen.replicas(present),
             restorable=restorable,
-            lost=dict.fromkeys(known - restorable, "its model is not there any more"),
+            lost=lost,
             notes=_notes(present),
             repair=_repair(history, present),
             fingerprint=_fingerprint(_told(history, present, restorable)),
@@ -202,6 +203,17 @@ class SagemakerTarget:
             yield Why(
                 replica.name, replica.release, state, probe=one.reason if one else "", log=self._last_lines(replica.release)
             )
+
+    def _lost(self, history: History | None, present: Seen, models: frozenset[str]) -> dict[str, str]:
+        """Releases of the records that could not be served again, and why."""
+        releases = history.releases if history else ()
+        there = self._steps.images.among(present.outputs["Repository"], (release.served.content for release in releases))
+        imageless = [release.id for release in releases if release.served.content not in there]
+        gone = [release.id for release in releases if release.id not in models]
+        return {
+            **dict.fromkeys(imageless, "its image is not in the registry any more"),
+            **dict.fromkeys(gone, "its model is not there any more"),
+        }
 
     def _serving(self, present: Seen) -> str:
         """As it says itself; where two releases share the callers, the one that most of them reach."""
