@@ -324,6 +324,7 @@ def test_looking_at_an_app_that_sleeps_does_not_wake_it(world: Account, service:
     world.requests.clear()
     observed = service.open().observe()
     assert observed.serving == live and observed.replicas == () and observed.notes == (ASLEEP,) and not observed.repair
+    assert [(line.release, line.text) for line in service.open().logs(live)] == [(live, "went to sleep")]
     assert not [asked for asked in world.requests if DOMAIN in asked]
     assert live_id(service) == live, "a caller wakes it"
 

@@ -1,6 +1,6 @@
 """The lines of all copies that run, each from its own stream, as `az containerapp logs show` reads them.
 
-What ended before is in the environment's log workspace, some minutes late: `docs/azure.md` has the query.
+Where none runs, because the app sleeps or its copies ended, the environment's workspace of Log Analytics is asked, some minutes late.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+from mlship.targets.azure.container_apps import workspace
 from mlship.targets.azure.container_apps.seen import API, Copy, Seen
 from mlship.targets.azure.door import Door
 from mlship.targets.base import LogLine
@@ -22,7 +23,8 @@ def lines_of(
     door: Door, look: Callable[[], Seen | None], release: str, lines: int, follow: bool, sleep: Callable[[float], object]
 ) -> Iterator[LogLine]:
     """The last `lines` of all copies together, by time; then what comes, without end, when `follow`. release: empty for all."""
-    told = _told(door, look(), release, lines)
+    present = look()
+    told = _told(door, present, release, lines) or workspace.lines_of(door, present, release, lines)
     yield from told[len(told) - lines :] if lines else ()
     known = {(line.replica, line.when, line.text) for line in told}
     while follow:
