@@ -344,24 +344,53 @@ def test_a_quota_of_copies_is_met_before_anything_is_made(tmp_path: Path, functi
     assert service.left() == []
 
 
+def closed(service: LambdaService, deployment: Deployment, *, is_public: bool = True) -> Deployment:
+    """The deployment with serve.auth, and keys of the account's store."""
+    references = {"CHURN_KEYS": "secretsmanager:churn/keys"}
+    serving = {"auth": {"api_keys": "CHURN_KEYS"}}
+    served = replace(deployment.release.served, serving=serving, secrets=service.open().pinned(references))
+    release = replace(deployment.release, served=served)
+    operating = {**deployment.operating, "public": True} if is_public else deployment.operating
+    return replace(deployment, release=release, references=references, operating=operating)
+
+
+def auth_type(functions: Functions) -> str:
+    return str(functions.account.client("lambda").get_function_url_config(FunctionName=NAME, Qualifier="live")["AuthType"])
+
+
+def test_nobody_reaches_a_version_that_judges_no_caller_while_another_one_is_public(
+    tmp_path: Path, functions: Functions
+) -> None:
+    functions.account.client("secretsmanager").create_secret(Name="churn/keys", SecretString="anna: " + "a" * 40)
+    service = LambdaService(tmp_path, functions)
+    first = deploy(service, 1).history.live
+    seen: list[tuple[str, str]] = []
+
+    class Looking(Watched):
+        def after(self, service: str, operation: str) -> None:
+            if operation == "update_alias":
+                led = functions.account.client("lambda").get_alias(FunctionName=NAME, Name="live")
+                others = (led.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+                seen.append(("1" if "1" in (led["FunctionVersion"], *others) else "", auth_type(functions)))
+
+    looking = Through(service, Looking(functions))
+    target = looking.open()
+    gradual = replace(CANARY, approve="auto", steps=(0.5, 1.0))
+    public = replace(closed(service, wanted(service, target, 2)), strategy=gradual)
+    second = carry_out(target, plan("deploy", public, target.observe())).history.live
+    assert auth_type(functions) == "NONE" and second == live_id(service) != first
+    assert roll_back(looking).history.live == first
+    assert auth_type(functions) == "AWS_IAM"
+    assert {auth for open_one, auth in seen if open_one} == {"AWS_IAM"}, seen
+
+
 def test_a_service_with_keys_of_its_own_is_asked_with_mlships(tmp_path: Path, functions: Functions) -> None:
     service = LambdaService(tmp_path, functions)
     secrets = functions.account.client("secretsmanager")
     keys = secrets.create_secret(Name="churn/keys", SecretString="anna: " + "a" * 40)
 
-    def closed(deployment: Deployment) -> Deployment:
-        served = replace(
-            deployment.release.served,
-            serving={"auth": {"api_keys": "CHURN_KEYS"}},
-            secrets=service.open().pinned({"CHURN_KEYS": "secretsmanager:churn/keys"}),
-        )
-        release = replace(deployment.release, served=served)
-        return replace(
-            deployment, release=release, references={"CHURN_KEYS": "secretsmanager:churn/keys"}, operating={"public": True}
-        )
-
     target = service.open()
-    made = closed(wanted(service, target, 1))
+    made = closed(service, wanted(service, target, 1))
     done = carry_out(target, plan("deploy", made, target.observe()))
     assert done.history.live == live_id(service)
     variables = functions.account.client("lambda").get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]

@@ -113,8 +113,8 @@ def test_every_body_is_one_that_the_api_takes() -> None:
             ("publish_version", releasing.publish_version(made)),
             ("create_alias", releasing.alias(scope, LIVE, "7", {"8": 0.05})),
             ("update_alias", releasing.alias(scope, LIVE, "8", {})),
-            ("create_function_url_config", releasing.url_config(made)),
-            *(("add_permission", one) for one in releasing.permissions(made)),
+            ("create_function_url_config", releasing.url_config(scope, public=releasing.is_public(made))),
+            *(("add_permission", one) for one in releasing.permissions(scope, public=releasing.is_public(made))),
         ]
         for operation, body in bodies:
             aws_model.check_request("lambda", operation, filled(body, KNOWN))

@@ -17,6 +17,7 @@ from mlship.targets.aws.lambdas import asking, naming, preflight, releasing
 from mlship.targets.aws.lambdas.foundation import foundation, reserved
 from mlship.targets.aws.lambdas.measuring import measures, queries
 from mlship.targets.aws.lambdas.seen import Alias, Seen, Version
+from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment, Request, Strategy
 
 
@@ -37,7 +38,9 @@ def test_a_function_has_the_memory_that_was_asked_for_and_nothing_that_was_not()
     body = releasing.create_function(made(gib=2), given(made()))
     assert (body["MemorySize"], body["Architectures"], body["Timeout"]) == (2048, ["x86_64"], 64)
     assert "VpcConfig" not in body and "KMSKeyArn" not in body
-    assert releasing.url_config(made())["AuthType"] == "AWS_IAM" and releasing.permissions(made()) == []
+    scope = Scope("churn")
+    assert releasing.url_config(scope, public=False)["AuthType"] == "AWS_IAM"
+    assert releasing.permissions(scope, public=False) == []
 
 
 def test_a_release_s_variables_name_it_and_hold_references_in_place_of_secrets() -> None:

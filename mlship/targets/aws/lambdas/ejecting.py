@@ -13,6 +13,7 @@ from mlship.targets.aws.given import Given
 from mlship.targets.aws.lambdas import releasing
 from mlship.targets.aws.lambdas.foundation import foundation, outputs_of, reserved
 from mlship.targets.aws.lambdas.naming import LIVE
+from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 
 _FREE_NAMES = ("Variables", "Tags")  # maps whose keys are not CloudFormation's
@@ -51,6 +52,7 @@ def version_id(release: str) -> str:
 
 
 def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) -> dict[str, Any]:
+    scope, is_public = Scope(deployment.project, deployment.environment), releasing.is_public(deployment)
     function = _spelled(releasing.create_function(deployment, given), known)
     del function["Publish"]  # the version below is what publishes it
     function["Tags"] = cfn_tags(function["Tags"])
@@ -61,7 +63,7 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) ->
     version = version_id(deployment.release.id)
     number = {"Fn::GetAtt": [version, "Version"]}
     published = {"FunctionName": {"Ref": "Function"}, "Description": releasing.publish_version(deployment)["Description"]}
-    url = _spelled(releasing.url_config(deployment), known)
+    url = _spelled(releasing.url_config(scope, public=is_public), known)
     del url["FunctionName"]
     made: dict[str, Any] = {
         "Function": _resource("AWS::Lambda::Function", function),
@@ -73,7 +75,7 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) ->
             "DependsOn": ["Live"],
         },
     }
-    for which, permission in zip(("AnybodyUrl", "AnybodyInvoke"), releasing.permissions(deployment), strict=False):
+    for which, permission in zip(("AnybodyUrl", "AnybodyInvoke"), releasing.permissions(scope, public=is_public), strict=False):
         said = {key: value for key, value in permission.items() if key not in ("FunctionName", "Qualifier", "StatementId")}
         made[which] = _resource("AWS::Lambda::Permission", {**said, "FunctionName": {"Ref": "Live"}})
     return made

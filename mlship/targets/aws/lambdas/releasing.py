@@ -89,23 +89,22 @@ def alias(scope: Scope, name: str, version: str, weights: Mapping[str, float] | 
     }
 
 
-def url_config(deployment: Deployment) -> Body:
-    """CreateFunctionUrlConfig and UpdateFunctionUrlConfig."""
-    scope = Scope(deployment.project, deployment.environment)
+def url_config(scope: Scope, *, public: bool) -> Body:
+    """CreateFunctionUrlConfig and UpdateFunctionUrlConfig. public: the server judges callers, and IAM does not."""
     return {
         "FunctionName": function_name(scope),
         "Qualifier": LIVE,
-        "AuthType": "NONE" if is_public(deployment) else "AWS_IAM",
+        "AuthType": "NONE" if public else "AWS_IAM",
         "InvokeMode": "BUFFERED",
     }
 
 
-def permissions(deployment: Deployment) -> list[Body]:
+def permissions(scope: Scope, *, public: bool) -> list[Body]:
     """AddPermission: both that a URL for everybody needs (developer guide, "Control access to Lambda function URLs": since 2025-10
-    lambda:InvokeFunction beside lambda:InvokeFunctionUrl). Nothing where IAM judges callers: their own policies say who may."""
-    if not is_public(deployment):
+    lambda:InvokeFunction beside lambda:InvokeFunctionUrl). Nothing where IAM judges callers: their own policies say who may.
+    """
+    if not public:
         return []
-    scope = Scope(deployment.project, deployment.environment)
     of_url, of_function = PUBLIC_STATEMENTS
     place = {"FunctionName": function_name(scope), "Qualifier": LIVE, "Principal": "*"}
     return [

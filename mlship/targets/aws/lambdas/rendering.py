@@ -42,12 +42,12 @@ def render(deployment: Deployment) -> dict[str, bytes]:
         "apply/service/3-update-function-code.json": releasing.update_code(deployment, has),
         "apply/service/4-publish-version.json": releasing.publish_version(deployment),
         "apply/service/5-create-alias.json": releasing.alias(scope, LIVE, Variable("Version")),
-        "apply/service/6-create-function-url-config.json": releasing.url_config(deployment),
+        "apply/service/6-create-function-url-config.json": releasing.url_config(scope, public=releasing.is_public(deployment)),
         "eject/template.json": complete(deployment, has),
         "eject/foundation.json": foundation(deployment, has),
         "eject/service.json": service_part(deployment, has),
     }
-    for number, permission in enumerate(releasing.permissions(deployment), 1):
+    for number, permission in enumerate(releasing.permissions(scope, public=releasing.is_public(deployment)), 1):
         documents[f"apply/service/7-add-permission-{number}.json"] = permission
     if (most := reserved(deployment)) is not None:
         cap = {"FunctionName": function_name(scope), "ReservedConcurrentExecutions": most}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlship.progress import Progress
@@ -17,7 +17,7 @@ from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
 from mlship.targets.aws.lambdas.seen import ABSENT, Seen, Version
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
-from mlship.targets.base import Action, Deployment, Outcome
+from mlship.targets.base import OPERATOR_KEY, Action, Deployment, Outcome
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 READY_S = 300.0  # Lambda reads an image once for all copies, which takes seconds, and minutes for the largest
@@ -74,26 +74,27 @@ class Steps:
         if after is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         if before is None or before.number == after.number or action.share >= WHOLE:
-            return self._lead(deployment, after, {})
-        return self._lead(deployment, before, {after.number: action.share})
+            return self._lead(after, {}, public=releasing.is_public(deployment))
+        return self._lead(before, {after.number: action.share}, public=releasing.is_public(deployment))
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
         version = present.of(action.release)
         if version is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
-        moved = self._lead(deployment, version, {})
+        moved = self._lead(version, {}, public=releasing.is_public(deployment))
         if moved.ok and present.staged is not None:
             self._unpoint(STAGED)
         return moved
 
-    def restore(self, action: Action, deployment: Deployment) -> Outcome:
+    def restore(self, action: Action, *, was_public: bool) -> Outcome:
+        """was_public: as the last release that was committed had it."""
         if not action.before:
             return self.discard(action.release)
         version = self._present().of(action.before)
         if version is None:
             return Outcome(False, f"the function has no version of {action.before}", fault="target")
-        back = self._lead(deployment, version, {})
+        back = self._lead(version, {}, public=was_public)
         return back if not back.ok else self.discard(action.release)
 
     def discard(self, release: str) -> Outcome:
@@ -143,7 +144,9 @@ class Steps:
             return Outcome(False, f"the function has no version of {deployment.release.id}", fault="target")
         self._cap(deployment)
         self._label(present.function, environment_tags(deployment))
-        return self._open(deployment)
+        if present.live is not None:
+            self._open(public=releasing.is_public(deployment) and self._judge(present.live.shares))
+        return Outcome()
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on."""
@@ -270,17 +273,30 @@ class Steps:
 
     # -- callers -----------------------------------------------------------------------------------------------------------
 
-    def _lead(self, deployment: Deployment, version: Version, weights: Mapping[str, float]) -> Outcome:
-        """Callers reach this version, and the other one with its weight. What the alias then says is compared."""
+    def _lead(self, version: Version, weights: Mapping[str, float], *, public: bool) -> Outcome:
+        """Callers reach this version, and the other one with its weight. What the alias then says is compared.
+
+        Never does everybody reach a version whose server judges nobody: the address is closed before callers are led to one, opened
+        after they have left the last one, and left as it is while two versions share them.
+        """
+        are_judged = self._judge((version.number, *weights))
+        if not are_judged and self._present().live is not None:
+            self._open(public=False)
         self._point(LIVE, version.number, weights)
-        opened = self._open(deployment)
-        if not opened.ok:
-            return opened
+        if not (weights and are_judged and self._present().url):
+            self._open(public=public and are_judged)
         present = self._present()
         found = present.live
         if found is None or found.version != version.number or not _alike(found.weights, weights):
             return Outcome(False, f"the alias {LIVE} leads elsewhere than it was told: {found}", fault="target")
         return Outcome()
+
+    def _judge(self, numbers: Iterable[str]) -> bool:
+        """Whether each of these versions has a server that judges its callers: it is handed mlship's own key then."""
+        told = [seen.configuration(self._door, self._name, number) or {} for number in numbers]
+        return all(
+            releasing.REFERENCE + OPERATOR_KEY in ((one.get("Environment") or {}).get("Variables") or {}) for one in told
+        )
 
     def _point(self, name: str, version: str, weights: Mapping[str, float]) -> None:
         present = self._present()
@@ -296,9 +312,9 @@ class Steps:
     def _unpoint(self, name: str) -> None:
         self._door.call("lambda", "delete_alias", FunctionName=self._name, Name=name)
 
-    def _open(self, deployment: Deployment) -> Outcome:
+    def _open(self, *, public: bool) -> None:
         """The address of the function, and who may call it."""
-        wanted = releasing.url_config(deployment)
+        wanted = releasing.url_config(self._scope, public=public)
         place = {"FunctionName": self._name, "Qualifier": LIVE}
         try:
             told = self._door.call("lambda", "get_function_url_config", **place)
@@ -310,8 +326,7 @@ class Steps:
             self._door.call("lambda", "create_function_url_config", **wanted)
         elif told["AuthType"] != wanted["AuthType"]:
             self._door.call("lambda", "update_function_url_config", **wanted)
-        self._permit(releasing.permissions(deployment), place)
-        return Outcome()
+        self._permit(releasing.permissions(self._scope, public=public), place)
 
     def _permit(self, wanted: list[Any], place: Mapping[str, str]) -> None:
         """Statements of ours that are not wanted go first: nobody may call what is closed again."""

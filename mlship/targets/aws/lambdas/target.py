@@ -184,7 +184,8 @@ class LambdaTarget:
         if action.kind == "shift":
             return self._steps.shift(action, deployment)
         if action.kind == "restore":
-            return self._steps.restore(action, deployment)
+            history = self._records.read()
+            return self._steps.restore(action, was_public=bool(history and history.operating.get("public")))
         return self._steps.operate(deployment)
 
     def _staged(self, action: Action, deployment: Deployment) -> Outcome:
