@@ -45,7 +45,7 @@ _VERTEX: Mapping[str, Feature] = {
     "scale_to_zero": Feature("absent", "its scaling to zero is a preview", "service cloud-run"),
     "spot": Feature("native", "with a sibling on demand"),
     "reserved": Feature("absent", "committed use covers it only through reservations of machines", "service vm"),
-    "secrets": Feature("emulated", "read by the release's own service account: containers of an endpoint take none"),
+    "secrets": Feature("absent", "containers of an endpoint take none", "service cloud-run"),
     "public": Feature("absent", "its API takes signed requests only", "service cloud-run"),
 }
 FEATURES: Mapping[str, Mapping[str, Feature]] = {
@@ -57,6 +57,6 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
 _ALWAYS = ("registry storage", "secrets", "taxes", "your discounts (price_overrides)")
 EXCLUDED: Mapping[str, tuple[str, ...]] = {
     "cloud-run": ("start-up time of new copies", "VPC connector", *_ALWAYS),
-    "vertex": _ALWAYS,
+    "vertex": ("a second replica for the minutes in which a release proves itself", *_ALWAYS),
     machines.SERVICE: machines.EXCLUDED,
 }

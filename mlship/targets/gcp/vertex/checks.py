@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mlship.errors import Finding
+from mlship.releases.history import History
 from mlship.targets.base import Deployment
 from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
 from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
-from mlship.targets.gcp.vertex import bodies
+from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.vertex import bodies, seen
 from mlship.targets.gcp.vertex.machines import counted
 from mlship.targets.gcp.vertex.measuring import LATE_S
 from mlship.targets.refusals import refused
 
 API = "aiplatform.googleapis.com"
-NEEDS = Needs(
-    (API, "artifactregistry.googleapis.com", "storage.googleapis.com"),
-    (
-        *(f"aiplatform.endpoints.{verb}" for verb in ("get", "create", "update", "delete", "deploy", "undeploy", "predict")),
-        *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "delete")),
-    ),
+MONITORING = "monitoring.googleapis.com"
+_PERMISSIONS = (
+    *(f"aiplatform.endpoints.{verb}" for verb in ("get", "create", "update", "delete", "deploy", "undeploy", "predict")),
+    *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "delete")),
 )
 _MEASURED = ("requests", "error_rate", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms")
 _ANSWER_S = 60.0  # of a shared endpoint (caller_vertex.py)
 
 
-def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
+def needs(deployment: Deployment) -> Needs:
+    apis = (API, "artifactregistry.googleapis.com", "storage.googleapis.com")
+    if not _is_measured(deployment):
+        return Needs(apis, _PERMISSIONS)
+    return Needs((*apis, MONITORING), (*_PERMISSIONS, "monitoring.timeSeries.list"))
+
+
+def findings(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> tuple[Finding, ...]:
     """Reads only."""
-    return (*in_documents(deployment), *in_a_deploy(deployment), *_machine(door, deployment), *_quotas(door, deployment))
+    return (
+        *in_documents(deployment),
+        *in_a_deploy(deployment),
+        *_machine(door, deployment),
+        *_quotas(door, deployment),
+        *_restorable(door, scope, deployment, history),
+    )
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
@@ -86,8 +100,7 @@ def _of_cloud_run(deployment: Deployment) -> Iterator[Finding]:
 def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
     """What the file says of the way to there. Pure."""
     strategy = deployment.strategy
-    is_measured = any(gate.split()[0] in _MEASURED for gate in strategy.gates)
-    if is_measured and strategy.bake_s < LATE_S:
+    if _is_measured(deployment) and strategy.bake_s < LATE_S:
         what = f"rollout.bake {strategy.bake_s:g} s: Cloud Monitoring tells what was counted up to {LATE_S:.0f} s later"
         yield refused(
             deployment, "rollout.bake", what, f"write {LATE_S * 2:.0f}s or more, or leave out the measured gates", "impossible"
@@ -99,6 +112,19 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
     if deployment.request_timeout_s > _ANSWER_S:
         what = f"serve.timeout {deployment.request_timeout_s:g} s: an endpoint waits {_ANSWER_S:.0f} s for an answer"
         yield refused(deployment, "serve.timeout", what, f"write {_ANSWER_S:.0f}s or less", "impossible")
+
+
+def _is_measured(deployment: Deployment) -> bool:
+    return any(gate.split()[0] in _MEASURED for gate in deployment.strategy.gates)
+
+
+def _restorable(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> Iterator[Finding]:
+    """What serves now has to be what one could go back to."""
+    live = history.live if history else ""
+    if live and live not in seen.versions(door, scope):
+        what = f"{live} is live, and the model has no version of it any more: there is no way back to it"
+        fix = "deploy all the same, and mlship rollback has nothing to go to"
+        yield replace(refused(deployment, "", what, fix, "not-restorable"), severity="warning")
 
 
 def _machine(door: Door, deployment: Deployment) -> Iterator[Finding]:

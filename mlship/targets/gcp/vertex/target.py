@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -53,9 +54,10 @@ RELEASE = "x-mlship-release"
 
 
 class VertexTarget:
-    """Implements targets.base.Target for one project in one environment."""
+    """Implements targets.base.Target and OneOfSeveral for one project in one environment."""
 
     name = "gcp"
+    service = "vertex"
 
     def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
         self._opening = opening
@@ -63,9 +65,13 @@ class VertexTarget:
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         self._records = records_of(opening, door)
-        given, layout = str(self._setting("repository")), Layout(opening.home.images)
-        images = Images(door, self._scope, given, layout, opening.environ, opening.progress, self._waiting)
-        self._steps = Steps(door, self._scope, images, Operations(door, self._waiting))
+
+    @functools.cached_property
+    def _steps(self) -> Steps:
+        opening, door = self._opening, self._door
+        repository, layout = str(self._setting("repository")), Layout(opening.home.images)
+        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, self._waiting)
+        return Steps(door, self._scope, images, Operations(door, self._waiting))
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
@@ -86,8 +92,8 @@ class VertexTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        common = preflight.findings(self._door, deployment, checks.NEEDS)
-        return (*common, *checks.findings(self._door, deployment))
+        common = preflight.findings(self._door, deployment, checks.needs(deployment))
+        return (*common, *checks.findings(self._door, self._scope, deployment, self._records.read()))
 
     def observe(self) -> Observed:
         history = self._records.read()
@@ -212,9 +218,8 @@ class VertexTarget:
 
     def _setting(self, name: str) -> Any:
         """Where there is no YAML the records say it."""
-        said = self._opening.settings.get(name)
-        if said or "service" in self._opening.settings:
-            return said or ""
+        if name in self._opening.settings:
+            return self._opening.settings[name] or ""
         history = self._records.read()
         return ((history.operating.get("settings") if history else None) or {}).get(name) or ""
 
