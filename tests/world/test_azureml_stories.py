@@ -380,6 +380,13 @@ def test_callers_come_with_a_token_where_the_endpoint_wants_one(service: AzureMl
     assert ("https://ml.azure.com" in service.world.login.audiences) or auth == "aml_token"
 
 
+def test_secrets_are_pinned_to_the_version_that_is_the_newest(service: AzureMlService) -> None:
+    service.world.secrets["https://acme.vault.azure.net/secrets/churn-keys"] = ["a" * 32, "b" * 32]
+    assert service.open().pinned({"CHURN_KEYS": "acme/churn-keys"}) == {"CHURN_KEYS": "b" * 32}
+    with pytest.raises(MlshipError, match="Key Vault has no secret acme/other"):
+        service.open().pinned({"CHURN_KEYS": "acme/other"})
+
+
 def test_logs_and_reasons_are_told(service: AzureMlService) -> None:
     first = deploy(service, 1).history.live
     target = service.open()
