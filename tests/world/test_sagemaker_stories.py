@@ -395,6 +395,28 @@ def test_a_native_canary_beside_which_a_person_is_asked_goes_by_weights(tmp_path
     assert all("DeploymentConfig" not in said for said in updates(account))
 
 
+def test_a_first_release_that_a_person_has_to_approve_meets_no_caller_before(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    with pytest.raises(Paused):
+        deploy(service, 1, strategy=Strategy(approve="manual"))
+    assert list(account.endpoints) == ["mlship-churn---check"]
+    assert service.open().observe().serving == ""
+    only(account, go_on(service).history.live)
+    assert list(account.endpoints) == ["mlship-churn"]
+
+
+def test_a_release_whose_model_is_gone_is_not_offered_for_a_rollback(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    sagemaker = account.client("sagemaker")
+    (model,) = [one["ModelName"] for one in sagemaker.list_models()["Models"] if first in one["ModelName"]]
+    sagemaker.delete_model(ModelName=model)
+    observed = service.open().observe()
+    assert observed.restorable == {second}
+    assert observed.lost == {first: "its model is not there any more"}
+
+
 @pytest.mark.parametrize("first", [0, 1, 2, 3])
 def test_a_command_that_is_killed_after_any_of_its_changes_is_simply_run_again(
     tmp_path: Path, account: SagemakerAccount, first: int
