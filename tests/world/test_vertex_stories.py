@@ -24,6 +24,7 @@ from vertex_account import INSTANCE, REGION, Account, VertexService, account
 from mlship.errors import Exit, MlshipError
 from mlship.targets.base import Action, Deployment, Request
 from mlship.targets.gcp.door import Refused
+from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex import seen
 from mlship.targets.gcp.vertex.bodies import split_request
 from mlship.targets.plan import plan
@@ -263,10 +264,28 @@ def test_logs_are_those_of_the_release_that_is_asked_for(tmp_path: Path, world: 
     assert len({line.release for line in service.open().logs()} - {""}) == 2
 
 
+def test_an_endpoint_of_somebody_else_is_not_touched(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world)
+    deploy(service, 1)
+    world.vertex.endpoints["mlship-churn"].said["labels"] = {"team": "other"}
+    with pytest.raises(MlshipError, match="the endpoint mlship-churn is somebody else's"):
+        deploy(service, 2)
+    assert service.open().apply(Action("destroy"), None).fault == "target"
+    assert list(world.vertex.endpoints["mlship-churn"].split.values()) == [100]
+
+
 def test_destroy_leaves_what_is_not_ours(tmp_path: Path, world: Account) -> None:
+    """Also in the middle of a rollout."""
     service, other = VertexService(tmp_path / "a", world), VertexService(tmp_path / "b", world, project="fraud")
     deploy(service, 1)
+    target = service.open()
+    staged = wanted(service, target, 3)
+    for kind in ("deliver", "stage"):
+        assert target.apply(Action(kind, staged.release.id, "r1"), staged).ok
     deploy(other, 2)
     assert service.open().apply(Action("destroy"), None).ok
     assert live_id(other)
-    assert seen.look(world.door, service.open()._scope) is None
+    assert seen.look(world.door, Scope("churn")) is None
+    assert sorted(world.vertex.endpoints) == ["mlship-fraud", "mlship-fraud-proof"] and list(world.vertex.models) == [
+        "mlship-fraud"
+    ]

@@ -147,7 +147,8 @@ def versions(door: Door, scope: Scope) -> dict[str, Body]:
         if no.code == MISSING:
             return {}
         raise
-    return {alias: one for one in told for alias in one.get("versionAliases") or () if alias != "default"}
+    own = [one for one in told if scope.is_ours(one.get("labels") or {})]
+    return {alias: one for one in own for alias in one.get("versionAliases") or () if alias != "default"}
 
 
 def split_of(shares: Mapping[str, int], callers: Endpoint, unfit: Collection[str] = ()) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mlship.errors import MlshipError
 from mlship.targets.base import Action, Deployment, Outcome
 from mlship.targets.gcp.delivery import Images
 from mlship.targets.gcp.door import CONFLICT, MISSING, Body, Door, Refused
@@ -140,18 +141,14 @@ class Steps:
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then the model and its images; only what carries our labels."""
-        present = self._look()
-        if present is not None:
-            self._operations.settle(self._names())
+        self._operations.settle(self._names())
+        if self._look() is not None:
             self._lead({})
-            for end in ("", PROOF):
-                found = seen.endpoint(self._door, self._scope, end)
-                if found is None:
-                    continue
-                for one in found.deployed:
-                    self._operations.finish(
-                        ENDPOINTS, "undeploy_model", {"endpoint": found.name, "deployedModelId": one.id}, SETTLE_S
-                    )
+        for end in (PROOF, ""):  # the callers' last: what is left of a destroy that was killed is found by it
+            found = seen.endpoint(self._door, self._scope, end)
+            if found is not None:
+                for release in {one.release for one in found.deployed}:
+                    self._fleet.undeploy(release, end)
                 self._deleted(ENDPOINTS, "delete_endpoint", found.name)
         if seen.versions(self._door, self._scope):
             self._deleted(MODELS, "delete_model", seen.model_name(self._door, self._scope))
@@ -206,8 +203,14 @@ class Steps:
             try:
                 self._operations.finish(ENDPOINTS, "create_endpoint", said, SETTLE_S)
             except Refused as no:
-                if no.code != CONFLICT:  # another command made it meanwhile
+                if no.code != CONFLICT:
                     raise
+            if seen.endpoint(self._door, self._scope, end) is None:
+                raise MlshipError(
+                    f"the endpoint {said['endpointId']} is somebody else's: it does not carry mlship's labels",
+                    fix="take it away, or deploy under another name or environment",
+                    code="foreign-endpoint",
+                )
             return
         labels = bodies.endpoint_labels(deployment, end)
         if dict(found.labels) != labels:
