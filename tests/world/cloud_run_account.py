@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from google_contract import Method
-from google_identity import PROJECT, claims_of, credentials_file
+from google_identity import PROJECT, claims_of, credentials_file, identity_told
 from google_operations import Operations, typed
 from google_project import NUMBER, Projects, Services
 from google_registry import ArtifactRegistry
@@ -464,6 +464,7 @@ class World:
             "logging": self.run.logs,
             "monitoring": self.run.metrics,
             "iam": self._of_accounts,
+            "iamcredentials": self._of_tokens,
             "vpcaccess": self._of_connectors,
         }
 
@@ -485,6 +486,12 @@ class World:
         if method.params["resource"].rpartition("/")[2] not in self.accounts:
             raise No("NOT_FOUND", "Unknown service account")
         return {"permissions": asked.json["permissions"]}
+
+    def _of_tokens(self, method: Method, asked: Asked) -> Any:
+        email = method.params["name"].rpartition("/")[2]
+        if email not in self.accounts:
+            raise No("PERMISSION_DENIED", f"Permission 'iam.serviceAccounts.getOpenIdToken' denied on {email}")
+        return identity_told(asked.json["audience"], email)
 
     def _of_connectors(self, method: Method, asked: Asked) -> Any:
         if method.params["name"] not in self.connectors:

@@ -49,9 +49,25 @@ def credentials_file(folder: Path) -> dict[str, str]:
     return {"GOOGLE_APPLICATION_CREDENTIALS": str(path), "CLOUDSDK_CONFIG": str(folder / "gcloud"), "NO_GCE_CHECK": "true"}
 
 
+def persons_file(folder: Path) -> dict[str, str]:
+    """The same of somebody who has logged in, and is no service account."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "person.json"
+    said = {"type": "authorized_user", "client_id": "1", "client_secret": "s", "refresh_token": "r"}
+    path.write_text(json.dumps(said))
+    return {"GOOGLE_APPLICATION_CREDENTIALS": str(path)}
+
+
+def identity_told(audience: str, email: str) -> dict[str, str]:
+    """iamcredentials, generateIdToken: for whoever may impersonate the account."""
+    return {"token": _signed({"aud": audience, "email": email, "iss": "https://accounts.google.com"})}
+
+
 def token_told(asked: Asked) -> Told:
     """oauth2.googleapis.com/token: a signed statement for an access token, or for one that says who asks (`target_audience`)."""
     said = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+    if said["grant_type"] == "refresh_token":  # a person's
+        return told({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"})
     assert said["grant_type"] == _GRANT, said
     claims = claims_of(said["assertion"])
     assert claims["aud"] == TOKEN_URI and claims["iss"] == EMAIL, claims

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 from cloud_run_account import PLACE, PROJECT, REGION, CloudRunService, Loopback, World, loopback, service_of
 from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
 from google_contract import Method
-from google_identity import EMAIL
+from google_identity import EMAIL, persons_file
 from google_world import No
 from inspecting_proxy import Asked
 
@@ -295,6 +295,8 @@ def test_an_operation_that_fails_late_is_no_success(tmp_path: Path, there: Loopb
     assert failed.value.exit is Exit.VERIFY_FAILED
     assert live_id(service) == first
     assert world.google.count("operations.get") > 6
+    (failing,) = [why for why in service.open().why() if why.release != first]
+    assert (failing.state, failing.log) == ("health_check_container_error", ("ready",))
 
 
 def test_a_service_that_changed_since_it_was_looked_at_is_not_overwritten(
@@ -380,6 +382,37 @@ def test_callers_of_the_live_release_are_asked_for_with_a_token_for_the_service(
     found = service_of(world)
     found.said["ingress"] = "INGRESS_TRAFFIC_INTERNAL_ONLY"
     assert service.open().ask(Request("GET", "/mlship/release")).status == 404
+
+
+def test_a_person_asks_as_the_account_that_they_may_impersonate(
+    tmp_path: Path, there: Loopback, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in persons_file(tmp_path / "identity").items():
+        monkeypatch.setenv(name, value)
+    door = SdkDoor(PROJECT, REGION, sleep=lambda seconds: None)
+    nobody = Through(CloudRunService(tmp_path, there), door)
+    said = [finding.what for finding in nobody.open().preflight(nobody.deployment(1))]
+    assert said == ["these credentials are a person's, and give no token for the service's callers"]
+    account = f"churn@{PROJECT}.iam.gserviceaccount.com"
+    world.accounts.add(account)
+    named = Through(CloudRunService(tmp_path, there, service_account=account), door)
+    assert deploy(named, 1).history.live == live_id(named)
+    assert world.google.count("generateIdToken") == 1, "a token is good for an hour"
+
+
+def test_what_is_taken_back_is_operated_as_before(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    plain = {"labels": {}, "settings": service.settings, "replicas": {"min": 0, "max": 2}}
+    first = deploy(service, 1, replicas=(0, 2), operating=plain).history.live
+    target = service.open()
+    deployment = wanted(service, target, 2, replicas=(1, 8), labels={"team": "growth"})
+    for kind in ("deliver", "stage", "shift"):
+        assert target.apply(Action(kind, deployment.release.id, first), deployment).ok
+    assert service_of(world).said["scaling"] == {"minInstanceCount": 1, "maxInstanceCount": 8}
+    assert target.apply(Action("restore", deployment.release.id, first), deployment).ok
+    assert service_of(world).said["scaling"] == {"maxInstanceCount": 2}
+    assert "team" not in service_of(world).said["labels"]
+    assert dict(service.open().observe().weights) == {first: 1.0}
 
 
 def test_what_is_not_ours_is_left_alone(tmp_path: Path, there: Loopback, world: World) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mlship.errors import Exit, MlshipError, need
@@ -29,6 +30,9 @@ READ_S, TRIES, FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 6, 1.0, 16.0
 _READS = re.compile(r"get_|list_|test_|predict|raw_predict|check_")
 PRECONDITION = 412
 _TURNED_AWAY = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")  # nothing was done: any call may be made again
+# Whose tokens the library fetches itself: a key's, and a machine's of Google.
+_IDENTIFIED = ("google.oauth2.service_account", "google.auth.compute_engine")
+_TOKEN_S = 3000.0  # of the hour that it is good for
 _IMPERSONATE = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:generateIdToken"
 
 
@@ -223,12 +227,16 @@ class SdkDoor:
         return Secret(str(known.token))
 
     def _identified(self, audience: str, service_account: str) -> Any:
-        """Credentials whose token says who calls. A person's own say it to nobody but Google's tools."""
-        exceptions, oauth = need("google.auth.exceptions", "gcp"), need("google.oauth2.id_token", "gcp")
-        try:
-            found = oauth.fetch_id_token_credentials(audience, request=_request())
-        except exceptions.DefaultCredentialsError:
-            return _Impersonated(self._impersonated(audience, service_account))
+        """Credentials whose token says who calls. A person's own, and those of another cloud, say it to Google's tools alone."""
+        credentials = self._default()[0]
+        kind = type(credentials).__module__
+        if kind == "google.auth.impersonated_credentials":
+            found = need(kind, "gcp").IDTokenCredentials(credentials, target_audience=audience, include_email=True)
+        elif kind.startswith(_IDENTIFIED):
+            found = need("google.oauth2.id_token", "gcp").fetch_id_token_credentials(audience, request=_request())
+        else:
+            account = service_account or str(getattr(credentials, "service_account_email", "") or "")
+            return _Fetched(self._impersonated(audience, account), time.monotonic() + _TOKEN_S)
         found.refresh(_request())
         return found
 
@@ -275,13 +283,16 @@ class SdkDoor:
         raise AssertionError("the last try returns or raises")
 
 
-class _Impersonated:
-    """A token that is used at once, and fetched again the next time."""
+@dataclass(frozen=True)
+class _Fetched:
+    """A token that is no credentials' own. until: as time.monotonic tells it."""
 
-    valid = False
+    token: str
+    until: float
 
-    def __init__(self, token: str) -> None:
-        self.token = token
+    @property
+    def valid(self) -> bool:
+        return time.monotonic() < self.until
 
 
 def _translated(asked: str, act: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlship.config.gates import parse
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
 from mlship.targets.gcp.cloud_run import bodies, seen
@@ -45,6 +45,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, history: History 
     return (
         *in_documents(deployment),
         *_connector(door, deployment),
+        *_caller(door, scope, deployment),
         *quota_findings(door, deployment, API, quotas(deployment)),
         *_restorable(door, scope, deployment, history),
     )
@@ -116,6 +117,18 @@ def _connector(door: Door, deployment: Deployment) -> Iterator[Finding]:
     if told.get("state") != "READY":
         what = f"targets.gcp.vpc_connector {name} is {str(told.get('state', '')).lower()}"
         yield refused(deployment, "targets.gcp.vpc_connector", what, "mend it first", "no-such-part")
+
+
+def _caller(door: Door, scope: Scope, deployment: Deployment) -> Iterator[Finding]:
+    """Who cannot ask a release would only learn so when it is staged."""
+    if deployment.operating.get("public"):
+        return
+    try:
+        door.identity_token(f"https://{scope.stem}.run.app", given(deployment).service_account)
+    except MlshipError as error:
+        if error.exit is not Exit.DENIED:
+            raise
+        yield refused(deployment, "targets.gcp.service_account", error.what, error.fix, error.code)
 
 
 def _restorable(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> Iterator[Finding]:

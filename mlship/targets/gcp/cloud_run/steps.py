@@ -77,10 +77,10 @@ class Steps:
         return self._moved(replace(action, share=1.0, before=""), deployment, bodies.operated(deployment))
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
-        """A flip of the callers: the revision of before is still there."""
+        """A flip of the callers: the revision of before is still there. deployment: as it was operated before."""
         if not action.before:
             return self.discard(action.release, "")
-        back = self._moved(Action("weigh", action.before), deployment, {})
+        back = self._moved(Action("weigh", action.before), deployment, bodies.operated(deployment))
         return back if not back.ok else self.discard(action.release, action.before)
 
     def discard(self, release: str, live: str) -> Outcome:

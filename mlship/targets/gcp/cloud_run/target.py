@@ -175,9 +175,25 @@ class CloudRunTarget:
             "stage": lambda: self._steps.stage(action, deployment),
             "weigh": lambda: self._steps.weigh(action, deployment),
             "shift": lambda: self._steps.shift(action, deployment),
-            "restore": lambda: self._steps.restore(action, deployment),
+            "restore": lambda: self._steps.restore(action, self._as_before(deployment)),
         }
         return steps[action.kind]()
+
+    def _as_before(self, deployment: Deployment) -> Deployment:
+        """Operated as the records say: what was shifted may have brought other instances, labels and callers with it."""
+        history = self._records.read()
+        if history is None or not history.live:
+            return deployment
+        said = history.operating
+        replicas = said.get("replicas") or {}
+        least, most = deployment.replicas
+        return replace(
+            deployment,
+            operating=said,
+            labels=said.get("labels") or {},
+            settings=said.get("settings") or deployment.settings,
+            replicas=(replicas.get("min", least), replicas.get("max", most)),
+        )
 
     def _retire(self) -> Outcome:
         history = self._records.read()
