@@ -47,7 +47,7 @@ def test_a_name_is_looked_for_where_the_function_is() -> None:
 
 def test_what_cannot_be_read_stops_the_start() -> None:
     store = Store(400, __type="com.amazonaws#AccessDeniedException", Message="not you")
-    with pytest.raises(NotGiven, match="the secret of KEYS cannot be read.*AccessDeniedException"):
+    with pytest.raises(NotGiven, match=r"the secret of KEYS cannot be read.*AccessDeniedException"):
         take_aws_secrets({**ROLE, "MLSHIP_AWS_SECRET_KEYS": ARN}, store)
 
 
@@ -56,6 +56,7 @@ def test_the_signature_is_the_documented_one() -> None:
     now = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
     headers = signed(ROLE, "secretsmanager.us-east-1.amazonaws.com", "us-east-1", {"x-amz-target": "a.B"}, b"{}", now)
     assert headers["authorization"] == (
-        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261123/us-east-1/secretsmanager/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token;x-amz-target, "
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261123/us-east-1/secretsmanager/aws4_request, "
+        "SignedHeaders=host;x-amz-date;x-amz-security-token;x-amz-target, "
         "Signature=b6a6def84d488ad211cb4a2b5523367f8de98956797ff6f987ad1f7d18d8a899"
     )
