@@ -352,6 +352,22 @@ def bounds(account: SagemakerAccount) -> dict[str, tuple[int, int]]:
     return {one["ResourceId"]: (one["MinCapacity"], one["MaxCapacity"]) for one in told}
 
 
+def test_a_release_gets_the_machines_that_it_asks_for_and_those_that_its_callers_need(
+    tmp_path: Path, account: SagemakerAccount
+) -> None:
+    service = SagemakerService(tmp_path, account)
+    deploy(service, 1)
+    deploy(service, 2, replicas=(3, 3))
+    (one,) = account.endpoints.values()
+    assert [variant.count for variant in one.variants] == [3], "an update keeps what was there"
+    one.variants[0].count = 6  # autoscaling added machines
+    with pytest.raises(Paused):
+        deploy(service, 3, replicas=(1, 8), strategy=CANARY)
+    assert [(variant.count, variant.weight) for variant in one.variants] == [(6, 0.5), (3, 0.5)]
+    go_on(service)
+    assert [(variant.count, variant.weight) for variant in one.variants] == [(6, 1.0)]
+
+
 def test_machines_of_another_type_are_an_update_in_place(tmp_path: Path, account: SagemakerAccount) -> None:
     service = SagemakerService(tmp_path, account)
     first = deploy(service, 1, replicas=(1, 2)).history.live

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from mlship.progress import Progress
@@ -23,7 +24,7 @@ from mlship.targets.aws.sagemaker.endpoints import Endpoints
 from mlship.targets.aws.sagemaker.kept import configured, kept
 from mlship.targets.aws.sagemaker.names import SLOTS, Names
 from mlship.targets.aws.sagemaker.releasing import Alone
-from mlship.targets.aws.sagemaker.seen import Endpoint, Seen
+from mlship.targets.aws.sagemaker.seen import Endpoint, Seen, Variant
 from mlship.targets.aws.sagemaker.traffic import by_weights, policy, seconds
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
@@ -107,8 +108,7 @@ class Steps:
         if main is None or main.is_pair or main.of(action.release) is None:
             present = main.config if main else "nothing"
             return Outcome(False, f"callers reach {present}, and not {action.release}", fault="target")
-        scaling.follow(self._door, deployment, self._names, self._slot(main, action.release))
-        return Outcome()
+        return self._sized(main, action.release, deployment)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
         """Callers first: by weights that takes seconds, else SageMaker's own update is taken back, or made backwards."""
@@ -140,6 +140,8 @@ class Steps:
         before = action.before or next(iter(others), "")
         if before:
             return self._served_again(main, before)
+        if main.status == "UpdateRollbackFailed":  # callers are answered by a mix of releases
+            return Outcome(False, f"SageMaker has {main.name} {main.status}: {main.reason}", fault="target")
         self._endpoints.leave(SLOTS)
         self._endpoints.delete(main.name)
         return Outcome()
@@ -164,10 +166,7 @@ class Steps:
             if not changed.ok:
                 return changed
         self._belongings.tag(main, deployment, before)
-        least, most = deployment.replicas
-        scaling.follow(self._door, deployment, self._names, variant.slot)
-        count = min(max(variant.desired, least), most)
-        return self._endpoints.resize(variant.slot, count) if count != variant.desired else Outcome()
+        return self._sized(main, variant.release, deployment)
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on; only what is called ours."""
@@ -235,10 +234,27 @@ class Steps:
         if after is None:
             return Outcome(False, f"no variant has {action.release}", fault="target")
         others = [variant.slot for variant in main.variants if variant.slot != after.slot]
+        grown = self._grown(main, after, action.share, deployment)
+        if not grown.ok:
+            return grown
         moved = self._endpoints.weigh({after.slot: action.share, **dict.fromkeys(others, 1 - action.share)})
         if moved.ok:
             scaling.follow(self._door, deployment, self._names, after.slot)
         return moved
+
+    def _grown(self, main: Endpoint, after: Variant, share: float, deployment: Deployment) -> Outcome:
+        """More machines before more callers: as many of those that serve now as its share is."""
+        serving = max(variant.desired for variant in main.variants)
+        needed = min(max(ceil(share * serving), deployment.replicas[0]), deployment.replicas[1])
+        return self._endpoints.resize(after.slot, needed) if needed > after.desired else Outcome()
+
+    def _sized(self, main: Endpoint, release: str, deployment: Deployment) -> Outcome:
+        """Within the range of replicas: an update keeps the number of machines, which autoscaling or a person may have set."""
+        variant = main.of(release)
+        assert variant is not None, "who asks for it has looked"
+        scaling.follow(self._door, deployment, self._names, variant.slot)
+        count = min(max(variant.desired, deployment.replicas[0]), deployment.replicas[1])
+        return self._endpoints.resize(variant.slot, count) if count != variant.desired else Outcome()
 
     def _moved(self, main: Endpoint, action: Action, deployment: Deployment, has: Given) -> Outcome:
         slot = self._slot(main, action.release)
