@@ -33,7 +33,8 @@ ask() {{ # more words for curl
 }}
 
 post() {{ # what gcloud has no flags for: a path, a document; waits until it is done
-    sed -e "s|[$][{{]Image[}}]|$IMAGE|; s|[$][{{]Project[}}]|$PROJECT|" "$2" > "$2.filled"
+    sed -e 's|^\\( *"imageUri": \\)"[$][{{]Image[}}]"|\\1"'"$IMAGE"'"|' \\
+        -e 's|^\\( *"model": "projects/\\)[$][{{]Project[}}]/|\\1'"$PROJECT"'/|' "$2" > "$2.filled"
     name=$(ask --header 'Content-Type: application/json' --data "@$2.filled" "$API/$PLACE/$1" |
         tr -d '\\n' | sed 's|.*"name": *"\\([^"]*/operations/[^"]*\\)".*|\\1|')
     until ask "$API/$name" | tr -d '\\n' | grep -q '"done": *true'; do sleep "${{EVERY:-5}}"; done
