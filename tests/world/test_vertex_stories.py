@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -262,6 +263,20 @@ def test_logs_are_those_of_the_release_that_is_asked_for(tmp_path: Path, world: 
     told = list(service.open().logs(first))
     assert [line.release for line in told] == [first] and told[0].text == "ready"
     assert len({line.release for line in service.open().logs()} - {""}) == 2
+
+
+def test_an_api_that_is_busy_every_fourth_time_is_asked_again(tmp_path: Path, world: Account) -> None:
+    service, asked = VertexService(tmp_path, world), itertools.count(1)
+
+    def busy(method: Method, _: Asked) -> None:
+        if next(asked) % 4 == 0:
+            raise No("UNAVAILABLE", "the service is currently unavailable")
+
+    world.google.before = busy
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    assert roll_back(service).history.live == first != second
+    assert next(asked) > 100
 
 
 def test_an_endpoint_of_somebody_else_is_not_touched(tmp_path: Path, world: Account) -> None:

@@ -23,6 +23,7 @@ PREDICT_PATHS = ("/predict", "/vertex/predict")
 IDENTITY_PATHS = ("/mlship/release", "/readyz", "/livez")  # who says its release has loaded its model
 CHANCE = 0.001  # that a deployed model with its share of the callers was not met by then
 MOST_TRIES = 700
+BUSY, BUSY_TRIES = (429, 503), 4
 
 
 class Sender(Protocol):
@@ -38,7 +39,7 @@ def ask(door: Sender, url: str, request: Request) -> Answer:
     if request.method == "GET" or request.path not in PREDICT_PATHS:
         return Answer(404, f"Vertex AI leads nobody to {request.path}: an endpoint has one predict route".encode())
     headers = {"Content-Type": request.content_type, "Accept": request.accept}
-    return door.post(f"{url}:rawPredict", request.body, headers, request.timeout_s)
+    return _sent(door, f"{url}:rawPredict", request.body, headers, request.timeout_s)
 
 
 def ask_one(door: Sender, url: str, request: Request, id: str, share: float) -> Answer:
@@ -57,7 +58,7 @@ def ask_one(door: Sender, url: str, request: Request, id: str, share: float) -> 
 
 def _identity(door: Sender, url: str, request: Request) -> Answer:
     """What the server says that it is, as it would at the path that nobody reaches there."""
-    told = door.post(f"{url}:predict", QUESTION, {"Content-Type": "application/json"}, request.timeout_s)
+    told = _sent(door, f"{url}:predict", QUESTION, {"Content-Type": "application/json"}, request.timeout_s)
     if told.status != 200:
         return told
     try:
@@ -67,3 +68,13 @@ def _identity(door: Sender, url: str, request: Request) -> Answer:
     except (ValueError, KeyError, TypeError):
         return replace(told, status=502, body=b"the answer of :predict is no prediction")
     return Answer(200, json.dumps(identity).encode(), {**told.headers, ANSWERED_BY: by})
+
+
+def _sent(door: Sender, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    """What no deployed model has answered, because Google was busy, is asked again."""
+    answer = Answer(0)
+    for _ in range(BUSY_TRIES):
+        answer = door.post(url, body, headers, timeout_s)
+        if answer.status not in BUSY or answer.headers.get(ANSWERED_BY):
+            break
+    return answer
