@@ -324,13 +324,14 @@ class AccountDoor:
         aws_model.check_request(service, operation, said)
         answer = self._played(service, operation, said)
         if answer is not None:
-            return list(answer[key])
+            return list(answer.get(key) or [])
         return self._inner.all(service, operation, key, **said)
 
     def _played(self, service: str, operation: str, said: Mapping[str, Any]) -> dict[str, Any] | None:
         """What no emulator tells as it is."""
         if operation == "list_images":
-            answer: dict[str, Any] = {"imageIds": self._tags_of_ecr(said["repositoryName"])}
+            tags = self._tags_of_ecr(said["repositoryName"])
+            answer: dict[str, Any] = {"imageIds": tags} if tags else {}
         elif operation == "get_metric_data":
             answer = metric_data(self._account.led, said)
         elif operation == "list_service_quotas":
