@@ -108,6 +108,14 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(there: Loopback, w
     assert world.run.services == {} and world.storage.buckets == {}
 
 
+def test_render_writes_what_is_sent_and_what_gcloud_takes(there: Loopback, world: World, here: Story) -> None:
+    here.mlship("render", "--env", "prod", "--image", built(here, world, 1))
+    written = {str(path.relative_to(here.folder)) for path in here.folder.rglob("*") if path.is_file()}
+    assert any(path.endswith("eject/service.yaml") for path in written)
+    assert any(path.endswith("apply/service/1-create-service.json") for path in written)
+    assert world.google.asked == [], "it asks nobody"
+
+
 def live(world: World) -> set[str]:
     """Contents of what callers reach."""
     service = service_of(world)

@@ -14,10 +14,13 @@ _CLOUD_RUN: Mapping[str, Feature] = {
     "env": NATIVE,
     "labels": NATIVE,
     "resources": NATIVE,
-    "resources.gpu": Feature("native", "one L4 of a replica with at least 4 vCPU and 16 GiB"),
+    "resources.gpu": Feature(
+        "native", "one L4, or one RTX PRO 6000 (targets.gcp.accelerator), with the vCPU and GiB that it needs"
+    ),
     "scale": NATIVE,
     "scale.replicas": NATIVE,
     "scale.metric": Feature("emulated", "it follows requests at a time and processor load, whatever is said"),
+    "scale.down_after": Feature("emulated", "Cloud Run itself decides when an instance without requests ends"),
     "scale.schedule": FIXED_SCHEDULE,
     "scale_to_zero": NATIVE,
     "autoscaling": NATIVE,
@@ -42,6 +45,7 @@ _VERTEX: Mapping[str, Feature] = {
     "resources.memory": Feature("emulated", "the type of machine decides (targets.gcp.instance)"),
     "resources.gpu": NATIVE,
     "scale.metric": NATIVE,
+    "scale.down_after": Feature("emulated", "Vertex AI itself decides when a replica goes"),
     "scale_to_zero": Feature("absent", "its scaling to zero is a preview", "service cloud-run"),
     "spot": Feature("native", "with a sibling on demand"),
     "reserved": Feature("absent", "committed use covers it only through reservations of machines", "service vm"),
