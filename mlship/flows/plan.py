@@ -69,9 +69,9 @@ def prepare_each(
     if looked is not None:
         looked(seen)
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
+    versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
     built, notes = _recorded(context, project, image) if image else built_now(context, project, python)
     records = [fitting(built, platform) for platform in platforms]
-    versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
     served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
     sequence = shared_sequence([one.history for one in seen], served)
     releases = [
