@@ -15,7 +15,8 @@ pytest.importorskip("azure.identity", reason="no azure-identity: pip install 'ml
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 from azure_operations import ARM, SUBSCRIPTION, refused
-from container_apps_account import BLOBS, DOMAIN, REGION, Account, ContainerAppsService, account
+from container_apps_account import DOMAIN, REGION, Account, ContainerAppsService, account
+from container_apps_stores import BLOBS
 from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
 from inspecting_proxy import Asked, Told
 

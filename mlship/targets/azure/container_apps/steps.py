@@ -5,7 +5,6 @@ These updates take no ETag: each stands under the lease, which is looked at agai
 
 from __future__ import annotations
 
-import secrets as random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from mlship.errors import MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.targets.azure.caller_container_apps import PUSH
-from mlship.targets.azure.container_apps import seen
+from mlship.targets.azure.container_apps import app_secrets, seen, starting
 from mlship.targets.azure.container_apps.foundation import ENVIRONMENT, IDENTITY, WORKSPACE
 from mlship.targets.azure.container_apps.given import Given, given
 from mlship.targets.azure.container_apps.releasing import (
@@ -45,7 +44,6 @@ START_MARGIN_S = 300.0  # beside the server's own start: a place for the copy, t
 SETTLE_S = 120.0
 CHANGE_S = 900.0  # another command's change of the app, which a killed one leaves running
 LOGIN = "/authConfigs/current"
-ENDED = ("Terminated",)  # ContainerAppContainerRunningState
 
 
 class Steps:
@@ -209,7 +207,7 @@ class Steps:
         if revision is None:
             traffic = [*_traffic(self._scope, present, without=STAGED), entry(self._scope, wanted, 0, STAGED)]
             known = self._known(deployment, has, present)
-            kept = self._kept_secrets(present)
+            kept = app_secrets.kept(self._door, present)
             self._judge_callers(has, known)
             self._send("PATCH", staged(deployment, has, kept, traffic), known)
             return
@@ -221,7 +219,7 @@ class Steps:
 
     def _known(self, deployment: Deployment, has: Given, present: Seen | None) -> dict[str, Any]:
         known = dict(self._standing().found(deployment, has))
-        return {**known, "Image": self._image(deployment, known), "OperatorKey": self._operator_key(present)}
+        return {**known, "Image": self._image(deployment, known), "OperatorKey": app_secrets.operator_key(self._door, present)}
 
     def _send(self, method: str, body: Document, known: Mapping[str, Any], below: str = "") -> None:
         path = seen.app_path(self._place(), self._scope) + below
@@ -293,41 +291,10 @@ class Steps:
     def _until_ready(self, wanted: str, deployment: Deployment) -> Outcome:
         """Azure is asked, and not the copies: a request of ours would keep them from being billed as idle."""
         limit = deployment.startup_timeout_s + START_MARGIN_S
-        known = self._restarts(wanted)
-        found = self._waiting.until(lambda: self._started(wanted, deployment, known), limit)
-        return found or Outcome(False, f"{deployment.release.id} is not ready after {limit:.0f} s", self._reasons(wanted))
-
-    def _started(self, wanted: str, deployment: Deployment, known: int) -> Outcome | None:
-        """None while nobody can tell."""
-        present = self._look()
-        revision = present.named(wanted) if present else None
-        if revision is None or not revision.active:
-            return None  # what Azure tells is a moment old
-        least = deployment.replicas[0]
-        provisioned = revision.provisioning == "Provisioned" and revision.health != "Unhealthy"
-        if provisioned and revision.ready >= max(1, least):
-            return Outcome()
-        if provisioned and not least and not revision.copies and revision.health == "Healthy":
-            return Outcome()  # it was ready once, and nobody has called since
-        if revision.provisioning == "Failed" or revision.running == "Failed":
-            return Outcome(False, f"Azure gave {revision.release} up: {revision.error}", self._reasons(wanted))
-        crashed = [copy for copy in revision.copies if copy.state in ENDED or copy.restarts > known]
-        if crashed:  # what ends at its start does so again
-            return Outcome(False, f"the copy ended: {crashed[-1].detail or crashed[-1].state}", self._reasons(wanted))
-        return None
-
-    def _restarts(self, wanted: str) -> int:
-        present = self._look()
-        revision = present.named(wanted) if present else None
-        return max((copy.restarts for copy in revision.copies), default=0) if revision else 0
-
-    def _reasons(self, wanted: str) -> tuple[str, ...]:
-        present = self._look()
-        revision = present.named(wanted) if present else None
-        if revision is None:
-            return ()
-        found = [revision.error, *(copy.detail for copy in revision.copies)]
-        return tuple(dict.fromkeys(text for text in found if text))[-3:]
+        known = starting.restarts(self._look(), wanted)
+        found = self._waiting.until(lambda: starting.judged(self._look(), wanted, deployment.replicas[0], known), limit)
+        late = f"{deployment.release.id} is not ready after {limit:.0f} s"
+        return found or Outcome(False, late, starting.reasons(self._look(), wanted))
 
     def _settled(self) -> None:
         """A killed command's change goes on without it."""
@@ -361,32 +328,9 @@ class Steps:
                     notes.append(f"an image that nothing needs stays in {server}: {error.what}")
         return tuple(notes)
 
-    def _operator_key(self, present: Seen | None) -> str:
-        """The same for all releases of the project: the app keeps it."""
-        for one in self._values(present) if present else ():
-            if one.get("name") == OPERATOR and one.get("value"):
-                return str(one["value"])
-        return random.token_urlsafe(32)
-
-    def _values(self, present: Seen) -> list[dict[str, Any]]:
-        names = {one["name"] for one in _secrets(present)}
-        if OPERATOR not in names:
-            return []
-        return list(self._door.arm("POST", f"{present.path}/listSecrets", API).get("value") or ())
-
-    def _kept_secrets(self, present: Seen) -> list[Document]:
-        """As they have to be sent again: a list is replaced as a whole, and Azure does not tell values with the app."""
-        values = {one["name"]: one.get("value") for one in self._values(present)}
-        return [
-            {"name": one["name"], "keyVaultUrl": one["keyVaultUrl"], "identity": one["identity"]}
-            if one.get("keyVaultUrl")
-            else {"name": one["name"], "value": values.get(one["name"]) or ""}
-            for one in _secrets(present)
-        ]
-
     def _drop_secrets(self, present: Seen, used: frozenset[str]) -> None:
-        kept = [one for one in self._kept_secrets(present) if one["name"] in used or one["name"] == OPERATOR]
-        if len(kept) < len(_secrets(present)):
+        kept = [one for one in app_secrets.kept(self._door, present) if one["name"] in used or one["name"] == OPERATOR]
+        if len(kept) < len(app_secrets.told(present)):
             self._send("PATCH", {"properties": {"configuration": {"secrets": kept}}}, {})
 
     def _look(self) -> Seen | None:
@@ -410,8 +354,3 @@ def _traffic(scope: Scope, present: Seen, without: str) -> list[Document]:
         for one in present.revisions
         if one.weight
     ]
-
-
-def _secrets(present: Seen) -> list[dict[str, Any]]:
-    configuration = (present.app.get("properties") or {}).get("configuration") or {}
-    return list(configuration.get("secrets") or ())

@@ -16,12 +16,12 @@ from mlship.releases.history import History
 from mlship.targets.azure import preflight as shared_preflight
 from mlship.targets.azure import vault
 from mlship.targets.azure.caller_container_apps import PUSH
-from mlship.targets.azure.container_apps import listing, measuring, preflight, seen
+from mlship.targets.azure.container_apps import app_secrets, listing, measuring, preflight, seen
 from mlship.targets.azure.container_apps.asking import ask
 from mlship.targets.azure.container_apps.logs import lines_of
 from mlship.targets.azure.container_apps.releasing import LIVE, OPERATOR, STAGED
 from mlship.targets.azure.container_apps.rendering import render
-from mlship.targets.azure.container_apps.seen import API, Seen
+from mlship.targets.azure.container_apps.seen import Seen
 from mlship.targets.azure.container_apps.steps import Steps
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.features import FEATURES
@@ -211,13 +211,11 @@ class ContainerAppsTarget:
 
     def _authorization(self, present: Seen) -> dict[str, str]:
         """What opens the app to mlship: a token of Entra where Container Apps asks for one, or the operator's key."""
-        said = (present.app.get("properties") or {}).get("configuration") or {}
         if self._audience:
             return {"Authorization": f"Bearer {self._door.token(f'{self._audience}/.default')}"}
-        if any(one.get("name") == OPERATOR for one in said.get("secrets") or ()):
+        if any(one.get("name") == OPERATOR for one in app_secrets.told(present)):
             if OPERATOR not in self._keys:
-                told = self._door.arm("POST", f"{present.path}/listSecrets", API).get("value") or ()
-                self._keys[OPERATOR] = next((str(one.get("value")) for one in told if one.get("name") == OPERATOR), "")
+                self._keys[OPERATOR] = app_secrets.operator_key(self._door, present)
             return {"Authorization": f"Bearer {self._keys[OPERATOR]}"}
         return {}
 
