@@ -329,11 +329,14 @@ def test_how_many_instances_there_are_changes_in_place(tmp_path: Path, there: Lo
     assert service_of(world).said["scaling"] == {"maxInstanceCount": 3}
     copies = set(service_of(world).copies)
     scaled = {**first.history.operating, "replicas": {"min": 2, "max": 9}, "scale": {"metric": "concurrency", "per_replica": 8}}
+    service.settings = {**service.settings, "service_account": "churn@acme"}
     done = deploy(service, 1, replicas=(2, 9), operating=scaled)
     assert done.history.live == first.history.live and done.history.generation == 2
     assert service_of(world).said["scaling"] == {"minInstanceCount": 2, "maxInstanceCount": 9}
     assert set(service_of(world).copies) == copies
-    assert "an instance goes on taking 80 requests at a time; 8 with the next release" in done.notes
+    live = done.history.live
+    fixed = "scale.per_replica, targets.gcp.service_account"
+    assert f"{fixed}: {live} goes on as it was made, and the next release will be so" in done.notes
 
 
 def test_a_server_that_judges_its_callers_is_asked_with_mlships_own_key(tmp_path: Path, there: Loopback, world: World) -> None:

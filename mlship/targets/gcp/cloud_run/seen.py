@@ -27,6 +27,7 @@ class Revision:
     message: str = ""
     since: float = 0.0
     content: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_ready(self) -> bool:
@@ -161,6 +162,7 @@ def _revision(scope: Scope, told: Mapping[str, Any]) -> Revision:
         message=str(ready.get("message", "")),
         since=seconds_of(told.get("createTime", "")),
         content=str((told.get("annotations") or {}).get(CONTENT, "")),
+        body=told,
     )
 
 

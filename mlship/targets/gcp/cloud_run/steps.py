@@ -35,6 +35,17 @@ NOT_ITS_FAULT = (
     "ACTIVE_REVISION_LIMIT_REACHED",
 )
 
+# field of a revision -> the key that says it
+FIXED = {
+    "maxInstanceRequestConcurrency": "scale.per_replica",
+    "serviceAccount": "targets.gcp.service_account",
+    "vpcAccess": "targets.gcp.vpc_connector",
+    "nodeSelector": "targets.gcp.accelerator",
+    "resources": "targets.gcp.billing",
+    "timeout": "serve.request_timeout",
+    "startupProbe": "serve.startup_timeout",
+}
+
 
 class Steps:
     """Implements the actions of targets.base.Action for one project in one environment."""
@@ -131,7 +142,7 @@ class Steps:
         differs = [name for name in bodies.OPERATED if now is None or not _is_so(now, name, wanted[name])]
         if differs:
             return Outcome(False, f"Cloud Run did not take {', '.join(differs)}", fault="target")
-        return Outcome(notes=self._fixed(deployment, now))
+        return Outcome(notes=_fixed(deployment, now))
 
     def destroy(self) -> Outcome:
         """Callers and what serves them first, then what that came from; only what carries our labels."""
@@ -286,13 +297,23 @@ class Steps:
             return Outcome(False, "the service is still being deleted", fault="target")
         return Outcome()
 
-    def _fixed(self, deployment: Deployment, present: Seen | None) -> tuple[str, ...]:
-        """What was said and takes effect only with the next release: it is in the revision, which stays as it is."""
-        template = (present.body.get("template") if present else None) or {}
-        wanted, has = bodies.concurrency(deployment), template.get("maxInstanceRequestConcurrency")
-        if has is None or has == wanted:
-            return ()
-        return (f"an instance goes on taking {has} requests at a time; {wanted} with the next release",)
+
+def _fixed(deployment: Deployment, present: Seen | None) -> tuple[str, ...]:
+    """What was said and takes effect only with the next release: it is in the revision, which stays as it is."""
+    revision = present.of(deployment.release.id) if present else None
+    if revision is None:
+        return ()
+    wanted, told = _flat(bodies.template(deployment)), _flat(revision.body)
+    keys = [key for name, key in FIXED.items() if name in wanted and not _same(wanted[name], told.get(name))]
+    if not keys:
+        return ()
+    return (f"{', '.join(keys)}: {deployment.release.id} goes on as it was made, and the next release will be so",)
+
+
+def _flat(template: Mapping[str, Any]) -> dict[str, Any]:
+    """With the fields of its one container beside its own."""
+    (container,) = template["containers"]
+    return {**template, **container}
 
 
 def _failed(release: str, revision: Revision) -> Outcome:
