@@ -12,7 +12,7 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from mlship.config.rules import Facts, Problem, models_of
-from mlship.config.schema import TargetName
+from mlship.config.schema import Document, TargetName
 from mlship.config.secrets import STORES, WITH_SECRETS
 from mlship.config.shapes import Section, section
 from mlship.config.validate import DOCUMENT
@@ -73,10 +73,10 @@ INSTEAD: Mapping[str, str] = {
 
 def problems(facts: Facts) -> Iterator[Problem]:
     """Every set key and value of the document that is not built yet."""
-    target = facts.document.target
-    yield from _unbuilt_keys(facts.document, DOCUMENT, (), target)
+    target, values = facts.document.target, _values(facts.document)
+    yield from _unbuilt_keys(facts.document, DOCUMENT, (), target, values)
     for path, model in models_of(facts):
-        yield from _unbuilt_keys(model, section(type(model)), path, target)
+        yield from _unbuilt_keys(model, section(type(model)), path, target, values)
     yield from _unbuilt_sources(facts)
     yield from _unbuilt_counts(facts)
 
@@ -88,19 +88,27 @@ def is_built(path: tuple[str, ...]) -> bool:
     return dotted in BUILT or _has_built_keys(dotted) or any(parent in BUILT for parent in parents)
 
 
-def _unbuilt_keys(said: Struct, shape: Section, path: tuple[str, ...], target: str) -> Iterator[Problem]:
+def _values(said: Document) -> Mapping[str, tuple[str, ...]]:
+    """With those that one service alone has."""
+    is_vertex = said.target == "gcp" and said.targets.gcp.service == "vertex"
+    return {**VALUES, "scale.metric": (*VALUES["scale.metric"], "gpu")} if is_vertex else VALUES
+
+
+def _unbuilt_keys(
+    said: Struct, shape: Section, path: tuple[str, ...], target: str, values: Mapping[str, tuple[str, ...]]
+) -> Iterator[Problem]:
     for name, key in shape.keys.items():
         value = getattr(said, name)
         spot = (*path, name)
         dotted = _built_name(spot)
         if name in ("model", "models") or value == key.default:
             continue
-        if dotted in VALUES:
-            yield from _unbuilt_values(spot, value, VALUES[dotted])
+        if dotted in values:
+            yield from _unbuilt_values(spot, value, values[dotted])
         elif dotted in BUILT or (dotted in OF_CLOUDS and target in PRICED_TARGETS):
             continue
         elif isinstance(value, Struct) and _has_built_keys(dotted):
-            yield from _unbuilt_keys(value, section(type(value)), spot, target)
+            yield from _unbuilt_keys(value, section(type(value)), spot, target, values)
         else:
             yield Problem(spot, "this key is not yet built", INSTEAD.get(dotted, "delete it"), "not-yet")
 

@@ -84,3 +84,19 @@ def test_models_from_any_url_are_not_served(uri: str, tmp_path: Path) -> None:
     file.write_text(f"name: churn\nmodel: {uri}\n")
     with pytest.raises(FindingsError, match="are not served; write a path, or an address of s3, gs"):
         load_project(file)
+
+
+@pytest.mark.parametrize(("service", "is_built"), [("vertex", True), ("cloud-run", False)])
+def test_replicas_follow_accelerators_where_the_service_does(service: str, is_built: bool, tmp_path: Path) -> None:
+    (tmp_path / "model.joblib").touch()
+    file = tmp_path / "mlship.yaml"
+    settings = f"{{region: us-central1, service: {service}, instance: g2-standard-4}}"
+    file.write_text(
+        f"name: churn\nmodel: model.joblib\ntarget: gcp\ntargets: {{gcp: {settings}}}\n"
+        "scale: {replicas: 1..4, metric: gpu, per_replica: 70}\n"
+    )
+    if is_built:
+        assert load_project(file).scale.metric == "gpu"
+        return
+    with pytest.raises(FindingsError, match="metric gpu is not yet built"):
+        load_project(file)
