@@ -154,6 +154,19 @@ def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
         raise MlshipError(what, fix="look at the network and try again; nothing was changed", exit=Exit.UNREACHABLE) from None
 
 
+def check_account(door: Door, settings: Mapping[str, Any], where: str = "") -> None:
+    """Nothing is read or made in another account than `targets.aws.account`. Raises MlshipError with exit 8."""
+    wanted = str(settings.get("account") or "")
+    if wanted and door.account != wanted:
+        raise MlshipError(
+            f"these credentials are of the account {door.account}, and targets.aws.account is {wanted}",
+            where,
+            "set AWS_PROFILE to a profile of that account",
+            exit=Exit.DENIED,
+            code="wrong-account",
+        )
+
+
 def refusal(asked: str, error: Mapping[str, Any]) -> Refused:
     """What a code of AWS means for people. asked: `ecs create-service`."""
     said, text = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())[:300]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from mlship.errors import Exit, Finding, MlshipError
-from mlship.targets.aws.door import Door, Refused
+from mlship.errors import Finding
+from mlship.targets.aws.door import Door, Refused, check_account
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
@@ -17,15 +17,7 @@ SECTION = "targets.aws"
 
 def guard(door: Door, deployment: Deployment) -> None:
     """The wrong profile must not deploy anywhere. Raises MlshipError with exit 8."""
-    wanted = str(deployment.settings.get("account") or "")
-    if wanted and door.account != wanted:
-        raise MlshipError(
-            f"these credentials are of the account {door.account}, and targets.aws.account is {wanted}",
-            deployment.places.get(f"{SECTION}.account", ""),
-            "set AWS_PROFILE to a profile of that account",
-            exit=Exit.DENIED,
-            code="wrong-account",
-        )
+    check_account(door, deployment.settings, deployment.places.get(f"{SECTION}.account", ""))
 
 
 def parts_of_all(door: Door, has: Given) -> dict[str, Callable[[], Any]]:

@@ -18,7 +18,7 @@ from mlship.errors import MlshipError
 from mlship.releases.history import History
 from mlship.releases.records import SCHEMA, Lease, LeaseHeld, LeaseLost, history_from_json, history_to_json
 from mlship.targets.aws import stack
-from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.door import Door, Refused, check_account
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Opening
 
@@ -204,7 +204,11 @@ def records_of(opening: Opening, door: Door) -> S3Records:
 
     @functools.cache
     def bucket() -> str:
-        """Said in mlship.yaml, or told by the foundation where there is no YAML, or mlship's own of this account and region."""
+        """Said in mlship.yaml, or told by the foundation where there is no YAML, or mlship's own of this account and region.
+
+        Every command reads the records first: so the wrong profile is found before anything is built.
+        """
+        check_account(door, settings)
         if settings.get("bucket"):
             return str(settings["bucket"])
         found = stack.read(door, scope.stem)
