@@ -69,7 +69,8 @@ OPEN_SERVER_FILES = (
     "drift_index",  # how far live rows are from model.reference: `mlship drift` adds up copies with it
 )
 OPEN_KEEPER_FILES = ("wire", "haproxy_config")  # pure: the words between the docker target and its keeper, and what it writes
-PROGRAMS = ("server", "keeper", "targets.local.holder", "targets.aws.lambda_service", "bench.load")  # run as processes of their own, without the CLI
+# run as processes of their own, without the CLI
+PROGRAMS = ("server", "keeper", "targets.local.holder", "targets.aws.lambda_service", "bench.load")
 FORKS = ("targets.local.processes",)  # the child of a fork ends with os._exit when exec fails
 HEAVY = {
     "azure", "boto3", "botocore", "docker", "google", "httpx", "mlflow", "jinja2", "joblib", "kubernetes", "numpy", "pandas", "pydantic",

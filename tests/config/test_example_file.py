@@ -68,7 +68,9 @@ def test_the_example_leaves_active_what_is_built_and_nothing_else() -> None:
     assert built - shown == {
         *("models", "model.loader"),  # they would contradict model and framework
         "targets.azure.subnet",  # this one: an environment is named, or made in a subnet
-        *(f"targets.azure.entra{part}" for part in ("", ".client_id", ".tenant", ".audience", ".principals")),  # callers is there
+        *(
+            f"targets.azure.entra{part}" for part in ("", ".client_id", ".tenant", ".audience", ".principals")
+        ),  # callers is there
         *("model.quantize", "model.quantize.type", "model.quantize.max_loss"),  # these, too
         *("resources.gpu", "resources.gpu.count"),  # and these a range of replicas
         *("cost.traffic.profile", "cost.traffic.requests_month"),  # instead of what stands there
