@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.documents import Body
@@ -17,7 +18,6 @@ from mlship.targets.aws.sagemaker.releasing import Alone, alarms, weighed
 from mlship.targets.aws.sagemaker.seen import Endpoint
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Outcome
-from mlship.targets.log_text import readable
 
 SHIFTING = ("ActivatingTraffic", "Baking")  # of a variant that callers reach
 SETTLE_S = 3600.0
@@ -93,12 +93,12 @@ class Endpoints:
             return Outcome()
         lines = self._last_lines(release)
         # machines that never said a word did not come up: that is not the release's fault
-        fault = "release" if lines else "target"
+        fault: Literal["release", "target"] = "release" if lines else "target"
         if present is None:
             return Outcome(False, f"the endpoint {name} is gone", fault="target")
         cause = f"SageMaker has {name} {present.status}" if not present.is_well else f"SageMaker set {name} back"
         why = present.reason or f"it serves {present.config}, and not {config}"
-        return Outcome(False, f"{cause}: {why}", readable(lines), fault="release" if fault == "release" else "target")
+        return Outcome(False, f"{cause}: {why}", lines, fault=fault)
 
     def weigh(self, weights: Mapping[str, float]) -> Outcome:
         """slot -> share of the callers."""
