@@ -29,6 +29,8 @@ _BY_THE_HOUR: tuple[PurchaseName, ...] = (
 
 def purchases_of(service: str, settings: Mapping[str, object]) -> tuple[PurchaseName, ...]:
     """How a service can be bought; the first is what a project gets that says nothing."""
+    if service == "vertex":
+        return ("managed", "on-demand+spot")  # each with prices of its own, not the machine's
     if service in ENDPOINTS:
         return ("managed",)
     if service in ("lambda", "container-apps") or (service == "cloud-run" and settings.get("billing") != "instance"):

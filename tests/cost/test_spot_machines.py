@@ -9,6 +9,7 @@ import pytest
 
 from mlship.cost.book import Dated, Machine, Offer, Sources, book_of
 from mlship.cost.candidate import Candidate, CostPlan, Purchase
+from mlship.cost.candidates import purchases_of
 from mlship.cost.estimate import estimate
 from mlship.cost.workload import Hour, ServiceTime, Traffic, Unit, Workload
 from mlship.targets.base import PriceKey
@@ -55,3 +56,8 @@ def test_what_is_left_of_a_spot_pool_is_what_the_other_nodes_hold() -> None:
 
 def test_a_spot_price_of_no_day_is_a_range() -> None:
     assert [spot(4, day=day).spot_range is None for day in ("2026-11-01", "2026-01-01", "2026-Q3", "")] == [True, *[False] * 3]
+
+
+def test_an_endpoint_of_vertex_is_bought_managed_or_with_spot() -> None:
+    assert purchases_of("vertex", {}) == ("managed", "on-demand+spot")
+    assert purchases_of("sagemaker", {}) == ("managed",)
