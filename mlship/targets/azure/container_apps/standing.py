@@ -77,6 +77,8 @@ class Standing:
 
     def _unassigned(self, principal: str) -> None:
         """Assignments outlive the identity that they are of. Where they may not be seen or removed they stay, which opens nothing."""
+        if not principal:
+            return
         path = f"/subscriptions/{self.place.subscription}/providers/{ASSIGNMENT}"
         asked = {"$filter": f"principalId eq '{principal}'"}
         for one in readable(lambda: self.door.all(path, APIS[ASSIGNMENT], **asked)):
@@ -125,7 +127,7 @@ class Standing:
                 fix="name another one in targets.azure, or give the project another name",
                 code="not-ours",
             )
-        if present is None or not covers(present, part.body):
+        if present is None or not _is_made(present) or not covers(present, part.body):
             self.progress.step("make", f"{part.kind.partition('/')[2]} {name_of(path)}")
             self._keys(part, has)
             present = self.door.arm("PUT", path, part.api, filled(part.body, self.known)) or self._there(path, part.api)
@@ -188,3 +190,8 @@ class Standing:
         if found is None:
             raise MlshipError(f"{path} is not there", fix="run mlship deploy, which makes it", code="no-such-part")
         return found
+
+
+def _is_made(present: Mapping[str, Any]) -> bool:
+    """A command that was killed, or a bad day of Azure's, leaves what has to be asked for again."""
+    return str((present.get("properties") or {}).get("provisioningState") or "Succeeded") == "Succeeded"
