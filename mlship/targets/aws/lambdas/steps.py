@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mlship.progress import Progress
@@ -12,19 +12,19 @@ from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas import releasing, seen
+from mlship.targets.aws.lambdas.callers import Callers, guard
 from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, reserved
 from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
-from mlship.targets.aws.lambdas.seen import ABSENT, Seen, Version
+from mlship.targets.aws.lambdas.seen import ABSENT, Seen
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
-from mlship.targets.base import OPERATOR_KEY, Action, Deployment, Outcome
+from mlship.targets.base import Action, Deployment, Outcome
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 READY_S = 300.0  # Lambda reads an image once for all copies, which takes seconds, and minutes for the largest
 SETTLE_S = 60.0
 ROLE_S = 30.0
 WHOLE = 1.0
-TINY = 1e-6
 
 
 class Steps:
@@ -37,6 +37,7 @@ class Steps:
         self._images = images
         self._waiting = waiting
         self._progress = progress
+        self._callers = Callers(door, scope)
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and the release is a version of the function."""
@@ -65,7 +66,7 @@ class Steps:
         ready = self._until(version.number)
         if not ready.ok:
             return ready
-        self._point(STAGED, version.number, {})
+        self._callers.point(STAGED, version.number, {})
         return Outcome()
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
@@ -74,17 +75,17 @@ class Steps:
         if after is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         if before is None or before.number == after.number or action.share >= WHOLE:
-            return self._lead(after, {}, public=releasing.is_public(deployment))
-        return self._lead(before, {after.number: action.share}, public=releasing.is_public(deployment))
+            return self._callers.lead(after, {}, public=releasing.is_public(deployment))
+        return self._callers.lead(before, {after.number: action.share}, public=releasing.is_public(deployment))
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
         version = present.of(action.release)
         if version is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
-        moved = self._lead(version, {}, public=releasing.is_public(deployment))
+        moved = self._callers.lead(version, {}, public=releasing.is_public(deployment))
         if moved.ok and present.staged is not None:
-            self._unpoint(STAGED)
+            self._callers.unpoint(STAGED)
         return moved
 
     def restore(self, action: Action, *, was_public: bool) -> Outcome:
@@ -94,7 +95,7 @@ class Steps:
         version = self._present().of(action.before)
         if version is None:
             return Outcome(False, f"the function has no version of {action.before}", fault="target")
-        back = self._lead(version, {}, public=was_public)
+        back = self._callers.lead(version, {}, public=was_public)
         return back if not back.ok else self.discard(action.release)
 
     def discard(self, release: str) -> Outcome:
@@ -103,15 +104,15 @@ class Steps:
         if present is None:
             return Outcome()
         if present.staged is not None and present.release(present.staged.version) == release:
-            self._unpoint(STAGED)
+            self._callers.unpoint(STAGED)
         live = present.live
         if live is None or release not in {present.release(number) for number in live.shares}:
             return Outcome()
         others = [number for number in live.shares if present.release(number) != release]
         if others:
-            self._point(LIVE, others[0], {})
+            self._callers.point(LIVE, others[0], {})
         else:
-            self._close()
+            self._callers.close()
         return Outcome()
 
     def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
@@ -145,7 +146,7 @@ class Steps:
         self._cap(deployment)
         self._label(present.function, environment_tags(deployment))
         if present.live is not None:
-            self._open(public=releasing.is_public(deployment) and self._judge(present.live.shares))
+            self._callers.open(public=releasing.is_public(deployment) and self._callers.judge(present.live.shares))
         return Outcome()
 
     def destroy(self) -> Outcome:
@@ -153,7 +154,7 @@ class Steps:
         present = self._look()
         if present is not None and present.function:
             if present.live is not None:
-                self._close()
+                self._callers.close()
             self._door.call("lambda", "delete_function", FunctionName=self._name)
         return stack.delete(self._door, self._scope.stem, self._waiting)
 
@@ -183,7 +184,7 @@ class Steps:
         wanted = filled(releasing.update_configuration(deployment, has), known)
         told = seen.configuration(self._door, self._name) or {}
         if _differs(wanted, told):
-            self._door.call("lambda", "update_function_configuration", **wanted, **_guard(told))
+            self._door.call("lambda", "update_function_configuration", **wanted, **guard(told))
             ready = self._until("")
             if not ready.ok:
                 return ready
@@ -193,7 +194,7 @@ class Steps:
             whole["Code"].get("ImageUri") != code["ImageUri"]
             or whole["Configuration"].get("Architectures") != code["Architectures"]
         ):
-            self._door.call("lambda", "update_function_code", **code, **_guard(whole["Configuration"]))
+            self._door.call("lambda", "update_function_code", **code, **guard(whole["Configuration"]))
         return self._until("")
 
     def _create(self, wanted: Mapping[str, Any]) -> None:
@@ -219,7 +220,7 @@ class Steps:
         wanted = releasing.publish_version(deployment)
         if told.get("Description") != wanted["Description"]:
             return Outcome(False, f"somebody else changes {self._name} at the same time", fault="target")
-        made = self._door.call("lambda", "publish_version", **wanted, **_guard(told))
+        made = self._door.call("lambda", "publish_version", **wanted, **guard(told))
         found = self._waiting.until(lambda: self._present().of(deployment.release.id), SETTLE_S)
         if found is None:
             return Outcome(
@@ -271,92 +272,6 @@ class Steps:
             if no.said != ABSENT:  # another command did it meanwhile
                 raise
 
-    # -- callers -----------------------------------------------------------------------------------------------------------
-
-    def _lead(self, version: Version, weights: Mapping[str, float], *, public: bool) -> Outcome:
-        """Callers reach this version, and the other one with its weight. What the alias then says is compared.
-
-        Never does everybody reach a version whose server judges nobody: the address is closed before callers are led to one, opened
-        after they have left the last one, and left as it is while two versions share them.
-        """
-        are_judged = self._judge((version.number, *weights))
-        if not are_judged and self._present().live is not None:
-            self._open(public=False)
-        self._point(LIVE, version.number, weights)
-        if not (weights and are_judged and self._present().url):
-            self._open(public=public and are_judged)
-        present = self._present()
-        found = present.live
-        if found is None or found.version != version.number or not _alike(found.weights, weights):
-            return Outcome(False, f"the alias {LIVE} leads elsewhere than it was told: {found}", fault="target")
-        return Outcome()
-
-    def _judge(self, numbers: Iterable[str]) -> bool:
-        """Whether each of these versions has a server that judges its callers: it is handed mlship's own key then."""
-        told = [seen.configuration(self._door, self._name, number) or {} for number in numbers]
-        return all(
-            releasing.REFERENCE + OPERATOR_KEY in ((one.get("Environment") or {}).get("Variables") or {}) for one in told
-        )
-
-    def _point(self, name: str, version: str, weights: Mapping[str, float]) -> None:
-        present = self._present()
-        found = present.live if name == LIVE else present.staged
-        if found is not None and found.version == version and _alike(found.weights, weights):
-            return
-        body = releasing.alias(self._scope, name, version, weights)
-        if found is None:
-            self._door.call("lambda", "create_alias", **body)
-        else:
-            self._door.call("lambda", "update_alias", **body, **_guard({"RevisionId": found.revision}))
-
-    def _unpoint(self, name: str) -> None:
-        self._door.call("lambda", "delete_alias", FunctionName=self._name, Name=name)
-
-    def _open(self, *, public: bool) -> None:
-        """The address of the function, and who may call it."""
-        wanted = releasing.url_config(self._scope, public=public)
-        place = {"FunctionName": self._name, "Qualifier": LIVE}
-        try:
-            told = self._door.call("lambda", "get_function_url_config", **place)
-        except Refused as no:
-            if no.said != ABSENT:
-                raise
-            told = {}
-        if not told:
-            self._door.call("lambda", "create_function_url_config", **wanted)
-        elif told["AuthType"] != wanted["AuthType"]:
-            self._door.call("lambda", "update_function_url_config", **wanted)
-        self._permit(releasing.permissions(self._scope, public=public), place)
-
-    def _permit(self, wanted: list[Any], place: Mapping[str, str]) -> None:
-        """Statements of ours that are not wanted go first: nobody may call what is closed again."""
-        present = self._statements(place)
-        asked = {one["StatementId"] for one in wanted}
-        for name in releasing.PUBLIC_STATEMENTS:
-            if name in present and name not in asked:
-                self._door.call("lambda", "remove_permission", **place, StatementId=name)
-        for one in wanted:
-            if one["StatementId"] not in present:
-                self._door.call("lambda", "add_permission", **one)
-
-    def _statements(self, place: Mapping[str, str]) -> set[str]:
-        try:
-            text = self._door.call("lambda", "get_policy", **place)["Policy"]
-        except Refused as no:
-            if no.said == ABSENT:
-                return set()
-            raise
-        return {name for name in releasing.PUBLIC_STATEMENTS if f'"{name}"' in text}
-
-    def _close(self) -> None:
-        """Nobody is led anywhere."""
-        try:
-            self._door.call("lambda", "delete_function_url_config", FunctionName=self._name, Qualifier=LIVE)
-        except Refused as no:
-            if no.said != ABSENT:
-                raise
-        self._unpoint(LIVE)
-
 
 def _differs(wanted: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
     """Whether the function has to be told. Of what it says about its network only what we say is looked at."""
@@ -367,16 +282,6 @@ def _differs(wanted: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
         if key != "FunctionName" and present != value:
             return True
     return False
-
-
-def _guard(told: Mapping[str, Any]) -> dict[str, str]:
-    """Lambda refuses the change when somebody made another one since it was looked at."""
-    return {"RevisionId": str(told["RevisionId"])} if told.get("RevisionId") else {}
-
-
-def _alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    names = {name for name, weight in (*one.items(), *other.items()) if weight}
-    return all(abs(one.get(name, 0.0) - other.get(name, 0.0)) < TINY for name in names)
 
 
 def _fault(code: str) -> Any:
