@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -240,6 +241,7 @@ class AzureDoor:
     def _credential(self) -> Any:
         if "credential" not in self._made:
             identity = need("azure.identity", "azure")
+            logging.getLogger("azure.identity").setLevel(logging.ERROR)  # refusal.of_login says it, in one line
             self._made["credential"] = identity.DefaultAzureCredential(authority=self._cloud.authority)
         return self._made["credential"]
 

@@ -14,6 +14,8 @@ _MISSING = (
     *("ResourceNotFound", "ResourceGroupNotFound", "NotFound", "ParentResourceNotFound", "ContainerNotFound", "BlobNotFound"),
     *("ContainerAppNotFound", "RevisionNotFound", "SecretNotFound", "UserNotFound"),
 )
+# What azure-identity 1.27 says of a kind of credentials that nobody set up.
+_ABSENT = ("unavailable", "not found", "could not be found", "not installed", "requires the", "is required", "No accounts were")
 # Conditions of a write that were not met any more: another command came first.
 CHANGED = ("ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite")
 
@@ -53,7 +55,7 @@ def translated(asked: str, act: Callable[[], Any]) -> Any:
         return act()
     except exceptions.ClientAuthenticationError as error:
         if error.response is None or "/oauth2/" in str(error.response.request.url):
-            raise MlshipError(f"Azure cannot be asked: {line(error)}", fix=LOGIN, exit=Exit.DENIED) from None
+            raise MlshipError(f"Azure cannot be asked: {of_login(str(error))}", fix=LOGIN, exit=Exit.DENIED) from None
         raise _failed(asked, error) from None
     except exceptions.HttpResponseError as error:
         raise _failed(asked, error) from None
@@ -82,6 +84,15 @@ def short(asked: str) -> str:
     method, _, path = asked.partition(" ")
     _, provider, rest = path.rpartition("/providers/")
     return f"{method} {rest.partition('/')[2]}" if provider else asked
+
+
+def of_login(told: str) -> str:
+    """What failed of the credentials that there are: the SDK names each of ten kinds that it looked for, too."""
+    if not told.startswith("DefaultAzureCredential failed"):
+        return " ".join(told.split())[:400]
+    tried = (text.strip() for text in told.splitlines()[1:] if "Credential: " in text)
+    failed = [text for text in tried if not any(word in text for word in _ABSENT)]
+    return " ".join("; ".join(failed).split())[:400] or "there are no credentials on this machine"
 
 
 def line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from mlship.targets.azure.cloud import CHINA, PUBLIC, US_GOVERNMENT, cloud_of
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.preflight import permissions
 from mlship.targets.azure.records import BlobRecords
-from mlship.targets.azure.refusal import refusal, short
+from mlship.targets.azure.refusal import of_login, refusal, short
 from mlship.targets.azure.scope import Place, Scope, assignment
 
 
@@ -169,3 +169,15 @@ def test_what_may_not_be_made_is_known_beforehand(told: tuple[Any, ...], missing
     kinds = ["Microsoft.App/containerApps", "Microsoft.Authorization/roleAssignments"]
     found = permissions(cast("Door", Told(*told)), Place("0", "ml"), kinds, deployment("azure", "container-apps"))
     assert [one.what.split()[5] for one in found] == missing
+
+
+def test_of_ten_kinds_of_credentials_only_the_one_that_failed_is_named() -> None:
+    told = (
+        "DefaultAzureCredential failed to retrieve a token from the included credentials.\nAttempted credentials:\n"
+        "\tEnvironmentCredential: {}\n\tAzureCliCredential: Azure CLI not found on path\nTo mitigate this issue, read more."
+    )
+    unset = told.format("EnvironmentCredential authentication unavailable. Environment variables are not fully configured.")
+    assert of_login(unset) == "there are no credentials on this machine"
+    assert of_login(told.format("AADSTS7000215: Invalid client secret")) == (
+        "EnvironmentCredential: AADSTS7000215: Invalid client secret"
+    )
