@@ -87,7 +87,7 @@ def gcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Knative, 
 
 
 def replaced(environ: dict[str, str], file: Path) -> subprocess.CompletedProcess[str]:
-    command = ["gcloud", "run", "services", "replace", file, "--region", "us-central1", "--project", "acme-ml", "--quiet"]
+    command = ["gcloud", "run", "services", "replace", str(file), "--region", "us-central1", "--project", "acme-ml", "--quiet"]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
 
 
