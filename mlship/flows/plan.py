@@ -15,6 +15,7 @@ from mlship.flows.fitting import built_together, fitting, platform_of, refuse_un
 from mlship.flows.gating.qualities import Qualities
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.loading import with_region
+from mlship.flows.measured_concurrency import with_measured
 from mlship.flows.model_memory import size_findings
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from, deployment_from_operating
@@ -137,7 +138,7 @@ def _prepared(
     opened = seen.opened
     if not again:
         refuse_rejected(seen.history, release.served)
-    deployment = with_secrets(deployment_from(project, release), given)
+    deployment = with_measured(context, with_secrets(deployment_from(project, release), given), seen.history)
     findings = (
         *given.findings,
         *notes,

@@ -77,6 +77,8 @@ def test_an_instance_takes_as_many_requests_as_a_replica_should_carry() -> None:
     assert bodies.concurrency(plain) == 80
     said = replace(plain, operating={"scale": {"metric": "concurrency", "per_replica": 7.5}})
     assert bodies.concurrency(said) == 8
+    assert bodies.concurrency(replace(plain, operating={"concurrency": 37})) == 37, "as bench measured"
+    assert bodies.concurrency(replace(said, operating={**said.operating, "concurrency": 37})) == 8
 
 
 def test_a_split_that_does_not_add_up_is_refused() -> None:

@@ -132,12 +132,15 @@ def timeout_s(deployment: Deployment) -> int:
 
 
 def concurrency(deployment: Deployment) -> int:
-    """Requests at a time of one instance; less than a vCPU takes one ("Configure CPU limits for services", read 2026-11)."""
+    """Requests at a time of one instance: as said, else as `mlship bench` measured the image.
+
+    Less than a vCPU takes one ("Configure CPU limits for services", read 2026-11).
+    """
     if size_of(deployment).vcpus < 1:
         return 1
     said = deployment.operating.get("scale") or {}
     if said.get("metric", "concurrency") != "concurrency" or not said.get("per_replica"):
-        return CONCURRENCY
+        return max(1, min(int(deployment.operating.get("concurrency") or CONCURRENCY), MOST_CONCURRENCY))
     return max(1, min(ceil(float(said["per_replica"])), MOST_CONCURRENCY))
 
 
