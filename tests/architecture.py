@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import gc
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,6 +107,21 @@ class Import:
     typing: bool
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a module holds that the rules and the pages ask for. Nothing of its syntax tree is kept: all of them are a million
+    objects, through which the collector would go again and again.
+
+    imports: each with `deferred` and `typing`, as of Import. calls, attributes: what is called or read, and the line.
+    texts: the holes of f-strings left open.
+    """
+
+    imports: list[tuple[ast.Import | ast.ImportFrom, bool, bool]]
+    calls: list[tuple[str, int]]
+    attributes: list[tuple[str, int]]
+    texts: set[str]
+
+
 def sources(package: Path = PACKAGE) -> dict[str, str]:
     """Dotted name -> source of every module of mlship."""
     names = {}
@@ -118,28 +132,57 @@ def sources(package: Path = PACKAGE) -> dict[str, str]:
 
 
 @cache
-def tree_of(text: str) -> ast.Module:
-    """Parsed once for all who ask. A tree has hundreds of thousands of nodes, through which the collector goes again and again."""
+def reading(text: str) -> Reading:
+    """Read once for all who ask, the collector held: a tree has no cycles, and many nodes to go through."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        return ast.parse(text)
+        return _read(ast.parse(text))
     finally:
         if collects:
             gc.enable()
 
 
+def _read(tree: ast.Module) -> Reading:
+    found = Reading([], [], [], set())
+    waiting: list[tuple[ast.AST, bool, bool]] = [(tree, False, False)]
+    while waiting:
+        node, deferred, typing = waiting.pop()
+        kind = node.__class__
+        if kind is ast.Constant:
+            if isinstance(node.value, str):
+                found.texts.add(node.value)
+        elif kind is ast.Import or kind is ast.ImportFrom:
+            found.imports.append((node, deferred, typing))
+        elif kind is not ast.Name:  # a name holds nothing
+            if kind is ast.Attribute:
+                found.attributes.append((_dotted(node), node.lineno))
+            elif kind is ast.Call:
+                found.calls.append((_dotted(node.func), node.lineno))
+            elif kind is ast.JoinedStr:
+                found.texts.add("\0".join(part.value for part in node.values if isinstance(part, ast.Constant)))
+            deferred = deferred or kind is ast.FunctionDef or kind is ast.AsyncFunctionDef
+            typing = typing or (kind is ast.If and "TYPE_CHECKING" in ast.unparse(node.test))
+            for value in node.__dict__.values():
+                if value.__class__ is list:
+                    waiting += [(item, deferred, typing) for item in value if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST):
+                    waiting.append((value, deferred, typing))
+    return found
+
+
 def broken_rules(modules: Mapping[str, str]) -> list[str]:
     """Every rule that is broken, as `module:line rule`."""
-    trees = {name: tree_of(text) for name, text in modules.items()}
-    imports = {name: list(_imports(tree, name, trees)) for name, tree in trees.items()}
+    readings = {name: reading(text) for name, text in modules.items()}
+    packages = {name.rpartition(".")[0] for name in modules}
+    imports = {name: list(_imports(read, name, modules, packages)) for name, read in readings.items()}
     return [
         *(broken for name, found in imports.items() for broken in _layers(name, found)),
         *(broken for name, found in imports.items() for broken in _closed(name, found)),
         *_open_server_files(imports),
         *(broken for name, found in imports.items() for broken in _heavy(name, found)),
-        *(broken for name, found in imports.items() for broken in _doors(name, modules[name], found)),
-        *(broken for name, found in imports.items() for broken in _purity(name, trees[name], found)),
+        *(broken for name, found in imports.items() for broken in _doors(name, readings[name], found)),
+        *(broken for name, found in imports.items() for broken in _purity(name, readings[name], found)),
         *(f"import cycle: {' -> '.join(cycle)}" for cycle in cycles(imports)),
     ]
 
@@ -165,32 +208,22 @@ def _reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
     return seen
 
 
-def _imports(tree: ast.Module, name: str, modules: Mapping[str, ast.Module]) -> Iterator[Import]:
-    def walk(node: ast.AST, deferred: bool, typing: bool) -> Iterator[Import]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):  # holds no import
-                continue
-            if isinstance(child, ast.Import):
-                yield from (Import(alias.name, child.lineno, deferred, typing) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                base = _absolute(child, name, modules)
-                for alias in child.names:
-                    whole = f"{base}.{alias.name}"
-                    yield Import(whole if whole in modules else base, child.lineno, deferred, typing)
-            else:
-                function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-                guard = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-                yield from walk(child, deferred or function, typing or guard)
-
-    yield from walk(tree, False, False)
+def _imports(read: Reading, name: str, modules: Collection[str], packages: Collection[str]) -> Iterator[Import]:
+    for node, deferred, typing in read.imports:
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, deferred, typing) for alias in node.names)
+        else:
+            base = _absolute(node, name, packages)
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield Import(whole if whole in modules else base, node.lineno, deferred, typing)
 
 
-def _absolute(node: ast.ImportFrom, name: str, modules: Mapping[str, ast.Module]) -> str:
+def _absolute(node: ast.ImportFrom, name: str, packages: Collection[str]) -> str:
     if not node.level:
         return node.module or ""
-    is_package = any(other.startswith(f"{name}.") for other in modules)
     parts = name.split(".")
-    kept = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    kept = parts[: len(parts) - node.level + (1 if name in packages else 0)]
     return ".".join([*kept, *([node.module] if node.module else [])])
 
 
@@ -282,7 +315,7 @@ def _heavy(name: str, imports: Iterable[Import]) -> Iterator[str]:
             yield f"{name}:{found.line} imports {found.module} at module level"
 
 
-def _doors(name: str, text: str, imports: Iterable[Import]) -> Iterator[str]:
+def _doors(name: str, read: Reading, imports: Iterable[Import]) -> Iterator[str]:
     inner = _inner(name)
     if _is_below(inner, PROGRAMS):
         return
@@ -292,28 +325,25 @@ def _doors(name: str, text: str, imports: Iterable[Import]) -> Iterator[str]:
             yield f"{name}:{found.line} subprocess belongs to runner.py"
         if found.module.split(".")[0] == "rich" and not in_cli:
             yield f"{name}:{found.line} rich belongs to cli/"
-    if not re.search(r"\bprint\(|\bsys\.std|\b_?exit\(|\bquit\(|SystemExit", text):
-        return
-    for call in (node for node in ast.walk(tree_of(text)) if isinstance(node, ast.Call)):
-        said = _dotted(call.func)
+    for said, line in read.calls:
         if said == "print" or said.startswith(("sys.stdout.", "sys.stderr.")):
             if not in_cli:
-                yield f"{name}:{call.lineno} printing belongs to cli/"
+                yield f"{name}:{line} printing belongs to cli/"
         elif said == "os._exit" and inner in FORKS:
             continue
         elif said in ("sys.exit", "exit", "quit", "os._exit", "SystemExit") and inner != "cli.app":
-            yield f"{name}:{call.lineno} only cli/app.py exits"
+            yield f"{name}:{line} only cli/app.py exits"
 
 
-def _purity(name: str, tree: ast.Module, imports: Iterable[Import]) -> Iterator[str]:
+def _purity(name: str, read: Reading, imports: Iterable[Import]) -> Iterator[str]:
     if not _is_below(_inner(name), PURE):
         return
     for found in imports:
         if found.module.split(".")[0] in IMPURE_MODULES and not found.typing:
             yield f"{name}:{found.line} a pure module imports {found.module}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and _dotted(node) in IMPURE_NAMES:
-            yield f"{name}:{node.lineno} a pure module reads {_dotted(node)}"
+    for said, line in read.attributes:
+        if said in IMPURE_NAMES:
+            yield f"{name}:{line} a pure module reads {said}"
 
 
 def _dotted(node: ast.expr) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from architecture import sources, tree_of
+from architecture import reading, sources
 from documents import CI, GUIDE, PAGES, PYTHON_CLASS, README, ROOT, blocks, command_lines, section, table
 
 from mlship.cli.answer import Answer
@@ -202,14 +201,7 @@ def test_every_finding_of_the_guide_has_its_code() -> None:
 @functools.cache
 def said_texts() -> frozenset[str]:
     """Every text of the program, the holes of f-strings left open."""
-    found = set()
-    for text in sources().values():
-        for node in ast.walk(tree_of(text)):
-            if isinstance(node, ast.JoinedStr):
-                found.add("\0".join(part.value for part in node.values if isinstance(part, ast.Constant)))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return frozenset(found)
+    return frozenset().union(*(reading(text).texts for text in sources().values()))
 
 
 def inline(page: Path) -> list[str]:
