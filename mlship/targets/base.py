@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from mlship.errors import Finding
+from mlship.errors import Exit, Finding
 from mlship.home import Home
 from mlship.progress import Progress, Silent
 from mlship.releases.history import History
@@ -258,7 +258,8 @@ class Outcome:
     """How an action ended. cause: one line for people when not ok; evidence: probe answer, last log lines.
 
     fault: whose it was. A release at fault is remembered as rejected; a target at fault (a port taken, an engine that
-    refuses) says nothing about the release, and the same command may be run again.
+    refuses) says nothing about the release, and the same command may be run again. exit: of the command, where it is another one than
+    that of a release that is not live: a cloud that denies (8).
     """
 
     ok: bool = True
@@ -266,6 +267,7 @@ class Outcome:
     evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fault: Literal["release", "target"] = "release"
+    exit: Exit | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from mlship.errors import Finding
+from mlship.errors import Exit, Finding
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
 from mlship.releases.records import Lease, LeaseHeld, LeaseLost, history_from_json, history_to_json
@@ -244,6 +244,8 @@ class FakeTarget:
         self._world.done.append(action)
         if self._world.faults.get(action.kind) == "refuses":
             return Outcome(False, f"{action.kind} was refused", fault="target")
+        if self._world.faults.get(action.kind) == "denies":
+            return Outcome(False, f"{action.kind} was denied", fault="target", exit=Exit.DENIED)
         return getattr(self, f"_{action.kind}")(action, deployment)  # type: ignore[no-any-return]
 
     def ask(self, request: Request) -> Answer:

@@ -14,14 +14,15 @@ from mlship.targets.verify import verify
 
 
 def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
-    """Brings back what served before, remembers why, and raises: exit 6, or 7 when what served before does not any more.
+    """Brings back what served before, remembers why, and raises: exit 6, that of `failed` where it has one, or 7 when what served
+    before does not any more.
 
     reached: the action that failed, or after which the release did not prove itself. Whoever took the lease meanwhile has
     taken it back already.
     """
     change.lease.check()
     if reached in ("deliver", "discard"):
-        raise _not_live(change, failed.cause, failed.evidence)
+        raise _not_live(change, failed)
     begun = change.history.underway is not None
     if begun and failed.fault == "release":
         decide(change, failed.cause)
@@ -34,7 +35,7 @@ def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
         _remember_refusal(change, failed.cause)
     if wrong:
         raise _not_restored(change, failed, wrong)
-    raise _not_live(change, failed.cause, failed.evidence)
+    raise _not_live(change, failed)
 
 
 def bring_back(change: Change, reason: str) -> None:
@@ -107,15 +108,15 @@ def _remember_refusal(change: Change, cause: str) -> None:
         change.write(kept)
 
 
-def _not_live(change: Change, cause: str, evidence: tuple[str, ...]) -> MlshipError:
+def _not_live(change: Change, failed: Outcome) -> MlshipError:
     before = change.before
     rest = f"{before} serves as before" if before else "nothing served before, and nothing is left behind"
     return MlshipError(
-        f"{change.release.id} is not live: {cause}; {rest}",
+        f"{change.release.id} is not live: {failed.cause}; {rest}",
         fix="mend the cause above and run the same command again",
-        exit=Exit.VERIFY_FAILED,
-        code="verify-failed",
-        details=readable(evidence),
+        exit=failed.exit or Exit.VERIFY_FAILED,
+        code="denied" if failed.exit is Exit.DENIED else "verify-failed",
+        details=readable(failed.evidence),
     )
 
 

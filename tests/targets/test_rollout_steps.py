@@ -54,6 +54,15 @@ def test_each_step_says_what_was_measured(canary: Rehearsal) -> None:
     assert done.notes == tuple(line for line in canary.bakes if line.endswith("pass"))
 
 
+def test_what_a_cloud_denies_says_nothing_about_the_release_and_ends_with_its_own_code(canary: Rehearsal) -> None:
+    first = canary.history.live
+    canary.world.faults = {"stage": "denies"}
+    with pytest.raises(MlshipError, match=f"is not live: stage was denied; {first} serves as before") as failed:
+        canary.deploy(2)
+    assert (failed.value.exit, failed.value.code) == (Exit.DENIED, "denied")
+    assert not canary.history.rejected
+
+
 def test_a_slow_canary_is_taken_back_as_soon_as_it_is_known(canary: Rehearsal) -> None:
     first = canary.history.live
     canary.callers.latency_s = {2: 0.09}

@@ -261,7 +261,7 @@ def test_a_quota_that_is_hit_leaves_what_served(tmp_path: Path, account: Account
     labels = {"labels": {"team": "growth"}} if operation == "create_change_set" else {}
     with pytest.raises(MlshipError, match=f"AWS refuses .*{code}.*{second} serves as before") as failed:
         deploy(Through(service, Full(account)), 3, **labels)
-    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert failed.value.exit is Exit.DENIED
     observed = service.open().observe()
     assert observed.history is not None and not observed.history.rejected, "the release is not at fault"
     assert live_id(service) == second and first in observed.restorable

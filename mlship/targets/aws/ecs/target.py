@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.masks import learn
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
@@ -114,14 +114,15 @@ class EcsTarget:
         )
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
-        """What AWS refuses is an outcome, and the target's fault."""
+        """What AWS refuses is an outcome, and the target's fault; what it denies, quotas among it, is said by the exit code, too."""
         try:
             self._records.confirm()
             if deployment is not None:
                 guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            denied = Exit.DENIED if error.exit is Exit.DENIED else None
+            return Outcome(False, error.what, error.details, fault="target", exit=denied)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._scope)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from mlship.errors import Finding, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
@@ -113,14 +113,15 @@ class SagemakerTarget:
         )
 
     def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
-        """What AWS refuses is an outcome, and the target's fault."""
+        """What AWS refuses is an outcome, and the target's fault; what it denies, quotas among it, is said by the exit code, too."""
         try:
             self._records.confirm()
             if deployment is not None:
                 guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            denied = Exit.DENIED if error.exit is Exit.DENIED else None
+            return Outcome(False, error.what, error.details, fault="target", exit=denied)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._names)
