@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from mlship.errors import Exit
+from mlship.targets.gcp.cloud_run.logs import lines_of as cloud_run_lines
 from mlship.targets.gcp.cloud_run.measuring import measures_of
 from mlship.targets.gcp.cloud_run.seen import Revision, Seen, Share
 from mlship.targets.gcp.door import failure_of, refusal, status_said
 from mlship.targets.gcp.preflight import role_of
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.variables import Path, Variable, filled
+from mlship.targets.gcp.vertex.logs import lines_of as vertex_lines
+from mlship.targets.gcp.vertex.operations import Operations
+from mlship.targets.gcp.waiting import Waiting
 
 REFUSALS: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "no right": (("PERMISSION_DENIED",), Exit.DENIED, "denied"),
@@ -60,18 +64,24 @@ def test_a_users_text_is_no_variable() -> None:
 
 
 class Monitoring:
-    """A door that tells one revision's metrics."""
+    """A door that tells one revision's metrics, each class of answers on a page of its own after one that is empty."""
 
     project = "acme-ml"
+    pages: Mapping[str, tuple[tuple[tuple[str, str], ...], str]] = {
+        "": ((), "1"),
+        "1": ((("2xx", "90"),), "2"),
+        "2": ((("5xx", "10"),), ""),
+    }
 
     def http(self, method: str, url: str, body: None, query: Mapping[str, str]) -> dict[str, Any]:
         if "request_count" in query["filter"]:
-            classes = {"2xx": "90", "5xx": "10"}
+            classes, following = self.pages[query.get("pageToken", "")]
             return {
                 "timeSeries": [
                     {"metric": {"labels": {"response_code_class": name}}, "points": [{"value": {"int64Value": count}}]}
-                    for name, count in classes.items()
-                ]
+                    for name, count in classes
+                ],
+                "nextPageToken": following,
             }
         buckets = {"exponentialBuckets": {"numFiniteBuckets": 2, "growthFactor": 2.0, "scale": 10.0}}
         spread = {"count": "100", "mean": 15.0, "bucketOptions": buckets, "bucketCounts": ["40", "50", "8", "2"]}
@@ -86,6 +96,41 @@ def test_what_cloud_monitoring_counts_becomes_requests_errors_and_latencies() ->
     assert (found.requests, found.errors, found.seconds) == (100, 10, pytest.approx(1.5))
     assert list(found.buckets) == pytest.approx([0.01, 0.02, 0.04, math.inf])
     assert list(found.buckets.values()) == [40, 90, 98, 100]
+
+
+class Pages:
+    """A door whose lines and operations come by pages; asked: the tokens that were named."""
+
+    project, region = "acme-ml", "us-central1"
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self.pages, self.asked = pages, list[str]()
+
+    def http(self, method: str, url: str, body: Mapping[str, Any] | None, query: Any = None, *, reads: bool = False) -> Any:
+        token = str((body or query or {}).get("pageToken", ""))
+        self.asked.append(token)
+        at = int(token or 0)
+        return {**self.pages[at], **({"nextPageToken": str(at + 1)} if at + 1 < len(self.pages) else {})}
+
+
+def test_lines_come_from_every_page_until_there_are_enough() -> None:
+    entries = [{"insertId": str(n), "timestamp": f"2026-11-23T00:00:0{n}Z", "textPayload": f"line {n}"} for n in (3, 2, 1)]
+    door = Pages({}, {"entries": entries[:2]}, {"entries": entries[2:]})
+    found = cloud_run_lines(door, Scope("churn"), "", 3, False, lambda seconds: None)
+    assert [line.text for line in found] == ["line 1", "line 2", "line 3"]
+    assert door.asked == ["", "1", "2"]
+    few = Pages({"entries": entries[:2]}, {"entries": entries[2:]})
+    assert [line.text for line in vertex_lines(few, Scope("churn"), None, "", 2, False, lambda seconds: None)] == [
+        "line 2",
+        "line 3",
+    ]
+    assert few.asked == [""], "the second page is not needed"
+
+
+def test_an_operation_on_a_later_page_is_waited_for() -> None:
+    door = Pages({"operations": [{"name": "a", "done": True}]}, {"operations": [{"name": "b"}]})
+    running = Operations(door, Waiting(lambda: 0.0, lambda seconds: None))._running("projects/acme-ml/endpoints/1")
+    assert [one["name"] for one in running] == ["b"]
 
 
 def test_who_is_live_and_who_is_staged_is_told_by_the_shares() -> None:

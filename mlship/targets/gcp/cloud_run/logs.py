@@ -7,6 +7,7 @@ from typing import Any
 
 from mlship.targets.base import LogLine
 from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
 
 LIST = "https://logging.googleapis.com/v2/entries:list"
@@ -50,7 +51,12 @@ def _entries(door: Door, scope: Scope, release: str, also: str, most: int, *, ne
         "orderBy": "timestamp desc" if newest_first else "timestamp asc",
         "pageSize": min(most, PAGE),
     }
-    return list(door.http("POST", LIST, asked, reads=True).get("entries") or ())
+    found: list[dict[str, Any]] = []
+    for page in posted_pages(door, LIST, asked):
+        found += page.get("entries") or ()
+        if len(found) >= most:
+            break
+    return found[:most]
 
 
 def _line(scope: Scope, entry: dict[str, Any]) -> LogLine:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlship.targets.base import LogLine
 from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex.bodies import PROOF
 from mlship.targets.gcp.vertex.seen import Seen
@@ -60,7 +61,12 @@ def _entries(door: Door, scope: Scope, ids: list[str], since: str, most: int, *,
         "orderBy": "timestamp desc" if newest_first else "timestamp asc",
         "pageSize": min(most, PAGE),
     }
-    return list(door.http("POST", LIST, asked, reads=True).get("entries") or ())
+    found: list[dict[str, Any]] = []
+    for page in posted_pages(door, LIST, asked):
+        found += page.get("entries") or ()
+        if len(found) >= most:
+            break
+    return found[:most]
 
 
 def _line(releases: Mapping[str, str], entry: Mapping[str, Any]) -> LogLine:

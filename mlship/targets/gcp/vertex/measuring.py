@@ -7,22 +7,17 @@ sampled every 60 s and visible some minutes later; from memory, verify. A step t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlship.targets.base import Measures
 from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.monitoring import counted, latencies, number
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex.seen import Deployed, Endpoint
 
 METRIC = "aiplatform.googleapis.com/prediction/online/"
 LATE_S = 240.0
-LONGEST_S = 7 * 86_400  # how far back is counted; both measurements of a step begin at the same moment
-_MINUTE_S, _MILLI = 60, 1e-3
-
-Point = tuple[Mapping[str, Any], Mapping[str, Any]]  # labels of the metric, value
 
 
 def measures_of(door: Door, scope: Scope, callers: Endpoint, now: float) -> dict[str, Measures]:
@@ -32,66 +27,22 @@ def measures_of(door: Door, scope: Scope, callers: Endpoint, now: float) -> dict
 
 def _of_models(door: Door, scope: Scope, deployed: Iterable[Deployed], now: float) -> Measures:
     """Of the siblings together."""
-    requests = errors = seconds = 0.0
-    counted: dict[float, float] = {}
+    requests = errors = 0.0
+    spreads: list[Mapping[str, Any]] = []
     for one in deployed:
-        since = max(one.since, now - LONGEST_S)
-        for labels, value in _series(door, scope, one.id, "response_count", "response_code", since, now):
-            amount = float(value.get("int64Value", value.get("doubleValue", 0)))
-            requests += amount
-            errors += amount if str(labels.get("response_code", "")).startswith("5") else 0.0
-        for labels, value in _series(door, scope, one.id, "prediction_latencies", "latency_type", since, now):
-            if labels.get("latency_type", "total") == "total":
-                seconds += _added(counted, value.get("distributionValue") or {})
-    return Measures(requests, errors, _cumulative(counted), seconds=seconds)
+        asked = _filter(scope, one.id, "response_count")
+        for labels, value in counted(door, asked, "response_code", one.since, now):
+            requests += number(value)
+            errors += number(value) if str(labels.get("response_code", "")).startswith("5") else 0.0
+        asked = _filter(scope, one.id, "prediction_latencies")
+        told = counted(door, asked, "latency_type", one.since, now)
+        spreads += [value for labels, value in told if labels.get("latency_type", "total") == "total"]
+    buckets, seconds = latencies(spreads)
+    return Measures(requests, errors, buckets, seconds=seconds)
 
 
-def _added(counted: dict[float, float], spread: Mapping[str, Any]) -> float:
-    """Adds to the number of requests by upper bound in seconds; gives their seconds together."""
-    bounds = _bounds(spread.get("bucketOptions") or {})
-    for place, amount in enumerate(spread.get("bucketCounts") or ()):
-        bound = bounds[place] * _MILLI if place < len(bounds) else math.inf
-        counted[bound] = counted.get(bound, 0.0) + float(amount)
-    return float(spread.get("mean", 0.0)) * float(spread.get("count", 0)) * _MILLI
-
-
-def _cumulative(counted: Mapping[float, float]) -> dict[float, float]:
-    total, found = 0.0, {}
-    for bound in sorted({*counted, math.inf} if counted else counted):
-        total += counted.get(bound, 0.0)
-        found[bound] = total
-    return found
-
-
-def _bounds(options: Mapping[str, Any]) -> list[float]:
-    """Upper bounds of all buckets but the last (monitoring.v3, BucketOptions)."""
-    if "exponentialBuckets" in options:
-        said = options["exponentialBuckets"]
-        return [said["scale"] * said["growthFactor"] ** n for n in range(said["numFiniteBuckets"] + 1)]
-    if "linearBuckets" in options:
-        said = options["linearBuckets"]
-        return [said.get("offset", 0.0) + said["width"] * n for n in range(said["numFiniteBuckets"] + 1)]
-    return [float(bound) for bound in (options.get("explicitBuckets") or {}).get("bounds") or ()]
-
-
-def _series(door: Door, scope: Scope, id: str, metric: str, by: str, since: float, now: float) -> Iterator[Point]:
-    """All of the time between as one point a series."""
-    width = max(_MINUTE_S, math.ceil((now - since) / _MINUTE_S) * _MINUTE_S)
-    asked = {
-        "filter": f'metric.type="{METRIC}{metric}" AND resource.type="aiplatform.googleapis.com/Endpoint" AND '
-        f'resource.label.endpoint_id="{scope.stem}" AND metric.label.deployed_model_id="{id}"',
-        "interval.startTime": _text(now - width),
-        "interval.endTime": _text(now),
-        "aggregation.alignmentPeriod": f"{width}s",
-        "aggregation.perSeriesAligner": "ALIGN_DELTA",
-        "aggregation.crossSeriesReducer": "REDUCE_SUM",
-        "aggregation.groupByFields": f"metric.label.{by}",
-    }
-    url = f"https://monitoring.googleapis.com/v3/projects/{door.project}/timeSeries"
-    for one in door.http("GET", url, None, asked).get("timeSeries") or ():
-        for point in one.get("points") or ():
-            yield (one.get("metric") or {}).get("labels") or {}, point["value"]
-
-
-def _text(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _filter(scope: Scope, id: str, metric: str) -> str:
+    return (
+        f'metric.type="{METRIC}{metric}" AND resource.type="aiplatform.googleapis.com/Endpoint" AND '
+        f'resource.label.endpoint_id="{scope.stem}" AND metric.label.deployed_model_id="{id}"'
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.gcp.door import MISSING, Body, Door, Refused, failure_of
+from mlship.targets.gcp.paging import pages
 from mlship.targets.gcp.waiting import Waiting
 
 SETTLE_S = 900.0
@@ -78,9 +79,13 @@ class Operations:
 
     def _running(self, endpoint: str) -> list[Body]:
         try:
-            told = self.door.http("GET", f"{self._api}/{endpoint}/operations")
+            told = [
+                one
+                for page in pages(self.door, f"{self._api}/{endpoint}/operations", {})
+                for one in page.get("operations") or ()
+            ]
         except Refused as no:
             if no.code == MISSING:
                 return []
             raise
-        return [one for one in told.get("operations") or () if not one.get("done")]
+        return [one for one in told if not one.get("done")]
