@@ -92,6 +92,7 @@ class Service:
     copies: dict[str, Copy] = field(default_factory=dict)
     latest: str = ""
     failed: str = ""
+    statuses: int = 0  # how often they have changed by themselves: the etag does, too
 
     @property
     def short(self) -> str:
@@ -103,7 +104,7 @@ class Service:
 
     @property
     def etag(self) -> str:
-        return f'"{self.generation:08x}"'
+        return f'"{self.generation:08x}-{self.statuses:x}"'
 
 
 class CloudRun:
@@ -115,6 +116,7 @@ class CloudRun:
         self.broken: dict[str, str] = {}
         self.weather: dict[str, int] = {}  # class of answers -> so many of them more at each look at the metrics
         self.frozen: list[dict[str, Any]] | None = None  # what callers go on meeting, whatever is said
+        self.sour = False  # whether operations say failed as long as the revision made last is, whatever they changed
         self.unlucky: str = ""  # a message with which the next operation that makes a revision fails late
         self._google, self._operations, self._secrets = google, operations, secrets
         self._numbers = itertools.count()
@@ -231,7 +233,12 @@ class CloudRun:
             service.failed = failed
             if failed:
                 raise No("FAILED_PRECONDITION", failed)
+            for one in service.said["traffic"]:  # also one that has a tag and no callers
+                if service.copies[one["revision"]].state == "CONDITION_FAILED":
+                    raise No("FAILED_PRECONDITION", f"Revision '{one['revision']}' is not ready and cannot serve traffic.")
             service.shares = [dict(one) for one in self.frozen or service.said["traffic"]]
+            if self.sour and service.copies[service.latest].state == "CONDITION_FAILED":
+                raise No("FAILED_PRECONDITION", f"Revision '{service.latest}' is not ready and cannot serve traffic.")
             return typed("google.cloud.run.v2.Service", **self._told(service))
 
         self._open(service)

@@ -323,6 +323,36 @@ def test_a_service_that_changed_since_it_was_looked_at_is_not_overwritten(
     assert dict(service.open().observe().weights) == {first: 0.25, second: 0.75}
 
 
+def test_a_revision_that_never_started_is_asked_for_no_more(tmp_path: Path, there: Loopback, world: World) -> None:
+    """As long as the service names it, even at 0 %, the operations of all other changes fail; and some of Google's say so anyhow."""
+    service = CloudRunService(tmp_path, there)
+    first = deploy(service, 1, replicas=(0, 2)).history.live
+    world.run.sour, world.run.unlucky = True, "The instance exceeded its memory."
+    with pytest.raises(MlshipError, match="did not start"):
+        deploy(service, 2)
+    found = service_of(world)
+    assert [one["revision"] for one in found.said["traffic"]] == [f"mlship-churn-{first}"]
+    scaled = {"labels": {}, "settings": service.settings, "replicas": {"min": 1, "max": 5}}
+    deploy(service, 1, replicas=(1, 5), operating=scaled)
+    assert found.said["scaling"] == {"minInstanceCount": 1, "maxInstanceCount": 5}, "what an operation says is not believed"
+    assert deploy(service, 3).history.live == live_id(service)
+
+
+def test_statuses_that_change_meanwhile_are_no_change_of_anybodys(tmp_path: Path, there: Loopback, world: World) -> None:
+    service = CloudRunService(tmp_path, there)
+    deploy(service, 1)
+    bumped: list[str] = []
+
+    def restless(method: Method, asked: Asked) -> None:
+        if method.id.endswith("services.patch") and len(bumped) % 3 != 2:
+            service_of(world).statuses += 1
+        bumped.extend([method.id] if method.id.endswith("services.patch") else [])
+
+    world.google.before = restless
+    assert deploy(service, 2).history.live == live_id(service)
+    assert len(bumped) >= 6, "two of them were turned away, twice"
+
+
 def test_how_many_instances_there_are_changes_in_place(tmp_path: Path, there: Loopback, world: World) -> None:
     service = CloudRunService(tmp_path, there)
     first = deploy(service, 1, replicas=(0, 3))

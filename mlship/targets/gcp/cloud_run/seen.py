@@ -69,6 +69,11 @@ class Seen:
         return found
 
     @property
+    def wanted(self) -> frozenset[str]:
+        """Revisions that the service was told to lead callers to, or to give a tag: one that never started stays among them."""
+        return frozenset(_short(str(one.get("revision", ""))) for one in self.body.get("traffic") or ())
+
+    @property
     def weights(self) -> dict[str, float]:
         """release -> share of the callers."""
         found: dict[str, float] = {}

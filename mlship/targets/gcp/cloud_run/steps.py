@@ -19,6 +19,7 @@ from mlship.targets.gcp.waiting import Waiting, finished
 SERVICES, REVISIONS = "run services", "run revisions"
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the instance, the import of its image
 SETTLE_S = 180.0
+LOOKS = 3  # so often a change is sent anew because only the statuses of the service had changed meanwhile
 PENDING = ("", "CONDITION_PENDING", "CONDITION_RECONCILING")
 # Why a revision is not ready although nothing is known of its container yet (run.v2, Condition).
 NOT_ITS_FAULT = (
@@ -99,7 +100,8 @@ class Steps:
         present = self._look()
         if present is None:
             return Outcome()
-        gone = {share.revision for share in present.shares if share.release == release}
+        named = {*present.percents, *present.wanted}
+        gone = {name for name in named if self._scope.release_of(name) == release}
         left = {name: share for name, share in present.percents.items() if name not in gone}
         kept = present.of(live) if live and live != release else None
         if not gone and (present.shares or live or present.of(release) is None):
@@ -122,7 +124,8 @@ class Steps:
         present = self._look()
         if present is None:
             return Outcome()
-        going = [one for one in present.revisions.values() if one.release not in kept and one.name not in present.percents]
+        met = {*present.percents, *present.wanted}
+        going = [one for one in present.revisions.values() if one.release not in kept and one.name not in met]
         for revision in going:
             if revision.name != present.latest:
                 self._forget(revision)
@@ -169,18 +172,22 @@ class Steps:
             return name in now.revisions
 
         if present is None:
-            return self._sent("create_service", bodies.create_request(deployment, attempt), known, is_made)
+            return self._sent("create_service", bodies.create_request(deployment, attempt), known, None, is_made)
         part = {
             "template": bodies.template(deployment, attempt),
             "traffic": bodies.traffic(self._beside(present, name), self._scope),
         }
         request = bodies.update_request(deployment, part)
-        return self._sent("update_service", request, {**known, "Etag": present.etag}, is_made)
+        return self._sent("update_service", request, {**known, "Etag": present.etag}, present, is_made)
 
     def _beside(self, present: Seen, name: str) -> dict[str, int]:
-        """The callers' shares as they are, and this revision, at 0 % unless it has some already."""
-        serving = {one: share for one, share in present.percents.items() if share}
-        return {**serving, name: serving.get(name, 0)} if serving else {name: bodies.WHOLE}
+        """The callers' shares as they are, and this revision, at 0 % unless its release has some already.
+
+        Earlier tries of the release are left out: they never started, and two revisions cannot have one tag.
+        """
+        own = self._scope.release_of(name)
+        others = {one: share for one, share in present.percents.items() if share and self._scope.release_of(one) != own}
+        return {**others, name: bodies.WHOLE - sum(others.values())}
 
     def _until_ready(self, name: str, release: str, deployment: Deployment) -> Outcome:
         seconds = deployment.startup_timeout_s + START_MARGIN_S
@@ -234,7 +241,7 @@ class Steps:
         def is_so(now: Seen) -> bool:
             return all(_is_so(now, name, value) for name, value in changed.items())
 
-        return self._sent("update_service", bodies.update_request(deployment, changed), {"Etag": present.etag}, is_so)
+        return self._sent("update_service", bodies.update_request(deployment, changed), {"Etag": present.etag}, present, is_so)
 
     def _led(self, present: Seen, percents: Mapping[str, int]) -> Outcome | None:
         """The same where there is no deployment at hand."""
@@ -242,9 +249,9 @@ class Steps:
         body = {"name": name, "etag": present.etag, "traffic": bodies.traffic(percents, self._scope)}
 
         def is_so(now: Seen) -> bool:
-            return now.percents == dict(percents)
+            return _is_so(now, "traffic", body["traffic"])
 
-        sent = self._sent("update_service", {"service": body, "updateMask": "traffic"}, {}, is_so)
+        sent = self._sent("update_service", {"service": body, "updateMask": "traffic"}, {}, present, is_so)
         return sent or _unless(self._identity(percents))
 
     def _identity(self, percents: Mapping[str, int]) -> Outcome:
@@ -262,25 +269,31 @@ class Steps:
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
-    def _sent(self, method: str, request: Body, known: Mapping[str, str], is_so: Callable[[Seen], bool]) -> Outcome | None:
-        """None when it was done, or failed in a way that the next look shows better.
+    def _sent(
+        self, method: str, request: Body, known: Mapping[str, str], before: Seen | None, is_so: Callable[[Seen], bool]
+    ) -> Outcome | None:
+        """None where the service has what was said, whatever became of the call: the next look tells whether it is met, too.
 
-        is_so: whether a call whose answer was lost was carried out after all.
+        An answer can be lost, and an operation fail because of another revision than the one that callers are led to: one that did
+        not start makes those of the service's other changes fail (github.com/Lore-Hex/quill-router/pull/782, 2026-08). before: as
+        the service was looked at; an etag that is another one because of statuses alone is taken anew.
         """
         said = filled(request, {**known, "Project": self._door.project})
-        try:
-            ended = finished(self._door, SERVICES, method, said, self._waiting, SETTLE_S + START_MARGIN_S)
-        except Refused as no:
-            if no.code == CONFLICT:
+        for _ in range(LOOKS):
+            try:
+                ended = finished(self._door, SERVICES, method, said, self._waiting, SETTLE_S + START_MARGIN_S)
+            except Refused as no:
                 now = self._look()
                 if now is not None and is_so(now):
                     return None
-                what = "somebody else has changed the service since it was looked at"
-                return Outcome(False, what, (no.what,), fault="target")
-            if no.said == "FAILED_PRECONDITION" and "template" in (said.get("service") or {}):
-                return None  # the revision says why
-            raise
-        return None if ended is not None else Outcome(False, f"{method} is still under way", fault="target")
+                if no.code != CONFLICT:
+                    raise
+                if now is None or before is None or now.generation != before.generation:
+                    return _overtaken(no)
+                said["service"]["etag"] = now.etag
+                continue
+            return None if ended is not None else Outcome(False, f"{method} is still under way", fault="target")
+        return Outcome(False, "the service does not come to rest", ("run the same command again in a while",), fault="target")
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._scope)
@@ -321,6 +334,10 @@ def _failed(release: str, revision: Revision) -> Outcome:
     if revision.reason in NOT_ITS_FAULT:
         return Outcome(False, what, (revision.reason,), fault="target")
     return Outcome(False, what, tuple(filter(None, (revision.reason,))))
+
+
+def _overtaken(no: Refused) -> Outcome:
+    return Outcome(False, "somebody else has changed the service since it was looked at", (no.what,), fault="target")
 
 
 def _unless(outcome: Outcome) -> Outcome | None:
