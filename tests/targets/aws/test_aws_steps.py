@@ -311,6 +311,68 @@ def test_a_discarded_release_leaves_its_callers_to_the_other_one() -> None:
     assert (door.weights, door.slots["a"][1], door.slots["b"][1]) == ({"a": 100, "b": 0}, 1, 0)
 
 
+def test_callers_of_a_release_that_was_never_committed_go_to_the_live_one() -> None:
+    door = Ecs({"a": (OLD, 0, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 0, "b": 100})
+    assert steps(door).discard(NEW, OLD, MADE).ok
+    assert (door.weights, door.slots["a"][1], door.slots["b"][1]) == ({"a": 100, "b": 0}, 1, 0)
+    assert "delete_rule" not in door.changes(), "at no time are they led nowhere"
+
+
+def test_a_release_whose_tasks_never_ran_is_not_at_fault() -> None:
+    class Full(Ecs):
+        def told(self, slot: str, of: tuple[str, int, str]) -> dict[str, Any]:
+            said = super().told(slot, of)
+            if slot == "b":
+                made = datetime(2026, 11, 23, tzinfo=UTC)
+                said["deployments"][0]["createdAt"] = made
+                full = {"message": "(service b) was unable to place a task: vCPU limit", "createdAt": made}
+                said |= {"runningCount": 0, "events": [full, {"message": "older", "createdAt": made.replace(year=2025)}]}
+            return said
+
+    door = Full({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "IN_PROGRESS")}, {"a": 100, "b": 0}, healthy=0)
+    events = ("(service b) was unable to place a task: vCPU limit",)
+    assert stage(door) == Outcome(False, f"{NEW} is not ready after 360 s", events, fault="target")
+
+
+def test_a_stack_is_deleted_only_after_the_tasks_are_gone() -> None:
+    class Draining(Ecs):
+        left = 3  # looks that still see them
+
+        def on_describe_services(self, **said: Any) -> Any:
+            if self.weights:
+                return super().on_describe_services(**said)
+            self.left -= 1
+            return {"services": [{"status": "DRAINING" if self.left > 0 else "INACTIVE"}]}
+
+        def on_delete_service(self, **said: Any) -> Any:
+            return {}
+
+        def on_describe_stacks(self, **said: Any) -> Any:
+            return "ValidationError" if self.left == -1 else super().on_describe_stacks(**said)
+
+        def on_delete_stack(self, **said: Any) -> Any:
+            assert self.left == 0
+            self.left = -1
+            return {}
+
+    door = Draining({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    door.known = []
+    assert steps(door).destroy().ok
+    assert door.changes() == ["delete_rule", "delete_service", "delete_stack"]
+
+
+def test_a_stack_that_lost_its_cluster_and_listener_can_still_be_looked_at() -> None:
+    class Half(Ecs):
+        def on_describe_services(self, **said: Any) -> Any:
+            return "ClusterNotFoundException"
+
+        def on_describe_rules(self, **said: Any) -> Any:
+            return "ListenerNotFound"
+
+    look = seen.look(Half({}, {}), SCOPE)
+    assert look is not None and (look.slots, look.rule, look.live) == ({}, "", None)
+
+
 def test_recreate_stops_the_old_one_first() -> None:
     door = Ecs({"a": (OLD, 1, "COMPLETED"), "b": (OLD, 0, "COMPLETED")}, {"a": 100, "b": 0})
     made = replace(MADE, strategy=replace(MADE.strategy, name="recreate"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlship.targets.aws import stack
-from mlship.targets.aws.door import Door
+from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.aws.secrets import arn_of
 from mlship.targets.base import Replica
@@ -40,7 +40,7 @@ class Slot:
     """One of the two services. release: of its primary deployment; family and revision as ECS says them.
 
     rollout: `COMPLETED`, `IN_PROGRESS`, `FAILED`, and why. since: when that deployment began. capacity: on
-    what its tasks run, as `capacity_of` has it.
+    what its tasks run, as `capacity_of` has it. events: what ECS said of that deployment, the newest first.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Slot:
     rollout_reason: str = ""
     since: float = 0.0
     capacity: tuple[tuple[str, int, int], ...] = ()
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,29 @@ def secrets_of(door: Door, definition: str) -> set[str]:
     return {arn for text in said if (arn := arn_of(text))}
 
 
+def are_draining(door: Door, scope: Scope, cluster: str) -> bool:
+    """Whether tasks of deleted services still end: their network interfaces hold the security group until then."""
+    return any(one["status"] == "DRAINING" for one in _services(door, scope, cluster))
+
+
 def _slots(door: Door, scope: Scope, cluster: str) -> dict[str, Slot]:
     names = {scope.service(slot): slot for slot in SLOTS}
-    told = door.call("ecs", "describe_services", cluster=cluster, services=list(names))["services"]
+    told = _services(door, scope, cluster)
     return {
         names[one["serviceName"]]: _slot(scope, names[one["serviceName"]], one) for one in told if one["status"] == "ACTIVE"
     }
+
+
+def _services(door: Door, scope: Scope, cluster: str) -> list[dict[str, Any]]:
+    """None where the cluster is gone: a stack that could not be deleted to its end still tells of it."""
+    names = [scope.service(slot) for slot in SLOTS]
+    try:
+        told: list[dict[str, Any]] = door.call("ecs", "describe_services", cluster=cluster, services=names)["services"]
+    except Refused as no:
+        if no.said == "ClusterNotFoundException":
+            return []
+        raise
+    return told
 
 
 def _slot(scope: Scope, name: str, told: Mapping[str, Any]) -> Slot:
@@ -175,7 +193,15 @@ def _slot(scope: Scope, name: str, told: Mapping[str, Any]) -> Slot:
         str(primary.get("rolloutStateReason", "")),
         primary["createdAt"].timestamp() if primary.get("createdAt") else 0.0,
         capacity_of(told.get("capacityProviderStrategy") or ()),
+        tuple(_events(told, primary)),
     )
+
+
+def _events(told: Mapping[str, Any], primary: Mapping[str, Any]) -> Iterator[str]:
+    since = primary.get("createdAt")
+    for one in told.get("events") or ():
+        if since is None or one["createdAt"] >= since:
+            yield str(one["message"])
 
 
 def capacity_of(items: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int, int], ...]:
@@ -212,7 +238,7 @@ def _family(arn: str) -> str:
 def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:
     """The rule that shares the callers between the two slots: the only one that names both target groups."""
     groups = {outputs[f"TargetGroup{slot.upper()}"]: slot for slot in SLOTS}
-    for one in door.all("elbv2", "describe_rules", "Rules", ListenerArn=outputs["Listener"]):
+    for one in _rules(door, outputs["Listener"]):
         for action in one["Actions"]:
             weights = {
                 groups[group["TargetGroupArn"]]: int(group.get("Weight", 0))
@@ -222,3 +248,13 @@ def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:
             if len(weights) == len(groups):
                 return one["RuleArn"], weights
     return "", {}
+
+
+def _rules(door: Door, listener: str) -> list[dict[str, Any]]:
+    """None where the listener is gone, as the cluster may be."""
+    try:
+        return door.all("elbv2", "describe_rules", "Rules", ListenerArn=listener)
+    except Refused as no:
+        if no.said == "ListenerNotFound":
+            return []
+        raise

@@ -26,7 +26,11 @@ from mlship.targets.plan import shares_before_all
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0
+GONE_S = 600.0  # targets are let go, a server has 120 s to stop, and then its network interface goes
 CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
+# Of a task whose server said nothing of the release: no image, no secret, no role, no capacity, or spot that was taken back.
+_NEVER_RAN = ("TaskFailedToStart", "SpotInterruption", "TerminationNotice", "UserInitiated")
+_EVENTS = 3  # of a service, that are said
 
 
 class Steps:
@@ -125,13 +129,17 @@ class Steps:
         is_other = action.release != action.before  # else only how it is operated has failed
         return self.discard(action.release) if back.ok and is_other else back
 
-    def discard(self, release: str) -> Outcome:
-        """Its tasks go, after its callers: to the other release where that has callers, else nobody is led anywhere any more."""
+    def discard(self, release: str, live: str = "", deployment: Deployment | None = None) -> Outcome:
+        """Its tasks go, after its callers: to the other release where that has callers, else to the live one, which is started for
+        them. Where nothing is live nobody is led anywhere any more. deployment: as that one is operated.
+        """
         present = self._look()
         slot = present.of(release) if present else None
         if present is None or slot is None:
             return Outcome()
         others = [name for name, weight in present.weights.items() if weight and name != slot.name]
+        if present.weights.get(slot.name) and not others and deployment is not None and live not in ("", release):
+            return self.restore(Action("restore", release, live), deployment)
         if present.weights.get(slot.name) and others:
             said = filled(actions({slot.name: 0, others[0]: WHOLE}), present.outputs)
             self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
@@ -189,7 +197,7 @@ class Steps:
             for slot in present.slots:
                 autoscaling.leave(self._door, self._scope, cluster, slot)
                 self._door.call("ecs", "delete_service", cluster=cluster, service=self._scope.service(slot), force=True)
-            self._waiting.until(self._no_tasks, SETTLE_S)
+            self._waiting.until(lambda: None if seen.are_draining(self._door, self._scope, cluster) else True, GONE_S)
         for family in seen.families(self._door, self._scope).values():
             self._forget(family)
         return stack.delete(self._door, self._scope.stem, self._waiting)
@@ -278,7 +286,16 @@ class Steps:
         """known: tasks of the release that had ended before."""
         seconds = deployment.startup_timeout_s + START_MARGIN_S
         found: Outcome | None = self._waiting.until(lambda: self._started(name, release, tasks, known), seconds)
-        return found or Outcome(False, f"{release} is not ready after {seconds:.0f} s", self._reasons(release))
+        ended = found or Outcome(False, f"{release} is not ready after {seconds:.0f} s")
+        return ended if ended.ok else self._explained(ended, name, release, known)
+
+    def _explained(self, failed: Outcome, name: str, release: str, known: frozenset[str]) -> Outcome:
+        """Whose fault it was, and what ECS says: of a task that finds no place, only the service's events tell."""
+        slot = self._present().slots.get(name)
+        ended = [task.stop_code for task in self._stopped(release) if task.id not in known]
+        has_run = bool(slot and slot.running) or any(code not in _NEVER_RAN for code in ended)
+        events = slot.events[:_EVENTS] if slot and slot.release == release and not has_run else ()
+        return replace(failed, evidence=(*self._reasons(release), *events), fault="release" if has_run else "target")
 
     def _started(self, name: str, release: str, wanted: int, known: frozenset[str]) -> Outcome | None:
         """None while nobody can tell."""
@@ -292,10 +309,10 @@ class Steps:
         if slot.rollout == "COMPLETED" and healthy >= wanted and slot.running >= wanted:
             return Outcome()
         if slot.rollout == "FAILED":
-            return Outcome(False, f"ECS gave {release} up: {slot.rollout_reason}", self._reasons(release))
+            return Outcome(False, f"ECS gave {release} up: {slot.rollout_reason}")
         ended = [task for task in self._stopped(release) if task.id not in known and task.stop_code == CRASHED]
         if ended and not present.weights.get(name):  # what ends at its start does so again, and no caller waits for it
-            return Outcome(False, f"the task ended with exit code {ended[-1].exit_code}", self._reasons(release))
+            return Outcome(False, f"the task ended with exit code {ended[-1].exit_code}")
         return None
 
     def _stopped(self, release: str) -> list[seen.Task]:
@@ -317,10 +334,10 @@ class Steps:
         cluster = self._present().outputs["Cluster"]
         self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=tasks)
 
-    def _no_tasks(self, slot: str = "") -> bool | None:
+    def _no_tasks(self, slot: str) -> bool | None:
         present = self._look()
         running = seen.tasks(self._door, self._scope, present) if present else []
-        return None if any(task.slot == slot or not slot for task in running) else True
+        return None if any(task.slot == slot for task in running) else True
 
     # -- callers -----------------------------------------------------------------------------------------------------------
 
