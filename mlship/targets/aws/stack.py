@@ -92,7 +92,10 @@ def converge(
         "StackName": name,
         "ChangeSetName": f"mlship-{spec}",
     }
-    if not is_new and _is_begun(door, wanted):  # by a command that was killed
+    if present is not None and _is_begun(
+        door, wanted
+    ):  # by a command that was killed; one that is being made cannot be deleted
+        waiting.until(lambda: _decided(door, wanted), CHANGE_SET_S)
         door.call("cloudformation", "delete_change_set", **wanted)
     door.call(
         "cloudformation",
@@ -109,7 +112,7 @@ def converge(
         return Outcome(False, f"the change set of {name} is not ready after {CHANGE_SET_S:.0f} s", fault="target")
     if made["Status"] == "FAILED":
         door.call("cloudformation", "delete_change_set", **wanted)
-        if not made.get("Changes"):
+        if not is_new and not made.get("Changes") and _says(door, name) == template:
             return Outcome()
         return Outcome(False, f"the change set of {name} failed", (str(made.get("StatusReason", "")),), fault="target")
     door.call("cloudformation", "execute_change_set", **wanted)
@@ -134,6 +137,12 @@ def delete(door: Door, name: str, waiting: Waiting) -> Outcome:
 def _is_begun(door: Door, wanted: Mapping[str, str]) -> bool:
     told = door.all("cloudformation", "list_change_sets", "Summaries", StackName=wanted["StackName"])
     return any(one["ChangeSetName"] == wanted["ChangeSetName"] for one in told)
+
+
+def _says(door: Door, name: str) -> Any:
+    """The stack's template as it is: where that is not the wanted one, a change set without changes failed for another reason."""
+    said = door.call("cloudformation", "get_template", StackName=name)["TemplateBody"]
+    return json.loads(said) if isinstance(said, str) else said
 
 
 def _decided(door: Door, wanted: Mapping[str, str]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from mlship.targets.aws import stack
 from mlship.targets.aws.stack import Waiting
 
 NAME = "mlship-churn"
+_READS = ("describe", "list", "get")
 
 
 class Stacks(FakeDoor):
@@ -24,6 +25,7 @@ class Stacks(FakeDoor):
         self.changes: list[Any] = [{}]
         self.sets: list[str] = []
         self.soon: list[str] = []  # statuses that the next looks see
+        self.template: Any = {"Resources": {}}
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         self.answers = {
@@ -53,6 +55,9 @@ class Stacks(FakeDoor):
     def on_describe_change_set(self, **said: Any) -> Any:
         return {"Status": self.change_set, "Changes": self.changes, "StatusReason": "no such thing"}
 
+    def on_get_template(self, **said: Any) -> Any:
+        return {"TemplateBody": self.template}
+
     def on_delete_change_set(self, **said: Any) -> Any:
         self.sets.remove(said["ChangeSetName"])
         return {}
@@ -70,7 +75,7 @@ class Stacks(FakeDoor):
         return {"StackEvents": [failed, {"LogicalResourceId": "Cluster", "ResourceStatus": "CREATE_COMPLETE"}]}
 
     def names(self) -> list[str]:
-        return [name.removeprefix("cloudformation ") for name, _ in self.asked if "describe" not in name and "list" not in name]
+        return [name.removeprefix("cloudformation ") for name, _ in self.asked if name.split()[1].split("_")[0] not in _READS]
 
 
 def waiting(step: float = 1.0) -> Waiting:
@@ -123,6 +128,26 @@ def test_a_change_set_without_changes_is_none() -> None:
     door.changes = []
     assert converge(door).ok
     assert door.names() == ["create_change_set", "delete_change_set"]
+
+
+def test_a_change_set_that_fails_for_another_reason_is_not_taken_for_one_without_changes() -> None:
+    for door in (Stacks(change_set="FAILED"), Stacks("CREATE_COMPLETE", spec="old", change_set="FAILED")):
+        door.changes, door.template = [], '{"Resources": {"Old": {}}}'
+        failed = converge(door)
+        assert (failed.cause, failed.evidence) == (f"the change set of {NAME} failed", ("no such thing",))
+
+
+def test_a_first_change_set_that_was_never_carried_out_gives_way() -> None:
+    door = Stacks("REVIEW_IN_PROGRESS")
+    door.sets = ["mlship-" + _spec()]
+    assert converge(door).ok
+    assert door.names() == ["delete_change_set", "create_change_set", "execute_change_set"]
+
+
+def _spec() -> str:
+    door = Stacks()
+    converge(door)
+    return str(door.spec)
 
 
 def test_what_fails_is_said_with_the_resource_and_is_the_targets_fault() -> None:
