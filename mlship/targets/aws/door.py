@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -22,21 +23,24 @@ _DENIED = frozenset(
         "SignatureDoesNotMatch",
         "InvalidAccessKeyId",
         "OptInRequired",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "RequestExpired",
+        "SubscriptionRequiredException",
         "403",
     ]
 )
-_QUOTA = frozenset(
+_DENIED_STATUSES = (401, 403)
+# Each service has a name of its own for a quota: LimitExceededException, ResourceLimitExceeded, TooManyTargetGroups ...
+_QUOTA = re.compile(r"TooMany.*|.*Limit(Exceeded|Reached)(Exception)?|(ServiceQuota|CodeStorage)ExceededException")
+_BUSY = frozenset(
     [
-        "LimitExceededException",
-        "ResourceLimitExceeded",
-        "LimitExceeded",
-        "ServiceQuotaExceededException",
-        "TooManyLoadBalancers",
+        *("Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"),
+        *("SlowDown", "ServiceUnavailable", "InternalFailure", "InternalError", "PriorRequestNotComplete"),
+        *("ConcurrentResourcesLimitExceeded", "OperationAborted"),
     ]
 )
-_BUSY = frozenset(
-    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "ServiceUnavailable", "InternalFailure"]
-)
+_BUSY_STATUSES = (429, 500, 503, 504)
 
 
 class Refused(MlshipError):
@@ -142,7 +146,8 @@ def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except exceptions.ClientError as error:
-        refused = refusal(asked, error.response.get("Error", {}))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        refused = refusal(asked, error.response.get("Error", {}), status)
         refused.answer = error.response
         raise refused from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
@@ -151,7 +156,8 @@ def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
         raise  # what we send is ours to get right
     except exceptions.BotoCoreError as error:
         what = f"AWS does not answer to {asked}: {_line(error)}"
-        raise MlshipError(what, fix="look at the network and try again; nothing was changed", exit=Exit.UNREACHABLE) from None
+        fix = "look at the network, and at the region's name, and try again; nothing was changed"
+        raise MlshipError(what, fix=fix, exit=Exit.UNREACHABLE) from None
 
 
 def check_account(door: Door, settings: Mapping[str, Any], where: str = "") -> None:
@@ -167,16 +173,16 @@ def check_account(door: Door, settings: Mapping[str, Any], where: str = "") -> N
         )
 
 
-def refusal(asked: str, error: Mapping[str, Any]) -> Refused:
-    """What a code of AWS means for people. asked: `ecs create-service`."""
+def refusal(asked: str, error: Mapping[str, Any], status: int = 0) -> Refused:
+    """What a code of AWS means for people. asked: `ecs create-service`. status: of the answer, for codes that are not known."""
     said, text = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())[:300]
     what = f"AWS refuses {asked} ({said}): {text}"
-    if said in _DENIED:
-        return Refused(said, what, f"give these credentials the right to it, or {LOGIN}", Exit.DENIED, "denied")
-    if said in _QUOTA:
-        return Refused(said, what, "ask for a higher quota, or take something away", Exit.DENIED, "quota")
-    if said in _BUSY:
+    if said in _BUSY or status in _BUSY_STATUSES:
         return Refused(said, what, "run the same command again in a while", Exit.UNREACHABLE, "busy")
+    if said in _DENIED or status in _DENIED_STATUSES:
+        return Refused(said, what, f"give these credentials the right to it, or {LOGIN}", Exit.DENIED, "denied")
+    if _QUOTA.fullmatch(said):
+        return Refused(said, what, "ask for a higher quota, or take something away", Exit.DENIED, "quota")
     return Refused(said, what, "mend what it names and run the same command again", Exit.USAGE, "aws-refused")
 
 

@@ -172,7 +172,11 @@ class S3Records:
             if no.said not in MISSING:
                 raise
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        self._door.call("s3", "create_bucket", Bucket=bucket, **place)
+        try:
+            self._door.call("s3", "create_bucket", Bucket=bucket, **place)
+        except Refused as no:
+            if no.said != "BucketAlreadyOwnedByYou":  # another command made it meanwhile
+                raise
         closed = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
         self._door.call("s3", "put_public_access_block", Bucket=bucket, PublicAccessBlockConfiguration=closed)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.documents import Template, cfn_tags
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.base import Outcome
@@ -47,13 +48,25 @@ class Waiting:
     every_s: float = POLL_S
 
     def until(self, look: Callable[[], Any], seconds: float) -> Any:
-        """The first answer that is not None; None when the time is over."""
+        """The first answer that is not None; None when the time is over.
+
+        In minutes of waiting AWS may be busy or away for a moment: that ends nothing. Raises what the last look raised.
+        """
         ends = self.clock() + seconds
-        while (found := look()) is None:
+        while True:
+            away = None
+            try:
+                if (found := look()) is not None:
+                    return found
+            except MlshipError as error:
+                if error.exit is not Exit.UNREACHABLE:
+                    raise
+                away = error
             if self.clock() >= ends:
+                if away is not None:
+                    raise away
                 return None
             self.sleep(self.every_s)
-        return found
 
 
 def read(door: Door, name: str) -> Stack | None:

@@ -162,6 +162,9 @@ def test_the_network_is_that_of_the_subnets_or_the_default_one() -> None:
     [
         ("AccessDeniedException", Exit.DENIED, "give these credentials the right to it, or aws sso login"),
         ("ServiceQuotaExceededException", Exit.DENIED, "ask for a higher quota, or take something away"),
+        ("TooManyTargetGroups", Exit.DENIED, "ask for a higher quota, or take something away"),
+        ("TooManyRequestsException", Exit.UNREACHABLE, "run the same command again in a while"),
+        ("RequestLimitExceeded", Exit.UNREACHABLE, "run the same command again in a while"),
         ("ThrottlingException", Exit.UNREACHABLE, "run the same command again in a while"),
         ("InvalidParameterException", Exit.USAGE, "mend what it names and run the same command again"),
     ],
@@ -170,3 +173,10 @@ def test_a_refusal_says_what_to_do(code: str, exit: Exit, fix: str) -> None:
     no = refusal("ecs create-service", {"Code": code, "Message": "a\nreason"})
     assert str(no).startswith(f"AWS refuses ecs create-service ({code}): a reason; {fix}")
     assert (no.exit, no.said) == (exit, code)
+
+
+@pytest.mark.parametrize(
+    ("status", "exit"), [(403, Exit.DENIED), (500, Exit.UNREACHABLE), (503, Exit.UNREACHABLE), (400, Exit.USAGE)]
+)
+def test_a_code_that_nobody_knows_is_judged_by_the_status(status: int, exit: Exit) -> None:
+    assert refusal("ecs create-service", {"Code": "ServerException"}, status).exit is exit

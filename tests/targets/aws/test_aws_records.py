@@ -112,6 +112,14 @@ def test_a_bucket_is_made_once_closed_and_only_where_it_is_ours() -> None:
     assert "s3 head_bucket" not in dict(door.asked)
 
 
+def test_two_first_commands_may_make_the_bucket_at_once() -> None:
+    class Hurried(FakeDoor):
+        def _create_bucket(self, **said: Any) -> Any:
+            return "BucketAlreadyOwnedByYou"
+
+    assert records(Hurried(has_bucket=False), makes_bucket=True).acquire("anna", 100.0, 30).holder == "anna"
+
+
 def test_a_key_of_the_company_seals_the_records() -> None:
     door = FakeDoor()
     records(door, kms_key="arn:key").commit(HISTORY, 0)

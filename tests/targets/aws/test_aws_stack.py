@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
 from aws_door import FakeDoor
 
+from mlship.errors import MlshipError
 from mlship.targets.aws import stack
 from mlship.targets.aws.stack import Waiting
 
@@ -94,6 +96,21 @@ def test_a_stack_is_made_once_by_a_change_set() -> None:
     door.asked.clear()
     assert converge(door).ok
     assert door.names() == []
+
+
+def test_a_moment_in_which_aws_is_busy_ends_no_wait() -> None:
+    class Busy(Stacks):
+        busy = 2
+
+        def on_describe_change_set(self, **said: Any) -> Any:
+            self.busy -= 1
+            return "Throttling" if self.busy >= 0 else super().on_describe_change_set(**said)
+
+    assert converge(Busy()).ok
+    lasting = Busy()
+    lasting.busy = 1000
+    with pytest.raises(MlshipError, match="Throttling"):
+        converge(lasting)
 
 
 def test_a_stack_that_an_administrator_made_is_used_as_it_is() -> None:
