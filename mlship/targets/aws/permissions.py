@@ -11,28 +11,68 @@ from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment
 
+# Without s3:ListBucket S3 denies an object that is not there, and a first deploy finds none.
 _OF_ALL = (
-    *("s3:GetObject", "s3:PutObject", "cloudformation:DescribeStacks", "ecr:GetAuthorizationToken", "ecr:PutImage"),
-    *("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:DescribeImages"),
+    *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "cloudformation:DescribeStacks", "ecr:GetAuthorizationToken"),
+    *("ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:BatchGetImage"),
+    *("ecr:BatchCheckLayerAvailability", "ecr:DescribeImages", "ecr:DescribeRepositories", "ecr:ListImages", "iam:PassRole"),
 )
-# Of a release, and of nothing that is made once: an administrator may have made that.
+# Of a release, and of nothing that is made once: an administrator may have made that. What is made with tags needs the right to tag.
 _OF_SERVICE: Mapping[str, tuple[str, ...]] = {
     "ecs": (
-        *("ecs:RegisterTaskDefinition", "ecs:CreateService", "ecs:UpdateService", "ecs:DescribeServices", "iam:PassRole"),
-        *("elasticloadbalancing:CreateRule", "elasticloadbalancing:ModifyRule", "elasticloadbalancing:DescribeRules"),
+        *("ecs:RegisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitionFamilies", "ecs:TagResource"),
+        *("ecs:CreateService", "ecs:UpdateService", "ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks"),
+        *("elasticloadbalancing:CreateRule", "elasticloadbalancing:ModifyRule", "elasticloadbalancing:DeleteRule"),
+        *("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeListeners", "elasticloadbalancing:AddTags"),
+        *("elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeTargetHealth"),
+        "application-autoscaling:DescribeScalableTargets",
     ),
+    # SageMaker looks at the alarms of an update with the caller's rights (deployment guardrails; from memory, verify).
     "sagemaker": (
-        *("sagemaker:CreateModel", "sagemaker:CreateEndpointConfig", "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"),
-        *("sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint", "iam:PassRole"),
+        *(
+            "sagemaker:CreateModel",
+            "sagemaker:ListModels",
+            "sagemaker:CreateEndpointConfig",
+            "sagemaker:DescribeEndpointConfig",
+        ),
+        *("sagemaker:ListEndpointConfigs", "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", "sagemaker:DeleteEndpoint"),
+        *("sagemaker:UpdateEndpointWeightsAndCapacities", "sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"),
+        *("sagemaker:AddTags", "sagemaker:ListTags", "cloudwatch:DescribeAlarms", "cloudwatch:SetAlarmState"),
+        "application-autoscaling:DescribeScalableTargets",
     ),
+    # Lambda reads the image, and writes into the repository's policy that it may, with the caller's rights (developer guide,
+    # "Create a Lambda function using a container image"; from memory, verify).
     "lambda": (
-        *("lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:PublishVersion", "lambda:CreateAlias"),
-        *("lambda:UpdateAlias", "lambda:InvokeFunction", "iam:PassRole"),
+        *("lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:GetFunction"),
+        *("lambda:GetFunctionConfiguration", "lambda:PublishVersion", "lambda:ListVersionsByFunction", "lambda:ListAliases"),
+        *("lambda:CreateAlias", "lambda:UpdateAlias", "lambda:DeleteAlias", "lambda:TagResource", "lambda:ListTags"),
+        *(
+            "lambda:CreateFunctionUrlConfig",
+            "lambda:UpdateFunctionUrlConfig",
+            "lambda:GetFunctionUrlConfig",
+            "lambda:GetPolicy",
+        ),
+        *("lambda:InvokeFunction", "lambda:InvokeFunctionUrl", "lambda:GetFunctionConcurrency"),
+        *("ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy", "ecr:GetDownloadUrlForLayer"),
     ),
 }
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>\d+):(?P<kind>user|role|assumed-role)/(?P<name>.+)")
 _SSO = "AWSReservedSSO_"
-_OF_FOUNDATION = ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet")
+_OF_RANGES = tuple(
+    f"application-autoscaling:{name}"
+    for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
+)
+# CloudFormation makes what is in the template with the caller's rights.
+_OF_FOUNDATION = (
+    *("cloudformation:CreateChangeSet", "cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet"),
+    *("cloudformation:DescribeStackEvents", "logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"),
+)
+_OF_ROLES = ("iam:CreateRole", "iam:GetRole", "iam:PutRolePolicy", "iam:TagRole")
+_OF_REPOSITORY = ("ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource")
+_OF_BALANCER = ("elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateListener")
+_OF_GROUPS = ("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags")
+_ROLES = {"ecs": ("task", "execution"), "sagemaker": ("execution",), "lambda": ("task",)}
+_MOST = 1000  # results on a page; there are fewer than 100
 
 
 def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding]:
@@ -43,9 +83,11 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
     principal = _principal(who)
     if not principal:  # the account's root user, or a service of AWS: neither has policies of its own
         return
-    actions = sorted({*_OF_ALL, *_OF_SERVICE.get(deployment.service, ()), *_foundation(has)})
+    actions = sorted(
+        {*_OF_ALL, *_OF_SERVICE.get(deployment.service, ()), *_asked_for(deployment, has), *_made(deployment, has)}
+    )
     try:
-        told = door.call("iam", "simulate_principal_policy", PolicySourceArn=principal, ActionNames=actions)
+        told = door.call("iam", "simulate_principal_policy", PolicySourceArn=principal, ActionNames=actions, MaxItems=_MOST)
     except Refused as no:
         what = f"what {who} may do could not be asked beforehand ({no.said})"
         yield Finding(what, "", "allow iam:SimulatePrincipalPolicy to know it before a deploy begins", "note", "not-simulated")
@@ -70,9 +112,41 @@ def _is_denied(result: Mapping[str, Any]) -> bool:
     return result["EvalDecision"] == "explicitDeny" or organization.get("AllowedByOrganizations") is False
 
 
-def _foundation(has: Given) -> tuple[str, ...]:
-    """Where everything is given an administrator made the stack, too."""
-    return () if has.roles and has.subnets and has.security_groups else _OF_FOUNDATION
+def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
+    """What only some projects need."""
+    least, most = deployment.replicas
+    if least < most and deployment.service != "lambda":
+        yield from _OF_RANGES
+    if deployment.service == "lambda" and most > 1:
+        yield "lambda:PutFunctionConcurrency"
+    if deployment.service == "lambda" and has.public:
+        yield "lambda:AddPermission"
+    if deployment.references:
+        yield "secretsmanager:DescribeSecret"
+    if deployment.operating.get("auth"):
+        yield "secretsmanager:GetSecretValue"
+    if has.kms_key:
+        yield from ("kms:GenerateDataKey", "kms:Decrypt")
+
+
+def _made(deployment: Deployment, has: Given) -> Iterator[str]:
+    """Of the stack. Where everything is given an administrator made that, too."""
+    if has.roles and has.subnets and has.security_groups:
+        return
+    yield from _OF_FOUNDATION
+    if set(_ROLES.get(deployment.service, ())) - set(has.roles):
+        yield from _OF_ROLES
+    if not has.repository:
+        yield from _OF_REPOSITORY
+    if deployment.operating.get("auth"):
+        yield "secretsmanager:CreateSecret"
+    if deployment.service == "sagemaker":
+        yield "cloudwatch:PutMetricAlarm"
+    if deployment.service == "ecs":
+        yield "elasticloadbalancing:CreateTargetGroup"
+        yield from () if has.cluster else ("ecs:CreateCluster",)
+        yield from () if has.listener else _OF_BALANCER
+        yield from () if has.security_groups else _OF_GROUPS
 
 
 def _principal(who: str) -> str:

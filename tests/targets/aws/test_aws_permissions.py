@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,3 +64,28 @@ def test_nobody_asks_for_the_right_to_make_what_an_administrator_made() -> None:
     (request,) = [request for name, request in told(decided(), has=given)[0].asked if name.startswith("iam")]
     assert not [action for action in request["ActionNames"] if "ChangeSet" in action]
     assert "ecs:UpdateService" in request["ActionNames"]
+
+
+def asked(service: str, has: Given, **changes: Any) -> set[str]:
+    door = FakeDoor({"sts get_caller_identity": {"Arn": ANNA}, "iam simulate_principal_policy": decided()})
+    list(findings(door, replace(deployment("aws", service), **changes), has))
+    return set(next(request["ActionNames"] for name, request in door.asked if name.startswith("iam")))
+
+
+def test_what_is_tagged_and_what_is_not_there_yet_need_rights_of_their_own() -> None:
+    assert {"ecs:TagResource", "elasticloadbalancing:AddTags", "s3:ListBucket"} <= asked("ecs", Given())
+    assert {"sagemaker:AddTags", "cloudwatch:SetAlarmState"} <= asked("sagemaker", Given())
+    assert {"lambda:TagResource", "ecr:SetRepositoryPolicy"} <= asked("lambda", Given())
+
+
+def test_only_what_this_project_makes_is_asked_for() -> None:
+    roles = {"task": "t", "execution": "e"}
+    own = asked("ecs", Given())
+    given = asked("ecs", Given(roles=roles, cluster="ml", listener="arn", repository="r"))
+    assert {"iam:CreateRole", "ecs:CreateCluster", "ecr:CreateRepository", "elasticloadbalancing:CreateListener"} <= own - given
+    assert "application-autoscaling:PutScalingPolicy" in asked("ecs", Given(), replicas=(2, 8)) - own
+    keyed = asked("ecs", Given(kms_key="arn:key"), references={"K": "secretsmanager:k"}, operating={"auth": True})
+    assert keyed - own == {
+        *("kms:GenerateDataKey", "kms:Decrypt", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+        "secretsmanager:CreateSecret",
+    }
