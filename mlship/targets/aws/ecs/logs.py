@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.releasing import CONTAINER
+from mlship.targets.aws.log_windows import BACK_S, newest
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import LogLine
 
@@ -15,19 +16,26 @@ LOOK_S = 2.0
 
 
 def lines_of(
-    door: Door, scope: Scope, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+    door: Door,
+    scope: Scope,
+    release: str,
+    lines: int,
+    follow: bool,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    told = _events(door, scope, release, 0)
+    now = clock()
+    told = newest(lambda since_ms: _events(door, scope, release, since_ms), lines, now, (*BACK_S, now))
     yield from (_line(event) for event in told[len(told) - lines :] if lines)
     known = {event["eventId"] for event in told}
-    newest = max((event["timestamp"] for event in told), default=0)
+    latest = max((event["timestamp"] for event in told), default=0)
     while follow:
         sleep(LOOK_S)
-        for event in _events(door, scope, release, newest):
+        for event in _events(door, scope, release, latest):
             if event["eventId"] not in known:
                 known.add(event["eventId"])
-                newest = max(newest, event["timestamp"])
+                latest = max(latest, event["timestamp"])
                 yield _line(event)
 
 

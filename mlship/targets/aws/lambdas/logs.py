@@ -9,10 +9,10 @@ from typing import Any
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.lambdas.naming import version_of_stream
 from mlship.targets.aws.lambdas.seen import Seen
+from mlship.targets.aws.log_windows import MS, newest
 from mlship.targets.base import LogLine
 
-LOOK_S = 2.0
-BACK_S = 24 * 3600.0  # older lines are in CloudWatch; every stream of a function would have to be read for them
+LOOK_S = 2.0  # lines of more than a day ago are in CloudWatch; every stream of a function would have to be read for them
 
 
 def lines_of(
@@ -26,17 +26,17 @@ def lines_of(
     sleep: Callable[[float], None],
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    since_ms = int((clock() - BACK_S) * 1000)
-    told = list(_of_release(_events(door, group, since_ms), look(), release))
+    now, present = clock(), look()
+    told = newest(lambda since_ms: list(_of_release(_events(door, group, since_ms), present, release)), lines, now)
     yield from (line for _, line in told[max(0, len(told) - lines) :])
     known = {event["eventId"] for event, _ in told}
-    newest = max((event["timestamp"] for event, _ in told), default=since_ms)
+    latest = max((event["timestamp"] for event, _ in told), default=int(now * MS))
     while follow:
         sleep(LOOK_S)
-        for event, line in _of_release(_events(door, group, newest), look(), release):
+        for event, line in _of_release(_events(door, group, latest), look(), release):
             if event["eventId"] not in known:
                 known.add(event["eventId"])
-                newest = max(newest, event["timestamp"])
+                latest = max(latest, event["timestamp"])
                 yield line
 
 

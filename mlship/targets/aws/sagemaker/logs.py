@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.log_windows import BACK_S, newest
 from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.base import LogLine
 
@@ -20,19 +21,26 @@ Event = dict[str, Any]
 
 
 def lines_of(
-    door: Door, names: Names, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+    door: Door,
+    names: Names,
+    release: str,
+    lines: int,
+    follow: bool,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    told = _events(door, names, release, 0)
+    now = clock()
+    told = newest(lambda since_ms: _events(door, names, release, since_ms), lines, now, (*BACK_S, now))
     yield from (_line(event, release) for event in told[len(told) - lines :] if lines)
     known = {event["eventId"] for event in told}
-    newest = max((event["timestamp"] for event in told), default=0)
+    latest = max((event["timestamp"] for event in told), default=0)
     while follow:
         sleep(LOOK_S)
-        for event in _events(door, names, release, newest):
+        for event in _events(door, names, release, latest):
             if event["eventId"] not in known:
                 known.add(event["eventId"])
-                newest = max(newest, event["timestamp"])
+                latest = max(latest, event["timestamp"])
                 yield _line(event, release)
 
 

@@ -146,7 +146,7 @@ class SagemakerTarget:
         return tuple(self._why(present)) if present else ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._names, release, lines, follow, self._waiting.sleep)
+        return lines_of(self._door, self._names, release, lines, follow, self._opening.clock, self._waiting.sleep)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         steps = self._steps
@@ -228,7 +228,8 @@ class SagemakerTarget:
         """Where signed calls go (InvokeEndpoint)."""
         if present.main is None:
             return ""
-        return f"https://runtime.sagemaker.{self._door.region}.amazonaws.com/endpoints/{self._names.endpoint}/invocations"
+        host = f"runtime.sagemaker.{self._door.region}.amazonaws.com" + (".cn" if self._door.region.startswith("cn-") else "")
+        return f"https://{host}/endpoints/{self._names.endpoint}/invocations"
 
 
 def open_service(opening: Opening, door: Door) -> SagemakerTarget:
