@@ -459,7 +459,8 @@ class World:
         self.storage = Storage()
         self.registry = ArtifactRegistry(self.operations, port, REGION)
         self.services, self.projects = Services(), Projects()
-        self.accounts: set[str] = set()
+        self.accounts = {f"{NUMBER}-compute@developer.gserviceaccount.com"}
+        self.others: set[str] = set()  # accounts that are there, and that the caller may not act as
         self.connectors: dict[str, str] = {}
         self.google.plays |= {
             "run": self.run,
@@ -492,6 +493,8 @@ class World:
     def _of_accounts(self, method: Method, asked: Asked) -> Any:
         if method.params["resource"].rpartition("/")[2] not in self.accounts:
             raise No("NOT_FOUND", "Unknown service account")
+        if method.params["resource"].rpartition("/")[2] in self.others:
+            return {}
         return {"permissions": asked.json["permissions"]}
 
     def _of_tokens(self, method: Method, asked: Asked) -> Any:

@@ -249,6 +249,26 @@ def test_all_that_is_missing_is_named_before_anything_is_changed(tmp_path: Path,
     assert service.left() == []
 
 
+def test_rights_that_only_a_later_step_would_miss_are_named_before(tmp_path: Path, there: Loopback, world: World) -> None:
+    own = "123456789012-compute@developer.gserviceaccount.com"
+    world.others = {own}
+    late = {"artifactregistry.versions.delete", "secretmanager.secrets.setIamPolicy", "monitoring.timeSeries.list"}
+    world.projects.denied = {*late, "run.routes.invoke"}
+    world.services.disabled = {"secretmanager.googleapis.com", "monitoring.googleapis.com"}
+    service = CloudRunService(tmp_path, there)
+    service.serving = {"auth": {"api_keys": "CHURN_KEYS"}}
+    measured = replace(CANARY, bake_s=300, gates=("error_rate < 5%",))
+    asked = replace(service.deployment(1), strategy=measured, operating={"public": True})
+    found = {finding.what: finding.fix for finding in service.open().preflight(asked) if finding.severity == "error"}
+    denied, off, runner = found
+    assert all(one in denied for one in late) and "run.routes.invoke" not in denied, "everybody may call it"
+    assert "roles/artifactregistry.repoAdmin" in found[denied] and "roles/secretmanager.admin" in found[denied]
+    assert off.endswith("has secretmanager.googleapis.com, monitoring.googleapis.com switched off")
+    assert (
+        runner == f"these credentials ({EMAIL}) may not iam.serviceAccounts.actAs with {own}, which runs what names no account"
+    )
+
+
 def test_a_project_in_which_these_credentials_have_no_right_is_refused(tmp_path: Path, there: Loopback, world: World) -> None:
     service = CloudRunService(tmp_path, there, project="acme-prod")
 

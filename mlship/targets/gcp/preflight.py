@@ -20,7 +20,12 @@ _SECTION = "targets.gcp"
 _ACT_AS = "iam.serviceAccounts.actAs"
 _STORAGE = ("storage.objects.get", "storage.objects.create", "storage.objects.delete")
 _BUCKETS = ("storage.buckets.list", "storage.buckets.create")
-_REGISTRY = ("artifactregistry.repositories.uploadArtifacts", "artifactregistry.repositories.downloadArtifacts")
+# the last one: images of releases that are let go are taken away
+_REGISTRY = (
+    *(f"artifactregistry.repositories.{verb}Artifacts" for verb in ("upload", "download")),
+    "artifactregistry.tags.get",
+    "artifactregistry.versions.delete",
+)
 _REPOSITORIES = ("artifactregistry.repositories.get", "artifactregistry.repositories.create")
 # permission's beginning -> the least of Google's roles that has it (cloud.google.com/iam/docs/roles-permissions, from memory, verify)
 _ROLES = {
@@ -30,6 +35,7 @@ _ROLES = {
     "aiplatform.": "roles/aiplatform.user",
     "artifactregistry.repositories.create": "roles/artifactregistry.admin",
     "artifactregistry.": "roles/artifactregistry.writer",
+    "artifactregistry.versions.delete": "roles/artifactregistry.repoAdmin",
     "storage.buckets.": "roles/storage.admin",
     "storage.objects.": "roles/storage.objectUser",
     "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser",
@@ -181,14 +187,8 @@ def _apis(door: Door, deployment: Deployment, apis: Sequence[str]) -> Iterator[F
 def _parts(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
     """What mlship.yaml names has to be there. What these credentials may not look at is left to the step that needs it."""
     if has.service_account:
-        url = f"https://iam.googleapis.com/v1/projects/-/serviceAccounts/{has.service_account}:testIamPermissions"
-        yield from _part(
-            door,
-            deployment,
-            "service_account",
-            lambda: door.http("POST", url, {"permissions": [_ACT_AS]}, reads=True),
-            (_ACT_AS,),
-        )
+        account = has.service_account
+        yield from _part(door, deployment, "service_account", lambda: _as(door, account), (_ACT_AS,))
     if has.repository:
         whole = f"projects/{door.project}/locations/{door.region}/repositories/{has.repository}"
         name = has.repository if "/" in has.repository else whole
@@ -217,8 +217,30 @@ def _part(
     missing = [one for one in needed if one not in (told.get("permissions") or ())]
     if missing:
         what = f"these credentials{_whose(door)} may not {', '.join(missing)} with {_SECTION}.{key}"
-        role = role_of(missing[0])
-        yield refused(deployment, f"{_SECTION}.{key}", what, f"grant {role} on it", "denied")
+        roles = " and ".join(sorted({role_of(one) for one in missing}))
+        yield refused(deployment, f"{_SECTION}.{key}", what, f"grant {roles} on it", "denied")
+
+
+def default_account(door: Door) -> str:
+    """Compute Engine's own of the project: what runs where no account is said (run.v2, serviceAccount)."""
+    told = door.http("GET", f"https://cloudresourcemanager.googleapis.com/v3/projects/{door.project}")
+    return f"{str(told['name']).rpartition('/')[2]}-compute@developer.gserviceaccount.com"
+
+
+def default_account_findings(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Who deploys has to be allowed to act as whoever runs it, also where that is the project's own account."""
+    if given(deployment).service_account:
+        return
+    asked = _asked(lambda: {"account": (account := default_account(door)), **_as(door, account)})
+    if asked is not None and _ACT_AS not in (asked.get("permissions") or ()):
+        what = f"these credentials{_whose(door)} may not {_ACT_AS} with {asked['account']}, which runs what names no account"
+        fix = f"grant {role_of(_ACT_AS)} on it, or write {_SECTION}.service_account, one that you may act as"
+        yield refused(deployment, f"{_SECTION}.service_account", what, fix, "denied")
+
+
+def _as(door: Door, account: str) -> Mapping[str, Any]:
+    url = f"https://iam.googleapis.com/v1/projects/-/serviceAccounts/{account}:testIamPermissions"
+    return door.http("POST", url, {"permissions": [_ACT_AS]}, reads=True)
 
 
 def _secrets(door: Door, deployment: Deployment) -> Iterator[Finding]:

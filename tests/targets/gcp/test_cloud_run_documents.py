@@ -107,6 +107,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"settings": {"region": "us-central1", "accelerator": "nvidia-h100"}},
         "Cloud Run has no accelerator nvidia-h100",
     ),
+    "an address that is reached from within alone": (
+        {"settings": {"region": "us-central1", "ingress": "load-balancer"}},
+        "targets.gcp.ingress load-balancer: mlship asks each release at an address that only its network reaches",
+    ),
     "open to the internet, and closed to it": (
         {"operating": {"public": True}, "settings": {"region": "us-central1", "ingress": "internal"}},
         "public: true, and targets.gcp.ingress: internal lets nobody in from the internet",
@@ -120,6 +124,10 @@ def test_what_cloud_run_cannot_do_is_refused_by_name(case: str) -> None:
     found = list(in_documents(replace(CASES["as it comes"], **changes)))
     assert [finding.what for finding in found] == [what]
     assert all(finding.fix for finding in found)
+
+
+def test_a_request_may_take_as_long_as_cloud_run_waits() -> None:
+    assert bodies.timeout_s(replace(CASES["as it comes"], request_timeout_s=3600.0)) == 3600
 
 
 def test_spot_is_refused_with_the_reason_and_what_there_is_instead() -> None:

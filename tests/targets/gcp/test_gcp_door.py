@@ -54,6 +54,7 @@ def test_an_operation_that_failed_is_a_refusal_and_one_that_did_not_is_none() ->
 def test_the_least_role_is_named() -> None:
     assert role_of("artifactregistry.repositories.create") == "roles/artifactregistry.admin"
     assert role_of("artifactregistry.repositories.uploadArtifacts") == "roles/artifactregistry.writer"
+    assert role_of("artifactregistry.versions.delete") == "roles/artifactregistry.repoAdmin"
     assert role_of("run.services.create") == "roles/run.developer"
     assert role_of("something.else") == ""
 

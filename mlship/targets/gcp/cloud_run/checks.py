@@ -14,7 +14,7 @@ from mlship.targets.gcp.cloud_run.measuring import LATE_S
 from mlship.targets.gcp.cloud_run.sizing import ACCELERATORS, accelerator, size_of
 from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
 from mlship.targets.gcp.given import given
-from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
+from mlship.targets.gcp.preflight import Needs, Quota, default_account_findings, quota_findings
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.variables import filled
 from mlship.targets.refusals import refused
@@ -27,8 +27,14 @@ NEEDS = Needs(
         *(f"run.services.{verb}" for verb in ("get", "create", "update", "delete")),
         *(f"run.revisions.{verb}" for verb in ("list", "delete")),
         "run.operations.get",
-        "run.routes.invoke",
     ),
+)
+MONITORING, SECRETS = "monitoring.googleapis.com", "secretmanager.googleapis.com"
+_INVOKES = "run.routes.invoke"
+# With serve.auth the server has a secret of mlship's own (operator_key.py).
+_KEEPS = (
+    *(f"secretmanager.secrets.{verb}" for verb in ("create", "get", "getIamPolicy", "setIamPolicy")),
+    *(f"secretmanager.versions.{verb}" for verb in ("add", "get", "access")),
 )
 # Without the IAM check anybody may call ("Allowing public access": it takes this right; from memory, verify).
 _OPENS = "run.services.setIamPolicy"
@@ -44,6 +50,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, history: History 
     """Reads only."""
     return (
         *in_documents(deployment),
+        *default_account_findings(door, deployment),
         *_connector(door, deployment),
         *_caller(door, scope, deployment),
         *quota_findings(door, deployment, API, quotas(deployment)),
@@ -53,8 +60,15 @@ def findings(door: Door, scope: Scope, deployment: Deployment, history: History 
 
 def needs(deployment: Deployment) -> Needs:
     """Pure."""
-    opens = (_OPENS,) if deployment.operating.get("public") else ()
-    return replace(NEEDS, permissions=(*NEEDS.permissions, *opens))
+    apis, permissions = [*NEEDS.apis], [*NEEDS.permissions, _OPENS if deployment.operating.get("public") else _INVOKES]
+    if bodies.is_closed(deployment):
+        permissions += _KEEPS
+    if bodies.is_closed(deployment) or deployment.references:
+        apis.append(SECRETS)
+    if _is_measured(deployment):
+        apis.append(MONITORING)
+        permissions.append("monitoring.timeSeries.list")
+    return Needs(tuple(apis), tuple(permissions))
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
@@ -70,6 +84,10 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
     if deployment.operating.get("public") and deployment.settings.get("ingress") not in (None, "", "all"):
         what = f"public: true, and targets.gcp.ingress: {deployment.settings['ingress']} lets nobody in from the internet"
         yield refused(deployment, "public", what, "write ingress: all, or delete public", "contradiction")
+    elif deployment.settings.get("ingress") not in (None, "", "all"):
+        what = f"targets.gcp.ingress {deployment.settings['ingress']}: mlship asks each release at an address that only its network reaches"
+        fix = "run mlship in the project's network, or write ingress: all (callers need a token in any case)"
+        yield replace(refused(deployment, "targets.gcp.ingress", what, fix, "only-inside"), severity="warning")
 
 
 def quotas(deployment: Deployment) -> tuple[Quota, ...]:
@@ -94,10 +112,14 @@ def _rollout(deployment: Deployment) -> Iterator[Finding]:
             bodies.percent(step)
         except MlshipError as error:
             yield refused(deployment, "rollout.steps", error.what, error.fix, error.code)
-    if any(parse(gate).is_measured for gate in strategy.gates) and strategy.bake_s < LATE_S + _MARGIN_S:
+    if _is_measured(deployment) and strategy.bake_s < LATE_S + _MARGIN_S:
         what = f"rollout.bake is {strategy.bake_s:g} s, and what Cloud Run has counted is known {LATE_S:.0f} s later"
         fix = f"write bake: 5m, at least {LATE_S + _MARGIN_S:.0f}s"
         yield refused(deployment, "rollout.bake", what, fix, "too-short")
+
+
+def _is_measured(deployment: Deployment) -> bool:
+    return any(parse(gate).is_measured for gate in deployment.strategy.gates)
 
 
 def _connector(door: Door, deployment: Deployment) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from mlship.targets.base import Deployment
 from mlship.targets.gcp.cloud_run.bodies import OPERATOR_VERSION, operator_secret
 from mlship.targets.gcp.door import CONFLICT, MISSING, Body, Door, Refused
 from mlship.targets.gcp.given import given
+from mlship.targets.gcp.preflight import default_account
 from mlship.targets.gcp.scope import Scope
 
 HOST = "https://secretmanager.googleapis.com/v1"
@@ -102,9 +103,5 @@ class OperatorKey:
         self.door.http("POST", f"{HOST}/{self._name}:setIamPolicy", {"policy": wanted})
 
     def _runner(self, deployment: Deployment) -> str:
-        """Whom a revision runs as: the given account, else Compute Engine's own of the project (run.v2, serviceAccount)."""
-        account = given(deployment).service_account
-        if account:
-            return account
-        told = self.door.http("GET", f"https://cloudresourcemanager.googleapis.com/v3/projects/{self.door.project}")
-        return f"{str(told['name']).rpartition('/')[2]}-compute@developer.gserviceaccount.com"
+        """Whom a revision runs as."""
+        return given(deployment).service_account or default_account(self.door)

@@ -40,7 +40,7 @@ from mlship.targets.gcp.cloud_run.rendering import render
 from mlship.targets.gcp.cloud_run.seen import Seen
 from mlship.targets.gcp.cloud_run.steps import Steps
 from mlship.targets.gcp.delivery import Images
-from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.door import Door, Refused
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.records import StorageRecords, records_of
 from mlship.targets.gcp.resources import resources
@@ -202,7 +202,10 @@ class CloudRunTarget:
         return self._steps.retire(kept, frozenset(release.served.content for release in releases))
 
     def _why(self, one: seen.Revision) -> Why:
-        log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
+        try:
+            log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
+        except Refused as no:  # who may not read lines is told the rest all the same
+            log = (no.what,)
         state = "ready" if one.is_ready else one.reason.lower() or one.state.lower()
         return Why(one.name, one.release, state, probe=one.message, log=log)
 

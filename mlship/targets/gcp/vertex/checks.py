@@ -20,7 +20,7 @@ API = "aiplatform.googleapis.com"
 MONITORING = "monitoring.googleapis.com"
 _PERMISSIONS = (
     *(f"aiplatform.endpoints.{verb}" for verb in ("get", "create", "update", "delete", "deploy", "undeploy", "predict")),
-    *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "delete")),
+    *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "update", "delete")),
 )
 _MEASURED = ("requests", "error_rate", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms")
 _ANSWER_S = 60.0  # of a shared endpoint (caller_vertex.py)

@@ -31,7 +31,7 @@ from mlship.targets.base import (
 from mlship.targets.gcp import preflight
 from mlship.targets.gcp.caller_vertex import PUSH
 from mlship.targets.gcp.delivery import Images
-from mlship.targets.gcp.door import Door
+from mlship.targets.gcp.door import Door, Refused
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.records import StorageRecords, records_of
 from mlship.targets.gcp.resources import resources
@@ -193,7 +193,10 @@ class VertexTarget:
         return frozenset({history.live, *(release.id for release in under_way)}), kept
 
     def _why(self, one: seen.Deployed) -> Why:
-        log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
+        try:
+            log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
+        except Refused as no:  # who may not read lines is told the rest all the same
+            log = (no.what,)
         state = "no machine" if one.is_gone else "deployed"
         return Why(one.id, one.release, state, probe=one.message, log=log)
 
