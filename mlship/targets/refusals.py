@@ -33,9 +33,9 @@ def unsaid_or_impossible(
 
     with_instance: services on machines that are named. region, instance: examples, for people.
     """
-    yield from missing(deployment, "region", region)
+    yield from _unsaid(deployment, "region", region)
     if deployment.service in with_instance:
-        yield from missing(deployment, "instance", instance)
+        yield from _unsaid(deployment, "instance", instance)
     yield from impossible_keys(deployment, features[deployment.service])
 
 
@@ -50,6 +50,13 @@ def missing(deployment: Deployment, key: str, example: str) -> Iterator[Finding]
         what = f"{deployment.target} service {deployment.service} has no price without {key}"
         fix = f"say --{key} {example}, or targets.{deployment.target}.{key}"
         yield Finding(what, deployment.places.get(f"targets.{deployment.target}", ""), fix, code=f"no-{key}")
+
+
+def _unsaid(deployment: Deployment, key: str, example: str) -> Iterator[Finding]:
+    """Where a setting of the target, without which nothing can be made or has a price, is not said."""
+    for found in missing(deployment, key, example):
+        what = f"targets.{deployment.target}.{key} is missing, and {deployment.target} service {deployment.service} needs it"
+        yield replace(found, what=what)
 
 
 def impossible_keys(deployment: Deployment, features: Mapping[str, Feature]) -> Iterator[Finding]:

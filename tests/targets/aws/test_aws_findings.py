@@ -15,11 +15,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an ordinary service": ({"service": "ecs"}, []),
     "no region": (
         {"service": "ecs", "region": None},
-        ["aws service ecs has no price without region; say --region us-east-1, or targets.aws.region"],
+        ["targets.aws.region is missing, and aws service ecs needs it; say --region us-east-1, or targets.aws.region"],
     ),
     "no instance": (
         {"service": "vm"},
-        ["aws service vm has no price without instance; say --instance m7g.large, or targets.aws.instance"],
+        ["targets.aws.instance is missing, and aws service vm needs it; say --instance m7g.large, or targets.aws.instance"],
     ),
     "a task that is too large": (
         {"service": "ecs", "cpu": 32, "gib": 256, "places": ["resources.cpu"]},

@@ -76,8 +76,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no region and no instance": (
         {"service": "vm", "region": None},
         [
-            "azure service vm has no price without region; say --region westus2, or targets.azure.region",
-            f"azure service vm has no price without instance; say --instance {MACHINE}, or targets.azure.instance",
+            "targets.azure.region is missing, and azure service vm needs it; say --region westus2, or targets.azure.region",
+            f"targets.azure.instance is missing, and azure service vm needs it; say --instance {MACHINE}, or targets.azure.instance",
         ],
     ),
     "a replica that is too large": (

@@ -143,8 +143,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no region and no instance": (
         {"service": "vertex", "region": ""},
         [
-            "gcp service vertex has no price without region; say --region us-central1, or targets.gcp.region",
-            "gcp service vertex has no price without instance; say --instance n2-standard-2, or targets.gcp.instance",
+            "targets.gcp.region is missing, and gcp service vertex needs it; say --region us-central1, or targets.gcp.region",
+            "targets.gcp.instance is missing, and gcp service vertex needs it; say --instance n2-standard-2, or targets.gcp.instance",
         ],
     ),
     "a replica that is too large": (
