@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 from mlship.config import not_yet, rules
 from mlship.config.environments import environments_of, report_unknown, variants
@@ -17,7 +17,7 @@ from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
 from mlship.config.report import Report
-from mlship.config.schema import Document, Model, TargetName
+from mlship.config.schema import AwsTarget, AzureTarget, Document, GcpTarget, Model, TargetName
 from mlship.config.validate import DOCUMENT, Validator, document
 from mlship.config.words import clipped, nearest, shown_path
 from mlship.errors import MlshipError
@@ -75,7 +75,7 @@ def load_project(
     file cannot be read or the target is not known.
     """
     if target:
-        _refuse_target(target)
+        refuse_target(target)
     report = Report(file.name)
     root = compose(read_text(file) if text is None else text, report)
     if root is None:
@@ -107,15 +107,25 @@ def _with_model(root: Node, report: Report) -> Node:
     return replace(root, entries={**lacking, **root.entries})
 
 
-def _refuse_target(target: str) -> None:
+def refuse_target(target: str) -> None:
     known = get_args(TargetName)
     if target == MONITORING:
         what = f"{MONITORING} is no place where a model runs: only `render` takes it"
         raise MlshipError(what, "--target", f"mlship render --target {MONITORING}", code="unknown-target")
+    if owner := _owner_of_service(target):
+        fix = f"--target {owner}, and targets.{owner}.service: {target} in mlship.yaml"
+        raise MlshipError(f"{clipped(target)} is a service of the target {owner}", "--target", fix, code="unknown-target")
     if target not in known:
         near = nearest(target, known)
         fix = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
         raise MlshipError(f"there is no target {clipped(target)}", "--target", fix, code="unknown-target")
+
+
+def _owner_of_service(name: str) -> str:
+    """The cloud whose service alone is called so; empty for any other word."""
+    sections = {"aws": AwsTarget, "gcp": GcpTarget, "azure": AzureTarget}
+    owners = [target for target, section in sections.items() if name in get_args(get_type_hints(section)["service"])]
+    return owners[0] if len(owners) == 1 else ""
 
 
 def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], Path], report: Report) -> Project:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mlship.config.schema import DottedName, EnvironmentName, LoaderName, Name
+from mlship.config.schema import AwsRegion, AzureRegion, DottedName, EnvironmentName, GcpRegion, LoaderName, Name
 from mlship.config.shapes import Text, shape_of
 from mlship.config.words import clipped
 from mlship.errors import MlshipError
@@ -29,6 +29,12 @@ def check_loader_name(name: str, where: str = "--loader") -> str:
 def check_dotted_name(name: str, where: str = "--trust") -> str:
     """The name, when it is an exact one such as `package.module.Class`. Raises MlshipError."""
     return _checked(name, DottedName, where, "dotted-name")
+
+
+def check_region(target: str, region: str, where: str = "--region") -> str:
+    """The region, when its name is formed as those of the target's cloud are. Raises MlshipError."""
+    kind = {"aws": AwsRegion, "gcp": GcpRegion, "azure": AzureRegion}.get(target)
+    return _checked(region, kind, where, "region-name") if kind else region
 
 
 def _checked(name: str, kind: Any, where: str, code: str) -> str:

@@ -120,6 +120,12 @@ Url = Annotated[
 _UP_TO_AN_HOUR = {"minimum": Duration(0.001), "maximum": Duration(3600)}
 _UP_TO_A_DAY = {"minimum": Duration(0.001), "maximum": Duration(86_400)}
 _UP_TO_A_MONTH = {"minimum": Duration(0), "maximum": Duration(30 * 86_400)}
+# As the vendors form their names (us-east-1, us-gov-west-1; europe-west1; westeurope): a new region is taken, a city is not.
+AwsRegion = Annotated[str, Meta(pattern=r"^[a-z]+(-[a-z]+)+-[0-9]+$", extra={"wanted": "a region of AWS, such as eu-west-1"})]
+GcpRegion = Annotated[
+    str, Meta(pattern=r"^[a-z]+-[a-z]+[0-9]+$", extra={"wanted": "a region of Google Cloud, such as europe-west1"})
+]
+AzureRegion = Annotated[str, Meta(pattern=r"^[a-z0-9]+$", extra={"wanted": "a region of Azure, such as westeurope"})]
 TargetName = Literal["local", "docker", "aws", "gcp", "azure", "kubernetes", "fake"]
 
 
@@ -555,7 +561,7 @@ class DockerTarget(Part, frozen=True, kw_only=True):
 class AwsTarget(Part, frozen=True, kw_only=True):
     """Amazon Web Services. What is named here is there already; what is left out mlship makes."""
 
-    region: str | None = None
+    region: AwsRegion | None = None
     account: Annotated[str | None, Meta(pattern=r"^[0-9]{12}$", extra={"wanted": "an account: twelve digits in quotes"})] = None
     service: Literal["ecs", "sagemaker", "lambda", "vm"] = "ecs"
     instance: Annotated[str | None, Meta(description="type of machine of sagemaker and vm, such as m7g.large")] = None
@@ -585,7 +591,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
 class GcpTarget(Part, frozen=True, kw_only=True):
     """Google Cloud."""
 
-    region: str | None = None
+    region: GcpRegion | None = None
     project: str | None = None
     service: Literal["cloud-run", "vertex", "vm"] = "cloud-run"
     instance: Annotated[str | None, Meta(description="type of machine of vertex and vm, such as n2-standard-2")] = None
@@ -625,7 +631,7 @@ class EntraCallers(Part, frozen=True, kw_only=True):
 class AzureTarget(Part, frozen=True, kw_only=True):
     """Microsoft Azure. What is named here is there already; what is left out is made, its records' storage account included."""
 
-    region: str | None = None
+    region: AzureRegion | None = None
     subscription: Annotated[str | None, Meta(description="the only one that the credentials see, when left out")] = None
     resource_group: Annotated[str | None, Meta(description="mlship when left out")] = None
     workspace: Annotated[str | None, Meta(description="of Azure Machine Learning, for azureml")] = None

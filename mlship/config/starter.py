@@ -31,6 +31,7 @@ def starter_text(
     framework: str = "",
     loader: str = "",
     target: str = "",
+    region: str = "",
 ) -> str:
     """A mlship.yaml: two lines where nothing else is needed. Empty values are left out.
 
@@ -47,6 +48,8 @@ def starter_text(
     lines = [f"name: {_text(check_project_name(name))}"]
     if target:
         lines.append(f"target: {_text(target)}")
+    if region:
+        lines.append(f"targets: {{{_text(target)}: {{region: {_text(region)}}}}}")
     if any(model.values()):
         lines += ["model:", f"  uri: {_uri(model_uri)}"]
         lines += [f"  {key}: {value}" for key, value in model.items() if value]

@@ -15,3 +15,8 @@ def command_for(verb: str, project: str, target: str, environment: str, region: 
 def deploy_command(target: str, environment: str) -> str:
     """`deploy` needs the project's folder, so it names none."""
     return shlex.join(["mlship", "deploy", "--target", target, *(["--env", environment] if environment else [])])
+
+
+def list_command(target: str, region: str = "") -> str:
+    """Of every project there; a cloud is asked by name."""
+    return shlex.join(["mlship", "list", "--target", target, *(["--region", region] if region else [])])

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlship.config.addresses import is_address, problem_of
-from mlship.config.names import check_dotted_name, check_loader_name
+from mlship.config.load import refuse_target
+from mlship.config.names import check_dotted_name, check_loader_name, check_region
 from mlship.config.project import Project
 from mlship.config.schema import Model
 from mlship.config.starter import project_name, starter_text
@@ -17,6 +18,7 @@ from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.fetching import fetched
 from mlship.flows.gather import Gathered, gather, specs_of
+from mlship.flows.loading import REGION_VARIABLES, region_here
 from mlship.flows.reports import spec_report
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
@@ -28,6 +30,7 @@ from mlship.sources.table import is_remote
 
 FILE = "mlship.yaml"
 SAMPLE = "sample.json"
+_REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "westeurope"}  # for examples
 # File names that say nothing about the project: then its folder names it.
 _COMMON_STEMS = frozenset({"model", "pipeline", "estimator", "clf", "classifier", "regressor", "best", "final", "trained"})
 
@@ -54,14 +57,17 @@ def init(
     python: str = "",
     force: bool = False,
     target: str = "",
+    region: str = "",
 ) -> Initialised:
     """Writes both files into the current folder. model: where it lies, or its address as a text.
 
-    loader: `module:Class` of one's own that loads the model. framework: where the file alone does not say it.
+    loader: `module:Class` of one's own that loads the model. framework: where the file alone does not say it. region: of a
+    target that is a cloud.
 
     Raises MlshipError for a model that cannot be read or is not safe to load, and for a file that is there and would change
     (unless `force`), naming what to do; nothing is written then.
     """
+    _refuse_place(target, region)
     uri = model if isinstance(model, str) else _relative(model, context.cwd)
     origin = _origin(context, uri)
     path = origin.path if origin else context.cwd / uri
@@ -70,7 +76,7 @@ def init(
     project = _project(context, path, uri, name, proposal, framework, target or _default_target(context))
     (spec,), _ = specs_of(project, origins={project.models[0][0]: origin} if origin else None)
     learned = _learn(context, project, data, python, proposal.rows)
-    files = _files(project, learned.rows)
+    files = _files(project, learned.rows, region)
     _refuse_overwriting(context.cwd, files, force)
     for path, content in files.items():
         write_atomic(path, content)
@@ -79,8 +85,30 @@ def init(
         written=tuple(files),
         kept=(),
         model=_report(project, spec, learned),
-        findings=learned.findings,
+        findings=(*learned.findings, *_somewhere(context, project.target, region)),
     )
+
+
+def _refuse_place(target: str, region: str) -> None:
+    """Raises MlshipError for a target that there is not, and for a region that it has not."""
+    if target:
+        refuse_target(target)
+    if not region:
+        return
+    if target not in REGION_VARIABLES:
+        fix = f"say one that has: --target {', '.join(REGION_VARIABLES)}"
+        raise MlshipError(
+            f"the target {target} has no region" if target else "no target is said", "--region", fix, code="usage"
+        )
+    check_region(target, region)
+
+
+def _somewhere(context: Context, target: str, region: str) -> tuple[Finding, ...]:
+    """A note where a cloud is to serve it, and nothing says in which region."""
+    if target not in REGION_VARIABLES or region or region_here(context, target):
+        return ()
+    fix = f"add it to {FILE}, such as targets: {{{target}: {{region: {_REGIONS[target]}}}}}"
+    return (Finding(f"nothing says in which region of {target} it is to run", "", fix, "note", "no-region"),)
 
 
 def _origin(context: Context, uri: str) -> Origin | None:
@@ -175,7 +203,7 @@ def _left_out(loaded: Loaded, data: Path | None) -> tuple[Finding, ...]:
     )
 
 
-def _files(project: Project, rows: tuple[Any, ...]) -> dict[Path, bytes]:
+def _files(project: Project, rows: tuple[Any, ...], region: str) -> dict[Path, bytes]:
     """The sample first: a killed init leaves no configuration that names a missing file."""
     model = project.models[0][1]
     text = starter_text(
@@ -187,6 +215,7 @@ def _files(project: Project, rows: tuple[Any, ...]) -> dict[Path, bytes]:
         framework=model.framework or "",
         loader=model.loader or "",
         target="" if project.target == "local" else project.target,
+        region=region,
     )
     files = {project.root / SAMPLE: _sample_text(rows)} if rows else {}
     return {**files, project.file: text.encode()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlship.config.names import check_region
 from mlship.errors import MlshipError
 from mlship.flows.context import Context
 from mlship.flows.loading import region_here
@@ -14,7 +15,7 @@ def list_services(context: Context, target: str = "", region: str = "") -> Liste
     """Without a target those of this machine are asked, and one that cannot be reached is named; a named one that cannot be asked
     raises. region: of a cloud.
     """
-    region = region or region_here(context, target)
+    region = check_region(target, region) if region else region_here(context, target)
     settings = {"region": region} if region else {}
     opening = Opening(
         "", "", context.home, context.runner, context.clock, context.who, context.environ, settings, progress=context.progress

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.config.load import find_file, load_project
+from mlship.config.names import check_region
 from mlship.config.project import Project
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
@@ -34,8 +35,9 @@ def project_of(context: Context, where: Where, *, needs_model: bool = True) -> P
 
 
 def region_here(context: Context, target: str) -> str:
-    """What the environment says to the cloud's own tools; empty where it says nothing."""
-    return next((found for name in REGION_VARIABLES.get(target, ()) if (found := context.environ.get(name))), "")
+    """What the environment says to the cloud's own tools; empty where it says nothing. Raises MlshipError for no region."""
+    found = next((name for name in REGION_VARIABLES.get(target, ()) if context.environ.get(name)), "")
+    return check_region(target, context.environ[found], found) if found else ""
 
 
 def with_region(context: Context, project: Project) -> Project:
@@ -52,6 +54,7 @@ def in_region(project: Project, region: str) -> Project:
     settings: Any = getattr(project.targets, project.target, None)
     if not hasattr(settings, "region"):
         raise MlshipError(f"the target {project.target} has no region", fix="leave --region out")
+    check_region(project.target, region)
     if settings.region not in (None, region):
         raise MlshipError(
             f"--region is {region}, and targets.{project.target}.region is {settings.region}",

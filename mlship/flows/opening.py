@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlship.config.load import find_file, load_project
-from mlship.config.names import check_environment_name, check_project_name
+from mlship.config.names import check_environment_name, check_project_name, check_region
 from mlship.config.project import Project
 from mlship.errors import MlshipError
-from mlship.flows.command_line import command_for
+from mlship.flows.command_line import command_for, list_command
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import in_region, region_here
 from mlship.flows.loading import project_of as project_of
@@ -59,7 +59,7 @@ def opened(context: Context, where: Where) -> Opened:
     if where.environment:
         check_environment_name(where.environment)
     target = where.target or "local"
-    region = where.region or region_here(context, target)
+    region = check_region(target, where.region) if where.region else region_here(context, target)
     return _open(context, where.name, where.environment, target, {"region": region} if region else {}, None)
 
 
@@ -120,7 +120,7 @@ def history_or_error(opened: Opened, history: History | None) -> History:
         place = f"{opened.target_name}, environment {opened.environment}" if opened.environment else opened.target_name
         raise MlshipError(
             f"{opened.name} is not deployed to {place}",
-            fix="mlship list shows what is there; mlship deploy puts it there",
+            fix=f"{list_command(opened.target_name, opened.region)} shows what is there; mlship deploy puts it there",
             code="not-deployed",
         )
     return history

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mlship.errors import MlshipError
+from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.opening import Opened, history_or_error, opened
@@ -86,10 +87,15 @@ def wanted_release(history: History, observed: Observed, to: str) -> Release:
     if candidate is None:
         raise MlshipError(
             f"{history.project} has no earlier good release to go back to",
-            fix=f"mlship history {history.project} shows all; --to names one",
+            fix=f"{_history_command(history)} shows all; --to names one",
             code="nothing-to-roll-back-to",
         )
     return candidate
+
+
+def _history_command(history: History) -> str:
+    region = str((history.operating.get("settings") or {}).get("region") or "")
+    return command_for("history", history.project, history.target, history.environment, region)
 
 
 def named_release(histories: Sequence[History], to: str) -> Release:

@@ -75,6 +75,16 @@ def test_an_unknown_target_on_the_command_line_names_the_near_one(tmp_path: Path
     assert raised.value.where == "--target"
 
 
+@pytest.mark.parametrize(("service", "target"), [("lambda", "aws"), ("cloud-run", "gcp"), ("container-apps", "azure")])
+def test_a_service_on_the_command_line_names_its_target(tmp_path: Path, service: str, target: str) -> None:
+    with pytest.raises(MlshipError) as raised:
+        load_project(written(tmp_path, TWO_LINES), target=service)
+    assert str(raised.value) == (
+        f"--target  {service} is a service of the target {target}; "
+        f"--target {target}, and targets.{target}.service: {service} in mlship.yaml"
+    )
+
+
 def test_an_unknown_target_with_nothing_near_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="known: local, docker, aws"):
         load_project(written(tmp_path, TWO_LINES), target="\x1b[2Jmoon")

@@ -178,7 +178,7 @@ def test_a_project_without_environments_is_told_how_to_add_them() -> None:
 
 def test_a_region_that_a_pipeline_would_read_as_its_own_is_refused() -> None:
     text = "name: churn\nmodel: model.joblib\ntarget: aws\ntargets: {aws: {region: '${{ secrets.KEY }}'}}\n"
-    with pytest.raises(MlshipError, match=r"targets.aws.region '\$\{\{ secrets.KEY }}' holds characters that a pipeline"):
+    with pytest.raises(MlshipError, match=r"targets.aws.region  \$\{\{ secrets.KEY }} is not a region of AWS"):
         pipeline(Source("", (load_project(Path("mlship.yaml"), text=text),)), "0.1.0", ())
 
 

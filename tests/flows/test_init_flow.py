@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,39 @@ def test_a_class_of_ones_own_gets_loader_code_and_sample(context: Context) -> No
     )
     assert (folder / "sample.json").read_text() == '{"instances": [\n  {"words": "one two"},\n  {"words": "three four"}\n]}\n'
     assert load_project(folder / "mlship.yaml").models[0][1].loader == "longest:Longest"
+
+
+def test_a_cloud_and_its_region_are_written_and_a_missing_one_is_said(context: Context) -> None:
+    asked: dict[str, Any] = {
+        "loader": "longest:Longest",
+        "data": context.cwd / "rows.csv",
+        "python": sys.executable,
+        "target": "aws",
+    }
+    made = init.init(context, context.cwd / "least.txt", **asked)
+    assert [finding.what for finding in made.findings] == ["nothing says in which region of aws it is to run"]
+    assert init.init(context, context.cwd / "least.txt", **asked, region="eu-west-1", force=True).findings == ()
+    assert load_project(context.cwd / "mlship.yaml").targets.aws.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("target", "region", "said"),
+    [
+        ("awss", "", "--target  there is no target awss; did you mean aws?"),
+        (
+            "lambda",
+            "",
+            "--target  lambda is a service of the target aws; --target aws, and targets.aws.service: lambda in mlship.yaml",
+        ),
+        ("docker", "eu-west-1", "--region  the target docker has no region; say one that has: --target aws, gcp, azure"),
+        ("", "eu-west-1", "--region  no target is said; say one that has: --target aws, gcp, azure"),
+        ("aws", "Frankfurt", "--region  Frankfurt is not a region of AWS, such as eu-west-1"),
+    ],
+)
+def test_no_target_and_no_region_that_there_is_not_is_written(context: Context, target: str, region: str, said: str) -> None:
+    with pytest.raises(MlshipError) as raised:
+        init.init(context, context.cwd / "least.txt", loader="longest:Longest", target=target, region=region)
+    assert str(raised.value) == said and not (context.cwd / "mlship.yaml").exists()
 
 
 OWN_STEP = """from sklearn.base import BaseEstimator, TransformerMixin

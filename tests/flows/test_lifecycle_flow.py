@@ -165,8 +165,9 @@ def test_rollback_without_an_earlier_release_is_refused(context: Context) -> Non
     with pytest.raises(MlshipError, match="churn is not deployed to fake"):
         rollback.prepare(context, Where())
     deploy.deploy(context, prepared(context, 1))
-    with pytest.raises(MlshipError, match="no earlier good release to go back to"):
+    with pytest.raises(MlshipError, match="no earlier good release to go back to") as raised:
         rollback.prepare(context, Where())
+    assert raised.value.fix == "mlship history churn --target fake shows all; --to names one"
 
 
 def test_rollback_to_a_release_whose_image_is_gone_names_the_others(context: Context) -> None:

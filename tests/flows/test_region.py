@@ -13,7 +13,7 @@ from mlship.flows.command_line import command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.fitting import platform_of
 from mlship.flows.loading import project_of, region_here, with_region
-from mlship.flows.opening import open_project, opened
+from mlship.flows.opening import history_or_error, open_project, opened
 
 SILENT = "name: churn\nmodel: model.joblib\ntarget: aws\n"
 SAID = SILENT + "targets: {aws: {region: eu-west-1}}\n"
@@ -40,6 +40,15 @@ def test_two_regions_are_refused_at_the_files_place(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("target", "region"), [("aws", "Frankfurt"), ("gcp", "eu-west-1"), ("azure", "West Europe")])
+def test_what_is_no_region_of_a_cloud_is_refused_before_it_is_asked(tmp_path: Path, target: str, region: str) -> None:
+    with pytest.raises(MlshipError, match=f"--region  {region} is not a region of "):
+        project_of(made_context(tmp_path, SILENT), Where(target=target, region=region))
+    variable = {"aws": "AWS_REGION", "gcp": "CLOUDSDK_RUN_REGION", "azure": "AZURE_DEFAULTS_LOCATION"}[target]
+    with pytest.raises(MlshipError, match=f"{variable}  {region} is not a region of "):
+        opened(at(made_context(tmp_path), **{variable: region}), Where(name="other", target=target))
+
+
 def test_a_target_without_regions_takes_none(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="the target local has no region"):
         project_of(made_context(tmp_path, SILENT), Where(target="local", region="us-east-1"))
@@ -59,6 +68,9 @@ def test_without_a_file_the_region_is_in_every_line_to_paste(tmp_path: Path) -> 
     place = opened(context, Where(name="other", target="fake", environment="prod", region="eu-west-1"))
     assert place.command("rollback") == "mlship rollback other --target fake --env prod --region eu-west-1"
     assert command_for("status", "churn", "aws", "") == "mlship status churn --target aws"
+    with pytest.raises(MlshipError) as raised:
+        history_or_error(place, None)
+    assert raised.value.fix == "mlship list --target fake --region eu-west-1 shows what is there; mlship deploy puts it there"
 
 
 @pytest.mark.parametrize(

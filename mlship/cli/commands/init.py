@@ -75,7 +75,8 @@ def command(
     """Write mlship.yaml and a sample for a trained model.
 
     Framework, own code and the names to trust are proposed; the model file is only loaded in a locked-down process of its
-    own. --target NAME is written into the file; left out: docker where an engine answers, else local.
+    own. --target NAME, and --region of a cloud, are written into the file; left out: docker where an engine answers, else
+    local.
     """
     if not model:
         raise MlshipError("which model?", fix="mlship init --model model.joblib", code="usage")
@@ -99,6 +100,7 @@ def command(
         python=python,
         force=force,
         target=call.common.target,
+        region=call.common.region,
     )
     from_now_on = replace(call, common=Common(directory=call.common.directory))  # the file that was written says the rest
     text = init_text(result, call.context.cwd, from_now_on.hint("check"))
