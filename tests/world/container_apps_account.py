@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ REGION, DOMAIN = "westeurope", "happyhill-70162bb9.westeurope.azurecontainerapps
 SUBNET = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/apps"
 LOGS = f"logs.{REGION}.azurecontainerapps.dev"
 APP, ENVIRONMENT = "Microsoft.App/containerApps", "Microsoft.App/managedEnvironments"
+ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 PROVIDERS = ("Microsoft.App", "Microsoft.ContainerRegistry", "Microsoft.OperationalInsights", "Microsoft.ManagedIdentity")
 _ITEM = re.compile(r"(?P<parent>.*/providers/(?P<kind>[^/]+/[^/]+))/(?P<name>[^/]+)(?P<below>/.*)?", re.IGNORECASE)
 
@@ -148,10 +150,10 @@ class Account(Stores):
             return told({"value": self.usages})
         if path.endswith("/providers/Microsoft.Insights/metrics"):
             return self._metrics()
-        if path == f"{root}/providers/Microsoft.Authorization/roleAssignments":
-            found_of = [one for one in self.resources.values() if one["type"] == "Microsoft.Authorization/roleAssignments"]
-            principal = asked.query["$filter"].split("'")[1]
-            return told({"value": [one for one in found_of if one["properties"]["principalId"] == principal]})
+        if path.endswith("/providers/Microsoft.Authorization/roleAssignments"):
+            on, principal = path.rpartition("/providers/")[0].lower(), asked.query["$filter"].split("'")[1]
+            roles = [one for key, one in self.resources.items() if one["type"] == ASSIGNMENT and key.startswith(f"{on}/")]
+            return told({"value": [one for one in roles if one["properties"]["principalId"] == principal]})
         if path == f"{root}/providers/{APP}":
             apps = [one for one in self.resources.values() if one["type"] == APP]
             return told({"value": [self._shown(one) for one in apps]})
@@ -236,6 +238,8 @@ class Account(Stores):
             said |= {"principalId": _guid(path), "clientId": _guid(path + "c"), "tenantId": TENANT}
         if kind == "Microsoft.ContainerRegistry/registries":
             said["loginServer"] = f"{wanted['name']}{REGISTRY}"
+        if kind == ASSIGNMENT:
+            said["createdOn"] = datetime.now(UTC).isoformat()
         if kind == "Microsoft.OperationalInsights/workspaces":
             said["customerId"] = _guid(path)
         if kind == ENVIRONMENT:

@@ -413,6 +413,21 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureM
     assert service.left() == []
 
 
+def test_images_go_with_the_releases_that_had_them(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    second = deploy(service, 2).history.live
+    removed: list[str] = []
+    service.world.hook = lambda asked: (
+        removed.append(asked.path) if asked.method == "DELETE" and asked.host.endswith(".azurecr.io") else None
+    )
+    history = service.open().observe().history
+    assert history is not None
+    assert service.open().apply(Action("retire", subjects=(first,)), None).notes == ()
+    (path,) = removed
+    assert service.world.contents[path.rpartition("/")[2]] == history.find(first).served.content
+    assert service.open().observe().serving == second
+
+
 def test_images_that_may_not_be_removed_stay_and_that_is_said(service: AzureMlService) -> None:
     first = deploy(service, 1).history.live
     deploy(service, 2)

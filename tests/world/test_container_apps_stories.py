@@ -18,11 +18,12 @@ from azure_operations import ARM, SUBSCRIPTION, refused
 from container_apps_account import DOMAIN, REGION, Account, ContainerAppsService, account
 from container_apps_stores import BLOBS
 from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
-from inspecting_proxy import Asked, Told
+from inspecting_proxy import Asked, Told, told
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.azure.container_apps.target import ASLEEP, ContainerAppsTarget
 from mlship.targets.azure.door import AzureDoor
+from mlship.targets.azure.roles import ACR_PULL, ASSIGNMENT
 from mlship.targets.base import Action, Request, Strategy
 from mlship.targets.plan import plan
 
@@ -84,6 +85,9 @@ def company(world: Account) -> dict[str, str]:
         "Microsoft.App/managedEnvironments/ml": ("environment", {"vnetConfiguration": {"internal": True}}),
         "Microsoft.Storage/storageAccounts/acmemlship": ("storage", {}),
     }
+    pull = f"{GROUP}/providers/Microsoft.ContainerRegistry/registries/acmeml/providers/{ASSIGNMENT}/pull"
+    has = {"principalId": "0", "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{ACR_PULL}"}
+    world.resources[pull.lower()] = {"id": pull, "name": "pull", "type": ASSIGNMENT, "properties": has}
     world.resources[GROUP.lower()] = {"id": GROUP, "name": "mlship", "type": "group"}
     for rest, (_, properties) in made.items():
         kind, _, name = rest.rpartition("/")
@@ -107,6 +111,7 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
         return refused(403, "AuthorizationFailed", "The client does not have authorization.") if writes else None
 
     world.hook = denied
+    assert allowed.open().preflight(allowed.deployment(1)) == ()
     (first, second) = (deploy(allowed, version).history.live for version in (1, 2))
     assert first != second == live_id(allowed)
     assert roll_back(allowed).history.live == first
@@ -115,7 +120,7 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
     }
     assert app(world)["tags"]["mlship.storage"] == "acmemlship", "without mlship.yaml the tags lead to the records"
     assert allowed.open().apply(Action("destroy"), None).ok
-    assert {one["name"] for one in world.resources.values()} == {"mlship", "acmeml", "pulls", "ml", "acmemlship"}
+    assert {one["name"] for one in world.resources.values()} == {"mlship", "acmeml", "pulls", "ml", "acmemlship", "pull"}
 
 
 def test_who_may_not_assign_roles_hears_what_to_give_instead(world: Account, service: ContainerAppsService) -> None:
@@ -123,6 +128,86 @@ def test_who_may_not_assign_roles_hears_what_to_give_instead(world: Account, ser
     world.hook = lambda asked: no if "roleAssignments" in asked.path and asked.method == "PUT" else None
     with pytest.raises(MlshipError, match="may not give the new identity the role AcrPull on mlship"):
         deploy(service, 1)
+
+
+def test_roles_that_are_new_are_waited_for(world: Account, service: ContainerAppsService) -> None:
+    no = refused(400, "InvalidParameterValueInContainerTemplate", "unable to pull image using Managed identity")
+    tries: list[str] = []
+
+    def not_everywhere_yet(asked: Asked) -> Told | None:
+        if asked.method == "PUT" and "/containerApps/" in asked.path:
+            tries.append(asked.path)
+            return no if len(tries) < 4 else None
+        return None
+
+    world.hook = not_everywhere_yet
+    assert deploy(service, 1).history.live == live_id(service) and len(tries) == 4
+
+
+def test_what_an_old_role_does_not_open_is_not_waited_for(world: Account, service: ContainerAppsService) -> None:
+    said = ["SomethingElse"]
+
+    def closed(asked: Asked) -> Told | None:
+        is_app = asked.method == "PUT" and "/containerApps/" in asked.path
+        return refused(400, said[0], "unable to pull image using Managed identity") if is_app else None
+
+    world.hook = closed
+    with pytest.raises(MlshipError, match="unable to pull image"):
+        deploy(service, 1)
+    (role,) = [one for one in world.resources.values() if "createdOn" in one.get("properties", {})]
+    role["properties"]["createdOn"] = "2026-01-01T00:00:00.1234567Z"
+    said[0] = "InvalidParameterValueInContainerTemplate"
+    world.requests.clear()
+    with pytest.raises(MlshipError, match="unable to pull image"):
+        deploy(service, 1)
+    assert not [asked for asked in world.requests if asked.startswith("PUT") and "roleAssignments" in asked]
+
+
+def test_an_app_without_a_revision_is_made_anew(world: Account, service: ContainerAppsService) -> None:
+    first = deploy(service, 1).history.live
+    for known in world.revisions.values():
+        known.clear()
+    assert deploy(service, 1).history.live == first == live_id(service)
+
+
+def test_what_an_administrator_made_needs_no_right_any_more(world: Account, service: ContainerAppsService) -> None:
+    deploy(service, 1)
+    usages = {"name": {"value": "ManagedEnvironmentCount"}, "currentValue": 1, "limit": 1}
+    world.usages.append(usages)
+
+    def contributor(asked: Asked) -> Told | None:
+        is_asked = asked.path.endswith("/permissions")
+        return told({"value": [{"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}]}) if is_asked else None
+
+    world.hook = contributor
+    assert [one.what for one in service.open().preflight(service.deployment(2))] == []
+    roles = [key for key in world.resources if "/roleassignments/" in key]
+    world.resources.pop(roles[0])
+    (found,) = service.open().preflight(service.deployment(2))
+    assert found.what == "these credentials may not make Microsoft.Authorization/roleAssignments in mlship"
+
+
+def test_a_release_whose_image_is_gone_is_known_before_a_rollback_begins(
+    tmp_path: Path, world: Account, environ: Mapping[str, str], service: ContainerAppsService
+) -> None:
+    deploy(service, 1)
+    deploy(service, 2)
+    there = ContainerAppsService(tmp_path / "there", world, environ, DOOR)
+    earlier = service.deployment(1)
+    assert there.open().preflight(earlier) == ()
+    gone = Told(404, {"Content-Type": "application/json"}, b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no"}]}')
+    world.hook = lambda asked: gone if "/manifests/" in asked.path else None
+    (found,) = there.open().preflight(earlier)
+    assert "is neither in mlship" in found.what and found.code == "no-image" and found.severity == "error"
+    assert service.open().preflight(earlier) == (), "this machine has it, and would push it again"
+
+
+def test_a_registry_that_somebody_made_larger_stays_so(world: Account, service: ContainerAppsService) -> None:
+    deploy(service, 1)
+    (registry,) = [one for one in world.resources.values() if one["type"].endswith("/registries")]
+    registry["sku"] = {"name": "Premium"}
+    deploy(service, 2)
+    assert registry["sku"] == {"name": "Premium"}
 
 
 def test_without_a_role_for_blobs_the_account_s_keys_open_the_records(world: Account, service: ContainerAppsService) -> None:

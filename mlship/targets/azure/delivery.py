@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.connection import Call
@@ -16,6 +16,7 @@ from mlship.oci.registry.push import push
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.oci.registry.reference import Reference
 from mlship.progress import Progress
+from mlship.releases.release import Release
 from mlship.targets.azure.cloud import PUBLIC
 from mlship.targets.azure.door import Door
 from mlship.units import Secret
@@ -65,6 +66,23 @@ class Images:
         with self._registry() as registry:
             done = push(registry, place, self.layout, [image], kind=self.variant.kind(1), progress=self.progress)
         return str(done.reference)
+
+    def findings(self, repository: str, release: Release) -> Iterator[Finding]:
+        """Where neither this machine nor the registry has the image, whose rules may have removed it."""
+        try:
+            self.layout.find(release.served.content)
+        except MlshipError:
+            if not self._has(repository, release.served.content):
+                what = f"the image of {release.id} is neither in {self.server} any more nor on this machine"
+                fix = "mlship history names the other releases; or build it again: mlship build"
+                yield Finding(what, fix=fix, code="no-image")
+
+    def _has(self, repository: str, content: str) -> bool:
+        """Where nobody tells, the step that needs it does."""
+        try:
+            return bool(self.digest_of(repository, content))
+        except MlshipError:
+            return True
 
     def digest_of(self, repository: str, content: str) -> str:
         """Of the image with that content; empty where the registry has none."""

@@ -18,6 +18,7 @@ from mlship.errors import Exit, MlshipError, need
 from mlship.targets.azure.blobs import TRIES, Blob, Blobs
 from mlship.targets.azure.cloud import PUBLIC, Cloud
 from mlship.targets.azure.refusal import Refused, body_of, said_no, translated
+from mlship.targets.azure.tokens import Tokens
 
 CONNECT_S, READ_S = 10, 90
 POLL_S = 5.0  # between two looks at an operation, where Azure does not say how long to wait
@@ -242,7 +243,7 @@ class AzureDoor:
         if "credential" not in self._made:
             identity = need("azure.identity", "azure")
             logging.getLogger("azure.identity").setLevel(logging.ERROR)  # refusal.of_login says it, in one line
-            self._made["credential"] = identity.DefaultAzureCredential(authority=self._cloud.authority)
+            self._made["credential"] = Tokens(identity.DefaultAzureCredential(authority=self._cloud.authority))
         return self._made["credential"]
 
     def _transport(self) -> Any:

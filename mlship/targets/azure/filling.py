@@ -38,13 +38,20 @@ def covers(seen: Any, wanted: Any) -> bool:
         return True
     if isinstance(wanted, Mapping):
         told = seen if isinstance(seen, Mapping) else {}
-        return all(covers(told.get(key), entry) for key, entry in wanted.items())
+        return all(
+            _place(told.get(key), entry) if key == "location" else covers(told.get(key), entry) for key, entry in wanted.items()
+        )
     if isinstance(wanted, list):
         told_list = seen if isinstance(seen, list) else []
         return len(told_list) == len(wanted) and all(map(covers, told_list, wanted))
     if isinstance(wanted, str) and isinstance(seen, str):
         return wanted.lower() == seen.lower()  # names and regions come back in other cases
     return bool(seen == wanted) or (seen is None and not wanted)
+
+
+def _place(seen: Any, wanted: Any) -> bool:
+    """Container Apps calls westeurope `West Europe`."""
+    return covers(*(said.replace(" ", "") if isinstance(said, str) else said for said in (seen, wanted)))
 
 
 def variables(document: Any) -> frozenset[str]:

@@ -13,6 +13,7 @@ PROJECT, ENV, ROLE, RELEASE, CONTENT = "mlship.project", "mlship.env", "mlship.r
 STORAGE = "mlship.storage"  # a tag: in which account the records are, where it is not the one that mlship makes
 GROUP = "mlship"  # the resource group of who names none
 CONTAINER = "mlship"  # of the records, in the storage account
+_LONGEST = 60  # of a managed environment's name; a workspace's has 63 (learn.microsoft.com, "Naming rules and restrictions")
 _SHORT = 25  # of the 32 characters of a container app's name; the rest is what tells them apart
 _ROLES = uuid.UUID("6c1b1f0a-3d0f-4f3e-9a39-5f6f5b0c8e11")  # the namespace of names of role assignments: any will do
 
@@ -35,8 +36,11 @@ class Scope:
 
     @property
     def stem(self) -> str:
-        """`mlship-churn--prod`: identities, environments, workspaces."""
-        return f"mlship-{'--'.join(filter(None, (self.project, self.environment)))}"
+        """`mlship-churn--prod`: identities, environments, workspaces. What is too long ends in what tells it apart."""
+        whole = f"mlship-{'--'.join(filter(None, (self.project, self.environment)))}"
+        if len(whole) <= _LONGEST:
+            return whole
+        return f"{whole[: _LONGEST - 7].rstrip('-')}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}"
 
     @property
     def short(self) -> str:

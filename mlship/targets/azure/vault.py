@@ -10,6 +10,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.targets.azure.door import Door, Sent
 
 VAULT_API = "7.4"
+VAULT, RESOURCES_API = "Microsoft.KeyVault/vaults", "2021-04-01"
 
 
 def address(vault_suffix: str, reference: str, version: str = "") -> str:
@@ -20,6 +21,13 @@ def address(vault_suffix: str, reference: str, version: str = "") -> str:
 
 def vaults(references: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted({reference.partition("/")[0] for reference in references.values()}))
+
+
+def find(door: Door, name: str) -> str:
+    """Its path, `` where the subscription has none: a vault has a name for all the world, and stands in whatever group."""
+    asked = {"$filter": f"resourceType eq '{VAULT}' and name eq '{name}'"}
+    found = door.all(f"/subscriptions/{door.subscription}/resources", RESOURCES_API, **asked)
+    return str(found[0]["id"]) if found else ""
 
 
 def secret_name(variable: str, reference: str, version: str) -> str:

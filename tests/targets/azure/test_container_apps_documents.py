@@ -167,7 +167,10 @@ def test_callers_come_from_where_it_is_said(wanted: Deployment, is_external: boo
         (made(environment="ml"), "targets.azure.environment is there already, and targets.azure.subnet"),
         (made(subnet=None, callers="network"), "targets.azure.callers is network, and nothing says which"),
         (made(subnet=None, entra={"client_id": "x"}), "targets.azure.entra has no client_id and tenant"),
-        (made(region=None), "no region of Azure is said; write targets.azure.region: westeurope"),
+        (
+            made(region=None),
+            "nothing says in which region of Azure it is to be; say --region westeurope, or targets.azure.region",
+        ),
         (replace(made(), strategy=Strategy("canary", steps=(0.005, 1.0))), "rollout.steps has 0.5 %"),
         (replace(made(), strategy=Strategy("canary", gates=("p95_ms < 40",))), "Azure Monitor counts no quantiles"),
         (replace(made(), replicas=(1, 3), operating={"scale": {"metric": "queue"}}), "does not scale by queue"),
@@ -180,11 +183,20 @@ def test_what_it_cannot_be_is_refused_before_anything_is_asked(wanted: Deploymen
     assert said in str(refused.value)
 
 
+def test_a_missing_region_is_said_once_and_an_environment_that_is_given_has_one() -> None:
+    with pytest.raises(FindingsError) as refused:
+        render(made(region=None))
+    assert str(refused.value).count("region of Azure") == 1 and "price" not in str(refused.value)
+    assert "eject/template.json" in render(made(subnet=None, region=None, **FULL))
+
+
 def test_what_azure_fills_in_or_leaves_out_is_no_difference() -> None:
     wanted = {"a": Variable("A"), "off": False, "list": [{"name": "x", "weight": 0}], "region": "westeurope"}
     assert covers({"a": "anything", "list": [{"name": "x", "more": 1}], "region": "WestEurope"}, wanted)
     assert not covers({"a": "anything", "off": True, "list": [{"name": "x"}], "region": "westeurope"}, wanted)
     assert not covers({"off": False, "list": [], "region": "westeurope"}, wanted)
+    assert covers({"location": "West Europe"}, {"location": "westeurope"})
+    assert not covers({"location": "West Europe", "tags": {"team": "a b"}}, {"location": "westeurope", "tags": {"team": "ab"}})
     assert filled({Variable("A"): [Variable("A"), "${A}"]}, {"A": "known"}) == {"known": ["known", "${A}"]}
 
 

@@ -7,8 +7,9 @@ from math import ceil
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
+from mlship.targets.azure import roles
 from mlship.targets.azure.azureml import registry, seen
-from mlship.targets.azure.azureml.scaling import capacity_for
+from mlship.targets.azure.azureml.scaling import capacity_for, is_scaled
 from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, WORKSPACES, Site, locations, site_of
 from mlship.targets.azure.azureml.unbuilt import in_a_deploy
 from mlship.targets.azure.door import Door
@@ -24,6 +25,7 @@ _SECTION = "targets.azure"
 IDENTITY_API = "2023-01-31"
 MADE = ("onlineEndpoints", "onlineEndpoints/deployments", "environments/versions")
 PROVIDERS = ("Microsoft.MachineLearningServices", "Microsoft.ContainerRegistry", "Microsoft.Storage")
+SCALERS = ("Microsoft.Insights",)
 # "Azure Machine Learning reserves 20 % of your compute resources for performing upgrades on some VM SKUs: ceil(1.2 * instances) *
 # cores"; exempt are these (learn.microsoft.com/azure/machine-learning, "Virtual machine quota allocation for deployment" and
 # "Managed online endpoints SKU list", read 2026-11).
@@ -40,7 +42,8 @@ _WITHOUT_RESERVE = (
 
 def findings(door: Door, scope: Scope, deployment: Deployment, environ: Mapping[str, str]) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another subscription than the one that is named."""
-    first = (*impossible(deployment), *in_a_deploy(deployment), *without_effect(deployment))
+    wrong = (one for one in impossible(deployment) if one.code not in ("no-region", "no-instance"))  # in_a_deploy says them
+    first = (*wrong, *in_a_deploy(deployment), *without_effect(deployment))
     if any(finding.severity == "error" for finding in first):
         return first
     guard(door, deployment, environ)
@@ -48,7 +51,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, environ: Mapping[
     made = (f"{WORKSPACES}/{kind}" for kind in MADE)
     return (
         *first,
-        *providers(door, PROVIDERS, deployment),
+        *providers(door, (*PROVIDERS, *(SCALERS if is_scaled(deployment) else ())), deployment),
         *permissions(door, site.place, made, deployment),
         *_workspace(door, scope, site, deployment),
     )
@@ -86,9 +89,12 @@ def _parts(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
             raise
         yield refused(deployment, key, error.what, error.fix, error.code)
     said = str(deployment.settings.get("identity") or "")
-    if said and door.find(site.path(IDENTITIES, said), IDENTITY_API) is None:
+    identity = door.find(site.path(IDENTITIES, said), IDENTITY_API) if said else {}
+    if identity is None:
         what = f"there is no managed identity {said}"
         yield refused(deployment, f"{_SECTION}.identity", what, "correct its name, or delete the key", "no-such-part")
+    elif said:
+        yield from roles.of_given(door, deployment, identity, registry.path_of(door, site, deployment.settings))
     if not said and deployment.settings.get("registry") and not _is_own(door, site, deployment.settings):
         what = "the endpoint's own identity may read images of the workspace's registry alone"
         fix = "write targets.azure.identity: one with the role AcrPull on the registry, or leave out targets.azure.registry"

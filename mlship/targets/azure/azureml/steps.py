@@ -5,12 +5,13 @@ Azure takes no ETag here: every write is made only while this command has the le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from typing import Any
 
-from mlship.errors import MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.releases.history import History
@@ -62,11 +63,18 @@ class Steps:
         self._caller = caller
         self._recorded = recorded
 
+    def without_image(self, deployment: Deployment) -> Iterator[Finding]:
+        """That it cannot be delivered, before anything is changed."""
+        yield from self._images(deployment.settings).findings(self._scope.repository, deployment.release)
+
     def deliver(self, deployment: Deployment) -> Outcome:
         """The registry has the image, the workspace a version of the environment, and there is an endpoint."""
         content, release = deployment.release.served.content, deployment.release.id
-        if release not in seen.versions(self._door, self._scope, self._site):
-            where = deployment.places.get("build.platforms", "")
+        where = deployment.places.get("build.platforms", "")
+        if release in seen.versions(self._door, self._scope, self._site):
+            with suppress(MlshipError):  # of a registry that this machine may not ask: going back needs no right there
+                self._images(deployment.settings).deliver(self._scope.repository, content, where)
+        else:
             image = self._images(deployment.settings).deliver(self._scope.repository, content, where)
             self._there.put(self._site.version(release), filled(bodies.environment(deployment), {"Image": image}))
             if release not in seen.versions(self._door, self._scope, self._site):
@@ -293,7 +301,9 @@ class Steps:
             return ()
         self._there.confirm()
         try:
-            self._images(settings).remove(self._scope.repository, contents)
+            images = self._images(settings)
+            digests = {images.digest_of(self._scope.repository, content) for content in contents}
+            images.remove(self._scope.repository, digests - {""})
         except MlshipError as error:
             return (f"images of {self._scope.repository} stay in the registry: {error.what}",)
         return ()

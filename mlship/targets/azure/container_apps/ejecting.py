@@ -13,7 +13,6 @@ from mlship.targets.azure.cloud import CLOUDS, PUBLIC
 from mlship.targets.azure.container_apps.foundation import (
     APIS,
     APP,
-    ASSIGNMENT,
     ENVIRONMENT,
     IDENTITY,
     REGISTRY,
@@ -25,6 +24,7 @@ from mlship.targets.azure.container_apps.foundation import (
 from mlship.targets.azure.container_apps.given import Given
 from mlship.targets.azure.container_apps.releasing import app, login
 from mlship.targets.azure.filling import Document, Variable, filled, variables
+from mlship.targets.azure.roles import ASSIGNMENT
 from mlship.targets.azure.scope import Scope
 from mlship.targets.base import Deployment
 

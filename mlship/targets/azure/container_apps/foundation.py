@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mlship.targets.azure import vault
 from mlship.targets.azure.container_apps.given import Given
 from mlship.targets.azure.filling import Document, Variable
+from mlship.targets.azure.roles import ACR_PULL, ASSIGNMENT, ASSIGNMENT_API, SECRETS_USER
 from mlship.targets.azure.scope import Scope
 from mlship.targets.base import Deployment
 
@@ -19,18 +20,14 @@ APP, ENVIRONMENT = "Microsoft.App/containerApps", "Microsoft.App/managedEnvironm
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
-ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 APIS: Mapping[str, str] = {
     APP: "2025-07-01",
     ENVIRONMENT: "2025-07-01",
     REGISTRY: "2025-04-01",
     IDENTITY: "2023-01-31",
     WORKSPACE: "2023-09-01",
-    ASSIGNMENT: "2022-04-01",
+    ASSIGNMENT: ASSIGNMENT_API,
 }
-# Built-in roles (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
-ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
-SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 ROLES = {ACR_PULL: "AcrPull", SECRETS_USER: "Key Vault Secrets User"}
 ROLE_VARIABLES = {role: f"Role_{words.replace(' ', '')}" for role, words in ROLES.items()}
 LOG_DAYS = 30

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from mlship.errors import Finding, MlshipError
 from mlship.targets.azure import preflight as shared
-from mlship.targets.azure.container_apps.foundation import APIS, ENVIRONMENT, IDENTITY, REGISTRY, WORKSPACE, parts
+from mlship.targets.azure import roles, vault
+from mlship.targets.azure.container_apps.foundation import APIS, APP, ENVIRONMENT, IDENTITY, REGISTRY, WORKSPACE, parts
 from mlship.targets.azure.container_apps.given import Given, given
 from mlship.targets.azure.container_apps.releasing import STARTS_S, WHOLE
 from mlship.targets.azure.container_apps.scaling import impossible as unscalable
 from mlship.targets.azure.door import Door
+from mlship.targets.azure.keeping import STORAGE_KIND
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
+from mlship.targets.azure.roles import ASSIGNMENT
 from mlship.targets.azure.scope import Place
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
@@ -30,18 +34,66 @@ def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[
         return unseen
     shared.guard(door, deployment, environ)
     has = given(deployment)
-    providers = [part.kind.partition("/")[0] for part in parts(deployment, has)]
+    storage = () if has.storage else (STORAGE_KIND,)
+    needed = {kind.partition("/")[0] for kind in (APP, *storage, *(part.kind for part in parts(deployment, has)))}
+    making = tuple(unmade(door, place, deployment, has))
     return (
-        *shared.providers(door, {"Microsoft.App", *providers}, deployment),
-        *shared.permissions(door, place, [part.kind for part in parts(deployment, has)], deployment),
+        *shared.providers(door, needed, deployment),
+        *shared.permissions(door, place, [APP, *making], deployment),
         *_given(door, place, has, deployment),
-        *_quota(door, has, deployment),
+        *_roles(door, place, has, deployment),
+        *_environment_to_make(door, has, deployment, making),
     )
+
+
+def unmade(door: Door, place: Place, deployment: Deployment, has: Given) -> Iterator[str]:
+    """Kinds of what this deploy has to make. What stands already needs no right any more: a first deploy by an administrator
+    leaves to others what they may do themselves.
+    """
+    found: dict[str, Any] = {}
+    for part in parts(deployment, has):
+        if part.kind == ASSIGNMENT:
+            continue
+        path = place.resource(part.kind, place.registry if part.kind == REGISTRY else part.name)
+        found[part.kind] = found_or_denied(door, path, part.api)
+        if found[part.kind] is None:
+            yield part.kind
+    identity = found.get(IDENTITY)
+    if not has.identity and not (identity and _has_roles(door, place, deployment, has, identity)):
+        yield ASSIGNMENT
+
+
+def found_or_denied(door: Door, path: str, api: str) -> Mapping[str, Any] | None:
+    """None where there is none. Nothing where it may not be looked at: the step that needs it says so."""
+    try:
+        return door.find(path, api)
+    except Refused as no:
+        if no.code != "denied":
+            raise
+        return {}
+
+
+def _has_roles(door: Door, place: Place, deployment: Deployment, has: Given, identity: Mapping[str, Any]) -> bool:
+    principal = str((identity.get("properties") or {}).get("principalId") or "")
+    registry = place.resource(REGISTRY, has.registry or place.registry)
+    scopes = [(registry, roles.ACR_PULL)] if "." not in has.registry else []
+    scopes += [(vault.find(door, name), roles.SECRETS_USER) for name in vault.vaults(deployment.references)]
+    return bool(principal) and all(role in (roles.roles_on(door, path, principal) or ()) for path, role in scopes if path)
+
+
+def _roles(door: Door, place: Place, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """Those of an identity that is given; mlship's own gets them with the deploy."""
+    if not has.identity:
+        yield from roles.closed_vaults(door, deployment)
+        return
+    identity = found_or_denied(door, place.resource(IDENTITY, has.identity), APIS[IDENTITY]) or {}
+    registry = "" if "." in has.registry else place.resource(REGISTRY, has.registry or place.registry)
+    yield from roles.of_given(door, deployment, identity, registry if has.registry else "")
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
     """What Container Apps cannot do, whoever asks; `render` refuses it, too."""
-    yield from impossible(deployment)
+    yield from (one for one in impossible(deployment) if one.code != "no-region")  # an environment that is given stands in one
     yield from unscalable(deployment)
     yield from without_effect(deployment)
     try:
@@ -53,8 +105,8 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
         yield refused(
             deployment,
             f"{_SECTION}.region",
-            "no region of Azure is said",
-            "write targets.azure.region: westeurope",
+            "nothing says in which region of Azure it is to be",
+            "say --region westeurope, or targets.azure.region",
             "no-region",
         )
     if has.callers == "environment" and not has.environment:
@@ -135,10 +187,17 @@ def _environment(found: Mapping[str, object], has: Given, deployment: Deployment
         yield refused(deployment, f"{_SECTION}.environment", what, fix, "no-such-part")
 
 
-def _quota(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
-    """Of environments in the region, where one more is to be made."""
-    if has.environment:
+def _environment_to_make(door: Door, has: Given, deployment: Deployment, making: Collection[str]) -> Iterator[Finding]:
+    """The region's quota, where one more is to be made; and that its names have to be made known in its network."""
+    if ENVIRONMENT not in making:
         return
+    if has.callers == "network":
+        what = "the environment that is made stands in a network of yours, where nobody knows the names of its apps yet"
+        fix = (
+            "once it is there, make a private DNS zone of its defaultDomain in that network, with a record * of its staticIp, and"
+            " deploy again; mlship has to run where that zone is asked, too"
+        )
+        yield replace(refused(deployment, f"{_SECTION}.subnet", what, fix, "no-names"), severity="warning")
     path = f"/subscriptions/{door.subscription}/providers/Microsoft.App/locations/{has.region}/usages"
     for one in shared.readable(lambda: door.all(path, APIS[ENVIRONMENT])):
         name = str((one.get("name") or {}).get("value") or "")

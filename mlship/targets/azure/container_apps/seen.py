@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mlship.errors import MlshipError
 from mlship.targets.azure.container_apps.foundation import APIS, APP
 from mlship.targets.azure.container_apps.releasing import LIVE, STAGED
 from mlship.targets.azure.door import Door
@@ -123,6 +124,9 @@ def look(door: Door, place: Place, scope: Scope) -> Seen | None:
     app = door.find(path, API)
     if app is None:
         return None
+    if not scope.owns(app.get("tags")):
+        what = f"there is a container app {scope.short}, and it is none of this project's"
+        raise MlshipError(what, fix="give the project another name, or take that app away", code="not-ours")
     ingress = ((app.get("properties") or {}).get("configuration") or {}).get("ingress") or {}
     traffic = _traffic(app, ingress)
     try:

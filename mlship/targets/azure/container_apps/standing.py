@@ -11,7 +11,6 @@ from mlship.progress import Progress
 from mlship.targets.azure import vault
 from mlship.targets.azure.container_apps.foundation import (
     APIS,
-    ASSIGNMENT,
     ENVIRONMENT,
     IDENTITY,
     REGISTRY,
@@ -23,15 +22,16 @@ from mlship.targets.azure.container_apps.foundation import (
     role_definition,
 )
 from mlship.targets.azure.container_apps.given import Given
+from mlship.targets.azure.container_apps.seen import seconds
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.filling import covers, filled
-from mlship.targets.azure.keeping import RESOURCES_API, make_group
+from mlship.targets.azure.keeping import make_group
 from mlship.targets.azure.preflight import readable
 from mlship.targets.azure.refusal import Refused
+from mlship.targets.azure.roles import ASSIGNMENT, roles_on
 from mlship.targets.azure.scope import Place, Scope, assignment, name_of
 from mlship.targets.base import Deployment
 
-VAULT = "Microsoft.KeyVault/vaults"
 _EXISTS = "RoleAssignmentExists"
 
 
@@ -44,6 +44,8 @@ class Standing:
     scope: Scope
     progress: Progress
     known: dict[str, Any] = field(default_factory=dict)
+    newest_role: float = 0.0
+    """When the last of the roles was given, in seconds since the epoch; 0 where nobody tells."""
 
     def made(self, deployment: Deployment, has: Given) -> Mapping[str, Any]:
         """All of it is there, and known. Raises MlshipError for what cannot be made, with what can be given instead."""
@@ -104,16 +106,15 @@ class Standing:
         }
 
     def _vault(self, name: str) -> str:
-        """Its path: a vault has a name for all the world, and stands in whatever group of the subscription."""
-        asked = {"$filter": f"resourceType eq '{VAULT}' and name eq '{name}'"}
-        found = self.door.all(f"/subscriptions/{self.door.subscription}/resources", RESOURCES_API, **asked)
+        """Its path."""
+        found = vault.find(self.door, name)
         if not found:
             raise MlshipError(
                 f"the subscription {self.door.subscription} has no Key Vault {name}, and the new identity needs a role on it",
                 fix="name an identity that may read its secrets: targets.azure.identity",
                 code="no-such-part",
             )
-        return str(found[0]["id"])
+        return found
 
     def _made(self, part: Part, has: Given) -> None:
         if part.kind == ASSIGNMENT:
@@ -127,7 +128,8 @@ class Standing:
                 fix="name another one in targets.azure, or give the project another name",
                 code="not-ours",
             )
-        if present is None or not _is_made(present) or not covers(present, part.body):
+        is_so = present is not None and _is_made(present) and (part.kind == REGISTRY or covers(present, part.body))
+        if present is None or not is_so:  # the registry is everybody's in the group, who may have made it larger
             self.progress.step("make", f"{part.kind.partition('/')[2]} {name_of(path)}")
             self._keys(part, has)
             present = self.door.arm("PUT", path, part.api, filled(part.body, self.known)) or self._there(path, part.api)
@@ -138,14 +140,17 @@ class Standing:
         on, role = filled(part.scope, self.known), filled(part.body["properties"]["roleDefinitionId"], self.known)
         name = assignment(on, role, self.known["Principal"])
         path = f"{on}/providers/{ASSIGNMENT}/{name}"
-        if self.door.find(path, part.api) is not None:
-            return
+        present = self.door.find(path, part.api)
         try:
-            self.door.arm("PUT", path, part.api, filled(part.body, self.known))
+            told = present or self.door.arm("PUT", path, part.api, filled(part.body, self.known))
+            given = seconds(str((told.get("properties") or {}).get("createdOn") or ""))
+            self.newest_role = max(self.newest_role, given)
         except Refused as no:
             if no.said == _EXISTS:
                 return
             if no.code == "denied":
+                if name_of(role) in (roles_on(self.door, on, self.known["Principal"]) or ()):
+                    return  # an administrator gave it, under a name of their own
                 words = ROLES[name_of(role)]
                 raise MlshipError(
                     f"these credentials may not give the new identity the role {words} on {name_of(on)}",

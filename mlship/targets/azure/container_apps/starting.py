@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mlship.targets.azure.container_apps.seen import Seen
 from mlship.targets.base import Outcome
 
-ENDED = ("Terminated",)  # ContainerAppContainerRunningState (azure-mgmt-appcontainers 5.1.0)
+RUNS, ENDED = "Running", ("Terminated",)  # ContainerAppContainerRunningState (azure-mgmt-appcontainers 5.1.0)
 
 
 def judged(present: Seen | None, suffix: str, least: int, known: int) -> Outcome | None:
@@ -18,12 +20,22 @@ def judged(present: Seen | None, suffix: str, least: int, known: int) -> Outcome
         return Outcome()
     if provisioned and not least and not revision.copies and revision.health == "Healthy":
         return Outcome()  # it was ready once, and nobody has called since
+    if (ended := crashed(present, suffix, known)) is not None:
+        return ended
     if revision.provisioning == "Failed" or revision.running == "Failed":
-        return Outcome(False, f"Azure gave {revision.release} up: {revision.error}", reasons(present, suffix))
-    crashed = [copy for copy in revision.copies if copy.state in ENDED or copy.restarts > known]
-    if crashed:  # what ends at its start does so again
-        return Outcome(False, f"the copy ended: {crashed[-1].detail or crashed[-1].state}", reasons(present, suffix))
+        # without a copy that ran it was an image or a secret that could not be read, or no place for it
+        fault: Literal["release", "target"] = "release" if any(copy.state == RUNS for copy in revision.copies) else "target"
+        return Outcome(False, f"Azure gave {revision.release} up: {revision.error}", reasons(present, suffix), fault=fault)
     return None
+
+
+def crashed(present: Seen | None, suffix: str, known: int) -> Outcome | None:
+    """None where no copy ended. What ends at its start does so again."""
+    revision = present.named(suffix) if present else None
+    ended = [copy for copy in revision.copies if copy.state in ENDED or copy.restarts > known] if revision else []
+    if not ended:
+        return None
+    return Outcome(False, f"the copy ended: {ended[-1].detail or ended[-1].state}", reasons(present, suffix))
 
 
 def restarts(present: Seen | None, suffix: str) -> int:

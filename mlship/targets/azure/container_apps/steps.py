@@ -5,17 +5,19 @@ These updates take no ETag: each stands under the lease, which is looked at agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mlship.errors import MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.targets.azure.caller_container_apps import PUSH
 from mlship.targets.azure.container_apps import app_secrets, seen, starting
-from mlship.targets.azure.container_apps.foundation import ENVIRONMENT, IDENTITY, WORKSPACE
+from mlship.targets.azure.container_apps.foundation import APIS, ENVIRONMENT, IDENTITY, REGISTRY, WORKSPACE
 from mlship.targets.azure.container_apps.given import Given, given
+from mlship.targets.azure.container_apps.new_roles import sent
+from mlship.targets.azure.container_apps.preflight import found_or_denied
 from mlship.targets.azure.container_apps.releasing import (
     LIVE,
     OPERATOR,
@@ -35,6 +37,7 @@ from mlship.targets.azure.container_apps.standing import Standing
 from mlship.targets.azure.delivery import Images
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.filling import Document, filled
+from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.scope import Place, Scope
 from mlship.targets.azure.waiting import Waiting
 from mlship.targets.base import Action, Answer, Deployment, Outcome, Request
@@ -68,27 +71,39 @@ class Steps:
         self._waiting = waiting
         self._progress = progress
         self._asks = asks
+        self._newest_role = 0.0  # when the app's identity was given the last of its roles; 0 for long ago
+
+    def without_image(self, deployment: Deployment) -> Iterator[Finding]:
+        """That it cannot be delivered, before anything is changed. Where there is no registry yet, this machine has to have it."""
+        said = given(deployment).registry
+        path = self._place().resource(REGISTRY, said or self._place().registry)
+        found = None if "." in said else found_or_denied(self._door, path, APIS[REGISTRY])
+        server = said if "." in said else str(((found or {}).get("properties") or {}).get("loginServer") or "")
+        if server:
+            yield from self._images(server).findings(self._scope.repository, deployment.release)
 
     # -- actions -------------------------------------------------------------------------------------------------------------
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, and the registry has the image."""
-        known = self._standing().made(deployment, given(deployment))
+        standing = self._standing()
+        known = standing.made(deployment, given(deployment))
+        self._newest_role = standing.newest_role
         self._image(deployment, known)
         return Outcome()
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
         has = given(deployment)
         self._settled()
-        present, wanted = self._look(), suffix(deployment, has)
-        if present is None:
-            known = self._known(deployment, has, None)
-            self._send("PUT", app(deployment, has, is_first=True), known)
-            if has.callers == "entra":
-                self._judge_callers(has, known)
-                self._send("PATCH", operated(deployment, has), known)
-        else:
-            self._beside(present, deployment, has, wanted)
+        wanted = suffix(deployment, has)
+        known = starting.restarts(self._look(), wanted)
+        try:
+            self._stage(deployment, has, wanted)
+        except Refused:  # what Azure's operation says of copies that ended at their start is less than they say themselves
+            ended = starting.crashed(self._look(), wanted, known)
+            if ended is None:
+                raise
+            return ended
         return self._until_ready(wanted, deployment)
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
@@ -136,6 +151,8 @@ class Steps:
         """Its copies go, after its callers: to another revision that runs. An app that has nothing else goes itself."""
         present = self._look()
         found = [one for one in present.revisions if one.release == release] if present else []
+        if present is not None and not present.revisions:  # Azure gave the first one up before it was a revision
+            self._door.arm("DELETE", present.path, API)
         if present is None or not found:
             return Outcome()
         others = [one for one in present.revisions if one.release != release]
@@ -201,6 +218,17 @@ class Steps:
 
     # -- the app -------------------------------------------------------------------------------------------------------------
 
+    def _stage(self, deployment: Deployment, has: Given, wanted: str) -> None:
+        present = self._look()
+        if present is None or not present.revisions:  # an app without one is what a first release left that never stood
+            known = self._known(deployment, has, present)
+            self._with_roles(lambda: self._first(app(deployment, has, is_first=True), known))
+            if has.callers == "entra":
+                self._judge_callers(has, known)
+                self._send("PATCH", operated(deployment, has), known)
+        else:
+            self._beside(present, deployment, has, wanted)
+
     def _beside(self, present: Seen, deployment: Deployment, has: Given, wanted: str) -> None:
         """The revision runs, with an address and without callers, or with those that it has already."""
         revision = present.named(wanted)
@@ -209,13 +237,23 @@ class Steps:
             known = self._known(deployment, has, present)
             kept = app_secrets.kept(self._door, present)
             self._judge_callers(has, known)
-            self._send("PATCH", staged(deployment, has, kept, traffic), known)
+            self._with_roles(lambda: self._send("PATCH", staged(deployment, has, kept, traffic), known))
             return
         if not revision.active:
             self._activate(revision)
         if not revision.weight and revision.label != STAGED:
             traffic = [*_traffic(self._scope, present, without=STAGED), entry(self._scope, wanted, 0, STAGED)]
             self._send("PATCH", shifted(traffic), {})
+
+    def _first(self, body: Document, known: Mapping[str, Any]) -> None:
+        """What a try before this one left is no app that callers reach: it stands in the way of one with the same revision."""
+        left = self._look()
+        if left is not None:
+            self._door.arm("DELETE", left.path, API)
+        self._send("PUT", body, known)
+
+    def _with_roles(self, send: Callable[[], None]) -> None:
+        sent(send, self._newest_role, self._waiting, self._progress)
 
     def _known(self, deployment: Deployment, has: Given, present: Seen | None) -> dict[str, Any]:
         known = dict(self._standing().found(deployment, has))

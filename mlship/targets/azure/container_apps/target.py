@@ -92,7 +92,9 @@ class ContainerAppsTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, self._place, deployment, self._opening.environ)
+        found = preflight.findings(self._door, self._place, deployment, self._opening.environ)
+        wrong = any(one.severity == "error" for one in found)
+        return found if wrong else (*found, *self._steps.without_image(deployment))
 
     def pinned(self, references: Mapping[str, str]) -> Mapping[str, str]:
         return vault.pinned(self._door, references, {})
