@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.records import MISSING, own_bucket
-from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.scope import PROJECT, Scope
 from mlship.targets.base import Opening, ServiceRow, Target
+
+_OF_EACH = {"LogGroup", "Repository"}  # outputs of a foundation, whatever its service
 
 
 def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> Iterator[ServiceRow]:
@@ -39,6 +42,13 @@ def _recorded(door: Door) -> Iterator[tuple[str, str]]:
 
 def _stacked(door: Door) -> Iterator[tuple[str, str]]:
     for one in door.all("cloudformation", "describe_stacks", "Stacks"):
-        if one["StackName"].startswith(Scope.STEM) and one["StackStatus"] != "DELETE_COMPLETE":
+        if one["StackName"].startswith(Scope.STEM) and one["StackStatus"] != "DELETE_COMPLETE" and _is_foundation(one):
             project, _, environment = one["StackName"].removeprefix(Scope.STEM).partition("--")
             yield project, environment
+
+
+def _is_foundation(told: Mapping[str, Any]) -> bool:
+    """By its outputs, which one of an administrator has, too, or by its tags while it has none: anybody may call a stack mlship-..."""
+    outputs = {one["OutputKey"] for one in told.get("Outputs") or ()}
+    tags = {one["Key"] for one in told.get("Tags") or ()}
+    return outputs >= _OF_EACH or (not outputs and PROJECT in tags)

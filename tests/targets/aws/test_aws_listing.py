@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from aws_door import FakeDoor
 
@@ -16,7 +16,20 @@ from mlship.targets.base import Observed, Opening, ServiceRow, Target
 
 OPENING = Opening("", "", Home(Path("/nonexistent")), LocalRunner(), lambda: 0.0, "test", {})
 OBJECTS = ("mlship/churn/prod/history.json", "mlship/churn/prod/lease.json", "mlship/fraud/-/history.json")
-STACKS = (("mlship-churn--prod", "CREATE_COMPLETE"), ("mlship-given", "UPDATE_COMPLETE"), ("mlship-gone", "DELETE_COMPLETE"))
+OUTPUTS = ("LogGroup", "Repository", "Cluster")
+STACKS = (
+    ("mlship-churn--prod", "CREATE_COMPLETE", OUTPUTS, ""),
+    ("mlship-given", "UPDATE_COMPLETE", OUTPUTS, ""),
+    ("mlship-gone", "DELETE_COMPLETE", OUTPUTS, ""),
+    ("mlship-half", "ROLLBACK_COMPLETE", (), "mlship.project"),
+    ("mlship-network", "CREATE_COMPLETE", ("Vpc",), "mlship.project"),
+    ("mlship-others", "CREATE_COMPLETE", (), ""),
+)
+
+
+def told(name: str, status: str, outputs: tuple[str, ...], tag: str) -> dict[str, Any]:
+    tags = [{"Key": tag, "Value": "x"}] if tag else []
+    return {"StackName": name, "StackStatus": status, "Outputs": [{"OutputKey": one} for one in outputs], "Tags": tags}
 
 
 def opener(opening: Opening, door: Door) -> Target:
@@ -32,13 +45,14 @@ def opener(opening: Opening, door: Door) -> Target:
 def test_every_project_is_listed_once() -> None:
     answers = {
         "s3 list_objects_v2": {"Contents": [{"Key": key} for key in OBJECTS]},
-        "cloudformation describe_stacks": {"Stacks": [{"StackName": name, "StackStatus": status} for name, status in STACKS]},
+        "cloudformation describe_stacks": {"Stacks": [told(*one) for one in STACKS]},
     }
     found = tuple(rows(OPENING, FakeDoor(answers), opener))
     assert [(row.project, row.environment, row.ready) for row in found] == [
         ("churn", "prod", True),
         ("fraud", "", False),
         ("given", "", False),
+        ("half", "", False),
     ]
     assert found[0] == ServiceRow("churn", "prod", "aws", "r1-abcdef", "http://churn.example", ready=True)
 
