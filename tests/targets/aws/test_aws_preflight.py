@@ -14,6 +14,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.door import refusal
 from mlship.targets.aws.ecs import network, preflight
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
+from mlship.targets.aws.ecs.unbuilt import in_a_deploy
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.preflight import guard
 from mlship.targets.base import Deployment, Strategy
@@ -180,3 +181,10 @@ def test_a_refusal_says_what_to_do(code: str, exit: Exit, fix: str) -> None:
 )
 def test_a_code_that_nobody_knows_is_judged_by_the_status(status: int, exit: Exit) -> None:
     assert refusal("ecs create-service", {"Code": "ServerException"}, status).exit is exit
+
+
+def test_an_answer_that_a_balancer_does_not_wait_for_is_warned_of() -> None:
+    slow = replace(deployment("aws", "ecs"), request_timeout_s=90.0)
+    (found,) = in_a_deploy(slow)
+    assert found.severity == "warning" and "a balancer answers 504 when nothing has come for 60 s" in found.what
+    assert list(in_a_deploy(replace(slow, request_timeout_s=60.0))) == []

@@ -212,7 +212,7 @@ def test_requests_at_once_are_their_rate_times_what_each_takes() -> None:
     )
     policy = rendered(made)["apply/service/5-put-scaling-policy.json"]["TargetTrackingScalingPolicyConfiguration"]
     requests, seconds, product = policy["CustomizedMetricSpecification"]["Metrics"]
-    assert (policy["TargetValue"], product["Expression"]) == (4.0, "requests * FILL(seconds, 0) / 60")
+    assert (policy["TargetValue"], product["Expression"]) == (4.0, "FILL(requests, 0) * FILL(seconds, 0) / 60")
     assert [(one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Stat"]) for one in (requests, seconds)] == [
         ("RequestCountPerTarget", "Sum"),
         ("TargetResponseTime", "Average"),

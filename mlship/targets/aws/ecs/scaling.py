@@ -106,7 +106,7 @@ def _concurrency(slot: str, wanted: float) -> Body:
     """Requests that are at a replica at once: its rate, times the seconds that each of them takes (Little's law).
 
     Both as the balancer measures them minute by minute, so that nobody has to say a service time that holds for some other
-    machine. A minute without a request has no response time, and is none's work.
+    machine. A minute without a request has neither of them, and is none's work: without FILL nothing would ever be taken away at night.
     (docs.aws.amazon.com/autoscaling/application/userguide, target tracking with metric math, read 2026-11.)
     """
     place = [
@@ -119,7 +119,7 @@ def _concurrency(slot: str, wanted: float) -> Body:
             "Metrics": [
                 _measured("requests", "RequestCountPerTarget", "Sum", place),
                 _measured("seconds", "TargetResponseTime", "Average", place),
-                {"Id": "concurrency", "Expression": f"requests * FILL(seconds, 0) / {PERIOD_S}", "ReturnData": True},
+                {"Id": "concurrency", "Expression": f"FILL(requests, 0) * FILL(seconds, 0) / {PERIOD_S}", "ReturnData": True},
             ]
         },
     }

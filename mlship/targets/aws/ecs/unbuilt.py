@@ -13,6 +13,7 @@ from mlship.targets.aws.given import Given, given
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
+IDLE_S = 60  # after which a balancer gives a silent connection up, unless its owner says more (caller_ecs.py)
 LATE_S = 180.0  # the balancer's metrics come a minute at a time, and a minute or two late
 
 
@@ -58,3 +59,7 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
         what = f"rollout.bake is {strategy.bake_s:g} s, and the balancer's figures come two minutes late: a step may find too few requests"
         found = refused(deployment, "rollout.bake", what, "write rollout.bake: 5m", "short-bake")
         yield replace(found, severity="warning")
+    if deployment.request_timeout_s > IDLE_S:
+        what = f"serve.request_timeout {deployment.request_timeout_s:g} s: a balancer answers 504 when nothing has come for {IDLE_S} s"
+        fix = f"write at most {IDLE_S}s, or raise idle_timeout.timeout_seconds of the balancer"
+        yield replace(refused(deployment, "serve.request_timeout", what, fix, "too-slow"), severity="warning")
