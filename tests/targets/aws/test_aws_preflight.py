@@ -29,6 +29,8 @@ THERE: dict[str, Any] = {
     **OPEN,
     "ec2 describe_security_groups": {},
     "elbv2 describe_listeners": {},
+    "elbv2 describe_rules": {"Rules": []},
+    "cloudformation describe_stacks": "ValidationError",
     "ecr describe_repositories": {},
     "iam get_role": {},
     "ecs describe_clusters": {"clusters": [{"status": "ACTIVE", "capacityProviders": ["FARGATE"]}]},
@@ -188,3 +190,17 @@ def test_an_answer_that_a_balancer_does_not_wait_for_is_warned_of() -> None:
     (found,) = in_a_deploy(slow)
     assert found.severity == "warning" and "a balancer answers 504 when nothing has come for 60 s" in found.what
     assert list(in_a_deploy(replace(slow, request_timeout_s=60.0))) == []
+
+
+def test_rules_of_others_at_the_priorities_of_ours_are_found() -> None:
+    def rule(priority: str, group: str) -> dict[str, Any]:
+        return {"Priority": priority, "Actions": [{"Type": "forward", "TargetGroupArn": group}]}
+
+    first = int(FULL.get("priority") or 100)
+    rules = [rule(str(first), "arn:other"), rule(str(first + 1), "arn:ours"), rule(str(first + 3), "arn:other")]
+    outputs = [{"OutputKey": "TargetGroupA", "OutputValue": "arn:ours"}]
+    made = {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+    answers = {**THERE, "elbv2 describe_rules": {"Rules": rules}, "cloudformation describe_stacks": made}
+    assert said(answers) == [
+        f"targets.aws.listener has another rule at priority {first}, and this project's are {first} and the next two"
+    ]

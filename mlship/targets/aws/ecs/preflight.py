@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
-from mlship.targets.aws import permissions
+from mlship.targets.aws import permissions, stack
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import network, quotas
 from mlship.targets.aws.ecs.unbuilt import in_a_deploy
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
 from mlship.targets.aws.resources import findings as impossible
+from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
+
+RULES = 3  # one for each slot, and the one that shares the callers between them
 
 
 def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
@@ -28,6 +31,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
         *_front(door, has, deployment),
+        *_priorities(door, has, deployment),
         *_cluster(door, has, deployment),
         *quotas.findings(door, deployment),
         *permissions.findings(door, deployment, has),
@@ -65,6 +69,31 @@ def _front(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
     elif told["Protocol"] != "HTTPS":
         what = "public: true, and targets.aws.listener speaks no TLS: the keys of callers would be read on their way"
         yield refused(deployment, "public", what, "name one that speaks HTTPS", "incomplete-target")
+
+
+def _priorities(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """Of a given listener's rules, three are this project's: no two rules of a listener have the same priority."""
+    if not has.listener:
+        return
+    wanted = {str(has.priority + number) for number in range(RULES)}
+    try:
+        present = stack.read(door, Scope(deployment.project, deployment.environment).stem)
+        told = door.all("elbv2", "describe_rules", "Rules", ListenerArn=has.listener)
+    except Refused:  # said already, or may not be looked at
+        return
+    ours = {present.outputs.get("TargetGroupA"), present.outputs.get("TargetGroupB")} if present else set()
+    if taken := sorted(one["Priority"] for one in told if one["Priority"] in wanted and not _groups(one) & ours):
+        own = f"{has.priority} and the next two"
+        what = f"targets.aws.listener has another rule at priority {', '.join(taken)}, and this project's are {own}"
+        fix = f"write {SECTION}.priority: the first of three that are free"
+        yield refused(deployment, f"{SECTION}.priority", what, fix, "incomplete-target")
+
+
+def _groups(rule: Mapping[str, Any]) -> set[str]:
+    """ARNs of the target groups that it leads to."""
+    named = {str(action.get("TargetGroupArn", "")) for action in rule["Actions"]}
+    shared = [one for action in rule["Actions"] for one in (action.get("ForwardConfig") or {}).get("TargetGroups") or ()]
+    return named | {str(one["TargetGroupArn"]) for one in shared}
 
 
 def _cluster(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
