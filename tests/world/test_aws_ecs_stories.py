@@ -268,6 +268,20 @@ def test_a_quota_that_is_hit_leaves_what_served(tmp_path: Path, account: Account
     assert deploy(service, 3).history.live == live_id(service)
 
 
+def test_callers_of_a_release_that_was_never_committed_go_back_to_the_live_one(tmp_path: Path, account: Account) -> None:
+    """A command was killed between shift and commit, and the next one finds the same release bad."""
+    service = AwsService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    target = service.open()
+    deployment = wanted(service, target, 2)
+    for kind in ("deliver", "stage", "shift"):
+        assert target.apply(Action(kind, deployment.release.id, first), deployment).ok
+    assert live_id(service) == deployment.release.id
+    assert target.apply(Action("discard", deployment.release.id), deployment).ok
+    assert live_id(service) == first
+    assert deployment.release.id not in service.open().observe().restorable
+
+
 def tasks(account: Account, slot: str) -> int:
     told = account.client("ecs").describe_services(cluster="mlship-churn", services=[f"mlship-churn-{slot}"])["services"]
     return int(told[0]["desiredCount"])

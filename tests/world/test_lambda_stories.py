@@ -400,3 +400,17 @@ def test_a_service_with_keys_of_its_own_is_asked_with_mlships(tmp_path: Path, fu
     assert '"FunctionUrlAuthType": "NONE"' in told and "lambda:InvokeFunction" in told
     answer = service.open().ask(Request("POST", "/predict", b'{"instances": [{"age": 30}]}'))
     assert answer.status == 200
+
+
+def test_callers_of_a_release_that_was_never_committed_go_back_to_the_live_one(tmp_path: Path, functions: Functions) -> None:
+    """A command was killed between shift and commit, and the next one finds the same release bad."""
+    service = LambdaService(tmp_path, functions)
+    first = deploy(service, 1).history.live
+    target = service.open()
+    deployment = wanted(service, target, 2)
+    for kind in ("deliver", "stage", "shift"):
+        assert target.apply(Action(kind, deployment.release.id, first), deployment).ok
+    assert live_id(service) == deployment.release.id
+    assert target.apply(Action("discard", deployment.release.id), deployment).ok
+    assert live_id(service) == first
+    assert deployment.release.id not in service.open().observe().restorable

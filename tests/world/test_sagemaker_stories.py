@@ -461,3 +461,19 @@ def give_lease_back(account: SagemakerAccount) -> None:
     place = {"Bucket": f"mlship-{ACCOUNT}-{REGION}", "Key": "mlship/churn/-/lease.json"}
     with_lease = account.client("s3").get_object(**place)["Body"].read()
     account.client("s3").put_object(**place, Body=json.dumps({**json.loads(with_lease), "expires": 0.0}).encode())
+
+
+def test_callers_of_a_release_that_was_never_committed_go_back_to_the_live_one(
+    tmp_path: Path, account: SagemakerAccount
+) -> None:
+    """A command was killed between shift and commit, and the next one finds the same release bad."""
+    service = SagemakerService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    target = service.open()
+    deployment = wanted(service, target, 2)
+    for kind in ("deliver", "stage", "shift"):
+        assert target.apply(Action(kind, deployment.release.id, first), deployment).ok
+    assert live_id(service) == deployment.release.id
+    assert target.apply(Action("discard", deployment.release.id), deployment).ok
+    assert live_id(service) == first
+    assert deployment.release.id not in service.open().observe().restorable

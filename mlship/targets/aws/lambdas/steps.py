@@ -98,17 +98,22 @@ class Steps:
         back = self._callers.lead(version, {}, public=was_public)
         return back if not back.ok else self.discard(action.release)
 
-    def discard(self, release: str) -> Outcome:
-        """No alias leads to it: callers go to the other release where that has some, else nobody is led anywhere any more."""
+    def discard(self, release: str, live: str = "", *, was_public: bool = False) -> Outcome:
+        """No alias leads to it: callers go to the other release where that has some, else to the live one. Where nothing is live nobody
+        is led anywhere any more. was_public: as the live one has it.
+        """
         present = self._look()
         if present is None:
             return Outcome()
         if present.staged is not None and present.release(present.staged.version) == release:
             self._callers.unpoint(STAGED)
-        live = present.live
-        if live is None or release not in {present.release(number) for number in live.shares}:
+        alias = present.live
+        if alias is None or release not in {present.release(number) for number in alias.shares}:
             return Outcome()
-        others = [number for number in live.shares if present.release(number) != release]
+        others = [number for number in alias.shares if present.release(number) != release]
+        kept = present.of(live) if live != release else None
+        if not others and kept is not None:
+            return self._callers.lead(kept, {}, public=was_public)
         if others:
             self._callers.point(LIVE, others[0], {})
         else:

@@ -204,8 +204,9 @@ class LambdaTarget:
 
     def _discard(self, release: str) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
-        gone = self._steps.discard(release)
         history = self._records.read()
+        was_public = bool(history and history.operating.get("public"))
+        gone = self._steps.discard(release, history.live if history else "", was_public=was_public)
         if gone.ok and (history is None or all(known.id != release for known in history.releases)):
             kept = frozenset(known.served.content for known in history.releases) if history else frozenset()
             return self._steps.retire((release,), kept)

@@ -179,9 +179,10 @@ class SagemakerTarget:
         return self._steps.retire(subjects, kept)
 
     def _discard(self, action: Action) -> Outcome:
-        """A release that was never committed leaves nothing that could be served again."""
-        gone = self._steps.discard(action)
+        """A release that was never committed leaves nothing that could be served again; its callers go to the live one."""
         history = self._records.read()
+        live = history.live if history and history.live != action.release else ""
+        gone = self._steps.discard(replace(action, before=action.before or live))
         if gone.ok and (history is None or all(known.id != action.release for known in history.releases)):
             return self._steps.retire((action.release,), frozenset())
         return gone
