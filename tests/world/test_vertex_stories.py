@@ -57,6 +57,16 @@ def test_a_second_machine_with_an_empty_disk_rolls_back(tmp_path: Path, world: A
     assert done.history.live == first == live_id(here)
 
 
+def test_a_project_may_be_called_as_the_endpoint_that_only_mlship_asks_ends(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world, project="rain-proof")
+    first = deploy(service, 1).history.live
+    target = service.open()
+    staged = wanted(service, target, 2)
+    for kind in ("deliver", "stage"):
+        assert target.apply(Action(kind, staged.release.id, first), staged).ok
+    assert dict(service.open().observe().weights) == {first: 1.0}, "nobody is led to what has not proved itself"
+
+
 def test_a_split_that_does_not_add_up_is_refused_here_and_there(tmp_path: Path, world: Account) -> None:
     service = VertexService(tmp_path, world)
     deploy(service, 1)

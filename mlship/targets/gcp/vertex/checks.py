@@ -9,6 +9,7 @@ from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
 from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
+from mlship.targets.gcp.paging import pages
 from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex import bodies, seen
@@ -132,17 +133,18 @@ def _machine(door: Door, deployment: Deployment) -> Iterator[Finding]:
     name = str(deployment.settings.get("instance") or "")
     url = f"https://compute.googleapis.com/compute/v1/projects/{door.project}/aggregated/machineTypes"
     try:
-        told = door.http("GET", url, None, {"filter": f'name = "{name}"'})
+        told = [page.get("items") or {} for page in pages(door, url, {"filter": f'name = "{name}"'})]
     except Refused as no:
         if no.code in (DENIED, MISSING, "api-disabled"):
             return
         raise
-    zones = [place.removeprefix("zones/") for place, said in (told.get("items") or {}).items() if said.get("machineTypes")]
+    looked = {place: said for items in told for place, said in items.items()}
+    zones = [place.removeprefix("zones/") for place, said in looked.items() if said.get("machineTypes")]
     if zones and not any(zone.startswith(f"{door.region}-") for zone in zones):
         regions = sorted({zone.rpartition("-")[0] for zone in zones})
         fix = f"take another type, or one of the regions that have it: {', '.join(regions[:5])}"
         yield refused(deployment, "targets.gcp.instance", f"{door.region} has no {name}", fix, "no-machine")
-    if told.get("items") and not zones:
+    if looked and not zones:
         what = f"Google Cloud has no type of machine {name}"
         yield refused(deployment, "targets.gcp.instance", what, "correct it: n2-standard-2, g2-standard-4, ...", "no-machine")
 

@@ -70,12 +70,17 @@ class Fleet:
         fitting = {one.id for body in wanted if (one := _matching(callers, body)) is not None}
         return frozenset(one.id for one in callers.of(deployment.release.id) if one.id not in fitting)
 
+    @property
+    def _proof(self) -> str:
+        """The whole name tells it: a project or an environment may be called `rain-proof`."""
+        return seen.endpoint_name(self.door, self.scope, PROOF)
+
     def _undeployed(self, endpoint: Endpoint, one: Deployed) -> None:
         """The proving one has all of its endpoint's callers: mlship is the only one, and they go with it."""
         request: Body = {"endpoint": endpoint.name, "deployedModelId": one.id}
         self.operations.settle([endpoint.name])
         try:
-            if endpoint.split.get(one.id) and endpoint.name.endswith(PROOF):
+            if endpoint.split.get(one.id) and endpoint.name == self._proof:
                 rest = {id: share for id, share in endpoint.split.items() if id != one.id}
                 now = self.door.call(ENDPOINTS, "get_endpoint", {"name": endpoint.name})
                 self.door.call(
@@ -110,7 +115,7 @@ class Fleet:
             for name, bodies_left in waits.items():
                 if bodies_left:
                     said: Body = {"endpoint": name, "deployedModel": bodies_left.pop(0)}
-                    if name.endswith(PROOF):
+                    if name == self._proof:
                         said["trafficSplit"] = {"0": bodies.WHOLE}
                     begun.append(self.operations.begin(ENDPOINTS, "deploy_model", said))
             for one in begun:
