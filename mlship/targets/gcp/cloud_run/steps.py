@@ -59,11 +59,14 @@ class Steps:
         self._operator = operator
 
     def deliver(self, deployment: Deployment) -> Outcome:
-        """The registry has the image, and the secret store has mlship's own key where the server asks for one."""
-        self._images.converge(self._scope.labels("registry", deployment.labels))
-        self._images.deliver(deployment.release.served.content)
+        """The registry has the image, and the secret store has mlship's own key where the server asks for one.
+
+        The key first: a right that is granted takes a while until it holds everywhere, and so do images.
+        """
         if bodies.is_closed(deployment):
             self._operator.converge(deployment)
+        self._images.converge(self._scope.labels("registry", deployment.labels))
+        self._images.deliver(deployment.release.served.content)
         return Outcome()
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
