@@ -18,7 +18,7 @@ from mlship.oci.registry.reference import Reference
 from mlship.progress import Progress
 from mlship.releases.release import Release
 from mlship.targets.azure.cloud import PUBLIC
-from mlship.targets.azure.door import Door
+from mlship.targets.azure.door import Door, Sent
 from mlship.units import Secret
 
 PLATFORM = "linux/amd64"
@@ -120,7 +120,7 @@ def credentials(door: Door, server: str) -> Credentials:
     told = door.send("POST", f"https://{server}/oauth2/exchange", headers=headers, body=form)
     if told.status in (401, 403):
         raise MlshipError(
-            f"the registry {server} does not let these credentials in",
+            f"the registry {server} does not let these credentials in{_reason(told)}",
             fix=f"az role assignment create --role AcrPush on {server.partition('.')[0]}, for who deploys",
             exit=Exit.DENIED,
             code="denied",
@@ -131,3 +131,12 @@ def credentials(door: Door, server: str) -> Credentials:
         what = f"the registry {server} answers {told.status} to who wants to log in"
         raise MlshipError(what, fix="try again", exit=Exit.UNREACHABLE) from None
     return Credentials("", Secret(str(token)), "az login")
+
+
+def _reason(told: Sent) -> str:
+    """Its own words, which tell a missing role from a network that is kept out."""
+    try:
+        text = str(json.loads(told.body)["errors"][0]["message"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return ""
+    return f": {' '.join(text.split())[:200]}"

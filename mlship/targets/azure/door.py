@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from mlship.errors import Exit, MlshipError, need
 from mlship.targets.azure.blobs import TRIES, Blob, Blobs
@@ -191,7 +192,7 @@ class AzureDoor:
         return self._arm.send_request(request, _return_pipeline_response=True)
 
     def _page(self, path: str, url: str) -> dict[str, Any]:
-        if not url.startswith(f"{self._cloud.arm}/"):  # a token goes with it
+        if not is_at(self._cloud.arm, url):  # a token goes with it
             raise MlshipError(f"Azure leads elsewhere for the rest of {path}", fix="try again", exit=Exit.UNREACHABLE)
         got = self._arm.send_request(need("azure.core.rest", "azure").HttpRequest("GET", url))
         if got.status_code >= 400:
@@ -251,6 +252,12 @@ class AzureDoor:
         transport = need("azure.core.pipeline.transport", "azure").RequestsTransport
         patient = type("Patient", (transport,), {"sleep": lambda _, seconds: self._pause(seconds)})
         return patient(connection_timeout=CONNECT_S, read_timeout=READ_S)
+
+
+def is_at(arm: str, url: str) -> bool:
+    """Some of its services write the port into links: `https://management.azure.com:443/...`."""
+    asked, said = urlsplit(arm), urlsplit(url)
+    return (said.scheme, said.netloc.removesuffix(":443")) == (asked.scheme, asked.netloc)
 
 
 def _goes_on(response: Any) -> bool:

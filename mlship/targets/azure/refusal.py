@@ -20,6 +20,9 @@ _ABSENT = ("unavailable", "not found", "could not be found", "not installed", "r
 CHANGED = ("ConditionNotMet", "BlobAlreadyExists", "UnauthorizedBlobOverwrite")
 
 
+KEPT_OUT = "AuthorizationFailure"  # a storage account's word for a network that may not come; a missing role has another one
+
+
 class Refused(MlshipError):
     """Azure answered no. said: its own code for it, `ResourceNotFound`; status: of HTTP, 200 for an operation that failed."""
 
@@ -40,6 +43,8 @@ def refusal(asked: str, status: int, error: Mapping[str, Any]) -> Refused:
     what = f"Azure refuses {short(asked)} ({said}): {text}"
     if status in (401, 403) or "AuthorizationFailed" in said or said == "InvalidAuthenticationToken":
         fix = "give these credentials a role that allows it (Contributor on the resource group, for most)"
+        if said == KEPT_OUT:
+            fix = "let this machine in by the account's network rules, or run mlship where they do"
         return Refused(said, status, what, fix, Exit.DENIED, "denied")
     if _is_quota(said, text):
         return Refused(said, status, what, "ask for a higher quota, or take something away", Exit.DENIED, "quota")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.azure.door import Door, Sent
+from mlship.targets.azure.door import Door, Sent, is_at
 
 VAULT_API = "7.4"
 VAULT, RESOURCES_API = "Microsoft.KeyVault/vaults", "2021-04-01"
@@ -48,6 +48,10 @@ def _newest(door: Door, reference: str, where: str) -> str:
     url = f"{address(suffix, reference)}/versions?api-version={VAULT_API}"
     found: list[dict[str, Any]] = []
     while url:
+        if not is_at(f"https://{vault}.{suffix}", url):  # a token goes with it
+            raise MlshipError(
+                f"Key Vault leads elsewhere for versions of {reference}", where, "try again", exit=Exit.UNREACHABLE
+            )
         told = door.send("GET", url, scope=f"https://{suffix}/.default")
         if told.status != 200:
             raise _refused(reference, vault, told, where)
@@ -66,9 +70,20 @@ def _refused(reference: str, vault: str, told: Sent, where: str) -> MlshipError:
     if told.status == 404:
         fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]}"
         return MlshipError(f"Key Vault has no secret {reference}", where, fix, code="missing-secret")
+    if _is_kept_out(told):
+        what = f"the network rules of the vault {vault} keep this machine out"
+        return MlshipError(what, where, "run mlship where they let it in", exit=Exit.DENIED, code="denied")
     if told.status in (401, 403):
         what = f"these credentials may not list the versions of {reference}"
         fix = f"give them the role Key Vault Reader on the vault {vault}"
         return MlshipError(what, where, fix, exit=Exit.DENIED, code="denied")
     what = f"Key Vault answers {told.status} to who asks for versions of {reference}"
     return MlshipError(what, where, "try again", exit=Exit.UNREACHABLE)
+
+
+def _is_kept_out(told: Sent) -> bool:
+    """ "Key Vault REST API error codes" (learn.microsoft.com/azure/key-vault): ForbiddenByFirewall, ForbiddenByConnection."""
+    if told.status != 403:
+        return False
+    error = (told.json or {}).get("error") or {}
+    return str((error.get("innererror") or {}).get("code") or "") in ("ForbiddenByFirewall", "ForbiddenByConnection")

@@ -18,9 +18,7 @@ from mlship.targets.azure.door import Door
 from mlship.targets.azure.preflight import permissions
 from mlship.targets.azure.records import BlobRecords
 from mlship.targets.azure.refusal import of_login, refusal, short
-from mlship.targets.azure.roles import ACR_PULL, SECRETS_USER, closed_vaults, of_given
 from mlship.targets.azure.scope import Place, Scope, assignment
-from mlship.targets.azure.tokens import Tokens
 from mlship.targets.base import InSharedPlace
 
 
@@ -176,91 +174,6 @@ def test_what_may_not_be_made_is_known_beforehand(told: tuple[Any, ...], missing
     kinds = ["Microsoft.App/containerApps", "Microsoft.Authorization/roleAssignments"]
     found = permissions(cast("Door", Told(*told)), Place("0", "ml"), kinds, deployment("azure", "container-apps"))
     assert [one.what.split()[5] for one in found] == missing
-
-
-IDENTITY = {"properties": {"principalId": "c0ffee"}}
-REGISTRY = "/subscriptions/0/resourceGroups/ml/providers/Microsoft.ContainerRegistry/registries/acme"
-VAULT = "/subscriptions/0/resourceGroups/ml/providers/Microsoft.KeyVault/vaults/churn-vault"
-
-
-class Roles:
-    """A door to what an identity has. on: path -> roles; a path that is not there may not be looked at."""
-
-    subscription = "0"
-
-    def __init__(self, on: dict[str, list[str]], **vault: Any) -> None:
-        self.on, self.vault = on, vault
-
-    def find(self, path: str, api: str) -> dict[str, Any]:
-        return {"id": path, "properties": self.vault}
-
-    def all(self, path: str, api: str, **query: str) -> list[dict[str, Any]]:
-        if path.endswith("/resources"):
-            return [{"id": VAULT}]
-        if (roles := self.on.get(path.partition("/providers/Microsoft.Authorization")[0])) is None:
-            raise refusal("GET roles", 403, {"code": "AuthorizationFailed"})
-        assert query == {"$filter": "assignedTo('c0ffee')"}
-        return [
-            {"properties": {"roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{role}"}} for role in roles
-        ]
-
-
-@pytest.mark.parametrize(
-    ("door", "said"),
-    [
-        (Roles({REGISTRY: [ACR_PULL], VAULT: [SECRETS_USER]}), []),
-        (Roles({}), []),
-        (
-            Roles({REGISTRY: [], VAULT: []}),
-            ["error the identity pulls has no role on acme", "error the identity pulls has no role on churn-vault"],
-        ),
-        (Roles({REGISTRY: [SECRETS_USER]}), ["warning nobody knows whether the identity pulls has AcrPull on acme"]),
-        (Roles({REGISTRY: [ACR_PULL], VAULT: []}, enableRbacAuthorization=False), []),
-    ],
-)
-def test_a_given_identity_without_its_roles_is_known_beforehand(door: Roles, said: list[str]) -> None:
-    wanted = replace(deployment("azure", "azureml", identity="pulls"), references={"KEYS": "churn-vault/keys"})
-    found = list(of_given(cast("Door", door), wanted, IDENTITY, REGISTRY))
-    assert [f"{one.severity} {one.what}" for one in found] == said
-    assert all(
-        f"--assignee-object-id c0ffee --scope {path}" in one.fix for one, path in zip(found, (REGISTRY, VAULT), strict=False)
-    )
-
-
-def test_a_vault_that_asks_no_roles_is_said_before_its_secrets_are_not_read() -> None:
-    wanted = replace(deployment("azure", "container-apps"), references={"KEYS": "churn-vault/keys"})
-    (found,) = closed_vaults(cast("Door", Roles({}, enableRbacAuthorization=False)), wanted)
-    assert found.what == "the Key Vault churn-vault goes by access policies, and mlship gives its identity a role"
-    assert not list(closed_vaults(cast("Door", Roles({}, enableRbacAuthorization=True)), wanted))
-
-
-@dataclass
-class Token:
-    expires_on: float
-
-
-class Az:
-    """A credential that counts."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-
-    def get_token(self, *scopes: str, **options: Any) -> Token:
-        self.asked.append((scopes, options))
-        return Token(3600.0 * len(self.asked))
-
-
-def test_a_token_is_asked_for_once_until_it_ends_or_is_turned_away() -> None:
-    az, now = Az(), [0.0]
-    tokens = Tokens(az, clock=lambda: now[0])
-    first = tokens.get_token("vault", enable_cae=True)
-    assert tokens.get_token("vault", enable_cae=True) is first
-    assert tokens.get_token("vault") is not first and tokens.get_token("arm") is not first and len(az.asked) == 3
-    other = tokens.get_token("vault", enable_cae=True, claims="revoked")
-    assert az.asked[-1] == (("vault",), {"enable_cae": True, "claims": "revoked"})
-    assert tokens.get_token("vault", enable_cae=True) is other
-    now[0] = other.expires_on - 200
-    assert tokens.get_token("vault", enable_cae=True) is not other
 
 
 def test_of_ten_kinds_of_credentials_only_the_one_that_failed_is_named() -> None:

@@ -48,7 +48,7 @@ def app(deployment: Deployment, has: Given, *, is_first: bool = False) -> Docume
     return {
         "location": has.region or Variable("Region"),
         "tags": tags(deployment, has),
-        "identity": {"type": "UserAssigned", "userAssignedIdentities": {Variable("Identity"): {}}},
+        "identity": identity(),
         "properties": {
             "environmentId": Variable("Environment"),
             "workloadProfileName": PROFILE,
@@ -60,6 +60,11 @@ def app(deployment: Deployment, has: Given, *, is_first: bool = False) -> Docume
             "template": template(deployment, has),
         },
     }
+
+
+def identity() -> Document:
+    """Said again with each release: one that mlship.yaml names anew is added, and what earlier ones were made with stays."""
+    return {"type": "UserAssigned", "userAssignedIdentities": {Variable("Identity"): {}}}
 
 
 def configuration(deployment: Deployment, has: Given) -> Document:
@@ -117,6 +122,7 @@ def staged(deployment: Deployment, has: Given, kept: list[Document], traffic: li
     added = [one for one in secrets(deployment) if one["name"] not in names]
     return {
         "tags": tags(deployment, has),
+        "identity": identity(),
         "properties": {
             "configuration": {
                 **configuration(deployment, has),
