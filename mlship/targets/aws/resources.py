@@ -17,6 +17,7 @@ from mlship.targets.refusals import check_service, refused, too_large, too_many,
 from mlship.targets.sizes import Size, asked_of, settings_of
 
 TASKS = 5000  # of one service: the quota that an account begins with ("Amazon ECS endpoints and quotas"; from memory, verify)
+LABELS = 40  # 50 tags (TagList, service model of botocore 1.44.5), of which six are mlship's
 BALANCER_ZONES = 2  # at least; where there are more subnets, there are more addresses
 LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
 _NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
@@ -34,7 +35,14 @@ def findings(deployment: Deployment) -> tuple[Finding, ...]:
     return (
         *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="us-east-1", instance="m7g.large"),
         *_REFUSED[deployment.service](deployment),
+        *_labels(deployment),
     )
+
+
+def _labels(deployment: Deployment) -> Iterator[Finding]:
+    if len(deployment.labels) > LABELS:
+        what = f"{len(deployment.labels)} labels are more than AWS takes beside mlship's own: a thing there has 50 tags at most"
+        yield refused(deployment, "labels", what, f"write at most {LABELS}", "too-many")
 
 
 # -- ecs -------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,3 +135,10 @@ def test_findings_have_stable_codes() -> None:
 def test_an_unknown_service_is_refused() -> None:
     with pytest.raises(MlshipError, match="aws has no service eks"):
         findings(deployment("aws", "eks"))
+
+
+def test_more_labels_than_aws_has_tags_are_refused() -> None:
+    labelled = replace(deployment("aws", "ecs"), labels={f"label-{number}": "x" for number in range(41)})
+    (found,) = findings(labelled)
+    assert found.what == "41 labels are more than AWS takes beside mlship's own: a thing there has 50 tags at most"
+    assert findings(replace(labelled, labels={})) == ()

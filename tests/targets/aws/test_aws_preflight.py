@@ -13,9 +13,10 @@ from cloud_deployment import deployment
 from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.door import refusal
 from mlship.targets.aws.ecs import network, preflight
+from mlship.targets.aws.ecs.asking import unreached
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
-from mlship.targets.aws.ecs.unbuilt import in_a_deploy
-from mlship.targets.aws.given import Given
+from mlship.targets.aws.ecs.unbuilt import from_inside, in_a_deploy
+from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.preflight import guard
 from mlship.targets.base import Deployment, Strategy
 
@@ -148,6 +149,11 @@ def test_another_account_is_refused_with_the_way_out() -> None:
             Given(subnets=("subnet-a", "subnet-b", "s")),
             "targets.aws.subnets are of 2 networks; name subnets of one VPC",
         ),
+        (
+            {"ec2 describe_subnets": {"Subnets": SUBNETS[:1]}},
+            Given(subnets=("subnet-a",)),
+            "targets.aws.subnets are in one zone, and a balancer needs two; name subnets of two zones",
+        ),
     ],
 )
 def test_a_network_that_no_balancer_can_be_in_is_refused(answers: dict[str, Any], given: Given, said: str) -> None:
@@ -158,6 +164,8 @@ def test_a_network_that_no_balancer_can_be_in_is_refused(answers: dict[str, Any]
 def test_the_network_is_that_of_the_subnets_or_the_default_one() -> None:
     assert network.parameters_for(FakeDoor(OPEN), Given()) == {"Vpc": "vpc-1", "Subnets": "subnet-a,subnet-b"}
     assert network.parameters_for(FakeDoor(OPEN), Given(subnets=("subnet-a", "subnet-b"))) == {"Vpc": "vpc-1"}
+    one = FakeDoor({**OPEN, "ec2 describe_subnets": {"Subnets": SUBNETS[:1]}})
+    assert network.parameters_for(one, Given(subnets=("subnet-a",), listener="arn")) == {"Vpc": "vpc-1"}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +198,21 @@ def test_an_answer_that_a_balancer_does_not_wait_for_is_warned_of() -> None:
     (found,) = in_a_deploy(slow)
     assert found.severity == "warning" and "a balancer answers 504 when nothing has come for 60 s" in found.what
     assert list(in_a_deploy(replace(slow, request_timeout_s=60.0))) == []
+
+
+def test_a_balancer_that_a_laptop_does_not_reach_is_said_beforehand() -> None:
+    made = deployment("aws", "ecs")
+    (found,) = from_inside(made, given(made))
+    assert found.severity == "note" and "the balancer is internal" in found.what and "service lambda" in found.fix
+    assert list(from_inside(made, Given(public=True))) == [] == list(from_inside(made, Given(listener="arn:aws:...")))
+
+
+def test_whoever_cannot_connect_to_an_internal_balancer_is_told_why() -> None:
+    told = unreached("http://internal-mlship-churn.us-east-1.elb.amazonaws.com", "no connection within 10 s")
+    assert told.is_unreached and told.body == (
+        b"no connection within 10 s; the balancer is internal, and this machine has to be in its network"
+    )
+    assert unreached("https://churn.example.com", "no connection").body == b"no connection"
 
 
 def test_rules_of_others_at_the_priorities_of_ours_are_found() -> None:

@@ -129,6 +129,7 @@ def served(**changes: Any) -> Deployment:
         (replace(made(replicas=(1, 2)), operating={"scale": {"metric": "cpu"}}), "scale.metric cpu is not built"),
         (replace(made(), strategy=Strategy("recreate")), "rollout.strategy recreate is not possible"),
         (made(cluster="ml"), "targets.aws.cluster means nothing"),
+        (made(certificate="arn"), "targets.aws.certificate means nothing"),
         (made(roles={"task": "x"}), "SageMaker has one role: execution"),
         (made(security_groups=("sg-1",)), "targets.aws.security_groups are of a network, and no subnet is named"),
     ],

@@ -18,6 +18,12 @@ def parameters_for(door: Door, given: Given) -> dict[str, str]:
             raise MlshipError(
                 f"targets.aws.subnets are of {len(networks)} networks", fix="name subnets of one VPC", code="bad-network"
             )
+        if not given.listener and len({one["AvailabilityZone"] for one in told}) < ZONES:
+            raise MlshipError(
+                "targets.aws.subnets are in one zone, and a balancer needs two",
+                fix="name subnets of two zones, or targets.aws.listener of a balancer of yours",
+                code="bad-network",
+            )
         return {"Vpc": networks.pop()}
     default = [{"Name": "is-default", "Values": ["true"]}]
     vpcs = door.call("ec2", "describe_vpcs", Filters=default)["Vpcs"]

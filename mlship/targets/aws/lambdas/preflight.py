@@ -31,7 +31,14 @@ _KEPT = frozenset(
         *("AWS_EXECUTION_ENV", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     ]
 )
-_OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers")  # keys of targets.aws that a function has no use for
+_OF_OTHERS = (
+    "cluster",
+    "listener",
+    "hosts",
+    "priority",
+    "callers",
+    "certificate",
+)  # keys of targets.aws that a function has no use for
 _STRATEGIES = ("", "blue-green", "canary")
 
 

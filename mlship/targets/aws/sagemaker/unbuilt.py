@@ -91,7 +91,7 @@ def _machines(deployment: Deployment) -> Iterator[Finding]:
 
 def _given(deployment: Deployment) -> Iterator[Finding]:
     said = deployment.settings
-    for key in ("cluster", "listener", "hosts"):
+    for key in ("cluster", "listener", "hosts", "priority", "callers", "certificate"):
         if said.get(key):
             what = f"targets.aws.{key} means nothing to aws service sagemaker"
             yield refused(deployment, f"targets.aws.{key}", what, "leave it out", "absent-feature")
