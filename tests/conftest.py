@@ -1,4 +1,4 @@
-"""Stories against real parts: skipped with the reason where a part is missing, failed instead where CI promised it (never a GPU)."""
+"""Stories against real parts: skipped with the reason where a part is missing, failed instead where CI promised it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
+UNPROMISED = ("gpu", "brought")  # parts that .ci/run does not install
 WORLD = "tests/world/"  # as names of tests begin
 
 # Every worker and every program that a test starts would compile the same sources again.
@@ -69,8 +70,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    is_story = any(item.get_closest_marker(name) for name in STORIES) and item.get_closest_marker("gpu") is None
-    if REQUIRED and is_story and report.skipped and not hasattr(report, "wasxfail"):
+    is_story = any(item.get_closest_marker(name) for name in STORIES)
+    is_promised = not any(item.get_closest_marker(name) for name in UNPROMISED)
+    if REQUIRED and is_story and is_promised and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"MLSHIP_REQUIRE_ENGINE=1 turns this skip into a failure: {reason}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azure_contract import address, is_published, needs_contract, wrongs_of_answer, wrongs_of_request
 
-pytestmark = [pytest.mark.world, needs_contract]
+pytestmark = [pytest.mark.world, pytest.mark.brought, needs_contract]
 Change = Callable[[dict[str, Any]], Any]
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/ml/providers"
 ENDPOINT = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/shop/onlineEndpoints/churn"

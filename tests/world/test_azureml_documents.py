@@ -44,6 +44,7 @@ def bodies(made: Deployment) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name.removeprefix("apply/").removesuffix(".json"), json.loads(raw)
 
 
+@pytest.mark.brought
 @needs_contract
 @pytest.mark.parametrize("case", CASES)
 def test_every_body_is_one_that_azure_takes(case: str) -> None:

@@ -25,7 +25,7 @@ from inspecting_proxy import Asked, Told, inspecting_proxy, told
 
 from mlship.targets.gcp.cloud_run.rendering import render
 
-pytestmark = pytest.mark.world
+pytestmark = [pytest.mark.world, pytest.mark.brought]
 # The documents call it required, and gcloud itself leaves it out: Cloud Run fills it in.
 FILLED_IN = "body.spec.template.metadata: namespace is missing"
 OF_GCLOUD = "run.googleapis.com/client-"  # annotations by which it names itself
@@ -76,7 +76,7 @@ def gcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Knative, 
             played,
             {
                 **environ,
-                "PATH": "/usr/bin:/bin",
+                "PATH": f"{Path(str(shutil.which('gcloud'))).parent}:/usr/bin:/bin",
                 "HOME": str(folder),
                 "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": environ["GOOGLE_APPLICATION_CREDENTIALS"],
                 "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": environ["SSL_CERT_FILE"],

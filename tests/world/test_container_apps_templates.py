@@ -39,6 +39,7 @@ def cases() -> dict[str, Deployment]:
     return {"made": made, "ranged": ranged, "small": small, "closed": closed, "entra": entra}
 
 
+@pytest.mark.brought
 @needs_contract
 @pytest.mark.parametrize("name", cases())
 def test_every_resource_of_the_template_is_one_that_azure_takes(name: str) -> None:
@@ -52,6 +53,7 @@ def test_every_resource_of_the_template_is_one_that_azure_takes(name: str) -> No
         assert [wrong for wrong in wrongs if not wrong.endswith("resources.cpu: 0.5 is no integer")] == []
 
 
+@pytest.mark.brought
 @needs_contract
 def test_a_misspelt_member_is_found() -> None:
     (app,) = [

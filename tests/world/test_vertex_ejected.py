@@ -22,7 +22,7 @@ from vertex_account import Account, VertexService, account
 
 from mlship.targets.plan import plan
 
-pytestmark = pytest.mark.world
+pytestmark = [pytest.mark.world, pytest.mark.brought]
 TOLD = ("createTime", "versionCreateTime", "updateTime", "id", "etag")  # what Google makes of it
 GPU = {"instance": "g2-standard-4", "service_account": "churn@acme-ml.iam.gserviceaccount.com", "reservation": "ml-gpus"}
 SPOT = {"cost": {"profile": "spot", "on_demand_base": 1}, "scale": {"metric": "gpu", "per_replica": 70}}
@@ -69,7 +69,7 @@ def by_gcloud(rendered: Mapping[str, bytes], image: str, folder: Path, world: Ac
         (folder / name).write_bytes(written)
     environ = {
         **world.environ,
-        "PATH": "/usr/bin:/bin",
+        "PATH": f"{Path(str(shutil.which('gcloud'))).parent}:/usr/bin:/bin",
         "HOME": str(folder),
         "IMAGE": image,
         "EVERY": "0",
