@@ -31,14 +31,8 @@ _KEPT = frozenset(
         *("AWS_EXECUTION_ENV", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     ]
 )
-_OF_OTHERS = (
-    "cluster",
-    "listener",
-    "hosts",
-    "priority",
-    "callers",
-    "certificate",
-)  # keys of targets.aws that a function has no use for
+# Keys of targets.aws that a function has no use for.
+_OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers", "certificate")
 _STRATEGIES = ("", "blue-green", "canary")
 
 
