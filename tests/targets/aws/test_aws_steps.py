@@ -274,6 +274,24 @@ def test_a_balancer_that_does_something_else_is_found() -> None:
     assert said == Outcome(False, "the balancer has other weights than it was given: {'a': 100, 'b': 0}", fault="target")
 
 
+def test_a_balancer_that_tells_what_was_a_moment_ago_is_asked_again() -> None:
+    class Late(Ecs):
+        old = 1
+
+        def on_describe_rules(self, **said: Any) -> Any:
+            told = super().on_describe_rules(**said)
+            if self.weights == {"a": 0, "b": 100} and self.old:
+                self.old -= 1
+                self.weights, now = {"a": 100, "b": 0}, self.weights
+                told = super().on_describe_rules(**said)
+                self.weights = now
+            return told
+
+    door = Late({"a": (OLD, 1, "COMPLETED"), "b": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    assert steps(door).shift(Action("shift", NEW, OLD), MADE).ok
+    assert door.changes().count("modify_rule") == 1
+
+
 def test_a_service_that_is_rolled_back_behind_our_back_is_found() -> None:
     class SetBack(Ecs):
         def on_modify_rule(self, **said: Any) -> Any:

@@ -26,6 +26,7 @@ from mlship.targets.plan import shares_before_all
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0
+AGREE_S = 30.0
 GONE_S = 600.0  # targets are let go, a server has 120 s to stop, and then its network interface goes
 CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
 # Of a task whose server said nothing of the release: no image, no secret, no role, no capacity, or spot that was taken back.
@@ -349,10 +350,11 @@ class Steps:
             self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
         else:
             self._door.call("elbv2", "create_rule", **filled(rule(deployment, given(deployment), weights), present.outputs))
-        now = self._present().weights
-        if dict(now) != weights:
-            return Outcome(False, f"the balancer has other weights than it was given: {dict(now)}", fault="target")
-        return Outcome()
+        # what the balancer tells may be a moment old
+        if self._waiting.until(lambda: True if dict(self._present().weights) == weights else None, AGREE_S):
+            return Outcome()
+        now = dict(self._present().weights)
+        return Outcome(False, f"the balancer has other weights than it was given: {now}", fault="target")
 
     def _identity(self, present: Seen, release: str) -> Outcome:
         """A service can be rolled back without anybody's word: its primary deployment has to be the release's."""
