@@ -26,7 +26,7 @@ from mlship.targets.plan import shares_before_all
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0
-AGREE_S = 30.0
+AGREE_S = 60.0
 GONE_S = 600.0  # targets are let go, a server has 120 s to stop, and then its network interface goes
 CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
 # Of a task whose server said nothing of the release: no image, no secret, no role, no capacity, or spot that was taken back.
