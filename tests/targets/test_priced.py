@@ -89,6 +89,17 @@ def test_a_target_with_prices_only_is_not_deployed_to(target: str) -> None:
         assert (raised.value.code, raised.value.exit) == ("not-yet", Exit.USAGE)
 
 
+@pytest.mark.parametrize(
+    ("target", "built"),
+    [("aws", "ecs, sagemaker, lambda"), ("gcp", "cloud-run, vertex"), ("azure", "container-apps, azureml")],
+)
+def test_a_service_with_prices_only_is_not_deployed_to(target: str, built: str) -> None:
+    with pytest.raises(MlshipError) as raised:
+        open_target(target, replace(OPENING, settings={"service": "vm"}))
+    assert str(raised.value) == f"deploying to {target} service vm is not built; write targets.{target}.service: one of {built}"
+    assert (raised.value.code, raised.value.exit) == ("not-yet", Exit.USAGE)
+
+
 def test_aws_is_rendered_without_credentials() -> None:
     opened = open_target("aws", replace(OPENING, settings={"service": "ecs"}))
     assert "eject/template.json" in opened.render(deployment("aws", "ecs"))

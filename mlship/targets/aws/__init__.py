@@ -1,1 +1,1 @@
-"""Amazon Web Services: what its services bill and can do, and ECS as documents. Deploying to it is not built yet."""
+"""Amazon Web Services: what its services share. Each of them is a folder: ECS, SageMaker, Lambda."""

@@ -1,1 +1,1 @@
-"""Microsoft Azure: what its services bill and can do. Deploying to it is not built yet."""
+"""Microsoft Azure: what its services share. Each of them is a folder: Container Apps, Azure Machine Learning."""

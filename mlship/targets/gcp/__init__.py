@@ -1,1 +1,1 @@
-"""Google Cloud: what its services bill and can do. Deploying to it is not built yet."""
+"""Google Cloud: what its services share. Each of them is a folder: Cloud Run, Vertex AI."""

@@ -127,7 +127,6 @@ def test_spot_stands_on_a_base_that_is_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"service": "sagemaker"}, "deploying to aws service sagemaker is not built yet; write targets.aws.service: ecs"),
         ({"cpu": 64}, "Fargate has nothing of 64 vCPU 2 GiB; the largest is 16 vCPU 120 GiB"),
         ({"listener": "arn:x"}, "targets.aws.listener is one that others may use.*write targets.aws.hosts"),
         ({"roles": {"tasks": "x"}}, "ECS has no role tasks; name them task and execution"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlship.errors import FindingsError, MlshipError
+from mlship.errors import FindingsError
 from mlship.targets.aws.ecs.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.ecs.foundation import foundation
 from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
@@ -34,16 +34,7 @@ image first (mlship build --push HOST/REPOSITORY), and say where it is:
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
-    """The release in the slot that a first one takes. Raises MlshipError for another service, and for what
-    `given` and `task_definition` refuse.
-    """
-    if deployment.service != "ecs":
-        raise MlshipError(
-            f"deploying to aws service {deployment.service} is not built yet",
-            deployment.places.get("targets.aws.service", ""),
-            "write targets.aws.service: ecs; mlship cost-estimate prices the others",
-            code="not-yet",
-        )
+    """The release in the slot that a first one takes. Raises MlshipError for what `given` and `task_definition` refuse."""
     if missing := list(in_documents(deployment)):
         raise FindingsError(f"{deployment.project} cannot be rendered for aws", missing, code="not-yet")
     has = given(deployment)
