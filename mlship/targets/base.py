@@ -295,11 +295,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. status 0: nothing did, and `body` says why in words. headers in lower case."""
+    """What came back. status 0: nothing did, and `body` says why in words. headers in lower case.
+
+    is_unreached: this machine has no way to what stands before the copies, so that no release is to blame.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_unreached: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def prove_copies(change: Change, action: Action) -> Verification:
         said = verify(change.target.ask, change.release, "staged", replica=name)
         if not said.ok:
             cause = f"{name}: {said.cause}" if len(names) > 1 else said.cause
-            take_back(change, action.kind, Outcome(False, cause, (*said.evidence, *change.last_lines())))
+            evidence = (*said.evidence, *change.last_lines())
+            take_back(change, action.kind, Outcome(False, cause, evidence, fault=said.fault))
     each = f", each of {len(names)} copies" if len(names) > 1 else ""
     change.world.progress.step("verify", f"staged: {said.text}{each}")
     return said

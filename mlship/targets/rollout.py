@@ -134,7 +134,8 @@ class _Rollout:
         change = self.change
         said = change.ask_live(change.release)
         if not said.ok:
-            take_back(change, action.kind, Outcome(False, said.cause, (*said.evidence, *change.last_lines())))
+            evidence = (*said.evidence, *change.last_lines())
+            take_back(change, action.kind, Outcome(False, said.cause, evidence, fault=said.fault))
         change.world.progress.step("verify", f"live: {said.text}")
         return said
 

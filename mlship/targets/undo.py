@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import NoReturn
 
 from mlship.errors import Exit, MlshipError
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release
-from mlship.targets.base import Action, ActionKind, Outcome
+from mlship.targets.base import Action, ActionKind, Deployment, Outcome
 from mlship.targets.changing import SETTLE_S, Change
 from mlship.targets.log_text import readable
+from mlship.targets.table import ON_THIS_MACHINE
 from mlship.targets.verify import verify
 
 
@@ -109,15 +111,28 @@ def _remember_refusal(change: Change, cause: str) -> None:
 
 
 def _not_live(change: Change, failed: Outcome) -> MlshipError:
-    before = change.before
-    rest = f"{before} serves as before" if before else "nothing served before, and nothing is left behind"
     return MlshipError(
-        f"{change.release.id} is not live: {failed.cause}; {rest}",
+        f"{change.release.id} is not live: {failed.cause}; {what_is_left(change.before, change.deployment)}",
         fix="mend the cause above and run the same command again",
         exit=failed.exit or Exit.VERIFY_FAILED,
         code="denied" if failed.exit is Exit.DENIED else "verify-failed",
         details=readable(failed.evidence),
     )
+
+
+def what_is_left(before: str, wanted: Deployment) -> str:
+    """A cloud keeps what a first release was to stand on (a balancer, an endpoint), which is billed, and which the next one takes.
+
+    Pure.
+    """
+    if before:
+        return f"{before} serves as before"
+    if wanted.target in ON_THIS_MACHINE:
+        return "nothing served before, and nothing is left behind"
+    words = ["mlship", "destroy", wanted.project, "--target", wanted.target]
+    words += ["--env", wanted.environment] if wanted.environment else []
+    words += ["--region", str(wanted.settings["region"])] if wanted.settings.get("region") else []
+    return f"nothing served before; what was made for it stays for the next deploy, or until {shlex.join(words)}"
 
 
 def _not_restored(change: Change, failed: Outcome, wrong: tuple[str, ...]) -> MlshipError:

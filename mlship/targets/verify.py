@@ -16,13 +16,17 @@ Ask = Callable[[Request], Answer]
 
 @dataclass(frozen=True)
 class Verification:
-    """What the server said. cause: one line when not ok; evidence: the answer that disagreed. predictions: rows compared."""
+    """What the server said. cause: one line when not ok; evidence: the answer that disagreed. predictions: rows compared.
+
+    fault: whose it is when not ok, as in targets.base.Outcome.
+    """
 
     ok: bool
     release: str = ""
     predictions: int = 0
     cause: str = ""
     evidence: tuple[str, ...] = ()
+    fault: Literal["release", "target"] = "release"
 
     @property
     def text(self) -> str:
@@ -40,7 +44,8 @@ def verify(
     said = ask(Request("GET", "/mlship/release", of=of, replica=replica, timeout_s=timeout_s))
     wrong = _wrong_release(said, release.id)
     if wrong:
-        return Verification(False, said_release(said), cause=wrong, evidence=_shown(said))
+        fault: Literal["release", "target"] = "target" if said.is_unreached else "release"
+        return Verification(False, said_release(said), cause=wrong, evidence=_shown(said), fault=fault)
     ready = ask(Request("GET", "/readyz", of=of, replica=replica, timeout_s=timeout_s))
     if ready.status != 200:
         return Verification(False, release.id, cause=f"GET /readyz answers {_status(ready)}", evidence=_shown(ready))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cloud_deployment import deployment
 from rehearsal import CANARY, Rehearsal
 
 from mlship.errors import Exit, MlshipError
@@ -14,6 +15,7 @@ from mlship.targets import fake
 from mlship.targets.base import Measures, Strategy
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts, Paused, roll_out
+from mlship.targets.undo import what_is_left
 
 
 @pytest.fixture
@@ -398,3 +400,13 @@ def test_blue_green_with_too_few_requests_is_promoted_once() -> None:
     with pytest.raises(Paused, match=r"paused at 100 % of the callers: 30 of the 200 requests that it takes to judge; mlship"):
         blue.promote()
     blue.is_settled(blue.promote().history.live)
+
+
+def test_what_a_cloud_keeps_of_a_first_release_that_failed_is_said_with_the_command_that_removes_it() -> None:
+    cloud = deployment("aws", "ecs", region="eu-west-1")
+    assert what_is_left("", cloud) == (
+        "nothing served before; what was made for it stays for the next deploy, "
+        f"or until mlship destroy {cloud.project} --target aws --region eu-west-1"
+    )
+    assert what_is_left("", replace(cloud, target="docker")) == "nothing served before, and nothing is left behind"
+    assert what_is_left("r1-aaaaaa", cloud) == "r1-aaaaaa serves as before"

@@ -63,6 +63,11 @@ def test_every_way_of_not_being_the_release_is_named(ask: Any, cause: str) -> No
     assert said.cause == cause
 
 
+def test_a_release_that_nobody_could_reach_is_not_to_blame() -> None:
+    assert verify(lambda request: Answer(0, b"no connection", is_unreached=True), RELEASE, "staged").fault == "target"
+    assert verify(lambda request: Answer(0, b"it hangs"), RELEASE, "staged").fault == "release"
+
+
 @pytest.mark.parametrize(
     ("got", "expected", "wrong"),
     [

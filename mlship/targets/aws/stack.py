@@ -140,7 +140,7 @@ def delete(door: Door, name: str, waiting: Waiting) -> Outcome:
     def gone() -> Outcome | None:
         found = read(door, name)
         if found is None:
-            return Outcome()
+            return Outcome(notes=(f"stack {name}",))
         return _failed(door, name, found) if found.status == "DELETE_FAILED" else None
 
     late = Outcome(False, f"the stack {name} is still being deleted after {STACK_S:.0f} s", fault="target")

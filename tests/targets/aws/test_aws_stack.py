@@ -11,6 +11,7 @@ from aws_door import FakeDoor
 from mlship.errors import MlshipError
 from mlship.targets.aws import stack
 from mlship.targets.aws.stack import Waiting
+from mlship.targets.base import Outcome
 
 NAME = "mlship-churn"
 _READS = ("describe", "list", "get")
@@ -181,5 +182,9 @@ def test_what_fails_is_said_with_the_resource_and_is_the_targets_fault() -> None
     assert {one.fault for one in (failed, refused, late, slow, stuck)} == {"target"}
 
 
+def test_a_stack_that_goes_is_named() -> None:
+    assert stack.delete(Stacks("CREATE_COMPLETE", ""), NAME, waiting()) == Outcome(notes=(f"stack {NAME}",))
+
+
 def test_deleting_what_is_not_there_is_no_error() -> None:
-    assert stack.delete(Stacks(), NAME, waiting()).ok
+    assert stack.delete(Stacks(), NAME, waiting()) == Outcome()

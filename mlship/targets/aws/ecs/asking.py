@@ -9,6 +9,7 @@ from mlship.targets.aws.door import Door
 from mlship.targets.base import Answer, Request
 
 _USUAL = {"HTTP": 80, "HTTPS": 443}
+_INTERNAL = "://internal-"  # how AWS calls balancers that have addresses of their own network alone
 
 
 def endpoint(door: Door, listener: str, host: str = "") -> str:
@@ -34,8 +35,18 @@ def ask(address: str, request: Request, headers: Mapping[str, str], name: str = 
         with httpx.Client(timeout=request.timeout_s) as client:
             content = request.body or None
             got = client.request(request.method, address + request.path, content=content, headers=sent, extensions=server)
+    except httpx.ConnectTimeout:
+        return unreached(address, f"no connection within {request.timeout_s:g} s")
+    except httpx.ConnectError as error:
+        return unreached(address, " ".join(str(error).split()).lower()[:300] or "no connection")
     except httpx.TimeoutException:
         return Answer(0, f"no answer within {request.timeout_s:g} s".encode())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Answer(0, (" ".join(str(error).split()) or type(error).__name__).lower()[:300].encode())
     return Answer(got.status_code, got.content, {name.lower(): value for name, value in got.headers.items()})
+
+
+def unreached(address: str, reason: str) -> Answer:
+    """The copies behind a balancer were found well by it: whoever cannot connect is not in its network."""
+    where = "; the balancer is internal, and this machine has to be in its network" if _INTERNAL in address else ""
+    return Answer(0, f"{reason}{where}".encode(), is_unreached=True)

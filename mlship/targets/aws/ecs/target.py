@@ -26,7 +26,9 @@ from mlship.targets.aws.ecs.measuring import measures
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.steps import Steps
+from mlship.targets.aws.ecs.unbuilt import from_inside
 from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.given import given
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
@@ -85,7 +87,8 @@ class EcsTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return (*preflight.findings(self._door, deployment), *self._steps.stack_changes(deployment))
+        found = preflight.findings(self._door, deployment)
+        return (*found, *from_inside(deployment, given(deployment)), *self._steps.stack_changes(deployment))
 
     def observe(self) -> Observed:
         history = self._records.read()

@@ -63,3 +63,15 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
         what = f"serve.request_timeout {deployment.request_timeout_s:g} s: a balancer answers 504 when nothing has come for {IDLE_S} s"
         fix = f"write at most {IDLE_S}s, or raise idle_timeout.timeout_seconds of the balancer"
         yield replace(refused(deployment, "serve.request_timeout", what, fix, "too-slow"), severity="warning")
+
+
+def from_inside(deployment: Deployment, has: Given) -> Iterator[Finding]:
+    """Whoever deploys from a laptop would only learn it when the first release is asked."""
+    if has.listener or has.public:
+        return
+    what = "the balancer is internal: callers reach it from inside its network, and so does mlship, which asks what it deploys"
+    fix = (
+        "deploy from a machine or a VPN of that network; else public: true with serve.auth, "
+        "a targets.aws.listener that you reach, or service lambda"
+    )
+    yield replace(refused(deployment, "targets.aws", what, fix, "inside-alone"), severity="note")
