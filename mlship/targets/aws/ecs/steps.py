@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mlship.errors import Finding
+from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.targets.aws import secrets, stack, stack_changes
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import autoscaling, network, seen, tagging
+from mlship.targets.aws.ecs import autoscaling, network, seen, staying, tagging
 from mlship.targets.aws.ecs.foundation import Kept, foundation
 from mlship.targets.aws.ecs.releasing import WHOLE, actions, capacity, rule, service, task_definition, update
 from mlship.targets.aws.ecs.scaling import is_scaled, tasks_for
@@ -219,8 +219,16 @@ class Steps:
 
     def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
         """What the foundation's stack becomes, for the plan."""
-        template = foundation(deployment, given(deployment), self._kept(deployment))
-        return tuple(stack_changes.findings(self._door, self._scope.stem, template))
+        has = given(deployment)
+        template = foundation(deployment, has, self._kept(deployment))
+        try:
+            parameters = network.parameters_for(self._door, has)
+        except MlshipError:  # the preflight has said it
+            parameters = {}
+        return (
+            *stack_changes.findings(self._door, self._scope.stem, template),
+            *staying.findings(self._door, self._scope, template, parameters, deployment, has),
+        )
 
     def _kept(self, deployment: Deployment) -> Kept:
         """What tasks need that run now: one that is started again must find it."""
