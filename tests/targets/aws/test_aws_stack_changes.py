@@ -45,3 +45,16 @@ def test_an_administrators_stack_is_used_as_it_is() -> None:
 
 def test_who_may_not_read_the_template_is_told_so() -> None:
     assert said("AccessDenied") == ["what the stack mlship-churn changes could not be asked (AccessDenied)"]
+
+
+def test_what_releases_need_is_not_taken_out_of_the_stack() -> None:
+    outputs = {"Outputs": {"Cluster": {}}}
+    before = {"Resources": {**WANTED["Resources"], "Repository": {"Type": "AWS::ECR::Repository"}, "Old": {"Type": "x"}}}
+    answers = {"cloudformation describe_stacks": {"Stacks": [MADE]}, "cloudformation get_template": {"TemplateBody": before}}
+    (error, note) = findings(FakeDoor(answers), "mlship-churn", {**WANTED, **outputs})
+    assert (error.severity, note.severity) == ("error", "note")
+    assert error.what == (
+        "with targets.aws.repository the stack mlship-churn loses its Repository, which the releases that are there need"
+    )
+    of_another_service = {**WANTED, "Outputs": {"FunctionRole": {}}}
+    assert [one.severity for one in findings(FakeDoor(answers), "mlship-churn", of_another_service)] == ["note"]

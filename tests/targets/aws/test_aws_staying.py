@@ -23,14 +23,14 @@ PUBLIC = replace(deployment("aws", "ecs", certificate="arn:cert", hosts=("churn.
 
 def said(before: Deployment, after: Deployment, vpc: str = "vpc-1", spec: str = "1") -> list[str]:
     """Codes and keys. before: what the stack was made with, in vpc-1."""
-    cluster = given(before).cluster or "mlship-churn"
+    template = foundation(before, given(before))
+    values = dict.fromkeys(template["Outputs"], "x") | {"Cluster": given(before).cluster or "mlship-churn"}
     made: dict[str, Any] = {
         "StackStatus": "CREATE_COMPLETE",
-        "Outputs": [{"OutputKey": "Cluster", "OutputValue": cluster}],
+        "Outputs": [{"OutputKey": name, "OutputValue": text} for name, text in values.items()],
         "Parameters": [{"ParameterKey": "Vpc", "ParameterValue": "vpc-1"}],
         "Tags": [{"Key": "mlship.spec", "Value": spec}],
     }
-    template = foundation(before, given(before))
     door = FakeDoor(
         {"cloudformation describe_stacks": {"Stacks": [made]}, "cloudformation get_template": {"TemplateBody": template}}
     )

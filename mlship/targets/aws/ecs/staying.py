@@ -17,6 +17,7 @@ from mlship.targets.aws.documents import Template
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.stack_changes import is_of_same_service
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
@@ -28,7 +29,7 @@ def findings(
 ) -> Iterator[Finding]:
     """Nothing where an administrator made the stack, or where these credentials may not look at it."""
     present = stack.read(door, scope.stem)
-    if present is None or not present.outputs or present.spec == stack.OF_ADMINISTRATOR:
+    if present is None or present.spec == stack.OF_ADMINISTRATOR or not is_of_same_service(present, wanted):
         return
     try:
         said = door.call("cloudformation", "get_template", StackName=scope.stem)["TemplateBody"]
