@@ -381,13 +381,15 @@ def test_machines_of_another_type_are_an_update_in_place(tmp_path: Path, account
 
 def test_machines_of_another_type_that_are_not_to_be_had_leave_what_serves(tmp_path: Path, account: SagemakerAccount) -> None:
     service = SagemakerService(tmp_path, account)
-    first = deploy(service, 1).history.live
+    first = deploy(service, 1, replicas=(1, 2)).history.live
     account.quota = 1
     service.settings = {**service.settings, "instance": "ml.m5.xlarge"}
-    with pytest.raises(MlshipError, match=f"ResourceLimitExceeded.*{first} serves as before"):
-        deploy(service, 1)
+    with pytest.raises(MlshipError, match=f"ResourceLimitExceeded.*{first} serves as before") as failed:
+        deploy(service, 1, replicas=(1, 2))
+    assert failed.value.exit is Exit.DENIED
     assert live_id(service) == first
     only(account, first)
+    assert bounds(account) == {"endpoint/mlship-churn/variant/a": (1, 2)}, "autoscaling had left for the update"
 
 
 def test_an_aborted_canary_of_a_company_goes_on_from_another_machine(tmp_path: Path, account: SagemakerAccount) -> None:

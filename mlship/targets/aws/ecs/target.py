@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mlship.errors import Exit, Finding, MlshipError
@@ -29,6 +28,7 @@ from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.ecs.unbuilt import from_inside
 from mlship.targets.aws.features import FEATURES
 from mlship.targets.aws.given import given
+from mlship.targets.aws.operated import as_before
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
@@ -180,14 +180,14 @@ class EcsTarget:
         if action.kind == "shift":
             return self._steps.shift(action, deployment)
         if action.kind == "restore":
-            return self._steps.restore(action, _as_before(self._records.read(), deployment))
+            return self._steps.restore(action, as_before(self._records.read(), deployment))
         history = self._records.read()
         return self._steps.operate(deployment, (history.operating.get("labels") or {}) if history else {})
 
     def _discard(self, release: str, deployment: Deployment) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
         history = self._records.read()
-        gone = self._steps.discard(release, history.live if history else "", _as_before(history, deployment))
+        gone = self._steps.discard(release, history.live if history else "", as_before(history, deployment))
         if gone.ok and (history is None or all(known.id != release for known in history.releases)):
             return self._steps.retire((release,), frozenset())
         return gone
@@ -236,21 +236,6 @@ class EcsTarget:
 
 def open_service(opening: Opening, door: Door) -> EcsTarget:
     return EcsTarget(opening, door)
-
-
-def _as_before(history: History | None, deployment: Deployment) -> Deployment:
-    """Operated as the records say: what is taken back may have come with other numbers, labels and callers."""
-    if history is None or not history.live:
-        return deployment
-    said = history.operating
-    replicas, (least, most) = said.get("replicas") or {}, deployment.replicas
-    return replace(
-        deployment,
-        operating=said,
-        labels=said.get("labels") or {},
-        settings=said.get("settings") or deployment.settings,
-        replicas=(replicas.get("min", least), replicas.get("max", most)),
-    )
 
 
 def _repair(history: History | None, present: Seen) -> str:

@@ -111,7 +111,9 @@ class Steps:
         return self._sized(main, action.release, deployment)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
-        """Callers first: by weights that takes seconds, else SageMaker's own update is taken back, or made backwards."""
+        """Callers first: by weights that takes seconds, else SageMaker's own update is taken back, or made backwards. Then autoscaling
+        is as it was: an update to machines of another type has it leave. deployment: as it was operated before.
+        """
         if not action.before:
             return self.discard(action)
         main = self._main()
@@ -121,6 +123,9 @@ class Steps:
         if main is None:
             return Outcome(False, f"{self._names.endpoint} is gone", fault="target")
         back = self._served_again(main, action.before)
+        if back.ok:
+            again = self._main()
+            scaling.follow(self._door, deployment, self._names, self._slot(again or main, action.before))
         is_other = action.release != action.before  # else only how it is operated has failed
         return self.discard(replace(action, before="")) if back.ok and is_other else back
 

@@ -18,6 +18,7 @@ from mlship.targets.aws.caller_sagemaker import PUSH
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.door import Door
 from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.operated import as_before
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
@@ -169,7 +170,7 @@ class SagemakerTarget:
         if action.kind == "shift":
             return steps.shift(action, deployment)
         if action.kind == "restore":
-            return steps.restore(action, deployment)
+            return steps.restore(action, as_before(self._records.read(), deployment))
         history = self._records.read()
         return steps.operate(deployment, (history.operating.get("labels") or {}) if history else {})
 
