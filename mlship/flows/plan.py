@@ -31,6 +31,7 @@ from mlship.targets.base import Deployment, KeepsSecrets, Observed, PinsSecrets
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
+from mlship.targets.unused import unused_keys
 
 # A proof travels with the records of the release: enough rows to notice a wrong model, few enough to read them every time.
 MAX_PROOF_ROWS = 100
@@ -123,6 +124,15 @@ def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
     return platform
 
 
+def keys_in_vain(project: Project, opened: Opened) -> tuple[Finding, ...]:
+    """What the file asks for and the service does not have. Pure."""
+    said = {key: project.at(key) for key in project.positions}
+    return (
+        *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
+        *unused_keys(said, opened.target_name, opened.service),
+    )
+
+
 def _prepared(
     context: Context,
     project: Project,
@@ -142,7 +152,7 @@ def _prepared(
     findings = (
         *given.findings,
         *notes,
-        *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
+        *keys_in_vain(project, opened),
         *opened.target.preflight(deployment),
     )
     decided = plan("deploy", deployment, seen.observed)

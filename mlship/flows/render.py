@@ -9,16 +9,19 @@ from pathlib import Path, PurePosixPath
 from mlship.config.project import Project
 from mlship.config.secrets import STORES
 from mlship.disk import write_atomic
-from mlship.errors import MlshipError
+from mlship.errors import FindingsError, MlshipError
 from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import with_region
-from mlship.flows.opening import open_project, project_of
+from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
-from mlship.flows.plan import recorded_image, release_from
+from mlship.flows.plan import keys_in_vain, recorded_image, release_from
 from mlship.flows.results import Rendered
 from mlship.flows.secrets import names_for_release
 from mlship.releases.history import History
+from mlship.targets.base import Deployment
+from mlship.targets.priced import priced
+from mlship.targets.table import ON_THIS_MACHINE
 
 
 def render(context: Context, where: Where, *, image: str = "", part: str = "", out: Path) -> Rendered:
@@ -32,11 +35,23 @@ def render(context: Context, where: Where, *, image: str = "", part: str = "", o
     opened = open_project(context, project)
     history = History(project.name, project.environment, project.target)
     release = release_from(record, project, history, 0.0, first_versions(project))
-    documents = of_part(opened.target.render(deployment_from(project, release)), part, project.target)
+    deployment = deployment_from(project, release)
+    _refuse_impossible(project, opened, deployment)
+    documents = of_part(opened.target.render(deployment), part, project.target)
     _make_room(out)
     for name, content in sorted(documents.items()):
         write_atomic(out / PurePosixPath(name), content)
     return Rendered(out, tuple(sorted(documents)))
+
+
+def _refuse_impossible(project: Project, opened: Opened, deployment: Deployment) -> None:
+    """What a cloud's service cannot do is not written down either. Raises FindingsError."""
+    if project.target in ON_THIS_MACHINE:
+        return
+    found = (*keys_in_vain(project, opened), *priced(project.target).findings(deployment))
+    if wrong := [finding for finding in found if finding.severity == "error"]:
+        place = f"{project.target} service {opened.service}"
+        raise FindingsError(f"{project.name} cannot be rendered for {place}", wrong, code=wrong[0].code)
 
 
 def of_part(documents: Mapping[str, bytes], part: str, target: str) -> Mapping[str, bytes]:

@@ -56,7 +56,9 @@ def _unsaid(deployment: Deployment, key: str, example: str) -> Iterator[Finding]
     """Where a setting of the target, without which nothing can be made or has a price, is not said."""
     for found in missing(deployment, key, example):
         what = f"targets.{deployment.target}.{key} is missing, and {deployment.target} service {deployment.service} needs it"
-        yield replace(found, what=what)
+        setting = f"write targets.{deployment.target}.{key}: {example}"
+        also = f"or say --{key} {example}" if key == "region" else f"or mlship cost-estimate --{key} {example}"
+        yield replace(found, what=what, fix=f"{setting}, {also}")
 
 
 def impossible_keys(deployment: Deployment, features: Mapping[str, Feature]) -> Iterator[Finding]:
@@ -70,6 +72,17 @@ def impossible_keys(deployment: Deployment, features: Mapping[str, Feature]) -> 
         yield from _impossible(deployment, features, "scale_to_zero", "scale.replicas", words, f"scale.replicas: 1..{most}")
     if asked_of(deployment).gpus:
         yield from _impossible(deployment, features, "resources.gpu", "resources.gpu", "a GPU", "no resources.gpu")
+
+
+def impossible_strategy(deployment: Deployment, features: Mapping[str, Feature]) -> Iterator[Finding]:
+    """A way of taking over that the service does not have; none is said where the service chooses."""
+    name = deployment.strategy.name
+    feature = features.get(name)
+    if feature is not None and feature.support == "absent":
+        what = (
+            f"rollout.strategy {name} is not possible with {deployment.target} service {deployment.service}: {feature.reason}"
+        )
+        yield refused(deployment, "rollout.strategy", what, f"write rollout.strategy: {feature.instead}", "absent-feature")
 
 
 def too_large(deployment: Deployment, name: str, largest: Size, instead: str) -> Iterator[Finding]:

@@ -11,7 +11,15 @@ from mlship.targets.azure.features import EXCLUDED as EXCLUDED
 from mlship.targets.azure.features import FEATURES
 from mlship.targets.azure.sizes import LARGEST, REPLICAS, container_app
 from mlship.targets.base import Deployment, PriceKey, Resource
-from mlship.targets.refusals import amd64_only, check_service, refused, too_large, too_many, unsaid_or_impossible
+from mlship.targets.refusals import (
+    amd64_only,
+    check_service,
+    impossible_strategy,
+    refused,
+    too_large,
+    too_many,
+    unsaid_or_impossible,
+)
 from mlship.targets.sizes import asked_of, settings_of
 
 MILLIONTH = 1e-6  # requests are sold by the million
@@ -60,6 +68,7 @@ def _container_apps(deployment: Deployment) -> Iterator[Resource]:
 
 
 def _container_apps_refused(deployment: Deployment) -> Iterator[Finding]:
+    yield from impossible_strategy(deployment, FEATURES["container-apps"])
     yield from too_large(deployment, "Container Apps", LARGEST, "service vm")
     yield from too_many(deployment, "a container app", REPLICAS, "limit of Azure")
     # "Any Linux-based x86-64 (linux/amd64) container image" (learn.microsoft.com/azure/container-apps, "Containers", read 2026-11)

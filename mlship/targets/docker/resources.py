@@ -21,7 +21,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "labels": Feature("emulated", "labels of a running container cannot change; they are renewed with the next release"),
         "resources": Feature("native"),
         "scale": Feature("native"),
-        "scale.schedule": Feature("absent", "schedules are not built yet", "a range of scale.replicas follows the load"),
+        "scale.schedule": Feature("absent", "schedules are not built yet", "a range of scale.replicas, which follows the load"),
         "scale_to_zero": Feature("absent", "it is not built yet", "mlship destroy ends a service that is not needed"),
         "autoscaling": Feature("native"),
         "rollout": Feature("native"),

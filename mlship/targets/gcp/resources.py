@@ -11,7 +11,7 @@ from mlship.targets.gcp.cloud_run.sizing import accelerator, is_by_request, size
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.sizes import LARGEST, shared_prices
-from mlship.targets.refusals import amd64_only, check_service, refused, too_large, unsaid_or_impossible
+from mlship.targets.refusals import amd64_only, check_service, impossible_strategy, refused, too_large, unsaid_or_impossible
 from mlship.targets.sizes import asked_of, settings_of
 
 HOUR_S = 3600
@@ -104,6 +104,11 @@ def _vm(deployment: Deployment) -> Iterator[Resource]:
     yield from machines.machine(PriceKey("gcp", _region(deployment), instance=_instance(deployment)))
 
 
+def _vertex_refused(deployment: Deployment) -> Iterator[Finding]:
+    yield from impossible_strategy(deployment, FEATURES["vertex"])
+    yield from _machine_refused(deployment)
+
+
 def _machine_refused(deployment: Deployment) -> Iterator[Finding]:
     yield from machines.without_gpu(deployment, "gcp", _instance(deployment))
 
@@ -145,6 +150,6 @@ _OF: Mapping[str, Callable[[Deployment], Iterator[Resource]]] = {
 }
 _REFUSED: Mapping[str, Callable[[Deployment], Iterator[Finding]]] = {
     "cloud-run": _cloud_run_refused,
-    "vertex": _machine_refused,
+    "vertex": _vertex_refused,
     machines.SERVICE: _machine_refused,
 }

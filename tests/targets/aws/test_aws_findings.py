@@ -16,11 +16,16 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an ordinary service": ({"service": "ecs"}, []),
     "no region": (
         {"service": "ecs", "region": None},
-        ["targets.aws.region is missing, and aws service ecs needs it; say --region us-east-1, or targets.aws.region"],
+        [
+            "targets.aws.region is missing, and aws service ecs needs it; write targets.aws.region: us-east-1, or say --region us-east-1"
+        ],
     ),
     "no instance": (
         {"service": "vm"},
-        ["targets.aws.instance is missing, and aws service vm needs it; say --instance m7g.large, or targets.aws.instance"],
+        [
+            "targets.aws.instance is missing, and aws service vm needs it; write targets.aws.instance: m7g.large,"
+            " or mlship cost-estimate --instance m7g.large"
+        ],
     ),
     "a task that is too large": (
         {"service": "ecs", "cpu": 32, "gib": 256, "places": ["resources.cpu"]},

@@ -76,8 +76,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no region and no instance": (
         {"service": "vm", "region": None},
         [
-            "targets.azure.region is missing, and azure service vm needs it; say --region westus2, or targets.azure.region",
-            f"targets.azure.instance is missing, and azure service vm needs it; say --instance {MACHINE}, or targets.azure.instance",
+            "targets.azure.region is missing, and azure service vm needs it;"
+            " write targets.azure.region: westus2, or say --region westus2",
+            f"targets.azure.instance is missing, and azure service vm needs it;"
+            f" write targets.azure.instance: {MACHINE}, or mlship cost-estimate --instance {MACHINE}",
         ],
     ),
     "a replica that is too large": (

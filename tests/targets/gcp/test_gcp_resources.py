@@ -143,8 +143,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no region and no instance": (
         {"service": "vertex", "region": ""},
         [
-            "targets.gcp.region is missing, and gcp service vertex needs it; say --region us-central1, or targets.gcp.region",
-            "targets.gcp.instance is missing, and gcp service vertex needs it; say --instance n2-standard-2, or targets.gcp.instance",
+            "targets.gcp.region is missing, and gcp service vertex needs it;"
+            " write targets.gcp.region: us-central1, or say --region us-central1",
+            "targets.gcp.instance is missing, and gcp service vertex needs it;"
+            " write targets.gcp.instance: n2-standard-2, or mlship cost-estimate --instance n2-standard-2",
         ],
     ),
     "a replica that is too large": (
