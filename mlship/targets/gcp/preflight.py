@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlship.errors import Exit, Finding, MlshipError
@@ -106,18 +106,19 @@ def quota_findings(door: Door, deployment: Deployment, api: str, quotas: Sequenc
 def _limit(door: Door, api: str, metric: str) -> float | None:
     """Of this region; None where nobody tells, or it is without end."""
     place = f"projects/{door.project}/services/{api}/consumerQuotaMetrics/{metric.replace('/', '%2F')}"
-    told = _asked(lambda: door.http("GET", f"https://serviceusage.googleapis.com/v1beta1/{place}", None, {"view": "FULL"}))
-    if told is None:
+    try:
+        told = door.http("GET", f"https://serviceusage.googleapis.com/v1beta1/{place}", None, {"view": "FULL"})
+    except Refused:  # also of a metric that it does not know
         return None
-    found = [
-        float(bucket["effectiveLimit"])
-        for limit in told.get("consumerQuotaLimits") or ()
-        if "/{region}" in str(limit.get("unit", ""))
-        for bucket in limit.get("quotaBuckets") or ()
-        if (bucket.get("dimensions") or {}).get("region", door.region) == door.region
-    ]
-    own = [limit for limit in found if limit >= 0]  # -1: without end (serviceusage.v1beta1, QuotaBucket)
-    return min(own, default=None)
+    limits = [limit for limit in told.get("consumerQuotaLimits") or () if "/{region}" in str(limit.get("unit", ""))]
+    found = [_in_force(limit.get("quotaBuckets") or (), door.region) for limit in limits]
+    return min((limit for limit in found if limit >= 0), default=None)
+
+
+def _in_force(buckets: Sequence[Mapping[str, Any]], region: str) -> float:
+    """The most specific one, which comes last; -1 is without end (serviceusage.v1beta1, ConsumerQuotaLimit and QuotaBucket)."""
+    own = [bucket for bucket in buckets if (bucket.get("dimensions") or {}) in ({}, {"region": region})]
+    return float(own[-1].get("effectiveLimit", 0)) if own else -1.0
 
 
 def _permissions(door: Door, has: Given, deployment: Deployment, needs: Needs) -> Iterator[Finding]:
@@ -133,7 +134,12 @@ def _permissions(door: Door, has: Given, deployment: Deployment, needs: Needs) -
             return
         if no.code in (DENIED, MISSING):
             raise _stranger(door, deployment) from None
-        raise
+        if no.code != "gcp-refused":
+            raise
+        fix = "go on: what is missing then stops at the step that needs it"
+        found = refused(deployment, _SECTION, f"nobody told what these credentials may do: {no.what}", fix, "unknown-rights")
+        yield replace(found, severity="warning")
+        return
     may = set(told.get("permissions") or ())
     if wanted and not may:
         raise _stranger(door, deployment)

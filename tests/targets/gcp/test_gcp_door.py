@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from cloud_deployment import deployment
 
 from mlship.errors import Exit
 from mlship.targets.gcp.cloud_run.logs import lines_of as cloud_run_lines
 from mlship.targets.gcp.cloud_run.measuring import measures_of
 from mlship.targets.gcp.cloud_run.seen import Revision, Seen, Share
-from mlship.targets.gcp.door import failure_of, refusal, status_said
-from mlship.targets.gcp.preflight import role_of
+from mlship.targets.gcp.door import Refused, failure_of, refusal, status_said
+from mlship.targets.gcp.given import Given
+from mlship.targets.gcp.preflight import Needs, Quota, _permissions, quota_findings, role_of
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.variables import Path, Variable, filled
 from mlship.targets.gcp.vertex.logs import lines_of as vertex_lines
@@ -112,6 +114,50 @@ class Pages:
         self.asked.append(token)
         at = int(token or 0)
         return {**self.pages[at], **({"nextPageToken": str(at + 1)} if at + 1 < len(self.pages) else {})}
+
+
+class Told:
+    """A door that has one answer, or one refusal."""
+
+    project, region, identity = "acme-ml", "europe-west1", ""
+
+    def __init__(self, answer: dict[str, Any] | Refused) -> None:
+        self.answer = answer
+
+    def http(self, *asked: Any, reads: bool = False) -> Any:
+        if isinstance(self.answer, Refused):
+            raise self.answer
+        return self.answer
+
+
+NO = refusal("x", "INVALID_ARGUMENT", "there is no such metric")
+
+
+@pytest.mark.parametrize(
+    ("buckets", "is_enough"),
+    [
+        ([{"effectiveLimit": "5"}], False),
+        ([{"effectiveLimit": "5"}, {"effectiveLimit": "50", "dimensions": {"region": "europe-west1"}}], True),
+        ([{"effectiveLimit": "50"}, {"effectiveLimit": "5", "dimensions": {"region": "europe-west1"}}], False),
+        ([{"effectiveLimit": "50"}, {"effectiveLimit": "5", "dimensions": {"region": "us-east1"}}], True),
+        ([{"effectiveLimit": "-1"}], True),
+        ([{}], False),
+        ([], True),
+    ],
+)
+def test_the_quota_in_force_is_the_regions_own(buckets: list[dict[str, Any]], is_enough: bool) -> None:
+    limits = [{"unit": "1/{project}/{region}", "quotaBuckets": buckets}, {"unit": "1/{project}", "quotaBuckets": [{}]}]
+    told = Told({"consumerQuotaLimits": limits})
+    quota = Quota("run.googleapis.com/cpu_allocation", 10, "milli vCPU")
+    wanted = deployment("gcp", "cloud-run")
+    assert bool(list(quota_findings(told, wanted, "run.googleapis.com", [quota]))) is not is_enough
+    assert list(quota_findings(Told(NO), wanted, "run.googleapis.com", [quota])) == []
+
+
+def test_a_right_that_google_does_not_know_stops_nobody() -> None:
+    has = Given(bucket="b", repository="r")
+    (found,) = _permissions(Told(NO), has, deployment("gcp", "cloud-run"), Needs((), ("run.services.get",)))
+    assert found.severity == "warning" and "there is no such metric" in found.what
 
 
 def test_lines_come_from_every_page_until_there_are_enough() -> None:
