@@ -31,10 +31,13 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Programs honour signals that are ignored when they start, as SIGINT is in the background and SIGHUP under nohup."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if "not world" in config.option.markexpr:
+        # jsonschema builds the grammar of IRIs as it is imported, for a second; no schema of the fast tests has one
+        sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

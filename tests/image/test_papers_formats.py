@@ -36,6 +36,7 @@ def one(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.world  # the library and its schema take a second and a half to read
 def test_cyclonedx_is_valid_by_its_own_library(facts):
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
