@@ -6,6 +6,7 @@ The function itself is not here: it cannot be made without an image, and release
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mlship.targets.aws.documents import Template, cfn_tags
@@ -31,24 +32,32 @@ _NETWORK = (
 )
 
 
-def foundation(deployment: Deployment, given: Given) -> Template:
+@dataclass(frozen=True)
+class Kept:
+    """What versions need that callers reach now. secrets: ARNs that they read; has_key: mlship's own key is there."""
+
+    secrets: frozenset[str] = frozenset()
+    has_key: bool = False
+
+
+def foundation(deployment: Deployment, given: Given, kept: Kept = Kept()) -> Template:
     """The stack's template. It has no parameters; its outputs are all that releases need."""
     scope = Scope(deployment.project, deployment.environment)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"mlship: what releases of {scope.stem.removeprefix('mlship-')} stand on",
-        "Resources": _resources(deployment, given, scope),
-        "Outputs": {name: {"Value": value} for name, value in outputs_of(deployment, given).items()},
+        "Resources": _resources(deployment, given, scope, kept),
+        "Outputs": {name: {"Value": value} for name, value in outputs_of(deployment, given, kept).items()},
     }
 
 
-def outputs_of(deployment: Deployment, given: Given) -> dict[str, Any]:
+def outputs_of(deployment: Deployment, given: Given, kept: Kept = Kept()) -> dict[str, Any]:
     """name -> what it is in the template; the same for what was given and for what is made."""
     return {
         "LogGroup": {"Ref": "LogGroup"},
         "Repository": given.repository or {"Ref": "Repository"},
         "FunctionRole": role_arn(given, ROLE, "FunctionRole"),
-        **({"OperatorKey": {"Ref": "OperatorKey"}} if has_operator_key(deployment) else {}),
+        **({"OperatorKey": {"Ref": "OperatorKey"}} if has_operator_key(deployment) or kept.has_key else {}),
         **({"Bucket": given.bucket} if given.bucket else {}),
     }
 
@@ -58,7 +67,7 @@ def has_operator_key(deployment: Deployment) -> bool:
     return bool(deployment.release.served.serving.get("auth"))
 
 
-def _resources(deployment: Deployment, given: Given, scope: Scope) -> dict[str, Any]:
+def _resources(deployment: Deployment, given: Given, scope: Scope, kept: Kept) -> dict[str, Any]:
     def tags(of: str) -> list[dict[str, str]]:
         return cfn_tags(scope.tags(of, deployment.labels))
 
@@ -66,10 +75,10 @@ def _resources(deployment: Deployment, given: Given, scope: Scope) -> dict[str, 
     if not given.repository:
         made["Repository"] = repository(given, scope.repository, tags("registry"))
         made["Repository"]["Properties"]["RepositoryPolicyText"] = _may_pull(scope)
-    if has_operator_key(deployment):
+    if has_operator_key(deployment) or kept.has_key:
         made["OperatorKey"] = _operator_key(given, scope, tags("operator"))
     if ROLE not in given.roles:
-        made["FunctionRole"] = role(given, SERVICE, list(_statements(deployment, given)), tags("role"))
+        made["FunctionRole"] = role(given, SERVICE, list(_statements(deployment, given, kept)), tags("role"))
     return made
 
 
@@ -99,11 +108,12 @@ def _operator_key(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Tem
     return deletable("AWS::SecretsManager::Secret", wanted)
 
 
-def _statements(deployment: Deployment, given: Given) -> Iterator[Template]:
+def _statements(deployment: Deployment, given: Given, kept: Kept) -> Iterator[Template]:
     yield _allowed(WRITE_LOG, {"Fn::GetAtt": ["LogGroup", "Arn"]})
-    own = [{"Ref": "OperatorKey"}] if has_operator_key(deployment) else []
-    if own or deployment.references:
-        yield readable(deployment.references.values(), own)
+    own = [{"Ref": "OperatorKey"}] if has_operator_key(deployment) or kept.has_key else []
+    named = {*deployment.references.values(), *kept.secrets}
+    if own or named:
+        yield readable(named, own)
     if given.kms_key:
         yield _allowed(["kms:Decrypt"], given.kms_key)
     if given.subnets:

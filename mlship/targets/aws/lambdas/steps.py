@@ -14,6 +14,7 @@ from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas import releasing, seen
 from mlship.targets.aws.lambdas.callers import Callers, guard
 from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, reserved
+from mlship.targets.aws.lambdas.keeping import kept
 from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
 from mlship.targets.aws.lambdas.seen import ABSENT, Seen
 from mlship.targets.aws.scope import Scope
@@ -111,19 +112,19 @@ class Steps:
         if alias is None or release not in {present.release(number) for number in alias.shares}:
             return Outcome()
         others = [number for number in alias.shares if present.release(number) != release]
-        kept = present.of(live) if live != release else None
-        if not others and kept is not None:
-            return self._callers.lead(kept, {}, public=was_public)
+        again = present.of(live) if live != release else None
+        if not others and again is not None:
+            return self._callers.lead(again, {}, public=was_public)
         if others:
             self._callers.point(LIVE, others[0], {})
         else:
             self._callers.close()
         return Outcome()
 
-    def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
+    def retire(self, subjects: tuple[str, ...], contents: frozenset[str]) -> Outcome:
         """Versions of releases that are let go, and their images where no other release has the same content.
 
-        kept: contents that stay. What an alias leads to is never deleted.
+        contents: those that stay. What an alias leads to is never deleted.
         """
         present = self._look()
         if present is None:
@@ -134,7 +135,7 @@ class Steps:
         ]
         for version in going:
             self._forget(version.number)
-        stay = kept | {version.of.content for version in present.versions.values() if version not in going}
+        stay = contents | {version.of.content for version in present.versions.values() if version not in going}
         gone = {version.of.content for version in going} - stay
         if gone:
             self._images.remove(present.outputs["Repository"], gone)
@@ -168,7 +169,8 @@ class Steps:
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
         tags = self._scope.tags("foundation", deployment.labels)
-        return stack.converge(self._door, self._scope.stem, foundation(deployment, has), {}, tags, self._waiting)
+        template = foundation(deployment, has, kept(self._door, self._scope, deployment))
+        return stack.converge(self._door, self._scope.stem, template, {}, tags, self._waiting)
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._scope)
