@@ -294,6 +294,7 @@ class Steps:
                 if now is None or before is None or now.generation != before.generation:
                     return _overtaken(no)
                 said["service"]["etag"] = now.etag
+                self._waiting.sleep(self._waiting.every_s)
                 continue
             return None if ended is not None else Outcome(False, f"{method} is still under way", fault="target")
         return Outcome(False, "the service does not come to rest", ("run the same command again in a while",), fault="target")
