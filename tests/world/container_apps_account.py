@@ -81,6 +81,7 @@ class Account(Stores):
     metrics: dict[str, tuple[float, float]] = field(default_factory=dict)
     usages: list[dict[str, Any]] = field(default_factory=list)
     unregistered: set[str] = field(default_factory=set)
+    delegations: list[dict[str, Any]] = field(default_factory=list)  # of the subnet
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     operations: Operations = field(default_factory=lambda: Operations(looks=1))
     hook: Callable[[Asked], Told | None] = lambda asked: None
@@ -93,6 +94,7 @@ class Account(Stores):
         self.requests.clear()
         self.usages.clear()
         self.unregistered.clear()
+        self.delegations = [{"name": "apps", "properties": {"serviceName": "Microsoft.App/environments"}}]
         self.hook = lambda asked: None
         self.starts_after, self.operations.looks, self.operations.fails = 2, 1, None
 
@@ -139,6 +141,8 @@ class Account(Stores):
             return told({"id": root, "subscriptionId": SUBSCRIPTION, "state": "Enabled", "tenantId": TENANT})
         if not path.startswith(root):
             return refused(404, "SubscriptionNotFound", f"The subscription {path.split('/')[2]!r} could not be found.")
+        if path == SUBNET:
+            return told({"id": SUBNET, "properties": {"delegations": self.delegations}})
         if path == f"{root}/resources":
             return told({"value": [self._shown(one) for one in self._tagged(asked.query.get("$filter", ""))]})
         if path == f"{root}/providers":

@@ -407,6 +407,10 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureM
         "there is no managed identity nobody",
         "Azure ML has no Standard_DS9_v9 in westeurope",
     ]
+    (shop,) = [one for one in service.world.resources.values() if one["name"] == "shop"]
+    shop["properties"]["publicNetworkAccess"] = "Disabled"
+    (private,) = [found for found in service.open().preflight(service.deployment(1)) if found.code == "not-yet"]
+    assert private.what.startswith("the workspace shop has no public access")
     service.settings = {**service.settings, "workspace": "nowhere"}
     told = [found.what for found in service.open().preflight(service.deployment(1))]
     assert told[-1] == "there is no workspace nowhere in the resource group ml"

@@ -123,6 +123,21 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
     assert {one["name"] for one in world.resources.values()} == {"mlship", "acmeml", "pulls", "ml", "acmemlship", "pull"}
 
 
+def test_an_identity_of_its_own_pulls_from_a_registry_that_is_given(
+    tmp_path: Path, world: Account, environ: Mapping[str, str]
+) -> None:
+    settings = {**company(world), "identity": "", "registry": "acmeml.azurecr.io", "region": ""}
+    own = ContainerAppsService(tmp_path, world, environ, DOOR, **settings)
+    assert [one.what for one in own.open().preflight(own.deployment(1)) if one.severity == "error"] == []
+    assert deploy(own, 1).history.live == live_id(own)
+    roles = [key for key, one in world.resources.items() if one["type"] == ASSIGNMENT and one["name"] != "pull"]
+    assert len(roles) == 1 and "/registries/acmeml/" in roles[0]
+    settings |= {"registry": "elsewhere.azurecr.io", "storage": ""}
+    wrong = ContainerAppsService(tmp_path, world, environ, DOOR, **settings)
+    found = wrong.open().preflight(wrong.deployment(1))
+    assert [one.code for one in found if one.severity == "error"] == ["no-such-part", "no-region"]
+
+
 def test_who_may_not_assign_roles_hears_what_to_give_instead(world: Account, service: ContainerAppsService) -> None:
     no = refused(403, "AuthorizationFailed", "The client does not have authorization.")
     world.hook = lambda asked: no if "roleAssignments" in asked.path and asked.method == "PUT" else None
@@ -200,6 +215,15 @@ def test_a_release_whose_image_is_gone_is_known_before_a_rollback_begins(
     (found,) = there.open().preflight(earlier)
     assert "is neither in mlship" in found.what and found.code == "no-image" and found.severity == "error"
     assert service.open().preflight(earlier) == (), "this machine has it, and would push it again"
+
+
+def test_what_others_use_stays_when_the_project_goes(world: Account, service: ContainerAppsService) -> None:
+    deploy(service, 1)
+    no = refused(409, "ManagedEnvironmentHasContainerApps", "The environment has apps in it.")
+    world.hook = lambda asked: no if asked.method == "DELETE" and "/managedEnvironments/" in asked.path else None
+    gone = service.open().apply(Action("destroy"), None)
+    assert gone.ok and "managedEnvironments mlship-churn stays" in gone.notes[0]
+    assert [key.rpartition("/")[2] for key in service.left()] == ["mlship-churn"]
 
 
 def test_a_registry_that_somebody_made_larger_stays_so(world: Account, service: ContainerAppsService) -> None:
@@ -375,6 +399,10 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(
     found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
     assert found["unregistered"].fix == "az provider register --namespace Microsoft.App"
     assert "15 of 15 environments" in found["quota"].what
+    assert found["no-names"].severity == "warning" and "private DNS zone" in found["no-names"].fix
+    world.delegations = []
+    found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
+    assert found["not-delegated"].what == "the subnet apps is not delegated to Microsoft.App/environments"
     wrong = {"environment": "nobody", "identity": "none", "registry": "nothing", "logs": "no"}
     given = ContainerAppsService(tmp_path, world, environ, DOOR, **{**wrong, "subnet": "", "callers": "network"})
     missing = [finding.what for finding in given.open().preflight(given.deployment(1)) if finding.code == "no-such-part"]

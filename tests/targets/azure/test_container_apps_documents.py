@@ -39,7 +39,14 @@ def closed() -> Deployment:
     return replace(found, release=replace(found.release, served=served), references=references, operating={"public": True})
 
 
-CASES = {"made": made(), "given": made(subnet=None, **FULL), "entra": made(subnet=None, entra=ENTRA), "closed": closed()}
+OWN_IDENTITY = {**FULL, "identity": None, "region": None}
+CASES = {
+    "made": made(),
+    "given": made(subnet=None, **FULL),
+    "own identity": made(subnet=None, **OWN_IDENTITY),
+    "entra": made(subnet=None, entra=ENTRA),
+    "closed": closed(),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -165,6 +172,7 @@ def test_callers_come_from_where_it_is_said(wanted: Deployment, is_external: boo
     [
         (made(subnet=None), "nobody could call it"),
         (made(environment="ml"), "targets.azure.environment is there already, and targets.azure.subnet"),
+        (made(subnet="apps"), "targets.azure.subnet is apps, which is no whole path"),
         (made(subnet=None, callers="network"), "targets.azure.callers is network, and nothing says which"),
         (made(subnet=None, entra={"client_id": "x"}), "targets.azure.entra has no client_id and tenant"),
         (
@@ -195,9 +203,26 @@ def test_what_azure_fills_in_or_leaves_out_is_no_difference() -> None:
     assert covers({"a": "anything", "list": [{"name": "x", "more": 1}], "region": "WestEurope"}, wanted)
     assert not covers({"a": "anything", "off": True, "list": [{"name": "x"}], "region": "westeurope"}, wanted)
     assert not covers({"off": False, "list": [], "region": "westeurope"}, wanted)
+    assert covers([{"name": "D4", "more": 1}, {"name": "Consumption"}], [{"name": "Consumption"}])
     assert covers({"location": "West Europe"}, {"location": "westeurope"})
     assert not covers({"location": "West Europe", "tags": {"team": "a b"}}, {"location": "westeurope", "tags": {"team": "ab"}})
     assert filled({Variable("A"): [Variable("A"), "${A}"]}, {"A": "known"}) == {"known": ["known", "${A}"]}
+
+
+@pytest.mark.parametrize("registry", ["acme.azurecr.io", "acme", "/subscriptions/0/resourceGroups/my.group/providers/R/r/acme"])
+def test_a_new_identity_may_pull_from_a_registry_that_is_given(registry: str) -> None:
+    template = json.loads(render(made(subnet=None, **{**OWN_IDENTITY, "registry": registry}))["eject/template.json"])
+    (role,) = [one for one in template["resources"] if one["type"].endswith("/roleAssignments")]
+    assert "acme'" in role["scope"] and "registryName" not in json.dumps(template)
+    (own,) = [one for one in template["resources"] if one["type"].endswith("/containerApps")]
+    assert [one for one in own["dependsOn"] if one.startswith("[extensionResourceId(")], "the role comes before the app"
+    assert role["dependsOn"] == ["[resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', 'mlship-churn--prod')]"]
+
+
+def test_a_later_release_has_the_identity_that_is_named_now() -> None:
+    written = render(made(subnet=None, **FULL))
+    first, later = (json.loads(written[f"apply/service/{name}.json"]) for name in ("1-containerApps", "2-next-release"))
+    assert later["identity"] == first["identity"] == {"type": "UserAssigned", "userAssignedIdentities": {"${Identity}": {}}}
 
 
 def test_shares_that_do_not_add_up_are_refused() -> None:

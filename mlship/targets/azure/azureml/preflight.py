@@ -70,6 +70,9 @@ def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> 
         what = f"the workspace {name} is in {region}, and targets.azure.region is {deployment.settings['region']}"
         yield refused(deployment, f"{_SECTION}.region", what, f"write targets.azure.region: {region}", "wrong-region")
         return
+    if (told.get("properties") or {}).get("publicNetworkAccess") == "Disabled":
+        what = f"the workspace {name} has no public access, and mlship does not make endpoints of a private link yet"
+        yield refused(deployment, key, what, "name another workspace, or use service container-apps with a subnet", "not-yet")
     if seen.is_foreign(door, scope, site):
         what = f"the workspace {name} has an endpoint {site.endpoint} that is not this project's"
         yield refused(deployment, key, what, "give the project another name, or take that endpoint away", "taken")

@@ -39,9 +39,7 @@ def template(deployment: Deployment, has: Given) -> Document:
     stands_on = [one["name"] for one in resources]
     wanted = app(deployment, has)
     made = _placed(APP, Scope(deployment.project, deployment.environment).short, filled(_literal(wanted), known))
-    made["dependsOn"] = [
-        f"[resourceId('{one['type']}', {_argument(one['name'])})]" for one in resources if one["type"] != ASSIGNMENT
-    ]
+    made["dependsOn"] = [_id_of(one) for one in resources]
     needed = variables(wanted) | {"Image"}
     resources.append(made)
     if has.callers == "entra":
@@ -69,7 +67,7 @@ def _parameters(has: Given, needed: frozenset[str], makes: bool) -> Document:
     if not has.registry:
         unique = "[concat('mlship', uniqueString(resourceGroup().id))]"
         made["registryName"] = {"type": "string", "defaultValue": unique}
-    elif "." not in has.registry:
+    elif not has.registry_server:
         made["registryServer"] = {"type": "string", "metadata": {"description": f"login server of the registry {has.registry}"}}
     if "OperatorKey" in needed:
         made["operatorKey"] = {"type": "securestring"}
@@ -79,7 +77,7 @@ def _parameters(has: Given, needed: frozenset[str], makes: bool) -> Document:
 def _known(deployment: Deployment, has: Given) -> Mapping[str, str]:
     """What each variable is in the template."""
     stem = Scope(deployment.project, deployment.environment).stem
-    registry = "resourceId('Microsoft.ContainerRegistry/registries', parameters('registryName'))"
+    registry = _id(REGISTRY, has.registry_name) if has.registry else f"resourceId('{REGISTRY}', parameters('registryName'))"
     workspace = _id(WORKSPACE, has.logs or stem)
     server = (
         f"[reference({registry}, '{APIS[REGISTRY]}').loginServer]" if not has.registry else "[parameters('registryServer')]"
@@ -90,7 +88,7 @@ def _known(deployment: Deployment, has: Given) -> Mapping[str, str]:
         "Region": has.region or "[resourceGroup().location]",
         "RegistryName": "[parameters('registryName')]",
         "Registry": f"[{registry}]",
-        "RegistryServer": has.registry if "." in has.registry else server,
+        "RegistryServer": has.registry_server or server,
         "Identity": f"[{_id(IDENTITY, has.identity or stem)}]",
         "Principal": f"[reference({_id(IDENTITY, has.identity or stem)}, '{APIS[IDENTITY]}').principalId]",
         "Environment": f"[{_id(ENVIRONMENT, has.environment or stem)}]",
@@ -120,7 +118,18 @@ def _resource(part: Part, known: Mapping[str, str], has: Given) -> Document:
         return made
     on, role = filled(part.scope, known), part.body["properties"]["roleDefinitionId"]
     inner = f"guid({on[1:-1]}, {filled(role, known)[1:-1]}, {known['Identity'][1:-1]})"
-    return {**_placed(ASSIGNMENT, f"[{inner}]", filled(part.body, known)), "scope": on, "dependsOn": [on, known["Identity"]]}
+    stands_on = [
+        known["Identity"],
+        *([on] if part.scope == "${Registry}" and not has.registry else []),
+    ]  # what the template makes
+    return {**_placed(ASSIGNMENT, f"[{inner}]", filled(part.body, known)), "scope": on, "dependsOn": stands_on}
+
+
+def _id_of(resource: Mapping[str, Any]) -> str:
+    """Roles, too: an app that comes before them cannot pull its image."""
+    if resource["type"] == ASSIGNMENT:
+        return f"[extensionResourceId({_argument(resource['scope'])}, '{ASSIGNMENT}', {_argument(resource['name'])})]"
+    return f"[resourceId('{resource['type']}', {_argument(resource['name'])})]"
 
 
 def _placed(kind: str, name: str, body: Document, api: str = "") -> Document:

@@ -67,7 +67,7 @@ def parts(deployment: Deployment, has: Given) -> Iterator[Part]:
 def registry(has: Given) -> Document:
     """One for all projects of the resource group. Only identities pull from it: it has no password of its own."""
     return {
-        "location": has.region,
+        "location": has.region or Variable("Region"),
         "sku": {"name": "Basic"},
         "tags": {"mlship.role": "registry"},
         "properties": {"adminUserEnabled": False},
@@ -75,12 +75,12 @@ def registry(has: Given) -> Document:
 
 
 def identity(deployment: Deployment, has: Given) -> Document:
-    return {"location": has.region, "tags": _tags(deployment, "identity")}
+    return {"location": has.region or Variable("Region"), "tags": _tags(deployment, "identity")}
 
 
 def workspace(deployment: Deployment, has: Given) -> Document:
     return {
-        "location": has.region,
+        "location": has.region or Variable("Region"),
         "tags": _tags(deployment, "logs"),
         "properties": {"sku": {"name": "PerGB2018"}, "retentionInDays": LOG_DAYS},
     }
@@ -89,7 +89,7 @@ def workspace(deployment: Deployment, has: Given) -> Document:
 def environment(deployment: Deployment, has: Given) -> Document:
     network = {"infrastructureSubnetId": has.subnet, "internal": has.callers in ("network", "environment")}
     return {
-        "location": has.region,
+        "location": has.region or Variable("Region"),
         "tags": _tags(deployment, "environment"),
         "properties": {
             "appLogsConfiguration": {

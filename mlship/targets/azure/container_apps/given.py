@@ -34,6 +34,16 @@ class Given:
     principals: tuple[str, ...] = ()
 
     @property
+    def registry_server(self) -> str:
+        """`acme.azurecr.io`, where it was said so; a path may have a dot, too."""
+        return self.registry if "." in self.registry and not self.registry.startswith("/") else ""
+
+    @property
+    def registry_name(self) -> str:
+        """As the resource manager knows it, a whole path where that was said; `` where mlship makes one."""
+        return self.registry_server.partition(".")[0] or self.registry
+
+    @property
     def is_external(self) -> bool:
         """Whether callers come from outside the environment: from its network, or from everywhere, as the environment says."""
         return self.callers != "environment"
@@ -84,6 +94,9 @@ def _check(found: Given, places: Mapping[str, str]) -> None:
     if found.environment and found.subnet:
         what = "targets.azure.environment is there already, and targets.azure.subnet says where one is to be made"
         raise refused("subnet", what, "keep one of them")
+    if found.subnet and not found.subnet.startswith("/subscriptions/"):
+        what = f"targets.azure.subnet is {found.subnet}, which is no whole path"
+        raise refused("subnet", what, "write /subscriptions/.../virtualNetworks/NETWORK/subnets/SUBNET")
     if found.callers == "network" and not (found.environment or found.subnet):
         what = "targets.azure.callers is network, and nothing says which"
         raise refused("callers", what, "write targets.azure.subnet, or name an environment that stands in a network")

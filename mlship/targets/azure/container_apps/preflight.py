@@ -14,17 +14,18 @@ from mlship.targets.azure.container_apps.given import Given, given
 from mlship.targets.azure.container_apps.releasing import STARTS_S, WHOLE
 from mlship.targets.azure.container_apps.scaling import impossible as unscalable
 from mlship.targets.azure.door import Door
-from mlship.targets.azure.keeping import STORAGE_KIND
+from mlship.targets.azure.keeping import STORAGE_API, STORAGE_KIND
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
 from mlship.targets.azure.roles import ASSIGNMENT
-from mlship.targets.azure.scope import Place
+from mlship.targets.azure.scope import Place, name_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
 
 _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _SECTION = "targets.azure"
+NETWORK_API, DELEGATED = "2024-05-01", "Microsoft.App/environments"
 
 
 def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -41,6 +42,7 @@ def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[
         *shared.providers(door, needed, deployment),
         *shared.permissions(door, place, [APP, *making], deployment),
         *_given(door, place, has, deployment),
+        *_records(door, place, has, deployment),
         *_roles(door, place, has, deployment),
         *_environment_to_make(door, has, deployment, making),
     )
@@ -75,8 +77,7 @@ def found_or_denied(door: Door, path: str, api: str) -> Mapping[str, Any] | None
 
 def _has_roles(door: Door, place: Place, deployment: Deployment, has: Given, identity: Mapping[str, Any]) -> bool:
     principal = str((identity.get("properties") or {}).get("principalId") or "")
-    registry = place.resource(REGISTRY, has.registry or place.registry)
-    scopes = [(registry, roles.ACR_PULL)] if "." not in has.registry else []
+    scopes = [(place.resource(REGISTRY, has.registry_name or place.registry), roles.ACR_PULL)]
     scopes += [(vault.find(door, name), roles.SECRETS_USER) for name in vault.vaults(deployment.references)]
     return bool(principal) and all(role in (roles.roles_on(door, path, principal) or ()) for path, role in scopes if path)
 
@@ -87,8 +88,8 @@ def _roles(door: Door, place: Place, has: Given, deployment: Deployment) -> Iter
         yield from roles.closed_vaults(door, deployment)
         return
     identity = found_or_denied(door, place.resource(IDENTITY, has.identity), APIS[IDENTITY]) or {}
-    registry = "" if "." in has.registry else place.resource(REGISTRY, has.registry or place.registry)
-    yield from roles.of_given(door, deployment, identity, registry if has.registry else "")
+    registry = "" if has.registry_server else place.resource(REGISTRY, has.registry or place.registry)
+    yield from roles.of_given(door, deployment, identity, registry)
 
 
 def in_documents(deployment: Deployment) -> Iterator[Finding]:
@@ -147,7 +148,7 @@ def _given(door: Door, place: Place, has: Given, deployment: Deployment) -> Iter
     said = (
         ("environment", ENVIRONMENT, has.environment),
         ("identity", IDENTITY, has.identity),
-        ("registry", REGISTRY, "" if "." in has.registry else has.registry),
+        ("registry", REGISTRY, _needed_registry(has)),
         ("logs", WORKSPACE, has.logs),
     )
     for key, kind, name in said:
@@ -165,6 +166,21 @@ def _given(door: Door, place: Place, has: Given, deployment: Deployment) -> Iter
             yield refused(deployment, f"{_SECTION}.{key}", what, fix, "no-such-part")
         elif key == "environment":
             yield from _environment(found, has, deployment)
+
+
+def _records(door: Door, place: Place, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """An environment that is given stands in a region; the account of the records needs one, too, where it is to be made."""
+    if has.region or has.storage:
+        return
+    if found_or_denied(door, place.resource(STORAGE_KIND, place.storage), STORAGE_API) is None:
+        what = "nothing says in which region the storage account of the records is to be"
+        fix = "say --region westeurope, or targets.azure.region; or name an account: targets.azure.storage"
+        yield refused(deployment, f"{_SECTION}.region", what, fix, "no-region")
+
+
+def _needed_registry(has: Given) -> str:
+    """One that is said by its server stands anywhere, unless a new identity is to have a role on it."""
+    return has.registry if not has.registry_server else "" if has.identity else has.registry_name
 
 
 def _environment(found: Mapping[str, object], has: Given, deployment: Deployment) -> Iterator[Finding]:
@@ -187,10 +203,28 @@ def _environment(found: Mapping[str, object], has: Given, deployment: Deployment
         yield refused(deployment, f"{_SECTION}.environment", what, fix, "no-such-part")
 
 
+def _subnet(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """An environment with workload profiles takes only one that is delegated to it ("Virtual network configuration",
+    learn.microsoft.com/azure/container-apps, read 2026-11).
+    """
+    found = found_or_denied(door, has.subnet, NETWORK_API)
+    said = (found or {}).get("properties") or {}
+    names = [str((one.get("properties") or {}).get("serviceName") or "") for one in said.get("delegations") or ()]
+    if found is None:
+        what = f"there is no subnet {has.subnet}"
+        yield refused(deployment, f"{_SECTION}.subnet", what, "correct its path", "no-such-part")
+    elif said and DELEGATED not in names:
+        what = f"the subnet {name_of(has.subnet)} is not delegated to {DELEGATED}"
+        fix = f"az network vnet subnet update --ids {has.subnet} --delegations {DELEGATED}"
+        yield refused(deployment, f"{_SECTION}.subnet", what, fix, "not-delegated")
+
+
 def _environment_to_make(door: Door, has: Given, deployment: Deployment, making: Collection[str]) -> Iterator[Finding]:
     """The region's quota, where one more is to be made; and that its names have to be made known in its network."""
     if ENVIRONMENT not in making:
         return
+    if has.subnet:
+        yield from _subnet(door, has, deployment)
     if has.callers == "network":
         what = "the environment that is made stands in a network of yours, where nobody knows the names of its apps yet"
         fix = (

@@ -52,9 +52,9 @@ class Standing:
         if has.region:
             make_group(self.door, self.place, has.region)
         self._begin(deployment, has)
+        self._given(has)
         for part in parts(deployment, has):
             self._made(part, has)
-        self._given(has)
         return self.known
 
     def found(self, deployment: Deployment, has: Given) -> Mapping[str, Any]:
@@ -172,8 +172,9 @@ class Standing:
 
     def _given(self, has: Given) -> None:
         for kind, said in ((REGISTRY, has.registry), (IDENTITY, has.identity), (ENVIRONMENT, has.environment)):
-            if said and kind == REGISTRY and "." in said:
-                self.known |= {"RegistryServer": said}
+            if said and kind == REGISTRY and has.registry_server:
+                path = self.place.resource(REGISTRY, has.registry_name)
+                self.known |= {"RegistryServer": has.registry_server, "Registry": path}
             elif said:
                 path = self.place.resource(kind, said)
                 self._learn(kind, path, self._there(path, APIS[kind]))

@@ -75,10 +75,10 @@ class Steps:
 
     def without_image(self, deployment: Deployment) -> Iterator[Finding]:
         """That it cannot be delivered, before anything is changed. Where there is no registry yet, this machine has to have it."""
-        said = given(deployment).registry
-        path = self._place().resource(REGISTRY, said or self._place().registry)
-        found = None if "." in said else found_or_denied(self._door, path, APIS[REGISTRY])
-        server = said if "." in said else str(((found or {}).get("properties") or {}).get("loginServer") or "")
+        has = given(deployment)
+        path = self._place().resource(REGISTRY, has.registry_name or self._place().registry)
+        found = None if has.registry_server else found_or_denied(self._door, path, APIS[REGISTRY])
+        server = has.registry_server or str(((found or {}).get("properties") or {}).get("loginServer") or "")
         if server:
             yield from self._images(server).findings(self._scope.repository, deployment.release)
 
@@ -213,7 +213,12 @@ class Steps:
             self._door.arm("DELETE", present.path, API)
             notes = self._remove({one.image for one in present.revisions})
         for kind in (ENVIRONMENT, WORKSPACE, IDENTITY):
-            self._standing().remove(kind, place.resource(kind, self._scope.stem))
+            try:
+                self._standing().remove(kind, place.resource(kind, self._scope.stem))
+            except Refused as no:
+                if no.code != "azure-refused":
+                    raise
+                notes += (f"{kind.partition('/')[2]} {self._scope.stem} stays: {no.what}",)  # other apps in it, a lock on it
         return Outcome(notes=notes)
 
     # -- the app -------------------------------------------------------------------------------------------------------------
