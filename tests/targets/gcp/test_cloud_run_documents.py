@@ -22,6 +22,8 @@ from mlship.targets.base import Strategy
 from mlship.targets.gcp.cloud_run import bodies
 from mlship.targets.gcp.cloud_run.checks import in_documents, quotas
 from mlship.targets.gcp.cloud_run.rendering import render
+from mlship.targets.gcp.cloud_run.seen import Seen
+from mlship.targets.gcp.cloud_run.steps import _untaken
 from mlship.targets.gcp.scope import Scope, impossible_labels
 
 RUN = "run.googleapis.com"
@@ -124,6 +126,14 @@ def test_what_cloud_run_cannot_do_is_refused_by_name(case: str) -> None:
     found = list(in_documents(replace(CASES["as it comes"], **changes)))
     assert [finding.what for finding in found] == [what]
     assert all(finding.fix for finding in found)
+
+
+def test_who_is_let_in_is_not_told_of_a_service_without_an_active_revision() -> None:
+    wanted = bodies.operated(CASES["for a load balancer"])
+    plain = {name: said for name, said in wanted.items() if name != "ingress"}
+    assert _untaken(Seen("", "", 1, (), body=plain), wanted) == []
+    assert _untaken(Seen("", "", 1, (), body={**wanted, "ingress": "INGRESS_TRAFFIC_ALL"}), wanted) == ["ingress"]
+    assert _untaken(Seen("", "", 1, (), body={**plain, "scaling": {}}), wanted) == ["scaling"]
 
 
 def test_a_request_may_take_as_long_as_cloud_run_waits() -> None:

@@ -144,8 +144,7 @@ class Steps:
         if refused:
             return refused
         now = self._look()
-        wanted = bodies.operated(deployment)
-        differs = [name for name in bodies.OPERATED if now is None or not _is_so(now, name, wanted[name])]
+        differs = _untaken(now, bodies.operated(deployment)) if now else [*bodies.OPERATED]
         if differs:
             return Outcome(False, f"Cloud Run did not take {', '.join(differs)}", fault="target")
         return Outcome(notes=_fixed(deployment, now))
@@ -352,6 +351,12 @@ def _is_so(present: Seen, name: str, wanted: Any) -> bool:
     """Of a field of the service. Labels are all of them: one that is said no more goes."""
     told = present.body.get(name)
     return dict(told or {}) == wanted if name == "labels" else _same(wanted, told)
+
+
+def _untaken(present: Seen, wanted: Mapping[str, Any]) -> list[str]:
+    """What is not as it was said. Who is let in is told only while a revision is active (run.v2, Service.ingress)."""
+    told = [name for name in wanted if name != "ingress" or present.body.get(name)]
+    return [name for name in told if not _is_so(present, name, wanted[name])]
 
 
 def _same(wanted: Any, told: Any) -> bool:
