@@ -126,6 +126,14 @@ GcpRegion = Annotated[
     str, Meta(pattern=r"^[a-z]+-[a-z]+[0-9]+$", extra={"wanted": "a region of Google Cloud, such as europe-west1"})
 ]
 AzureRegion = Annotated[str, Meta(pattern=r"^[a-z0-9]+$", extra={"wanted": "a region of Azure, such as westeurope"})]
+Arn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:[^ ]+$", extra={"wanted": "an ARN: arn:aws:SERVICE:..."})]
+BucketName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9._-]*[a-z0-9]$",
+        extra={"wanted": "the name of a bucket: lower case letters, digits, dots and dashes"},
+    ),
+]
 TargetName = Literal["local", "docker", "aws", "gcp", "azure", "kubernetes", "fake"]
 
 
@@ -571,7 +579,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
     security_groups: Annotated[tuple[str, ...], Meta(description="of the tasks, and of the balancer if mlship makes it")] = ()
     roles: Annotated[dict[str, str], Meta(description="task and execution: names or ARNs")] = field(default_factory=dict)
     cluster: str | None = None
-    listener: Annotated[str | None, Meta(description="ARN of a balancer's listener that others may use, too; with hosts")] = (
+    listener: Annotated[Arn | None, Meta(description="ARN of a balancer's listener that others may use, too; with hosts")] = (
         None
     )
     hosts: Annotated[tuple[str, ...], Meta(description="names by which callers come to the listener")] = ()
@@ -581,10 +589,10 @@ class AwsTarget(Part, frozen=True, kw_only=True):
     callers: Annotated[
         tuple[str, ...], Meta(description="networks that reach the balancer that mlship makes; private ones when left out")
     ] = ()
-    certificate: Annotated[str | None, Meta(description="ARN of ACM's, for the balancer that mlship makes; with hosts")] = None
+    certificate: Annotated[Arn | None, Meta(description="ARN of ACM's, for the balancer that mlship makes; with hosts")] = None
     repository: Annotated[str | None, Meta(description="name of a repository of ECR")] = None
-    bucket: Annotated[str | None, Meta(description="of S3, for records; mlship-ACCOUNT-REGION when left out")] = None
-    kms_key: Annotated[str | None, Meta(description="ARN of the key for logs, images and records")] = None
+    bucket: Annotated[BucketName | None, Meta(description="of S3, for records; mlship-ACCOUNT-REGION when left out")] = None
+    kms_key: Annotated[Arn | None, Meta(description="ARN of the key for logs, images and records")] = None
     permissions_boundary: Annotated[str | None, Meta(description="policy for the roles that mlship makes: name or ARN")] = None
 
 
@@ -603,7 +611,7 @@ class GcpTarget(Part, frozen=True, kw_only=True):
     )
     vpc_connector: str | None = None
     repository: str | None = None
-    bucket: Annotated[str | None, Meta(description="of Cloud Storage, for the records; made when left out")] = None
+    bucket: Annotated[BucketName | None, Meta(description="of Cloud Storage, for the records; made when left out")] = None
     ingress: Annotated[
         Literal["all", "internal", "load-balancer"] | None,
         Meta(description="of cloud-run: from where callers come, who have to be authorised in any case; all when left out"),

@@ -41,5 +41,6 @@ def expected(deployment: Deployment, actions: tuple[Action, ...], *, is_first: b
         return ""
     least, most = usual.first if is_first else usual.later
     watched = len([action for action in actions if action.kind == "weigh"]) or len(shares_before_all(deployment.strategy))
-    minutes = watched * deployment.strategy.bake_s / MINUTE_S if not is_first else 0
-    return f"usually {least:g} to {most:g} min" + (f", and {minutes:g} min of watching" if minutes else "")
+    seconds = watched * deployment.strategy.bake_s if not is_first else 0
+    said = f"{seconds:.3g} s" if seconds < MINUTE_S else f"{seconds / MINUTE_S:.3g} min"
+    return f"usually {least:g} to {most:g} min" + (f", and {said} of watching" if seconds else "")

@@ -22,6 +22,8 @@ def test_only_services_that_there_are_have_one(target: str, service: str) -> Non
 def test_a_canary_takes_as_long_as_its_steps_are_watched() -> None:
     canary = replace(deployment("aws", "ecs"), strategy=Strategy("canary", (0.1, 1.0), bake_s=600))
     assert expected(canary, STEPS, is_first=False) == "usually 2 to 5 min, and 10 min of watching"
+    short = replace(canary, strategy=replace(canary.strategy, bake_s=1.0))
+    assert expected(short, STEPS, is_first=False) == "usually 2 to 5 min, and 1 s of watching"
     assert expected(canary, STEPS, is_first=True) == "usually 5 to 10 min"
 
 

@@ -88,7 +88,10 @@ class EcsTarget:
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         found = preflight.findings(self._door, deployment)
-        return (*found, *from_inside(deployment, given(deployment)), *self._steps.stack_changes(deployment))
+        history = self._records.read()
+        is_reached = bool(history and history.live)
+        inside = () if is_reached else from_inside(deployment, given(deployment))
+        return (*found, *inside, *self._steps.stack_changes(deployment))
 
     def observe(self) -> Observed:
         history = self._records.read()
