@@ -14,11 +14,12 @@ from mlship.targets.base import Opening, ServiceRow
 
 
 def services(opening: Opening, door: Door) -> tuple[ServiceRow, ...]:
-    """Asked of Azure alone: a request to an app that sleeps would wake it."""
+    """Asked of Azure alone: a request to an app that sleeps would wake it. Raises MlshipError: exit 8 for who may not, else 13."""
     try:
         told = door.all(f"/subscriptions/{door.subscription}/providers/{APP}", seen.API)
     except MlshipError as error:
-        raise MlshipError(error.what, fix=error.fix, exit=Exit.UNREACHABLE, code=error.code) from None
+        exit = error.exit if error.exit is Exit.DENIED else Exit.UNREACHABLE
+        raise MlshipError(error.what, fix=error.fix, exit=exit, code=error.code) from None
     rows = [row for one in told if (row := _row(door, one)) is not None]
     return tuple(sorted(rows, key=lambda row: (row.project, row.environment)))
 
