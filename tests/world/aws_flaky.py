@@ -29,7 +29,8 @@ def flaky(url: str, every: int) -> Iterator[tuple[str, list[str]]]:
             if turn == 1:
                 did.append("throttled")
                 is_json = "json" in self.headers.get("Content-Type", "")
-                self._answer(400, {}, THROTTLED_JSON if is_json else THROTTLED_XML)
+                status = 503 if self.command == "HEAD" else 400  # S3, which alone is asked so, has no body to say it in
+                self._answer(status, {}, THROTTLED_JSON if is_json else THROTTLED_XML)
             elif turn == every // 3:
                 did.append("broken")
                 self.close_connection = True
