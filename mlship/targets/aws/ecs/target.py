@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from mlship.errors import Exit, Finding, MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.masks import learn
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
@@ -48,6 +48,7 @@ from mlship.targets.base import (
     Resource,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
@@ -128,8 +129,7 @@ class EcsTarget:
                 guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            denied = Exit.DENIED if error.exit is Exit.DENIED else None
-            return Outcome(False, error.what, error.details, fault="target", exit=denied)
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._scope)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.errors import Finding, FindingsError, MlshipError
 from mlship.masks import learn
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
@@ -48,6 +48,7 @@ from mlship.targets.base import (
     Resource,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 SERVICE = "lambda"
@@ -131,8 +132,7 @@ class LambdaTarget:
                 guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            denied = Exit.DENIED if error.exit is Exit.DENIED else None
-            return Outcome(False, error.what, error.details, fault="target", exit=denied)
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         """Through the URL, as callers go; a version that is named, or staged, by an event of its own."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from mlship.errors import Exit, Finding, MlshipError
+from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.releases.history import History
@@ -47,6 +47,7 @@ from mlship.targets.base import (
     Resource,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
@@ -121,8 +122,7 @@ class SagemakerTarget:
                 guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            denied = Exit.DENIED if error.exit is Exit.DENIED else None
-            return Outcome(False, error.what, error.details, fault="target", exit=denied)
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._names)

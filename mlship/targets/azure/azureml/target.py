@@ -43,6 +43,7 @@ from mlship.targets.base import (
     ServiceRow,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
@@ -129,7 +130,7 @@ class AzureMlTarget:
                 guard(self._door, deployment, self._opening.environ)
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         """Where the endpoint is known already, it is not looked for again to ask it for whom its callers or a name would get."""

@@ -45,6 +45,7 @@ from mlship.targets.base import (
     ServiceRow,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
@@ -132,7 +133,7 @@ class ContainerAppsTarget:
                 shared_preflight.guard(self._door, deployment, self._opening.environ)
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         present = self._look()

@@ -29,6 +29,7 @@ from mlship.targets.base import (
     Resource,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.gcp import preflight
 from mlship.targets.gcp.caller_cloud_run import PUSH
 from mlship.targets.gcp.cloud_run import checks, seen
@@ -128,7 +129,7 @@ class CloudRunTarget:
                 preflight.guard(self._door, deployment)
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._scope)

@@ -28,6 +28,7 @@ from mlship.targets.base import (
     Resource,
     Why,
 )
+from mlship.targets.failing import of_target
 from mlship.targets.gcp import preflight
 from mlship.targets.gcp.caller_vertex import PUSH
 from mlship.targets.gcp.delivery import Images
@@ -126,7 +127,7 @@ class VertexTarget:
             self._records.confirm()
             return self._apply(action, deployment)
         except MlshipError as error:
-            return Outcome(False, error.what, error.details, fault="target")
+            return of_target(error)
 
     def ask(self, request: Request) -> Answer:
         present = seen.look(self._door, self._scope)
