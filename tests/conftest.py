@@ -18,6 +18,11 @@ REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
 UNPROMISED = ("gpu", "brought")  # parts that .ci/run does not install
 WORLD = "tests/world/"  # as names of tests begin
+# Files of stories at what stands for a cloud: a quarter of an hour of a processor, which run.py puts beside those that build.
+CLOUDS = tuple(
+    f"{WORLD}test_{name}_"
+    for name in ("aws", "azure", "azureml", "cloud_run", "container_apps", "google", "lambda", "sagemaker", "vertex")
+)
 
 # Every worker and every program that a test starts would compile the same sources again.
 sys.dont_write_bytecode = False
@@ -49,6 +54,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.nodeid.startswith(WORLD):
         item.add_marker("world")
+    if item.nodeid.startswith(CLOUDS):
+        item.add_marker("cloud")
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,8 @@
 """The whole suite: fast tests side by side, then the stories. `make test` runs this.
 
 The fast tests are dealt out by folders to processes that know nothing of each other: workers of one run would each collect, and
-import, all of them. The stories go in two lanes: those at a Docker engine mostly wait for it, the others build and train meanwhile.
+import, all of them. The stories go in two lanes: those at a Docker engine mostly wait for it, and leave room for those at what stands
+for a cloud; the others build and train meanwhile.
 Those that count what waits, or how long, run alone (mark `alone`).
 """
 
@@ -24,7 +25,7 @@ from typing import IO
 ROOT = Path(__file__).parent.parent
 NO_TESTS = 5  # pytest's exit code
 STORIES = ("world or engine",)
-LANES = ("engine", "world and not engine")
+LANES = ("engine or cloud", "world and not engine and not cloud")
 TOLD = ("-rs", "--durations", "10")
 
 
