@@ -110,7 +110,7 @@ class CheckedDoor:
 
     def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
         if (service, operation) == ("ecr", "list_images"):
-            found: list[Any] = self.call(service, operation, **said)[key]
+            found: list[Any] = self.call(service, operation, **said).get(key, [])
             return found
         aws_model.check_request(service, operation, said)
         return self._inner.all(service, operation, key, **said)
@@ -171,8 +171,9 @@ class CheckedDoor:
         if operation == "list_images":
             place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/tags/list"
             with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"http://{place}", timeout=10) as answer:
-                return {"imageIds": [{"imageTag": tag} for tag in json.load(answer)["tags"] or ()]}
-            return {"imageIds": []}
+                tags = [{"imageTag": tag} for tag in json.load(answer)["tags"] or ()]
+                return {"imageIds": tags} if tags else {}
+            return {}  # the model has no empty list of them
         (wanted,) = said["imageIds"]
         place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/{wanted['imageTag']}"
         request = urllib.request.Request(f"http://{place}", method="HEAD")
