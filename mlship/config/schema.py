@@ -577,7 +577,7 @@ class AwsTarget(Part, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="private ones, that reach the registry; the default network's if none")
     ] = ()
     security_groups: Annotated[tuple[str, ...], Meta(description="of the tasks, and of the balancer if mlship makes it")] = ()
-    roles: Annotated[dict[str, str], Meta(description="task and execution: names or ARNs")] = field(default_factory=dict)
+    roles: Annotated[dict[str, str], Meta(description="task, execution and infrastructure: names or ARNs")] = field(default_factory=dict)
     cluster: str | None = None
     listener: Annotated[Arn | None, Meta(description="ARN of a balancer's listener that others may use, too; with hosts")] = (
         None

@@ -28,10 +28,12 @@ import aws_model
 import boto3
 from aws_metrics import Led, metric_data
 from aws_permissions import simulated
+from ecs_moving import MovingEcs
 from free_ports import free_port
 from registry_images import image_of
 from registry_parts import real_registry
 
+from mlship.errors import MlshipError
 from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
@@ -119,6 +121,9 @@ class Account:
     led: list[Led] = field(default_factory=list)  # every request that a target answered
     slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
+
+    def __post_init__(self) -> None:
+        self.moving = MovingEcs(self)
 
     def client(self, service: str, endpoint: str = "") -> Any:
         name = service + endpoint
@@ -303,7 +308,12 @@ class AccountDoor:
         if operation == "register_scalable_target":
             self._scaled(said)
         groups = self._groups(said["StackName"]) if operation == "delete_stack" else ()
+        alarms = self._alarms(said["StackName"]) if operation == "delete_stack" else {}
         answer = self._inner.call(service, operation, **said)
+        for name in alarms:
+            self._inner.call("cloudwatch", "delete_alarms", AlarmNames=[name])
+        if operation == "execute_change_set":
+            self._alarmed(said["StackName"])
         for group in groups:
             self._inner.call("elbv2", "delete_target_group", TargetGroupArn=group)
         if operation == "delete_stack":
@@ -339,7 +349,7 @@ class AccountDoor:
         elif service == "ecr" and operation in ("describe_images", "batch_delete_image"):
             answer = self._bytes_of_ecr(operation, said)
         else:
-            return None
+            return self._account.moving.play(operation, said) if service == "ecs" else None
         aws_model.check_answer(service, operation, answer)
         return answer
 
@@ -379,6 +389,34 @@ class AccountDoor:
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
                 self._account.outputs[key] = stack["Outputs"]
+
+    def _alarmed(self, stack: str) -> None:
+        """moto's CloudFormation makes no alarms."""
+        made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+        ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
+        for one in self._alarms(stack).values():
+            said = self._plainly(one, ids)
+            aws_model.check_request("cloudwatch", "put_metric_alarm", said)
+            self._inner.call("cloudwatch", "put_metric_alarm", **said)
+
+    def _plainly(self, document: Any, ids: Mapping[str, str]) -> Any:
+        if isinstance(document, list):
+            return [self._plainly(one, ids) for one in document]
+        if not isinstance(document, dict):
+            return document
+        if set(document) in ({"Ref"}, {"Fn::GetAtt"}):
+            return self._told(document, ids)
+        return {key: self._plainly(entry, ids) for key, entry in document.items()}
+
+    def _alarms(self, stack: str) -> dict[str, Any]:
+        """What the stack's template says of them, by name."""
+        try:
+            said = self._inner.call("cloudformation", "get_template", StackName=stack)["TemplateBody"]
+        except MlshipError:
+            return {}
+        template = said if isinstance(said, dict) else json.loads(said)
+        found = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+        return {one["AlarmName"]: one for one in found}
 
     def _secrets(self, stack: str, resources: Mapping[str, Any]) -> dict[str, str]:
         """moto makes none from a template."""
@@ -495,6 +533,7 @@ class AwsService:
         stacks = account.client("cloudformation").describe_stacks()["Stacks"]
         found += [stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"]
         found += [service["serviceName"] for service in account._services()]
+        found += [alarm["AlarmName"] for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]]
         found += account.client("ecs").list_task_definition_families(status="ACTIVE")["families"]
         found += [balancer["DNSName"] for balancer in account.client("elbv2").describe_load_balancers()["LoadBalancers"]]
         found += [group["TargetGroupName"] for group in account.client("elbv2").describe_target_groups()["TargetGroups"]]

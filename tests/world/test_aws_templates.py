@@ -20,9 +20,10 @@ from aws_cases import FULL
 from cloud_deployment import deployment
 
 from mlship.targets.aws.documents import filled
-from mlship.targets.aws.ecs.releasing import actions, rule, service, task_definition, update
+from mlship.targets.aws.ecs.releasing import actions, bought_anew, let_go, moved, rule, service, task_definition, update
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
+from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import given
 from mlship.targets.base import Deployment, Strategy
 
@@ -45,6 +46,10 @@ KNOWN = {
     "Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/churn@sha256:" + "0" * 64,
     "Region": "us-east-1",
     "TaskDefinition": "mlship-churn_r1-7f3a9c",
+    "InfrastructureRole": "arn:aws:iam::123456789012:role/churn-ecs",
+    "Rule": "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/ml/50dc6c495c0c9188/f2f7dc8efc522ab2/9683b2d02a6cabee",
+    "ServiceDeployment": "arn:aws:ecs:us-east-1:123456789012:service-deployment/ml/mlship-churn-a/NCWGC2ZR-taawPAYrIaU5",
+    "Hook": "ecs-pause-e7tK9G",
 }
 
 
@@ -64,7 +69,13 @@ SCALES: tuple[Mapping[str, Any] | None, ...] = (
     *({"metric": metric, "per_replica": 12.5, "down_after_s": 90.0} for metric in ("rps", "cpu", "concurrency")),
     {"schedule": [{"cron": "0 7 * * 1-5", "min": 3}, {"cron": "0 19 * * *", "min": 2}]},
 )
-STRATEGIES = (Strategy(), *(Strategy(name, steps=(0.1, 1.0)) for name in ("recreate", "rolling", "blue-green", "canary")))
+STRATEGIES = (
+    Strategy(),
+    Strategy("canary", steps=(0.1, 1.0), bake_s=600.0),
+    *(Strategy(name, steps=(0.1, 1.0)) for name in ("recreate", "rolling", "blue-green", "canary")),
+    Strategy("canary", steps=(0.25, 0.5, 0.75, 1.0), bake_s=60.0),
+    Strategy("blue-green", bake_s=300.0),
+)
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:churn/keys-AbCdEf"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 # what a project is beside its shape: internal, judging its callers, with TLS, on the internet
@@ -79,7 +90,7 @@ DOORS: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
 def cases() -> Iterator[tuple[str, Deployment]]:
     """Nothing given in every architecture, purchase and range; each part alone, each missing, and all, with these in turn.
 
-    Sizes, doors and strategies come in turn, too; a strategy is in the calls of a release alone.
+    Sizes, doors and strategies come in turn, too; of a strategy only what ECS does itself is in a template.
     """
     shapes = tuple(itertools.product(("x86_64", "arm64"), ("", "spot", "reserved"), SCALES))
     turns = zip(itertools.cycle(SIZES), itertools.cycle(DOORS), itertools.cycle(STRATEGIES), strict=False)
@@ -121,7 +132,7 @@ def test_no_template_has_an_error() -> None:
     for number, (name, made) in enumerate(cases()):
         documents = {file: text for file, text in render(made).items() if file.startswith("eject/") and file.endswith(".json")}
         for file, text in documents.items():
-            # all three of a few, of the others the one that holds everything; a strategy changes calls, and no template
+            # all three of a few, of the others the one that holds everything
             if text not in seen and (number % 8 == 0 or file == "eject/template.json"):
                 seen.add(text)
                 found = faults(text.decode())
@@ -131,7 +142,9 @@ def test_no_template_has_an_error() -> None:
 
 
 def test_no_statement_has_a_wildcard_where_aws_takes_a_name() -> None:
-    """GetAuthorizationToken is the one action that AWS lets nobody narrow, and the end of a secret's ARN is known to nobody."""
+    """GetAuthorizationToken, and looking at balancers, AWS lets nobody narrow; the end of a secret's ARN is known to nobody, and the last
+    part of that of a listener's rule is before it is made.
+    """
     found = set()
     for _, made in cases():
         resources = json.loads(render(made)["eject/template.json"])["Resources"]
@@ -139,10 +152,16 @@ def test_no_statement_has_a_wildcard_where_aws_takes_a_name() -> None:
             for written in one["Properties"].get("Policies", ()):
                 for statement in written["PolicyDocument"]["Statement"]:
                     assert not any("*" in action for action in statement["Action"])
-                    assert statement["Resource"] != "*" or statement["Action"] == ["ecr:GetAuthorizationToken"]
-                    assert statement["Resource"] == "*" or "*" not in json.dumps(statement["Resource"])
+                    is_look = all(action.startswith("elasticloadbalancing:Describe") for action in statement["Action"])
+                    if is_look or statement["Action"] == ["ecr:GetAuthorizationToken"]:
+                        assert statement["Resource"] == "*"
+                        continue
+                    named = json.dumps(statement["Resource"])
+                    ends = statement["Action"] == ["elasticloadbalancing:ModifyRule"]
+                    assert named.count("*") == ends and ('/*"' in named) == ends
                     found.update(statement["Action"])
-    assert {"secretsmanager:GetSecretValue", "kms:Decrypt", "ecr:BatchGetImage", "logs:PutLogEvents"} <= found
+    wanted = {"secretsmanager:GetSecretValue", "kms:Decrypt", "ecr:BatchGetImage", "logs:PutLogEvents"}
+    assert wanted | {"elasticloadbalancing:ModifyRule"} <= found
 
 
 def test_a_planted_mistake_is_found() -> None:
@@ -152,12 +171,18 @@ def test_a_planted_mistake_is_found() -> None:
 
 
 def test_every_body_is_one_that_the_api_takes() -> None:
+    theirs: set[str] = set()
     for _, made in cases():
         has = given(made)
         aws_model.check_request("ecs", "register_task_definition", filled(task_definition(made, has), KNOWN))
         aws_model.check_request("ecs", "create_service", filled(service(made, has, "a"), KNOWN))
         for tasks in (None, 3):
             aws_model.check_request("ecs", "update_service", filled(update(made, "b", tasks), KNOWN))
+        if by_ecs(made, has):
+            theirs.add(moved(made, "a", "b")["deploymentConfiguration"]["strategy"])
+            aws_model.check_request("ecs", "update_service", filled(moved(made, "a", "b"), KNOWN))
+            aws_model.check_request("ecs", "update_service", filled(bought_anew(made, "a"), KNOWN))
+            aws_model.check_request("ecs", "continue_service_deployment", filled(let_go(), KNOWN))
         if is_scaled(made):
             aws_model.check_request("application-autoscaling", "register_scalable_target", scalable(made, has, "a"))
             aws_model.check_request("application-autoscaling", "put_scaling_policy", filled(policy(made, has, "a"), KNOWN))
@@ -166,6 +191,7 @@ def test_every_body_is_one_that_the_api_takes() -> None:
         aws_model.check_request("elbv2", "create_rule", filled(rule(made, has, {"a": 95, "b": 5}), KNOWN))
         said = {"RuleArn": ARN, "Actions": filled(actions({"a": 0, "b": 100}), KNOWN)}
         aws_model.check_request("elbv2", "modify_rule", said)
+    assert theirs == {"CANARY", "LINEAR", "BLUE_GREEN"}
 
 
 def test_the_model_finds_what_boto3_lets_pass() -> None:

@@ -73,7 +73,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
 
 _ALWAYS = ("taxes", "your discounts (price_overrides)")
 EXCLUDED: Mapping[str, tuple[str, ...]] = {
-    "ecs": ("LCU", "NAT data", "images of older releases", "secrets", "alarms of autoscaling", *_ALWAYS),
+    "ecs": ("LCU", "NAT data", "images of older releases", "secrets", "alarms", *_ALWAYS),
     "sagemaker": (
         *("storage of the machines", "machines of a release while it takes over", "alarms", "data through the endpoint"),
         *("images of older releases", *_ALWAYS),

@@ -16,10 +16,10 @@ FIRST_PRIORITY = 100  # of the three rules on a listener that others use, too
 
 @dataclass(frozen=True)
 class Given:
-    """Empty: mlship makes it. roles: `task` and `execution`. hosts: the names by which callers of a given listener come.
+    """Empty: mlship makes it. roles: `task`, `execution`, and at ECS `infrastructure`.
 
-    priority: of the first of three rules of the listener. callers: networks that may reach the balancer that mlship makes;
-    certificate: ARN, for its TLS. public: whether callers may come from the internet.
+    hosts: the names by which callers of a given listener come. priority: of the first of three rules of the listener. callers: networks
+    that may reach the balancer that mlship makes; certificate: ARN, for its TLS. public: whether callers may come from the internet.
     """
 
     subnets: tuple[str, ...] = ()
@@ -75,6 +75,6 @@ def _check(found: Given, places: Mapping[str, str]) -> None:
     if found.listener and not found.hosts:
         what = "targets.aws.listener is one that others may use, and nothing says which of its callers are this project's"
         raise refused("listener", what, "write targets.aws.hosts: [churn.internal.example]")
-    unknown = sorted(set(found.roles) - {"task", "execution"})
+    unknown = sorted(set(found.roles) - {"task", "execution", "infrastructure"})
     if unknown:
-        raise refused("roles", f"ECS has no role {unknown[0]}", "name them task and execution")
+        raise refused("roles", f"ECS has no role {unknown[0]}", "name them task, execution and infrastructure")

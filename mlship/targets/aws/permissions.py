@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
 from mlship.targets.base import Deployment
 
@@ -61,6 +62,13 @@ _SSO = "AWSReservedSSO_"
 _OF_RANGES = tuple(
     f"application-autoscaling:{name}"
     for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
+)
+_OF_MOVES = tuple(
+    f"ecs:{name}"
+    for name in (
+        *("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions", "DeleteService"),
+        *("ContinueServiceDeployment", "StopServiceDeployment"),
+    )
 )
 # CloudFormation makes what is in the template with the caller's rights.
 _OF_FOUNDATION = (
@@ -117,6 +125,8 @@ def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
     least, most = deployment.replicas
     if least < most and deployment.service != "lambda":
         yield from _OF_RANGES
+    if deployment.service == "ecs" and by_ecs(deployment, has):
+        yield from _OF_MOVES
     if deployment.service == "lambda" and most > 1:
         yield "lambda:PutFunctionConcurrency"
     if deployment.service == "lambda" and has.public:
@@ -140,7 +150,7 @@ def _made(deployment: Deployment, has: Given) -> Iterator[str]:
         yield from _OF_REPOSITORY
     if deployment.operating.get("auth"):
         yield "secretsmanager:CreateSecret"
-    if deployment.service == "sagemaker":
+    if deployment.service == "sagemaker" or (deployment.service == "ecs" and by_ecs(deployment, has)):
         yield "cloudwatch:PutMetricAlarm"
     if deployment.service == "ecs":
         yield "elasticloadbalancing:CreateTargetGroup"

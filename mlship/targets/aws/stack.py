@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlship.errors import Exit, MlshipError
-from mlship.targets.aws.documents import Template, cfn_tags
+from mlship.targets.aws import change_sets
+from mlship.targets.aws.change_sets import DECIDED_S, SPEC, Wanted
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.waiting import POLL_S as POLL_S
+from mlship.targets.aws.waiting import Waiting as Waiting
 from mlship.targets.base import Outcome
 
-SPEC = "mlship.spec"  # a tag of the stack: what it was made from
 OF_ADMINISTRATOR = ""  # who made it without that tag changes it, too
-POLL_S, STACK_S, CHANGE_SET_S = 2.0, 1200.0, 120.0
+STACK_S = 1200.0
 _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _EMPTY = ("REVIEW_IN_PROGRESS",)  # a change set was made for it and never carried out
 _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")  # never finished: it can only be deleted
@@ -39,36 +39,6 @@ class Stack:
         return self.status.endswith("_IN_PROGRESS") and self.status not in _EMPTY
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """The clock, and the pause between two looks."""
-
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    every_s: float = POLL_S
-
-    def until(self, look: Callable[[], Any], seconds: float) -> Any:
-        """The first answer that is not None; None when the time is over.
-
-        In minutes of waiting AWS may be busy or away for a moment: that ends nothing. Raises what the last look raised.
-        """
-        ends = self.clock() + seconds
-        while True:
-            away = None
-            try:
-                if (found := look()) is not None:
-                    return found
-            except MlshipError as error:
-                if error.exit is not Exit.UNREACHABLE:
-                    raise
-                away = error
-            if self.clock() >= ends:
-                if away is not None:
-                    raise away
-                return None
-            self.sleep(self.every_s)
-
-
 def read(door: Door, name: str) -> Stack | None:
     try:
         (found,) = door.call("cloudformation", "describe_stacks", StackName=name)["Stacks"]
@@ -84,16 +54,17 @@ def read(door: Door, name: str) -> Stack | None:
     return Stack(found["StackStatus"], outputs, tags.get(SPEC, ""), parameters)
 
 
-def converge(
-    door: Door, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str], waiting: Waiting
-) -> Outcome:
-    """The stack as the template says. Nothing is asked of CloudFormation where it was made from the same."""
-    spec = hashlib.sha256(json.dumps([template, dict(parameters)], sort_keys=True).encode()).hexdigest()[:16]
+def converge(door: Door, wanted: Wanted, waiting: Waiting) -> Outcome:
+    """The stack as the template says. Nothing is asked of CloudFormation where it was made from the same.
+
+    A change set that would replace or remove what callers use is not carried out.
+    """
+    name = wanted.name
     present = read(door, name)
     if present is not None and present.is_changing:  # by a command that was killed, or by an administrator
         _ended(door, name, waiting)
         present = read(door, name)
-    if present is not None and present.is_ready and present.spec in (spec, OF_ADMINISTRATOR):
+    if present is not None and present.is_ready and present.spec in (wanted.spec, OF_ADMINISTRATOR):
         return Outcome()
     if present is not None and present.status in _DEAD:
         gone = delete(door, name, waiting)
@@ -101,34 +72,20 @@ def converge(
             return gone
         present = None
     is_new = present is None or present.status in _EMPTY
-    wanted = {
-        "StackName": name,
-        "ChangeSetName": f"mlship-{spec}",
-    }
-    if present is not None and _is_begun(
-        door, wanted
-    ):  # by a command that was killed; one that is being made cannot be deleted
-        waiting.until(lambda: _decided(door, wanted), CHANGE_SET_S)
-        door.call("cloudformation", "delete_change_set", **wanted)
-    door.call(
-        "cloudformation",
-        "create_change_set",
-        **wanted,
-        ChangeSetType="CREATE" if is_new else "UPDATE",
-        TemplateBody=json.dumps(template),
-        Parameters=[{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()],
-        Capabilities=["CAPABILITY_IAM"],
-        Tags=cfn_tags({**tags, SPEC: spec}),
-    )
-    made = waiting.until(lambda: _decided(door, wanted), CHANGE_SET_S)
+    called = f"mlship-{wanted.spec}"
+    made = change_sets.make(door, wanted, called, waiting, is_new=is_new, has_stack=present is not None)
     if made is None:
-        return Outcome(False, f"the change set of {name} is not ready after {CHANGE_SET_S:.0f} s", fault="target")
-    if made["Status"] == "FAILED":
-        door.call("cloudformation", "delete_change_set", **wanted)
-        if not is_new and not made.get("Changes") and _says(door, name) == template:
+        return Outcome(False, f"the change set of {name} is not ready after {DECIDED_S:.0f} s", fault="target")
+    if not made.is_good:
+        change_sets.drop(door, name, called)
+        if not is_new and not made.changes and _says(door, name) == wanted.template:
             return Outcome()
-        return Outcome(False, f"the change set of {name} failed", (str(made.get("StatusReason", "")),), fault="target")
-    door.call("cloudformation", "execute_change_set", **wanted)
+        return Outcome(False, f"the change set of {name} failed", (made.reason,), fault="target")
+    if made.taken_away:
+        change_sets.drop(door, name, called)
+        what = f"the change set of {name} would take away what callers and releases use: {', '.join(made.taken_away)}"
+        return Outcome(False, what, ("say it as it was, or deploy it as another environment",), fault="target")
+    door.call("cloudformation", "execute_change_set", StackName=name, ChangeSetName=called)
     return _ended(door, name, waiting)
 
 
@@ -147,20 +104,10 @@ def delete(door: Door, name: str, waiting: Waiting) -> Outcome:
     return waiting.until(gone, STACK_S) or late
 
 
-def _is_begun(door: Door, wanted: Mapping[str, str]) -> bool:
-    told = door.all("cloudformation", "list_change_sets", "Summaries", StackName=wanted["StackName"])
-    return any(one["ChangeSetName"] == wanted["ChangeSetName"] for one in told)
-
-
 def _says(door: Door, name: str) -> Any:
     """The stack's template as it is: where that is not the wanted one, a change set without changes failed for another reason."""
     said = door.call("cloudformation", "get_template", StackName=name)["TemplateBody"]
     return json.loads(said) if isinstance(said, str) else said
-
-
-def _decided(door: Door, wanted: Mapping[str, str]) -> dict[str, Any] | None:
-    found = door.call("cloudformation", "describe_change_set", **wanted)
-    return found if found["Status"] in ("CREATE_COMPLETE", "FAILED") else None
 
 
 def _ended(door: Door, name: str, waiting: Waiting) -> Outcome:

@@ -8,7 +8,8 @@ from typing import Any
 from aws_door import FakeDoor
 
 from mlship.targets.aws.ecs.measuring import BOUNDS, LONGEST_S, measures
-from mlship.targets.aws.ecs.seen import Seen, Slot
+from mlship.targets.aws.ecs.seen import Seen
+from mlship.targets.aws.ecs.slots import Slot
 from mlship.targets.gates import quantile_s
 
 NOW = 1_800_000_000.0

@@ -15,7 +15,7 @@ from mlship.errors import FindingsError, MlshipError
 from mlship.flows.render import of_part
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.scope import Scope
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Strategy
 
 CASES: dict[str, dict[str, Any]] = {
     "an open account": {},
@@ -129,7 +129,7 @@ def test_spot_stands_on_a_base_that_is_none() -> None:
     [
         ({"cpu": 64}, "Fargate has nothing of 64 vCPU 2 GiB; the largest is 16 vCPU 120 GiB"),
         ({"listener": "arn:x"}, "targets.aws.listener is one that others may use.*write targets.aws.hosts"),
-        ({"roles": {"tasks": "x"}}, "ECS has no role tasks; name them task and execution"),
+        ({"roles": {"tasks": "x"}}, "ECS has no role tasks; name them task, execution and infrastructure"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -175,6 +175,32 @@ def test_what_it_cannot_do_is_refused_and_not_left_out(operating: dict[str, Any]
         render(replace(made, operating=operating))
     (finding,) = raised.value.findings
     assert re.search(said, str(finding))
+
+
+@pytest.mark.parametrize("steps", [(0.1, 1.0), (0.25, 0.5, 0.75, 1.0), ()])
+def test_what_ecs_moves_itself_is_the_same_for_cloudformation(steps: tuple[float, ...]) -> None:
+    strategy = Strategy("canary" if steps else "blue-green", steps=steps, bake_s=300.0)
+    files = render(replace(deployment("aws", "ecs"), strategy=strategy))
+    documents = {name: json.loads(text) for name, text in files.items() if name.endswith(".json")}
+    later = documents["apply/service/4-update-service.json"]
+    (held,) = later["deploymentConfiguration"].pop("lifecycleHooks")
+    assert (held["targetType"], held["timeoutConfiguration"]["action"]) == ("PAUSE", "ROLLBACK")
+    assert documents["apply/service/5-continue-service-deployment.json"]["action"] == "CONTINUE"
+    first = documents["apply/service/2-create-service.json"]
+    for name in ("template", "service"):
+        placed = as_called(documents[f"eject/{name}.json"]["Resources"]["Service"]["Properties"])
+        between = placed["loadBalancers"][0].pop("advancedConfiguration")
+        wanted = dict(later["loadBalancers"][0]["advancedConfiguration"])
+        assert between.pop("productionListenerRule") == "${Callers}" and wanted.pop("productionListenerRule") == "${Rule}"
+        assert str(between.pop("roleArn")).count("InfrastructureRole") == 1 == wanted.pop("roleArn").count("InfrastructureRole")
+        assert between == wanted
+        placed["networkConfiguration"] = first["networkConfiguration"]  # in one template it names the group itself
+        assert placed == {**first, "deploymentConfiguration": later["deploymentConfiguration"]}
+    alarms = [
+        one for one in documents["eject/foundation.json"]["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    assert [one["Properties"]["AlarmName"] for one in alarms] == later["deploymentConfiguration"]["alarms"]["alarmNames"]
+    assert "service/5-*.json           ContinueServiceDeployment" in files["eject/README"].decode()
 
 
 def test_scaled_tasks_are_no_part_of_the_stack() -> None:

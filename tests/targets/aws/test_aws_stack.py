@@ -10,6 +10,7 @@ from aws_door import FakeDoor
 
 from mlship.errors import MlshipError
 from mlship.targets.aws import stack
+from mlship.targets.aws.change_sets import SPEC, Wanted
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Outcome
 
@@ -25,7 +26,7 @@ class Stacks(FakeDoor):
     ) -> None:
         super().__init__()
         self.status, self.then, self.spec, self.change_set = status, then, spec, change_set
-        self.changes: list[Any] = [{}]
+        self.changes: list[Any] = [{"Type": "Resource"}]
         self.sets: list[str] = []
         self.soon: list[str] = []  # statuses that the next looks see
         self.template: Any = {"Resources": {}}
@@ -41,7 +42,7 @@ class Stacks(FakeDoor):
             self.status = self.soon.pop(0)
         if not self.status:
             return "ValidationError"
-        tags = [{"Key": stack.SPEC, "Value": self.spec}] if self.spec else []
+        tags = [{"Key": SPEC, "Value": self.spec}] if self.spec else []
         return {
             "Stacks": [{"StackStatus": self.status, "Tags": tags, "Outputs": [{"OutputKey": "Cluster", "OutputValue": "ml"}]}]
         }
@@ -52,7 +53,7 @@ class Stacks(FakeDoor):
     def on_create_change_set(self, **said: Any) -> Any:
         assert said["ChangeSetName"] not in self.sets
         self.sets.append(said["ChangeSetName"])
-        self.wanted = {tag["Key"]: tag["Value"] for tag in said["Tags"]}[stack.SPEC]
+        self.wanted = {tag["Key"]: tag["Value"] for tag in said["Tags"]}[SPEC]
         return {}
 
     def on_describe_change_set(self, **said: Any) -> Any:
@@ -87,7 +88,7 @@ def waiting(step: float = 1.0) -> Waiting:
 
 
 def converge(door: Stacks, step: float = 1.0) -> Any:
-    return stack.converge(door, NAME, {"Resources": {}}, {"Vpc": "vpc-1"}, {}, waiting(step))
+    return stack.converge(door, Wanted(NAME, {"Resources": {}}, {"Vpc": "vpc-1"}, {}), waiting(step))
 
 
 def test_a_stack_is_made_once_by_a_change_set() -> None:
@@ -188,3 +189,15 @@ def test_a_stack_that_goes_is_named() -> None:
 
 def test_deleting_what_is_not_there_is_no_error() -> None:
     assert stack.delete(Stacks(), NAME, waiting()) == Outcome()
+
+
+def test_a_change_set_that_takes_away_what_callers_use_is_not_carried_out() -> None:
+    door = Stacks("CREATE_COMPLETE", spec="older")
+    said = {"Action": "Modify", "LogicalResourceId": "TargetGroupA", "Replacement": "True"}
+    door.changes = [{"ResourceChange": {**said, "ResourceType": "AWS::ElasticLoadBalancingV2::TargetGroup"}}]
+    failed = converge(door)
+    assert (failed.ok, failed.fault) == (
+        False,
+        "target",
+    ) and "would take away what callers and releases use: TargetGroupA" in failed.cause
+    assert door.names() == ["create_change_set", "delete_change_set"] and door.sets == []

@@ -8,6 +8,7 @@ from typing import Any
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import scaling, schedule
+from mlship.targets.aws.ecs.slots import Slot
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.base import Deployment
@@ -15,13 +16,13 @@ from mlship.targets.base import Deployment
 SERVICE = "application-autoscaling"
 
 
-def follow(door: Door, deployment: Deployment, given: Given, slot: str, outputs: Mapping[str, str]) -> None:
+def follow(door: Door, deployment: Deployment, given: Given, slot: Slot, outputs: Mapping[str, str]) -> None:
     """The slot's tasks follow the load, within the deployment's range."""
-    wanted = scaling.scalable(deployment, given, slot)
+    wanted = scaling.scalable(deployment, given, slot.service)
     floors = {least for _, least in schedule.floors(deployment)}
     present = _target(door, wanted)
     if floors:  # the floor of this hour is kept until the schedule says another one
-        here = [one for one in (present, *_others(door, deployment, given, slot)) if one is not None]
+        here = [one for one in (present, *_others(door, deployment, given, slot.service)) if one is not None]
         wanted["MinCapacity"] = next(
             (one["MinCapacity"] for one in here if one["MinCapacity"] in floors), wanted["MinCapacity"]
         )
@@ -30,10 +31,10 @@ def follow(door: Door, deployment: Deployment, given: Given, slot: str, outputs:
     elif any(present[bound] != wanted[bound] for bound in ("MinCapacity", "MaxCapacity")):
         # tags are taken only with a new one
         door.call(SERVICE, "register_scalable_target", **{key: entry for key, entry in wanted.items() if key != "Tags"})
-    policy = filled(scaling.policy(deployment, given, slot), outputs)
+    policy = filled(scaling.policy(deployment, given, slot.service, slot.name), outputs)
     if not _has(door, policy):
         door.call(SERVICE, "put_scaling_policy", **policy)
-    _schedule(door, wanted, scaling.scheduled(deployment, given, slot))
+    _schedule(door, wanted, scaling.scheduled(deployment, given, slot.service))
 
 
 def _schedule(door: Door, place: Mapping[str, Any], wanted: list[dict[str, Any]]) -> None:
@@ -52,9 +53,9 @@ def _is_so(present: Mapping[str, Any], action: Mapping[str, Any]) -> bool:
     return all(present.get(key) == entry for key, entry in action.items())
 
 
-def leave(door: Door, scope: Scope, cluster: str, slot: str) -> None:
-    """Nobody but us says how many tasks the slot has. Its policies go with it."""
-    place = scaling.resource(scope, cluster, slot)
+def leave(door: Door, scope: Scope, cluster: str, name: str) -> None:
+    """Nobody but us says how many tasks the service has. Its policies go with it."""
+    place = scaling.resource(scope, cluster, name)
     if _target(door, place) is None:
         return
     try:
@@ -70,8 +71,8 @@ def _target(door: Door, place: Mapping[str, Any]) -> dict[str, Any] | None:
     return next(iter(found), None)
 
 
-def _others(door: Door, deployment: Deployment, given: Given, slot: str) -> list[dict[str, Any] | None]:
-    return [_target(door, scaling.scalable(deployment, given, other)) for other in SLOTS if other != slot]
+def _others(door: Door, deployment: Deployment, given: Given, name: str) -> list[dict[str, Any] | None]:
+    return [_target(door, scaling.scalable(deployment, given, other)) for other in SLOTS if other != name]
 
 
 def _has(door: Door, policy: Mapping[str, Any]) -> bool:

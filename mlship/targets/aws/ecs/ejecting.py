@@ -5,14 +5,17 @@ The calls of a release become resources: their bodies are those that `apply` sen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlship.targets.aws.documents import Template, in_template, variables_in
+from mlship.targets.aws.ecs import movers
 from mlship.targets.aws.ecs.foundation import foundation, outputs_of, parameters
-from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
+from mlship.targets.aws.ecs.releasing import WHOLE, moved, rule, service, task_definition
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
+from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
+from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 
 SLOT = "a"  # the first release's
@@ -28,7 +31,8 @@ def complete(deployment: Deployment, given: Given) -> Template:
     known = {**outputs_of(deployment, given), **_own()}
     known["Subnets"] = list(given.subnets) or {"Ref": "Subnets"}
     known["SecurityGroups"] = list(given.security_groups) or [known["SecurityGroups"]]
-    made = _released(deployment, given, known)
+    watched = movers.alarms(given, Scope(deployment.project, deployment.environment)) if by_ecs(deployment, given) else {}
+    made = _released(deployment, given, known, sorted(watched))
     return {
         **stands_on,
         "Description": stands_on["Description"].replace("what releases of", "all of").replace(" stand on", ""),
@@ -39,7 +43,7 @@ def complete(deployment: Deployment, given: Given) -> Template:
 
 def service_part(deployment: Deployment, given: Given) -> Template:
     """What a release is, on a foundation that is there: no role, no network, no policy. Its parameters are that one's outputs."""
-    bodies = [task_definition(deployment, given), service(deployment, given, SLOT), _rule(deployment, given)]
+    bodies = [task_definition(deployment, given), _service(deployment, given), _rule(deployment, given)]
     if is_scaled(deployment):
         bodies.append(policy(deployment, given, SLOT))
     names = sorted(variables_in(bodies))
@@ -56,18 +60,30 @@ def service_part(deployment: Deployment, given: Given) -> Template:
 
 
 def _own() -> dict[str, Any]:
-    return {"Image": {"Ref": "Image"}, "Region": {"Ref": "AWS::Region"}, "TaskDefinition": {"Ref": "TaskDefinition"}}
+    made = {name: {"Ref": name} for name in ("Image", "TaskDefinition")}
+    return {**made, "Region": {"Ref": "AWS::Region"}, "Rule": {"Ref": "Callers"}}
 
 
 def _rule(deployment: Deployment, given: Given) -> dict[str, Any]:
     return rule(deployment, given, {SLOT: WHOLE, "b": 0})
 
 
-def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) -> dict[str, Any]:
+def _service(deployment: Deployment, given: Given) -> dict[str, Any]:
+    """As its later releases have it. Nobody continues a deployment of CloudFormation's, so it is not held."""
+    made = service(deployment, given, SLOT)
+    if not by_ecs(deployment, given):
+        return made
+    later = moved(deployment, SLOT, SLOT)
+    unheld = {key: entry for key, entry in later["deploymentConfiguration"].items() if key != "lifecycleHooks"}
+    return {**made, "deploymentConfiguration": unheld, "loadBalancers": later["loadBalancers"]}
+
+
+def _released(deployment: Deployment, given: Given, known: Mapping[str, Any], after: Iterable[str] = ()) -> dict[str, Any]:
+    """after: what of the same template the service needs, and does not name."""
     callers = _spelled(_rule(deployment, given), known)
     del callers["Tags"]  # the resource has none in CloudFormation
-    placed = _resource("AWS::ECS::Service", _spelled(service(deployment, given, SLOT), known))
-    placed["DependsOn"] = ["Callers"]  # a target group that no listener leads to takes no service
+    placed = _resource("AWS::ECS::Service", _spelled(_service(deployment, given), known))
+    placed["DependsOn"] = ["Callers", *after]  # a target group that no listener leads to takes no service
     made = {
         "TaskDefinition": _resource("AWS::ECS::TaskDefinition", _spelled(task_definition(deployment, given), known)),
         "Service": placed,

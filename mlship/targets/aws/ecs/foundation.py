@@ -13,8 +13,9 @@ from typing import Any
 
 from mlship.targets.aws import parts, secrets
 from mlship.targets.aws.documents import Template, cfn_tags
-from mlship.targets.aws.ecs import front
+from mlship.targets.aws.ecs import front, movers
 from mlship.targets.aws.ecs.front import PORT
+from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.base import Deployment
@@ -22,15 +23,19 @@ from mlship.targets.base import Deployment
 TASKS = "ecs-tasks.amazonaws.com"
 SLOT_HEADER = "x-mlship-slot"  # whoever sends it is led to the tasks of that slot, whatever the callers' shares are
 DRAIN_MARGIN_S = 5  # beside the request timeout: what a draining target may take
+INFRASTRUCTURE = "InfrastructureRole"
 OPERATOR_KEY_LENGTH = 43  # of letters and digits: 256 bits
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What releases need that are there already. secrets: ARNs that their tasks read; has_key: mlship's own key is there."""
+    """What releases need that are there already. secrets: ARNs that their tasks read; has_key: mlship's own key is there; has_movers:
+    ECS has what it needs to move callers.
+    """
 
     secrets: frozenset[str] = frozenset()
     has_key: bool = False
+    has_movers: bool = False
 
 
 def foundation(deployment: Deployment, given: Given, kept: Kept = Kept()) -> Template:
@@ -71,6 +76,7 @@ def outputs_of(deployment: Deployment, given: Given, kept: Kept = Kept()) -> dic
         **({"Host": given.hosts[0]} if given.hosts else {}),
         **({} if given.listener else {"Address": {"Fn::GetAtt": ["Balancer", "DNSName"]}}),
         **({"OperatorKey": {"Ref": "OperatorKey"}} if _has_key(deployment, kept) else {}),
+        **({INFRASTRUCTURE: _infrastructure(given)} if has_movers(deployment, given, kept) else {}),
     }
 
 
@@ -79,14 +85,23 @@ def has_key(deployment: Deployment) -> bool:
     return bool(deployment.operating.get("auth"))
 
 
+def has_movers(deployment: Deployment, given: Given, kept: Kept = Kept()) -> bool:
+    """Whether the foundation has what ECS needs to move the callers: from the first release that it moves them to."""
+    return by_ecs(deployment, given) or kept.has_movers
+
+
+def _infrastructure(given: Given) -> Any:
+    return parts.role_arn(given, "infrastructure", INFRASTRUCTURE)
+
+
 def _has_key(deployment: Deployment, kept: Kept) -> bool:
     return has_key(deployment) or kept.has_key
 
 
 def _metric_names(given: Given) -> dict[str, Any]:
     """What the balancer's metrics call it and its target groups; autoscaling and gates read them. A label is both."""
-    balancer = given.balancer or {"Fn::GetAtt": ["Balancer", "LoadBalancerFullName"]}
-    groups = {slot: {"Fn::GetAtt": [f"TargetGroup{slot}", "TargetGroupFullName"]} for slot in ("A", "B")}
+    balancer = movers.balancer(given)
+    groups = {slot: movers.group(slot) for slot in ("A", "B")}
     labels = {f"Label{slot}": {"Fn::Join": ["/", [balancer, group]]} for slot, group in groups.items()}
     return {"Balancer": balancer, **{f"Group{slot}": group for slot, group in groups.items()}, **labels}
 
@@ -116,6 +131,8 @@ def _resources(deployment: Deployment, given: Given, scope: Scope, kept: Kept) -
         made |= front.balancer(given, scope, tags("front"))
     for slot in SLOTS:
         made[f"TargetGroup{slot.upper()}"] = _target_group(deployment, scope, slot, tags("front"))
+    if has_movers(deployment, given, kept):
+        made |= movers.alarms(given, scope)
     for number, slot in enumerate(SLOTS):
         made[f"Slot{slot.upper()}"] = _slot_rule(given, slot, given.priority + number)
     return made
@@ -141,7 +158,9 @@ def _operator_key(given: Given, scope: Scope, tags: list[dict[str, str]]) -> Tem
 
 
 def _roles(deployment: Deployment, given: Given, kept: Kept, tags: list[dict[str, str]]) -> dict[str, Any]:
-    """Of the task: it may do nothing. Of its start: it may read its image and its secrets, and write its log."""
+    """Of the task: it may do nothing. Of its start: it may read its image and its secrets, and write its log. Of ECS, where it moves the
+    callers: it may change the rule that leads them.
+    """
     made: dict[str, Any] = {}
     if "task" not in given.roles:
         made["TaskRole"] = parts.role(given, TASKS, [], tags)
@@ -153,6 +172,8 @@ def _roles(deployment: Deployment, given: Given, kept: Kept, tags: list[dict[str
             *_secrets(deployment, given, kept),
         ]
         made["ExecutionRole"] = parts.role(given, TASKS, statements, tags)
+    if "infrastructure" not in given.roles and has_movers(deployment, given, kept):
+        made[INFRASTRUCTURE] = movers.role(given, tags)
     return made
 
 

@@ -1,8 +1,8 @@
 """What each release sends: the bodies of its calls to ECS and to the balancer. Pure; `render` shows what `apply` sends.
 
-`${Name}` stands for an output of the foundation's stack, for the image in the registry, for the region. Two services take turns,
-`a` and `b`, each with a target group of its own: the one that is not live takes the next release, and shares of the callers are
-weights of one rule.
+`${Name}` stands for an output of the foundation's stack, for the image in the registry, for the region. There are two target groups,
+the slots `a` and `b`: the one that is not live takes the next release, and shares of the callers are weights of one rule. The release
+comes there in a service of its own, or the live service takes it and ECS moves the callers (traffic.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from mlship.errors import MlshipError
 from mlship.targets.aws.documents import Body, Variable
 from mlship.targets.aws.ecs.foundation import conditions, has_key
 from mlship.targets.aws.ecs.front import PORT
+from mlship.targets.aws.ecs.traffic import WHOLE_TASKS, configuration, replacing
 from mlship.targets.aws.given import Given
-from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.aws.sizes import FARGATE, fargate
 from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.sizes import asked_of
@@ -59,12 +60,15 @@ def task_definition(deployment: Deployment, given: Given) -> Body:
     }
 
 
-def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0) -> Body:
-    """CreateService. tasks: how many; the least of them, unless said. Their number and their release are in `update`, too."""
+def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0, name: str = "") -> Body:
+    """CreateService. tasks: how many; the least of them, unless said. Their number and their release are in `update`, too.
+
+    name: which of the two services it is, where that is not called as its slot.
+    """
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
-        "serviceName": scope.service(slot),
+        "serviceName": scope.service(name or slot),
         **_changing(deployment),
         "desiredCount": tasks or deployment.replicas[0],
         "capacityProviderStrategy": capacity(deployment),
@@ -79,25 +83,67 @@ def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0) -> 
                 "assignPublicIp": "DISABLED" if given.subnets else "ENABLED",
             }
         },
-        "loadBalancers": [
-            {"targetGroupArn": Variable(f"TargetGroup{slot.upper()}"), "containerName": CONTAINER, "containerPort": PORT}
-        ],
+        "loadBalancers": [_place(slot)],
         "propagateTags": "SERVICE",
         "enableECSManagedTags": True,
         "tags": ecs_tags(scope.tags("replica", deployment.labels)),
     }
 
 
-def update(deployment: Deployment, slot: str, tasks: int | None) -> Body:
-    """UpdateService: the slot takes another release, or another number of tasks. tasks: None where autoscaling owns it."""
+def update(deployment: Deployment, name: str, tasks: int | None) -> Body:
+    """UpdateService: it takes another release, or another number of tasks. tasks: None where autoscaling owns it."""
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
-        "service": scope.service(slot),
+        "service": scope.service(name),
         **_changing(deployment),
         **({} if tasks is None else {"desiredCount": tasks}),
         "capacityProviderStrategy": capacity(deployment),
     }
+
+
+def moved(deployment: Deployment, name: str, slot: str) -> Body:
+    """UpdateService: the live service, whose tasks are in this slot, takes another release, and ECS moves the callers."""
+    scope = Scope(deployment.project, deployment.environment)
+    return {
+        "cluster": Variable("Cluster"),
+        "service": scope.service(name),
+        **_released(deployment),
+        "deploymentConfiguration": configuration(deployment),
+        "desiredCount": deployment.replicas[0],
+        "capacityProviderStrategy": capacity(deployment),
+        "loadBalancers": [movable(slot)],
+    }
+
+
+def bought_anew(deployment: Deployment, name: str) -> Body:
+    """UpdateService: other capacity for the release of a service that ECS moves."""
+    scope = Scope(deployment.project, deployment.environment)
+    return {
+        "cluster": Variable("Cluster"),
+        "service": scope.service(name),
+        "deploymentConfiguration": replacing(),
+        "capacityProviderStrategy": capacity(deployment),
+        "forceNewDeployment": True,
+    }
+
+
+def movable(slot: str) -> Body:
+    """Where the tasks of a service are that ECS moves to the other slot, and back. Its test rule is the foundation's own: each slot has
+    one, whatever is in it.
+    """
+    other = next(one for one in SLOTS if one != slot)
+    between = {
+        "alternateTargetGroupArn": Variable(f"TargetGroup{other.upper()}"),
+        "productionListenerRule": Variable("Rule"),
+        "roleArn": Variable("InfrastructureRole"),
+    }
+    return {**_place(slot), "advancedConfiguration": between}
+
+
+def let_go() -> Body:
+    """ContinueServiceDeployment: the release has proven itself, and callers may meet it."""
+    return {"serviceDeploymentArn": Variable("ServiceDeployment"), "hookId": Variable("Hook"), "action": "CONTINUE"}
 
 
 def rule(deployment: Deployment, given: Given, weights: Mapping[str, int]) -> Body:
@@ -139,16 +185,25 @@ def ecs_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 def _changing(deployment: Deployment) -> Body:
     """What of a service its releases and its operation change."""
     return {
-        "taskDefinition": Variable("TaskDefinition"),
-        "healthCheckGracePeriodSeconds": ceil(deployment.startup_timeout_s),
+        **_released(deployment),
         "deploymentConfiguration": {
             "strategy": "ROLLING",
-            "maximumPercent": 200,
-            "minimumHealthyPercent": 100,
+            **WHOLE_TASKS,
             # it ends a release that does not start; what served before is in the other slot, and nothing has to be rolled back
             "deploymentCircuitBreaker": {"enable": True, "rollback": False},
         },
     }
+
+
+def _released(deployment: Deployment) -> Body:
+    return {
+        "taskDefinition": Variable("TaskDefinition"),
+        "healthCheckGracePeriodSeconds": ceil(deployment.startup_timeout_s),
+    }
+
+
+def _place(slot: str) -> Body:
+    return {"targetGroupArn": Variable(f"TargetGroup{slot.upper()}"), "containerName": CONTAINER, "containerPort": PORT}
 
 
 def _container(deployment: Deployment) -> Body:

@@ -8,8 +8,9 @@ from typing import Any
 from mlship.errors import FindingsError
 from mlship.targets.aws.ecs.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.ecs.foundation import foundation
-from mlship.targets.aws.ecs.releasing import WHOLE, rule, service, task_definition
+from mlship.targets.aws.ecs.releasing import WHOLE, let_go, moved, rule, service, task_definition
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
+from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.ecs.unbuilt import in_documents
 from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import Scope
@@ -20,16 +21,20 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
 
   foundation/template.json   the stack {stack}, by a change set
   service/1-*.json           RegisterTaskDefinition   ${{Image}}: the image in the registry, by digest
-  service/2-*.json           CreateService            later releases: UpdateService of the slot that is not live
+  service/2-*.json           CreateService            later releases: UpdateService of the one that is not live
   service/3-*.json           CreateRule               later: ModifyRule, with other weights
   service/4-*.json, 5-*.json RegisterScalableTarget, PutScalingPolicy, where scale.replicas is a range
   service/6-*.json ...       PutScheduledAction, one for each of scale.schedule
-
+{moved}
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY), and say where it is:
 
   aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
       --parameter-overrides {parameters}
+"""
+_MOVED = """\
+  service/4-*.json           UpdateService            later releases, where ECS moves the callers: of the service that is live
+  service/5-*.json           ContinueServiceDeployment, once the release has proven itself
 """
 
 
@@ -52,10 +57,14 @@ def render(deployment: Deployment) -> dict[str, bytes]:
         documents["apply/service/5-put-scaling-policy.json"] = policy(deployment, has, SLOT)
         for number, action in enumerate(scheduled(deployment, has, SLOT), 6):
             documents[f"apply/service/{number}-put-scheduled-action.json"] = action
+    if by_ecs(deployment, has):
+        documents["apply/service/4-update-service.json"] = moved(deployment, SLOT, SLOT)
+        documents["apply/service/5-continue-service-deployment.json"] = let_go()
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }
     stack = Scope(deployment.project, deployment.environment).stem
     examples = {"Vpc": "vpc-...", "Subnets": "subnet-...,subnet-...", "Image": "HOST/REPOSITORY@sha256:..."}
     asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
-    return {**written, "eject/README": _README.format(stack=stack, parameters=asked).encode()}
+    later = _MOVED if by_ecs(deployment, has) else ""
+    return {**written, "eject/README": _README.format(stack=stack, parameters=asked, moved=later).encode()}

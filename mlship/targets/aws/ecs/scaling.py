@@ -42,20 +42,23 @@ def tasks_for(deployment: Deployment, serving: int, share: float, present: int =
     return min(max(least, ceil(serving * share), present), most) if is_scaled(deployment) else least
 
 
-def scalable(deployment: Deployment, given: Given, slot: str) -> Body:
-    """RegisterScalableTarget."""
+def scalable(deployment: Deployment, given: Given, name: str) -> Body:
+    """RegisterScalableTarget. name: which of the two services."""
     scope = Scope(deployment.project, deployment.environment)
     least, most = deployment.replicas
     return {
-        **resource(scope, cluster_of(scope, given), slot),
+        **resource(scope, cluster_of(scope, given), name),
         "MinCapacity": least,
         "MaxCapacity": most,
         "Tags": scope.tags("autoscaler", {}),  # labels would have to be put there again whenever they change
     }
 
 
-def policy(deployment: Deployment, given: Given, slot: str) -> Body:
-    """PutScalingPolicy: it adds tasks at once, and takes them away one look of `scale.down_after` after the other."""
+def policy(deployment: Deployment, given: Given, name: str, slot: str = "") -> Body:
+    """PutScalingPolicy: it adds tasks at once, and takes them away one look of `scale.down_after` after the other.
+
+    slot: whose callers are counted, where the service is not called as that.
+    """
     scope = Scope(deployment.project, deployment.environment)
     said = deployment.operating.get("scale") or {}
     metric = metric_of(deployment)
@@ -63,27 +66,27 @@ def policy(deployment: Deployment, given: Given, slot: str) -> Body:
     tracked: Body = {
         "ScaleOutCooldown": PERIOD_S,
         "ScaleInCooldown": ceil(said.get("down_after_s", DOWN_AFTER_S)),
-        **_METRICS[metric](slot, wanted),
+        **_METRICS[metric](slot or name, wanted),
     }
     return {
         "PolicyName": POLICY,
-        **resource(scope, cluster_of(scope, given), slot),
+        **resource(scope, cluster_of(scope, given), name),
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": tracked,
     }
 
 
-def scheduled(deployment: Deployment, given: Given, slot: str) -> list[Body]:
+def scheduled(deployment: Deployment, given: Given, name: str) -> list[Body]:
     """PutScheduledAction, one for each of `scale.schedule`."""
     scope = Scope(deployment.project, deployment.environment)
-    return schedule.actions(deployment, resource(scope, cluster_of(scope, given), slot))
+    return schedule.actions(deployment, resource(scope, cluster_of(scope, given), name))
 
 
-def resource(scope: Scope, cluster: str, slot: str) -> Body:
-    """Which number is meant. cluster: name or ARN."""
+def resource(scope: Scope, cluster: str, name: str) -> Body:
+    """Which number is meant. cluster: name or ARN. name: which of the two services."""
     return {
         "ServiceNamespace": NAMESPACE,
-        "ResourceId": f"service/{cluster.rpartition('/')[2]}/{scope.service(slot)}",
+        "ResourceId": f"service/{cluster.rpartition('/')[2]}/{scope.service(name)}",
         "ScalableDimension": DIMENSION,
     }
 

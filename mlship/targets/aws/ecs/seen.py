@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlship.targets.aws import stack
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs.slots import Slot, family_of, slots
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.aws.secrets import arn_of
 from mlship.targets.base import Replica
@@ -36,34 +37,16 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Slot:
-    """One of the two services. release: of its primary deployment; family and revision as ECS says them.
-
-    rollout: `COMPLETED`, `IN_PROGRESS`, `FAILED`, and why. since: when that deployment began. capacity: on
-    what its tasks run, as `capacity_of` has it. events: what ECS said of that deployment, the newest first.
-    """
-
-    name: str
-    arn: str
-    release: str
-    task_definition: str
-    desired: int
-    running: int
-    rollout: str = ""
-    rollout_reason: str = ""
-    since: float = 0.0
-    capacity: tuple[tuple[str, int, int], ...] = ()
-    events: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Seen:
-    """weights: slot -> hundredths of the callers; empty where no rule leads anywhere. rule: its ARN."""
+    """weights: slot -> its part of the callers; empty where no rule leads anywhere. rule: its ARN. services: letters of those that there
+    are, those without tasks, too.
+    """
 
     outputs: Mapping[str, str]
     slots: Mapping[str, Slot] = field(default_factory=dict)
     rule: str = ""
     weights: Mapping[str, int] = field(default_factory=dict)
+    services: frozenset[str] = frozenset()
 
     def of(self, release: str) -> Slot | None:
         """The slot that has the release; of two, the one that callers reach."""
@@ -88,6 +71,11 @@ class Seen:
         return next(name for name in SLOTS if live is None or name != live.name)
 
     @property
+    def moved(self) -> str:
+        """The letter of the service that ECS moves between the slots; empty where there is none."""
+        return next((slot.service for slot in self.slots.values() if slot.is_moved), "")
+
+    @property
     def serving(self) -> int:
         """How many tasks callers reach, of whatever release."""
         return sum(slot.desired for slot in self.slots.values() if self.weights.get(slot.name))
@@ -107,18 +95,22 @@ def look(door: Door, scope: Scope) -> Seen | None:
     if found is None or not found.outputs:
         return None
     rule, weights = _rule(door, found.outputs)
-    return Seen(found.outputs, _slots(door, scope, found.outputs["Cluster"]), rule, weights)
+    services = [one for one in _services(door, scope, found.outputs["Cluster"]) if one["status"] == "ACTIVE"]
+    return Seen(found.outputs, slots(door, scope, services, found.outputs), rule, weights, _letters(scope, services))
 
 
 def tasks(door: Door, scope: Scope, seen: Seen, status: str = "RUNNING") -> list[Task]:
     """Of both slots, the oldest first. status: `RUNNING` or `STOPPED`, which ECS remembers for an hour."""
     cluster, found = seen.outputs["Cluster"], []
-    for slot in sorted(seen.slots):
-        arns = door.all("ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=scope.service(slot), desiredStatus=status)
+    for letter in sorted({slot.service for slot in seen.slots.values()}):
+        place = {slot.release: slot.name for slot in seen.slots.values() if slot.service == letter}
+        arns = door.all(
+            "ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=scope.service(letter), desiredStatus=status
+        )
         for start in range(0, len(arns), _AT_MOST):
             several = arns[start : start + _AT_MOST]
             answer = door.call("ecs", "describe_tasks", cluster=cluster, tasks=several)
-            found += [_task(scope, slot, one) for one in answer["tasks"]]
+            found += [_task(scope, place, one) for one in answer["tasks"]]
     return sorted(found, key=lambda task: (task.since, task.id))
 
 
@@ -159,12 +151,9 @@ def are_draining(door: Door, scope: Scope, cluster: str) -> bool:
     return any(one["status"] == "DRAINING" for one in _services(door, scope, cluster))
 
 
-def _slots(door: Door, scope: Scope, cluster: str) -> dict[str, Slot]:
-    names = {scope.service(slot): slot for slot in SLOTS}
-    told = _services(door, scope, cluster)
-    return {
-        names[one["serviceName"]]: _slot(scope, names[one["serviceName"]], one) for one in told if one["status"] == "ACTIVE"
-    }
+def _letters(scope: Scope, services: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    names = {one["serviceName"] for one in services}
+    return frozenset(letter for letter in SLOTS if scope.service(letter) in names)
 
 
 def _services(door: Door, scope: Scope, cluster: str) -> list[dict[str, Any]]:
@@ -179,43 +168,15 @@ def _services(door: Door, scope: Scope, cluster: str) -> list[dict[str, Any]]:
     return told
 
 
-def _slot(scope: Scope, name: str, told: Mapping[str, Any]) -> Slot:
-    primary: Mapping[str, Any] = next((one for one in told.get("deployments") or () if one["status"] == "PRIMARY"), {})
-    definition = str(primary.get("taskDefinition") or told["taskDefinition"])
-    return Slot(
-        name,
-        str(told["serviceArn"]),
-        scope.release_of(_family(definition)),
-        definition,
-        told["desiredCount"],
-        told["runningCount"],
-        str(primary.get("rolloutState", "")),
-        str(primary.get("rolloutStateReason", "")),
-        primary["createdAt"].timestamp() if primary.get("createdAt") else 0.0,
-        capacity_of(told.get("capacityProviderStrategy") or ()),
-        tuple(_events(told, primary)),
-    )
-
-
-def _events(told: Mapping[str, Any], primary: Mapping[str, Any]) -> Iterator[str]:
-    since = primary.get("createdAt")
-    for one in told.get("events") or ():
-        if since is None or one["createdAt"] >= since:
-            yield str(one["message"])
-
-
-def capacity_of(items: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, int, int], ...]:
-    """Providers with base and weight, comparable."""
-    return tuple(sorted((one["capacityProvider"], one.get("base", 0), one.get("weight", 0)) for one in items))
-
-
-def _task(scope: Scope, slot: str, told: Mapping[str, Any]) -> Task:
+def _task(scope: Scope, place: Mapping[str, str], told: Mapping[str, Any]) -> Task:
+    """place: release -> slot, of one service."""
+    release = scope.release_of(family_of(told["taskDefinitionArn"]))
     container: Mapping[str, Any] = next(iter(told.get("containers") or ()), {})
     since = told.get("startedAt") or told.get("createdAt")
     return Task(
         id=told["taskArn"].rpartition("/")[2],
-        slot=slot,
-        release=scope.release_of(_family(told["taskDefinitionArn"])),
+        slot=place.get(release) or next(iter(place.values())),
+        release=release,
         status=told["lastStatus"],
         since=since.timestamp() if since else 0.0,
         address=_address(told.get("attachments") or ()),
@@ -228,11 +189,6 @@ def _task(scope: Scope, slot: str, told: Mapping[str, Any]) -> Task:
 def _address(attachments: Sequence[Mapping[str, Any]]) -> str:
     details = (detail for one in attachments for detail in one.get("details") or ())
     return next((str(detail["value"]) for detail in details if detail["name"] == "privateIPv4Address"), "")
-
-
-def _family(arn: str) -> str:
-    """`arn:aws:ecs:us-east-1:123456789012:task-definition/mlship-churn_r1-7f3a9c:3`."""
-    return arn.rpartition("/")[2].rpartition(":")[0]
 
 
 def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:

@@ -9,14 +9,19 @@ from mlship.errors import Finding, MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Progress
 from mlship.targets.aws import secrets, stack, stack_changes
+from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import autoscaling, network, seen, staying, tagging
-from mlship.targets.aws.ecs.foundation import Kept, foundation
-from mlship.targets.aws.ecs.releasing import WHOLE, actions, capacity, rule, service, task_definition, update
-from mlship.targets.aws.ecs.scaling import is_scaled, tasks_for
-from mlship.targets.aws.ecs.seen import Seen, Slot
+from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE, Kept, foundation
+from mlship.targets.aws.ecs.movers import ERROR_RATE
+from mlship.targets.aws.ecs.moves import Moves, can_move
+from mlship.targets.aws.ecs.releasing import WHOLE, actions, rule, task_definition
+from mlship.targets.aws.ecs.scaling import is_scaled
+from mlship.targets.aws.ecs.seen import Seen
+from mlship.targets.aws.ecs.services import Services
+from mlship.targets.aws.ecs.traffic import in_words, why_weights
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.scope import CONTENT, SLOTS, Scope
 from mlship.targets.aws.stack import Waiting
@@ -24,14 +29,7 @@ from mlship.targets.base import Action, Deployment, Outcome
 from mlship.targets.plan import shares_before_all
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
-START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
-SETTLE_S = 120.0
 AGREE_S = 60.0
-GONE_S = 600.0  # targets are let go, a server has 120 s to stop, and then its network interface goes
-CRASHED = "EssentialContainerExited"  # Task, stopCode: the server itself ended
-# Of a task whose server said nothing of the release: no image, no secret, no role, no capacity, or spot that was taken back.
-_NEVER_RAN = ("TaskFailedToStart", "SpotInterruption", "TerminationNotice", "UserInitiated")
-_EVENTS = 3  # of a service, that are said
 
 
 class Steps:
@@ -49,6 +47,8 @@ class Steps:
         self._door = door
         self._scope = scope
         self.images = Images(door, layout, environ, progress)
+        self._moves = Moves(door, scope, waiting)
+        self._services = Services(door, scope, waiting, self._moves)
         self._waiting = waiting
         self._progress = progress
 
@@ -68,23 +68,36 @@ class Steps:
         self._door.call("ecs", "register_task_definition", **filled(task_definition(deployment, has), known))
         return Outcome()
 
-    def stage(self, action: Action, deployment: Deployment) -> Outcome:
+    def stage(self, action: Action, deployment: Deployment, *, was_committed: bool = False, begun: float = -1.0) -> Outcome:
+        """was_committed: the release has served before, so its callers are moved at once. begun: the share of the callers that it is
+        recorded to have been given; negative where none is.
+        """
         present = self._present()
+        move = self._moves.of(present, action.release)
+        if move is not None and (move.is_on or move.is_going_back):
+            return self._services.held(action.release, deployment)
+        if move is not None and move.is_taken_back and begun >= 0 and (begun or move.alarms):
+            return move.set_back  # nobody looked when it happened
+        live = present.live
+        if live is not None and not was_committed and self._services.is_moved(present, live, action, deployment):
+            return self._services.begin(present, live, action.release, deployment)
         share = next(iter(shares_before_all(deployment.strategy)), 1.0)
-        tasks = self._tasks(present, action.release, deployment, share)
+        tasks = self._services.tasks(present, action.release, deployment, share)
         if deployment.strategy.name == "recreate" and action.before not in ("", action.release):
             before = present.of(action.before)
             if before is not None:
-                self._stop(before)
+                self._services.stop(before)
                 present = self._present()
-        return self._run(present, action.release, deployment, tasks)
+        return self._services.run(present, action.release, deployment, tasks)
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
+        if self._moves.of(present, action.release) is not None:
+            return self._moves.reached(action.release, action.share, deployment)
         after = present.of(action.release)
         if after is None:
             return Outcome(False, f"no service has {action.release}", fault="target")
-        grown = self._grown(present, after, deployment, action.share)
+        grown = self._services.grown(present, after, deployment, action.share)
         return self._led(present, action, deployment) if grown.ok else grown
 
     def _led(self, present: Seen, action: Action, deployment: Deployment) -> Outcome:
@@ -97,11 +110,14 @@ class Steps:
             weights[before.name] = WHOLE - share
         led = self._weigh(present, deployment, weights)
         if led.ok and is_scaled(deployment):
-            autoscaling.follow(self._door, deployment, given(deployment), after.name, present.outputs)
+            autoscaling.follow(self._door, deployment, given(deployment), after, present.outputs)
         return led
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
-        moved = self.weigh(replace(action, share=1.0), deployment)
+        is_theirs = self._moves.of(self._present(), action.release) is not None
+        moved = (
+            self._moves.done(action.release, deployment) if is_theirs else self.weigh(replace(action, share=1.0), deployment)
+        )
         if not moved.ok:
             return moved
         present = self._present()
@@ -109,23 +125,26 @@ class Steps:
         if not right.ok:
             return right
         for slot in present.slots.values():
-            if slot.desired and not present.weights.get(slot.name):
-                self._stop(slot)
+            if (slot.desired or slot.is_moved) and not present.weights.get(slot.name):
+                self._services.stop(slot)
         return self._identity(self._present(), action.release)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
+        taken = self._moves.take_back(action.release) if self._look() is not None else Outcome()
+        if not taken.ok:
+            return taken
         present = self._present()
         if not action.before:
             return self.discard(action.release)
         slot = present.of(action.before)
         if slot is None or not slot.desired:
-            tasks = self._tasks(present, action.before, deployment)
-            started = self._run(present, action.before, deployment, tasks)
+            tasks = self._services.tasks(present, action.before, deployment)
+            started = self._services.run(present, action.before, deployment, tasks)
             if not started.ok:
                 return started
             present = self._present()
-        elif (tasks := self._tasks(present, action.before, deployment)) > slot.desired:
-            self._set(slot, tasks)  # whoever waits for them has callers of a release that failed
+        elif (tasks := self._services.tasks(present, action.before, deployment)) > slot.desired:
+            self._services.set(slot, tasks)  # whoever waits for them has callers of a release that failed
         back = self._led(present, Action("weigh", action.before), deployment)
         is_other = action.release != action.before  # else only how it is operated has failed
         return self.discard(action.release) if back.ok and is_other else back
@@ -134,6 +153,9 @@ class Steps:
         """Its tasks go, after its callers: to the other release where that has callers, else to the live one, which is started for
         them. Where nothing is live nobody is led anywhere any more. deployment: as that one is operated.
         """
+        taken = self._moves.take_back(release) if self._look() is not None else Outcome()
+        if not taken.ok:
+            return taken
         present = self._look()
         slot = present.of(release) if present else None
         if present is None or slot is None:
@@ -146,8 +168,8 @@ class Steps:
             self._door.call("elbv2", "modify_rule", RuleArn=present.rule, Actions=said)
         elif present.weights.get(slot.name):
             self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
-        if slot.desired:
-            self._stop(slot)
+        if slot.desired or slot.is_moved:
+            self._services.stop(slot)
         return Outcome()
 
     def retire(self, subjects: tuple[str, ...], kept: frozenset[str]) -> Outcome:
@@ -175,18 +197,23 @@ class Steps:
         slot = present.of(deployment.release.id)
         if slot is None:
             return Outcome(False, f"no service has {deployment.release.id}", fault="target")
-        known = self._stopped_ids(slot.release)
+        known = self._services.stopped_ids(slot.release)
         least, most = deployment.replicas
         tasks = min(max(slot.desired, least), most)
         if not is_scaled(deployment):
-            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], slot.name)
+            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], slot.service)
+        bought = self._services.buy_anew(present, slot, deployment)
+        if not bought.ok:
+            return bought
+        present = self._present()
+        slot = present.of(deployment.release.id) or slot
         # between a look and a change autoscaling may have set another number
         own = None if is_scaled(deployment) and tasks == slot.desired else tasks
-        self._placed(present, slot, slot.name, slot.task_definition, deployment, own)
+        self._services.placed(present, slot, slot.name, slot.task_definition, deployment, own)
         if is_scaled(deployment):
-            autoscaling.follow(self._door, deployment, has, slot.name, present.outputs)
+            autoscaling.follow(self._door, deployment, has, slot, present.outputs)
         tagging.relabel(self._door, self._scope, (slot.arn, present.rule), former, deployment.labels)
-        return self._until_ready(slot.name, slot.release, deployment, known, tasks)
+        return self._services.until_ready(slot.name, slot.release, deployment, known, tasks)
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on; only what is called ours."""
@@ -194,11 +221,7 @@ class Steps:
         if present is not None:
             if present.rule:
                 self._door.call("elbv2", "delete_rule", RuleArn=present.rule)
-            cluster = present.outputs["Cluster"]
-            for slot in present.slots:
-                autoscaling.leave(self._door, self._scope, cluster, slot)
-                self._door.call("ecs", "delete_service", cluster=cluster, service=self._scope.service(slot), force=True)
-            self._waiting.until(lambda: None if seen.are_draining(self._door, self._scope, cluster) else True, GONE_S)
+            self._services.end(present.services)
         for family in seen.families(self._door, self._scope).values():
             self._forget(family)
         return stack.delete(self._door, self._scope.stem, self._waiting)
@@ -207,11 +230,9 @@ class Steps:
 
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
-        tags = self._scope.tags("foundation", deployment.labels)
-        template = foundation(deployment, has, self._kept(deployment))
-        parameters = network.parameters_for(self._door, has)
-        made = stack.converge(self._door, self._scope.stem, template, parameters, tags, self._waiting)
-        lacking = set(template["Outputs"]) - set(self._present().outputs) if made.ok else set()
+        wanted = self._wanted(deployment, has, network.parameters_for(self._door, has))
+        made = stack.converge(self._door, wanted, self._waiting)
+        lacking = set(wanted.template["Outputs"]) - {INFRASTRUCTURE} - set(self._present().outputs) if made.ok else set()
         if lacking:  # an administrator's stack is not changed by us
             what = f"the stack {self._scope.stem} was made for something else: it does not tell {', '.join(sorted(lacking))}"
             return Outcome(False, what, ("apply mlship render --target aws --part foundation again",), fault="target")
@@ -220,15 +241,39 @@ class Steps:
     def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
         """What the foundation's stack becomes, for the plan."""
         has = given(deployment)
-        template = foundation(deployment, has, self._kept(deployment))
         try:
             parameters = network.parameters_for(self._door, has)
         except MlshipError:  # the preflight has said it
             parameters = {}
+        wanted = self._wanted(deployment, has, parameters)
         return (
-            *stack_changes.findings(self._door, self._scope.stem, template),
-            *staying.findings(self._door, self._scope, template, parameters, deployment, has),
+            *stack_changes.findings(self._door, wanted, self._waiting),
+            *staying.findings(self._door, self._scope, wanted.template, parameters, deployment, has),
         )
+
+    def who_moves(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """Who moves the callers of a release that is watched, for the plan."""
+        if not shares_before_all(deployment.strategy):
+            return ()
+        why = why_weights(deployment, given(deployment))
+        present = stack.read(self._door, self._scope.stem)
+        if not why and present is not None and present.spec == stack.OF_ADMINISTRATOR and INFRASTRUCTURE not in present.outputs:
+            why = (
+                f"the stack {self._scope.stem} was applied without what ECS needs for it (render --part foundation has it now)"
+            )
+        if why:
+            return (
+                Finding(
+                    f"mlship moves the callers, and has to run until they are moved: {why}", severity="note", code="moved-by"
+                ),
+            )
+        what = f"ECS moves the callers itself: {in_words(deployment.strategy)}. It goes on without this command"
+        alarmed = f"{what}, and takes the release back where more than {ERROR_RATE:.0%} of a minute's requests fail"
+        return (Finding(alarmed, severity="note", code="moved-by"),)
+
+    def _wanted(self, deployment: Deployment, has: Given, parameters: Mapping[str, str]) -> Wanted:
+        template = foundation(deployment, has, self._kept(deployment))
+        return Wanted(self._scope.stem, template, parameters, self._scope.tags("foundation", deployment.labels))
 
     def _kept(self, deployment: Deployment) -> Kept:
         """What tasks need that run now: one that is started again must find it."""
@@ -239,7 +284,7 @@ class Steps:
         read = {arn for definition in running for arn in seen.secrets_of(self._door, definition)}
         known = deployment.references.values()
         others = frozenset(arn for arn in read if not any(secrets.covers(reference, arn) for reference in known))
-        return Kept(others, "OperatorKey" in present.outputs)
+        return Kept(others, "OperatorKey" in present.outputs, can_move(present))
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._scope)
@@ -250,108 +295,10 @@ class Steps:
         assert found is not None, "deliver makes the foundation"
         return found
 
-    # -- services --------------------------------------------------------------------------------------------------------
-
-    def _tasks(self, present: Seen, release: str, deployment: Deployment, share: float = 1.0) -> int:
-        slot = present.of(release)
-        return tasks_for(deployment, present.serving, share, slot.desired if slot else 0)
-
-    def _run(self, present: Seen, release: str, deployment: Deployment, tasks: int) -> Outcome:
-        """The release in a slot of its own, with tasks that the balancer finds ready."""
-        slot = present.of(release)
-        name = slot.name if slot is not None else present.free
-        family = seen.families(self._door, self._scope).get(release)
-        if family is None:
-            return Outcome(False, f"ECS has no task definition of {release}", fault="target")
-        if name in present.slots and not present.weights.get(name):
-            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], name)
-        known = self._stopped_ids(release)
-        self._placed(present, present.slots.get(name), name, family, deployment, tasks)
-        return self._until_ready(name, release, deployment, known, tasks)
-
-    def _grown(self, present: Seen, slot: Slot, deployment: Deployment, share: float) -> Outcome:
-        """Enough tasks for a share of the callers, before these come."""
-        tasks = self._tasks(present, slot.release, deployment, share)
-        if tasks <= slot.desired:
-            return Outcome()
-        known = self._stopped_ids(slot.release)
-        self._set(slot, tasks)
-        return self._until_ready(slot.name, slot.release, deployment, known, tasks)
-
-    def _placed(
-        self, present: Seen, slot: Slot | None, name: str, definition: str, deployment: Deployment, tasks: int | None
-    ) -> None:
-        known = {**present.outputs, "TaskDefinition": definition}
-        if slot is None:
-            made = service(deployment, given(deployment), name, tasks or 0)
-            self._door.call("ecs", "create_service", **filled(made, known))
-            return
-        # what ECS gave up is only begun again when it is told to, and other capacity changes no task that runs
-        is_other = bool(slot.capacity) and slot.capacity != seen.capacity_of(capacity(deployment))
-        anew = {"forceNewDeployment": True} if slot.rollout == "FAILED" or is_other else {}
-        self._door.call("ecs", "update_service", **filled(update(deployment, name, tasks), known), **anew)
-
-    def _until_ready(self, name: str, release: str, deployment: Deployment, known: frozenset[str], tasks: int) -> Outcome:
-        """known: tasks of the release that had ended before."""
-        seconds = deployment.startup_timeout_s + START_MARGIN_S
-        found: Outcome | None = self._waiting.until(lambda: self._started(name, release, tasks, known), seconds)
-        ended = found or Outcome(False, f"{release} is not ready after {seconds:.0f} s")
-        return ended if ended.ok else self._explained(ended, name, release, known)
-
-    def _explained(self, failed: Outcome, name: str, release: str, known: frozenset[str]) -> Outcome:
-        """Whose fault it was, and what ECS says: of a task that finds no place, only the service's events tell."""
-        slot = self._present().slots.get(name)
-        ended = [task.stop_code for task in self._stopped(release) if task.id not in known]
-        has_run = bool(slot and slot.running) or any(code not in _NEVER_RAN for code in ended)
-        events = slot.events[:_EVENTS] if slot and slot.release == release and not has_run else ()
-        return replace(failed, evidence=(*self._reasons(release), *events), fault="release" if has_run else "target")
-
-    def _started(self, name: str, release: str, wanted: int, known: frozenset[str]) -> Outcome | None:
-        """None while nobody can tell."""
-        present = self._present()
-        slot = present.slots.get(name)
-        if slot is None or slot.release != release:
-            return None  # what ECS tells is a moment old
-        if present.weights.get(name):  # autoscaling may take some away meanwhile
-            wanted = min(wanted, slot.desired)
-        healthy = len(seen.healthy_addresses(self._door, present, name))
-        if slot.rollout == "COMPLETED" and healthy >= wanted and slot.running >= wanted:
-            return Outcome()
-        if slot.rollout == "FAILED":
-            return Outcome(False, f"ECS gave {release} up: {slot.rollout_reason}")
-        ended = [task for task in self._stopped(release) if task.id not in known and task.stop_code == CRASHED]
-        if ended and not present.weights.get(name):  # what ends at its start does so again, and no caller waits for it
-            return Outcome(False, f"the task ended with exit code {ended[-1].exit_code}")
-        return None
-
-    def _stopped(self, release: str) -> list[seen.Task]:
-        return [task for task in seen.tasks(self._door, self._scope, self._present(), "STOPPED") if task.release == release]
-
-    def _stopped_ids(self, release: str) -> frozenset[str]:
-        return frozenset(task.id for task in self._stopped(release))
-
-    def _reasons(self, release: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(task.reason for task in self._stopped(release) if task.reason))[-3:]
-
-    def _stop(self, slot: Slot) -> None:
-        """Autoscaling lets go of it first: it would bring the slot to its minimum again."""
-        autoscaling.leave(self._door, self._scope, self._present().outputs["Cluster"], slot.name)
-        self._set(slot, 0)
-        self._waiting.until(lambda: self._no_tasks(slot.name), SETTLE_S)
-
-    def _set(self, slot: Slot, tasks: int) -> None:
-        cluster = self._present().outputs["Cluster"]
-        self._door.call("ecs", "update_service", cluster=cluster, service=self._scope.service(slot.name), desiredCount=tasks)
-
-    def _no_tasks(self, slot: str) -> bool | None:
-        present = self._look()
-        running = seen.tasks(self._door, self._scope, present) if present else []
-        return None if any(task.slot == slot for task in running) else True
-
     # -- callers -----------------------------------------------------------------------------------------------------------
 
     def _weigh(self, present: Seen, deployment: Deployment, weights: dict[str, int]) -> Outcome:
-        if present.rule and dict(present.weights) == weights:
+        if present.rule and _same(present.weights, weights):
             return Outcome()
         if present.rule:
             said = filled(actions(weights), present.outputs)
@@ -359,7 +306,7 @@ class Steps:
         else:
             self._door.call("elbv2", "create_rule", **filled(rule(deployment, given(deployment), weights), present.outputs))
         # what the balancer tells may be a moment old
-        if self._waiting.until(lambda: True if dict(self._present().weights) == weights else None, AGREE_S):
+        if self._waiting.until(lambda: True if _same(self._present().weights, weights) else None, AGREE_S):
             return Outcome()
         now = dict(self._present().weights)
         return Outcome(False, f"the balancer has other weights than it was given: {now}", fault="target")
@@ -382,3 +329,9 @@ class Steps:
             except Refused as no:
                 if no.said != "ClientException":  # another command did it meanwhile
                     raise
+
+
+def _same(told: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    """Whether the callers are shared so. ECS' own weights may have another whole than ours."""
+    whole = sum(told.values())
+    return bool(whole) and all(told.get(slot, 0) * WHOLE == weight * whole for slot, weight in wanted.items())

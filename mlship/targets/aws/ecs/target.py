@@ -92,7 +92,8 @@ class EcsTarget:
         history = self._records.read()
         is_reached = bool(history and history.live)
         inside = () if is_reached else from_inside(deployment, given(deployment))
-        return (*found, *inside, *self._steps.stack_changes(deployment))
+        moved = self._steps.who_moves(deployment) if is_reached else ()
+        return (*found, *inside, *self._steps.stack_changes(deployment), *moved)
 
     def observe(self) -> Observed:
         history = self._records.read()
@@ -177,7 +178,7 @@ class EcsTarget:
         if action.kind == "deliver":
             return self._steps.deliver(deployment)
         if action.kind == "stage":
-            return self._steps.stage(action, deployment)
+            return self._staged(action, deployment)
         if action.kind == "weigh":
             return self._steps.weigh(action, deployment)
         if action.kind == "shift":
@@ -186,6 +187,16 @@ class EcsTarget:
             return self._steps.restore(action, as_before(self._records.read(), deployment))
         history = self._records.read()
         return self._steps.operate(deployment, (history.operating.get("labels") or {}) if history else {})
+
+    def _staged(self, action: Action, deployment: Deployment) -> Outcome:
+        """The records say what ECS cannot: whether the release has served before, and how many callers it was given."""
+        history = self._records.read()
+        underway = history.underway if history else None
+        if underway is not None and underway.release.id == action.release:
+            return self._steps.stage(action, deployment, begun=underway.share)
+        entries = history.entries if history else ()
+        was_committed = any(one.release == action.release and one.action in ("deploy", "rollback") for one in entries)
+        return self._steps.stage(action, deployment, was_committed=was_committed)
 
     def _discard(self, release: str, deployment: Deployment) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""

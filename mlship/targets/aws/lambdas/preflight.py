@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any
 
 from mlship.errors import Finding
-from mlship.targets.aws import permissions, stack_changes
+from mlship.targets.aws import permissions
 from mlship.targets.aws.caller_lambda import EVENT_BYTES, IMAGE_BYTES
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.lambdas.foundation import ROLE, foundation, reserved
-from mlship.targets.aws.lambdas.keeping import kept
+from mlship.targets.aws.lambdas.foundation import ROLE, reserved
 from mlship.targets.aws.lambdas.naming import NAME_LENGTH, function_name
 from mlship.targets.aws.lambdas.releasing import ANSWER_MARGIN_S, MOST_S, is_public, variables
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all
@@ -43,7 +42,7 @@ def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[
     Raises MlshipError where nobody can be asked, or for another account than the one that is named.
     """
     guard(door, deployment)
-    has, scope = given(deployment), Scope(deployment.project, deployment.environment)
+    has = given(deployment)
     return (
         *impossible(deployment),
         *in_documents(deployment, has),
@@ -51,7 +50,6 @@ def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[
         *given_parts(deployment, {**parts_of_all(door, has), **_subnets(door, has)}),
         *_concurrency(door, deployment),
         *permissions.findings(door, deployment, has),
-        *stack_changes.findings(door, scope.stem, foundation(deployment, has, kept(door, scope, deployment))),
     )
 
 

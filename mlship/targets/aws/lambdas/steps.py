@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlship.errors import Finding
 from mlship.progress import Progress
-from mlship.targets.aws import stack
+from mlship.targets.aws import stack, stack_changes
+from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
@@ -57,6 +59,11 @@ class Steps:
             return ready
         self._cap(deployment)
         return self._published(deployment)
+
+    def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What the stack becomes, for the plan."""
+        wanted = self._wanted(deployment, given(deployment))
+        return tuple(stack_changes.findings(self._door, wanted, self._waiting))
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
         """The version can be asked, and no caller reaches it: an alias of its own says that it is the next one."""
@@ -168,9 +175,11 @@ class Steps:
 
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
-        tags = self._scope.tags("foundation", deployment.labels)
+        return stack.converge(self._door, self._wanted(deployment, has), self._waiting)
+
+    def _wanted(self, deployment: Deployment, has: Given) -> Wanted:
         template = foundation(deployment, has, kept(self._door, self._scope, deployment))
-        return stack.converge(self._door, self._scope.stem, template, {}, tags, self._waiting)
+        return Wanted(self._scope.stem, template, {}, self._scope.tags("foundation", deployment.labels))
 
     def _look(self) -> Seen | None:
         return seen.look(self._door, self._scope)

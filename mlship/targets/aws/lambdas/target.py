@@ -95,7 +95,8 @@ class LambdaTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment, self._image_bytes(deployment.release.served.content))
+        found = preflight.findings(self._door, deployment, self._image_bytes(deployment.release.served.content))
+        return (*found, *self._steps.stack_changes(deployment))
 
     def observe(self) -> Observed:
         history = self._records.read()

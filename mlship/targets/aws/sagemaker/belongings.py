@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mlship.errors import Finding, MlshipError
 from mlship.progress import Progress
-from mlship.targets.aws import stack
+from mlship.targets.aws import stack, stack_changes
+from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import cfn_tags, filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.given import Given
+from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.sagemaker import network, releasing, seen
 from mlship.targets.aws.sagemaker.foundation import foundation
 from mlship.targets.aws.sagemaker.names import SLOTS, Names
@@ -32,11 +34,22 @@ class Belongings:
         self._progress = progress
 
     def found(self, deployment: Deployment, has: Given) -> Outcome:
-        stem = self._names.scope.stem
-        self._progress.step("stack", stem)
-        tags = self._names.scope.tags("foundation", deployment.labels)
-        parameters = network.parameters_for(self._door, has)
-        return stack.converge(self._door, stem, foundation(deployment, has), parameters, tags, self._waiting)
+        self._progress.step("stack", self._names.scope.stem)
+        wanted = self._wanted(deployment, has, network.parameters_for(self._door, has))
+        return stack.converge(self._door, wanted, self._waiting)
+
+    def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What the stack becomes, for the plan."""
+        has = given(deployment)
+        try:
+            parameters = network.parameters_for(self._door, has)
+        except MlshipError:  # the preflight has said it
+            parameters = {}
+        return tuple(stack_changes.findings(self._door, self._wanted(deployment, has, parameters), self._waiting))
+
+    def _wanted(self, deployment: Deployment, has: Given, parameters: Mapping[str, str]) -> Wanted:
+        scope = self._names.scope
+        return Wanted(scope.stem, foundation(deployment, has), parameters, scope.tags("foundation", deployment.labels))
 
     def model(self, deployment: Deployment, has: Given) -> None:
         wanted = releasing.model(deployment, has)

@@ -8,15 +8,13 @@ from typing import Any
 
 from mlship.errors import Finding, MlshipError
 from mlship.releases.history import History
-from mlship.targets.aws import permissions, stack_changes
+from mlship.targets.aws import permissions
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import given
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.sagemaker import network, releasing, unbuilt
-from mlship.targets.aws.sagemaker.foundation import foundation
 from mlship.targets.aws.sagemaker.traffic import by_weights
-from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.plan import shares_before_all
 from mlship.targets.refusals import refused
@@ -34,7 +32,6 @@ def findings(door: Door, deployment: Deployment, history: History | None) -> tup
         *given_parts(deployment, parts_of_all(door, has)),
         *quota(door, deployment, history),
         *permissions.findings(door, deployment, has),
-        *stack_changes.findings(door, Scope(deployment.project, deployment.environment).stem, foundation(deployment, has)),
     )
 
 

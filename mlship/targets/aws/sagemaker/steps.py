@@ -14,6 +14,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
+from mlship.errors import Finding
 from mlship.progress import Progress
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.door import Door
@@ -57,6 +58,9 @@ class Steps:
         if made.ok:
             self._belongings.model(deployment, has)
         return made
+
+    def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return self._belongings.stack_changes(deployment)
 
     def stage(self, action: Action, deployment: Deployment, *, was_committed: bool) -> Outcome:
         """was_committed: the release has served before."""

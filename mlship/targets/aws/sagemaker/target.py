@@ -91,7 +91,8 @@ class SagemakerTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment, self._records.read())
+        found = preflight.findings(self._door, deployment, self._records.read())
+        return (*found, *self._steps.stack_changes(deployment))
 
     def observe(self) -> Observed:
         history = self._records.read()
