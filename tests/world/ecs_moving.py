@@ -109,13 +109,20 @@ class MovingEcs:
             return None
         (told,) = self._ecs.describe_services(cluster=said["cluster"], services=[name])["services"]
         if name not in self.services:
+            assert said["deploymentConfiguration"]["strategy"] == "ROLLING" and "taskDefinition" not in said, (
+                "a service gets to know both first"
+            )
             (before,) = told["loadBalancers"]
             assert before["targetGroupArn"] == balancer["targetGroupArn"], "callers would be in the other target group"
             bought = list(told.get("capacityProviderStrategy") or ())
             arn, group = self._arn("service-revision", name), before["targetGroupArn"]
             first = Revision(arn, told["taskDefinition"], group, name, _now(), bought)
             self.services[name] = Moved(name, said["cluster"], balancer, first)
+            arn = self._arn("service-deployment", name)
+            self.services[name].deployments.append(Deployed(arn, first, first, said["deploymentConfiguration"], _now()))
+            return {"service": {"serviceName": name, "status": "ACTIVE"}}
         moved = self.services[name]
+        assert balancer is None, "it knows both"
         if "desiredCount" in said:
             self._ecs.update_service(cluster=moved.cluster, service=moved.current.backing, desiredCount=said["desiredCount"])
         if "taskDefinition" in said or said.get("forceNewDeployment"):
@@ -229,7 +236,7 @@ class MovingEcs:
         }
 
     def _revisions(self, moved: Moved) -> list[Revision]:
-        return [moved.current, *([moved.on.target] if moved.on else [])]
+        return [moved.current, *([moved.on.target] if moved.on and moved.on.target is not moved.current else [])]
 
     def _describe_service_revisions(self, said: Mapping[str, Any]) -> dict[str, Any]:
         known = {one.arn: one for moved in self.services.values() for one in _every(moved)}
@@ -305,7 +312,9 @@ class MovingEcs:
             self._go_on(moved, one)
 
     def _go_on(self, moved: Moved, one: Deployed) -> None:
-        if one.stage == "SCALE_UP" and not one.was_held and one.said["lifecycleHooks"]:
+        if one.said["strategy"] == "ROLLING":
+            one.status = "SUCCESSFUL"
+        elif one.stage == "SCALE_UP" and not one.was_held and one.said["lifecycleHooks"]:
             one.stage, one.hold = "POST_SCALE_UP", f"ecs-pause-{next(self._numbers)}"
         elif one.shares:
             one.stage, one.share = "PRODUCTION_TRAFFIC_SHIFT", one.shares.pop(0)
@@ -345,7 +354,7 @@ class MovingEcs:
             self._ecs.delete_service(cluster=cluster, service=backing, force=True)
 
     def _watched(self, one: Deployed) -> list[str]:
-        watched = one.said["alarms"]
+        watched = one.said.get("alarms") or {"enable": False}
         return list(watched["alarmNames"]) if watched["enable"] else []
 
     def _state(self, name: str) -> str:

@@ -34,6 +34,8 @@ DOOR = BotoDoor(REGION)
 CANARY = Strategy("canary", steps=(0.1, 1.0), bake_s=600.0)
 LINEAR = Strategy("canary", steps=(0.25, 0.5, 0.75, 1.0), bake_s=60.0)
 BLUE_GREEN = Strategy("blue-green", bake_s=300.0)
+READS = ("describe", "list", "get", "head", "simulate")
+STRIDE = 5
 BY_WEIGHTS = Strategy("canary", steps=(0.05, 0.5, 1.0), bake_s=60.0)
 
 
@@ -103,18 +105,6 @@ def deploy(
     return roll_out(target, decided, FACTS, World(service.clock.now, rest or service.clock.rest, Silent()))
 
 
-def test_ecs_moves_the_callers_of_a_canary(service: Service, account: Account) -> None:
-    first = deploy(service, 1, CANARY).history.live
-    assert account.moving.sent == [], "nobody called before, so there is nobody to move"
-    second = deploy(service, 2, CANARY)
-    assert second.history.live == live_id(service) != first
-    sent = [operation for operation, _ in account.moving.sent]
-    assert sent.count("continue_service_deployment") == 1 and "stop_service_deployment" not in sent
-    observed = service.open().observe()
-    assert dict(observed.weights) == {second.history.live: 1.0}
-    assert {copy.release for copy in account.copies.values()} == {second.history.live}
-
-
 def test_what_does_not_prove_itself_meets_no_caller_and_leaves_nothing(service: Service, account: Account) -> None:
     first = deploy(service, 1, CANARY).history.live
     for broken in ("answers", "crash"):
@@ -132,7 +122,7 @@ def test_an_alarm_has_ecs_take_its_own_release_back(service: Service, account: A
     first = deploy(service, 1, LINEAR).history.live
 
     def it_fails(seconds: float) -> None:
-        alarm(account)
+        alarm(account, "b")
         service.clock.rest(seconds)
 
     account.moving.stuck = stuck
@@ -149,7 +139,9 @@ def test_a_command_dies_and_ecs_goes_on(service: Service, account: Account, tmp_
     """The next command, on another machine, finds that all callers moved, and commits; or that an alarm took them back, and says so."""
     first = deploy(service, 1, CANARY).history.live
     killed_after(service, account, "continue_service_deployment", 2, CANARY)
+    alarm(account, "a")  # of what served before: that speaks for the new one
     account.moving.finish()
+    alarm(account, "a", "OK")
     assert live_id(service) != first
     other = Service(tmp_path / "other", account)
     other.clock, other.home = service.clock, service.home
@@ -157,10 +149,10 @@ def test_a_command_dies_and_ecs_goes_on(service: Service, account: Account, tmp_
     assert second.live == live_id(service) and second.underway is None
     with pytest.raises(Killed):
         deploy(service, 3, BLUE_GREEN, rest=dies)
-    alarm(account)
+    alarm(account, "a")
     account.moving.finish()
-    alarm(account, "OK")
-    with pytest.raises(MlshipError, match=r"ECS took r3-.* back .*alarm: mlship-churn-b-errors") as failed:
+    alarm(account, "a", "OK")
+    with pytest.raises(MlshipError, match=r"ECS took r3-.* back .*alarm: mlship-churn-a-errors") as failed:
         deploy(service, 3, BLUE_GREEN)
     assert failed.value.exit is Exit.VERIFY_FAILED
     assert_alone(service, account, second.live)
@@ -181,6 +173,23 @@ def test_a_command_that_dies_before_any_caller_moved_is_simply_run_again(service
     assert {copy.release for copy in account.copies.values()} == {live_id(service)}
 
 
+def test_a_command_that_is_killed_anywhere_is_simply_run_again(service: Service, account: Account) -> None:
+    """After every fifth change: the others are those of the form by weights, and the ones of the test above."""
+    deploy(service, 1, CANARY)
+    version, at, was_killed = 2, 0, True
+    while was_killed:
+        try:
+            deploy(service, version, CANARY, door=Mortal(account, at=at))
+        except Killed:
+            give_lease_back(account)
+        else:
+            was_killed = False
+        assert deploy(service, version, CANARY).history.live == live_id(service)
+        assert {copy.release for copy in account.copies.values()} == {live_id(service)}
+        version, at = version + 1, at + STRIDE
+    assert at > STRIDE, "a deploy changes more than that"
+
+
 def test_a_release_that_ecs_moves_is_aborted(service: Service, account: Account) -> None:
     first = deploy(service, 1, CANARY).history.live
     with pytest.raises(Killed):
@@ -193,7 +202,11 @@ def test_a_release_that_ecs_moves_is_aborted(service: Service, account: Account)
 
 def test_a_project_goes_from_one_form_to_the_other_and_back(service: Service, account: Account, tmp_path: Path) -> None:
     first = deploy(service, 1, CANARY).history.live
+    assert account.moving.sent == [], "nobody called before, so there is nobody to move"
     second = deploy(service, 2, LINEAR).history.live
+    assert_alone(service, account, second)
+    sent = [operation for operation, _ in account.moving.sent]
+    assert sent.count("continue_service_deployment") == 1 and "stop_service_deployment" not in sent
     other = Service(tmp_path / "other", account)
     other.clock = service.clock
     assert roll_back(other).history.live == first == live_id(service)
@@ -220,20 +233,28 @@ class Killed(BaseException):
 
 
 class Mortal(AccountDoor):
-    """Dies right after a call of this name, and does nothing more then."""
+    """Dies right after a call of this name, or after its n-th change of the world, and does nothing more then."""
 
-    def __init__(self, account: Account, at: str) -> None:
+    def __init__(self, account: Account, operation: str = "", at: int = -1) -> None:
         super().__init__(account)
-        self._at, self._is_dead = at, False
+        self._operation, self._at, self._changed, self._is_dead = operation, at, 0, False
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         if self._is_dead:
             raise Killed
         answer = super().call(service, operation, **said)
-        if operation == self._at:
-            self._is_dead = True
+        self._is_dead = operation == self._operation
+        if not operation.startswith(READS):
+            self._is_dead = self._is_dead or self._changed == self._at
+            self._changed += 1
+        if self._is_dead:
             raise Killed
         return answer
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        if self._is_dead:
+            raise Killed
+        return super().all(service, operation, key, **said)
 
 
 def dies(_: float) -> None:
@@ -253,16 +274,17 @@ def give_lease_back(account: Account) -> None:
     account.client("s3").put_object(**place, Body=json.dumps({**json.loads(with_lease), "expires": 0.0}).encode())
 
 
-def alarm(account: Account, state: str = "ALARM") -> None:
-    named = "mlship-churn-b-errors"
+def alarm(account: Account, slot: str, state: str = "ALARM") -> None:
+    named = f"mlship-churn-{slot}-errors"
     account.client("cloudwatch").set_alarm_state(AlarmName=named, StateValue=state, StateReason="as the test says")
 
 
 def begun(account: Account) -> list[Mapping[str, Any]]:
     """What ECS was told to move."""
-    return [
+    told = [
         said for operation, said in account.moving.sent if operation == "update_service" and "deploymentConfiguration" in said
     ]
+    return [said for said in told if said["deploymentConfiguration"]["strategy"] != "ROLLING"]
 
 
 def assert_alone(service: Service, account: Account, live: str) -> History:

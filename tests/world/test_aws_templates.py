@@ -20,7 +20,17 @@ from aws_cases import FULL
 from cloud_deployment import deployment
 
 from mlship.targets.aws.documents import filled
-from mlship.targets.aws.ecs.releasing import actions, bought_anew, let_go, moved, rule, service, task_definition, update
+from mlship.targets.aws.ecs.releasing import (
+    actions,
+    bought_anew,
+    let_go,
+    made_movable,
+    moved,
+    rule,
+    service,
+    task_definition,
+    update,
+)
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
 from mlship.targets.aws.ecs.traffic import by_ecs
@@ -180,7 +190,8 @@ def test_every_body_is_one_that_the_api_takes() -> None:
             aws_model.check_request("ecs", "update_service", filled(update(made, "b", tasks), KNOWN))
         if by_ecs(made, has):
             theirs.add(moved(made, "a", "b")["deploymentConfiguration"]["strategy"])
-            aws_model.check_request("ecs", "update_service", filled(moved(made, "a", "b"), KNOWN))
+            for body in (made_movable(made, "a", "b"), moved(made, "a", "b")):
+                aws_model.check_request("ecs", "update_service", filled(body, KNOWN))
             aws_model.check_request("ecs", "update_service", filled(bought_anew(made, "a"), KNOWN))
             aws_model.check_request("ecs", "continue_service_deployment", filled(let_go(), KNOWN))
         if is_scaled(made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ from aws_cases import FULL
 from aws_door import FakeDoor
 from cloud_deployment import deployment
 
+from mlship.oci.layout import Layout
+from mlship.progress import Silent
 from mlship.targets.aws.ecs.foundation import Kept, foundation, outputs_of
 from mlship.targets.aws.ecs.moves import Moves
+from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.ecs.traffic import by_ecs, configuration, in_words, why_weights
 from mlship.targets.aws.given import given
 from mlship.targets.aws.permissions import findings
@@ -52,11 +56,9 @@ def test_one_share_equal_shares_and_all_at_once_are_what_ecs_does_itself(
     assert by_ecs(made, given(made))
     found = configuration(made)
     assert (found["strategy"], in_words(strategy)) == (strategy_of_ecs, said)
-    assert found["alarms"] == {
-        "alarmNames": ["mlship-churn-a-errors", "mlship-churn-b-errors"],
-        "enable": True,
-        "rollback": True,
-    }
+    names = {slots: configuration(made, slots)["alarms"]["alarmNames"] for slots in ("b", "ab")}
+    assert names == {"b": ["mlship-churn-b-errors"], "ab": ["mlship-churn-a-errors", "mlship-churn-b-errors"]}
+    assert (found["alarms"]["enable"], found["alarms"]["rollback"]) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,28 @@ def _revision(arn: str, release: str, group: str) -> dict[str, Any]:
 def moves(door: Moving) -> Moves:
     clock = itertools.count(0.0, 300.0)
     return Moves(door, SCOPE, Waiting(lambda: next(clock), lambda seconds: None))
+
+
+@pytest.mark.parametrize(
+    ("made", "lacking", "said"),
+    [
+        (
+            MADE,
+            "",
+            "ECS moves the callers itself: 10 % of the callers for 10 min, then all. It goes on without this command, and takes",
+        ),
+        (MADE, "InfrastructureRole", "until they are moved: the stack mlship-churn was applied without what ECS needs"),
+        (watched(approve="manual"), "", "mlship moves the callers, and has to run until they are moved: a person says how"),
+        (replace(MADE, strategy=Strategy()), "", ""),
+    ],
+)
+def test_the_plan_says_who_moves_the_callers(
+    made: Deployment, lacking: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(OUTPUTS, lacking, raising=False)
+    waiting = Waiting(lambda: 0.0, lambda seconds: None)
+    steps = Steps(Moving("SUCCESSFUL", 100), SCOPE, Layout(Path("nowhere")), {}, waiting, Silent())
+    assert [(one.severity, said in one.what) for one in steps.who_moves(made)] == ([("note", True)] if said else [])
 
 
 def test_a_share_that_the_balancer_has_is_reached_and_no_other() -> None:

@@ -182,25 +182,26 @@ def test_what_ecs_moves_itself_is_the_same_for_cloudformation(steps: tuple[float
     strategy = Strategy("canary" if steps else "blue-green", steps=steps, bake_s=300.0)
     files = render(replace(deployment("aws", "ecs"), strategy=strategy))
     documents = {name: json.loads(text) for name, text in files.items() if name.endswith(".json")}
-    later = documents["apply/service/4-update-service.json"]
+    ready, later = (documents[f"apply/service/{number}-update-service.json"] for number in (4, 5))
     (held,) = later["deploymentConfiguration"].pop("lifecycleHooks")
     assert (held["targetType"], held["timeoutConfiguration"]["action"]) == ("PAUSE", "ROLLBACK")
-    assert documents["apply/service/5-continue-service-deployment.json"]["action"] == "CONTINUE"
+    assert documents["apply/service/6-continue-service-deployment.json"]["action"] == "CONTINUE"
     first = documents["apply/service/2-create-service.json"]
     for name in ("template", "service"):
         placed = as_called(documents[f"eject/{name}.json"]["Resources"]["Service"]["Properties"])
         between = placed["loadBalancers"][0].pop("advancedConfiguration")
-        wanted = dict(later["loadBalancers"][0]["advancedConfiguration"])
+        wanted = dict(ready["loadBalancers"][0]["advancedConfiguration"])
         assert between.pop("productionListenerRule") == "${Callers}" and wanted.pop("productionListenerRule") == "${Rule}"
         assert str(between.pop("roleArn")).count("InfrastructureRole") == 1 == wanted.pop("roleArn").count("InfrastructureRole")
         assert between == wanted
         placed["networkConfiguration"] = first["networkConfiguration"]  # in one template it names the group itself
+        names = placed["deploymentConfiguration"]["alarms"]["alarmNames"]
+        placed["deploymentConfiguration"]["alarms"]["alarmNames"] = names[1:]  # the first release is in slot a
         assert placed == {**first, "deploymentConfiguration": later["deploymentConfiguration"]}
-    alarms = [
-        one for one in documents["eject/foundation.json"]["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
-    ]
-    assert [one["Properties"]["AlarmName"] for one in alarms] == later["deploymentConfiguration"]["alarms"]["alarmNames"]
-    assert "service/5-*.json           ContinueServiceDeployment" in files["eject/README"].decode()
+    resources = documents["eject/foundation.json"]["Resources"].values()
+    alarms = [one["Properties"]["AlarmName"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
+    assert alarms == names == ["mlship-churn-a-errors", "mlship-churn-b-errors"]
+    assert "service/6-*.json           ContinueServiceDeployment" in files["eject/README"].decode()
 
 
 def test_scaled_tasks_are_no_part_of_the_stack() -> None:

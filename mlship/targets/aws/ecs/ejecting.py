@@ -11,9 +11,9 @@ from typing import Any
 from mlship.targets.aws.documents import Template, in_template, variables_in
 from mlship.targets.aws.ecs import movers
 from mlship.targets.aws.ecs.foundation import foundation, outputs_of, parameters
-from mlship.targets.aws.ecs.releasing import WHOLE, moved, rule, service, task_definition
+from mlship.targets.aws.ecs.releasing import WHOLE, made_movable, rule, service, task_definition
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
-from mlship.targets.aws.ecs.traffic import by_ecs
+from mlship.targets.aws.ecs.traffic import by_ecs, configuration
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -69,13 +69,12 @@ def _rule(deployment: Deployment, given: Given) -> dict[str, Any]:
 
 
 def _service(deployment: Deployment, given: Given) -> dict[str, Any]:
-    """As its later releases have it. Nobody continues a deployment of CloudFormation's, so it is not held."""
+    """As its later releases have it, whichever slot they come to. Nobody continues a deployment of CloudFormation's, so it is not held."""
     made = service(deployment, given, SLOT)
     if not by_ecs(deployment, given):
         return made
-    later = moved(deployment, SLOT, SLOT)
-    unheld = {key: entry for key, entry in later["deploymentConfiguration"].items() if key != "lifecycleHooks"}
-    return {**made, "deploymentConfiguration": unheld, "loadBalancers": later["loadBalancers"]}
+    unheld = {key: entry for key, entry in configuration(deployment).items() if key != "lifecycleHooks"}
+    return {**made, "deploymentConfiguration": unheld, "loadBalancers": made_movable(deployment, SLOT, SLOT)["loadBalancers"]}
 
 
 def _released(deployment: Deployment, given: Given, known: Mapping[str, Any], after: Iterable[str] = ()) -> dict[str, Any]:
@@ -83,7 +82,9 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any], af
     callers = _spelled(_rule(deployment, given), known)
     del callers["Tags"]  # the resource has none in CloudFormation
     placed = _resource("AWS::ECS::Service", _spelled(_service(deployment, given), known))
-    placed["DependsOn"] = ["Callers", *after]  # a target group that no listener leads to takes no service
+    # a target group that no listener leads to takes no service; one that ECS moves names the rule
+    if waits := [*(() if by_ecs(deployment, given) else ("Callers",)), *after]:
+        placed["DependsOn"] = waits
     made = {
         "TaskDefinition": _resource("AWS::ECS::TaskDefinition", _spelled(task_definition(deployment, given), known)),
         "Service": placed,

@@ -11,14 +11,14 @@ from typing import Any
 
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door
-from mlship.targets.aws.ecs import autoscaling, seen
+from mlship.targets.aws.ecs import seen
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE
-from mlship.targets.aws.ecs.releasing import bought_anew, let_go, moved
+from mlship.targets.aws.ecs.releasing import bought_anew, let_go, made_movable, moved
 from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.slots import Slot, family_of
 from mlship.targets.aws.ecs.traffic import LONGEST_MIN, MINUTE_S
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.stack import Waiting
+from mlship.targets.aws.waiting import Waiting
 from mlship.targets.base import Deployment, Outcome
 from mlship.targets.plan import shares_before_all
 
@@ -78,9 +78,11 @@ class Moves:
 
     def newest(self, present: Seen) -> Move | None:
         """None where ECS moves no service."""
-        if not present.moved:
-            return None
-        place = {"cluster": present.outputs["Cluster"], "service": self._scope.service(present.moved)}
+        return self._newest(present, present.moved) if present.moved else None
+
+    def _newest(self, present: Seen, letter: str) -> Move | None:
+        """Of a service, whether ECS moves it or not."""
+        place = {"cluster": present.outputs["Cluster"], "service": self._scope.service(letter)}
         known = self._door.all("ecs", "list_service_deployments", "serviceDeployments", **place)
         if not known:
             return None
@@ -101,13 +103,34 @@ class Moves:
     def begin(self, present: Seen, live: Slot, deployment: Deployment, family: str) -> str:
         """The live service takes the release: ECS starts its tasks in the other slot, and waits there. Gives the deployment before."""
         before = self.newest(present)
-        autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], live.service)
-        body = moved(deployment, live.service, live.name)
-        if live.is_moved:  # it knows both slots, and which of them it is in
-            del body["loadBalancers"]
-        known = {**present.outputs, "TaskDefinition": family, "Rule": present.rule}
-        self._door.call("ecs", "update_service", **filled(body, known))
+        known = {**present.outputs, "TaskDefinition": family}
+        self._door.call("ecs", "update_service", **filled(moved(deployment, live.service, live.name), known))
         return before.arn if before else ""
+
+    def ready(self, present: Seen, live: Slot, deployment: Deployment) -> Outcome:
+        """The live service knows both slots, and nothing of it moves. Where it does not, its tasks are replaced by others of the same
+        release, new ones first.
+        """
+        quiet = self.quiet(live.service)
+        if not quiet.ok:
+            return quiet
+        before = self._newest(present, live.service)
+        is_whole = before is None or before.is_done or before.status == "ROLLBACK_SUCCESSFUL" or before.release != live.release
+        if live.is_moved and is_whole:
+            return Outcome()
+        body = made_movable(deployment, live.service, live.name)
+        self._door.call("ecs", "update_service", **filled(body, {**present.outputs, "Rule": present.rule}))
+        return self._through(live.service, live.release, before)
+
+    def quiet(self, letter: str) -> Outcome:
+        """Nothing of the service is under way any more."""
+
+        def look() -> bool | None:
+            move = self._newest(self._look(), letter)
+            return None if move is not None and (move.is_on or move.is_going_back) else True
+
+        what = f"a deployment of {self._scope.service(letter)} is under way for more than {MARGIN_S:.0f} s"
+        return Outcome() if self._waiting.until(look, MARGIN_S) else Outcome(False, what, fault="target")
 
     def held(self, release: str, tasks: int, seconds: float, failing: Failing, before: str = "") -> Outcome:
         """ECS waits for our word, with as many well tasks of the release; or is past that. failing: what else ends the wait.
@@ -167,14 +190,18 @@ class Moves:
         before = self.newest(present)
         body = bought_anew(deployment, present.moved)
         self._door.call("ecs", "update_service", **filled(body, present.outputs))
+        return self._through(present.moved, release, before)
+
+    def _through(self, letter: str, release: str, before: Move | None) -> Outcome:
+        """The deployment that was just begun has come to its end. before: the one that is not meant."""
 
         def look() -> Outcome | None:
-            move = self.newest(self._look())
+            move = self._newest(self._look(), letter)
             if move is None or (before is not None and move.arn == before.arn) or move.is_on or move.is_going_back:
                 return None
             return Outcome() if move.is_done else move.set_back
 
-        late = Outcome(False, f"the tasks of {release} are not replaced after {MARGIN_S:.0f} s", fault="target")
+        late = Outcome(False, f"ECS still replaces the tasks of {release} after {MARGIN_S:.0f} s", fault="target")
         return self._waiting.until(look, MARGIN_S) or late
 
     def _waited(self, release: str, deployment: Deployment, is_so: Callable[[Seen, Move], bool]) -> Outcome:

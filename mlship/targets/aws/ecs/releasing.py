@@ -102,17 +102,32 @@ def update(deployment: Deployment, name: str, tasks: int | None) -> Body:
     }
 
 
+def made_movable(deployment: Deployment, name: str, slot: str) -> Body:
+    """UpdateService: the live service, whose tasks are in this slot, gets to know the other one. ECS wants a ROLLING deployment with that
+    before it may move anything ("Update the deployment strategy from rolling update to blue/green", developer guide, read 2026-11).
+    """
+    scope = Scope(deployment.project, deployment.environment)
+    return {
+        "cluster": Variable("Cluster"),
+        "service": scope.service(name),
+        "deploymentConfiguration": _rolling(),
+        "loadBalancers": [_movable(slot)],
+        "forceNewDeployment": True,  # of one that ECS gave up
+    }
+
+
 def moved(deployment: Deployment, name: str, slot: str) -> Body:
-    """UpdateService: the live service, whose tasks are in this slot, takes another release, and ECS moves the callers."""
+    """UpdateService: the live service, whose tasks are in this slot, takes another release into the other one. ECS moves the
+    callers.
+    """
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
         "service": scope.service(name),
         **_released(deployment),
-        "deploymentConfiguration": configuration(deployment),
+        "deploymentConfiguration": configuration(deployment, [_other(slot)]),
         "desiredCount": deployment.replicas[0],
         "capacityProviderStrategy": capacity(deployment),
-        "loadBalancers": [movable(slot)],
     }
 
 
@@ -126,19 +141,6 @@ def bought_anew(deployment: Deployment, name: str) -> Body:
         "capacityProviderStrategy": capacity(deployment),
         "forceNewDeployment": True,
     }
-
-
-def movable(slot: str) -> Body:
-    """Where the tasks of a service are that ECS moves to the other slot, and back. Its test rule is the foundation's own: each slot has
-    one, whatever is in it.
-    """
-    other = next(one for one in SLOTS if one != slot)
-    between = {
-        "alternateTargetGroupArn": Variable(f"TargetGroup{other.upper()}"),
-        "productionListenerRule": Variable("Rule"),
-        "roleArn": Variable("InfrastructureRole"),
-    }
-    return {**_place(slot), "advancedConfiguration": between}
 
 
 def let_go() -> Body:
@@ -184,15 +186,12 @@ def ecs_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _changing(deployment: Deployment) -> Body:
     """What of a service its releases and its operation change."""
-    return {
-        **_released(deployment),
-        "deploymentConfiguration": {
-            "strategy": "ROLLING",
-            **WHOLE_TASKS,
-            # it ends a release that does not start; what served before is in the other slot, and nothing has to be rolled back
-            "deploymentCircuitBreaker": {"enable": True, "rollback": False},
-        },
-    }
+    return {**_released(deployment), "deploymentConfiguration": _rolling()}
+
+
+def _rolling() -> Body:
+    # it ends a release that does not start; what served before is in the other slot, and nothing has to be rolled back
+    return {"strategy": "ROLLING", **WHOLE_TASKS, "deploymentCircuitBreaker": {"enable": True, "rollback": False}}
 
 
 def _released(deployment: Deployment) -> Body:
@@ -204,6 +203,22 @@ def _released(deployment: Deployment) -> Body:
 
 def _place(slot: str) -> Body:
     return {"targetGroupArn": Variable(f"TargetGroup{slot.upper()}"), "containerName": CONTAINER, "containerPort": PORT}
+
+
+def _movable(slot: str) -> Body:
+    """Where the tasks of a service are that ECS moves to the other slot, and back. Its test rule is the foundation's own: each slot has
+    one, whatever is in it.
+    """
+    between = {
+        "alternateTargetGroupArn": Variable(f"TargetGroup{_other(slot).upper()}"),
+        "productionListenerRule": Variable("Rule"),
+        "roleArn": Variable("InfrastructureRole"),
+    }
+    return {**_place(slot), "advancedConfiguration": between}
+
+
+def _other(slot: str) -> str:
+    return next(one for one in SLOTS if one != slot)
 
 
 def _container(deployment: Deployment) -> Body:

@@ -8,7 +8,7 @@ from typing import Any
 from mlship.errors import FindingsError
 from mlship.targets.aws.ecs.ejecting import SLOT, complete, service_part
 from mlship.targets.aws.ecs.foundation import foundation
-from mlship.targets.aws.ecs.releasing import WHOLE, let_go, moved, rule, service, task_definition
+from mlship.targets.aws.ecs.releasing import WHOLE, let_go, made_movable, moved, rule, service, task_definition
 from mlship.targets.aws.ecs.scaling import is_scaled, policy, scalable, scheduled
 from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.ecs.unbuilt import in_documents
@@ -33,8 +33,9 @@ image first (mlship build --push HOST/REPOSITORY), and say where it is:
       --parameter-overrides {parameters}
 """
 _MOVED = """\
-  service/4-*.json           UpdateService            later releases, where ECS moves the callers: of the service that is live
-  service/5-*.json           ContinueServiceDeployment, once the release has proven itself
+  service/4-*.json           UpdateService            once, before ECS moves callers: the live service knows both slots
+  service/5-*.json           UpdateService            later releases: the live service takes the release, and ECS moves the callers
+  service/6-*.json           ContinueServiceDeployment, once the release has proven itself
 """
 
 
@@ -58,8 +59,9 @@ def render(deployment: Deployment) -> dict[str, bytes]:
         for number, action in enumerate(scheduled(deployment, has, SLOT), 6):
             documents[f"apply/service/{number}-put-scheduled-action.json"] = action
     if by_ecs(deployment, has):
-        documents["apply/service/4-update-service.json"] = moved(deployment, SLOT, SLOT)
-        documents["apply/service/5-continue-service-deployment.json"] = let_go()
+        documents["apply/service/4-update-service.json"] = made_movable(deployment, SLOT, SLOT)
+        documents["apply/service/5-update-service.json"] = moved(deployment, SLOT, SLOT)
+        documents["apply/service/6-continue-service-deployment.json"] = let_go()
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }

@@ -51,7 +51,11 @@ class Services:
         there = present.slots.get(name)
         if there is not None and there.is_moved and there.release != release:  # callers have left it
             self.stop(there)
-            present, there = self._present(), None
+            present = self._present()
+            there = present.slots.get(name)
+            if there is not None and there.is_moved:
+                what = f"ECS still has tasks of {there.release} in the slot that {release} would take"
+                return Outcome(False, what, fault="target")
         if there is not None and not present.weights.get(name):
             autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], there.service)
         known = self.stopped_ids(release)
@@ -68,7 +72,11 @@ class Services:
         family = seen.families(self._door, self._scope).get(release)
         if family is None:
             return Outcome(False, f"ECS has no task definition of {release}", fault="target")
+        autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], live.service)
         self.end(present.services - {live.service})
+        ready = self._moves.ready(present, live, deployment)
+        if not ready.ok:
+            return ready
         known = self.stopped_ids(release)
         before = self._moves.begin(self._present(), live, deployment, family)
         return self.held(release, deployment, known, before)
@@ -87,7 +95,12 @@ class Services:
         """On other capacity ECS replaces the tasks of a service that it moves: they come into the other slot, and callers with them."""
         if not (slot.is_moved and _is_bought_otherwise(slot, deployment)):
             return Outcome()
-        return self._moves.buy_anew(present, slot.release, deployment)
+        quiet = self._moves.quiet(slot.service)  # a command that was killed may have begun it
+        if not quiet.ok:
+            return quiet
+        present = self._present()
+        now = present.of(slot.release) or slot
+        return self._moves.buy_anew(present, slot.release, deployment) if _is_bought_otherwise(now, deployment) else Outcome()
 
     def grown(self, present: Seen, slot: Slot, deployment: Deployment, share: float) -> Outcome:
         """Enough tasks for a share of the callers, before these come."""

@@ -61,9 +61,9 @@ def in_words(strategy: Strategy) -> str:
     return f"{percent} of the callers for {minutes}, then all" if len(strategy.steps) == 2 else f"{percent} more each {minutes}"
 
 
-def configuration(deployment: Deployment) -> Body:
-    """The deploymentConfiguration of a release that ECS moves the callers to."""
-    strategy = deployment.strategy
+def configuration(deployment: Deployment, slots: Sequence[str] = SLOTS) -> Body:
+    """The deploymentConfiguration of a release that ECS moves the callers to. slots: whose alarms take it back."""
+    scope, strategy = Scope(deployment.project, deployment.environment), deployment.strategy
     minutes = round(strategy.bake_s / MINUTE_S)
     own = (
         {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": minutes}
@@ -75,7 +75,7 @@ def configuration(deployment: Deployment) -> Body:
         "lifecycleStages": [HELD_AT],
         "timeoutConfiguration": {"timeoutInMinutes": HELD_MIN, "action": "ROLLBACK"},
     }
-    watched = {"alarmNames": list(alarms(deployment)), "enable": True, "rollback": True}
+    watched = {"alarmNames": [alarm(scope, slot) for slot in slots], "enable": True, "rollback": True}
     return {**own, **WHOLE_TASKS, "deploymentCircuitBreaker": NO_BREAKER, "alarms": watched, "lifecycleHooks": [hook]}
 
 
@@ -84,12 +84,6 @@ def replacing() -> Body:
     unwatched = {"alarmNames": [], "enable": False, "rollback": False}
     at_once = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, **WHOLE_TASKS}
     return {**at_once, "deploymentCircuitBreaker": NO_BREAKER, "alarms": unwatched, "lifecycleHooks": []}
-
-
-def alarms(deployment: Deployment) -> tuple[str, ...]:
-    """Names of the alarms that take a release back: one for each slot, whichever the release comes to."""
-    scope = Scope(deployment.project, deployment.environment)
-    return tuple(alarm(scope, slot) for slot in SLOTS)
 
 
 def alarm(scope: Scope, slot: str) -> str:
