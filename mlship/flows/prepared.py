@@ -39,13 +39,19 @@ class Prepared:
 
 def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...], facts: Facts) -> Prepared:
     """Raises FindingsError when a finding is an error: nothing was changed then."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-        denied = all(finding.code in DENIED for finding in errors)
-        exit = Exit.DENIED if denied else Exit.USAGE
-        raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings, exit=exit)
+    refuse_errors(opened, findings)
     return Prepared(_view(opened, plan, observed, findings), opened, plan, facts, observed)
+
+
+def refuse_errors(opened: Opened, findings: tuple[Finding, ...]) -> None:
+    """Raises FindingsError, with all of them, when one is an error: exit 8 where somebody has to allow more, and nothing else."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return
+    count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+    denied = all(finding.code in DENIED for finding in errors)
+    exit = Exit.DENIED if denied else Exit.USAGE
+    raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings, exit=exit)
 
 
 def carry_out(context: Context, prepared: Prepared) -> Deployed:

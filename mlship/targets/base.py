@@ -479,6 +479,14 @@ class PinsSecrets(Protocol):
 
 
 @runtime_checkable
+class JudgesImages(Protocol):
+    """A target that does not take every image of the right platform."""
+
+    def findings_of_image(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What `preflight` cannot know before the release's image is there. Reads only."""
+
+
+@runtime_checkable
 class OnOneMachine(Protocol):
     """A target whose releases run on one machine: its processor decides which image of a build fits."""
 

@@ -210,7 +210,7 @@ class FakeTarget:
         return (Resource("copy", "pretended m7g.medium", unit="hour", billed="scaled", price=key),)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return ()
+        return (Finding("preflight was refused"),) if self._world.faults.get("preflight") == "refuses" else ()
 
     def observe(self) -> Observed:
         history = self._records.read()

@@ -88,7 +88,7 @@ def test_what_lambda_cannot_do_is_said_before_anything_is_made() -> None:
     assert refusals(replace(made(), request_timeout_s=1000.0))[0].endswith("a function has 900 s for an answer")
     scheduled = replace(made(), operating={"scale": {"schedule": [{"cron": "0 7 * * *", "min": 2}]}})
     assert refusals(scheduled)[0].startswith("scale.schedule: a function keeps no copies")
-    assert [finding.what for finding in preflight._size(made(), 11 * 2**30)] == [
+    assert [finding.what for finding in preflight.of_image(made(), 11 * 2**30)] == [
         "the image has 12 GB, and Lambda takes 11 GB at most"
     ]
     assert refusals(replace(made(), operating={"public": True})) == [

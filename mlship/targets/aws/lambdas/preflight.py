@@ -37,11 +37,8 @@ _OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers", "certificat
 _STRATEGIES = ("", "blue-green", "canary")
 
 
-def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[Finding, ...]:
-    """Reads only. image_bytes: not compressed, 0 where this machine does not know.
-
-    Raises MlshipError where nobody can be asked, or for another account than the one that is named.
-    """
+def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
+    """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
     guard(door, deployment)
     has, scope = given(deployment), Scope(deployment.project, deployment.environment)
     return (
@@ -97,7 +94,8 @@ def _limits(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(found.what, found.where, found.fix, "warning", found.code)
 
 
-def _size(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:
+def of_image(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:
+    """image_bytes: not compressed, 0 where this machine does not know. Pure."""
     if image_bytes > IMAGE_BYTES:
         what = f"the image has {size_text(image_bytes)}, and Lambda takes {size_text(IMAGE_BYTES)} at most"
         yield refused(deployment, "build", what, "use service ecs, or leave packages out", "too-large")

@@ -95,7 +95,10 @@ class LambdaTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return preflight.findings(self._door, deployment, self._image_bytes(deployment.release.served.content))
+        return preflight.findings(self._door, deployment)
+
+    def findings_of_image(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return tuple(preflight.of_image(deployment, self._image_bytes(deployment.release.served.content)))
 
     def observe(self) -> Observed:
         history = self._records.read()
