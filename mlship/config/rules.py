@@ -353,9 +353,11 @@ def steps_rise_to_everyone(facts: Facts) -> Iterator[Problem]:
 
 
 def gates_can_be_judged(facts: Facts) -> Iterator[Problem]:
-    """Callers are watched between two steps of a canary, and while blue-green keeps the old copies warm; never otherwise."""
+    """Callers are watched between two steps of a canary, and while blue-green keeps the old copies warm; copies of their requests
+    while they are mirrored; never otherwise.
+    """
     rollout = facts.document.rollout
-    watches = rollout.strategy in ("canary", "blue-green")
+    watches = rollout.strategy in ("canary", "blue-green") or rollout.mirror is not None
     said = f"strategy {rollout.strategy}" if rollout.strategy else "the target's own strategy"
     for text in rollout.gates:
         path = ("rollout", "gates", text)
@@ -370,6 +372,18 @@ def gates_can_be_judged(facts: Facts) -> Iterator[Problem]:
                 yield Problem(path, what, "write strategy: canary, or blue-green")
     if rollout.bake and not watches:
         yield Problem(("rollout", "bake"), f"{said} has nothing to watch", "write strategy: canary, or blue-green")
+
+
+def a_mirror_is_watched(facts: Facts) -> Iterator[Problem]:
+    """What is mirrored and not watched tells nothing; what was stopped has no requests that could be copied."""
+    rollout, path = facts.document.rollout, ("rollout", "mirror")
+    if rollout.mirror is None:
+        return
+    if not rollout.bake:
+        yield Problem(path, "a mirror without rollout.bake is watched for no time", "write rollout.bake: 10m, or delete mirror")
+    if rollout.strategy == "recreate":
+        what = "strategy recreate stops the copies whose requests a mirror copies"
+        yield Problem(path, what, "write strategy: blue-green, or delete mirror")
 
 
 _IMAGE = re.compile(
@@ -501,6 +515,7 @@ RULES: tuple[Rule, ...] = (
     ranges_are_ordered,
     steps_rise_to_everyone,
     gates_can_be_judged,
+    a_mirror_is_watched,
     bases_are_debian_or_images,
     lists_say_things_once,
     a_process_has_a_gpu,

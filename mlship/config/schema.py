@@ -454,6 +454,14 @@ class Rollout(Part, frozen=True, kw_only=True):
     on_fail: Annotated[Literal["rollback", "pause"], Meta(description="when a gate fails")] = "rollback"
     approve: Annotated[Literal["auto", "manual"], Meta(description="who says that it goes on")] = "auto"
     keep: Annotated[int, Meta(ge=1, le=100, description="releases that stay restorable, the live one counted")] = 5
+    mirror: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^([1-9]|[1-4][0-9]|50)%$",
+            description="before the first step a copy of that share of the requests goes to the new release, too; nobody gets its answers",
+            extra={"wanted": "a share from 1% to 50%"},
+        ),
+    ] = None
 
 
 class Alerts(Part, frozen=True, kw_only=True):

@@ -209,6 +209,7 @@ def _step(action: Action) -> str:
     sentences = {
         "deliver": f"the image of {action.release} goes to the target",
         "stage": f"{action.release} starts at 0 % and is asked its release id and the sample",
+        "mirror": f"a copy of {action.share * 100:g} % of the requests goes to {action.release}, too; nobody gets its answers",
         "weigh": f"{action.share * 100:g} % of the callers reach {action.release}",
         "shift": f"callers reach {action.release}; it is asked again on their path",
         "restore": f"callers reach {action.before or 'nothing'} as before; the copies of {action.release} go",

@@ -206,7 +206,7 @@ class UnderwayView:
     """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
 
     strategy: its name. paused: why it waits for a person. attended_by: who holds the lease; empty when no command does, or when
-    it is paused.
+    it is paused. mirror: share of the requests of which the release gets a copy.
     """
 
     release: str
@@ -218,6 +218,7 @@ class UnderwayView:
     since: float
     paused: str = ""
     attended_by: str = ""
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True)

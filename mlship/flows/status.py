@@ -105,4 +105,5 @@ def _underway(context: Context, place: Opened, history: History) -> UnderwayView
         since=begun.since,
         paused=begun.paused,
         attended_by="" if begun.paused else place.target.records.holder(context.clock()),
+        mirror=begun.mirror,
     )

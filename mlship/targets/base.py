@@ -80,6 +80,7 @@ class Strategy:
     steps: shares of the callers in (0, 1], rising; used by canary only, the last one is 1. bake_s: how long each step is
     watched (blue-green: how long the old copies stay warm beside the new ones). gates: as in mlship.yaml, `p95_ms < 40`;
     below min_requests the measured ones are inconclusive, which pauses. approve: `manual` pauses before all callers move.
+    mirror: share of the requests, up to 0.5, of which the release gets a copy for bake_s before its first callers; 0: of none.
     """
 
     name: Literal["", "recreate", "rolling", "blue-green", "canary"] = ""
@@ -89,6 +90,7 @@ class Strategy:
     gates: tuple[str, ...] = ()
     on_fail: Literal["rollback", "pause"] = "rollback"
     approve: Literal["auto", "manual"] = "auto"
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -232,15 +234,16 @@ class Observed:
 # The secret with which mlship asks a release whose callers are judged (serve.auth). The target makes it, and keeps its value.
 OPERATOR_KEY = "MLSHIP_OPERATOR_KEY"
 
-ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
+ActionKind = Literal["deliver", "stage", "mirror", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
 
 
 @dataclass(frozen=True)
 class Action:
     """One step that changes the world; every kind can be repeated without harm.
 
-    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. weigh: `share` of the callers reach
-    the release, the others `before`. shift: all callers reach the release.
+    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. mirror: all callers reach `before`, and a
+    copy of `share` of their requests goes to the release, until the next action that moves callers. weigh: `share` of the callers
+    reach the release, the others `before`. shift: all callers reach the release.
     restore: callers reach `before` again after a failed shift (nothing, when `before` is empty) and the failed copy goes.
     discard: running copies of the release go, wherever they stand. retire: releases in `subjects` are no longer restorable and
     their remains go. operate: only the operating part. destroy: everything of the project goes.

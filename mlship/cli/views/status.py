@@ -117,7 +117,8 @@ def _rollout(view: UnderwayView | None, now: float) -> str:
     if view is None:
         return ""
     name = view.strategy or "rollout"
-    spot = f"  rollout   {name} {view.release} at {percent(view.share)}"
+    mirrored = f" with a mirror of {percent(view.mirror)}" if view.mirror else ""
+    spot = f"  rollout   {name} {view.release} at {percent(view.share)}{mirrored}"
     when = f"{time_of_day(view.since)} ({age(now - view.since)})"
     if view.attended_by:
         return f"{spot} since {when}, attended by {view.attended_by.split(' pid ')[0]}"

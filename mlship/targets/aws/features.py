@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, SLO
+from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO, UNBUILT_MIRROR
 
 _A_MACHINE = "service sagemaker or vm with an instance such as g6.xlarge"
 
@@ -23,6 +23,7 @@ _ECS: Mapping[str, Feature] = {
     "scale_to_zero": Feature("absent", "nothing starts a task when a request comes", "service lambda"),
     "autoscaling": NATIVE,
     "rollout": NATIVE,
+    "rollout.mirror": NO_MIRROR,
     "recreate": NATIVE,
     "rolling": NATIVE,
     "blue-green": NATIVE,
@@ -38,6 +39,7 @@ _ECS: Mapping[str, Feature] = {
 # (docs.aws.amazon.com/sagemaker, endpoint-auto-scaling-zero-instances). Canary and linear shifting: deployment-guardrails.
 _SAGEMAKER: Mapping[str, Feature] = {
     **_ECS,
+    "rollout.mirror": UNBUILT_MIRROR,  # shadow variants (service model of botocore 1.44.5: ShadowProductionVariants)
     "scale.schedule": FIXED_SCHEDULE,
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.aws.instance)"),

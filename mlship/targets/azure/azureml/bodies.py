@@ -62,6 +62,16 @@ def endpoint(deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping
     }
 
 
+def mirrored(deployment: Deployment) -> Document:
+    """PUT of the endpoint that copies requests to the release, which has no callers yet.
+
+    1 to 50 %, one deployment, and none that has callers ("Perform safe rollout of new deployments for real-time inference",
+    learn.microsoft.com/azure/machine-learning, read 2026-11).
+    """
+    share = round(deployment.strategy.mirror * WHOLE)
+    return endpoint(deployment, {Variable("Before"): WHOLE}, {deployment.release.id: share})
+
+
 def release(deployment: Deployment, cloud: Cloud, capacity: int) -> Document:
     """PUT of a release's deployment. capacity: machines now; from then on it is autoscaling's, where there is any."""
     probe = _probe(deployment)

@@ -88,6 +88,19 @@ class Steps:
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
         return self._run(action.release, deployment)
 
+    def mirror(self, action: Action, deployment: Deployment) -> Outcome:
+        """All callers reach what serves, and a copy of their requests goes to the release: Azure drops its answers."""
+        present = self._there.settled()
+        for name in (action.release, action.before):
+            if name not in present.placed:
+                return _wrong(f"the endpoint has no deployment {name}")
+        if others := [name for name, share in present.mirror.items() if share and name != action.release]:
+            return _wrong(f"the endpoint copies requests to {others[0]} already, and Azure has room for one")
+        grown = self._grown(present, action, deployment)
+        if not grown.ok:
+            return grown
+        return self._traffic(deployment, {action.before: bodies.WHOLE}, {action.release: hundredths(action.share)})
+
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._there.settled()
         if action.release not in present.placed:
@@ -95,7 +108,7 @@ class Steps:
         grown = self._grown(present, action, deployment)
         if not grown.ok:
             return grown
-        share = round(action.share * bodies.WHOLE)
+        share = hundredths(action.share)
         if not action.before or action.before == action.release or share == bodies.WHOLE:
             return self._traffic(deployment, {action.release: share})
         if action.before not in present.placed:  # a command that was killed had moved all callers already
@@ -132,7 +145,7 @@ class Steps:
         present = self._there.look()
         if present is None or release not in present.placed:
             return Outcome()
-        if present.traffic.get(release):
+        if present.traffic.get(release) or present.mirror.get(release):
             others = [name for name in present.shares if name != release]
             moved = self._traffic(deployment, {others[0]: bodies.WHOLE} if others else {})
             if not moved.ok:
@@ -148,7 +161,8 @@ class Steps:
         known = seen.versions(self._door, self._scope, self._site)
         present = self._there.look()
         for release in subjects:
-            if present is not None and release in present.placed and not present.traffic.get(release):
+            is_asked = present is not None and (present.traffic.get(release) or present.mirror.get(release))
+            if present is not None and release in present.placed and not is_asked:
                 self._remove(release)
         going = {release: known[release] for release in subjects if release in known}
         for release in going:
@@ -263,16 +277,22 @@ class Steps:
 
     # -- callers -------------------------------------------------------------------------------------------------------------
 
-    def _traffic(self, deployment: Deployment, traffic: Mapping[str, int]) -> Outcome:
-        """The whole endpoint again, with these shares. A copy of requests that somebody asked for stays, where it still can."""
+    def _traffic(
+        self, deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
+    ) -> Outcome:
+        """The whole endpoint again, with these shares. mirror: left out, no release of ours gets copies of requests; what somebody
+        else has them copied to goes on getting them.
+        """
         present = self._there.look()
-        kept = _kept(present, traffic) if present else {}
-        wanted = filled(bodies.endpoint(deployment, traffic, kept), self._identity_path(deployment))
+        copied = mirror if mirror is not None else _of_others(present)
+        wanted = filled(bodies.endpoint(deployment, traffic, copied), self._identity_path(deployment))
         if present is None or not _is_so(present, wanted):
             self._there.put(self._site.endpoint_path, wanted)
-        reached, said = _reached(self._there.settled().traffic), _reached(traffic)
-        if reached != said:
-            return _wrong(f"the endpoint has other shares than it was given: {reached or 'none'}, and not {said or 'none'}")
+        made = self._there.settled()
+        for what, found, said in (("shares", made.traffic, traffic), ("copies of requests", made.mirror, copied)):
+            if _reached(found) != _reached(said):
+                told = f"{_reached(found) or 'none'}, and not {_reached(said) or 'none'}"
+                return _wrong(f"the endpoint has other {what} than it was given: {told}")
         return Outcome()
 
     def _identity(self, release: str) -> Outcome:
@@ -318,18 +338,21 @@ def _as_sent(placed: Placed) -> Document:
     return {"properties": placed.settings, "tags": placed.tags, **sku}
 
 
-def _kept(present: Seen, traffic: Mapping[str, int]) -> dict[str, int]:
-    """Of what gets a copy of requests, that which still can: it is there, and has no callers of its own."""
-    there = present.others | set(present.placed)
-    return {name: share for name, share in present.mirror.items() if name in there and not traffic.get(name)}
+def _of_others(present: Seen | None) -> dict[str, int]:
+    """What somebody else has requests copied to, as long as it is there."""
+    return {name: share for name, share in present.mirror.items() if name in present.others} if present else {}
+
+
+def hundredths(share: float) -> int:
+    return round(share * bodies.WHOLE)
 
 
 def _is_so(present: Seen, wanted: Document) -> bool:
     told, identities = wanted["properties"], wanted["identity"].get("userAssignedIdentities") or ()
     if present.identities != {path.lower() for path in identities}:
         return False
-    shares = _reached(present.traffic) == _reached(told["traffic"]) and present.mirror == told["mirrorTraffic"]
-    return shares and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
+    shares = [(present.traffic, told["traffic"]), (present.mirror, told["mirrorTraffic"])]
+    return all(_reached(found) == _reached(said) for found, said in shares) and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
 
 
 def _reached(traffic: Mapping[str, int]) -> dict[str, int]:

@@ -176,6 +176,8 @@ class AzureMlTarget:
             return self._steps.deliver(deployment)
         if action.kind == "stage":
             return self._steps.stage(action, deployment)
+        if action.kind == "mirror":
+            return self._steps.mirror(action, deployment)
         if action.kind == "weigh":
             return self._steps.weigh(action, deployment)
         if action.kind == "shift":
