@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pyarrow
 import pytest
@@ -70,6 +71,10 @@ def test_a_file_is_answered_as_its_rows_are_one_by_one(iris: Story) -> None:
     table[4] = table[4].replace("3.1", "narrow")
     table[7] = "f-6,1,2"
     iris.write("flowers.csv", "\n".join(table))
+    laboratory, environ = str(iris.python.parents[1]), {k: v for k, v in iris.environ.items() if k != "VIRTUAL_ENV"}
+    iris = replace(iris, environ=environ)  # nothing tells the environment but the build's --python
+    assert "no training environment was found" in iris.refused("build")
+    iris.mlship("build", "--python", laboratory)
     said = iris.mlship("predict", "--data", "flowers.csv", "--out", "answers.csv", "--chunk", "40")
     assert (said["rows"], said["answered"], said["rejected"]) == (150, 148, 2)
     assert said["reason"] == 'row 3, feature "sepal_width": expected a number, got the string "narrow"'
