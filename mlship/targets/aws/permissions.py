@@ -57,7 +57,6 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>\d+):(?P<kind>user|role|assumed-role)/(?P<name>.+)")
-_SSO = "AWSReservedSSO_"
 _OF_RANGES = tuple(
     f"application-autoscaling:{name}"
     for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
@@ -80,7 +79,7 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
     objects of this project. A note where nobody may ask.
     """
     who = str(door.call("sts", "get_caller_identity")["Arn"])
-    principal = _principal(who)
+    principal = _principal(door, who)
     if not principal:  # the account's root user, or a service of AWS: neither has policies of its own
         return
     actions = sorted(
@@ -90,7 +89,8 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
         told = door.call("iam", "simulate_principal_policy", PolicySourceArn=principal, ActionNames=actions, MaxItems=_MOST)
     except Refused as no:
         what = f"what {who} may do could not be asked beforehand ({no.said})"
-        yield Finding(what, "", "allow iam:SimulatePrincipalPolicy to know it before a deploy begins", "note", "not-simulated")
+        fix = "allow iam:SimulatePrincipalPolicy and iam:GetRole to know it before a deploy begins"
+        yield Finding(what, "", fix, "note", "not-simulated")
         return
     yield from _judged(who, told["EvaluationResults"])
 
@@ -149,15 +149,19 @@ def _made(deployment: Deployment, has: Given) -> Iterator[str]:
         yield from () if has.security_groups else _OF_GROUPS
 
 
-def _principal(who: str) -> str:
+def _principal(door: Door, who: str) -> str:
     """A user or a role as IAM takes it; empty for anything else. `arn:aws:sts::1:assumed-role/deploy/anna` is the role deploy.
 
-    The path of a role is not told there: one that has a path, as those of AWS' single sign-on have, is looked up by nobody here.
+    A session does not tell the path of its role, as those of AWS' single sign-on have one: IAM is asked for it. Who may not ask gets the
+    name without a path, which is right for most roles, and for others the simulation says that there is none.
     """
     found = _ARN.fullmatch(who)
     if found is None:
         return ""
-    if found["kind"] == "assumed-role":
-        role = found["name"].partition("/")[0]
-        return "" if role.startswith(_SSO) else f"arn:{found['partition']}:iam::{found['account']}:role/{role}"
-    return f"arn:{found['partition']}:iam::{found['account']}:{found['kind']}/{found['name']}"
+    if found["kind"] != "assumed-role":
+        return f"arn:{found['partition']}:iam::{found['account']}:{found['kind']}/{found['name']}"
+    role = found["name"].partition("/")[0]
+    try:
+        return str(door.call("iam", "get_role", RoleName=role)["Role"]["Arn"])
+    except Refused:
+        return f"arn:{found['partition']}:iam::{found['account']}:role/{role}"

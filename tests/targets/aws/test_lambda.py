@@ -76,6 +76,7 @@ def test_an_account_that_is_given_its_parts_gets_none_made() -> None:
         ({"security_groups": ("sg-1",)}, "targets.aws.subnets is missing"),
         ({"cluster": "ml"}, "targets.aws.cluster has no effect: a function of Lambda has no such thing"),
         ({"roles": {"execution": "x"}}, "targets.aws.roles.execution has no effect"),
+        ({"region": "eu-south-2"}, "a function in eu-south-2 has no URL, by which callers and mlship reach it"),
     ],
 )
 def test_parts_that_a_function_has_not_are_named(changes: Mapping[str, Any], said: str) -> None:

@@ -35,6 +35,13 @@ _KEPT = frozenset(
 # Keys of targets.aws that a function has no use for.
 _OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers", "certificate")
 _STRATEGIES = ("", "blue-green", "canary")
+# Where functions have no URLs (developer guide, "Creating and managing Lambda function URLs", read 2026-11).
+WITHOUT_URLS = frozenset(
+    [
+        *("ap-south-2", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ap-east-2", "ca-west-1"),
+        *("eu-south-2", "eu-central-2", "il-central-1", "me-central-1"),
+    ]
+)
 
 
 def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
@@ -55,6 +62,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
 def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
     """What no function can be, whatever the account has. Pure."""
     yield from _name(deployment)
+    yield from _region(deployment)
     yield from _limits(deployment)
     yield from _network(deployment, has)
     yield from _variables(deployment)
@@ -80,6 +88,13 @@ def _name(deployment: Deployment) -> Iterator[Finding]:
     if len(name) > NAME_LENGTH:
         what = f"the function would be called {name}, and a name there has {NAME_LENGTH} characters at most"
         yield refused(deployment, "name", what, "write a shorter name, or a shorter environment", "bad-name")
+
+
+def _region(deployment: Deployment) -> Iterator[Finding]:
+    region = str(deployment.settings.get("region") or "")
+    if region in WITHOUT_URLS:
+        what = f"a function in {region} has no URL, by which callers and mlship reach it"
+        yield refused(deployment, f"{SECTION}.region", what, "write another region, or use service ecs", "no-such-part")
 
 
 def _limits(deployment: Deployment) -> Iterator[Finding]:
