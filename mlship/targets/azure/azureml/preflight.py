@@ -76,8 +76,20 @@ def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> 
     if seen.is_foreign(door, scope, site):
         what = f"the workspace {name} has an endpoint {site.endpoint} that is not this project's"
         yield refused(deployment, key, what, "give the project another name, or take that endpoint away", "taken")
+    yield from _mirror(door, scope, site, deployment)
     yield from _parts(door, site, deployment)
     yield from _machines(door, scope, site, deployment)
+
+
+def _mirror(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    """There is one, and a person may have set it by hand."""
+    present = seen.look(door, scope, site) if deployment.strategy.mirror else None
+    for name, share in (present.mirror if present is not None else {}).items():
+        if present is not None and share and name in present.others:
+            what = f"{share} % of the requests are copied to {name} already, which is not mlship's, and Azure copies to one deployment"
+            place = f"-n {site.endpoint} -g {site.place.group} -w {site.workspace.rpartition('/')[2]}"
+            fix = f'delete rollout.mirror, or az ml online-endpoint update {place} --mirror-traffic "{name}=0"'
+            yield refused(deployment, "rollout.mirror", what, fix, "taken")
 
 
 def _parts(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
