@@ -342,9 +342,40 @@ def test_autoscaling_is_changed_in_place_and_stays_through_releases(tmp_path: Pa
     second = deploy(service, 2, replicas=(2, 5), operating=again, strategy=canary).history.live
     assert bounds(account) == {"endpoint/mlship-churn/variant/b": (2, 5)}
     only(account, second)
+    by_hours = {**again, "scale": {"metric": "cpu", "per_replica": 60, "schedule": [{"cron": "0 7 * * *", "min": 3}]}}
+    assert deploy(service, 2, replicas=(2, 5), operating=by_hours).history.live == second, "in place, too"
+    assert policies(account) == [("CPUUtilization", 120.0)] and floors(account) == ["cron(0 7 * * ? *)"]
+    account.client("application-autoscaling").register_scalable_target(**AT_SEVEN)
+    third = deploy(service, 3, replicas=(2, 5), operating=by_hours, strategy=canary).history.live
+    only(account, third)
+    assert bounds(account) == {"endpoint/mlship-churn/variant/a": (3, 5)}, "a release keeps the floor of the hour"
+    deploy(service, 3, replicas=(2, 5), operating=again)
+    assert floors(account) == [] and policies(account)[0][0] != "CPUUtilization"
     fixed = {**again, "replicas": {"min": 2, "max": 2}}
-    deploy(service, 2, replicas=(2, 2), operating=fixed)
+    deploy(service, 3, replicas=(2, 2), operating=fixed)
     assert bounds(account) == {}
+
+
+# What the schedule does at seven o'clock.
+AT_SEVEN = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/mlship-churn/variant/b",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    "MinCapacity": 3,
+    "MaxCapacity": 5,
+}
+
+
+def policies(account: SagemakerAccount) -> list[tuple[str, float]]:
+    """Of what is registered: moto keeps those of what is not any more."""
+    told = account.client("application-autoscaling").describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    tracked = [one["TargetTrackingScalingPolicyConfiguration"] for one in told if one["ResourceId"] in bounds(account)]
+    return [(one.get("CustomizedMetricSpecification", {}).get("MetricName", ""), one["TargetValue"]) for one in tracked]
+
+
+def floors(account: SagemakerAccount) -> list[str]:
+    told = account.client("application-autoscaling").describe_scheduled_actions(ServiceNamespace="sagemaker")
+    return [one["Schedule"] for one in told["ScheduledActions"] if one["ResourceId"] in bounds(account)]
 
 
 def bounds(account: SagemakerAccount) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO, UNBUILT_MIRROR
+from mlship.targets.shared_features import COST, NATIVE, NO_MIRROR, SLO, UNBUILT_MIRROR
 
 _A_MACHINE = "service sagemaker or vm with an instance such as g6.xlarge"
 
@@ -40,7 +40,6 @@ _ECS: Mapping[str, Feature] = {
 _SAGEMAKER: Mapping[str, Feature] = {
     **_ECS,
     "rollout.mirror": UNBUILT_MIRROR,  # shadow variants (service model of botocore 1.44.5: ShadowProductionVariants)
-    "scale.schedule": FIXED_SCHEDULE,
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.gpu": NATIVE,

@@ -21,7 +21,8 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
   service/2-*.json           CreateEndpointConfig     the release alone
   service/3-*.json           CreateEndpoint           a first release
   service/4-*.json           UpdateEndpoint           a later one, after it was asked at {check}
-  service/5-*.json           RegisterScalableTarget and PutScalingPolicy, where scale.replicas is a range
+  service/5-*.json           RegisterScalableTarget and PutScalingPolicy, where scale.replicas is a range; PutScheduledAction, one for
+                             each of scale.schedule
 
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY: it gets the form that SageMaker takes, {variant}), and say where it is:
@@ -50,6 +51,8 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     if scaling.is_scaled(deployment):
         documents["apply/service/5-register-scalable-target.json"] = scaling.scalable(deployment, names, SLOTS[0])
         documents["apply/service/5-put-scaling-policy.json"] = scaling.policy(deployment, names, SLOTS[0])
+        for number, action in enumerate(scaling.scheduled(deployment, names, SLOTS[0]), 1):
+            documents[f"apply/service/5-put-scheduled-action-{number}.json"] = action
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }
