@@ -163,6 +163,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         takeover=_takeover(opened, plan),
         host=opened.host,
         region=opened.region,
+        account=opened.account,
         duration=expected(deployment, plan.actions, is_first=observed.history is None),
     )
 

@@ -125,6 +125,7 @@ class PlanView:
     cost: CostChange = CostChange()
     duration: str = ""
     region: str = ""
+    account: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -173,6 +174,7 @@ class Aborted:
     seconds: float
     notes: tuple[str, ...] = ()
     region: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ class Status:
     underway: UnderwayView | None = None
     why: tuple[Why, ...] = ()
     region: str = ""
+    account: str = ""
 
     @property
     def engine(self) -> str:
@@ -286,6 +289,7 @@ class HistoryView:
     restorable: frozenset[str]
     undo: str = ""
     region: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def status(context: Context, where: Where, *, why: bool = False) -> Status:
         environment=place.environment,
         target=place.target_name,
         region=place.region,
+        account=place.account,
         endpoint=endpoint_of(place, observed),
         live=release_view(history.live_release),
         previous=release_view(history.rollback_candidate()),
