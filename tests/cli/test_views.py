@@ -510,6 +510,10 @@ def test_a_sample_too_long_to_paste_gives_the_schema_instead():
         "curl -H \"Authorization: Bearer $(gcloud auth print-access-token)\" -H 'Content-Type: application/json' "
         "https://v/e:predict -d '{\"instances\": [[1]]}'"
     )
+    token = "Bearer $(gcloud auth print-identity-token)"
+    assert curl("https://churn.a.run.app", None) == f'curl -H "Authorization: {token}" https://churn.a.run.app/schema'
+    closed = f"-H 'Authorization: Bearer KEY' -H \"X-Serverless-Authorization: {token}\""
+    assert curl("https://churn.a.run.app", None, is_closed=True) == f"curl {closed} https://churn.a.run.app/schema"
 
 
 def test_columns_take_rows_of_different_lengths():
