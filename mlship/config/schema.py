@@ -617,7 +617,11 @@ class GcpTarget(Part, frozen=True, kw_only=True):
     service_account: Annotated[str | None, Meta(description="whom the server runs as; Compute Engine's own when left out")] = (
         None
     )
-    vpc_connector: str | None = None
+    vpc_connector: Annotated[str | None, Meta(description="of cloud-run: the way to private addresses")] = None
+    network: Annotated[str | None, Meta(description="of cloud-run: the same without a connector (Direct VPC)")] = None
+    subnet: Annotated[
+        str | None, Meta(description="of cloud-run: of that network, in the region; the one of its name if left out")
+    ] = None
     repository: str | None = None
     bucket: Annotated[BucketName | None, Meta(description="of Cloud Storage, for the records; made when left out")] = None
     ingress: Annotated[
@@ -629,7 +633,12 @@ class GcpTarget(Part, frozen=True, kw_only=True):
         Meta(description="of cloud-run with resources.gpu; nvidia-l4 when left out"),
     ] = None
     reservation: Annotated[
-        str | None, Meta(description="of vertex: name of a reservation of machines that is used, and no other machines")
+        str | None,
+        Meta(
+            description="of vertex: ZONE/NAME, or the whole name, of reserved machines; no others are used",
+            pattern=r"^(projects/[^/]+/zones/)?[a-z]+-[a-z]+[0-9]+-[a-z]/(reservations/)?[a-z][a-z0-9-]{0,62}$",
+            extra={"wanted": "ZONE/NAME, such as us-central1-a/ml-gpus"},
+        ),
     ] = None
 
 
@@ -668,7 +677,7 @@ class AzureTarget(Part, frozen=True, kw_only=True):
         Literal["public", "china", "usgov"] | None, Meta(description="AZURE_AUTHORITY_HOST tells when left out")
     ] = None
     service: Literal["container-apps", "azureml", "vm"] = "container-apps"
-    instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_D2s_v5")] = None
+    instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_F4s_v2")] = None
     auth: Annotated[
         Literal["key", "aml_token", "aad_token"] | None,
         Meta(description="of azureml, as Azure names it: what callers come with; key when left out"),
