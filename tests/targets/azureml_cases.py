@@ -17,7 +17,7 @@ SETTINGS: Mapping[str, Any] = {
     "resource_group": "ml",
     "workspace": "shop",
     "region": "westeurope",
-    "instance": "Standard_DS3_v2",
+    "instance": "Standard_F4s_v2",
 }
 
 

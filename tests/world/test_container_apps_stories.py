@@ -397,7 +397,7 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(
     world.unregistered.add("Microsoft.App")
     world.usages.append({"name": {"value": "ManagedEnvironmentCount"}, "currentValue": 15, "limit": 15})
     found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
-    assert found["unregistered"].fix == "az provider register --namespace Microsoft.App"
+    assert found["unregistered"].fix == f"az provider register --namespace Microsoft.App --subscription {SUBSCRIPTION}"
     assert "15 of 15 environments" in found["quota"].what
     assert found["no-names"].severity == "warning" and "private DNS zone" in found["no-names"].fix
     world.delegations = []
@@ -502,7 +502,8 @@ def test_a_canary_is_reached_by_its_label_and_measured_by_its_revision(world: Ac
     }
 
 
-def test_quantiles_are_refused_as_gates(service: ContainerAppsService) -> None:
-    strategy = Strategy("canary", steps=(0.5, 1.0), gates=("p95_ms < 40",))
-    found = service.open().preflight(replace(service.deployment(1), strategy=strategy))
-    assert [one.code for one in found if one.severity == "error"] == ["absent-feature"]
+def test_latencies_are_refused_as_gates(service: ContainerAppsService) -> None:
+    for metric in ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms"):
+        strategy = Strategy("canary", steps=(0.5, 1.0), gates=(f"{metric} < 40", "error_rate < 1%"))
+        (found,) = service.open().preflight(replace(service.deployment(1), strategy=strategy))
+        assert found.severity == "error" and metric in found.what and "use service azureml" in found.fix

@@ -54,7 +54,7 @@ class Caller:
             "Authorization": f"Bearer {self._secret(seen)}",
             **({DEPLOYMENT_HEADER: release} if release else {}),
         }
-        told = self._door.send("POST", seen.address, headers=headers, body=body)
+        told = self._door.send("POST", seen.address, headers=headers, body=body, timeout_s=request.timeout_s)
         if told.status == 401:  # a key that was made anew, a token that is over
             self._secrets.clear()
         return Answer(told.status, told.body, told.headers)

@@ -16,7 +16,7 @@ from mlship.targets.azure.door import Door
 from mlship.targets.azure.preflight import guard, permissions, providers
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
-from mlship.targets.azure.scope import Scope
+from mlship.targets.azure.scope import Scope, flags_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
@@ -63,7 +63,8 @@ def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> 
     name, key = site.workspace.rpartition("/")[2], f"{_SECTION}.workspace"
     if told is None:
         what = f"there is no workspace {name} in the resource group {site.place.group}"
-        yield refused(deployment, key, what, f"az ml workspace create -n {name} -g {site.place.group}", "no-such-part")
+        fix = f"az ml workspace create {flags_of(site.workspace)} --location {deployment.settings['region']}"
+        yield refused(deployment, key, what, fix, "no-such-part")
         return
     region = str(told.get("location") or "")
     if region and region != str(deployment.settings["region"]).replace(" ", "").lower():
@@ -87,7 +88,7 @@ def _mirror(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Ite
     for name, share in (present.mirror if present is not None else {}).items():
         if present is not None and share and name in present.others:
             what = f"{share} % of the requests are copied to {name} already, which is not mlship's, and Azure copies to one deployment"
-            place = f"-n {site.endpoint} -g {site.place.group} -w {site.workspace.rpartition('/')[2]}"
+            place = f"-n {site.endpoint} -w {site.workspace.rpartition('/')[2]} {site.place.flags}"
             fix = f'delete rollout.mirror, or az ml online-endpoint update {place} --mirror-traffic "{name}=0"'
             yield refused(deployment, "rollout.mirror", what, fix, "taken")
 
@@ -128,7 +129,11 @@ def _machines(door: Door, scope: Scope, site: Site, deployment: Deployment) -> I
     key = f"{_SECTION}.instance"
     if size is None:
         near = sorted(str(one["name"]) for one in sizes if str(one.get("name", ""))[:11] == name[:11])[:4]
-        fix = f"write one of {', '.join(near)}" if near else "az vm list-sizes names them"
+        fix = (
+            f"write one of {', '.join(near)}"
+            if near
+            else f"az vm list-sizes --location {deployment.settings['region']} names them"
+        )
         yield refused(deployment, key, f"Azure ML has no {name} in {deployment.settings['region']}", fix, "unknown-instance")
         return
     present = seen.look(door, scope, site)

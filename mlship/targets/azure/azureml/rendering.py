@@ -27,7 +27,7 @@ apply/ is what mlship sends to Azure's resource manager, in this order; ${{Name}
 {scaling}{mirror}  {last}-traffic.json       PUT {endpoint}
                        the whole endpoint again: a PATCH takes tags and identity alone
 
-eject/ is the same for `az ml` alone. Push the image first (mlship build --push REGISTRY/NAME), and write where it is into
+eject/ is the same for `az ml` alone{unsaid}. Push the image first (mlship build --push REGISTRY/NAME), and write where it is into
 environment.yml. The workspace's registry, or one of which the endpoint's identity has the role AcrPull:
 
   az ml environment create -f eject/environment.yml {where}
@@ -49,7 +49,7 @@ _SHADOW = """\
       not for a first release; write the name of the deployment that serves for BEFORE, and look for {bake} how the new one answers:
       az monitor metrics list --resource {endpoint} --metric RequestsPerMinute --filter "deployment eq '{release}'"
 """
-_AUTOSCALE = "  az deployment group create -g {group} --template-file eject/autoscale.json\n"
+_AUTOSCALE = "  az deployment group create {flags} --template-file eject/autoscale.json\n"
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
@@ -101,19 +101,20 @@ def _last(deployment: Deployment) -> int:
 
 
 def _readme(deployment: Deployment, site: Site) -> str:
-    release, group = deployment.release.id, site.place.group
+    release = deployment.release.id
     is_scaled, strategy = scaling.is_scaled(deployment), deployment.strategy
-    where = f"-g {group} -w {site.workspace.rpartition('/')[2]}"
+    where = f"-w {site.workspace.rpartition('/')[2]} {site.place.flags}"
     copied = {"share": f"{strategy.mirror * 100:g} %", "bake": Duration(strategy.bake_s), "endpoint": site.endpoint_path}
     return _README.format(
         versions=site.version(release),
         endpoint=site.endpoint_path,
         deployment=site.deployment(release),
         scaling=_SCALING.format(path=site.scaling(release)) if is_scaled else "",
-        autoscale=_AUTOSCALE.format(group=group) if is_scaled else "",
+        autoscale=_AUTOSCALE.format(flags=site.place.flags) if is_scaled else "",
         mirror=_MIRROR.format(**copied) if strategy.mirror else "",
         shadow=_SHADOW.format(**copied, where=where, release=release) if strategy.mirror else "",
         last=_last(deployment),
+        unsaid="" if deployment.settings.get("subscription") else "; SUBSCRIPTION is the id of yours",
         where=where,
     )
 

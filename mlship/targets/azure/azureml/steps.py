@@ -277,9 +277,7 @@ class Steps:
 
     # -- callers -------------------------------------------------------------------------------------------------------------
 
-    def _traffic(
-        self, deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
-    ) -> Outcome:
+    def _traffic(self, deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Outcome:
         """The whole endpoint again, with these shares. mirror: left out, no release of ours gets copies of requests; what somebody
         else has them copied to goes on getting them.
         """
@@ -352,7 +350,11 @@ def _is_so(present: Seen, wanted: Document) -> bool:
     if present.identities != {path.lower() for path in identities}:
         return False
     shares = [(present.traffic, told["traffic"]), (present.mirror, told["mirrorTraffic"])]
-    return all(_reached(found) == _reached(said) for found, said in shares) and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
+    return (
+        all(_reached(found) == _reached(said) for found, said in shares)
+        and present.auth in ("", told["authMode"])
+        and dict(present.tags) == wanted["tags"]
+    )
 
 
 def _reached(traffic: Mapping[str, int]) -> dict[str, int]:

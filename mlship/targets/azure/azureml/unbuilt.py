@@ -10,6 +10,7 @@ from mlship.errors import Finding
 from mlship.targets.azure.azureml.bodies import LONGEST_REQUEST_S
 from mlship.targets.azure.azureml.scaling import PER_REPLICA, is_scaled, metric_of
 from mlship.targets.azure.features import FEATURES
+from mlship.targets.azure.sizes import EXAMPLE
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import amd64_only, refused
 
@@ -48,7 +49,7 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _given(deployment: Deployment) -> Iterator[Finding]:
-    for key, example in (("workspace", "shop"), ("region", "westeurope"), ("instance", "Standard_DS3_v2")):
+    for key, example in (("workspace", "shop"), ("region", "westeurope"), ("instance", EXAMPLE)):
         if not deployment.settings.get(key):
             what = f"azure service azureml needs targets.azure.{key}"
             yield refused(deployment, f"targets.azure.{key}", what, f"write targets.azure.{key}: {example}", f"no-{key}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlship.config.gates import MEASURED
 from mlship.errors import Finding, MlshipError
 from mlship.targets.azure import preflight as shared
 from mlship.targets.azure import roles, vault
@@ -18,12 +19,12 @@ from mlship.targets.azure.keeping import STORAGE_API, STORAGE_KIND
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
 from mlship.targets.azure.roles import ASSIGNMENT
-from mlship.targets.azure.scope import Place, name_of
+from mlship.targets.azure.scope import Place, flags_of, name_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
 
-_QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
+_LATENCIES = tuple(name for name in MEASURED if name.endswith("_ms"))
 _SECTION = "targets.azure"
 NETWORK_API, DELEGATED = "2024-05-01", "Microsoft.App/environments"
 
@@ -137,9 +138,9 @@ def _rollout(deployment: Deployment) -> Iterator[Finding]:
             what = f"rollout.steps has {percent:g} %, and Container Apps shares callers by whole percents"
             yield refused(deployment, "rollout.steps", what, "write whole percents", "absent-feature")
     for gate in deployment.strategy.gates:
-        if gate.split()[0] in _QUANTILES:
-            what = f"rollout.gates has {gate}, and Azure Monitor counts no quantiles of a revision's answers"
-            fix = "keep error_rate and prediction_change, and approve: manual with a look at your own dashboard"
+        if gate.split()[0] in _LATENCIES:
+            what = f"rollout.gates has {gate}, and Azure Monitor has no latencies of a revision that could be judged"
+            fix = "keep error_rate, with approve: manual and a look at your own dashboard; or use service azureml, which has quantiles"
             yield refused(deployment, "rollout.gates", what, fix, "absent-feature")
 
 
@@ -199,7 +200,8 @@ def _environment(found: Mapping[str, object], has: Given, deployment: Deployment
     names = [one.get("name") for one in profiles if isinstance(one, Mapping)] if isinstance(profiles, list) else []
     if names and "Consumption" not in names:
         what = f"the environment {has.environment} has no workload profile Consumption"
-        fix = f"az containerapp env workload-profile add --workload-profile-type Consumption --name {has.environment}"
+        words = "--workload-profile-name Consumption --workload-profile-type Consumption"
+        fix = f"az containerapp env workload-profile add {words} {flags_of(str(found['id']))}"
         yield refused(deployment, f"{_SECTION}.environment", what, fix, "no-such-part")
 
 
