@@ -83,9 +83,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
+    if not (REQUIRED and report.skipped):
+        return report
     is_story = any(item.get_closest_marker(name) for name in STORIES)
     is_promised = not any(item.get_closest_marker(name) for name in UNPROMISED)
-    if REQUIRED and is_story and is_promised and report.skipped and not hasattr(report, "wasxfail"):
+    if is_story and is_promised and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"MLSHIP_REQUIRE_ENGINE=1 turns this skip into a failure: {reason}"
