@@ -101,8 +101,8 @@ class Route:
 
 
 def answered(value: Any, status: int = 200) -> Response:
-    """A JSON answer. Raises TypeError (orjson.JSONEncodeError) for what JSON cannot hold."""
-    return Response(status, orjson.dumps(value))
+    """A JSON answer; arrays as their lists. Raises TypeError (orjson.JSONEncodeError) for what JSON cannot hold."""
+    return Response(status, orjson.dumps(value, None, orjson.OPT_SERIALIZE_NUMPY))
 
 
 def refused(
