@@ -68,8 +68,11 @@ def mirrored(deployment: Deployment) -> Document:
     1 to 50 %, one deployment, and none that has callers ("Perform safe rollout of new deployments for real-time inference",
     learn.microsoft.com/azure/machine-learning, read 2026-11).
     """
-    share = round(deployment.strategy.mirror * WHOLE)
-    return endpoint(deployment, {Variable("Before"): WHOLE}, {deployment.release.id: share})
+    return endpoint(deployment, {Variable("Before"): WHOLE}, {deployment.release.id: hundredths(deployment.strategy.mirror)})
+
+
+def hundredths(share: float) -> int:
+    return round(share * WHOLE)
 
 
 def release(deployment: Deployment, cloud: Cloud, capacity: int) -> Document:
