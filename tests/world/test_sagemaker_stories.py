@@ -299,6 +299,18 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_p
     assert told["ExecutionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/churn-start"
 
 
+def test_an_endpoint_of_somebody_else_is_neither_changed_nor_taken_away(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    (one,) = account.endpoints.values()
+    account.client("sagemaker").delete_tags(ResourceArn=one.arn, TagKeys=["mlship.project"])
+    with pytest.raises(MlshipError, match="the endpoint mlship-churn is there already, and not mlship's: it is not tagged"):
+        deploy(service, 2)
+    gone = service.open().apply(Action("destroy"), None)
+    assert not gone.ok and "not mlship's" in gone.cause
+    only(account, first)
+
+
 def test_a_quota_that_is_too_small_is_said_before_and_leaves_what_serves(tmp_path: Path, account: SagemakerAccount) -> None:
     service = SagemakerService(tmp_path, account)
     first = deploy(service, 1, replicas=(2, 2)).history.live

@@ -82,7 +82,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
                 played(engine, caller, body, interpreter, port) as placed,
                 running(context, engine, caller, placed, project, port) as copy,
             ):
-                course = _Course(context, caller, copy, record, release, wishes.only, given.values.get(OPERATOR_KEY, ""))
+                course = Course(context, caller, copy, record, release, wishes.only, given.values.get(OPERATOR_KEY, ""))
                 said += course.results(image_result(caller, variant.platform, variant.compressed_size))
                 missing += course.not_asked()
     names = ", ".join(caller.title for caller in callers)
@@ -122,7 +122,7 @@ def _refuse_misfits(wishes: Wishes) -> None:
             raise MlshipError(f"--as has no check {check[:40]}{other}", fix=f"--only with one of {known}", code="usage")
 
 
-class _Course:
+class Course:
     """One platform's checks of one container, one after the other: the last one ends it."""
 
     def __init__(

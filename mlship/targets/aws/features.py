@@ -50,15 +50,16 @@ _SAGEMAKER: Mapping[str, Feature] = {
     "secrets": Feature("absent", "whoever may look at a model sees its environment", "service ecs"),
     "public": Feature("absent", "its API takes signed requests only", "service ecs"),
 }
-# A weighted alias splits the callers between two versions of a function. Concurrency is a cap on copies, not a number of them.
+# A weighted alias splits the callers between two versions of a function. Reserved concurrency is a cap on copies, provisioned concurrency
+# a number of them that is kept ready.
 _LAMBDA: Mapping[str, Feature] = {
     **_ECS,
-    "scale.schedule": Feature("absent", "no copy is kept, so no floor has a meaning", "service ecs"),
+    "scale.schedule": Feature("absent", "the number of copies that are kept ready is fixed", "service ecs"),
     "secrets": Feature("emulated", "the server reads them when it starts, with the function's role"),
     "resources.cpu": Feature("emulated", "a function gets a vCPU for each 1,769 MB of resources.memory"),
     "resources.gpu": Feature("absent", "Lambda has no GPUs", _A_MACHINE),
     "scale": Feature("emulated", "a copy for each request at a time; scale.replicas caps how many"),
-    "scale.replicas": Feature("emulated", "a cap on copies; none is kept when no request comes"),
+    "scale.replicas": Feature("emulated", "its minimum is kept ready, its maximum caps how many there are"),
     "scale_to_zero": NATIVE,
     "recreate": Feature("absent", "versions stand side by side", "blue-green"),
     "rolling": Feature("absent", "versions stand side by side", "canary"),
@@ -79,6 +80,9 @@ EXCLUDED: Mapping[str, tuple[str, ...]] = {
         *("storage of the machines", "machines of a release while it takes over", "alarms", "data through the endpoint"),
         *("images of older releases", *_ALWAYS),
     ),
-    "lambda": ("start-up time of new copies", "provisioned concurrency", "images of older releases", "secrets", *_ALWAYS),
+    "lambda": (
+        *("start-up time of new copies", "the lower price of requests that copies kept ready answer"),
+        *("images of older releases", "secrets", *_ALWAYS),
+    ),
     machines.SERVICE: machines.EXCLUDED,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from mlship.errors import Finding
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given
+from mlship.targets.aws.lambdas.foundation import kept_ready
 from mlship.targets.base import Deployment
 
 # Without s3:ListBucket S3 denies an object that is not there, and a first deploy finds none.
@@ -119,6 +120,12 @@ def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
         yield from _OF_RANGES
     if deployment.service == "lambda" and most > 1:
         yield "lambda:PutFunctionConcurrency"
+    if deployment.service == "lambda" and kept_ready(deployment):
+        names = ("Put", "Delete")
+        yield from (
+            "lambda:ListProvisionedConcurrencyConfigs",
+            *(f"lambda:{name}ProvisionedConcurrencyConfig" for name in names),
+        )
     if deployment.service == "lambda" and has.public:
         yield "lambda:AddPermission"
     if deployment.references:

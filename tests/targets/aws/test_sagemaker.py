@@ -12,6 +12,7 @@ from aws_door import FakeDoor
 from cloud_deployment import deployment
 
 from mlship.errors import Exit, FindingsError
+from mlship.releases.release import ServedModel
 from mlship.targets.aws.door import refusal
 from mlship.targets.aws.given import given
 from mlship.targets.aws.sagemaker import preflight, releasing, scaling, seen, unbuilt
@@ -127,6 +128,10 @@ def scheduled(floor: dict[str, Any], replicas: tuple[int, int]) -> Deployment:
         (served(serving={"auth": {"api_keys": "K"}}), "serve.auth is not possible"),
         (served(secrets={"KEY": "1"}), "secrets are not possible"),
         (served(serving={"protocols": ["native"]}), "serve.protocols is without sagemaker"),
+        (
+            served(models=(ServedModel("churn", ""), ServedModel("fraud", "")), serving={"invocations": "mlflow"}),
+            "serve.invocations mlflow answers with the first model alone",
+        ),
         (served(env={"LONG": "x" * 1025}), "env.LONG has 1025 characters, and SageMaker takes 1024"),
         (served(env={f"V{number}": "" for number in range(98)}), "env has 98 entries, and SageMaker takes 97"),
         (replace(made(), operating={"public": True}), "public is not possible"),
@@ -191,6 +196,10 @@ def test_a_prediction_says_which_release_answered() -> None:
     answer = ask(door, "mlship-churn", "b", Request("POST", "/predict", b"[[1]]"))
     assert (answer.status, answer.headers["x-mlship-release"]) == (200, "r2-aaaaaa")
     assert door.asked[0][1]["TargetVariant"] == "b" and door.asked[0][1]["Body"] == b"[[1]]"
+    assert "CustomAttributes" not in door.asked[0][1]
+    second = invoked(Body=io.BytesIO(b"{}"), ContentType="application/json")
+    ask(second, "mlship-churn", "", Request("POST", "/predict/fraud", b"[[1]]"))
+    assert second.asked[0][1]["CustomAttributes"] == "mlship-model=fraud", "of several models"
 
 
 def test_a_server_that_is_not_ready_is_told_by_its_own_word() -> None:

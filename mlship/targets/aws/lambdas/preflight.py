@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlship.targets.aws import permissions, stack_changes
 from mlship.targets.aws.caller_lambda import EVENT_BYTES, IMAGE_BYTES
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.lambdas.foundation import ROLE, foundation, reserved
+from mlship.targets.aws.lambdas.foundation import ROLE, foundation, kept_ready, reserved
 from mlship.targets.aws.lambdas.keeping import kept
 from mlship.targets.aws.lambdas.naming import NAME_LENGTH, function_name
 from mlship.targets.aws.lambdas.releasing import ANSWER_MARGIN_S, MOST_S, is_public, variables
@@ -74,10 +75,12 @@ def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
         what = "public: true without serve.auth: everybody could call the function"
         yield refused(deployment, "public", what, "add serve.auth, or leave public out: IAM judges callers then", "open-to-all")
     if (deployment.operating.get("scale") or {}).get("schedule"):
-        what = (
-            "scale.schedule: a function keeps no copies, so no floor has a meaning (provisioned concurrency is not yet built)"
-        )
+        what = "scale.schedule: the number of copies that a function keeps ready is fixed"
         yield refused(deployment, "scale.schedule", what, "leave it out, or use service ecs", "not-yet")
+    if ready := kept_ready(deployment):
+        what = f"scale.replicas from {ready}: so many copies are kept ready, and paid for by the second, whether anybody asks or not"
+        found = refused(deployment, "scale.replicas", what, f"write 0..{deployment.replicas[1]} for a cap alone", "kept-ready")
+        yield replace(found, severity="note")
     if deployment.operating.get("drift") or any("drift" in gate for gate in deployment.strategy.gates):
         what = "rollout.gates on drift: the copies of a function keep no window of rows"
         yield refused(deployment, "rollout.gates", what, "use service ecs for them", "no-such-gate")

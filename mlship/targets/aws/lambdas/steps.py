@@ -17,6 +17,7 @@ from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, 
 from mlship.targets.aws.lambdas.keeping import kept
 from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
 from mlship.targets.aws.lambdas.seen import ABSENT, Seen
+from mlship.targets.aws.lambdas.warming import Warm
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
@@ -39,6 +40,7 @@ class Steps:
         self._waiting = waiting
         self._progress = progress
         self._callers = Callers(door, scope)
+        self._warm = Warm(door, scope, waiting)
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and the release is a version of the function."""
@@ -47,7 +49,9 @@ class Steps:
         if not made.ok:
             return made
         present = self._present()
+        self._refuse_foreign(present)
         if present.of(deployment.release.id) is not None:
+            self._allow(deployment)
             return Outcome()
         content = deployment.release.served.content
         reference = self._images.deliver(present.outputs["Repository"], content, PLATFORMS[has.arch])
@@ -55,16 +59,20 @@ class Steps:
         ready = self._latest(present, deployment, has, known)
         if not ready.ok:
             return ready
-        self._cap(deployment)
+        self._allow(deployment)
         return self._published(deployment)
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
-        """The version can be asked, and no caller reaches it: an alias of its own says that it is the next one."""
+        """The version can be asked, its copies are kept ready where that is wanted, and no caller reaches it: an alias of its own says
+        that it is the next one.
+        """
         present = self._present()
         version = present.of(action.release)
         if version is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         ready = self._until(version.number)
+        if ready.ok:
+            ready = self._warm.beside(version.number, deployment)
         if not ready.ok:
             return ready
         self._callers.point(STAGED, version.number, {})
@@ -87,17 +95,23 @@ class Steps:
         moved = self._callers.lead(version, {}, public=releasing.is_public(deployment))
         if moved.ok and present.staged is not None:
             self._callers.unpoint(STAGED)
+        if moved.ok:
+            self._warm.alone(version.number, deployment)
+            self._cap(deployment)
         return moved
 
-    def restore(self, action: Action, *, was_public: bool) -> Outcome:
-        """was_public: as the last release that was committed had it."""
+    def restore(self, action: Action, deployment: Deployment, *, was_public: bool) -> Outcome:
+        """deployment: operated as before. was_public: as the last release that was committed had it."""
         if not action.before:
             return self.discard(action.release)
         version = self._present().of(action.before)
         if version is None:
             return Outcome(False, f"the function has no version of {action.before}", fault="target")
         back = self._callers.lead(version, {}, public=was_public)
-        return back if not back.ok else self.discard(action.release)
+        gone = back if not back.ok else self.discard(action.release)
+        if gone.ok:
+            self._warm.alone(version.number, deployment)
+        return gone
 
     def discard(self, release: str, live: str = "", *, was_public: bool = False) -> Outcome:
         """No alias leads to it: callers go to the other release where that has some, else to the live one. Where nothing is live nobody
@@ -108,6 +122,13 @@ class Steps:
             return Outcome()
         if present.staged is not None and present.release(present.staged.version) == release:
             self._callers.unpoint(STAGED)
+        gone = self._led_elsewhere(present, release, live, was_public=was_public)
+        version = present.of(release)
+        if gone.ok and version is not None and release != live:
+            self._warm.leave([version.number] if self._warm.has(version.number) else [])
+        return gone
+
+    def _led_elsewhere(self, present: Seen, release: str, live: str, *, was_public: bool) -> Outcome:
         alias = present.live
         if alias is None or release not in {present.release(number) for number in alias.shares}:
             return Outcome()
@@ -130,6 +151,7 @@ class Steps:
         if present is None:
             return Outcome()
         led = {number for alias in (present.live, present.staged) if alias for number in alias.shares}
+        self._warm.leave_but(led)
         going = [
             version for version in present.versions.values() if version.of.release in subjects and version.number not in led
         ]
@@ -147,9 +169,12 @@ class Steps:
         if not made.ok:
             return made
         present = self._present()
-        if present.of(deployment.release.id) is None:
+        version = present.of(deployment.release.id)
+        if version is None:
             return Outcome(False, f"the function has no version of {deployment.release.id}", fault="target")
+        self._warm.lower(deployment)  # before the cap, which may not be below what is kept ready
         self._cap(deployment)
+        self._warm.alone(version.number, deployment)
         self._label(present.function, environment_tags(deployment))
         if present.live is not None:
             self._callers.open(public=releasing.is_public(deployment) and self._callers.judge(present.live.shares))
@@ -159,6 +184,7 @@ class Steps:
         """Callers first, then what served them, then what that stood on."""
         present = self._look()
         if present is not None and present.function:
+            self._refuse_foreign(present)
             if present.live is not None:
                 self._callers.close()
             self._door.call("lambda", "delete_function", FunctionName=self._name)
@@ -179,6 +205,12 @@ class Steps:
         found = self._look()
         assert found is not None, "deliver makes the foundation"
         return found
+
+    def _refuse_foreign(self, present: Seen) -> None:
+        """Raises MlshipError for a function of this name that somebody else has made."""
+        if present.function:
+            tags = self._door.call("lambda", "list_tags", Resource=present.function).get("Tags") or {}
+            self._scope.refuse_foreign(f"the function {self._name}", tags)
 
     def _latest(self, present: Seen, deployment: Deployment, has: Given, known: Mapping[str, str]) -> Outcome:
         """What the next version will be is this release: its configuration, then its image. Each change waits for the last one."""
@@ -253,6 +285,14 @@ class Steps:
             False, f"{self._name} is not ready after {READY_S:.0f} s; the same command goes on with it", fault="target"
         )
         return self._waiting.until(look, READY_S) or late
+
+    def _allow(self, deployment: Deployment) -> None:
+        """A cap that is too low for the release is raised before it has callers; it is lowered after those of the last one have gone."""
+        most = reserved(deployment)
+        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
+        present = told.get("ReservedConcurrentExecutions")
+        if most is not None and present is not None and present < most:
+            self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
 
     def _cap(self, deployment: Deployment) -> None:
         """Copies at most. Where nobody says it, and mlship.yaml is here to say so, the account's limit holds again."""

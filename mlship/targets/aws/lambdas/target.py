@@ -28,6 +28,7 @@ from mlship.targets.aws.lambdas.naming import function_name
 from mlship.targets.aws.lambdas.rendering import render
 from mlship.targets.aws.lambdas.seen import Seen
 from mlship.targets.aws.lambdas.steps import Steps
+from mlship.targets.aws.operated import as_before
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
@@ -189,7 +190,8 @@ class LambdaTarget:
             return self._steps.shift(action, deployment)
         if action.kind == "restore":
             history = self._records.read()
-            return self._steps.restore(action, was_public=bool(history and history.operating.get("public")))
+            was_public = bool(history and history.operating.get("public"))
+            return self._steps.restore(action, as_before(history, deployment), was_public=was_public)
         return self._steps.operate(deployment)
 
     def _staged(self, action: Action, deployment: Deployment) -> Outcome:

@@ -27,8 +27,8 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY: it gets the form that SageMaker takes, {variant}), and say where it is:
 
-  aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
-      --parameter-overrides {parameters}
+  aws cloudformation deploy --region {region} --template-file eject/template.json --stack-name {stack} \\
+      --capabilities CAPABILITY_IAM --parameter-overrides {parameters}
 """
 
 
@@ -58,5 +58,6 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     }
     examples = {"Vpc": "vpc-...", "Image": "HOST/REPOSITORY@sha256:..."}
     asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
-    readme = _README.format(stack=names.scope.stem, parameters=asked, variant=releasing.PUSH, check=names.check)
+    said = {"region": deployment.settings.get("region") or "REGION", "stack": names.scope.stem, "check": names.check}
+    readme = _README.format(**said, parameters=asked, variant=releasing.PUSH)
     return {**written, "eject/README": readme.encode()}

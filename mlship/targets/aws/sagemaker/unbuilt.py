@@ -41,9 +41,11 @@ def _calls(deployment: Deployment) -> Iterator[Finding]:
     if deployment.operating.get("public"):
         what = "public is not possible with aws service sagemaker: its API takes signed requests only"
         yield refused(deployment, "public", what, "leave it out, or use service ecs", "absent-feature")
-    if len(served.models) > 1:
-        what = f"{len(served.models)} models are not possible with aws service sagemaker: its calls reach the first one only"
-        yield refused(deployment, "models", what, "deploy them as projects of their own, or use service ecs", "absent-feature")
+    if len(served.models) > 1 and served.serving.get("invocations") == "mlflow":
+        what = "serve.invocations mlflow answers with the first model alone, and SageMaker calls no other path"
+        yield refused(
+            deployment, "serve.invocations", what, "leave it out: callers name a model in an attribute", "absent-feature"
+        )
     protocols = served.serving.get("protocols")
     if protocols and "sagemaker" not in protocols:
         what = "serve.protocols is without sagemaker, and SageMaker calls /ping and /invocations"
