@@ -59,14 +59,6 @@ def test_whose_account_it_is_stands_before_a_command_that_works_from_any_folder(
     assert command_for("status", "churn", "docker", "") == "mlship status churn --target docker"
 
 
-def test_an_error_without_a_yaml_names_commands_with_the_place_that_was_asked(mlship) -> None:
-    said = mlship("status churn --env prod --target local --json")
-    assert said.document["error"]["fix"] == (
-        "mlship list --target local shows what is there; mlship deploy --env prod --target local puts it there"
-    )
-    assert "mlship deploy --env prod --target local puts it there\n" in said.stderr
-
-
 class Hint(NamedTuple):
     """own: its words without those of the call."""
 
