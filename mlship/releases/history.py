@@ -157,8 +157,9 @@ class History:
 
     def stepped(self, step: int, share: float, measured: Mapping[str, Any], entry: Entry, *, passed: bool = False) -> History:
         """So many callers reach the release under way from now on; `passed`: all of them are about to."""
-        told = {"step": step, "share": share, "measured": measured, "passed": passed}
-        begun = replace(self._begun, **told, since=entry.when, paused="", mirror=0.0)
+        begun = replace(
+            self._begun, step=step, share=share, measured=measured, passed=passed, since=entry.when, paused="", mirror=0.0
+        )
         return replace(self._with(entry), underway=begun)
 
     def paused(self, why: str, entry: Entry) -> History:
