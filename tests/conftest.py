@@ -11,20 +11,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from run import CLOUDS
 
 REQUIRED = os.environ.get("MLSHIP_REQUIRE_ENGINE") == "1"
 STORIES = ("world", "engine")
 UNPROMISED = ("gpu", "brought")  # parts that .ci/run does not install
 WORLD = "tests/world/"  # as names of tests begin
-# Files of stories at what stands for a cloud: a quarter of an hour of a processor, which run.py puts beside those that build.
-CLOUDS = tuple(
-    f"{WORLD}test_{name}_"
-    for name in ("aws", "azure", "azureml", "cloud_run", "container_apps", "google", "lambda", "sagemaker", "vertex")
-)
+CLOUD_FILES = tuple(f"{WORLD}test_{name}_" for names in CLOUDS for name in names)
 
 NUMBERS = itertools.count()  # of temporary folders
 
@@ -58,7 +55,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.nodeid.startswith(WORLD):
         item.add_marker("world")
-    if item.nodeid.startswith(CLOUDS):
+    if item.nodeid.startswith(CLOUD_FILES):
         item.add_marker("cloud")
 
 
@@ -81,7 +78,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if not (REQUIRED and report.skipped):
         return report
