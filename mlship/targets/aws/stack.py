@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlship.errors import Exit, MlshipError
 from mlship.targets.aws.documents import Template, cfn_tags
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.base import Outcome
+from mlship.targets.waiting import POLL_S as POLL_S
+from mlship.targets.waiting import Waiting as Waiting
 
 SPEC = "mlship.spec"  # a tag of the stack: what it was made from
 OF_ADMINISTRATOR = ""  # who made it without that tag changes it, too
-POLL_S, STACK_S, CHANGE_SET_S = 2.0, 1200.0, 120.0
+STACK_S, CHANGE_SET_S = 1200.0, 120.0
 _READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _EMPTY = ("REVIEW_IN_PROGRESS",)  # a change set was made for it and never carried out
 _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")  # never finished: it can only be deleted
@@ -37,36 +38,6 @@ class Stack:
     @property
     def is_changing(self) -> bool:
         return self.status.endswith("_IN_PROGRESS") and self.status not in _EMPTY
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """The clock, and the pause between two looks."""
-
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    every_s: float = POLL_S
-
-    def until(self, look: Callable[[], Any], seconds: float) -> Any:
-        """The first answer that is not None; None when the time is over.
-
-        In minutes of waiting AWS may be busy or away for a moment: that ends nothing. Raises what the last look raised.
-        """
-        ends = self.clock() + seconds
-        while True:
-            away = None
-            try:
-                if (found := look()) is not None:
-                    return found
-            except MlshipError as error:
-                if error.exit is not Exit.UNREACHABLE:
-                    raise
-                away = error
-            if self.clock() >= ends:
-                if away is not None:
-                    raise away
-                return None
-            self.sleep(self.every_s)
 
 
 def read(door: Door, name: str) -> Stack | None:

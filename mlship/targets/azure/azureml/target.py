@@ -57,7 +57,7 @@ class AzureMlTarget:
     name = "azure"
     service = "azureml"
 
-    def __init__(self, opening: Opening, door: Door, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, opening: Opening, door: Door, sleep: Callable[[float], None] = time.sleep) -> None:
         self._opening = opening
         self._door = door
         self._waiting = Waiting(opening.clock, sleep)
