@@ -458,7 +458,7 @@ class Rollout(Part, frozen=True, kw_only=True):
         str | None,
         Meta(
             pattern=r"^([1-9]|[1-4][0-9]|50)%$",
-            description="before the first step a copy of that share of the requests goes to the new release, too; nobody gets its answers",
+            description="before the first step so many requests go to the new release, too; nobody gets its answers",
             extra={"wanted": "a share from 1% to 50%"},
         ),
     ] = None
@@ -670,7 +670,7 @@ class AzureTarget(Part, frozen=True, kw_only=True):
     ] = None
     callers: Annotated[
         Literal["environment", "network"] | None,
-        Meta(description="of container-apps: other apps of the environment, or its network; network with subnet"),
+        Meta(description="network: of the environment, or of azureml's workspace; environment: its other apps alone"),
     ] = None
     entra: EntraCallers | None = None
     cloud: Annotated[

@@ -57,7 +57,8 @@ def mirror(change: Change, action: Action) -> None:
     change.notes.extend(outcome.notes)
     if _underway(change).mirror != action.share:
         counted = measures_to_plain(change.target.measure())
-        change.write(change.history.mirrored(action.share, counted, change.entry("step")))
+        why = f"a copy of {action.share * 100:g} % of the requests"
+        change.write(change.history.mirrored(action.share, counted, change.entry("step", why=why)))
     judged, news = _watch(change)
     _obey(change, "weigh", judged)
     change.notes.append(news)

@@ -355,6 +355,9 @@ def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
     assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
     assert "promote" not in attended
+    mirrored = replace(CANARY, underway=replace(CANARY.underway, share=0.0, mirror=0.1))
+    assert "rollout   canary r13-0a1b2c at 0 % with a mirror of 10 %, unattended" in status_text(mirrored, NOW)
+    assert payloads.status(mirrored)["underway"]["mirror_percent"] == 10.0
 
 
 def test_status_for_machines_has_shares_in_percent():

@@ -38,6 +38,7 @@ CASES: Mapping[str, dict[str, Any]] = {
     "scaled by cpu": {"replicas": (1, 5), "operating": {"scale": {"metric": "cpu", "per_replica": 60.0}}},
     "scaled by requests": {"replicas": (2, 5), "operating": {"scale": {"metric": "rps", "down_after_s": 900.0}}},
     "several machines": {"replicas": (3, 3)},
+    "private": {"settings": {"callers": "network"}},
     "mirrored": {"strategy": Strategy("canary", steps=(0.25, 1.0), bake_s=600.0, mirror=0.1)},
     "strange texts": {
         "labels": {"team": "no", "a: b": "[resourceId('x')]", "${Image}": 'quote " and \\ and {{ }} and \u2028'},

@@ -491,12 +491,32 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureM
     ]
     (shop,) = [one for one in service.world.resources.values() if one["name"] == "shop"]
     shop["properties"]["publicNetworkAccess"] = "Disabled"
-    (private,) = [found for found in service.open().preflight(service.deployment(1)) if found.code == "not-yet"]
-    assert private.what.startswith("the workspace shop has no public access")
+    (private,) = [found for found in service.open().preflight(service.deployment(1)) if found.code == "open-endpoint"]
+    assert private.what.startswith("the workspace shop has no public access") and "callers: network" in private.fix
     service.settings = {**service.settings, "workspace": "nowhere"}
     told = [found.what for found in service.open().preflight(service.deployment(1))]
     assert told[-1] == "there is no workspace nowhere in the resource group ml"
     assert service.left() == []
+
+
+def test_callers_of_a_network_come_by_the_private_endpoint(service: AzureMlService) -> None:
+    (shop,) = [one for one in service.world.resources.values() if one["name"] == "shop"]
+    shop["properties"]["publicNetworkAccess"] = "Disabled"
+    service.settings = {**service.settings, "callers": "network"}
+    (found,) = service.open().preflight(service.deployment(1))
+    assert (found.code, found.severity) == ("nobody-can-call", "error")
+    shop["properties"]["privateEndpointConnections"] = [{"id": f"{shop['id']}/privateEndpointConnections/in"}]
+    (found,) = service.open().preflight(service.deployment(1))
+    assert (found.code, found.severity) == ("inside-alone", "warning")
+    first = deploy(service, 1).history.live
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert endpoint["properties"]["publicNetworkAccess"] == "Disabled"
+    shop["properties"]["publicNetworkAccess"] = "Enabled"
+    service.settings = {name: text for name, text in service.settings.items() if name != "callers"}
+    operating = {"labels": {}, "settings": service.settings}
+    assert deploy(service, 1, operating=operating).history.live == first, "who may come changes in place"
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert endpoint["properties"]["publicNetworkAccess"] == "Enabled"
 
 
 def test_images_go_with_the_releases_that_had_them(service: AzureMlService) -> None:

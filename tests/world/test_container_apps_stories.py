@@ -546,6 +546,9 @@ def test_a_disabled_version_of_a_kept_release_does_not_stand_in_the_way(world: A
         service.served = {"secrets": dict(service.open().pinned(references))}
         releases.append(deploy(service, number).history.live)
     world.disabled.add(f"{url}/aaa1")
+    service.served = {"secrets": {"CHURN_KEYS": "aaa1"}}
+    (found,) = [one for one in service.open().preflight(service.deployment(1)) if one.code == "missing-secret"]
+    assert found.severity == "error" and f"{url}/aaa1, which Key Vault does not give any more" in found.what
     world.secrets[url].append("ccc3")
     service.served = {"secrets": dict(service.open().pinned(references))}
     done = deploy(service, 3)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.targets.azure.door import Door, Sent, is_at
+from mlship.targets.base import Deployment
+from mlship.targets.refusals import refused
 
 VAULT_API = "7.4"
 VAULT, RESOURCES_API = "Microsoft.KeyVault/vaults", "2021-04-01"
@@ -40,6 +42,17 @@ def secret_name(variable: str, reference: str, version: str) -> str:
 def pinned(door: Door, references: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str]:
     """variable -> the newest version that is enabled. Raises MlshipError with the place in mlship.yaml."""
     return {variable: _newest(door, reference, places.get(variable, "")) for variable, reference in references.items()}
+
+
+def unreadable(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Versions of a release's own secrets that Key Vault does not give any more: an earlier release could not start with them."""
+    for variable, version in sorted(deployment.release.served.secrets.items()):
+        reference = deployment.references.get(variable, "")
+        url = address(door.cloud.vault, reference, version)
+        if reference and not is_enabled(door, url):
+            what = f"{deployment.release.id} reads {url}, which Key Vault does not give any more"
+            fix = f"az keyvault secret set-attributes --id {url} --enabled true, where it was only disabled; or deploy a new release"
+            yield refused(deployment, f"secrets.{variable}.azure", what, fix, "missing-secret")
 
 
 def is_enabled(door: Door, url: str) -> bool:

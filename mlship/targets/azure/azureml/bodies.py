@@ -55,7 +55,7 @@ def endpoint(deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping
         "tags": endpoint_tags(deployment),
         "properties": {
             "authMode": auth_mode(deployment),
-            "publicNetworkAccess": "Enabled",  # who comes without a key or a token is turned away
+            "publicNetworkAccess": public_access(deployment),
             "traffic": dict(sorted(traffic.items())),
             "mirrorTraffic": dict(sorted((mirror or {}).items())),
         },
@@ -102,6 +102,13 @@ def release(deployment: Deployment, cloud: Cloud, capacity: int) -> Document:
 def auth_mode(deployment: Deployment) -> str:
     """As Azure's API says it."""
     return AUTH[str(deployment.settings.get("auth") or DEFAULT_AUTH)]
+
+
+def public_access(deployment: Deployment) -> str:
+    """Whoever comes without a key or a token is turned away; of a network, others find no way either ("Network isolation with managed
+    online endpoints", learn.microsoft.com/azure/machine-learning, read 2026-11: callers come by the workspace's private endpoint).
+    """
+    return "Disabled" if deployment.settings.get("callers") == "network" else "Enabled"
 
 
 def endpoint_tags(deployment: Deployment) -> dict[str, str]:

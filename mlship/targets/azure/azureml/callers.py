@@ -71,6 +71,7 @@ def _is_so(present: Seen, wanted: Document) -> bool:
     return (
         all(_reached(found) == _reached(said) for found, said in shares)
         and present.auth in ("", told["authMode"])
+        and present.access in ("", told["publicNetworkAccess"])
         and dict(present.tags) == wanted["tags"]
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
-from mlship.targets.azure import roles
+from mlship.targets.azure import roles, vault
 from mlship.targets.azure.azureml import registry, seen
+from mlship.targets.azure.azureml.bodies import public_access
 from mlship.targets.azure.azureml.scaling import capacity_for, is_scaled
 from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, WORKSPACES, Site, locations, site_of
 from mlship.targets.azure.azureml.unbuilt import in_a_deploy
@@ -53,6 +55,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, environ: Mapping[
         *first,
         *providers(door, (*PROVIDERS, *(SCALERS if is_scaled(deployment) else ())), deployment),
         *permissions(door, site.place, made, deployment),
+        *vault.unreadable(door, deployment),
         *_workspace(door, scope, site, deployment),
     )
 
@@ -71,15 +74,29 @@ def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> 
         what = f"the workspace {name} is in {region}, and targets.azure.region is {deployment.settings['region']}"
         yield refused(deployment, f"{_SECTION}.region", what, f"write targets.azure.region: {region}", "wrong-region")
         return
-    if (told.get("properties") or {}).get("publicNetworkAccess") == "Disabled":
-        what = f"the workspace {name} has no public access, and mlship does not make endpoints of a private link yet"
-        yield refused(deployment, key, what, "name another workspace, or use service container-apps with a subnet", "not-yet")
+    yield from _network(told, name, deployment)
     if seen.is_foreign(door, scope, site):
         what = f"the workspace {name} has an endpoint {site.endpoint} that is not this project's"
         yield refused(deployment, key, what, "give the project another name, or take that endpoint away", "taken")
     yield from _mirror(door, scope, site, deployment)
     yield from _parts(door, site, deployment)
     yield from _machines(door, scope, site, deployment)
+
+
+def _network(told: Mapping[str, Any], name: str, deployment: Deployment) -> Iterator[Finding]:
+    """Callers of a network come by the workspace's private endpoint, which mlship does not make."""
+    said, key = told.get("properties") or {}, f"{_SECTION}.callers"
+    is_private = bool(said.get("privateEndpointConnections"))
+    if public_access(deployment) == "Disabled" and not is_private:
+        what = f"targets.azure.callers is network, and the workspace {name} has no private endpoint by which one could call"
+        yield refused(deployment, key, what, "make one in that network, or delete targets.azure.callers", "nobody-can-call")
+    elif public_access(deployment) == "Disabled":
+        what = f"callers come by the private endpoint of the workspace {name}: mlship has to run in its network, to ask what it deploys"
+        fix = "deploy by a job in there; elsewhere the release is not found to answer, and is taken back"
+        yield replace(refused(deployment, key, what, fix, "inside-alone"), severity="warning")
+    elif said.get("publicNetworkAccess") == "Disabled":
+        what = f"the workspace {name} has no public access, and an endpoint in it would have"
+        yield refused(deployment, key, what, "write targets.azure.callers: network", "open-endpoint")
 
 
 def _mirror(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:

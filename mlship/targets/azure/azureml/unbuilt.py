@@ -57,6 +57,10 @@ def _given(deployment: Deployment) -> Iterator[Finding]:
         what = "secrets need an identity that may read them, and an endpoint's own one is there only with its endpoint"
         fix = "write targets.azure.identity: one with the role Key Vault Secrets User on the vault"
         yield refused(deployment, "targets.azure.identity", what, fix, "no-identity")
+    if deployment.settings.get("callers") == "environment":
+        what = "targets.azure.callers: environment is of container-apps: an endpoint of Azure ML stands in none"
+        fix = "write callers: network (the workspace's private endpoint), or delete it"
+        yield refused(deployment, "targets.azure.callers", what, fix, "absent-feature")
     if not _NAME.fullmatch(deployment.project):
         what = f"{deployment.project} cannot begin the name of an endpoint of Azure ML: letters, digits and single dashes, a letter first"
         yield refused(deployment, "name", what, "write another name", "bad-name")

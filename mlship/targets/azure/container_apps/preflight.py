@@ -47,6 +47,7 @@ def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[
         *_records(door, place, has, deployment),
         *_roles(door, place, has, deployment),
         *_environment_to_make(door, place, has, deployment, making),
+        *vault.unreadable(door, deployment),
         *_disabled(door, place, deployment),
     )
 
