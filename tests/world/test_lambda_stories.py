@@ -373,9 +373,17 @@ def test_copies_are_warm_before_callers_and_gone_after_them(tmp_path: Path, func
     back = replace(there.deployment(1), release=release, operating=observed.history.operating, replicas=(2, 8))
     assert carry_out(target, plan("rollback", back, observed)).history.live == first == live_id(there)
     assert kept(functions) == {"1": 2}
-    fewer = {**observed.history.operating, "replicas": {"min": 0, "max": 8}}
-    deploy(here, 1, operating=fewer, replicas=(0, 8))
-    assert kept(functions) == {}
+    ranged = {**observed.history.operating, "replicas": {"min": 2, "max": 8}}
+    deploy(here, 1, operating=ranged, replicas=(2, 8))
+    functions.ready.clear()  # by somebody
+    assert there.open().observe().repair == "0 of 2 copies are kept ready"
+    deploy(there, 1, operating=ranged, replicas=(2, 8))
+    assert kept(functions) == {"1": 2} and not there.open().observe().repair
+    fewer = {**ranged, "replicas": {"min": 1, "max": 4}}
+    deploy(here, 1, operating=fewer, replicas=(1, 4))
+    assert kept(functions) == {"1": 1}
+    deploy(here, 4, replicas=(0, 2))
+    assert kept(functions) == {}, "a release with a lower cap and no minimum"
 
 
 def test_a_release_whose_copies_cannot_be_kept_ready_meets_no_caller(tmp_path: Path, functions: Functions) -> None:

@@ -13,11 +13,11 @@ from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas import releasing, seen
 from mlship.targets.aws.lambdas.callers import Callers, guard
-from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, reserved
+from mlship.targets.aws.lambdas.copies import Copies
+from mlship.targets.aws.lambdas.foundation import environment_tags, foundation
 from mlship.targets.aws.lambdas.keeping import kept
 from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
 from mlship.targets.aws.lambdas.seen import ABSENT, Seen
-from mlship.targets.aws.lambdas.warming import Warm
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
@@ -40,7 +40,7 @@ class Steps:
         self._waiting = waiting
         self._progress = progress
         self._callers = Callers(door, scope)
-        self._warm = Warm(door, scope, waiting)
+        self._copies = Copies(door, scope, waiting)
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and the release is a version of the function."""
@@ -51,7 +51,7 @@ class Steps:
         present = self._present()
         self._refuse_foreign(present)
         if present.of(deployment.release.id) is not None:
-            self._allow(deployment)
+            self._copies.allow(deployment)
             return Outcome()
         content = deployment.release.served.content
         reference = self._images.deliver(present.outputs["Repository"], content, PLATFORMS[has.arch])
@@ -59,7 +59,7 @@ class Steps:
         ready = self._latest(present, deployment, has, known)
         if not ready.ok:
             return ready
-        self._allow(deployment)
+        self._copies.allow(deployment)
         return self._published(deployment)
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
@@ -72,7 +72,7 @@ class Steps:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         ready = self._until(version.number)
         if ready.ok:
-            ready = self._warm.beside(version.number, deployment)
+            ready = self._copies.beside(version.number, deployment)
         if not ready.ok:
             return ready
         self._callers.point(STAGED, version.number, {})
@@ -96,8 +96,8 @@ class Steps:
         if moved.ok and present.staged is not None:
             self._callers.unpoint(STAGED)
         if moved.ok:
-            self._warm.alone(version.number, deployment)
-            self._cap(deployment)
+            self._copies.alone(version.number, deployment)
+            self._copies.cap(deployment)
         return moved
 
     def restore(self, action: Action, deployment: Deployment, *, was_public: bool) -> Outcome:
@@ -110,7 +110,7 @@ class Steps:
         back = self._callers.lead(version, {}, public=was_public)
         gone = back if not back.ok else self.discard(action.release)
         if gone.ok:
-            self._warm.alone(version.number, deployment)
+            self._copies.alone(version.number, deployment)
         return gone
 
     def discard(self, release: str, live: str = "", *, was_public: bool = False) -> Outcome:
@@ -125,7 +125,7 @@ class Steps:
         gone = self._led_elsewhere(present, release, live, was_public=was_public)
         version = present.of(release)
         if gone.ok and version is not None and release != live:
-            self._warm.leave([version.number] if self._warm.has(version.number) else [])
+            self._copies.leave([version.number] if self._copies.has(version.number) else [])
         return gone
 
     def _led_elsewhere(self, present: Seen, release: str, live: str, *, was_public: bool) -> Outcome:
@@ -151,7 +151,7 @@ class Steps:
         if present is None:
             return Outcome()
         led = {number for alias in (present.live, present.staged) if alias for number in alias.shares}
-        self._warm.leave_but(led)
+        self._copies.leave_but(led)
         going = [
             version for version in present.versions.values() if version.of.release in subjects and version.number not in led
         ]
@@ -172,13 +172,17 @@ class Steps:
         version = present.of(deployment.release.id)
         if version is None:
             return Outcome(False, f"the function has no version of {deployment.release.id}", fault="target")
-        self._warm.lower(deployment)  # before the cap, which may not be below what is kept ready
-        self._cap(deployment)
-        self._warm.alone(version.number, deployment)
+        self._copies.lower(deployment)  # before the cap, which may not be below what is kept ready
+        self._copies.cap(deployment)
+        self._copies.alone(version.number, deployment)
         self._label(present.function, environment_tags(deployment))
         if present.live is not None:
             self._callers.open(public=releasing.is_public(deployment) and self._callers.judge(present.live.shares))
         return Outcome()
+
+    def kept_ready(self, number: str) -> int:
+        """How many copies of a version wait for callers."""
+        return self._copies.count(number)
 
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on."""
@@ -285,24 +289,6 @@ class Steps:
             False, f"{self._name} is not ready after {READY_S:.0f} s; the same command goes on with it", fault="target"
         )
         return self._waiting.until(look, READY_S) or late
-
-    def _allow(self, deployment: Deployment) -> None:
-        """A cap that is too low for the release is raised before it has callers; it is lowered after those of the last one have gone."""
-        most = reserved(deployment)
-        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
-        present = told.get("ReservedConcurrentExecutions")
-        if most is not None and present is not None and present < most:
-            self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
-
-    def _cap(self, deployment: Deployment) -> None:
-        """Copies at most. Where nobody says it, and mlship.yaml is here to say so, the account's limit holds again."""
-        most = reserved(deployment)
-        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
-        present = told.get("ReservedConcurrentExecutions")
-        if most is not None and present != most:
-            self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
-        elif most is None and present is not None and deployment.places:
-            self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
 
     def _label(self, function: str, wanted: Mapping[str, str]) -> None:
         present = self._door.call("lambda", "list_tags", Resource=function).get("Tags") or {}

@@ -123,7 +123,7 @@ class LambdaTarget:
             replicas=tuple(_replicas(present)),
             restorable=frozenset(releases) - frozenset(lost),
             lost=lost,
-            repair=_repair(history, present),
+            repair=_repair(history, present) or self._unready(history, present),
             fingerprint=_fingerprint(told),
             weights=present.shares,
         )
@@ -216,6 +216,15 @@ class LambdaTarget:
             kept = frozenset(known.served.content for known in history.releases) if history else frozenset()
             return self._steps.retire((release,), kept)
         return gone
+
+    def _unready(self, history: History | None, present: Seen) -> str:
+        """Why fewer copies of the live release are kept ready than the records say; asked only where they say any."""
+        said = history.operating.get("replicas") or {} if history and history.live and history.underway is None else {}
+        version = present.of(history.live) if history else None
+        if version is None or said.get("max", 1) <= 1 or not said.get("min"):
+            return ""
+        found = self._steps.kept_ready(version.number)
+        return f"{found} of {said['min']} copies are kept ready" if found < said["min"] else ""
 
     def _lost(self, history: History | None, present: Seen) -> dict[str, str]:
         """Releases of the records that could not be served again, and why: Lambda reads a version's image again after weeks of rest."""

@@ -1,8 +1,9 @@
-"""Copies that are kept ready: provisioned concurrency of a version, so that a new one is warm before any caller reaches it.
+"""How many copies a function has: at most, and kept ready, so that a new version is warm before any caller reaches it.
 
-Of versions and not of the alias, whose setting cannot be changed while weights lead to two versions (developer guide, "Configuring
-provisioned concurrency for a function"; from memory, verify). All of a function's versions together have no more than its reserved
-concurrency (PutProvisionedConcurrencyConfig refuses it), so that a narrow range warms less of the next one until the last one has left.
+Provisioned concurrency is of versions here and not of the alias, whose setting cannot be changed while weights lead to two versions
+(developer guide, "Configuring provisioned concurrency for a function"; from memory, verify). All of a function's versions together have
+no more than its reserved concurrency (PutProvisionedConcurrencyConfig refuses it), so that a narrow range warms less of the next one
+until the last one has left.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.lambdas import releasing
-from mlship.targets.aws.lambdas.foundation import kept_ready
+from mlship.targets.aws.lambdas.foundation import kept_ready, reserved
 from mlship.targets.aws.lambdas.naming import function_name
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
@@ -22,7 +23,7 @@ READY_S = 900.0  # the longest INIT of such a copy (developer guide, "Lambda quo
 REQUESTED = "RequestedProvisionedConcurrentExecutions"
 
 
-class Warm:
+class Copies:
     """Of one function."""
 
     def __init__(self, door: Door, scope: Scope, waiting: Waiting) -> None:
@@ -30,6 +31,20 @@ class Warm:
         self._scope = scope
         self._name = function_name(scope)
         self._waiting = waiting
+
+    def allow(self, deployment: Deployment) -> None:
+        """A cap that is too low for the release is raised before it has callers; it is lowered after those of the last one have gone."""
+        most, present = reserved(deployment), self._cap()
+        if most is not None and present is not None and present < most:
+            self._set_cap(most)
+
+    def cap(self, deployment: Deployment) -> None:
+        """Where nobody says it, and mlship.yaml is here to say so, the account's limit holds again."""
+        most, present = reserved(deployment), self._cap()
+        if most is not None and present != most:
+            self._set_cap(most)
+        elif most is None and present is not None and deployment.places:
+            self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
 
     def beside(self, number: str, deployment: Deployment) -> Outcome:
         """The version gets as many copies as its callers' versions leave it, and they are up."""
@@ -42,13 +57,12 @@ class Warm:
 
     def alone(self, number: str, deployment: Deployment) -> None:
         """The version has all of its copies, if need be at once in the place of the others'."""
-        wanted = kept_ready(deployment)
-        if not wanted:
-            return
+        wanted, most = kept_ready(deployment), reserved(deployment)
         others = {version: count for version, count in self._counts().items() if version != number}
-        if wanted > deployment.replicas[1] - sum(others.values()):
+        if most is not None and wanted > most - sum(others.values()):
             self.leave(others)
-        self._put(number, wanted)
+        if wanted:
+            self._put(number, wanted)
 
     def lower(self, deployment: Deployment) -> None:
         """No version keeps more than is asked for now."""
@@ -65,8 +79,21 @@ class Warm:
         for number in numbers:
             self._door.call("lambda", "delete_provisioned_concurrency_config", FunctionName=self._name, Qualifier=number)
 
+    def count(self, number: str) -> int:
+        """Of copies that were asked for and can be had."""
+        told = self._told().get(number, {})
+        return 0 if told.get("Status") == "FAILED" else int(told.get(REQUESTED, 0))
+
     def has(self, number: str) -> bool:
         return number in self._told()
+
+    def _cap(self) -> int | None:
+        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
+        found: int | None = told.get("ReservedConcurrentExecutions")
+        return found
+
+    def _set_cap(self, most: int) -> None:
+        self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
 
     def _put(self, number: str, count: int) -> None:
         told = self._told().get(number, {})
