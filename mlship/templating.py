@@ -7,6 +7,7 @@ as commands were CVE-2026-33744 in another tool). Kinds without a finaliser are 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -45,6 +46,14 @@ def render(template: str, value: object, folder: Path | None = None) -> bytes:
     Raises MlshipError when a value cannot be written in this kind of document, ValueError for a kind without a finaliser,
     jinja2.UndefinedError when the template names something that the value does not have.
     """
+    environment = _environment(template, folder or templates_folder())
+    rendered: str = environment.get_template(template).render(value=value)
+    return rendered.encode("utf-8")
+
+
+@functools.cache
+def _environment(template: str, folder: Path) -> Any:
+    """jinja2's, whose compiled templates serve the next document of the kind; a file that changed is compiled anew."""
     finaliser = finaliser_of(template)
     sandbox, jinja2 = need("jinja2.sandbox"), need("jinja2")
 
@@ -56,8 +65,8 @@ def render(template: str, value: object, folder: Path | None = None) -> bytes:
         except _CannotWrite as error:
             raise MlshipError(str(error), template, "change the value in mlship.yaml", code="template-value") from None
 
-    environment = sandbox.ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(folder or templates_folder()),
+    return sandbox.ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         finalize=finalise,
         autoescape=False,
@@ -65,8 +74,6 @@ def render(template: str, value: object, folder: Path | None = None) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    rendered: str = environment.get_template(template).render(value=value)
-    return rendered.encode("utf-8")
 
 
 def finaliser_of(template: str) -> Finaliser:

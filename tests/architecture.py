@@ -160,7 +160,7 @@ def _read(tree: ast.Module) -> Reading:
             elif kind is ast.Call:
                 found.calls.append((_dotted(node.func), node.lineno))
             elif kind is ast.JoinedStr:
-                found.texts.add("\0".join(part.value for part in node.values if isinstance(part, ast.Constant)))
+                found.texts.add("".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values))
             deferred = deferred or kind is ast.FunctionDef or kind is ast.AsyncFunctionDef
             typing = typing or (kind is ast.If and "TYPE_CHECKING" in ast.unparse(node.test))
             for value in node.__dict__.values():

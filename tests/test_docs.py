@@ -38,7 +38,7 @@ def parse(line: str) -> None:
     invocation = Invocation.from_argv(shlex.split(line)[1:])
     function = load(invocation.command)
     silent = functools.wraps(function)(lambda call, **values: Answer())
-    execute(invocation.command, silent, invocation.rest, lambda common: None)  # type: ignore[arg-type,return-value]
+    execute(invocation.command, silent, invocation.rest, lambda common, name: None)  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -39,6 +39,7 @@ CASES = (
 START_S = 90.0
 WARM_S = 1.0
 CHECK_S = 1.0  # of our own load before wrk
+REST_S = 1.0  # after the load, before memory is looked at
 
 
 @dataclass
@@ -136,6 +137,7 @@ def measure(each: Seen, model: str, cases: list[Case], seconds: float) -> None:
             said(f"   {case.name}: {cell.per_cpu_s:,.0f}/CPU s, {cell.rps:,.0f}/s, p50 {cell.p50_ms:.2f} ms, p99 {cell.p99_ms:.2f} ms,"
                  f" wrong {cell.wrong}, failed {cell.failed} {cell.complaints[:1] or ''}")  # fmt: skip
         if model == next(iter(place.peer.models), "linear"):
+            time.sleep(REST_S)
             each.memory.append(meter.pss(process.pid))
 
 

@@ -143,9 +143,9 @@ def costs(seen: list[Any]) -> str:
     lines = [
         "### start, memory, size",
         "",
-        "Start: until the first right answer, logistic regression / DataFrame pipeline / forest. Memory: proportional set size after"
-        " the load, all processes and the largest. Installed: packages with bytecode, scikit-learn and pandas included where they are"
-        " needed.",
+        "Start: until the first right answer, logistic regression / DataFrame pipeline / forest. Memory: proportional set size a second"
+        " after the load, all processes and the largest. Installed: packages with bytecode, scikit-learn and pandas included where they"
+        " are needed.",
         "",
         "| | version | start s | memory MB, largest process | installed MB |",
         "|---|---|---|---|---|",

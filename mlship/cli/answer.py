@@ -9,9 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """payload: what --json adds to the envelope. text: for people. brief: all that --quiet prints, such as an id."""
+    """payload: what --json adds to the envelope. text: for people. brief: all that --quiet prints, such as an id.
+
+    is_verbatim: the text is not about this call, such as a pipeline: commands in it are printed as they are.
+    """
 
     text: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict)
     brief: str = ""
     exit: int = 0
+    is_verbatim: bool = False

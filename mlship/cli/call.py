@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlship.cli.hints import Scope
 from mlship.cli.terminal import Terminal
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
@@ -27,13 +27,14 @@ class Common:
 
 @dataclass(frozen=True)
 class Call:
-    """command: its name. now: seconds since the epoch, when the call began."""
+    """command: its name. now: seconds since the epoch, when the call began. name: of the project, where it was said."""
 
     command: str
     common: Common
     context: Context
     terminal: Terminal
     now: float
+    name: str = ""
 
     def where(self, name: str = "") -> Where:
         file = self.path(self.common.file) if self.common.file else None
@@ -43,23 +44,19 @@ class Call:
         """A path of the command line; relative ones start at -C."""
         return self.context.cwd / Path(said).expanduser()
 
+    @property
+    def scope(self) -> Scope:
+        said = self.common
+        return Scope(self.name, said.env, said.target, said.region, said.file, said.directory)
+
     def hint(self, command: str) -> str:
         """A command line for the same project: `mlship deploy --env prod -C shop`."""
-        words = ["mlship", *command.split()]
-        for option, value in (
-            ("--env", self.common.env),
-            ("--target", self.common.target),
-            ("--region", self.common.region),
-            ("-f", self.common.file),
-            ("-C", self.common.directory),
-        ):
-            words += [option, value] if value else []
-        return shlex.join(words)
+        return self.scope.command(command)
 
     def show(self, text: str) -> None:
         """Text for people before the command's end; the plan before the question."""
         if not self.common.quiet:
-            self.terminal.say(text)
+            self.terminal.say(self.scope.completed(text))
 
     def need_consent(self) -> None:
         """Raises MlshipError where the question could not be asked, before any work is done."""

@@ -25,11 +25,12 @@ def load(name: str) -> Function:
     return function
 
 
-def execute(name: str, function: Function, arguments: list[str], make_call: Callable[[Common], Call]) -> Answer | int:
-    """Parses and runs. An exit code instead of an answer where only the help was asked for. Raises UsageError."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, context_settings={"help_option_names": ["-h", "--help"]})(_with_shared_options(function, make_call))
-    parser = typer.main.get_command(app)
+def execute(name: str, function: Function, arguments: list[str], make_call: Callable[[Common, str], Call]) -> Answer | int:
+    """Parses and runs. An exit code instead of an answer where only the help was asked for. Raises UsageError.
+
+    make_call: of the shared options, and of the project's name where the command takes one.
+    """
+    parser = parser_of(name, function, make_call)
     try:
         with parser.make_context(f"mlship {name}", arguments) as context:
             answer: Answer = parser.invoke(context)
@@ -38,7 +39,14 @@ def execute(name: str, function: Function, arguments: list[str], make_call: Call
         return end.exit_code
 
 
-def _with_shared_options(function: Function, make_call: Callable[[Common], Call]) -> Function:
+def parser_of(name: str, function: Function, make_call: Callable[[Common, str], Call]) -> Any:
+    """Typer's command, which understands its words and those that every command has."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name, context_settings={"help_option_names": ["-h", "--help"]})(_with_shared_options(function, make_call))
+    return typer.main.get_command(app)
+
+
+def _with_shared_options(function: Function, make_call: Callable[[Common, str], Call]) -> Function:
     """The same command, taking the options that every command has in place of its first parameter, the Call.
 
     An option that the command has itself, such as the region of an estimate, is its own.
@@ -49,7 +57,7 @@ def _with_shared_options(function: Function, make_call: Callable[[Common], Call]
 
     def called(**values: Any) -> Answer:
         common = Common(**{parameter.name: values.pop(parameter.name) for parameter in shared})
-        return function(make_call(common), **values)
+        return function(make_call(common, str(values.get("name", ""))), **values)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

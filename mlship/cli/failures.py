@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from mlship import __version__
 from mlship.cli.arguments import Invocation
+from mlship.cli.hints import Scope
 from mlship.cli.job_notes import leave
 from mlship.cli.payloads import finding_payload
 from mlship.cli.table import COMMANDS
@@ -17,10 +19,13 @@ from mlship.disk import FULL
 from mlship.errors import Exit, MlshipError
 from mlship.masks import masked_plain
 
+UNSAID = Scope()
 
-def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
-    """Prints it; returns the exit code."""
+
+def report(error: Exception, invocation: Invocation, terminal: Terminal, scope: Scope = UNSAID) -> int:
+    """Prints it; returns the exit code. scope: of the commands that it names."""
     known = error if isinstance(error, MlshipError) else full_disk(error) or bug(error)
+    complete(known, scope)
     if known.exit is Exit.BUG:
         import traceback
 
@@ -30,6 +35,12 @@ def report(error: Exception, invocation: Invocation, terminal: Terminal) -> int:
         terminal.document(error_json(invocation.command, known))
     leave(os.environ, invocation.command, error_payload(known), error_text(known), int(known.exit))
     return int(known.exit)
+
+
+def complete(error: MlshipError, scope: Scope) -> None:
+    """Commands in what it says to do work as they stand."""
+    error.fix = scope.completed(error.fix)
+    error.findings = tuple(replace(finding, fix=scope.completed(finding.fix)) for finding in error.findings)
 
 
 def error_text(error: MlshipError) -> str:

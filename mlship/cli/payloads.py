@@ -263,8 +263,9 @@ def _traffic_payload(row: results.Traffic) -> dict[str, Any]:
 
 
 def underway_payload(view: results.UnderwayView) -> dict[str, Any]:
-    """percent: of the callers, as in weights."""
-    return {**{name: value for name, value in asdict(view).items() if name != "share"}, "percent": round(view.share * 100, 2)}
+    """percent: of the callers, as in weights. mirror_percent: of their requests, of which the release gets a copy."""
+    told = {name: value for name, value in asdict(view).items() if name not in ("share", "mirror")}
+    return {**told, "percent": round(view.share * 100, 2), "mirror_percent": round(view.mirror * 100, 2)}
 
 
 def history(result: results.HistoryView) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +15,7 @@ from mlship.cli import failures
 from mlship.cli.answer import Answer
 from mlship.cli.arguments import Invocation
 from mlship.cli.call import Call, Common
+from mlship.cli.hints import NAMED, Scope
 from mlship.cli.job_notes import leave
 from mlship.cli.progress import start_progress
 from mlship.cli.secrets_here import learn_those_here
@@ -29,33 +31,33 @@ from mlship.runner import LocalRunner
 def run_command(invocation: Invocation) -> int:
     """Runs it and prints what came of it. Returns the exit code; raises nothing."""
     terminal = Terminal.of_this_process(json=invocation.wants_json)
+    made: list[Call] = []
     masks.forget()
     learn_those_here(os.environ, invocation.rest, Path.cwd())
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asked for it
             signal.signal(number, _interrupted)
     try:
-        return _run(invocation, terminal)
+        return _run(invocation, terminal, made)
     except KeyboardInterrupt:
         return failures.report(failures.interrupted(), invocation, terminal)
     except Exception as error:
-        return failures.report(error, invocation, terminal)
+        return failures.report(error, invocation, terminal, made[0].scope if made else Scope())
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(invocation: Invocation, terminal: Terminal) -> int:
+def _run(invocation: Invocation, terminal: Terminal, made: list[Call]) -> int:
+    """made: gets the call, once its words were understood."""
     if invocation.command not in COMMANDS:
         raise failures.unknown_command(invocation.command)
     from mlship.cli.command import UsageError, execute, load
 
-    made: list[Common] = []
-
-    def make_call(common: Common) -> Call:
-        made.append(common)
-        return _call(invocation.command, common, terminal)
+    def make_call(common: Common, name: str) -> Call:
+        made.append(_call(invocation.command, common, terminal, name))
+        return made[0]
 
     try:
         answer = execute(invocation.command, load(invocation.command), invocation.rest, make_call)
@@ -65,21 +67,26 @@ def _run(invocation: Invocation, terminal: Terminal) -> int:
         terminal.step_aside()
     if isinstance(answer, int):  # only the help was asked for
         return answer
-    _print(answer, made[0], invocation.command, terminal)
+    _print(answer if answer.is_verbatim else completed(answer, made[0].scope), made[0], terminal)
     return answer.exit
 
 
-def _print(answer: Answer, common: Common, command: str, terminal: Terminal) -> None:
-    if not common.quiet:
+def completed(answer: Answer, scope: Scope) -> Answer:
+    """The same with commands that work as they stand."""
+    return replace(answer, text=scope.completed(answer.text), payload=scope.completed_plain(answer.payload))
+
+
+def _print(answer: Answer, call: Call, terminal: Terminal) -> None:
+    if not call.common.quiet:
         terminal.say(answer.text)
-    elif answer.brief and not common.json:
+    elif answer.brief and not call.common.json:
         terminal.answer(answer.brief)
-    if common.json:
-        terminal.document(envelope(command, answer))
-    leave(os.environ, command, answer.payload, answer.text, int(answer.exit))
+    if call.common.json:
+        terminal.document(envelope(call.command, answer))
+    leave(os.environ, call.command, answer.payload, answer.text, int(answer.exit))
 
 
-def _call(command: str, common: Common, terminal: Terminal) -> Call:
+def _call(command: str, common: Common, terminal: Terminal, name: str) -> Call:
     now = time.time()
     context = Context(
         home=Home.from_environment(os.environ),
@@ -90,7 +97,7 @@ def _call(command: str, common: Common, terminal: Terminal) -> Call:
         clock=time.time,
         who=_who(),
     )
-    return Call(command, common, context, terminal, now)
+    return Call(command, common, context, terminal, now, name if command in NAMED else "")
 
 
 def _folder(said: str) -> Path:

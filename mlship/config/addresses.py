@@ -98,3 +98,8 @@ def may_move(uri: str) -> bool:
     found = scheme.shape.fullmatch(uri) if scheme else None
     said = found.groupdict() if found else {}
     return not (said.get("version") or said.get("run") or re.fullmatch(r"[0-9a-f]{40}", said.get("rev") or ""))
+
+
+def without_user(text: str) -> str:
+    """Of a URL: what is before the @ may be a password."""
+    return re.sub(r"//[^/]*@", "//***@", text)

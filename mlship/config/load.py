@@ -13,6 +13,7 @@ from typing import get_args, get_type_hints
 from mlship.config import not_yet, rules
 from mlship.config.environments import environments_of, report_unknown, variants
 from mlship.config.expand import expanded, places
+from mlship.config.facts import Facts
 from mlship.config.nodes import List, Map, Node, Place, Scalar, below
 from mlship.config.project import Project
 from mlship.config.read import compose, read_text
@@ -131,7 +132,7 @@ def _owner_of_service(name: str) -> str:
 def _project(root: Map, file: Path, environment: str, resolve: Callable[[str], Path], report: Report) -> Project:
     """One variant, judged by the schema, by the rules across keys, and by what is built already."""
     said = document(root, report)
-    facts = rules.Facts(said, root, resolve)
+    facts = Facts(said, root, resolve)
     for problem in chain(rules.problems(facts), not_yet.problems(facts)):
         if report.is_full:
             break

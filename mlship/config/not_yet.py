@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from mlship.config.rules import Facts, Problem, models_of
+from mlship.config.facts import Facts, Problem, models_of
 from mlship.config.schema import Document, TargetName
 from mlship.config.secrets import STORES, WITH_SECRETS
 from mlship.config.shapes import Section, section

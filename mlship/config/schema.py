@@ -454,6 +454,14 @@ class Rollout(Part, frozen=True, kw_only=True):
     on_fail: Annotated[Literal["rollback", "pause"], Meta(description="when a gate fails")] = "rollback"
     approve: Annotated[Literal["auto", "manual"], Meta(description="who says that it goes on")] = "auto"
     keep: Annotated[int, Meta(ge=1, le=100, description="releases that stay restorable, the live one counted")] = 5
+    mirror: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^([1-9]|[1-4][0-9]|50)%$",
+            description="before the first step so many requests go to the new release, too; nobody gets its answers",
+            extra={"wanted": "a share from 1% to 50%"},
+        ),
+    ] = None
 
 
 class Alerts(Part, frozen=True, kw_only=True):
@@ -577,7 +585,9 @@ class AwsTarget(Part, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="private ones, that reach the registry; the default network's if none")
     ] = ()
     security_groups: Annotated[tuple[str, ...], Meta(description="of the tasks, and of the balancer if mlship makes it")] = ()
-    roles: Annotated[dict[str, str], Meta(description="task, execution and infrastructure: names or ARNs")] = field(default_factory=dict)
+    roles: Annotated[dict[str, str], Meta(description="task, execution and infrastructure: names or ARNs")] = field(
+        default_factory=dict
+    )
     cluster: str | None = None
     listener: Annotated[Arn | None, Meta(description="ARN of a balancer's listener that others may use, too; with hosts")] = (
         None
@@ -609,7 +619,11 @@ class GcpTarget(Part, frozen=True, kw_only=True):
     service_account: Annotated[str | None, Meta(description="whom the server runs as; Compute Engine's own when left out")] = (
         None
     )
-    vpc_connector: str | None = None
+    vpc_connector: Annotated[str | None, Meta(description="of cloud-run: the way to private addresses")] = None
+    network: Annotated[str | None, Meta(description="of cloud-run: the same without a connector (Direct VPC)")] = None
+    subnet: Annotated[
+        str | None, Meta(description="of cloud-run: of that network, in the region; the one of its name if left out")
+    ] = None
     repository: str | None = None
     bucket: Annotated[BucketName | None, Meta(description="of Cloud Storage, for the records; made when left out")] = None
     ingress: Annotated[
@@ -621,7 +635,12 @@ class GcpTarget(Part, frozen=True, kw_only=True):
         Meta(description="of cloud-run with resources.gpu; nvidia-l4 when left out"),
     ] = None
     reservation: Annotated[
-        str | None, Meta(description="of vertex: name of a reservation of machines that is used, and no other machines")
+        str | None,
+        Meta(
+            description="of vertex: ZONE/NAME, or the whole name, of reserved machines; no others are used",
+            pattern=r"^(projects/[^/]+/zones/)?[a-z]+-[a-z]+[0-9]+-[a-z]/(reservations/)?[a-z][a-z0-9-]{0,62}$",
+            extra={"wanted": "ZONE/NAME, such as us-central1-a/ml-gpus"},
+        ),
     ] = None
 
 
@@ -653,14 +672,14 @@ class AzureTarget(Part, frozen=True, kw_only=True):
     ] = None
     callers: Annotated[
         Literal["environment", "network"] | None,
-        Meta(description="of container-apps: other apps of the environment, or its network; network with subnet"),
+        Meta(description="network: of the environment, or of azureml's workspace; environment: its other apps alone"),
     ] = None
     entra: EntraCallers | None = None
     cloud: Annotated[
         Literal["public", "china", "usgov"] | None, Meta(description="AZURE_AUTHORITY_HOST tells when left out")
     ] = None
     service: Literal["container-apps", "azureml", "vm"] = "container-apps"
-    instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_D2s_v5")] = None
+    instance: Annotated[str | None, Meta(description="type of machine of azureml and vm, such as Standard_F4s_v2")] = None
     auth: Annotated[
         Literal["key", "aml_token", "aad_token"] | None,
         Meta(description="of azureml, as Azure names it: what callers come with; key when left out"),

@@ -20,7 +20,10 @@ STORES = {
         re.compile(r"secretsmanager:(arn:[A-Za-z0-9-]+:secretsmanager:[\w:/+=.@-]+|[\w/+=.@-]{1,512})", re.ASCII),
         "secretsmanager:NAME",
     ),
-    "gcp": (re.compile(r"[A-Za-z0-9_-]{1,255}"), "NAME, as Secret Manager has it"),
+    "gcp": (
+        re.compile(r"(projects/[a-z0-9.:-]{1,63}/secrets/)?[A-Za-z0-9_-]{1,255}"),
+        "NAME, as Secret Manager has it, or projects/PROJECT/secrets/NAME",
+    ),
     "azure": (re.compile(r"[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]/[A-Za-z0-9-]{1,127}"), "VAULT/NAME, as Key Vault has them"),
 }
 PLACES = {"aws": '"secretsmanager:NAME"', "gcp": "NAME", "azure": "VAULT/NAME"}  # examples in YAML; elsewhere it is env

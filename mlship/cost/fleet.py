@@ -48,11 +48,11 @@ class Fleet:
     @cached_property
     def level_hours(self) -> tuple[float, ...]:
         """Hours of the month in which the first, the second, ... replica runs; falling, one entry for each up to the peak."""
-        held = dict.fromkeys(range(max(self.counts, default=0), 0, -1), 0.0)
+        held = [0.0] * max(self.counts, default=0)
         for step, count in zip(self.steps, self.counts, strict=True):
             if count:
-                held[count] += step.hours
-        needed = [*accumulate(held.values())][::-1]
+                held[-count] += step.hours
+        needed = [*accumulate(held)][::-1]
         if not self.down_after_s:
             return tuple(needed)
         stays = self._stays(len(needed))

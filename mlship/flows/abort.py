@@ -34,6 +34,7 @@ def abort(context: Context, prepared: Prepared) -> Aborted:
         environment=place.environment,
         target=place.target_name,
         region=place.region,
+        account=place.account,
         release=release,
         live=release_view(rolled.history.live_release),
         endpoint=endpoint_of(place, place.target.observe()),

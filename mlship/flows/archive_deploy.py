@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +97,8 @@ def _fitting(archive: ArchiveFile, images: Collection[Described], platform: str)
         raise MlshipError(
             f"{archive.path.name} is for {has}, and the target runs {platform}",
             where=str(archive.path),
-            fix=f"write build: {{platforms: [{platform}]}} where it was made, and make it again: mlship build --archive",
+            fix=f"write build: {{platforms: [{platform}]}} where it was made, and make it again: "
+            f"mlship build --archive {shlex.quote(archive.path.name)}",
             code="wrong-platform",
         )
     return fitting[0]
@@ -118,7 +120,7 @@ def fitting_front(context: Context, archive: ArchiveFile, platform: str) -> Desc
         f"the front in {archive.path.name} is of mlship {archive.version[:40]}, and this is mlship {mlship.__version__}",
         where=str(archive.path),
         fix=f"install the same mlship on both machines, and make it again with that one: mlship build --archive "
-        f"{archive.path.name}",
+        f"{shlex.quote(archive.path.name)}",
         code="other-front",
     )
 

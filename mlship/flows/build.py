@@ -16,6 +16,7 @@ from mlship.flows.building.wishes import Wishes, compression_of, granted
 from mlship.flows.context import Context, Where
 from mlship.flows.fetching import NEWER
 from mlship.flows.loading import project_of
+from mlship.flows.told_python import remember_python, told_python
 from mlship.image.lock_age import age_findings, today
 from mlship.image.pushed import PushRecords
 from mlship.image.record import BuildRecord
@@ -33,6 +34,7 @@ def build(context: Context, where: Where, wishes: Wishes) -> Built:
     with locked_together(context.home.in_use):  # `mlship cache prune` waits for the end of this, and this for the prune's
         before = _images_before(context, project) if wishes.explain else {}
         done = build_images(context, project, wishes, wanted)
+        remember_python(context, project, wishes.python)
         ages = age_findings((one.lock for one in done.every), today(context.clock(), context.environ))
         done = replace(done, findings=(*done.findings, *ages))
         told = _with_outputs(context, done, wishes, wanted, report(done))
@@ -51,9 +53,14 @@ def built_records(context: Context, project: Project, python: str = "") -> tuple
 
 
 def built_now(context: Context, project: Project, python: str = "") -> tuple[tuple[BuildRecord, ...], tuple[Finding, ...]]:
-    """As `built_records`, with what to know of models that were fetched: their source has others by now."""
+    """As `built_records`, with what to know of models that were fetched: their source has others by now.
+
+    python: where nothing is said, what the last build of this file was told.
+    """
     with locked_together(context.home.in_use):
-        done = build_images(context, project, Wishes(python=python))
+        done = build_images(context, project, Wishes(python=python or told_python(context, project)))
+        if python:
+            remember_python(context, project, python)
     return tuple(one.record for one in done.every), tuple(one for one in done.findings if one.code == NEWER)
 
 

@@ -12,6 +12,7 @@ from mlship.flows.reports import spec_report
 from mlship.flows.results import Checked
 from mlship.flows.secrets import read_secrets
 from mlship.flows.training import load_in_training
+from mlship.flows.used_keys import impossible
 from mlship.frameworks.base import Loaded
 from mlship.frameworks.declared import declared_findings
 
@@ -29,7 +30,13 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
         models=tuple(spec_report(spec, loaded.get(spec.name)) for spec in gathered.specs),
         environment=gathered.environment.source,
         python=gathered.environment.version,
-        findings=(*gathered.findings, *read_secrets(context, project).findings, *findings, *_weighed(context, gathered)),
+        findings=(
+            *gathered.findings,
+            *impossible(project),
+            *read_secrets(context, project).findings,
+            *findings,
+            *_weighed(context, gathered),
+        ),
     )
 
 

@@ -19,6 +19,7 @@ def history(context: Context, where: Where) -> HistoryView:
         environment=place.environment,
         target=place.target_name,
         region=place.region,
+        account=place.account,
         live=known.live,
         entries=known.entries,
         releases=tuple(view for view in views if view is not None),

@@ -12,7 +12,7 @@ from mlship.config.load import find_file, load_project
 from mlship.config.names import check_environment_name, check_project_name, check_region
 from mlship.config.project import Project
 from mlship.errors import MlshipError
-from mlship.flows.command_line import command_for, list_command
+from mlship.flows.command_line import account_of, command_for, list_command
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import in_region, region_here
 from mlship.flows.loading import project_of as project_of
@@ -32,7 +32,7 @@ class Opened:
     """A target that is opened for one project in one environment.
 
     project: None when there is no YAML. host: one of `targets.docker.hosts`, else empty. engine: what the docker target talks
-    to, where a host or DOCKER_HOST says so. region: of a cloud, where somebody says it.
+    to, where a host or DOCKER_HOST says so. region: of a cloud, where somebody says it; account: there, where mlship.yaml does.
     """
 
     name: str
@@ -44,10 +44,11 @@ class Opened:
     host: str = ""
     engine: str = ""
     region: str = ""
+    account: str = ""
 
     def command(self, verb: str) -> str:
         """A command line for this service that works from any folder."""
-        return command_for(verb, self.name, self.target_name, self.environment, self.region)
+        return command_for(verb, self.name, self.target_name, self.environment, self.region, self.account)
 
 
 def opened(context: Context, where: Where) -> Opened:
@@ -177,7 +178,8 @@ def _open(
     engine = environ.get("DOCKER_HOST", "") if target == "docker" else ""
     found = open_target(target, opening)
     service = found.service if isinstance(found, OneOfSeveral) else SERVICES.get(target, "")
-    return Opened(name, environment, target, service, found, project, host, engine, str(settings.get("region") or ""))
+    region = str(settings.get("region") or "")
+    return Opened(name, environment, target, service, found, project, host, engine, region, account_of(target, settings))
 
 
 def _derived(context: Context, image: Image, variant: PushVariant) -> Image:

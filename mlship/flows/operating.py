@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from mlship.config.project import Project
@@ -13,6 +12,7 @@ from mlship.flows.opening import settings_of
 from mlship.flows.secrets import references_of
 from mlship.releases.release import Release
 from mlship.targets.base import Deployment, Strategy
+from mlship.targets.recorded import strategy_to_plain
 from mlship.targets.table import SERVICES
 
 CANARY_STEPS = (0.05, 0.25, 1.0)
@@ -71,7 +71,7 @@ def operating_part(project: Project) -> dict[str, Any]:
     }
     strategy = strategy_from(project)
     if strategy != Strategy():
-        operating["rollout"] = asdict(strategy)
+        operating["rollout"] = strategy_to_plain(strategy)
     if project.cost.profile != "on-demand":
         operating["cost"] = {"profile": project.cost.profile, "on_demand_base": project.cost.on_demand_base or 0}
     if scale.replicas.min != scale.replicas.max or scale.schedule:
@@ -100,7 +100,7 @@ def with_references(operating: Mapping[str, Any], of_release: Mapping[str, Any])
 def strategy_from(project: Project) -> Strategy:
     """How the file wants a release to take over."""
     said = project.rollout
-    steps = tuple(int(step.removesuffix("%")) / 100 for step in said.steps)
+    steps = tuple(_share(step) for step in said.steps)
     return Strategy(
         name=said.strategy or "",
         steps=steps or (CANARY_STEPS if said.strategy == "canary" else ()),
@@ -109,7 +109,12 @@ def strategy_from(project: Project) -> Strategy:
         gates=said.gates,
         on_fail=said.on_fail,
         approve=said.approve,
+        mirror=_share(said.mirror) if said.mirror else 0.0,
     )
+
+
+def _share(said: str) -> float:
+    return int(said.removesuffix("%")) / 100
 
 
 def strategy_of(operating: Mapping[str, Any]) -> Strategy:

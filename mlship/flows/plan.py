@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.config.project import Project
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
+from mlship.flows.before_build import keys_in_vain, resources_of, said_before_build, said_of_image
 from mlship.flows.build import built_now
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
@@ -23,15 +24,12 @@ from mlship.flows.prepared import Prepared, prepared
 from mlship.flows.replacing import former_service
 from mlship.flows.results import CostChange
 from mlship.flows.secrets import Given, read_secrets, refuse_missing, with_secrets
-from mlship.flows.used_keys import used_keys
 from mlship.image.record import BuildRecord, BuildRecords, RecordedModel
 from mlship.releases.history import History
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.targets.base import Deployment, KeepsSecrets, Observed, PinsSecrets
-from mlship.targets.features import findings as feature_findings
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Facts
-from mlship.targets.unused import unused_keys
 
 # A proof travels with the records of the release: enough rows to notice a wrong model, few enough to read them every time.
 MAX_PROOF_ROWS = 100
@@ -59,7 +57,8 @@ def prepare_each(
     """One build for every place, of it the image that its machine runs, and the same number for the release as far as their
     records allow it.
 
-    All are seen before anything is built: one that cannot be reached is said at once. replaces: another service of the cloud that
+    All are seen before anything is built: one that cannot be reached is said at once, and so is what a target would refuse whatever
+    is built. replaces: another service of the cloud that
     serves now may go first. looked: judges what was seen, before anything is decided. Raises what `prepare` raises, for the first
     place that has a reason.
     """
@@ -72,6 +71,7 @@ def prepare_each(
         looked(seen)
     platforms = looked_at(hosts, lambda position: _platform(project, seen[position].opened, is_built=bool(image)))
     versions = looked_at(hosts, lambda position: secret_versions(seen[position].opened, given, seen[position].history))
+    said = looked_at(hosts, lambda position: _said(context, project, given, seen[position], versions[position], image))
     built, notes = _recorded(context, project, image) if image else built_now(context, project, python)
     records = [fitting(built, platform) for platform in platforms]
     served = [served_from(record, project, secrets) for record, secrets in zip(records, versions, strict=True)]
@@ -86,8 +86,20 @@ def prepare_each(
     git = git_commit(context, project.root) if places[0].git is None else places[0].git
     return looked_at(
         hosts,
-        lambda position: _prepared(context, project, given, seen[position], releases[position], git, notes, again=again),
+        lambda position: _prepared(
+            *(context, project, given, seen[position], releases[position], git),
+            *((*said[position], *notes), again, not image),
+        ),
     )
+
+
+def _said(
+    context: Context, project: Project, given: Given, seen: Seen, secrets: Mapping[str, str], image: str
+) -> tuple[Finding, ...]:
+    """Of an image that is here the target is asked once that is read."""
+    if image:
+        return keys_in_vain(project, seen.opened)
+    return said_before_build(context, project, given, seen.opened, seen.history, secrets)
 
 
 def _recorded(context: Context, project: Project, image: str) -> tuple[tuple[BuildRecord, ...], tuple[Finding, ...]]:
@@ -124,15 +136,6 @@ def _platform(project: Project, opened: Opened, *, is_built: bool) -> str:
     return platform
 
 
-def keys_in_vain(project: Project, opened: Opened) -> tuple[Finding, ...]:
-    """What the file asks for and the service does not have. Pure."""
-    said = {key: project.at(key) for key in project.positions}
-    return (
-        *feature_findings(used_keys(project), opened.service, opened.target.features[opened.service]),
-        *unused_keys(said, opened.target_name, opened.service),
-    )
-
-
 def _prepared(
     context: Context,
     project: Project,
@@ -140,21 +143,16 @@ def _prepared(
     seen: Seen,
     release: Release,
     git: str,
-    notes: tuple[Finding, ...],
-    *,
+    said: tuple[Finding, ...],
     again: bool,
+    is_built: bool,
 ) -> Prepared:
-    """notes: what to know of the build."""
+    """said: what is known by now, the build's own notes too. is_built: by this command."""
     opened = seen.opened
     if not again:
         refuse_rejected(seen.history, release.served)
     deployment = with_measured(context, with_secrets(deployment_from(project, release), given), seen.history)
-    findings = (
-        *given.findings,
-        *notes,
-        *keys_in_vain(project, opened),
-        *opened.target.preflight(deployment),
-    )
+    findings = (*given.findings, *said, *said_of_image(opened, deployment, was_asked=is_built))
     decided = plan("deploy", deployment, seen.observed)
     cost = _cost(context, project, seen, deployment)
     facts = Facts(by=context.who, git=git, prices=cost.prices)
@@ -300,13 +298,6 @@ def served_from(record: BuildRecord, project: Project, secrets: Mapping[str, str
         secrets=dict(secrets or {}),
         resources=resources_of(project),
     )
-
-
-def resources_of(project: Project) -> dict[str, int]:
-    """Of one replica: thousandths of a core, bytes, whole GPUs where there are any. Pure."""
-    gpu = project.resources.gpu
-    said = {"cpu": project.resources.cpu.milli, "memory": project.resources.memory.bytes}
-    return {**said, "gpu": gpu.count} if gpu else said
 
 
 def proof_from(model: RecordedModel) -> Proof:

@@ -39,13 +39,19 @@ class Prepared:
 
 def prepared(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[Finding, ...], facts: Facts) -> Prepared:
     """Raises FindingsError when a finding is an error: nothing was changed then."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-        denied = all(finding.code in DENIED for finding in errors)
-        exit = Exit.DENIED if denied else Exit.USAGE
-        raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings, exit=exit)
+    refuse_errors(opened, findings)
     return Prepared(_view(opened, plan, observed, findings), opened, plan, facts, observed)
+
+
+def refuse_errors(opened: Opened, findings: tuple[Finding, ...]) -> None:
+    """Raises FindingsError, with all of them, when one is an error: exit 8 where somebody has to allow more, and nothing else."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return
+    count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+    denied = all(finding.code in DENIED for finding in errors)
+    exit = Exit.DENIED if denied else Exit.USAGE
+    raise FindingsError(f"{opened.name} cannot go to {opened.target_name}: {count}", findings, exit=exit)
 
 
 def carry_out(context: Context, prepared: Prepared) -> Deployed:
@@ -157,6 +163,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         takeover=_takeover(opened, plan),
         host=opened.host,
         region=opened.region,
+        account=opened.account,
         duration=expected(deployment, plan.actions, is_first=observed.history is None),
     )
 
@@ -203,6 +210,7 @@ def _step(action: Action) -> str:
     sentences = {
         "deliver": f"the image of {action.release} goes to the target",
         "stage": f"{action.release} starts at 0 % and is asked its release id and the sample",
+        "mirror": f"a copy of {action.share * 100:g} % of the requests goes to {action.release}, too; nobody gets its answers",
         "weigh": f"{action.share * 100:g} % of the callers reach {action.release}",
         "shift": f"callers reach {action.release}; it is asked again on their path",
         "restore": f"callers reach {action.before or 'nothing'} as before; the copies of {action.release} go",

@@ -10,12 +10,13 @@ from mlship.config.project import Project
 from mlship.config.secrets import STORES
 from mlship.disk import write_atomic
 from mlship.errors import FindingsError, MlshipError
+from mlship.flows.before_build import keys_in_vain
 from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import with_region
 from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
-from mlship.flows.plan import keys_in_vain, recorded_image, release_from
+from mlship.flows.plan import recorded_image, release_from
 from mlship.flows.results import Rendered
 from mlship.flows.secrets import names_for_release
 from mlship.releases.history import History

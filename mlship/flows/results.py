@@ -125,6 +125,7 @@ class PlanView:
     cost: CostChange = CostChange()
     duration: str = ""
     region: str = ""
+    account: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -173,6 +174,7 @@ class Aborted:
     seconds: float
     notes: tuple[str, ...] = ()
     region: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class UnderwayView:
     """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
 
     strategy: its name. paused: why it waits for a person. attended_by: who holds the lease; empty when no command does, or when
-    it is paused.
+    it is paused. mirror: share of the requests of which the release gets a copy.
     """
 
     release: str
@@ -218,6 +220,7 @@ class UnderwayView:
     since: float
     paused: str = ""
     attended_by: str = ""
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -259,6 +262,7 @@ class Status:
     underway: UnderwayView | None = None
     why: tuple[Why, ...] = ()
     region: str = ""
+    account: str = ""
 
     @property
     def engine(self) -> str:
@@ -285,6 +289,7 @@ class HistoryView:
     restorable: frozenset[str]
     undo: str = ""
     region: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)

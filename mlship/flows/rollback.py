@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mlship.errors import MlshipError
-from mlship.flows.command_line import command_for
+from mlship.flows.command_line import account_of, command_for
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import hosts_of, looked_at
 from mlship.flows.opening import Opened, history_or_error, opened
@@ -94,8 +94,9 @@ def wanted_release(history: History, observed: Observed, to: str) -> Release:
 
 
 def _history_command(history: History) -> str:
-    region = str((history.operating.get("settings") or {}).get("region") or "")
-    return command_for("history", history.project, history.target, history.environment, region)
+    settings = history.operating.get("settings") or {}
+    region, account = str(settings.get("region") or ""), account_of(history.target, settings)
+    return command_for("history", history.project, history.target, history.environment, region, account)
 
 
 def named_release(histories: Sequence[History], to: str) -> Release:

@@ -16,6 +16,7 @@ from mlship.flows.fitting import fitting, refuse_unbuilt
 from mlship.flows.gather import Gathered, gather, own_platform, refuse_errors
 from mlship.flows.opening import project_of
 from mlship.flows.secrets import read_here
+from mlship.flows.told_python import told_python
 from mlship.flows.training import load_in_training, staged
 from mlship.frameworks.child import child_python
 from mlship.image.manifest import manifest
@@ -39,7 +40,8 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": release, **project.env, **given.values}
     settings["PORT"] = str(port or 8080)
     if source:
-        with _from_source(context, refuse_errors(gather(context, project, python)), settings) as started:
+        gathered = refuse_errors(gather(context, project, python or told_python(context, project)))
+        with _from_source(context, gathered, settings) as started:
             return _serve(context, started)
     here = own_platform()
     refuse_unbuilt(project, here, "this machine")

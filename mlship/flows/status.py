@@ -27,6 +27,7 @@ def status(context: Context, where: Where, *, why: bool = False) -> Status:
         environment=place.environment,
         target=place.target_name,
         region=place.region,
+        account=place.account,
         endpoint=endpoint_of(place, observed),
         live=release_view(history.live_release),
         previous=release_view(history.rollback_candidate()),
@@ -105,4 +106,5 @@ def _underway(context: Context, place: Opened, history: History) -> UnderwayView
         since=begun.since,
         paused=begun.paused,
         attended_by="" if begun.paused else place.target.records.holder(context.clock()),
+        mirror=begun.mirror,
     )

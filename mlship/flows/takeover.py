@@ -13,7 +13,12 @@ def takeover(deployment: Deployment, *, replaces: bool) -> tuple[str, ...]:
     if deployment.replicas[0] < deployment.replicas[1]:
         lines.append(_autoscaler(deployment))
     if replaces:
-        lines += [_strategy(deployment.strategy), *_gates(deployment.strategy), _memory(deployment)]
+        lines += [
+            *_mirror(deployment.strategy),
+            _strategy(deployment.strategy),
+            *_gates(deployment.strategy),
+            _memory(deployment),
+        ]
     if deployment.strategy.approve == "manual":
         lines.append("approval: it waits for mlship promote before all callers move (exit 12)")
     return tuple(lines)
@@ -32,6 +37,13 @@ def _autoscaler(deployment: Deployment) -> str:
     each = f" ({scale['per_replica']:g} each)" if scale.get("per_replica") else ""
     quiet = Duration(scale.get("down_after_s", 300.0))
     return f"autoscaler: follows {scale.get('metric', 'concurrency')}{each}, fewer after {quiet} of quiet"
+
+
+def _mirror(strategy: Strategy) -> list[str]:
+    if not strategy.mirror:
+        return []
+    bake = Duration(strategy.bake_s)
+    return [f"mirror: a copy of {strategy.mirror * 100:g} % of the requests for {bake} before the first callers move"]
 
 
 def _strategy(strategy: Strategy) -> str:

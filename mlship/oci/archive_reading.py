@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,8 +196,8 @@ def _refused(path: Path, why: str) -> MlshipError:
     return MlshipError(
         f"{path.name} cannot be used: {why}",
         where=str(path),
-        fix="compare it with the original (sha256sum) and copy it again, or make it again: mlship build --archive; "
-        "nothing was taken from it",
+        fix="compare it with the original (sha256sum) and copy it again, or make it again: mlship build --archive "
+        f"{shlex.quote(path.name)}; nothing was taken from it",
         exit=Exit.BUILD_FAILED,
         code="damaged-archive",
     )

@@ -43,7 +43,8 @@ class Underway:
     a person, empty while a command attends to it. measured: release id -> counts as plain data at the beginning of this step.
     deployment: what else has to be known to go on without mlship.yaml, as plain data. change: how far the sample's
     predictions differ from those of `before`; None where they cannot be compared. passed: nothing is left but to move all
-    callers and to commit. failed: why it is being taken back; whoever finds it finishes that.
+    callers and to commit. failed: why it is being taken back; whoever finds it finishes that. mirror: share of the requests of
+    which the release gets a copy since then, while it has no callers.
     """
 
     release: Release
@@ -59,6 +60,13 @@ class Underway:
     change: float | None = None
     passed: bool = False
     failed: str = ""
+    mirror: float = 0.0
+
+    @property
+    def reach(self) -> str:
+        """`5 % of the callers`, for people."""
+        copied = f" and gets a copy of {self.mirror * 100:g} % of the requests" if self.mirror else ""
+        return f"{self.share * 100:g} % of the callers{copied}"
 
 
 @dataclass(frozen=True)
@@ -142,9 +150,16 @@ class History:
         """A rollout by steps begins; what is live stays live until it is committed."""
         return replace(self._with(entry), underway=underway)
 
+    def mirrored(self, share: float, measured: Mapping[str, Any], entry: Entry) -> History:
+        """A copy of so many requests goes to the release under way from now on; it still has no callers."""
+        begun = replace(self._begun, mirror=share, since=entry.when, measured=measured, paused="")
+        return replace(self._with(entry), underway=begun)
+
     def stepped(self, step: int, share: float, measured: Mapping[str, Any], entry: Entry, *, passed: bool = False) -> History:
         """So many callers reach the release under way from now on; `passed`: all of them are about to."""
-        begun = replace(self._begun, step=step, share=share, since=entry.when, measured=measured, passed=passed, paused="")
+        begun = replace(
+            self._begun, step=step, share=share, measured=measured, passed=passed, since=entry.when, paused="", mirror=0.0
+        )
         return replace(self._with(entry), underway=begun)
 
     def paused(self, why: str, entry: Entry) -> History:

@@ -81,6 +81,7 @@ class App:
     def open(self, request: Request) -> Response | Call:
         """The answer, or the model's call that makes it. Every failure becomes an answer, none an exception."""
         try:
+            request.put_together()
             return self._open(request)
         except InputError as error:
             return refused_input(error, request.id)

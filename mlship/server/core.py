@@ -81,8 +81,8 @@ class ServedModel:
         """Looks at every value. Raises InputError for the first that no JSON number can be."""
         self._container.build([self.validator.exact_table(instances)])
 
-    def run(self, prepared: Batch) -> dict[str, Any]:
-        """Calls the model once for the rows of one request.
+    def run(self, prepared: Batch, with_arrays: bool = False) -> dict[str, Any]:
+        """Calls the model once for the rows of one request. with_arrays: see encode.outputs.
 
         Raises InputError (422) naming the rows that the model refuses, else ModelFailed.
         """
@@ -93,7 +93,7 @@ class ServedModel:
             raise
         except BaseException as error:
             raise self._failure(error, prepared) from error
-        answer = outputs(result, prepared.count)
+        answer = outputs(result, prepared.count, with_arrays and self.watch is None)
         if self.watch is not None and self.watch.room > 0:
             self.watch.note((prepared.table,), answer, prepared.count)
         return answer
@@ -114,15 +114,15 @@ class ServedModel:
             self.watch.note((Table(count, packed=packed),), answer, count)
         return answer
 
-    def run_joined(self, batches: Sequence[Batch]) -> list[dict[str, Any]]:
-        """Calls the model once for several requests of one kind; their answers in the same order.
+    def run_joined(self, batches: Sequence[Batch], with_arrays: bool = False) -> list[dict[str, Any]]:
+        """Calls the model once for several requests of one kind; their answers in the same order. with_arrays: see encode.outputs.
 
         Raises NotJoined for whatever goes wrong: which request is to blame shows when they are run apart.
         """
         count = sum(batch.count for batch in batches)
         try:
             rows = self._container.build([batch.table for batch in batches])
-            answer = outputs(self.loaded.predict(rows), count)
+            answer = outputs(self.loaded.predict(rows), count, with_arrays and self.watch is None)
         except KeyboardInterrupt:
             raise
         except BaseException as error:

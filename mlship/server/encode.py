@@ -12,12 +12,13 @@ from typing import Any
 from mlship.server.problems import ModelFailed
 
 FEW = 32  # numbers that Python looks at faster than a call of numpy takes
+MANY = 256  # numbers from which an array is written to JSON as it is, where nobody wants to see them before
 AS_THEY_ARE = frozenset((str, int, bool, type(None)))
 DEPTH = 64  # of nested lists and objects in one answer; deeper is a cycle or a mistake
 
 
-def outputs(result: Any, count: int) -> dict[str, list[Any]]:
-    """Each array of the model's result as a list with one entry a row.
+def outputs(result: Any, count: int, with_arrays: bool = False) -> dict[str, Any]:
+    """Each array of the model's result as a list with one entry a row; with_arrays: as it is, where orjson writes the same of it.
 
     result: what LoadedModel.predict gave. count: rows that went in. Raises ModelFailed when names, lengths or types are not
     what the contract says.
@@ -26,7 +27,10 @@ def outputs(result: Any, count: int) -> dict[str, list[Any]]:
         raise ModelFailed(f"predict gave {type(result).__name__}, not a mapping of outputs")
     if "predictions" not in result:
         raise ModelFailed("predict gave no output named predictions")
-    return {str(name): _one_a_row(str(name), plain(values), count) for name, values in result.items()}
+    return {
+        str(name): values if with_arrays and _is_written(values, count) else _one_a_row(str(name), plain(values), count)
+        for name, values in result.items()
+    }
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -72,6 +76,22 @@ def _from_array(value: Any, depth: int) -> Any:
     if kind == "O":
         return plain(value.tolist(), depth + 1)
     raise ModelFailed(f"an answer of dtype {value.dtype} has no form in JSON")
+
+
+def _is_written(values: Any, count: int) -> bool:
+    """True for an array of many float64, all finite, an entry for each row; of float32 orjson writes fewer digits than of a list."""
+    kind = type(values)
+    return (
+        kind.__module__ == "numpy"
+        and kind.__name__ == "ndarray"
+        and values.ndim > 0
+        and values.dtype == "float64"
+        and values.dtype.isnative
+        and values.size >= MANY
+        and len(values) == count
+        and values.flags.c_contiguous
+        and _all_finite(values)
+    )
 
 
 def _times(value: Any, depth: int) -> Any:

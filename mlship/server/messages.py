@@ -48,7 +48,13 @@ class Request:
     started: float = 0.0  # time.perf_counter, when the last byte had come
     expected_s: float = 0.0  # of waiting, when it was let in behind others
     timeout_s: float = 0.0  # from then on, for how long the caller waits; 0: serve.request_timeout
-    size: int = 0  # bytes of a body that is let go
+    size: int = 0  # bytes of a body that is in parts, or let go
+    parts: Sequence[bytes | memoryview] = ()  # of the body, as they came; nobody copies those of a request that is refused
+
+    def put_together(self) -> None:
+        """Makes the body of its parts."""
+        if self.parts:
+            self.body, self.parts = b"".join(self.parts), ()
 
     def let_body_go(self) -> None:
         """It is read: who waits for the answer need not hold it, least of all when many wait with large ones."""
@@ -101,8 +107,8 @@ class Route:
 
 
 def answered(value: Any, status: int = 200) -> Response:
-    """A JSON answer. Raises TypeError (orjson.JSONEncodeError) for what JSON cannot hold."""
-    return Response(status, orjson.dumps(value))
+    """A JSON answer; arrays as their lists. Raises TypeError (orjson.JSONEncodeError) for what JSON cannot hold."""
+    return Response(status, orjson.dumps(value, None, orjson.OPT_SERIALIZE_NUMPY))
 
 
 def refused(

@@ -7,6 +7,7 @@ from pathlib import Path
 from mlship.server import manifest
 from mlship.server.core import ServedModel
 from mlship.server.hooks import HookedModel, Hooks, behind_hooks, hooks_from
+from mlship.server.late_stats import late_stats
 from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadedModel
 from mlship.server.selected_outputs import SelectedModel
@@ -17,7 +18,8 @@ class OpenedModel:
 
     def __init__(self, entry: manifest.Model, root: Path, code: Path) -> None:
         """root: the manifest's folder; code: the user's own code. Raises LoadError, and whatever the model's code raises."""
-        loaded: LoadedModel = runtime_for(entry.runtime).load(entry, root)
+        with late_stats(entry.runtime):
+            loaded: LoadedModel = runtime_for(entry.runtime).load(entry, root)
         if entry.outputs:
             loaded = SelectedModel(loaded, entry.outputs)
         self._hooks: Hooks | None = None

@@ -1,8 +1,8 @@
-"""The interface that every target implements, and the values that pass through it."""
+"""The interface that every target implements, and the values that pass through it; those of a deployment and of what is there are
+taken from here, too."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -12,235 +12,40 @@ from mlship.home import Home
 from mlship.progress import Progress, Silent
 from mlship.releases.history import History
 from mlship.releases.records import Lease
-from mlship.releases.release import Release
 from mlship.runner import Runner
-from mlship.units import Secret
+from mlship.targets.deployment import Certificate as Certificate
+from mlship.targets.deployment import Deployment as Deployment
+from mlship.targets.deployment import Feature as Feature
+from mlship.targets.deployment import Meter as Meter
+from mlship.targets.deployment import PriceKey as PriceKey
+from mlship.targets.deployment import Resource as Resource
+from mlship.targets.deployment import Strategy as Strategy
+from mlship.targets.deployment import Support as Support
+from mlship.targets.observed import FrontFacts as FrontFacts
+from mlship.targets.observed import Measures as Measures
+from mlship.targets.observed import Observed as Observed
+from mlship.targets.observed import Replica as Replica
+from mlship.targets.observed import Spread as Spread
+from mlship.targets.observed import Spreads as Spreads
+from mlship.targets.observed import Why as Why
 
 if TYPE_CHECKING:  # every command imports this module, and few push
     from mlship.oci.image import Image
     from mlship.oci.registry.push_variant import PushVariant
 
-Support = Literal["native", "emulated", "absent"]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """How a service honours a key. reason and instead are said to the user when support is not native."""
-
-    support: Support
-    reason: str = ""
-    instead: str = ""
-
-
-Meter = Literal["always", "scaled", "spot", "request", "busy", "active", "idle", "egress", "logs", "free"]
-
-
-@dataclass(frozen=True)
-class PriceKey:
-    """Where a price stands in the book: that of a machine (`instance`), or of an `item` of a managed `service`.
-
-    times: the price is taken so many times, such as the premium that a managed endpoint adds to its machine. Both: the item's own
-    price where the book has one, else the machine's so many times. shared: what the book calls the regions that cost the same as
-    this one (`tier1`), where it has no price of this one alone; `` for none.
-    """
-
-    cloud: str
-    region: str
-    instance: str = ""
-    service: str = ""
-    item: str = ""
-    times: float = 1.0
-    shared: str = ""
-
-
-@dataclass(frozen=True)
-class Resource:
-    """Something that is billed, or would be if this target billed. `quantity` of `unit` is what one tick of its meter costs.
-
-    billed: how the meter runs. `always`: an hour of the month (a monthly unit, `GB-month`: the month). `scaled`: an hour of a
-    replica, however that was bought; `spot`: the same of a replica that is spot. `request`: one request. `busy`: a second of a
-    replica that has at least one request, rounded as settings `round_s` says (0.1: each request to 100 ms; 0.001 to 1 ms);
-    `active` and `idle`: seconds of replicas with and without a request. `egress`, `logs`: a GB. `free`: it never runs.
-    price: where its price stands; None where nobody bills it.
-    """
-
-    kind: str
-    name: str
-    quantity: float = 1.0
-    unit: str = "piece"
-    billed: Meter = "always"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    price: PriceKey | None = None
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """How a release takes over. name: empty for the target's own default.
-
-    steps: shares of the callers in (0, 1], rising; used by canary only, the last one is 1. bake_s: how long each step is
-    watched (blue-green: how long the old copies stay warm beside the new ones). gates: as in mlship.yaml, `p95_ms < 40`;
-    below min_requests the measured ones are inconclusive, which pauses. approve: `manual` pauses before all callers move.
-    """
-
-    name: Literal["", "recreate", "rolling", "blue-green", "canary"] = ""
-    steps: tuple[float, ...] = ()
-    bake_s: float = 0.0
-    min_requests: int = 200
-    gates: tuple[str, ...] = ()
-    on_fail: Literal["rollback", "pause"] = "rollback"
-    approve: Literal["auto", "manual"] = "auto"
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What a service proves itself with. chain: PEM, its own certificate first; key: PEM of its private key."""
-
-    chain: str
-    key: Secret
-
-    @property
-    def pem(self) -> Secret:
-        """Both, as a front reads them."""
-        return Secret(self.chain + self.key.reveal())
-
-    @property
-    def name(self) -> str:
-        """sha256 of both: tells certificates apart and gives nothing away."""
-        return hashlib.sha256(self.pem.reveal().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What the world should look like: one release, and how it is operated.
-
-    environment: empty when the project has none. settings: the target's own section of mlship.yaml, as plain data with its
-    defaults ({"port": 8080}). operating: scale, cost, rollout, labels as plain data. replicas: at least and at most how many
-    copies; a target with autoscaling moves between them. secrets: name -> value, where the command read them; certificate: as
-    read, for a service that speaks TLS, `settings["tls"]["certificate"]` is its name; both never printed, never recorded.
-    references: variable -> what mlship.yaml says of it for this target, whose platform reads the value itself
-    (`secretsmanager:churn/keys`); the version that a release gets is in `release.served.secrets`. `operating["public"]`: whether
-    callers may come from the internet, `operating["auth"]`: whether the server of a cloud judges them; absent means no.
-    """
-
-    project: str
-    environment: str
-    target: str
-    service: str
-    release: Release
-    settings: Mapping[str, Any]
-    operating: Mapping[str, Any]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    startup_timeout_s: float = 60.0
-    request_timeout_s: float = 2.0
-    keep: int = 5
-    replicas: tuple[int, int] = (1, 1)
-    strategy: Strategy = Strategy()
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    certificate: Certificate | None = None
-    references: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-    """dotted key -> where it stands in mlship.yaml; findings point there. Empty when there is no file."""
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One running copy. since: seconds since the epoch. detail: last exit code, out-of-memory flag and the like, in words."""
-
-    name: str
-    release: str
-    ready: bool
-    since: float = 0.0
-    staged: bool = False
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Why:
-    """What is known of a copy that is not well, or was not. exit_code: of its last end, None when it never ended.
-
-    probe: what its readiness answered. log: its last lines. restarts: how often it was started again.
-    """
-
-    replica: str
-    release: str
-    state: str
-    exit_code: int | None = None
-    out_of_memory: bool = False
-    restarts: int = 0
-    probe: str = ""
-    log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Rows by bin of one feature, or of the predictions: in model.reference, and of late.
-
-    Bins are in the server's order, and have its names (server/drift_index.py).
-    """
-
-    reference: Mapping[str, float] = field(default_factory=dict)
-    live: Mapping[str, float] = field(default_factory=dict)
-
-
-Spreads = Mapping[tuple[str, str, str], Spread]  # by model, `feature` or `prediction`, and the feature's name
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What one release's copies have counted since they started; two of them are subtracted to measure a time between.
-
-    requests, errors: answered to callers, errors those with a status of 500 and above or with no answer at all.
-    buckets: latency in seconds -> requests answered within, cumulative, the last bound is infinity. seconds: of all those
-    latencies together. rps: over the last seconds where the target knows it, else 0. spreads: of models with a reference, over the
-    window that the server keeps.
-    """
-
-    requests: float = 0.0
-    errors: float = 0.0
-    buckets: Mapping[float, float] = field(default_factory=dict)
-    rps: float = 0.0
-    seconds: float = 0.0
-    spreads: Spreads = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is there. history: the records, None where nothing was ever committed.
-
-    serving: id of the release that really answers at the endpoint, as it says itself; empty when nothing answers.
-    replicas: every running copy, staged ones too. fingerprint: changes when anything above changes.
-    restorable: ids of releases that this target could serve again now. lost: id of every other one -> why not, as the end of
-    a sentence.
-    repair: why the live release has to be put in service again although it answers; empty when all is well.
-    weights: release id -> share of the callers in [0, 1], as the target really has it; empty where it cannot tell.
-    front: what callers reach the release through, where the target keeps that itself.
-    """
-
-    history: History | None
-    endpoint: str = ""
-    serving: str = ""
-    replicas: tuple[Replica, ...] = ()
-    restorable: frozenset[str] = frozenset()
-    lost: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    fingerprint: str = ""
-    repair: str = ""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    front: FrontFacts | None = None
-
-
 # The secret with which mlship asks a release whose callers are judged (serve.auth). The target makes it, and keeps its value.
 OPERATOR_KEY = "MLSHIP_OPERATOR_KEY"
 
-ActionKind = Literal["deliver", "stage", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
+ActionKind = Literal["deliver", "stage", "mirror", "weigh", "shift", "restore", "discard", "retire", "operate", "destroy"]
 
 
 @dataclass(frozen=True)
 class Action:
     """One step that changes the world; every kind can be repeated without harm.
 
-    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. weigh: `share` of the callers reach
-    the release, the others `before`. shift: all callers reach the release.
+    deliver: the target holds the image. stage: new copies run at 0 %, ready to be asked. mirror: all callers reach `before`, and a
+    copy of `share` of their requests goes to the release, until the next action that moves callers. weigh: `share` of the callers
+    reach the release, the others `before`. shift: all callers reach the release.
     restore: callers reach `before` again after a failed shift (nothing, when `before` is empty) and the failed copy goes.
     discard: running copies of the release go, wherever they stand. retire: releases in `subjects` are no longer restorable and
     their remains go. operate: only the operating part. destroy: everything of the project goes.
@@ -411,20 +216,6 @@ class FrontImage:
 
 
 @dataclass(frozen=True)
-class FrontFacts:
-    """What a front consists of; all empty where it does not tell, because an earlier mlship made it.
-
-    has: `HAProxy 2.6.12-1+deb12u4, OpenSSL 3.0.17-1~deb12u3`. packages: names all of them. made: the day that they were the
-    newest ones, `2026-11-22`. key: what the front can do (FrontImage.key).
-    """
-
-    has: str = ""
-    packages: str = ""
-    made: str = ""
-    key: str = ""
-
-
-@dataclass(frozen=True)
 class NewFront:
     """A front's image that is ready on this machine, with what it consists of."""
 
@@ -476,6 +267,14 @@ class PinsSecrets(Protocol):
 
         Raises MlshipError for a secret that is not there, or that may not be looked at.
         """
+
+
+@runtime_checkable
+class JudgesImages(Protocol):
+    """A target that does not take every image of the right platform."""
+
+    def findings_of_image(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What `preflight` cannot know before the release's image is there. Reads only."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""How a platform runs a container and calls it, as `mlship test --as` plays it; its facts are one file of data. Pure."""
+"""How a platform runs a container and calls it, as `mlship test --as lambda` plays it; its facts are one file of data. Pure."""
 
 from __future__ import annotations
 

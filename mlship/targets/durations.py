@@ -40,7 +40,8 @@ def expected(deployment: Deployment, actions: tuple[Action, ...], *, is_first: b
     if usual is None or not any(action.kind == "stage" for action in actions):
         return ""
     least, most = usual.first if is_first else usual.later
-    watched = len([action for action in actions if action.kind == "weigh"]) or len(shares_before_all(deployment.strategy))
+    steps = len([action for action in actions if action.kind == "weigh"]) or len(shares_before_all(deployment.strategy))
+    watched = steps + len([action for action in actions if action.kind == "mirror"])
     seconds = watched * deployment.strategy.bake_s if not is_first else 0
     said = f"{seconds:.3g} s" if seconds < MINUTE_S else f"{seconds / MINUTE_S:.3g} min"
     return f"usually {least:g} to {most:g} min" + (f", and {said} of watching" if seconds else "")

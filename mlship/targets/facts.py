@@ -43,9 +43,9 @@ class RolledOut:
 class Paused(MlshipError):
     """A rollout waits for a person; callers stay where they are until somebody says how it goes on."""
 
-    def __init__(self, project: str, release: str, share: float, why: str, details: tuple[str, ...] = ()) -> None:
+    def __init__(self, project: str, release: str, reach: str, why: str, details: tuple[str, ...] = ()) -> None:
         super().__init__(
-            f"{release} is paused at {share * 100:g} % of the callers: {why}",
+            f"{release} is paused at {reach}: {why}",
             fix=f"mlship promote {project} goes on, mlship abort {project} takes it back",
             exit=Exit.PAUSED,
             code="paused",

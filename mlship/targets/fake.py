@@ -62,12 +62,16 @@ class Copy:
 
 @dataclass
 class Service:
-    """One project in one environment. shares: release id -> share of the callers. kept: releases whose image is there."""
+    """One project in one environment. shares: release id -> share of the callers. kept: releases whose image is there.
+
+    mirror: release id -> share of the requests of which it gets a copy.
+    """
 
     documents: list[bytes] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     kept: dict[str, Release] = field(default_factory=dict)
+    mirror: dict[str, float] = field(default_factory=dict)
     lease: Lease | None = None
 
     @property
@@ -88,6 +92,7 @@ class Service:
     def end(self, release: str) -> None:
         self.copies = [copy for copy in self.copies if copy.release.id != release]
         self.shares.pop(release, None)
+        self.mirror.pop(release, None)
 
 
 @dataclass
@@ -210,7 +215,7 @@ class FakeTarget:
         return (Resource("copy", "pretended m7g.medium", unit="hour", billed="scaled", price=key),)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        return ()
+        return (Finding("preflight was refused"),) if self._world.faults.get("preflight") == "refuses" else ()
 
     def observe(self) -> Observed:
         history = self._records.read()
@@ -223,6 +228,7 @@ class FakeTarget:
         seen = [
             history.generation if history else 0,
             service.shares,
+            service.mirror,
             [asdict(replica) for replica in replicas],
             sorted(service.kept),
         ]
@@ -305,13 +311,18 @@ class FakeTarget:
             return Outcome(False, "the copy ended with exit code 1", ("loading model", "killed"))
         return Outcome()
 
+    def _mirror(self, action: Action, deployment: Deployment) -> Outcome:
+        self._service.shares, self._service.mirror = {action.before: 1.0}, {action.release: action.share}
+        return Outcome()
+
     def _weigh(self, action: Action, deployment: Deployment) -> Outcome:
+        self._service.mirror = {}
         self._service.shares = {action.before: 1 - action.share, action.release: action.share}
         return Outcome()
 
     def _shift(self, action: Action, deployment: Deployment) -> Outcome:
         service = self._service
-        service.shares = {action.release: 1.0}
+        service.shares, service.mirror = {action.release: 1.0}, {}
         for copy in service.of(action.release):
             copy.broken = copy.broken or self._world.faults.get("shift", "")
         if action.before != action.release:

@@ -12,7 +12,7 @@ from typing import Any
 from mlship.errors import Finding
 from mlship.targets.base import Deployment, Feature, PriceKey, Resource
 from mlship.targets.refusals import refused
-from mlship.targets.shared_features import COST, NATIVE, SLO
+from mlship.targets.shared_features import COST, NATIVE, NO_MIRROR, SLO
 from mlship.targets.sizes import asked_of
 
 SERVICE = "vm"
@@ -29,6 +29,7 @@ FEATURES: Mapping[str, Feature] = {
     "scale_to_zero": Feature("absent", "a machine is billed while it exists", "a service that is billed by the request"),
     "autoscaling": _BY_GROUP,
     "rollout": _BY_DOCKER,
+    "rollout.mirror": NO_MIRROR,
     "recreate": _BY_DOCKER,
     "rolling": _BY_DOCKER,
     "blue-green": _BY_DOCKER,

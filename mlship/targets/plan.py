@@ -58,10 +58,12 @@ def plan(event: Literal["deploy", "rollback"], deployment: Deployment, observed:
     is_new = event == "deploy" and not is_live
     by_steps = is_new and _is_by_steps(deployment.strategy, before)
     shares = shares_before_all(deployment.strategy) if by_steps and before else ()
+    mirrored = deployment.strategy.mirror if by_steps and before else 0.0
     actions = (
         *leftovers(observed, keep=release.id),
         Action("deliver", release.id),
         Action("stage", release.id, before),
+        *_mirror(release.id, before, mirrored),
         *(Action("weigh", release.id, before, share=share) for share in shares),
         Action("shift", release.id, before),
         *_uncommitted(observed, {release.id, before}),
@@ -76,7 +78,8 @@ def promotion(observed: Observed, *, full: bool) -> DeployPlan:
     deployment = deployment_under_way(history, history.underway)
     begun = history.underway
     shares = () if full else tuple(share for share in _shares_left(deployment, begun) if share > begun.share)
-    return replace(_onward(deployment, observed, begun, shares), promoted=True, full=full)
+    mirrored = 0.0 if full or begun.mirror else _mirror_left(deployment, begun)
+    return replace(_onward(deployment, observed, begun, shares, mirrored), promoted=True, full=full)
 
 
 def taking_back(observed: Observed) -> DeployPlan:
@@ -119,7 +122,7 @@ def _beside(
         return taking_back(observed)
     if event == "deploy" and history.is_underway(deployment.release.served):
         same = replace(deployment, release=underway.release)
-        return _onward(same, observed, underway, _shares_left(same, underway))
+        return _onward(same, observed, underway, _shares_left(same, underway), _mirror_left(same, underway))
     project, release = history.project, underway.release.id
     raise MlshipError(
         f"{release} is under way at {underway.share * 100:g} % of the callers of {project}, beside {underway.before or 'nothing'}",
@@ -129,12 +132,15 @@ def _beside(
     )
 
 
-def _onward(deployment: Deployment, observed: Observed, underway: Underway, shares: tuple[float, ...]) -> DeployPlan:
+def _onward(
+    deployment: Deployment, observed: Observed, underway: Underway, shares: tuple[float, ...], mirrored: float
+) -> DeployPlan:
     """The rest of a rollout: its image is there, its copies are made sure of and asked again."""
     release, before = underway.release.id, underway.before
     actions = (
         *leftovers(observed, keep=release),
         Action("stage", release, before),
+        *_mirror(release, before, mirrored),
         *(Action("weigh", release, before, share=share) for share in shares),
         Action("shift", release, before),
     )
@@ -151,9 +157,18 @@ def _shares_left(deployment: Deployment, underway: Underway) -> tuple[float, ...
     return (underway.share, *(share for share in shares_before_all(deployment.strategy) if share > underway.share))
 
 
+def _mirror_left(deployment: Deployment, underway: Underway) -> float:
+    """Until the first callers move; it is made sure of and watched to its end, as a step is."""
+    return deployment.strategy.mirror if underway.step < 0 and underway.before and not underway.passed else 0.0
+
+
+def _mirror(release: str, before: str, share: float) -> tuple[Action, ...]:
+    return (Action("mirror", release, before, share=share),) if share else ()
+
+
 def _is_by_steps(strategy: Strategy, before: str) -> bool:
     """Without a release before there is nothing to share callers with, or to compare with."""
-    return strategy.approve == "manual" or bool(before and (shares_before_all(strategy) or strategy.gates))
+    return strategy.approve == "manual" or bool(before and (shares_before_all(strategy) or strategy.gates or strategy.mirror))
 
 
 def _uncommitted(observed: Observed, known: set[str]) -> tuple[Action, ...]:

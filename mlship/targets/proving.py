@@ -8,7 +8,9 @@ from mlship.targets.base import Action, Outcome, Replica
 from mlship.targets.changing import Change
 from mlship.targets.comparing import prediction_change
 from mlship.targets.undo import take_back
-from mlship.targets.verify import Verification, predict_path, sample_request, verify
+from mlship.targets.verify import Verification, answers_s, predict_path, sample_request, verify
+
+ASKED_S = 10.0  # at least, for an answer to the sample
 
 
 def prove_copies(change: Change, action: Action) -> Verification:
@@ -40,8 +42,9 @@ def change_of_sample(change: Change) -> float | None:
     for model, proof in change.release.proofs.items():
         if proof.instances:
             path = predict_path(change.release, model)
-            before = change.target.ask(sample_request(proof, "live", replica=old, path=path))
-            after = change.target.ask(sample_request(proof, "staged", replica=new, path=path))
+            waits_s = max(ASKED_S, answers_s(change.release))
+            before = change.target.ask(sample_request(proof, "live", waits_s, old, path))
+            after = change.target.ask(sample_request(proof, "staged", waits_s, new, path))
             moved.append(prediction_change(before, after))
     known = [value for value in moved if value is not None]
     return max(known) if known and len(known) == len(moved) else None

@@ -12,7 +12,7 @@ from mlship.targets.base import Deployment, Strategy
 
 def deployment_to_plain(deployment: Deployment) -> dict[str, Any]:
     """As JSON gives it back. No secrets: the target holds them already."""
-    strategy = asdict(deployment.strategy)
+    strategy = strategy_to_plain(deployment.strategy)
     references = {"references": dict(deployment.references)} if deployment.references else {}
     return {
         "service": deployment.service,
@@ -25,6 +25,12 @@ def deployment_to_plain(deployment: Deployment) -> dict[str, Any]:
         **references,
         "strategy": {**strategy, "steps": list(deployment.strategy.steps), "gates": list(deployment.strategy.gates)},
     }
+
+
+def strategy_to_plain(strategy: Strategy) -> dict[str, Any]:
+    """Without the keys that came later and say nothing: what an earlier mlship wrote is no change."""
+    said = asdict(strategy)
+    return said if strategy.mirror else {key: entry for key, entry in said.items() if key != "mirror"}
 
 
 def deployment_under_way(history: History, underway: Underway) -> Deployment:

@@ -15,7 +15,7 @@ from mlship.targets.facts import Facts, Paused, RolledOut, World
 from mlship.targets.lease import HeldLease, held
 from mlship.targets.plan import DeployPlan, promotion, taking_back
 from mlship.targets.proving import prove_copies
-from mlship.targets.steps import begin, pass_all, weigh
+from mlship.targets.steps import begin, mirror, pass_all, weigh
 from mlship.targets.undo import bring_back, take_back
 from mlship.targets.verify import Verification
 
@@ -112,6 +112,9 @@ class _Rollout:
 
     def _act(self, action: Action) -> None:
         change = self.change
+        if action.kind == "mirror":
+            mirror(change, action)
+            return
         if action.kind == "weigh":
             weigh(change, action)
             return

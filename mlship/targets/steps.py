@@ -49,6 +49,21 @@ def begin(change: Change) -> None:
         _obey(change, "stage", judged)
 
 
+def mirror(change: Change, action: Action) -> None:
+    """Copies so many requests to the release, and watches how it answers what nobody gets. No caller moves, nobody is asked."""
+    outcome = change.apply(action)
+    if not outcome.ok:
+        take_back(change, "weigh", outcome)
+    change.notes.extend(outcome.notes)
+    if _underway(change).mirror != action.share:
+        counted = measures_to_plain(change.target.measure())
+        why = f"a copy of {action.share * 100:g} % of the requests"
+        change.write(change.history.mirrored(action.share, counted, change.entry("step", why=why)))
+    judged, news = _watch(change)
+    _obey(change, "weigh", judged)
+    change.notes.append(news)
+
+
 def weigh(change: Change, action: Action) -> None:
     """Moves so many callers, and watches them until the gates are judged. A step that was reached before is only finished."""
     if action.share == 1:
@@ -78,7 +93,7 @@ def pause(change: Change, why: str, details: tuple[str, ...] = ()) -> NoReturn:
     underway = _underway(change)
     if underway.paused != why:
         change.write(change.history.paused(why, change.entry("pause", why=why)))
-    raise Paused(change.history.project, change.release.id, underway.share, why, details)
+    raise Paused(change.history.project, change.release.id, underway.reach, why, details)
 
 
 def _beginning(change: Change, moved: float | None) -> Underway:
@@ -117,7 +132,7 @@ def _watch(change: Change) -> tuple[Judgement, str]:
     while True:
         judged = _judged(change, began)
         left_s = ends - clock()
-        news = _news(underway.share, strategy.bake_s, left_s, judged)
+        news = _news(underway, strategy.bake_s, left_s, judged)
         change.world.progress.step("bake", news)
         if judged.verdict == "fail" or left_s <= 0:
             return judged, news
@@ -148,13 +163,14 @@ def _obey(change: Change, reached: ActionKind, judged: Judgement) -> None:
     pause(change, judged.why, details)
 
 
-def _news(share: float, bake_s: float, left_s: float, judged: Judgement) -> str:
-    """`5 %  bake 5:00  p95 22 ms < 40   errors 0/812 < 0.5 %  pass`."""
+def _news(underway: Underway, bake_s: float, left_s: float, judged: Judgement) -> str:
+    """`5 %  bake 5:00  p95 22 ms < 40   errors 0/812 < 0.5 %  pass`; `mirror 10 %  bake ...`."""
     done_s = bake_s - max(left_s, 0.0)
     is_over = left_s <= 0 or judged.verdict == "fail"
     clock = _minutes(bake_s) if left_s <= 0 else f"{_minutes(done_s)} of {_minutes(bake_s)}"
     parts = "   ".join(part.text for part in judged.parts)
-    said = [f"{share * 100:g} %", f"bake {clock}", parts, judged.verdict if is_over else ""]
+    where = f"mirror {underway.mirror * 100:g} %" if underway.mirror else f"{underway.share * 100:g} %"
+    said = [where, f"bake {clock}", parts, judged.verdict if is_over else ""]
     return "  ".join(part for part in said if part)
 
 

@@ -29,6 +29,9 @@ SERVICES = {
 }
 # Known by name, service and price (targets/priced.py); nothing is deployed to them yet.
 PRICED_ONLY = tuple(name for name in SERVICES if name not in MODULES)
+# What their preflight asks of the account needs no image, so it is asked before one is built. Another target joins them once nothing
+# in its preflight looks at a release's id or content, which it does not have by then.
+ASKED_BEFORE_BUILD = ("fake", "aws", "gcp")
 # The others need credentials and a network, and are asked by name alone.
 ON_THIS_MACHINE = ("local", "docker", "fake")
 

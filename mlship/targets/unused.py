@@ -14,10 +14,10 @@ _OF_OTHERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("gcp", "cloud-run"): {"instance": "vertex and vm", "reservation": "vertex"},
     ("gcp", "vertex"): {"billing": "cloud-run"},
     ("azure", "container-apps"): {"workspace": "azureml", "instance": "azureml and vm", "auth": "azureml"},
-    ("azure", "azureml"): dict.fromkeys(("environment", "logs", "subnet", "callers", "entra"), "container-apps"),
+    ("azure", "azureml"): dict.fromkeys(("environment", "logs", "subnet", "entra"), "container-apps"),
 }
 # Whoever wrote one of these wants fewer callers than the service lets in.
-_GUARDS = frozenset({("azure", "azureml", key) for key in ("subnet", "callers", "entra")})
+_GUARDS = frozenset({("azure", "azureml", key) for key in ("subnet", "entra")})
 
 
 def unused_keys(places: Mapping[str, str], target: str, service: str) -> Iterator[Finding]:

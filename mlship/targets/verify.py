@@ -12,6 +12,7 @@ from mlship.releases.release import Proof, Release
 from mlship.targets.base import Answer, Request
 
 Ask = Callable[[Request], Answer]
+WAY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def verify(
     for model, proof in sorted(release.proofs.items()):
         if not proof.instances:
             continue
-        answer = ask(sample_request(proof, of, timeout_s, replica, predict_path(release, model)))
+        answer = ask(sample_request(proof, of, max(timeout_s, answers_s(release)), replica, predict_path(release, model)))
         wrong = difference(answer, proof)
         if wrong:
             return Verification(False, release.id, rows, f"model {model} answers otherwise: {wrong}", _shown(answer))
@@ -62,6 +63,11 @@ def verify(
             return Verification(False, served_by, rows, f"the prediction came from {served_by}, not from {release.id}")
         rows += len(proof.instances)
     return Verification(True, release.id, rows)
+
+
+def answers_s(release: Release) -> float:
+    """How long a prediction of it may take: serve.request_timeout, and the way there and back."""
+    return float(release.served.serving.get("request_timeout_s") or 0.0) + WAY_S
 
 
 def predict_path(release: Release, model: str) -> str:

@@ -43,6 +43,14 @@ def test_a_usage_error_is_json_too(mlship):
     assert said.document["error"]["fix"] == "mlship status --help"
 
 
+def test_an_error_without_a_yaml_names_commands_with_the_place_that_was_asked(mlship) -> None:
+    said = mlship("status churn --env prod --target local --json")
+    assert said.document["error"]["fix"] == (
+        "mlship list --target local shows what is there; mlship deploy --env prod --target local puts it there"
+    )
+    assert "mlship deploy --env prod --target local puts it there\n" in said.stderr
+
+
 def test_a_folder_that_is_not_there_is_named(mlship):
     said = mlship("-C nowhere status --json")
     assert said.exit == 2

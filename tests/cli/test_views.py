@@ -355,6 +355,9 @@ def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
     assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
     assert "promote" not in attended
+    mirrored = replace(CANARY, underway=replace(CANARY.underway, share=0.0, mirror=0.1))
+    assert "rollout   canary r13-0a1b2c at 0 % with a mirror of 10 %, unattended" in status_text(mirrored, NOW)
+    assert payloads.status(mirrored)["underway"]["mirror_percent"] == 10.0
 
 
 def test_status_for_machines_has_shares_in_percent():
@@ -510,6 +513,10 @@ def test_a_sample_too_long_to_paste_gives_the_schema_instead():
         "curl -H \"Authorization: Bearer $(gcloud auth print-access-token)\" -H 'Content-Type: application/json' "
         "https://v/e:predict -d '{\"instances\": [[1]]}'"
     )
+    token = "Bearer $(gcloud auth print-identity-token)"
+    assert curl("https://churn.a.run.app", None) == f'curl -H "Authorization: {token}" https://churn.a.run.app/schema'
+    closed = f"-H 'Authorization: Bearer KEY' -H \"X-Serverless-Authorization: {token}\""
+    assert curl("https://churn.a.run.app", None, is_closed=True) == f"curl {closed} https://churn.a.run.app/schema"
 
 
 def test_columns_take_rows_of_different_lengths():

@@ -22,10 +22,10 @@ from mlship.server.batch_records import Chunk, TooLong
         (["--data", "models:/in/3", "--out", "a.csv"], "--data models:/in/3: models: is not yet read as data"),
         (["--data", "in.csv", "--out", "gs://bucket/a.csv"], "--out gs://bucket/a.csv: gs: is not yet written"),
         (["--data", "s3://", "--out", "a.csv"], "write s3://BUCKET/"),
-        (["--data", "s3://bucket/in.csv"], "mlship predict --data s3://bucket/in.csv --out answers.csv"),
+        (["--data", "s3://bucket/in.csv"], "mlship predict -C {} --data s3://bucket/in.csv --out answers.csv"),
         (["--data", "in.xlsx", "--out", "a.csv"], "--data in.xlsx is of no form that is known by its name"),
         (["--data", "in.csv", "--out", "a"], "name a file that ends in .csv, .jsonl or .parquet"),
-        (["--data", "in.parquet"], "mlship predict --data in.parquet --out answers.csv"),
+        (["--data", "in.parquet"], "mlship predict -C {} --data in.parquet --out answers.csv"),
         (["--data", "in.csv", "--limit", "5"], "--limit is for the rows of a file"),
         (["--out", "a.csv"], "--out is for the rows of a file"),
         (["--data", "in.csv", "--out", "a.csv", "--header", "maybe"], "--header maybe is neither yes nor no"),
@@ -37,7 +37,7 @@ def test_what_cannot_be_is_refused_with_what_to_write(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["predict", "-C", str(tmp_path), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert said.format(tmp_path) in capsys.readouterr().err
 
 
 def test_rejects_stand_beside_the_answers() -> None:

@@ -7,7 +7,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -66,16 +65,12 @@ def test_a_class_of_ones_own_gets_loader_code_and_sample(context: Context) -> No
     assert load_project(folder / "mlship.yaml").models[0][1].loader == "longest:Longest"
 
 
-def test_a_cloud_and_its_region_are_written_and_a_missing_one_is_said(context: Context) -> None:
-    asked: dict[str, Any] = {
-        "loader": "longest:Longest",
-        "data": context.cwd / "rows.csv",
-        "python": sys.executable,
-        "target": "aws",
-    }
-    made = init.init(context, context.cwd / "least.txt", **asked)
-    assert [finding.what for finding in made.findings] == ["nothing says in which region of aws it is to run"]
-    assert init.init(context, context.cwd / "least.txt", **asked, region="eu-west-1", force=True).findings == ()
+def test_a_cloud_and_its_region_are_written_and_a_missing_one_is_said(context: Context, trained: Path) -> None:
+    made = init.init(context, trained, target="aws")
+    assert [finding.code for finding in made.findings] == ["no-environment", "no-region"]
+    assert made.findings[1].what == "nothing says in which region of aws it is to run"
+    made = init.init(context, trained, target="aws", region="eu-west-1", force=True)
+    assert [finding.code for finding in made.findings] == ["no-environment"]
     assert load_project(context.cwd / "mlship.yaml").targets.aws.region == "eu-west-1"
 
 

@@ -251,6 +251,16 @@ def test_errors_of_preflight_stop_the_deploy(context: Context) -> None:
         decided(ready.opened, ready.plan, observed, (Finding("port 8080 is taken"),), ready.facts)
 
 
+def test_what_a_target_would_refuse_is_said_before_anything_is_built(context: Context) -> None:
+    """The model cannot be read: whoever begins with the build says so."""
+    fake.WORLD.faults["preflight"] = "refuses"
+    with pytest.raises(FindingsError, match="preflight was refused"):
+        plan.prepare(context, Where())
+    (context.cwd / "mlship.yaml").write_text(YAML + "cost: {profile: spot}\n")
+    with pytest.raises(FindingsError, match=r"cost\.profile means nothing to the service memory"):
+        plan.prepare(context, Where())
+
+
 def test_history_names_what_a_plain_rollback_would_serve(context: Context) -> None:
     first = deploy.deploy(context, prepared(context, 1))
     assert history.history(context, Where()).undo == ""

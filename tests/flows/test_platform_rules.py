@@ -27,6 +27,7 @@ from mlship.flows.gating.platform_rules import (
     image_result,
     start_result,
     stop_result,
+    stranger_in,
     time_result,
     type_result,
 )
@@ -114,6 +115,15 @@ def test_a_route_that_is_not_spoken_names_the_protocol() -> None:
     assert said == "the server is ready, and GET /ping answers 404; add sagemaker to serve.protocols"
     assert why(start_result(SAGEMAKER, Seen(None, 4.0, health="503"))).startswith("GET /ping answers 503; ")
     assert why(start_result(SAGEMAKER, Seen(None, 4.0, words="last line"))).startswith("nothing listens: last line; ")
+
+
+def test_somebody_else_at_the_container_s_address_is_named() -> None:
+    assert stranger_in(200, b'{"release": "r0-aaaaaa"}', "r0-aaaaaa") == ""
+    assert stranger_in(0, b"refused", "r0-aaaaaa") == stranger_in(503, b"not yet", "r0-aaaaaa") == ""
+    other = stranger_in(200, b'{"release": "r7-bbbbbb"}', "r0-aaaaaa")
+    said = why(start_result(LAMBDA, Seen(0.1, 0.1, stranger=other)))
+    assert said.startswith("at the container's address a server of r7-bbbbbb answers, and not this container; run it again")
+    assert stranger_in(404, b"<html>", "r0-aaaaaa") == "something that answers GET /mlship/release with 404"
 
 
 def test_an_image_for_machines_that_the_platform_has_not() -> None:

@@ -14,6 +14,7 @@ from mlship.image.packages.strip import needless
         "numpy/_core/include/numpy/arrayobject.h",
         "numpy/_core/_simd.cpython-311-x86_64-linux-gnu.so",
         "joblib/test/test_memory.py",
+        "onnxruntime/capi/libonnxruntime.so.1.32.0",
     ],
 )
 def test_what_no_running_model_reads_is_left_out(path):
@@ -34,6 +35,8 @@ def test_what_no_running_model_reads_is_left_out(path):
         "scipy/_lib/_ccallback_c.so",
         "numpy/_core/_multiarray_umath.so",
         "sklearn/datasets/data/iris.csv",
+        "onnxruntime/capi/libonnxruntime_providers_shared.so",
+        "onnxruntime/capi/onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so",
     ],
 )
 def test_modules_data_and_papers_stay(path):
@@ -44,3 +47,7 @@ def test_tests_that_an_import_loads_stay_whole():
     assert not needless("odd/tests/data/table.csv", {"odd", "odd/tests"})
     assert not needless("odd/tests/__init__.py", {"odd/tests/inner"})
     assert needless("odd/tests_more/tests/a.py", {"odd/tests"})
+
+
+def test_what_onnxruntime_has_for_programs_in_c_stays_where_one_is():
+    assert not needless("onnxruntime/capi/libonnxruntime.so.1.32.0", {"onnxruntime", "onnxruntime_genai"})

@@ -40,9 +40,10 @@ def test_a_reference_becomes_the_value_and_is_gone() -> None:
 
 
 def test_a_name_is_looked_for_where_the_function_is() -> None:
-    store = Store(200, SecretString="s3cret")
-    take_aws_secrets({**ROLE, "MLSHIP_AWS_SECRET_KEYS": "churn/keys"}, store)
-    assert store.asked[0][0] == "https://secretsmanager.eu-west-1.amazonaws.com"
+    for region, end in (("eu-west-1", "com"), ("cn-north-1", "com.cn"), ("us-gov-west-1", "com"), ("eusc-de-east-1", "eu")):
+        store = Store(200, SecretString="s3cret")
+        take_aws_secrets({**ROLE, "AWS_REGION": region, "MLSHIP_AWS_SECRET_KEYS": "churn/keys"}, store)
+        assert store.asked[0][0] == f"https://secretsmanager.{region}.amazonaws.{end}"
 
 
 def test_what_cannot_be_read_stops_the_start() -> None:

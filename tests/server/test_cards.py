@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from served import launched, running, written
 
 from mlship.server.life import cards
 from mlship.server.life.cards import Card, NoCards, Told, cards_for, take
+from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.device import has_gpu
-from mlship.server.runtimes.torch_device import LOST, living_gpu
+from mlship.server.runtimes.torch_device import LOST, living_gpu, torch_device
 
 TWO = Told(("NVIDIA L4", "NVIDIA T4"))
 # The server as it is, with two GPUs that only the driver's answer has.
@@ -98,6 +101,45 @@ def test_a_server_that_is_to_have_a_gpu_and_finds_none_never_listens(tmp_path: P
     with launched(written(tmp_path, gpus=1)) as server:
         assert "resources.gpu is 1, and this server finds no GPU" in server.event("start_failed")["message"]
         assert server.wait() == 2
+
+
+@pytest.mark.parametrize(
+    ("cuda", "reason", "needed"),
+    [
+        (None, "Torch not compiled with CUDA enabled", "a build with CUDA"),
+        ("13.0", "The NVIDIA driver on your system is too old (found version 12020).\nUpdate it", "a driver for its CUDA 13.0"),
+    ],
+)
+def test_torch_that_cannot_use_its_gpu_never_goes_on_with_the_cpu(
+    cuda: str | None, reason: str, needed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = torch_of(cuda, AssertionError(reason))
+    assert torch_device(torch) == "cpu"
+    monkeypatch.setenv("MLSHIP_GPU", "NVIDIA L4")
+    with pytest.raises(LoadError) as raised:
+        torch_device(torch)
+    first = reason.partition("\n")[0]
+    assert str(raised.value) == f"torch 2.13.0 cannot compute on the GPU: {first}; it needs {needed}"
+
+
+def test_on_a_gpu_torch_rounds_as_it_does_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLSHIP_GPU", "NVIDIA L4")
+    torch = torch_of("13.0")
+    assert torch_device(torch) == "cuda"
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+
+
+def torch_of(cuda: str | None, error: Exception | None = None) -> Any:
+    """What the device is chosen by. error: what the first sum on a GPU comes to."""
+
+    def ones(count: int, device: str) -> Any:
+        if error is not None:
+            raise error
+        return SimpleNamespace(add_=lambda one: SimpleNamespace(cpu=lambda: count + one))
+
+    matmul, cudnn = SimpleNamespace(allow_tf32=True), SimpleNamespace(allow_tf32=True)
+    backends = SimpleNamespace(cudnn=cudnn, cuda=SimpleNamespace(matmul=matmul))
+    return SimpleNamespace(__version__="2.13.0", version=SimpleNamespace(cuda=cuda), device=str, ones=ones, backends=backends)
 
 
 def test_a_process_whose_gpu_is_lost_ends_and_any_other_error_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 from mlship.server.core import APART, ServedModel
 from mlship.server.encode import outputs, plain
 from mlship.server.manifest import Feature, Model, Signature
+from mlship.server.messages import answered
 from mlship.server.problems import InputError, ModelFailed
 
 
@@ -55,6 +56,38 @@ PLAIN = [
 )
 def test_results_become_json_and_what_is_not_finite_null(value: Any, expected: Any) -> None:
     assert plain(value) == expected
+
+
+AS_THEY_ARE = np.array([[0.1, -0.0], [5e-324, 1.7976931348623157e308], [1e16, 3.0], [2 / 3, 1e-7]] * 40)
+WRITTEN = {
+    "float64": AS_THEY_ARE,
+    "float32": AS_THEY_ARE[:, ::-1].clip(-1e30, 1e30).astype("float32"),
+    "columns first": np.asfortranarray(AS_THEY_ARE),
+    "not finite": np.where(AS_THEY_ARE == 3.0, np.nan, AS_THEY_ARE),
+    "the other byte order": AS_THEY_ARE.astype(">f8"),
+    "few": AS_THEY_ARE[:2],
+    "whole numbers": np.arange(300),
+    "objects": np.array([["a", 1.5]] * 200, dtype=object),
+    "masked": np.ma.masked_array(AS_THEY_ARE, mask=AS_THEY_ARE == 3.0),
+}
+
+
+@pytest.mark.parametrize("values", WRITTEN.values(), ids=WRITTEN)
+def test_arrays_are_written_as_their_lists_are(values: Any) -> None:
+    count = len(values)
+    told = outputs({"predictions": values}, count, with_arrays=True)
+    halves = [{"predictions": told["predictions"][part]} for part in (slice(0, count // 2), slice(count // 2, count))]
+    listed = outputs({"predictions": values}, count)
+    assert [answered(half).body for half in halves] == [
+        answered({"predictions": listed["predictions"][part]}).body for part in (slice(0, count // 2), slice(count // 2, count))
+    ]
+
+
+def test_only_large_plain_arrays_stay_arrays() -> None:
+    kept = {
+        name for name, values in WRITTEN.items() if outputs({"predictions": values}, len(values), True)["predictions"] is values
+    }
+    assert kept == {"float64"}
 
 
 def test_a_sparse_result_is_written_out() -> None:

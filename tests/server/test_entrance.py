@@ -46,6 +46,19 @@ def test_what_there_is_no_time_for_is_refused_before_its_body_is_read_and_the_co
     assert wire.send(prediction(4)).statuses == [503, 200]
 
 
+def test_refusals_of_one_turn_are_alike_but_for_their_ids() -> None:
+    wire = busy(rows=2)
+    wire.connection.data_received(BROKEN)
+    wire.connection.data_received(request("POST", "/predict", "X-Request-Id: mine", body=b"{"))
+    wire.connection.data_received(request("POST", "/predict", "X-Request-Timeout-Ms: 2000", body=b"{"))
+    told = [answer.json for answer in wire.answers]
+    ids = [document.pop("request_id") for document in told]
+    assert ids == [answer.headers["x-request-id"] for answer in wire.answers]
+    assert ids[1] == "mine" and told[0] == told[1] == told[2]
+    assert [(answer.status, answer.headers["retry-after"]) for answer in wire.answers] == [(503, "1")] * 3
+    assert wire.slot.refusals()[0] == 3
+
+
 def test_a_refused_body_in_pieces_is_drained_and_the_next_request_read() -> None:
     wire = busy(rows=2)
     head, _, body = prediction(1).partition(b"\r\n\r\n")

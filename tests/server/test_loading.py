@@ -1,9 +1,11 @@
-"""What a process does with the collector once its models are loaded."""
+"""What a process does with the collector, and with memory that is free, once its models are loaded."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+from mlship.server.life.lull import Lull
 
 WAITING = """
 import gc
@@ -19,3 +21,8 @@ print(gc.get_stats()[2]["collections"] - before)
 def test_the_rows_of_many_large_bodies_that_wait_are_hardly_ever_looked_at_by_the_collector() -> None:
     done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True)
     assert int(done.stdout) <= 1
+
+
+def test_memory_goes_back_in_the_tick_after_the_last_of_many_large_bodies() -> None:
+    lull, ticks = Lull(), (0, 0, 5e6, 9e6, 9e6, 9e6, 9.5e6, 9.5e6, 9.9e6, 10.1e6, 10.1e6)
+    assert [index for index, large in enumerate(ticks) if lull.is_now(int(large))] == [4, 10]

@@ -17,7 +17,7 @@ from mlship.server.app import App
 from mlship.server.board import DRAINING, STATE
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Feature, Signature
-from mlship.server.messages import Request, Response
+from mlship.server.messages import Call, Request, Response
 from mlship.server.pages.openapi import template
 from mlship.server.settings import SettingsError, settings_from
 from mlship.targets import scraped
@@ -235,6 +235,21 @@ def test_sagemakers_custom_attributes_are_not_read_and_tell_the_release() -> Non
         assert said is None or answer.json == said
         assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "mlship-release=r1-aaaaaa"
     assert "x-amzn-sagemaker-custom-attributes" not in SPOKEN.ask("/predict", {"instances": ROWS}).headers
+
+
+def test_of_several_models_sagemakers_callers_name_one_in_an_attribute() -> None:
+    service = SPOKEN.app.service
+    other = ServedModel(replace(ENTRY, name="other", signature=NUMBERS), Firsts())
+    several = App(replace(service, models={**service.models, "other": other}))
+
+    def asked(attributes: str) -> tuple[str, int]:
+        headers = {"content-type": "application/json", "x-amzn-sagemaker-custom-attributes": attributes}
+        found = several.open(Request("POST", "/invocations", headers, "1", b"[[1, 2]]"))
+        return (found.model.entry.name, 200) if isinstance(found, Call) else ("", found.status)
+
+    assert asked("trace=1, mlship-model=other") == asked("mlship-model=other;trace=1") == ("other", 200)
+    assert asked("trace=1")[0] != "other"
+    assert asked("mlship-model=another") == ("", 404)
 
 
 def test_the_document_describes_every_route_with_its_methods() -> None:

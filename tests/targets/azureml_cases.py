@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.releases.release import Release, Served
-from mlship.targets.base import Deployment
+from mlship.targets.base import Deployment, Strategy
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 IDENTITY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ml/providers/Microsoft.ManagedIdentity/userAssignedIdentities/churn"
@@ -17,7 +17,7 @@ SETTINGS: Mapping[str, Any] = {
     "resource_group": "ml",
     "workspace": "shop",
     "region": "westeurope",
-    "instance": "Standard_DS3_v2",
+    "instance": "Standard_F4s_v2",
 }
 
 
@@ -38,6 +38,8 @@ CASES: Mapping[str, dict[str, Any]] = {
     "scaled by cpu": {"replicas": (1, 5), "operating": {"scale": {"metric": "cpu", "per_replica": 60.0}}},
     "scaled by requests": {"replicas": (2, 5), "operating": {"scale": {"metric": "rps", "down_after_s": 900.0}}},
     "several machines": {"replicas": (3, 3)},
+    "private": {"settings": {"callers": "network"}},
+    "mirrored": {"strategy": Strategy("canary", steps=(0.25, 1.0), bake_s=600.0, mirror=0.1)},
     "strange texts": {
         "labels": {"team": "no", "a: b": "[resourceId('x')]", "${Image}": 'quote " and \\ and {{ }} and \u2028'},
         "served": {"env": {"LEVEL": "on", "NUMBER": "1e3", "EMPTY": ""}},

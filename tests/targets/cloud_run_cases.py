@@ -29,5 +29,6 @@ CASES: dict[str, Deployment] = {
     "billed all the while": deployment("gcp", "cloud-run", cpu=3, gib=9, billing="instance", replicas=(2, 20)),
     "a GPU": deployment("gcp", "cloud-run", gpu=1, billing="instance", accelerator="nvidia-rtx-pro-6000"),
     "open to the internet": replace(deployment("gcp", "cloud-run"), operating={"public": True}, labels={"team": "growth"}),
+    "in a subnet": deployment("gcp", "cloud-run", network="prod", subnet="serving"),
     "for a load balancer": deployment("gcp", "cloud-run", ingress="load-balancer"),
 }

@@ -127,7 +127,7 @@ class Rehearsal:
     def sleep(self, seconds: float) -> None:
         """Time passes, and callers call."""
         self.now += seconds
-        for release, share in self.service.shares.items():
+        for release, share in (*self.service.shares.items(), *self.service.mirror.items()):
             self._call(release, self.callers.rps * share * seconds)
 
     def _call(self, release: str, requests: float) -> None:
@@ -180,5 +180,6 @@ class Rehearsal:
         assert self.history.live == release
         assert self.history.underway is None
         assert {name: share for name, share in self.service.shares.items() if share} == {release: 1.0}
+        assert not self.service.mirror
         assert [copy.release.id for copy in self.service.copies] == [release, release]
         assert self.service.lease is None or self.service.lease.expires < self.now, "or it was killed with it"

@@ -14,6 +14,7 @@ from mlship.flows.prices import shipped_book
 from mlship.home import Home
 from mlship.runner import LocalRunner
 from mlship.targets.aws.ecs.hosting import PRICED
+from mlship.targets.azure.sizes import EXAMPLE
 from mlship.targets.base import Opening
 from mlship.targets.features import support
 from mlship.targets.priced import MODULES, priced
@@ -128,4 +129,6 @@ def test_every_item_is_named_as_the_price_book_names_it() -> None:
         ("gcp", "cloud_logging", "ingestion"),
         ("azure", "log_analytics", "ingestion"),
     }
+    offers = {(offer.machine.cloud, offer.machine.name) for offer in book.every_offer()}
+    assert ("azure", EXAMPLE) in offers, "what our own words suggest has a price"
     assert len(known) > 30

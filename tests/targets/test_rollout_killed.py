@@ -22,6 +22,7 @@ STRATEGIES = {
     "approved": replace(CANARY, approve="manual"),
     "blue-green": replace(CANARY, name="blue-green", steps=()),
     "approved blue-green": replace(CANARY, name="blue-green", steps=(), approve="manual"),
+    "mirrored": Strategy("rolling", mirror=0.1, bake_s=300.0, gates=("error_rate < 0.5%",)),
     "compared": Strategy("rolling", gates=("prediction_change < 50%",)),
     "rolling": Strategy("rolling"),
 }

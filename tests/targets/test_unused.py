@@ -32,7 +32,7 @@ def test_a_key_of_another_service_is_warned_of_at_its_place() -> None:
     assert said("gcp", "region: europe-west1, billing: instance") == []
 
 
-@pytest.mark.parametrize("key", ["callers: network", "entra: {client_id: a, tenant: b}", "subnet: /subscriptions/a"])
+@pytest.mark.parametrize("key", ["entra: {client_id: a, tenant: b}", "subnet: /subscriptions/a"])
 def test_a_key_that_would_have_kept_callers_out_is_an_error(key: str) -> None:
     (found,) = said("azure", f"service: azureml, {key}")
     assert found.startswith("error mlship.yaml:4:") and f"targets.azure.{key.partition(':')[0]} has no effect" in found

@@ -16,6 +16,8 @@ THROTTLED_XML = (
     b"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
 )
 
+THROTTLED_S3 = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
 
 @contextmanager
 def flaky(url: str, every: int) -> Iterator[tuple[str, list[str]]]:
@@ -28,9 +30,12 @@ def flaky(url: str, every: int) -> Iterator[tuple[str, list[str]]]:
             turn = next(numbers) % every
             if turn == 1:
                 did.append("throttled")
-                is_json = "json" in self.headers.get("Content-Type", "")
-                status = 503 if self.command == "HEAD" else 400  # S3, which alone is asked so, has no body to say it in
-                self._answer(status, {}, THROTTLED_JSON if is_json else THROTTLED_XML)
+                asked = self.headers.get("Authorization", "")
+                is_json = "json" in self.headers.get("Content-Type", "") or "/lambda/aws4_request" in asked
+                if "/s3/aws4_request" in asked:
+                    self._answer(503, {}, THROTTLED_S3)
+                else:
+                    self._answer(400, {}, THROTTLED_JSON if is_json else THROTTLED_XML)
             elif turn == every // 3:
                 did.append("broken")
                 self.close_connection = True

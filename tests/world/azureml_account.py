@@ -65,6 +65,8 @@ class MlAccount(Account):
 
     bare: what Azure fills in is left out of answers. lies: traffic that is put changes nothing, and is said to have been.
     counted: (release, status) of every scoring. load, slow_ms: of callers, requests a minute and how long each takes.
+    reached: since when which release has had which hundredths of them, copies too. A release that is broken as `errors` answers
+    all of them with 500.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -77,12 +79,13 @@ class MlAccount(Account):
     counted: list[tuple[str, int]] = field(default_factory=list)
     slow_ms: float = 20.0
     load: float = 10.0
+    reached: list[tuple[float, dict[str, int]]] = field(default_factory=list)
     key: str = _KEY
     denied: list[str] = field(default_factory=list)
 
     def reset(self) -> None:
         super().reset()
-        for part in (self.ml, self.scalings, self.counted, self.denied):
+        for part in (self.ml, self.scalings, self.counted, self.denied, self.reached):
             part.clear()
         self.clock = Clock()
         self.operations.clock, self.operations.lasts_s, self.operations.fails = self.clock, 0.0, None
@@ -212,6 +215,7 @@ class MlAccount(Account):
             made["properties"]["scoringUri"] = f"https://{made['name']}.{REGION}{SCORING}/score"
             if self.lies and before is not None:
                 made["properties"]["traffic"] = before["properties"]["traffic"]
+            self.reached.append((self.clock(), {**made["properties"]["traffic"], **made["properties"]["mirrorTraffic"]}))
             return self._read(made)
 
         return self.operations.accepted(asked, self._read(self.ml[path.lower()]), done)
@@ -367,12 +371,19 @@ class MlAccount(Account):
             for kind in ("2xx", "5xx") if metric == "RequestsPerMinute" else ("",):
                 meta = [{"name": {"value": "deployment"}, "value": release[1]}]
                 meta += [{"name": {"value": "statuscodeclass"}, "value": kind}] if kind else []
-                numbers = [self.load * (kind == "2xx") for _ in minutes] if kind else [self.slow_ms for _ in minutes]
+                numbers = [self._load(release[1], kind, seconds_of(when)) if kind else self.slow_ms for when in minutes]
                 numbers[0] += sum(f"{status // 100}xx" == kind for status in scored)
                 data = [{"timeStamp": when, "average": float(n)} for when, n in zip(minutes, numbers, strict=True)]
                 series.append({"metadatavalues": meta, "data": [*data, {"timeStamp": ends}]})
             value.append({"name": {"value": metric}, "timeseries": series})
         return told({"timespan": asked.query["timespan"], "interval": "PT1M", "value": value})
+
+    def _load(self, release: str, kind: str, when: float) -> float:
+        """Of the minute that begins then."""
+        share = next((shares.get(release, 0) for since, shares in reversed(self.reached) if since < when + 60), 0)
+        placed = next(one for one in self.of("deployments") if one["name"] == release)
+        fails = self.broken.get(self._content(placed)) == "errors"
+        return self.load * share / 100 if fails == (kind == "5xx") else 0.0
 
 
 def stamp(when: float) -> str:

@@ -20,7 +20,7 @@ import pytest
 from google_contract import Method
 from google_identity import PROJECT, claims_of, credentials_file, identity_told
 from google_operations import Operations, typed
-from google_project import NUMBER, Projects, Services
+from google_project import NUMBER, Accounts, Projects, Services
 from google_registry import ArtifactRegistry
 from google_storage import Storage
 from google_world import Google, No
@@ -459,47 +459,25 @@ class World:
         self.storage = Storage()
         self.registry = ArtifactRegistry(self.operations, port, REGION)
         self.services, self.projects = Services(), Projects()
-        self.accounts = {f"{NUMBER}-compute@developer.gserviceaccount.com"}
-        self.others: set[str] = set()  # accounts that are there, and that the caller may not act as
+        self.accounts = Accounts(f"{NUMBER}-compute@developer.gserviceaccount.com")
         self.connectors: dict[str, str] = {}
         self.google.plays |= {
             "run": self.run,
-            "storage": self._of_storage,
-            "artifactregistry": self._of_registry,
+            "storage": self.storage,
+            "artifactregistry": self.registry,
             "secretmanager": self.secrets,
             "serviceusage": self.services,
             "cloudresourcemanager": self.projects,
             "logging": self.run.logs,
             "monitoring": self.run.metrics,
-            "iam": self._of_accounts,
+            "iam": self.accounts,
             "iamcredentials": self._of_tokens,
             "vpcaccess": self._of_connectors,
         }
 
-    def _of_storage(self, method: Method, asked: Asked) -> Any:
-        if method.name == "buckets.testIamPermissions":
-            if method.params["bucket"] not in self.storage.buckets:
-                raise No("NOT_FOUND", "The specified bucket does not exist.")
-            return {"permissions": ["storage.objects.get", "storage.objects.create", "storage.objects.delete"]}
-        return self.storage(method, asked)
-
-    def _of_registry(self, method: Method, asked: Asked) -> Any:
-        if method.name == "repositories.testIamPermissions":
-            if method.params["resource"] not in self.registry.repositories:
-                raise No("NOT_FOUND", "the repository was not found")
-            return {"permissions": asked.json["permissions"]}
-        return self.registry(method, asked)
-
-    def _of_accounts(self, method: Method, asked: Asked) -> Any:
-        if method.params["resource"].rpartition("/")[2] not in self.accounts:
-            raise No("NOT_FOUND", "Unknown service account")
-        if method.params["resource"].rpartition("/")[2] in self.others:
-            return {}
-        return {"permissions": asked.json["permissions"]}
-
     def _of_tokens(self, method: Method, asked: Asked) -> Any:
         email = method.params["name"].rpartition("/")[2]
-        if email not in self.accounts:
+        if email not in self.accounts.known:
             raise No("PERMISSION_DENIED", f"Permission 'iam.serviceAccounts.getOpenIdToken' denied on {email}")
         return identity_told(asked.json["audience"], email)
 

@@ -38,6 +38,7 @@ from mlship.targets.azure.door import AzureDoor, Door
 from mlship.targets.base import Deployment, Opening
 
 REGION, DOMAIN = "westeurope", "happyhill-70162bb9.westeurope.azurecontainerapps.io"
+ADDRESS = "10.0.3.7"
 SUBNET = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/apps"
 LOGS = f"logs.{REGION}.azurecontainerapps.dev"
 APP, ENVIRONMENT = "Microsoft.App/containerApps", "Microsoft.App/managedEnvironments"
@@ -92,6 +93,7 @@ class Account(Stores):
         for part in (self.versions, self.broken, self.resources, self.revisions, self.blobs, self.secrets, self.metrics):
             part.clear()
         self.requests.clear()
+        self.disabled.clear()
         self.usages.clear()
         self.unregistered.clear()
         self.delegations = [{"name": "apps", "properties": {"serviceName": "Microsoft.App/environments"}}]
@@ -247,7 +249,7 @@ class Account(Stores):
         if kind == "Microsoft.OperationalInsights/workspaces":
             said["customerId"] = _guid(path)
         if kind == ENVIRONMENT:
-            said["defaultDomain"] = DOMAIN
+            said |= {"defaultDomain": DOMAIN, "staticIp": ADDRESS}
         if kind == APP:
             ingress = said["configuration"]["ingress"]
             inside = "" if ingress["external"] else ".internal"
@@ -306,7 +308,7 @@ class Account(Stores):
             return refused(400, "ContainerAppSecretRefNotFound", f"SecretRef {sorted(missing)} is not found.")
         for one in said["configuration"].get("secrets", []):
             url = str(one.get("keyVaultUrl", ""))
-            if url and url.rpartition("/")[2] not in self.secrets.get(url.rpartition("/")[0], ()):
+            if url and (url in self.disabled or url.rpartition("/")[2] not in self.secrets.get(url.rpartition("/")[0], ())):
                 return refused(400, "ContainerAppSecretKeyVaultUrlInvalid", f"Unable to get {url} using the identity.")
             if not url and not one.get("value"):
                 return refused(400, "ContainerAppSecretInvalid", f"Secret {one['name']} has no value.")
@@ -535,6 +537,7 @@ class ContainerAppsService:
         self.looks = itertools.count()
         self.served: dict[str, Any] = {}
         self.extra: dict[str, Any] = {}
+        self.knows: Callable[[str], bool] = lambda host: True
 
     def open(self, door: Door | None = None) -> ContainerAppsTarget:
         opening = Opening(
@@ -547,7 +550,7 @@ class ContainerAppsService:
             environ=dict(self.environ),
             settings=self.settings,
         )
-        return ContainerAppsTarget(opening, door or self.door, poll_s=0.0)
+        return ContainerAppsTarget(opening, door or self.door, poll_s=0.0, knows=lambda host: self.knows(host))
 
     def _clock(self) -> float:
         """Half a second later at each look: what never comes is not waited for long."""

@@ -19,7 +19,8 @@ BLOBS, REGISTRY, VAULT = ".blob.core.windows.net", ".azurecr.io", ".vault.azure.
 
 @dataclass
 class Stores:
-    """blobs: account/container/name -> bytes and ETag. secrets: address -> versions. contents: digest -> content id.
+    """blobs: account/container/name -> bytes and ETag. secrets: address -> versions; disabled: addresses of versions.
+    contents: digest -> content id.
 
     resources: path in lower case -> as it was put.
     """
@@ -29,6 +30,7 @@ class Stores:
     blobs: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     secrets: dict[str, list[str]] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
+    disabled: set[str] = field(default_factory=set)
     calls: Iterator[int] = field(default_factory=itertools.count)
     login: Login = field(default_factory=Login)
 
@@ -110,7 +112,7 @@ class Stores:
         if url not in self.secrets:
             return told({"error": {"code": "SecretNotFound", "message": f"{url} was not found"}}, 404)
         versions = [
-            {"id": f"{url}/{version}", "attributes": {"enabled": True, "created": number}}
+            {"id": f"{url}/{version}", "attributes": {"enabled": f"{url}/{version}" not in self.disabled, "created": number}}
             for number, version in enumerate(self.secrets[url])
         ]
         return told({"value": versions, "nextLink": None})

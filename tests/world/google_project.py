@@ -70,6 +70,19 @@ class Services:
         return {"name": f"projects/{NUMBER}/services/{api}", "parent": f"projects/{NUMBER}", "state": state}
 
 
+class Accounts:
+    """Implements google_world.Player for iam. known: service accounts that are there; others: whom the caller may not act as."""
+
+    def __init__(self, *known: str) -> None:
+        self.known, self.others = set(known), set[str]()
+
+    def __call__(self, method: Method, asked: Asked) -> Any:
+        name = method.params["resource"].rpartition("/")[2]
+        if name not in self.known:
+            raise No("NOT_FOUND", "Unknown service account")
+        return {} if name in self.others else {"permissions": asked.json["permissions"]}
+
+
 class Projects:
     """Implements google_world.Player for cloudresourcemanager. denied: permissions that the caller does not have."""
 

@@ -55,6 +55,10 @@ class ArtifactRegistry:
     def _repositories_delete(self, params: Mapping[str, str], asked: Asked) -> Any:
         return self._end(params["name"], lambda: self.repositories.pop(params["name"], None))
 
+    def _repositories_testIamPermissions(self, params: Mapping[str, str], asked: Asked) -> Any:
+        self._repository(params["resource"])
+        return {"permissions": asked.json["permissions"]}
+
     def _packages_delete(self, params: Mapping[str, str], asked: Asked) -> Any:
         return self._end(params["name"], lambda: self.gone.add(params["name"]))
 

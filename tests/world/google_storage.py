@@ -56,6 +56,10 @@ class Storage:
         prefix = asked.query.get("prefix", "")
         return {"kind": "storage#buckets", "items": [self._bucket(name) for name in self.buckets if name.startswith(prefix)]}
 
+    def _buckets_testIamPermissions(self, params: Mapping[str, str], asked: Asked) -> Any:
+        self._of(params["bucket"])
+        return {"permissions": [f"storage.objects.{verb}" for verb in ("get", "create", "delete")]}
+
     def _bucket(self, name: str) -> dict[str, Any]:
         said = {key: text for key, text in self.buckets[name].items() if key not in ("location",)}
         location = str(self.buckets[name].get("location", "US")).upper()

@@ -1,4 +1,4 @@
-"""What Google watches: Cloud Logging, Cloud Monitoring, and the types of machines that Compute Engine has."""
+"""What Google watches: Cloud Logging, Cloud Monitoring, and the types of machines and reservations that Compute Engine has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google_contract import Method
+from google_world import No
 from inspecting_proxy import Asked
 
 
@@ -41,11 +42,20 @@ class Monitoring:
 
 @dataclass
 class Machines:
-    """Implements google_world.Player for compute. zones: type -> zones that have it; without any word of types all have all."""
+    """Implements google_world.Player for compute. zones: type -> zones that have it; without any word of types all have all.
+
+    reservations: whole name -> what is told of it.
+    """
 
     zones: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reservations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __call__(self, method: Method, asked: Asked) -> Any:
+        if method.id == "compute.reservations.get":
+            name = "projects/{project}/zones/{zone}/reservations/{reservation}".format(**method.params)
+            if name not in self.reservations:
+                raise No("NOT_FOUND", f"The resource '{name}' was not found")
+            return self.reservations[name]
         assert method.id == "compute.machineTypes.aggregatedList", method.id
         found = re.search(r'name = "([^"]+)"', asked.query["filter"])
         assert found, asked.query

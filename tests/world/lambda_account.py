@@ -53,6 +53,10 @@ class Functions:
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     signatures: list[str] = field(default_factory=list)
     unreserved: int = 1000
+    ready: dict[tuple[str, str], list[int]] = field(
+        default_factory=dict
+    )  # version -> copies asked for, looks until they are up
+    cold: set[str] = field(default_factory=set)  # contents of images whose copies cannot be kept ready
     calls_between_looks: int = 0  # of callers, between two looks of CloudWatch
     failing: set[str] = field(default_factory=set)  # versions whose every answer is a failure
     refused_callers: list[str] = field(default_factory=list)
@@ -223,6 +227,9 @@ class LambdaDoor(AccountDoor):
         if (service, operation) == ("ecr", "list_images"):
             aws_model.check_request(service, operation, said)
             return self._tags_of_ecr(said["repositoryName"])  # none in an empty repository, whatever the model's minimum
+        if (service, operation) == ("lambda", "list_provisioned_concurrency_configs"):
+            aws_model.check_request(service, operation, said)
+            return self._kept_ready(said["FunctionName"])
         found = super().all(service, operation, key, **said)
         if (service, operation) == ("lambda", "list_aliases"):
             for alias in found:
@@ -306,7 +313,57 @@ class LambdaDoor(AccountDoor):
             led = {alias["FunctionVersion"], *((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})}
             if version in led:
                 raise no("delete-function", "ResourceConflictException", f"alias {alias['Name']} references this version")
+        gone = [one for one in self._functions.ready if one[0] == name and version in ("", one[1])]
+        for one in gone:
+            del self._functions.ready[one]
         return self._inner.call("lambda", "delete_function", **said)
+
+    # -- copies that are kept ready ----------------------------------------------------------------------------------------
+
+    def _put_provisioned_concurrency_config(self, said: dict[str, Any]) -> dict[str, Any]:
+        name, version, count = said["FunctionName"], said["Qualifier"], said["ProvisionedConcurrentExecutions"]
+        told = self._inner.call("lambda", "get_function_concurrency", FunctionName=name)
+        others = sum(
+            kept[0] for (function, number), kept in self._functions.ready.items() if (function, number) != (name, version)
+        )
+        if count + others > told.get("ReservedConcurrentExecutions", self._functions.unreserved):
+            raise no(
+                "put-provisioned-concurrency-config", "InvalidParameterValueException", "should not be greater than reserved"
+            )
+        assert version.isdigit() and not self._functions.pending[name, version], "a version that is up"
+        self._functions.ready[name, version] = [count, POLLS]
+        answer = {"RequestedProvisionedConcurrentExecutions": count, "Status": "IN_PROGRESS"}
+        aws_model.check_answer("lambda", "put_provisioned_concurrency_config", answer)
+        return answer
+
+    def _delete_provisioned_concurrency_config(self, said: dict[str, Any]) -> dict[str, Any]:
+        del self._functions.ready[said["FunctionName"], said["Qualifier"]]
+        return {}
+
+    def _put_function_concurrency(self, said: dict[str, Any]) -> dict[str, Any]:
+        kept = sum(count for (name, _), (count, _) in self._functions.ready.items() if name == said["FunctionName"])
+        if kept > said["ReservedConcurrentExecutions"]:
+            raise no("put-function-concurrency", "InvalidParameterValueException", "below what is provisioned")
+        return self._inner.call("lambda", "put_function_concurrency", **said)
+
+    def _kept_ready(self, name: str) -> list[dict[str, Any]]:
+        return [
+            self._one_kept_ready(name, version, kept) for (of, version), kept in self._functions.ready.items() if of == name
+        ]
+
+    def _one_kept_ready(self, name: str, version: str, kept: list[int]) -> dict[str, Any]:
+        kept[1] -= kept[1] > 0
+        told = self._inner.call("lambda", "get_function_configuration", FunctionName=name, Qualifier=version)
+        failed = told["Environment"]["Variables"]["MLSHIP_CONTENT"] in self._functions.cold
+        status = "IN_PROGRESS" if kept[1] else "FAILED" if failed else "READY"
+        answer = {
+            "FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:{version}",
+            "RequestedProvisionedConcurrentExecutions": kept[0],
+            "Status": status,
+            **({"StatusReason": "FUNCTION_ERROR_INIT_FAILURE"} if status == "FAILED" else {}),
+        }
+        aws_model.check_answer("lambda", "list_provisioned_concurrency_configs", {"ProvisionedConcurrencyConfigs": [answer]})
+        return answer
 
     def _get_account_settings(self, said: dict[str, Any]) -> dict[str, Any]:
         answer = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": self._functions.unreserved}}

@@ -33,6 +33,15 @@ def asked(rows, predictions, probabilities=None):
 
 """
 
+# Starts a command and tells the peak of its memory: of the command and of every program that it waited for.
+MEASURED = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+print(used.ru_maxrss * 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 @dataclass(frozen=True)
 class Story:
@@ -62,6 +71,14 @@ class Story:
         assert done.returncode == exit, f"{words}: exit {done.returncode}\n{done.stderr}\n{done.stdout}"
         assert "Traceback" not in done.stderr, done.stderr
         return json.loads(done.stdout)
+
+    def measured(self, *words: str) -> tuple[dict[str, Any], int]:
+        """As `mlship`, and the most bytes of memory that the command took, or one of the programs that it waited for."""
+        command = [sys.executable, "-c", MEASURED, *self._command(*words, "--json")]
+        done = subprocess.run(command, **self._surroundings(), capture_output=True, text=True)
+        assert done.returncode == 0, f"{words}\n{done.stderr}\n{done.stdout}"
+        said, peak = done.stdout.strip().rsplit("\n", 1)
+        return json.loads(said), int(peak)
 
     def refused(self, *words: str, exit: int = 2) -> str:
         """Everything that the command says when it refuses, as people read it."""

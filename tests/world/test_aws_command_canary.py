@@ -56,9 +56,12 @@ def test_a_canary_that_is_killed_goes_on_when_the_command_runs_again(
     here.mlship("deploy", "--env", "changed", "--image", first, "--yes")
     words = ["deploy", "--env", "changed", "--image", second, "--yes"]
     running = subprocess.Popen([*here.command, *words], cwd=here.folder, env=dict(here.environ), stderr=subprocess.DEVNULL)
-    front[0].heard = lambda asked: running.kill() if asked == "elasticloadbalancing modify_rule" else None
-    assert running.wait() == -signal.SIGKILL
-    front[0].heard = lambda asked: None
+    try:
+        front[0].heard = lambda asked: running.kill() if asked == "elasticloadbalancing modify_rule" else None
+        assert running.wait(timeout=120) == -signal.SIGKILL
+    finally:
+        front[0].heard = lambda asked: None
+        running.kill()
     shares = here.mlship("status", "--env", "changed")
     give_lease_back(account, "changed")
     done = here.mlship(*words)

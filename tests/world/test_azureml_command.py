@@ -14,6 +14,7 @@ from story import Story
 from test_container_apps_command import built, machine
 
 pytestmark = pytest.mark.world
+MIRROR = '{rollout: {mirror: 10%, bake: 10m, gates: ["error_rate < 1%"]}}'
 YAML = f"""\
 name: churn
 model: model.joblib
@@ -62,6 +63,10 @@ def test_the_whole_way(tmp_path: Path, world: MlAccount, running: tuple[MlAccoun
     one = here.mlship("deploy", "--env", "prod", "--image", first, "--yes")
     assert one["verify"]["predictions"] == 1 and one["endpoint"].startswith("https://churn-prod-")
     assert here.mlship("deploy", "--env", "prod", "--image", first, "--yes")["unchanged"] is True
+    here.write("mlship.yaml", YAML.replace("  prod: {}\n", f"  prod: {MIRROR}\n"))
+    said = " ".join(here.refused("plan", "--env", "prod", "--image", second, exit=0).split())
+    assert "a copy of 10 % of the requests goes to r2-" in said and "and 10 min of watching" in said
+    here.write("mlship.yaml", YAML)
     two = here.mlship("deploy", "--env", "prod", "--image", second, "--yes")
     assert two["release"]["content"] == second and placed(world) == {two["release"]["id"]}
 

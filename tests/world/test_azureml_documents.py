@@ -31,6 +31,8 @@ PATHS = {
     "3-deployment": ("deployment", ML_API),
     "4-autoscale": ("scaling", INSIGHTS_API),
     "5-traffic": ("endpoint_path", ML_API),
+    "5-mirror": ("endpoint_path", ML_API),
+    "6-traffic": ("endpoint_path", ML_API),
 }
 
 
@@ -66,6 +68,7 @@ def loaded(folder: Path, made: Deployment) -> dict[str, Any]:
         "environment": load_environment,
         "endpoint": load_online_endpoint,
         "traffic": load_online_endpoint,
+        "mirror": load_online_endpoint,
         "deployment": load_online_deployment,
     }
     found = {}
@@ -85,7 +88,7 @@ def test_what_is_ejected_is_what_is_applied(case: str, tmp_path: Path) -> None:
     where, sent = site(made), loaded(tmp_path, made)
     known = {"Image": ejecting.IMAGE, "EnvironmentId": where.version(made.release.id)}
     known |= {"DeploymentId": where.deployment(made.release.id), "ScalingName": ejecting.scaling_name(made, where)}
-    known["Identity"] = str(made.settings.get("identity") or "")
+    known |= {"Identity": str(made.settings.get("identity") or ""), "Before": ejecting.BEFORE}
     applied = {name: _filled(body, known) for name, body in bodies(made)}
 
     environment = _plain(sent["environment"]._to_rest_object())
@@ -93,7 +96,10 @@ def test_what_is_ejected_is_what_is_applied(case: str, tmp_path: Path) -> None:
     assert environment == applied["1-environment"]
     assert (sent["environment"].name, sent["environment"].version) == (where.environment, made.release.id)
     assert _sent_endpoint(sent["endpoint"], made) == _endpoint(applied["2-endpoint"])
-    assert _sent_endpoint(sent["traffic"], made) == _endpoint(applied["5-traffic"])
+    assert _sent_endpoint(sent["traffic"], made) == _endpoint(applied[max(name for name in applied if "traffic" in name)])
+    if made.strategy.mirror:
+        assert _sent_endpoint(sent["mirror"], made) == _endpoint(applied["5-mirror"])
+        assert applied["5-mirror"]["properties"]["mirrorTraffic"] == {made.release.id: 10}
     deployment = sent["deployment"]
     assert (deployment.name, deployment.endpoint_name) == (made.release.id, where.endpoint)
     assert deployment.environment == f"{where.environment}:{made.release.id}"
@@ -122,7 +128,8 @@ def test_the_loaders_find_a_planted_mistake(tmp_path: Path) -> None:
 def _filled(body: Any, known: Mapping[str, str]) -> Any:
     """Rendered documents have the variables as text."""
     if isinstance(body, Mapping):
-        return {known["Identity"] if key == "${Identity}" else key: _filled(entry, known) for key, entry in body.items()}
+        keys = {key: known[key[2:-1]] if key in ("${Identity}", "${Before}") else key for key in body}
+        return {keys[key]: _filled(entry, known) for key, entry in body.items()}
     if isinstance(body, list):
         return [_filled(entry, known) for entry in body]
     if isinstance(body, str) and body.startswith("${") and body[2:-1] in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,8 +17,8 @@ pytest.importorskip("azure.identity", reason="no azure-identity: pip install 'ml
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 from azure_operations import SUBSCRIPTION, refused
-from azureml_account import PLACE, AzureMlService, MlAccount, door_of, workspace
-from contract import CANARY, FACTS, deploy, live_id, roll_back, wanted
+from azureml_account import GROUP, PLACE, WORKSPACE, AzureMlService, MlAccount, door_of, workspace
+from contract import CANARY, FACTS, deploy, give_up, live_id, roll_back, wanted
 from inspecting_proxy import Asked, Told
 
 from mlship.errors import Exit, MlshipError
@@ -27,9 +28,9 @@ from mlship.targets.azure.azureml.site import ML_API
 from mlship.targets.azure.azureml.target import services
 from mlship.targets.azure.door import AzureDoor, Door
 from mlship.targets.azure.refusal import Refused
-from mlship.targets.base import Action
+from mlship.targets.base import Action, Strategy
 from mlship.targets.plan import plan
-from mlship.targets.rollout import RolledOut, World, roll_out
+from mlship.targets.rollout import Paused, RolledOut, World, roll_out
 
 pytestmark = pytest.mark.world
 DOORS: dict[int, AzureDoor] = {}
@@ -53,10 +54,10 @@ def service(
     yield AzureMlService(tmp_path, world, environ, lambda world: DOORS.setdefault(id(world), door_of(world)))
 
 
-def by_the_tests_clock(service: AzureMlService, version: int, **changes: Any) -> RolledOut:
+def by_the_tests_clock(service: Any, version: int, broken: str = "", **changes: Any) -> RolledOut:
     """A deploy whose watching costs no time."""
     target, clock = service.open(), service.world.clock
-    decided = plan("deploy", wanted(service, target, version, **changes), target.observe())
+    decided = plan("deploy", wanted(service, target, version, broken, **changes), target.observe())
     return roll_out(target, decided, FACTS, World(clock, clock.sleep, Silent()))
 
 
@@ -307,8 +308,89 @@ def test_shares_that_do_not_add_up_and_a_deployment_with_callers_are_refused(ser
     assert live_id(service) == first
 
 
-def test_what_is_mirrored_stays_mirrored_while_shares_change(service: AzureMlService) -> None:
-    """mlship has no key for it; what a person set by hand is not taken away by a change of shares."""
+MIRRORED = Strategy(
+    "canary", steps=(0.25, 1.0), bake_s=600.0, min_requests=1, gates=("error_rate < 1%", "p95_ms < 100"), mirror=0.1
+)
+
+
+def led(world: MlAccount) -> list[tuple[dict[str, int], dict[str, int]]]:
+    """Shares and copies of all requests that lead callers, as they are sent."""
+    sent: list[tuple[dict[str, int], dict[str, int]]] = []
+
+    def see(asked: Asked) -> None:
+        if asked.method == "PUT" and re.search(r"/onlineEndpoints/[^/]+$", asked.path):
+            sent.append((asked.json["properties"]["traffic"], asked.json["properties"]["mirrorTraffic"]))
+
+    world.hook = see
+    return sent
+
+
+def test_a_mirror_is_watched_before_the_first_caller_moves(service: AzureMlService) -> None:
+    first = by_the_tests_clock(service, 1, strategy=MIRRORED).history.live
+    sent, began = led(service.world), service.world.clock()
+    second = by_the_tests_clock(service, 2, strategy=MIRRORED).history.live
+    assert sent == [({first: 100}, {second: 10}), ({first: 75, second: 25}, {}), ({second: 100}, {})]
+    assert service.world.clock() - began >= 1200
+    assert live_id(service) == second and service.open().observe().notes == ()
+
+
+def test_a_release_that_answers_copies_with_errors_meets_no_caller(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    sent = led(service.world)
+    with pytest.raises(MlshipError, match=rf"error_rate is \d+ %.*{first} serves as before") as failed:
+        by_the_tests_clock(service, 2, "errors", strategy=MIRRORED)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert [traffic for traffic, _ in sent] == [{first: 100}, {first: 100}] and sent[-1] == ({first: 100}, {})
+    assert live_id(service) == first and [one["name"] for one in service.world.of("deployments")] == [first]
+
+
+def test_a_mirror_that_waits_is_shown_and_taken_back(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    with pytest.raises(Paused, match="gets a copy of 10 % of the requests"):
+        by_the_tests_clock(service, 2, strategy=replace(MIRRORED, min_requests=1000))
+    observed = service.open().observe()
+    assert observed.history is not None and observed.history.underway is not None
+    second = observed.history.underway.release.id
+    assert observed.notes == (f"10 % of the requests are copied to {second}",) and observed.weights == {first: 1.0}
+    give_up(service)
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert (endpoint["properties"]["traffic"], endpoint["properties"]["mirrorTraffic"]) == ({first: 100}, {})
+    assert [one["name"] for one in service.world.of("deployments")] == [first]
+
+
+def test_a_mirror_that_is_killed_after_any_of_its_changes_goes_on(service: AzureMlService) -> None:
+    deploy(service, 1)
+    door, kept, at = DOORS[id(service.world)], 0, 4
+    for version in range(2, 6):
+        with pytest.raises(Killed):
+            by_the_tests_clock(Through(service, Mortal(door, at)), version, strategy=MIRRORED)
+        (endpoint,) = service.world.of("onlineEndpoints")
+        kept += bool(endpoint["properties"]["mirrorTraffic"])
+        lease_is_over(service.world)
+        assert by_the_tests_clock(service, version, strategy=MIRRORED).history.live == live_id(service)
+        (endpoint,) = service.world.of("onlineEndpoints")
+        assert endpoint["properties"]["mirrorTraffic"] == {}
+        at += 1
+    assert kept >= 2, "it was killed while copies went to the release"
+
+
+def test_the_one_mirror_that_there_can_be_is_not_taken_from_somebody_else(service: AzureMlService) -> None:
+    first = deploy(service, 1).history.live
+    (made,), (endpoint,) = service.world.of("deployments"), service.world.of("onlineEndpoints")
+    somebody_deploys(service.world, made, "shadow")
+    endpoint["properties"]["mirrorTraffic"] = {"shadow": 10}
+    target = service.open()
+    (found,) = target.preflight(replace(wanted(service, target, 2), strategy=MIRRORED))
+    assert "10 % of the requests are copied to shadow already" in found.what
+    place = f"-n {endpoint['name']} -w {WORKSPACE} -g {GROUP} --subscription {SUBSCRIPTION}"
+    assert f"az ml online-endpoint update {place} --mirror-traffic" in found.fix
+    with pytest.raises(MlshipError, match="copies requests to shadow already, and Azure has room for one"):
+        by_the_tests_clock(service, 2, strategy=MIRRORED)
+    assert live_id(service) == first
+
+
+def test_what_somebody_mirrors_stays_mirrored_while_shares_change(service: AzureMlService) -> None:
+    """To a deployment that is not mlship's; what a person set by hand is not taken away by a change of shares."""
     first = deploy(service, 1).history.live
     (made,), (endpoint,) = service.world.of("deployments"), service.world.of("onlineEndpoints")
     somebody_deploys(service.world, made, "shadow")
@@ -409,12 +491,32 @@ def test_what_is_missing_is_all_named_before_anything_is_changed(service: AzureM
     ]
     (shop,) = [one for one in service.world.resources.values() if one["name"] == "shop"]
     shop["properties"]["publicNetworkAccess"] = "Disabled"
-    (private,) = [found for found in service.open().preflight(service.deployment(1)) if found.code == "not-yet"]
-    assert private.what.startswith("the workspace shop has no public access")
+    (private,) = [found for found in service.open().preflight(service.deployment(1)) if found.code == "open-endpoint"]
+    assert private.what.startswith("the workspace shop has no public access") and "callers: network" in private.fix
     service.settings = {**service.settings, "workspace": "nowhere"}
     told = [found.what for found in service.open().preflight(service.deployment(1))]
     assert told[-1] == "there is no workspace nowhere in the resource group ml"
     assert service.left() == []
+
+
+def test_callers_of_a_network_come_by_the_private_endpoint(service: AzureMlService) -> None:
+    (shop,) = [one for one in service.world.resources.values() if one["name"] == "shop"]
+    shop["properties"]["publicNetworkAccess"] = "Disabled"
+    service.settings = {**service.settings, "callers": "network"}
+    (found,) = service.open().preflight(service.deployment(1))
+    assert (found.code, found.severity) == ("nobody-can-call", "error")
+    shop["properties"]["privateEndpointConnections"] = [{"id": f"{shop['id']}/privateEndpointConnections/in"}]
+    (found,) = service.open().preflight(service.deployment(1))
+    assert (found.code, found.severity) == ("inside-alone", "warning")
+    first = deploy(service, 1).history.live
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert endpoint["properties"]["publicNetworkAccess"] == "Disabled"
+    shop["properties"]["publicNetworkAccess"] = "Enabled"
+    service.settings = {name: text for name, text in service.settings.items() if name != "callers"}
+    operating = {"labels": {}, "settings": service.settings}
+    assert deploy(service, 1, operating=operating).history.live == first, "who may come changes in place"
+    (endpoint,) = service.world.of("onlineEndpoints")
+    assert endpoint["properties"]["publicNetworkAccess"] == "Enabled"
 
 
 def test_images_go_with_the_releases_that_had_them(service: AzureMlService) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pyarrow
 import pytest
@@ -70,6 +71,10 @@ def test_a_file_is_answered_as_its_rows_are_one_by_one(iris: Story) -> None:
     table[4] = table[4].replace("3.1", "narrow")
     table[7] = "f-6,1,2"
     iris.write("flowers.csv", "\n".join(table))
+    laboratory, environ = str(iris.python.parents[1]), {k: v for k, v in iris.environ.items() if k != "VIRTUAL_ENV"}
+    iris = replace(iris, environ=environ)  # nothing tells the environment but the build's --python
+    assert "no training environment was found" in iris.refused("build")
+    iris.mlship("build", "--python", laboratory)
     said = iris.mlship("predict", "--data", "flowers.csv", "--out", "answers.csv", "--chunk", "40")
     assert (said["rows"], said["answered"], said["rejected"]) == (150, 148, 2)
     assert said["reason"] == 'row 3, feature "sepal_width": expected a number, got the string "narrow"'
@@ -85,6 +90,20 @@ def test_a_file_is_answered_as_its_rows_are_one_by_one(iris: Story) -> None:
             assert status == 200
             assert are_close(next(csv.DictReader(alone.splitlines())), {k: v for k, v in answer.items() if k != "row"})
     assert in_other_forms(iris) == [answer["predictions"] for answer in answers]
+    few, many = (answered_with_ids(iris, rows) for rows in (1_000, 30_000))
+    assert many < few + 40 * 10**6, f"{few} bytes of memory for 2 MB of rows, {many} for 60 MB"
+
+
+def answered_with_ids(iris: Story, count: int) -> int:
+    """The bytes of memory that it takes to answer so many rows, each with an id of 2 kB that goes through."""
+    rows = (
+        f"{json.dumps(dict(zip(NAMES, (number % 7, 3, 4, 1), strict=True), id=f'{number:02000}'))}\n" for number in range(count)
+    )
+    with (iris.folder / "wide.jsonl").open("w") as file:
+        file.writelines(rows)
+    said, peak = iris.measured("predict", "--data", "wide.jsonl", "--out", f"wide-{count}.jsonl")
+    assert (said["answered"], said["rejected"]) == (count, 0)
+    return peak
 
 
 def in_other_forms(iris: Story) -> list[str]:

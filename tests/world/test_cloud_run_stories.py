@@ -196,7 +196,7 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(
 ) -> None:
     world.storage.buckets["acme-mlship"] = {"name": "acme-mlship"}
     world.registry.repositories[f"{PLACE}/repositories/team"] = {"format": "DOCKER"}
-    world.accounts.add(f"churn@{PROJECT}.iam.gserviceaccount.com")
+    world.accounts.known.add(f"churn@{PROJECT}.iam.gserviceaccount.com")
     world.connectors[f"{PLACE}/connectors/ml"] = "READY"
     company = {
         "bucket": "acme-mlship",
@@ -251,7 +251,7 @@ def test_all_that_is_missing_is_named_before_anything_is_changed(tmp_path: Path,
 
 def test_rights_that_only_a_later_step_would_miss_are_named_before(tmp_path: Path, there: Loopback, world: World) -> None:
     own = "123456789012-compute@developer.gserviceaccount.com"
-    world.others = {own}
+    world.accounts.others = {own}
     late = {"artifactregistry.versions.delete", "secretmanager.secrets.setIamPolicy", "monitoring.timeSeries.list"}
     world.projects.denied = {*late, "run.routes.invoke"}
     world.services.disabled = {"secretmanager.googleapis.com", "monitoring.googleapis.com"}
@@ -447,7 +447,7 @@ def test_a_person_asks_as_the_account_that_they_may_impersonate(
     said = [finding.what for finding in nobody.open().preflight(nobody.deployment(1))]
     assert said == ["these credentials are a person's, and give no token for the service's callers"]
     account = f"churn@{PROJECT}.iam.gserviceaccount.com"
-    world.accounts.add(account)
+    world.accounts.known.add(account)
     named = Through(CloudRunService(tmp_path, there, service_account=account), door)
     assert deploy(named, 1).history.live == live_id(named)
     assert world.google.count("generateIdToken") == 1, "a token is good for an hour"

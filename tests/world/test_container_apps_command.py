@@ -31,6 +31,7 @@ environments:
   prod: {{}}
   elsewhere: {{targets: {{azure: {{subscription: 99999999-9999-9999-9999-999999999999}}}}}}
   nobody: {{targets: {{azure: {{callers: environment}}}}}}
+  shadow: {{rollout: {{mirror: 10%, bake: 10m}}}}
 """
 
 
@@ -106,6 +107,11 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(world: Account, he
     assert f"AZURE_SUBSCRIPTION_ID is {SUBSCRIPTION}, and targets.azure.subscription is 9999" in said
     said = here.refused("deploy", "--env", "nobody", "--image", content, "--yes", exit=2)
     assert "nobody could call it" in said and "mlship.yaml" in said
+    said = " ".join(here.refused("plan", "--env", "shadow", "--image", content, exit=2).split())
+    assert (
+        "mlship.yaml:10:22 rollout.mirror" in said and "rollout.mirror is not possible with the service container-apps" in said
+    )
+    assert "use a canary with a small first step, such as rollout.steps: [1%, 25%, 100%]" in said
     assert not [asked for asked in world.requests if asked.startswith(("PUT", "PATCH", "DELETE"))]
 
 

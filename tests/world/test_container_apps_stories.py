@@ -15,12 +15,13 @@ pytest.importorskip("azure.identity", reason="no azure-identity: pip install 'ml
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 from azure_operations import ARM, SUBSCRIPTION, refused
-from container_apps_account import DOMAIN, REGION, Account, ContainerAppsService, account
+from container_apps_account import ADDRESS, DOMAIN, REGION, SUBNET, Account, ContainerAppsService, account
 from container_apps_stores import BLOBS
 from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
 from inspecting_proxy import Asked, Told, told
 
 from mlship.errors import Exit, MlshipError
+from mlship.targets.azure.container_apps.asking import ask
 from mlship.targets.azure.container_apps.target import ASLEEP, ContainerAppsTarget
 from mlship.targets.azure.door import AzureDoor
 from mlship.targets.azure.roles import ACR_PULL, ASSIGNMENT
@@ -391,15 +392,63 @@ def test_an_operation_that_fails_in_the_end_is_told_with_its_reason(world: Accou
     assert deploy(service, 1).history.live == live_id(service), "and the same command goes on when it is mended"
 
 
+def test_a_release_whose_operation_fails_after_ten_minutes_leaves_the_old_one(
+    world: Account, service: ContainerAppsService
+) -> None:
+    first = deploy(service, 1).history.live
+    slept: list[float] = []
+    service.door = AzureDoor(SUBSCRIPTION, pause=slept.append)
+
+    def fail(asked: Asked) -> Told | None:
+        if asked.method == "PATCH" and "template" in asked.json["properties"]:
+            world.operations.looks, world.operations.retry_after_s = 60, 10
+            world.operations.fails = ("ContainerAppOperationError", "Failed to provision the revision.")
+        return None
+
+    world.hook = fail
+    with pytest.raises(MlshipError, match="Failed to provision the revision") as failed:
+        deploy(service, 2)
+    assert failed.value.exit is Exit.VERIFY_FAILED and sum(slept) >= 600
+    world.operations.looks, world.operations.retry_after_s = 1, 1
+    assert live_id(service) == first and [one["weight"] for one in traffic(world)] == [100]
+
+
+def test_the_names_of_a_network_are_made_known_before_anything_is_asked(
+    world: Account, service: ContainerAppsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.knows = lambda host: False
+    (found,) = [one for one in service.open().preflight(service.deployment(1)) if one.code == "no-names"]
+    place = f"-g mlship --subscription {SUBSCRIPTION}"
+    assert f"DOMAIN=$(az containerapp env show -n mlship-churn {place} -o tsv --query properties.defaultDomain)" in found.fix
+    assert f'&& az network private-dns zone create -n "$DOMAIN" {place} &&' in found.fix
+    with pytest.raises(MlshipError, match="nobody here knows the names of its apps yet; nothing served before") as failed:
+        deploy(service, 1)
+    network = SUBNET.partition("/subnets/")[0]
+    assert failed.value.details == (
+        f"az network private-dns zone create -n {DOMAIN} {place}",
+        f"az network private-dns link vnet create --zone-name {DOMAIN} -n mlship-churn --virtual-network {network}"
+        f" --registration-enabled false {place}",
+        f"az network private-dns record-set a add-record --zone-name {DOMAIN} -n '*' --ipv4-address {ADDRESS} {place}",
+    )
+    assert not [asked for asked in world.requests if asked.startswith("PUT") and "/containerApps/" in asked]
+    service.knows, world.requests[:] = lambda host: host.endswith(DOMAIN), []
+    assert deploy(service, 1).history.live == live_id(service)
+    assert not [asked for asked in world.requests if asked.startswith("PUT") and "/managedEnvironments/" in asked]
+    history = service.open().observe().history
+    assert history is not None and not history.rejected
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert ask(DOMAIN, Request("GET", "/mlship/release"), {}).is_unreached, "and what has no way there blames no release"
+
+
 def test_what_is_missing_is_all_named_before_anything_is_changed(
     tmp_path: Path, world: Account, environ: Mapping[str, str], service: ContainerAppsService
 ) -> None:
     world.unregistered.add("Microsoft.App")
     world.usages.append({"name": {"value": "ManagedEnvironmentCount"}, "currentValue": 15, "limit": 15})
     found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
-    assert found["unregistered"].fix == "az provider register --namespace Microsoft.App"
+    assert found["unregistered"].fix == f"az provider register --namespace Microsoft.App --subscription {SUBSCRIPTION}"
     assert "15 of 15 environments" in found["quota"].what
-    assert found["no-names"].severity == "warning" and "private DNS zone" in found["no-names"].fix
+    assert found["no-names"].severity == "warning" and "az network private-dns zone create" in found["no-names"].fix
     world.delegations = []
     found = {finding.code: finding for finding in service.open().preflight(service.deployment(1))}
     assert found["not-delegated"].what == "the subnet apps is not delegated to Microsoft.App/environments"
@@ -487,6 +536,32 @@ def test_releases_keep_their_versions_of_secrets_and_mlship_has_a_key_of_its_own
         service.open().pinned({"OTHER": "churn-vault/other"})
 
 
+def test_a_disabled_version_of_a_kept_release_does_not_stand_in_the_way(world: Account, service: ContainerAppsService) -> None:
+    """Azure reads every secret of the app again with each change; who rotates keys disables the old one."""
+    url, references = "https://churn-vault.vault.azure.net/secrets/keys", {"CHURN_KEYS": "churn-vault/keys"}
+    service.extra = {"references": references}
+    releases = []
+    for number, version in enumerate(("aaa1", "bbb2"), 1):
+        world.secrets[url] = [*world.secrets.get(url, []), version]
+        service.served = {"secrets": dict(service.open().pinned(references))}
+        releases.append(deploy(service, number).history.live)
+    world.disabled.add(f"{url}/aaa1")
+    service.served = {"secrets": {"CHURN_KEYS": "aaa1"}}
+    (found,) = [one for one in service.open().preflight(service.deployment(1)) if one.code == "missing-secret"]
+    assert found.severity == "error" and f"{url}/aaa1, which Key Vault does not give any more" in found.what
+    world.secrets[url].append("ccc3")
+    service.served = {"secrets": dict(service.open().pinned(references))}
+    done = deploy(service, 3)
+    assert done.history.live == live_id(service)
+    assert f"{releases[0]} cannot be served again: Key Vault does not give {url}/aaa1 any more" in done.notes
+    observed = service.open().observe()
+    assert releases[0] not in observed.restorable and "no more" in observed.lost[releases[0]]
+    assert roll_back(service).history.live == releases[1] == live_id(service)
+    world.disabled.add(f"{url}/bbb2")
+    (found,) = [one for one in service.open().preflight(service.deployment(3)) if one.code == "disabled-secret"]
+    assert found.severity == "warning" and f"--id {url}/bbb2 --enabled true" in found.fix
+
+
 def test_a_canary_is_reached_by_its_label_and_measured_by_its_revision(world: Account, service: ContainerAppsService) -> None:
     first = deploy(service, 1).history.live
     second = paused_canary(service)
@@ -502,7 +577,8 @@ def test_a_canary_is_reached_by_its_label_and_measured_by_its_revision(world: Ac
     }
 
 
-def test_quantiles_are_refused_as_gates(service: ContainerAppsService) -> None:
-    strategy = Strategy("canary", steps=(0.5, 1.0), gates=("p95_ms < 40",))
-    found = service.open().preflight(replace(service.deployment(1), strategy=strategy))
-    assert [one.code for one in found if one.severity == "error"] == ["absent-feature"]
+def test_latencies_are_refused_as_gates(service: ContainerAppsService) -> None:
+    for metric in ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms"):
+        strategy = Strategy("canary", steps=(0.5, 1.0), gates=(f"{metric} < 40", "error_rate < 1%"))
+        (found,) = service.open().preflight(replace(service.deployment(1), strategy=strategy))
+        assert found.severity == "error" and metric in found.what and "use service azureml" in found.fix

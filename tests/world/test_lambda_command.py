@@ -15,6 +15,7 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 
 from aws_account import REGION, Account, emulators
+from aws_flaky import flaky
 from aws_gateway import gateway
 from lambda_account import Functions, LambdaDoor, urls
 from story import Story
@@ -33,6 +34,7 @@ environments:
   prod: {{}}
   careful: {{rollout: {{strategy: canary, steps: [20%, 100%], approve: manual}}}}
 """
+EVERY = 15  # requests of which three go wrong
 Wire = tuple[int, dict[str, str], bytes]
 
 
@@ -49,6 +51,9 @@ class OnTheWire:
             told = self._door.call("lambda", "invoke", FunctionName=name, Qualifier=version, Payload=body)
             failed = {"X-Amz-Function-Error": told["FunctionError"]} if "FunctionError" in told else {}
             return 200, {"X-Amz-Executed-Version": version, **failed}, told["Payload"].read()
+        if url.path.endswith("/provisioned-concurrency"):  # nobody asks for copies that are kept ready here
+            assert method == "GET", path
+            return 200, {"Content-Type": "application/json"}, b'{"ProvisionedConcurrencyConfigs": []}'
         if headers.get("x-amz-target", "").endswith(".DescribeImages"):
             try:
                 told = self._door.call("ecr", "describe_images", **json.loads(body))
@@ -108,17 +113,20 @@ def test_the_whole_way(tmp_path: Path, functions: Functions, front: Mapping[str,
     two = here.mlship("deploy", "--env", "prod", "--image", second, "--yes")
     assert two["release"]["content"] == second
 
-    there = machine(tmp_path / "there", account, front)  # no checkout, no build, nothing but credentials
-    words = ("churn", "--target", "aws", "--region", REGION, "--env", "prod")
-    back = there.mlship("rollback", *words, "--yes")
-    assert back["release"]["content"] == first
-    assert there.mlship("status", *words)["serving"] == one["release"]["id"]
-    assert [line["text"] for line in there.mlship("logs", *words)["lines"]].count("ready") == 2
-    (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]
-    assert (row["project"], row["environment"], row["live"], row["ready"]) == ("churn", "prod", one["release"]["id"], True)
-    there.mlship("destroy", *words, "--yes")
-    assert there.mlship("list", "--target", "aws", "--region", REGION)["services"] == []
-    assert account.client("lambda").list_functions()["Functions"] == []
+    with flaky(front["AWS_ENDPOINT_URL"], EVERY) as (rough, did):
+        # no checkout, no build, nothing but credentials; and an API that is throttled and breaks
+        there = machine(tmp_path / "there", account, {**front, "AWS_ENDPOINT_URL": rough})
+        words = ("churn", "--target", "aws", "--region", REGION, "--env", "prod")
+        back = there.mlship("rollback", *words, "--yes")
+        assert back["release"]["content"] == first
+        assert there.mlship("status", *words)["serving"] == one["release"]["id"]
+        assert [line["text"] for line in there.mlship("logs", *words)["lines"]].count("ready") == 2
+        (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]
+        assert (row["project"], row["environment"], row["live"], row["ready"]) == ("churn", "prod", one["release"]["id"], True)
+        there.mlship("destroy", *words, "--yes")
+        assert there.mlship("list", "--target", "aws", "--region", REGION)["services"] == []
+        assert account.client("lambda").list_functions()["Functions"] == []
+        assert set(did) == {"throttled", "broken", "unavailable"}
 
 
 def test_a_canary_waits_for_a_word_and_is_promoted_or_given_up(functions: Functions, here: Story) -> None:

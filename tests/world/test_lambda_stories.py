@@ -16,7 +16,7 @@ pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 from aws_account import ACCOUNT, REGION, Account, emulators
-from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
+from contract import CANARY, carry_out, deploy, give_up, live_id, paused_canary, roll_back, wanted
 from lambda_account import Functions, LambdaDoor, LambdaService, no, urls
 
 from mlship.errors import Exit, MlshipError
@@ -26,12 +26,14 @@ from mlship.targets.aws.door import BotoDoor, refusal
 from mlship.targets.aws.lambdas.rendering import render
 from mlship.targets.base import Action, Deployment, Request
 from mlship.targets.plan import plan
+from mlship.targets.rollout import Paused
 
 pytestmark = pytest.mark.world
 CLIENTS: dict[str, Any] = {}
 DOOR = BotoDoor(REGION)
 READS = ("describe", "list", "get", "head", "batch_get", "filter", "invoke")
 NAME = "mlship-churn"
+KEPT = 50  # releases: moto gives the number of a version that is gone to the next one
 
 
 @pytest.fixture(scope="module")
@@ -207,12 +209,12 @@ def test_a_command_that_is_killed_after_any_of_its_changes_is_simply_run_again(
     version, at, was_killed = 2, first, True
     while was_killed:
         try:
-            deploy(Through(service, Mortal(functions, at)), version)
+            deploy(Through(service, Mortal(functions, at)), version, keep=KEPT)
         except Killed:
             give_lease_back(functions.account)
         else:
             was_killed = False
-        assert deploy(service, version).history.live == live_id(service)
+        assert deploy(service, version, keep=KEPT).history.live == live_id(service)
         observed = service.open().observe()
         assert [replica.release for replica in observed.replicas] == [live_id(service)] and not observed.repair
         version, at = version + 1, at + 3
@@ -334,6 +336,63 @@ def test_how_it_is_operated_changes_without_a_new_version(tmp_path: Path, functi
     function = client.get_function_configuration(FunctionName=NAME)["FunctionArn"]
     assert client.list_tags(Resource=function)["Tags"]["team"] == "growth"
     assert len(client.list_versions_by_function(FunctionName=NAME)["Versions"]) == 2  # $LATEST and 1
+
+
+def test_a_function_of_somebody_else_is_neither_changed_nor_taken_away(tmp_path: Path, functions: Functions) -> None:
+    service, client = LambdaService(tmp_path, functions), functions.account.client("lambda")
+    deploy(service, 1)
+    function = client.get_function_configuration(FunctionName=NAME)
+    client.untag_resource(Resource=function["FunctionArn"], TagKeys=["mlship.project"])
+    with pytest.raises(MlshipError, match="the function mlship-churn is there already, and not mlship's: it is not tagged"):
+        deploy(service, 2)
+    gone = service.open().apply(Action("destroy"), None)
+    assert not gone.ok and "not mlship's" in gone.cause
+    assert client.get_function_configuration(FunctionName=NAME)["CodeSha256"] == function["CodeSha256"]
+
+
+def kept(functions: Functions) -> dict[str, int]:
+    return {version: count for (_, version), (count, _) in functions.ready.items()}
+
+
+def test_copies_are_warm_before_callers_and_gone_after_them(tmp_path: Path, functions: Functions) -> None:
+    here, there = (LambdaService(tmp_path / name, functions) for name in ("here", "there"))
+    first = deploy(here, 1, replicas=(2, 8)).history.live
+    assert kept(functions) == {"1": 2}
+    with pytest.raises(Paused):
+        deploy(here, 2, replicas=(2, 8), strategy=CANARY)
+    assert kept(functions) == {"1": 2, "2": 2}, "both have callers"
+    assert give_up(there, "nobody likes it").history.live == first
+    assert kept(functions) == {"1": 2}
+    deploy(here, 3, replicas=(2, 3))
+    assert kept(functions) == {"3": 2}, "one beside those that served, all of them after them"
+    target = there.open()
+    observed = target.observe()
+    assert observed.history is not None
+    release = observed.history.find(first)
+    assert release is not None
+    back = replace(there.deployment(1), release=release, operating=observed.history.operating, replicas=(2, 8))
+    assert carry_out(target, plan("rollback", back, observed)).history.live == first == live_id(there)
+    assert kept(functions) == {"1": 2}
+    ranged = {**observed.history.operating, "replicas": {"min": 2, "max": 8}}
+    deploy(here, 1, operating=ranged, replicas=(2, 8))
+    functions.ready.clear()  # by somebody
+    assert there.open().observe().repair == "0 of 2 copies are kept ready"
+    deploy(there, 1, operating=ranged, replicas=(2, 8))
+    assert kept(functions) == {"1": 2} and not there.open().observe().repair
+    fewer = {**ranged, "replicas": {"min": 1, "max": 4}}
+    deploy(here, 1, operating=fewer, replicas=(1, 4))
+    assert kept(functions) == {"1": 1}
+    deploy(here, 4, replicas=(0, 2))
+    assert kept(functions) == {}, "a release with a lower cap and no minimum"
+
+
+def test_a_release_whose_copies_cannot_be_kept_ready_meets_no_caller(tmp_path: Path, functions: Functions) -> None:
+    service = LambdaService(tmp_path, functions)
+    first = deploy(service, 1, replicas=(1, 4)).history.live
+    functions.cold = {wanted(service, service.open(), 2).release.served.content}
+    with pytest.raises(MlshipError, match="cannot keep copies of mlship-churn ready: FUNCTION_ERROR_INIT_FAILURE"):
+        deploy(service, 2, replicas=(1, 4))
+    assert live_id(service) == first and kept(functions) == {"1": 1}
 
 
 def test_a_quota_of_copies_is_met_before_anything_is_made(tmp_path: Path, functions: Functions) -> None:

@@ -36,7 +36,7 @@ KNOWN = {
     "Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/churn@sha256:" + "0" * 64,
 }
 PARTS = (("subnets", "security_groups"), ("roles",), ("repository",), ("kms_key",), ("permissions_boundary",))
-SHAPES = tuple(itertools.product(("x86_64", "arm64"), (0.125, 2, 9.9), ((1, 1), (1, 40)), (False, True)))
+SHAPES = tuple(itertools.product(("x86_64", "arm64"), (0.125, 2, 9.9), ((0, 1), (2, 40)), (False, True)))
 
 
 def cases() -> Iterator[tuple[str, Deployment]]:

@@ -18,7 +18,9 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
+import aws_permissions
 from aws_account import Account, emulators
+from aws_flaky import flaky
 from aws_gateway import gateway
 from aws_machine import built, machine
 from botocore import xform_name
@@ -33,7 +35,10 @@ name: churn
 model: model.joblib
 target: aws
 targets: {{aws: {{service: sagemaker, instance: {INSTANCE}, region: {REGION}, account: "123456789012"}}}}
+environments:
+  careful: {{rollout: {{strategy: canary, steps: [20%, 100%], approve: manual}}}}
 """
+EVERY = 15  # requests of which three go wrong
 Wire = tuple[int, dict[str, str], bytes]
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 PLAYED = {"SageMaker": "sagemaker", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
@@ -93,12 +98,16 @@ def test_an_endpoint_is_deployed_changed_rolled_back_from_elsewhere_and_destroye
         monkeypatch.setenv(name, text)
     account = SagemakerAccount(running)
     account.reset()
-    with gateway(Account(running)) as (found, url):
+    with gateway(Account(running)) as (found, url), flaky(url, EVERY) as (rough, did):
         found.answer = OnTheWire(account, found.answer)
         front = {"AWS_ENDPOINT_URL": url, "NO_PROXY": "127.0.0.1"}
         here = machine(tmp_path / "here", account, front)
         here.write("mlship.yaml", YAML)
         here.write("model.joblib", "not read here")
+        with monkeypatch.context() as denied:
+            denied.setattr(aws_permissions, "DENIED", {"sagemaker:CreateEndpoint"})
+            said = here.mlship("deploy", "--yes", exit=8)  # and not that the model cannot be read: nothing is built
+            assert "sagemaker:CreateEndpoint" in json.dumps(said)
         first, second = built(here, account, 1), built(here, account, 2)
         one = here.mlship("deploy", "--image", first, "--yes")
         assert one["verify"]["predictions"] == 1
@@ -107,7 +116,17 @@ def test_an_endpoint_is_deployed_changed_rolled_back_from_elsewhere_and_destroye
         two = here.mlship("deploy", "--image", second, "--yes")
         assert two["release"]["content"] == second and list(account.endpoints) == ["mlship-churn"]
 
-        there = machine(tmp_path / "there", account, front)  # no checkout, no build, nothing but credentials
+        careful = ("--env", "careful", "--yes")
+        here.mlship("deploy", "--image", first, *careful, exit=12)
+        assert here.mlship("promote", *careful)["release"]["content"] == first
+        here.mlship("deploy", "--image", second, *careful, exit=12)
+        assert sorted(here.mlship("status", "--env", "careful")["weights"].values()) == [20.0, 80.0]
+        here.mlship("abort", *careful)
+        assert here.mlship("status", "--env", "careful")["weights"] == {one["release"]["id"]: 100.0}
+        here.mlship("destroy", *careful)
+
+        # no checkout, no build, nothing but credentials; and an API that is throttled and breaks
+        there = machine(tmp_path / "there", account, {**front, "AWS_ENDPOINT_URL": rough})
         words = ("churn", "--target", "aws", "--region", REGION)
         back = there.mlship("rollback", *words, "--yes")
         assert back["release"]["content"] == first
@@ -115,6 +134,7 @@ def test_an_endpoint_is_deployed_changed_rolled_back_from_elsewhere_and_destroye
         (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]
         assert (row["project"], row["live"], row["ready"]) == ("churn", one["release"]["id"], True)
         there.mlship("destroy", *words, "--yes")
+        assert set(did) == {"throttled", "broken", "unavailable"}
         assert account.endpoints == {}
         assert account.client("sagemaker").list_models()["Models"] == []
 

@@ -299,6 +299,18 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_p
     assert told["ExecutionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/churn-start"
 
 
+def test_an_endpoint_of_somebody_else_is_neither_changed_nor_taken_away(tmp_path: Path, account: SagemakerAccount) -> None:
+    service = SagemakerService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    (one,) = account.endpoints.values()
+    account.client("sagemaker").delete_tags(ResourceArn=one.arn, TagKeys=["mlship.project"])
+    with pytest.raises(MlshipError, match="the endpoint mlship-churn is there already, and not mlship's: it is not tagged"):
+        deploy(service, 2)
+    gone = service.open().apply(Action("destroy"), None)
+    assert not gone.ok and "not mlship's" in gone.cause
+    only(account, first)
+
+
 def test_a_quota_that_is_too_small_is_said_before_and_leaves_what_serves(tmp_path: Path, account: SagemakerAccount) -> None:
     service = SagemakerService(tmp_path, account)
     first = deploy(service, 1, replicas=(2, 2)).history.live
@@ -342,9 +354,40 @@ def test_autoscaling_is_changed_in_place_and_stays_through_releases(tmp_path: Pa
     second = deploy(service, 2, replicas=(2, 5), operating=again, strategy=canary).history.live
     assert bounds(account) == {"endpoint/mlship-churn/variant/b": (2, 5)}
     only(account, second)
+    by_hours = {**again, "scale": {"metric": "cpu", "per_replica": 60, "schedule": [{"cron": "0 7 * * *", "min": 3}]}}
+    assert deploy(service, 2, replicas=(2, 5), operating=by_hours).history.live == second, "in place, too"
+    assert policies(account) == [("CPUUtilization", 120.0)] and floors(account) == ["cron(0 7 * * ? *)"]
+    account.client("application-autoscaling").register_scalable_target(**AT_SEVEN)
+    third = deploy(service, 3, replicas=(2, 5), operating=by_hours, strategy=canary).history.live
+    only(account, third)
+    assert bounds(account) == {"endpoint/mlship-churn/variant/a": (3, 5)}, "a release keeps the floor of the hour"
+    deploy(service, 3, replicas=(2, 5), operating=again)
+    assert floors(account) == [] and policies(account)[0][0] != "CPUUtilization"
     fixed = {**again, "replicas": {"min": 2, "max": 2}}
-    deploy(service, 2, replicas=(2, 2), operating=fixed)
+    deploy(service, 3, replicas=(2, 2), operating=fixed)
     assert bounds(account) == {}
+
+
+# What the schedule does at seven o'clock.
+AT_SEVEN = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/mlship-churn/variant/b",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    "MinCapacity": 3,
+    "MaxCapacity": 5,
+}
+
+
+def policies(account: SagemakerAccount) -> list[tuple[str, float]]:
+    """Of what is registered: moto keeps those of what is not any more."""
+    told = account.client("application-autoscaling").describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    tracked = [one["TargetTrackingScalingPolicyConfiguration"] for one in told if one["ResourceId"] in bounds(account)]
+    return [(one.get("CustomizedMetricSpecification", {}).get("MetricName", ""), one["TargetValue"]) for one in tracked]
+
+
+def floors(account: SagemakerAccount) -> list[str]:
+    told = account.client("application-autoscaling").describe_scheduled_actions(ServiceNamespace="sagemaker")
+    return [one["Schedule"] for one in told["ScheduledActions"] if one["ResourceId"] in bounds(account)]
 
 
 def bounds(account: SagemakerAccount) -> dict[str, tuple[int, int]]:

@@ -50,13 +50,18 @@ STRATEGIES = (
     Strategy("canary", steps=(0.05, 0.3, 1.0), bake_s=300, approve="manual"),
 )
 REPLICAS = ((1, 1), (4, 4), (2, 6))
+SCALES: tuple[dict[str, Any], ...] = (
+    {},
+    {"metric": "cpu", "per_replica": 60, "schedule": [{"cron": "0 7 * * 1-5", "min": 3}, {"cron": "0 19 * * *", "min": 2}]},
+    {"metric": "rps"},
+)
 
 
 def cases() -> Iterator[tuple[str, Deployment]]:
     """Every strategy with every range of replicas, each given part with the machines in turn."""
     machines = itertools.cycle(INSTANCES)
     parts = itertools.cycle(((), *PARTS))
-    for strategy, replicas, _ in itertools.product(STRATEGIES, REPLICAS, range(3)):
+    for strategy, replicas, scale in itertools.product(STRATEGIES, REPLICAS, SCALES):
         machine, names = next(machines), next(parts)
         said: dict[str, Any] = {name: FULL[name] for name in names}
         if "roles" in said:
@@ -64,6 +69,8 @@ def cases() -> Iterator[tuple[str, Deployment]]:
         arch = "arm64" if "7g" in machine else "x86_64"
         made = deployment("aws", "sagemaker", arch=arch, instance=machine, replicas=replicas, **said)
         made = replace(made, environment="prod", labels={"team": "growth"}, strategy=strategy)
+        if replicas[0] < replicas[1]:
+            made = replace(made, operating={"scale": scale})
         yield "+".join([machine, strategy.name, str(replicas), *names]), made
 
 
@@ -112,6 +119,8 @@ def test_every_body_is_one_that_the_api_takes() -> None:
         aws_model.check_request("sagemaker", "update_endpoint_weights_and_capacities", shares)
         aws_model.check_request("application-autoscaling", "register_scalable_target", scaling.scalable(made, names, "b"))
         aws_model.check_request("application-autoscaling", "put_scaling_policy", scaling.policy(made, names, "b"))
+        for action in scaling.scheduled(made, names, "b"):
+            aws_model.check_request("application-autoscaling", "put_scheduled_action", action)
 
 
 def test_both_folders_describe_the_same_end_state() -> None:
@@ -144,7 +153,11 @@ def test_both_folders_describe_the_same_end_state() -> None:
         assert endpoint == {**created, **updated, **reference}, name
         if "ScalableTarget" in resources:
             scaled = files["apply/service/5-register-scalable-target.json"]
+            floors = resources["ScalableTarget"]["Properties"].pop("ScheduledActions", [])
             assert resources["ScalableTarget"]["Properties"] == scaled, name
+            for number, floor in enumerate(floors, 1):
+                assert floor.items() <= files[f"apply/service/5-put-scheduled-action-{number}.json"].items(), name
+            assert len(floors) == len([file for file in files if "put-scheduled-action" in file]), name
             followed = resources["ScalingPolicy"]["Properties"]
             policy = files["apply/service/5-put-scaling-policy.json"]
             assert {**policy, **followed} == {**policy, "ScalingTargetId": {"Ref": "ScalableTarget"}}, name

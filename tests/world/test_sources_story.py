@@ -205,7 +205,11 @@ def test_an_mlflow_server_hands_out_versions_and_runs(shop: Story, tmp_path: Pat
         shop = with_settings(shop, settings)
         truth = train(shop, MLFLOW_LOG)
         run = (truth["folder"] / "run").read_text()
-        for address, version in (("models:/iris@champion", "version 1"), (f"runs:/{run}/model", f"run {run}")):
+        for address, version in (
+            ("models:/iris@champion", "version 1"),
+            ("models:/iris/1", "version 1"),
+            (f"runs:/{run}/model", f"run {run}"),
+        ):
             made = shop.mlship("init", "--model", f"{address}/model.joblib", "--name", "iris", "--force", "--target", "local")[
                 "models"
             ][0]

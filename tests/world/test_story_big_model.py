@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,16 +32,6 @@ FILE = """
 name: weights-%d
 model: {uri: weights.bin, framework: python, loader: "weights:Weights", code: [weights/]}
 """
-# Starts the command and tells the peak of its memory: of mlship and of every program that it waited for.
-MEASURED = """
-import os, sys
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, used = os.wait4(child, 0)
-print(used.ru_maxrss * 1024)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
 NET = """
 import torch
 
@@ -83,13 +72,10 @@ def test_a_build_takes_less_memory_than_its_model(weights: Story) -> None:
     weights.mlship("build")  # with base and server
     with (weights.folder / "weights.bin").open("r+b") as file:
         file.write(os.urandom(64))
-    command = [sys.executable, "-c", MEASURED, *weights.command, "build", "--json"]
-    done = subprocess.run(command, cwd=weights.folder, env=dict(weights.environ), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    said, peak = done.stdout.strip().rsplit("\n", 1)
-    [layer] = [layer for layer in json.loads(said)["image"]["layers"] if layer["role"] == "model"]
+    built, peak = weights.measured("build")
+    [layer] = [layer for layer in built["image"]["layers"] if layer["role"] == "model"]
     assert layer["compressed"] == layer["size"] > SIZE
-    assert int(peak) < 150 * 10**6
+    assert peak < 150 * 10**6
     unpacked = Path(weights.environ["MLSHIP_HOME"]) / "cache" / "unpacked"
     assert not list(unpacked.rglob("weights.bin"))
 

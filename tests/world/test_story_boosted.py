@@ -163,6 +163,26 @@ if not child:
     os._exit(0 if (model.predict(few)["predictions"] == first).all() else 1)
 assert os.waitpid(child, 0)[1] == 0
 """
+# a worker that was given a GPU, with builds for CPUs: they would go on without a word
+WITHOUT_CUDA = """\
+import json, os
+os.environ["MLSHIP_GPU"] = "NVIDIA L4"
+from pathlib import Path
+from mlship.server import manifest
+from mlship.server.compiling import graph_bytes
+from mlship.server.runtimes import runtime_for
+from mlship.server.runtimes.base import LoadError
+
+ends = [graph_bytes.value(name, "float32", "N", 2) for name in ("rows", "scores")]
+Path("same.onnx").write_bytes(graph_bytes.model([graph_bytes.node("Identity", ["rows"], "scores")], *ends))
+said = {}
+for framework, kind, path in (("onnx", "onnx", "same.onnx"), ("xgboost", "json", "xgb.json")):
+    try:
+        runtime_for(framework).load(manifest.Model("m", framework, kind, path, ""), Path.cwd())
+    except LoadError as error:
+        said[framework] = str(error)
+print(json.dumps(said))
+"""
 ROOT = Path(__file__).parents[2]
 
 
@@ -269,6 +289,12 @@ def test_every_file_and_wrapper_but_those_of_catboost_answers_alike_from_a_graph
 @pytest.mark.parametrize("name", ["xgb", "lgb", "cat"])
 def test_a_model_that_was_asked_is_asked_again_in_a_copy_of_the_process(grown: Story, name: str) -> None:
     _run(grown, FORKED, *FILES[name])
+
+
+def test_with_a_gpu_that_a_library_cannot_use_no_model_loads(grown: Story) -> None:
+    said = json.loads(_run(grown, WITHOUT_CUDA).splitlines()[-1])
+    assert said.keys() == {"onnx", "xgboost"}
+    assert all("cannot compute on the GPU" in words for words in said.values()), said
 
 
 def _run(story: Story, program: str, *words: str) -> str:

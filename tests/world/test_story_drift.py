@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from story import PRELUDE, Story
 
+from mlship.server.monitoring.drift_window import left
+
 pytestmark = pytest.mark.world
 
 ROOT = Path(__file__).parents[2]
+ROOM = 400  # rows; a tick of the server's counting has room for 500
 
 TUMOURS = """\
 import joblib
@@ -43,19 +46,29 @@ asked(json.loads(rows.to_json(orient="values")), model.predict(rows), model.pred
 
 
 def send(endpoint: str, rows: list[list[Any]], times: int) -> None:
-    """Each row in a request of its own, in an order that does not follow the file's."""
+    """Each row in a request of its own, in an order that does not follow the file's; all of them are counted in the end."""
     where = urlsplit(endpoint)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
-    for at in range(times):
-        row = rows[at * 7919 % len(rows)]
-        connection.request("POST", "/predict", json.dumps({"instances": [row]}), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
-        answer.read()
-        if at % 100 == 99:
-            time.sleep(0.05)  # a tick has room for 500 rows
+    known = counted(connection)
+    for start in range(0, times, ROOM):
+        some = range(start, min(start + ROOM, times))
+        for at in some:
+            body = json.dumps({"instances": [rows[at * 7919 % len(rows)]]})
+            connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            answer.read()
+        wanted, began = (known + len(some)) * left(len(some)), time.monotonic()
+        while (known := counted(connection)) < wanted:
+            assert time.monotonic() < began + 20, f"{known} rows of {wanted} were counted"
     connection.close()
-    time.sleep(0.6)  # they are counted at the next tick
+
+
+def counted(connection: http.client.HTTPConnection) -> float:
+    """Rows in the window of whoever answers on this connection."""
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    return float(next(line for line in text.splitlines() if line.startswith("mlship_drift_rows{")).rpartition(" ")[2])
 
 
 def psi(reference: list[float], live: list[float]) -> float:

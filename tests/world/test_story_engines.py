@@ -119,6 +119,7 @@ def test_a_forest_answers_with_the_bits_of_scikit_learn(story: Story, capsys: py
         for one in (built, graph):
             names = {part["name"] for part in one["image"]["parts"]}
             assert not LEFT_OUT & names and ("onnxruntime" in names) == (one is graph)
+            assert one["image"]["size"] <= SMALL
             endpoint = story.mlship("deploy", "--image", one["image"]["content"], "--yes")["endpoint"]
             _assert_same_bits(endpoint, truth)
         assert story.mlship("status")["engines"]["shop"]["name"] == "onnx"

@@ -11,6 +11,8 @@ import pytest
 import uv
 from story import PRELUDE, Story, posted
 
+from mlship import __version__
+
 pytestmark = pytest.mark.world
 
 # 178 real wines; the data ships in scikit-learn. A word and a hole are put in, as real tables have them.
@@ -64,6 +66,19 @@ mlflow.models.set_model(Total())
 ''')
 mlflow.pyfunc.save_model("total", python_model="total.py", input_example=frame.head(2),
                          signature=infer_signature(frame, frame.sum(axis=1)), pip_requirements=pins)
+"""
+
+# MLflow's own client, as it asks `mlflow models serve`
+CLIENT = """\
+import json, pathlib, sys, urllib.parse
+import pandas
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+place = urllib.parse.urlsplit(sys.argv[1])
+client = ScoringServerClient(place.hostname, place.port)
+client.ping()
+rows = json.loads(pathlib.Path("total/serving_input_example.json").read_text())["dataframe_split"]
+print(json.dumps([client.get_version(), client.invoke(pandas.DataFrame(**rows))["predictions"]]))
 """
 
 
@@ -124,5 +139,8 @@ def test_without_the_environment_the_folders_own_requirements_are_locked(project
         status, answer = posted(endpoint, json.dumps(rows).encode(), path="/invocations")
         totals = [sum(row) for row in rows["dataframe_split"]["data"]]
         assert status == 200 and answer["predictions"] == pytest.approx(totals)
+        command = [elsewhere.python, "-c", CLIENT, endpoint]
+        told = subprocess.run(command, cwd=elsewhere.folder, env=alone, capture_output=True, text=True, check=True)
+        assert json.loads(told.stdout) == [__version__, pytest.approx(totals)]
     finally:
         elsewhere.mlship("destroy", "--yes")

@@ -70,6 +70,20 @@ for path in Path.cwd().glob("*.h5"):
         said[path.name] = str(error)
 print(json.dumps(said))
 """
+# a worker that was given a GPU, with a build for CPUs: it would go on without a word
+WITHOUT_CUDA = """\
+import os
+os.environ["MLSHIP_GPU"] = "NVIDIA L4"
+from pathlib import Path
+from mlship.server import manifest
+from mlship.server.runtimes import runtime_for
+from mlship.server.runtimes.base import LoadError
+
+try:
+    runtime_for("tensorflow").load(manifest.Model("m", "tensorflow", "saved-model", "savedmodel_wine/wine", ""), Path.cwd())
+except LoadError as error:
+    print(error)
+"""
 ROOT = Path(__file__).parents[2]
 SHOWN = ("keras_digits", "savedmodel_wine")
 MODELS = """\
@@ -122,8 +136,13 @@ def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, sto
 
 def _looks_before_it_opens(python: Path, folder: Path) -> None:
     alone = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([python, "-c", LOOKED], cwd=folder, env=alone, check=True, stdout=subprocess.PIPE, text=True)
-    said = json.loads(done.stdout)
+
+    def told(program: str) -> str:
+        asked = [str(python), "-c", program]
+        return subprocess.run(asked, cwd=folder, env=alone, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    assert "cannot use the GPU" in told(WITHOUT_CUDA)
+    said = json.loads(told(LOOKED))
     assert said.keys() == {"odd.h5", "only.weights.h5", "round.h5", "linked.h5"}
     assert said["round.h5"] is None
     assert "odd.h5 has Lambda" in said["odd.h5"]

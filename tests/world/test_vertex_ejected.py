@@ -24,7 +24,11 @@ from mlship.targets.plan import plan
 
 pytestmark = [pytest.mark.world, pytest.mark.brought]
 TOLD = ("createTime", "versionCreateTime", "updateTime", "id", "etag")  # what Google makes of it
-GPU = {"instance": "g2-standard-4", "service_account": "churn@acme-ml.iam.gserviceaccount.com", "reservation": "ml-gpus"}
+GPU = {
+    "instance": "g2-standard-4",
+    "service_account": "churn@acme-ml.iam.gserviceaccount.com",
+    "reservation": "us-central1-a/ml-gpus",
+}
 SPOT = {"cost": {"profile": "spot", "on_demand_base": 1}, "scale": {"metric": "gpu", "per_replica": 70}}
 CASES: list[tuple[Mapping[str, Any], Mapping[str, Any], tuple[int, int]]] = [
     (GPU, SPOT, (4, 6)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +16,24 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="no google-cloud-aiplat
 pytest.importorskip("googleapiclient", reason="no google-api-python-client: pip install google-api-python-client")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
-from contract import CANARY, carry_out, deploy, live_id, paused_canary, roll_back, wanted
+from contract import CANARY, FACTS, carry_out, deploy, live_id, paused_canary, roll_back, wanted
 from google_contract import Method
+from google_identity import EMAIL, PROJECT
 from google_world import No
 from inspecting_proxy import Asked
 from registry_parts import real_registry
 from vertex_account import INSTANCE, REGION, Account, VertexService, account
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.base import Action, Deployment, Request
+from mlship.progress import Silent
+from mlship.targets.base import Action, Deployment, Request, Strategy
 from mlship.targets.gcp.door import Refused
 from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.sdk import SdkDoor
 from mlship.targets.gcp.vertex import seen
 from mlship.targets.gcp.vertex.bodies import split_request
 from mlship.targets.plan import plan
+from mlship.targets.rollout import World, roll_out
 
 pytestmark = pytest.mark.world
 QUOTA = "aiplatform.googleapis.com/custom_model_serving_n2_cpus"
@@ -287,6 +292,141 @@ def test_an_api_that_is_busy_every_fourth_time_is_asked_again(tmp_path: Path, wo
     second = deploy(service, 2).history.live
     assert roll_back(service).history.live == first != second
     assert next(asked) > 100
+
+
+def test_an_api_that_throttles_is_asked_again(tmp_path: Path, world: Account) -> None:
+    service, asked = VertexService(tmp_path, world), itertools.count(1)
+
+    def throttled(method: Method, _: Asked) -> None:
+        if next(asked) % 3 == 0:
+            raise No("RESOURCE_EXHAUSTED", "slow down", reason="RATE_LIMIT_EXCEEDED")
+
+    world.google.before = throttled
+    assert deploy(service, 1).history.live == live_id(service)
+
+
+def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_path: Path, world: Account) -> None:
+    runner, reserved = f"churn@{PROJECT}.iam.gserviceaccount.com", f"projects/{PROJECT}/zones/{REGION}-a/reservations/ml"
+    world.storage.buckets["acme-mlship"] = {"name": "acme-mlship"}
+    world.registry.repositories[f"projects/{PROJECT}/locations/{REGION}/repositories/team"] = {"format": "DOCKER"}
+    world.accounts.known.add(runner)
+    fits = {"instanceProperties": {"machineType": INSTANCE}}
+    shared = {"serviceShareType": "ALLOW_ALL"}
+    world.machines.reservations[reserved] = {"reservationSharingPolicy": shared, "specificReservation": fits}
+    company = {"bucket": "acme-mlship", "repository": "team", "service_account": runner, "reservation": f"{REGION}-a/ml"}
+    service = VertexService(tmp_path, world, **company)
+
+    def denied(method: Method, asked: Asked) -> None:
+        if method.id.endswith(("buckets.insert", "buckets.list", "repositories.create", "setIamPolicy")):
+            raise No("PERMISSION_DENIED", f"{EMAIL} may not {method.id}")
+
+    world.google.before = denied
+    assert [finding for finding in service.open().preflight(service.deployment(1)) if finding.severity == "error"] == []
+    first, second = (deploy(service, version).history.live for version in (1, 2))
+    assert first != second == live_id(service)
+    (one,) = world.vertex.endpoints["mlship-churn"].deployed.values()
+    assert one["serviceAccount"] == runner
+    assert one["dedicatedResources"]["machineSpec"]["reservationAffinity"]["values"] == [reserved]
+    (spec, *_) = world.vertex.models["mlship-churn"].versions.values()
+    assert spec["containerSpec"]["imageUri"].startswith(f"{REGION}-docker.pkg.dev/{PROJECT}/team/mlship-churn@sha256:")
+    assert roll_back(service).history.live == first
+
+
+def test_a_project_in_which_these_credentials_have_no_right_is_refused(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world)
+    service.settings = {**service.settings, "project": "acme-prod"}
+
+    def stranger(method: Method, asked: Asked) -> None:
+        if "acme-prod" in asked.target:
+            raise No("PERMISSION_DENIED", "The caller does not have permission")
+
+    world.google.before = stranger
+    with pytest.raises(MlshipError, match=f"these credentials \\({EMAIL}\\) have no right in the project acme-prod") as no:
+        service.open(SdkDoor("acme-prod", REGION, sleep=lambda seconds: None)).preflight(service.deployment(1))
+    assert no.value.exit is Exit.DENIED
+    outcome = service.open().apply(Action("deliver", "r1-000000"), service.deployment(1))
+    assert outcome.cause == f"this command is for the project {PROJECT}, and targets.gcp.project is acme-prod"
+    assert service.left() == []
+
+
+def test_a_canary_whose_answers_fail_is_taken_back(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world)
+    first = deploy(service, 1).history.live
+    gated = replace(CANARY, approve="auto", min_requests=50, gates=("error_rate < 5%",))
+
+    looks = itertools.count(1)
+
+    def counted(method: Method, asked: Asked) -> None:
+        """What the newest deployed model has answered by each look."""
+        if method.name == "timeSeries.list":
+            newest, by = list(world.vertex.endpoints["mlship-churn"].deployed)[-1], next(looks)
+            seen = [point({"response_code": code}, int64Value=str(n * by)) for code, n in (("200", 90), ("500", 10))]
+            world.monitoring.series[:] = [(("response_count", newest), one) for one in seen]
+
+    world.google.before = counted
+    with pytest.raises(MlshipError, match="error_rate is 10 %") as failed:
+        deploy(service, 2, strategy=gated)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    observed = service.open().observe()
+    assert observed.serving == first and dict(observed.weights) == {first: 1.0}
+    assert {one["displayName"] for one in world.vertex.endpoints["mlship-churn"].deployed.values()} == {first}
+
+
+def test_callers_that_somebody_led_elsewhere_are_led_back(tmp_path: Path, world: Account) -> None:
+    """A person, or Google, may do so without a word to us."""
+    service = VertexService(tmp_path, world)
+    first = deploy(service, 1).history.live
+    target = service.open()
+    staged = wanted(service, target, 2)
+    for kind in ("deliver", "stage"):
+        assert target.apply(Action(kind, staged.release.id, first), staged).ok
+    endpoint = world.vertex.endpoints["mlship-churn"]
+    ids = {one["displayName"]: id for id, one in endpoint.deployed.items()}
+    endpoint.split, endpoint.etag = {ids[staged.release.id]: 100}, "another"
+    observed = service.open().observe()
+    assert observed.serving == staged.release.id and observed.repair == "callers are led elsewhere, too"
+    target = service.open()
+    carry_out(target, plan("deploy", wanted(service, target, 1), observed))
+    assert endpoint.split == {ids[first]: 100} and live_id(service) == first
+
+
+def test_what_served_before_keeps_its_machines_until_the_bake_is_over(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world)
+    first = deploy(service, 1).history.live
+    target, warm, now = service.open(), [], [time.time()]
+
+    def rests(seconds: float) -> None:
+        now[0] += seconds
+        endpoint = world.vertex.endpoints["mlship-churn"]
+        shares = {one["displayName"]: endpoint.split.get(id, 0) for id, one in endpoint.deployed.items()}
+        warm.append(shares[first])
+
+    deployment = wanted(service, target, 2, strategy=Strategy("blue-green", bake_s=300))
+    done = roll_out(target, plan("deploy", deployment, target.observe()), FACTS, World(lambda: now[0], rests, Silent()))
+    assert len(warm) > 2 and set(warm) == {0}, "it has its machines, and no callers"
+    endpoint = world.vertex.endpoints["mlship-churn"]
+    assert {one["displayName"] for one in endpoint.deployed.values()} == {done.history.live}
+
+
+def test_what_more_replicas_follow_and_spot_change_in_place(tmp_path: Path, world: Account) -> None:
+    service = VertexService(tmp_path, world)
+    plain = deploy(service, 1, replicas=(1, 4)).history.operating
+    endpoint = world.vertex.endpoints["mlship-churn"]
+    ((id, _),) = endpoint.deployed.items()
+
+    def follows(**operating: Any) -> dict[str, int]:
+        deploy(service, 1, replicas=(1, 4), operating={**plain, **operating})
+        specs = endpoint.deployed[id]["dedicatedResources"]["autoscalingMetricSpecs"]
+        return {spec["metricName"].rpartition("online/")[2]: spec["target"] for spec in specs}
+
+    assert follows(scale={"metric": "rps", "per_replica": 5}) == {"request_count": 300}
+    assert follows(scale={"metric": "cpu", "per_replica": 45}) == {"cpu/utilization": 45}
+    assert follows(labels={"team": "growth"}) == {"cpu/utilization": 60}, "what is said no more goes"
+    assert follows(cost={"profile": "spot", "on_demand_base": 1}) == {}, "one on demand, whatever they do"
+    spots = [one["dedicatedResources"] for other, one in endpoint.deployed.items() if other != id]
+    assert [(one["spot"], one["minReplicaCount"], one["maxReplicaCount"]) for one in spots] == [(True, 1, 3)]
+    follows(labels={})
+    assert list(endpoint.deployed) == [id] and endpoint.split == {id: 100}, "the sibling goes, and nobody else was replaced"
 
 
 def test_an_endpoint_of_somebody_else_is_not_touched(tmp_path: Path, world: Account) -> None:

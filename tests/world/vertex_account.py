@@ -21,7 +21,7 @@ from google.cloud.aiplatform_v1.types import DeployedModel
 from google_contract import Method
 from google_identity import PROJECT, credentials_file
 from google_operations import Operations, typed
-from google_project import NUMBER, Projects, Services
+from google_project import NUMBER, Accounts, Projects, Services
 from google_registry import ArtifactRegistry
 from google_storage import Storage
 from google_watching import Logging, Machines, Monitoring
@@ -396,6 +396,7 @@ class Account:
     registry: ArtifactRegistry
     projects: Projects
     services: Services
+    accounts: Accounts
     logging: Logging
     monitoring: Monitoring
     machines: Machines
@@ -420,6 +421,7 @@ class Account:
         for one in (self.logging.entries, self.logging.filters, self.monitoring.series, self.machines.zones, self.google.asked):
             one.clear()
         self.projects.denied, self.services.disabled, self.services.quotas = set(), set(), {}
+        self.accounts.known, self.machines.reservations = set(), {}
         self.google.before = lambda method, asked: None
         self.vertex.operations.stands = False
 
@@ -445,8 +447,8 @@ def account(folder: Path, port: int, operations: Operations | None = None) -> It
     vertex = Vertex(running, answers)
     vertex.crashes = lambda environ: broken.get(environ["CONTENT"]) == "crash"
     registry = ArtifactRegistry(running, port, REGION)
-    parts = (Storage(), Projects(), Services(), vertex.logging, Monitoring(), Machines())
-    storage, projects, services, logging, monitoring, machines = parts
+    parts = (Storage(), Projects(), Services(), Accounts(), vertex.logging, Monitoring(), Machines())
+    storage, projects, services, accounts, logging, monitoring, machines = parts
     google = Google(
         plays={
             "aiplatform": vertex,
@@ -454,6 +456,7 @@ def account(folder: Path, port: int, operations: Operations | None = None) -> It
             "storage": storage,
             "cloudresourcemanager": projects,
             "serviceusage": services,
+            "iam": accounts,
             "logging": logging,
             "monitoring": monitoring,
             "compute": machines,
@@ -463,7 +466,8 @@ def account(folder: Path, port: int, operations: Operations | None = None) -> It
     with inspecting_proxy(google.answer, folder / "proxy", google.forwards) as environ:
         environ |= credentials_file(folder / "identity")
         yield Account(
-            google, vertex, *(storage, registry, projects, services, logging, monitoring, machines), environ, versions, broken
+            *(google, vertex, storage, registry, projects, services, accounts, logging, monitoring, machines),
+            *(environ, versions, broken),
         )
 
 

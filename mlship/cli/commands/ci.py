@@ -44,5 +44,7 @@ def command(
         put = ci.comment(call.context, call.where(), system, call.path(comment))
         return Answer(comment_text(put), payloads.commented(put))
     made = ci.ci(call.context, call.where(), system, tuple(COMMANDS), write=write, force=force)
-    text = written_text(made) if write else made.text.rstrip("\n")
-    return Answer(text, payloads.pipeline_made(made), brief=str(made.file) if write else made.text.rstrip("\n"))
+    if write:
+        return Answer(written_text(made), payloads.pipeline_made(made), brief=str(made.file))
+    text = made.text.rstrip("\n")
+    return Answer(text, payloads.pipeline_made(made), brief=text, is_verbatim=True)

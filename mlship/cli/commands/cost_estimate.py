@@ -171,7 +171,7 @@ def _target(call: Call, cloud: str) -> str:
 
 def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> Answer:
     """The plans are shown before a gate refuses them, and stand beside the error in --json."""
-    from mlship.cli.failures import error_payload, error_text
+    from mlship.cli.failures import complete, error_payload, error_text
     from mlship.cli.views.cost import brief_text
     from mlship.flows.cost_estimate import cost_estimate
     from mlship.flows.costing.gate import over_budget
@@ -189,6 +189,7 @@ def _answered(call: Call, asked: Asked, base: str, form: Format, plot: str) -> A
     if error is None:
         return Answer(text, payload, brief=brief_text(found.plans, found.chosen))
     call.show(text)
+    complete(error, call.scope)
     call.terminal.complain(error_text(error))
     return Answer("", {**error_payload(error), **payload}, exit=error.exit)
 

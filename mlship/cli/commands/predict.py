@@ -119,7 +119,7 @@ def command(
         result = predict.predict(call.context, where, data=file, body=body, model=model)
         answer = json.dumps(dict(result.answer), ensure_ascii=False)
         payload = {"endpoint": result.endpoint, "release": result.release, "answer": dict(result.answer)}
-        return Answer(answer, payload, brief=answer)
+        return Answer(answer, payload, brief=answer, is_verbatim=True)
 
     return on_each_host(call, name, act)
 

@@ -14,4 +14,4 @@ def command(call: Call) -> Answer:
 
     document = json_schema.json_schema()
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    return Answer(text, {"document": document}, brief=text)
+    return Answer(text, {"document": document}, brief=text, is_verbatim=True)

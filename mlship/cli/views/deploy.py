@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text, short_content
-from mlship.flows.command_line import command_for
+from mlship.flows.command_line import command_at
 from mlship.flows.results import Aborted, Deployed, PlanView, TakenIn
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def rollback_text(result: Deployed) -> str:
         f"Rolled back to {result.release.id} in {seconds_text(result.seconds)}.  {result.endpoint}{proof}",
         *(f"  {note}" for note in result.notes),
         f"  {rejected}" if rejected else "",
-        f"Next: {command_for('history', view.project, view.target, view.environment, view.region)}",
+        f"Next: {command_at('history', view)}",
     )
 
 
@@ -105,7 +105,7 @@ def abort_text(result: Aborted) -> str:
         f"Taken back: {result.release.id} in {seconds_text(result.seconds)}.  {serves}",
         *(f"  {note}" for note in result.notes),
         f"  {result.release.id} is marked rejected ({result.reason}): deploying it again needs --again.",
-        f"Next: {command_for('history', result.project, result.target, result.environment, result.region)}",
+        f"Next: {command_at('history', result)}",
     )
 
 
@@ -121,4 +121,4 @@ def _from_to(view: PlanView) -> str:
 def _undo(result: Deployed) -> str:
     view = result.plan
     verb = "rollback" if result.previous is not None and result.previous.id != result.release.id else "destroy"
-    return command_for(verb, view.project, view.target, view.environment, view.region)
+    return command_at(verb, view)

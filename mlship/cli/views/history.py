@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.cli.views.text import columns, day_and_time, lines, place
-from mlship.flows.command_line import command_for, deploy_command
+from mlship.flows.command_line import command_at, deploy_command
 from mlship.flows.results import HistoryView
 
 
@@ -33,9 +33,7 @@ def history_text(result: HistoryView) -> str:
                 *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
             ]
         ),
-        f"Undo: {command_for('rollback', result.project, result.target, result.environment, result.region)}"
-        if result.undo
-        else "",
+        f"Undo: {command_at('rollback', result)}" if result.undo else "",
     )
 
 

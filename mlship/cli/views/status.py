@@ -17,7 +17,7 @@ from mlship.cli.views.text import (
     time_of_day,
 )
 from mlship.cli.views.why import why_text
-from mlship.flows.command_line import command_for, deploy_command
+from mlship.flows.command_line import command_at, deploy_command
 from mlship.flows.results import Listed, ReleaseView, Status, Traffic, UnderwayView
 
 
@@ -117,7 +117,8 @@ def _rollout(view: UnderwayView | None, now: float) -> str:
     if view is None:
         return ""
     name = view.strategy or "rollout"
-    spot = f"  rollout   {name} {view.release} at {percent(view.share)}"
+    mirrored = f" with a mirror of {percent(view.mirror)}" if view.mirror else ""
+    spot = f"  rollout   {name} {view.release} at {percent(view.share)}{mirrored}"
     when = f"{time_of_day(view.since)} ({age(now - view.since)})"
     if view.attended_by:
         return f"{spot} since {when}, attended by {view.attended_by.split(' pid ')[0]}"
@@ -142,9 +143,7 @@ def _disagreement(result: Status) -> str:
 def _next(result: Status) -> str:
     live = result.live.id if result.live else ""
     if result.underway is not None and not result.underway.attended_by:
-        promote, abort = (
-            command_for(verb, result.project, result.target, result.environment, result.region) for verb in ("promote", "abort")
-        )
+        promote, abort = (command_at(verb, result) for verb in ("promote", "abort"))
         return lines(f"Next: {promote}   # goes on", f"  or  {abort}   # takes it back")
     verb = "verify" if result.serving == live else "logs"
-    return f"Next: {command_for(verb, result.project, result.target, result.environment, result.region)}"
+    return f"Next: {command_at(verb, result)}"

@@ -81,7 +81,7 @@ def deployment_of(
             "cost": {"profile": project.cost.profile if project is not None else "on-demand"},
             **({"public": True} if project is not None and project.public else {}),
         },
-        replicas=_range(asked, project),
+        replicas=_range(asked, project, chosen),
         places=_places(asked, project),
     )
     return deployment, tuple(notes)
@@ -129,9 +129,12 @@ def _arch(project: Project | None) -> str:
     return "arm64" if platforms == ("linux/arm64",) else "x86_64"
 
 
-def _range(asked: Asked, project: Project | None) -> tuple[int, int]:
+def _range(asked: Asked, project: Project | None, service: str) -> tuple[int, int]:
+    """A most alone says nothing of copies that a function keeps ready."""
     workload = workload_from(replace(asked, rps=None, requests_month=None, profile=None, peak=None), None, Measured())
     least, most = workload.replicas
+    if project is None and not asked.replicas and most is not None and service == "lambda":
+        return 0, most
     if asked.replicas or project is None:
         return least, least if most is None else most
     return project.scale.replicas.min, project.scale.replicas.max

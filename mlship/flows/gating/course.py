@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -302,7 +303,7 @@ class _Course:
             yield Result("change", "inconclusive", "", measured, why=IN_VAIN, fix=GATES["change"])
         for gate, judged in zip(gates, judge_change(gates, moved).parts, strict=True):
             measured = gate.text(moved) if moved is not None else ""
-            fix = "mlship test --max-change, if the predictions are meant to move" if judged.why else ""
+            fix = _allowing(moved) if judged.why and moved is not None else ""
             yield Result("change", judged.verdict, "", measured, gate.wanted, judged.why, fix)
 
     def _change_gates(self) -> list[Gate]:
@@ -318,6 +319,12 @@ class _Course:
                 moved.append(prediction_change(_native(live, name, proof.instances), _native(self.side, name, proof.instances)))
         known = [value for value in moved if value is not None]
         return max(known) if known and len(known) == len(moved) else None
+
+
+def _allowing(moved: float) -> str:
+    """A limit above it, in whole percents."""
+    limit = math.floor(moved * 100 + 1) / 100
+    return f"mlship test --max-change {limit:g}, if the predictions are meant to move"
 
 
 def _schema_result(found: Change, of: str, breaking: bool) -> Result:

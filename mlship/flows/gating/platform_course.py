@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from mlship.flows.gating.platform_rules import (
     image_result,
     start_result,
     stop_result,
+    stranger_in,
     time_result,
     type_result,
 )
@@ -43,7 +45,7 @@ from mlship.releases.release import Proof
 from mlship.targets.base import OPERATOR_KEY, Answer, Request
 from mlship.targets.caller import Caller
 
-READY = "/readyz"
+READY, IDENTITY = "/readyz", "/mlship/release"
 PAUSE_S = 0.1  # between two health checks here: what a platform asks every 10 s is asked more often
 SETTLED_S = 3.0  # a server that is ready by itself, or listens, for so long is as it will be
 LOOK_S = 1.0  # between two looks at its sockets
@@ -64,7 +66,8 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
     project = project_of(context, where)
     record = built_record(context, project, wishes)
     given = read_here(context, project)
-    settings = {"MLSHIP_RELEASE": "r0-test", **project.env, **given.values}
+    release = f"r0-{secrets.token_hex(3)}"  # no other server says that it is this one
+    settings = {**project.env, **given.values, "MLSHIP_RELEASE": release}
     said: list[Result] = []
     missing: list[NotAsked] = []
     with delivered(context, engine, project, record) as tag:
@@ -79,7 +82,7 @@ def judge(context: Context, where: Where, wishes: Wishes) -> Report:
                 played(engine, caller, body, interpreter, port) as placed,
                 running(context, engine, caller, placed, project, port) as copy,
             ):
-                course = _Course(context, caller, copy, record, wishes.only, given.values.get(OPERATOR_KEY, ""))
+                course = Course(context, caller, copy, record, release, wishes.only, given.values.get(OPERATOR_KEY, ""))
                 said += course.results(image_result(caller, variant.platform, variant.compressed_size))
                 missing += course.not_asked()
     names = ", ".join(caller.title for caller in callers)
@@ -119,15 +122,17 @@ def _refuse_misfits(wishes: Wishes) -> None:
             raise MlshipError(f"--as has no check {check[:40]}{other}", fix=f"--only with one of {known}", code="usage")
 
 
-class _Course:
+class Course:
     """One platform's checks of one container, one after the other: the last one ends it."""
 
     def __init__(
-        self, context: Context, caller: Caller, copy: Copy, record: BuildRecord, only: Sequence[str], key: str
+        self, context: Context, caller: Caller, copy: Copy, record: BuildRecord, release: str, only: Sequence[str], key: str
     ) -> None:
+        """release: that the container was started as."""
         self._context = context
         self._caller = caller
         self._copy = copy
+        self._release = release
         self._serving = record.serving
         self._only = only
         self._done: set[str] = set()
@@ -173,7 +178,7 @@ class _Course:
         started = start_result(self._caller, seen)
         if self._wants("start") or started.verdict == "fail":
             yield started
-        if seen.healthy_s is None:
+        if seen.healthy_s is None or seen.stranger:
             self._unasked = dict.fromkeys(CHECKS, BEFORE)
             return
         is_closed = bool(self._serving.get("auth")) and not self._caller.keeps_authorization
@@ -210,7 +215,7 @@ class _Course:
         while (waited_s := time.monotonic() - copy.began) < min(caller.start_s, own_s):
             is_yes, health = self._probed()
             if is_yes:
-                return Seen(time.monotonic() - copy.began, waited_s)
+                return Seen(time.monotonic() - copy.began, waited_s, stranger=self._stranger())
             if (code := copy.poll()) is not None:
                 words, _ = copy.last_words()
                 return Seen(None, waited_s, health, code, copy.is_out_of_memory, words=words)
@@ -225,9 +230,13 @@ class _Course:
                     break
             time.sleep(PAUSE_S)
         words, _ = copy.last_words()
-        return Seen(
-            None, waited_s, health, None, by_itself=ready_since is not None, listeners=found or copy.listeners(), words=words
-        )
+        is_ready, stranger = ready_since is not None, self._stranger()
+        found = found or copy.listeners()
+        return Seen(None, waited_s, health, None, by_itself=is_ready, listeners=found, words=words, stranger=stranger)
+
+    def _stranger(self) -> str:
+        """Who answers in this container's place; an address here may be another one's."""
+        return stranger_in(*_status(self._copy, IDENTITY, self._caller.health.timeout_s), self._release)
 
     def _probed(self) -> tuple[bool, str]:
         """Whether health says yes, and what it says; empty where nothing answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ class Seen:
     """How a start went. healthy_s: None where health never said yes. health: its last answer, empty where nothing answered.
 
     exit_code: None where the container still ran. by_itself: /readyz says that the server is ready. words: of its log.
+    stranger: who answers at the container's address in its place, for people; empty where it does so itself.
     """
 
     healthy_s: float | None
@@ -104,10 +106,31 @@ class Seen:
     by_itself: bool = False
     listeners: Sequence[Listener] = ()
     words: str = ""
+    stranger: str = ""
+
+
+def stranger_in(status: int, body: bytes, release: str) -> str:
+    """Who answered GET /mlship/release, where it is not the server that was started as `release`. Pure.
+
+    Nothing (0), and a platform whose container does not answer yet (502, 503), say nothing of who is there.
+    """
+    if status in (0, 502, 503):
+        return ""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    if isinstance(said, Mapping) and isinstance(said.get("release"), str):
+        return "" if said["release"] == release else f"a server of {said['release'][:40]}"
+    return f"something that answers GET /mlship/release with {status}"
 
 
 def start_result(caller: Caller, seen: Seen) -> Result:
     limit = f"<= {caller.start_s:g} s"
+    if seen.stranger:
+        why = f"at the container's address {seen.stranger} answers, and not this container"
+        fix = "run it again: another program, or another engine's container, has its port or its address"
+        return Result("start", "fail", caller.name, "somebody else answers", limit, why, fix)
     if seen.healthy_s is not None and seen.healthy_s <= caller.start_s:
         return Result("start", "pass", caller.name, f"{seen.healthy_s:.1f} s", limit)
     if seen.healthy_s is not None:

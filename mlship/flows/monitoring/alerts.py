@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlship.config.project import Project
-from mlship.flows.command_line import command_for
+from mlship.flows.command_line import command_at
 from mlship.flows.monitoring.promql import OF_CALLERS, duration, number, select
 from mlship.flows.monitoring.scrape import Scrape
 from mlship.flows.monitoring.spending import HOURS, Spending
@@ -344,7 +344,7 @@ class _Rules:
         scrape = self.scrape
         if verb == "cost-estimate":  # it prices a file, not what runs
             return " ".join(["mlship cost-estimate --optimise", *(["--env", scrape.environment] if scrape.environment else [])])
-        return command_for(verb, scrape.project, scrape.target, scrape.environment)
+        return command_at(verb, scrape)
 
 
 def share(said: str) -> float:

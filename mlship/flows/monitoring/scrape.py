@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from mlship.config.project import Project
 from mlship.errors import MlshipError
+from mlship.flows.command_line import account_of
+from mlship.flows.opening import settings_of
 from mlship.targets.docker.spec import DEFAULT_HOST, INNER_PORT, Address, Scope
 
 OWN_KEY = "metrics.key"  # beside prometheus.yml, where monitoring.key says nothing
@@ -54,6 +56,8 @@ class Scrape:
     interval_s: float
     key: str | None
     ca: str | None
+    region: str = ""
+    account: str = ""
 
     @property
     def job(self) -> str:
@@ -79,7 +83,7 @@ def scrape_of(project: Project) -> Scrape:
             "delete it",
             code="no-metrics",
         )
-    said = project.monitoring
+    said, settings = project.monitoring, settings_of(project)
     addresses, discovery = (said.addresses, None) if said.addresses else _of_target(project)
     scheme = _scheme(project, discovery)
     return Scrape(
@@ -94,6 +98,8 @@ def scrape_of(project: Project) -> Scrape:
         interval_s=said.interval.seconds,
         key=(said.key or OWN_KEY) if _needs_key(project) else None,
         ca=said.ca if scheme == "https" else None,
+        region=str(settings.get("region") or ""),
+        account=account_of(project.target, settings),
     )
 
 

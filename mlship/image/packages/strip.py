@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-RULES = 3  # part of every layer's key. Raise it when other files are left out
+RULES = 4  # part of every layer's key. Raise it when other files are left out
 _SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
 
 
@@ -31,6 +31,9 @@ _NAMED = (
     "torch/include/",
     "torch/share/cmake/",
 )
+# ONNX Runtime once more, for programs in C (35 MB): Python's own module holds all of it and needs no other (onnxruntime 1.32, its
+# dynamic section). onnxruntime-genai looks for the file.
+_IN_C, _BOUND_TO_C = "onnxruntime/capi/libonnxruntime.so", "onnxruntime_genai"
 _PROGRAMS, _STARTED = "torch/bin/", "torch/bin/torch_shm_manager"  # an import looks for the one; the others are tests, protoc
 
 
@@ -42,6 +45,8 @@ def needless(path: str, loaded: Collection[str]) -> bool:
     """
     if path.startswith(_NAMED) or (path.startswith(_PROGRAMS) and path != _STARTED):
         return True
+    if path.startswith(_IN_C):
+        return _BOUND_TO_C not in loaded
     parts = PurePosixPath(path).parts
     if parts[0].endswith((".dist-info", ".libs")):
         return False

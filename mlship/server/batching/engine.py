@@ -59,6 +59,7 @@ class Engine:
         self._row_s = self._allowed_s = self._known_until = 0.0
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
         self.one_s = 0.0  # of it, a request of one row
+        self.settled = 0  # how often it was looked at what waits
         self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
 
     def submit(self, job: Job) -> None:
@@ -191,6 +192,7 @@ class Engine:
 
     def _settle(self, now: float) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
+        self.settled += 1
         rows = 0
         for queue in self._queues.values():
             rows += queue.rows + queue.running_rows

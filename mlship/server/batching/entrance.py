@@ -12,15 +12,31 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from mlship.server.batching.admission import TIMEOUT, Backlog, Overhead, allowed_s, retry_after_s, timeout_s
 from mlship.server.batching.engine import Engine
 from mlship.server.board import Slot
-from mlship.server.messages import Request, Response, refused
+from mlship.server.messages import JSON, Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
 LONGEST_S = 5 * PARSE_S  # a turn that took longer, and did not compute for so long, was halted
+SAME_S = 0.005  # for so long, and while nothing was computed, all are refused as the first was: that takes a third of the time
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal for others like it. start: of the body, up to the request's id. until: time.perf_counter. settled: see Engine."""
+
+    start: bytes
+    headers: tuple[tuple[str, str], ...]
+    until: float
+    settled: int
+
+    def again(self, request: Request) -> Response:
+        # an id needs no escapes (answer_heads.py)
+        return Response(503, b'%b%b"}' % (self.start, request.id.encode()), JSON, self.headers)
 
 
 class Loop(Protocol):
@@ -54,6 +70,7 @@ class Entrance:
         self.waiting: deque[Waiter] = deque()  # behind which all others have to wait
         self._cost = Overhead()  # of a request that waited here: its share of the turns until it was taken
         self._took = self._used_s = 0.0
+        self._last: Refused | None = None
 
     def is_free(self, request: Request) -> bool:
         """True when nothing need be asked: the usual case, told at once."""
@@ -84,6 +101,10 @@ class Entrance:
                 request.timeout_s = timeout_s(given, self._configured_s)
             except ValueError as error:
                 return refused(400, str(error), request.id)
+        last = self._last
+        if last is not None and given is None and request.started < last.until and last.settled == self._engine.settled:
+            self._slot.count_refusal("overload")
+            return last.again(request)
         backlog = self._backlog()
         retry = retry_after_s(backlog, self._timeout_s(request), self._engine.service_s())
         if retry is not None:
@@ -104,7 +125,11 @@ class Entrance:
         message = (
             f"there is work for {backlog.seconds:.2f} s before this request, which is more than it can wait for; try again"
         )
-        return refused(503, message, request.id, "overloaded", headers=(("retry-after", str(retry)),))
+        response = refused(503, message, request.id, "overloaded", headers=(("retry-after", str(retry)),))
+        if not request.timeout_s:
+            start = response.body[: -len(request.id) - len('"}')]
+            self._last = Refused(start, response.headers, request.started + SAME_S, self._engine.settled)
+        return response
 
     def _take(self) -> None:
         """As many as one turn may parse."""

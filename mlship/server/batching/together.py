@@ -8,7 +8,7 @@ from typing import Any
 
 from mlship.server.batching.aside import aside
 from mlship.server.core import NotJoined, ServedModel
-from mlship.server.messages import Call, Response, refused, refused_input
+from mlship.server.messages import Call, Response, answered, refused, refused_input
 from mlship.server.monitoring import log
 from mlship.server.problems import InputError, ModelFailed
 
@@ -56,7 +56,7 @@ def _half(model: ServedModel, calls: Sequence[Call], measured: Measured) -> Sequ
 
 def _joined(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[dict[str, Any]]:
     started = time.perf_counter()
-    outcomes = aside(model.run_joined, [call.batch for call in calls])
+    outcomes = aside(model.run_joined, [call.batch for call in calls], all(call.respond is answered for call in calls))
     measured(calls, started, time.perf_counter() - started)
     return outcomes
 
@@ -64,7 +64,7 @@ def _joined(model: ServedModel, calls: Sequence[Call], measured: Measured) -> li
 def _alone(call: Call, measured: Measured) -> Outcome:
     started = time.perf_counter()
     try:
-        outcome = aside(call.model.run, call.batch)
+        outcome = aside(call.model.run, call.batch, call.respond is answered)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a model's code comes to: its callers are answered

@@ -66,7 +66,7 @@ def _of_forest(plan: Compiled) -> CompiledGraph:
     trees = plan.header["trees"]
     said = {**found.said, "holes": trees["holes"], "divisor": float(len(plan.arrays["root"])) if trees["mean"] else 0.0}
     as_before = {name: plan.header[name] for name in ("title", "signature", "features", "head")}
-    header = {**as_before, "engine": ENGINE, "trees": said}
+    header = {**as_before, "engine": ENGINE, "trees": said, "by": first_asked(plan.arrays["feature"][plan.arrays["root"]])}
     arrays = {name: array for name, array in plan.arrays.items() if name not in _OF_TREES}
     content = graph_bytes.model(found.nodes, found.taken, found.given, found.kept, _said(header, arrays))
     return CompiledGraph(content, plan.header, plan.arrays, plan.signature)
@@ -89,12 +89,15 @@ def _sums(plan: Compiled) -> _Graph:
     weight = arrays["value"].sum(axis=1)  # of what is one number and zeros
     outputs, start = max(of_tree, width), arrays["start"]
     counts = bool((weight[_is_leaf(arrays)] == 1).all()) and not start.any()  # and float32 counts exactly, up to 2**24
+    votes = len(arrays["root"]) if counts and width == 2 else 0
+    if votes:  # for the second of two classes; those for the first are the others, and one sum is less to do than two
+        weight, target, outputs = arrays["value"][:, 1], numpy.zeros_like(target), 1
     ensemble = _ensemble(arrays, "float32" if counts else "float64", weight, target, outputs)
     if start.any():
         ensemble = with_start(ensemble, numpy.array(numpy.broadcast_to(start, (outputs,))))
     taken = graph_bytes.value("rows", ensemble.dtype, "N", "columns")
     given = graph_bytes.value("sums", ensemble.dtype, "N", outputs)
-    return _Graph([node_of(ensemble, "rows", "sums")], taken, given, {"gives": "sums", "dtype": ensemble.dtype})
+    return _Graph([node_of(ensemble, "rows", "sums")], taken, given, {"gives": "sums", "dtype": ensemble.dtype, "votes": votes})
 
 
 def _leaves(plan: Compiled) -> _Graph:
@@ -127,7 +130,7 @@ def _leaves(plan: Compiled) -> _Graph:
     width = arrays["value"].shape[1]
     taken = graph_bytes.value("rows", "float32", "N", "columns")
     given = graph_bytes.value("met", "float64", count, "N", width)
-    return _Graph(nodes, taken, given, {"gives": "leaves", "dtype": "float32", "cells": count * width}, kept)
+    return _Graph(nodes, taken, given, {"gives": "leaves", "dtype": "float32", "cells": count * width, "votes": 0}, kept)
 
 
 def _ensemble(arrays: Mapping[str, Any], dtype: str, weight: Any, target: Any, targets: int) -> Ensemble:
@@ -180,6 +183,7 @@ def _of_booster(model: BoostedModel, method: str, signature: manifest.Signature,
         "signature": asdict(taken),
         "features": features,
         "boosted": {"library": library, "flat": found.outputs == 1, "method": method, "header": _kept_of(found.header)},
+        "by": first_asked(found.trees.feature[found.trees.root]),
     }
     dtype = found.trees.dtype
     nodes = [node_of(found.trees, "rows", "sums"), *found.after("sums", "scores")]
@@ -191,6 +195,13 @@ def _of_booster(model: BoostedModel, method: str, signature: manifest.Signature,
         _said(header, columns.arrays),
     )
     return CompiledGraph(content, _edges(found, features), _splits(found), taken)
+
+
+def first_asked(features: Any) -> int:
+    """The column that most trees ask first. features: of their roots."""
+    import numpy
+
+    return int(numpy.bincount(features, minlength=1).argmax())
 
 
 def _features(steps: list[Any], columns: Columns, header: Header) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _value(environ: Mapping[str, str], name: str, arn: str, version: str, ask: A
     """arn: or a name in the function's own account and region."""
     parts = arn.split(":")
     region = parts[3] if len(parts) > 3 else environ.get("AWS_REGION", "")
-    address = environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or f"https://{SERVICE}.{region}.{_domain(arn)}"
+    address = environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or f"https://{SERVICE}.{region}.{_domain(region)}"
     body = json.dumps({"SecretId": arn, **({"VersionId": version} if version else {})}).encode()
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"{SERVICE}.GetSecretValue"}
     try:
@@ -99,5 +99,6 @@ def _value(environ: Mapping[str, str], name: str, arn: str, version: str, ask: A
     return str(told["SecretString"])
 
 
-def _domain(arn: str) -> str:
-    return "amazonaws.com.cn" if arn.startswith("arn:aws-cn:") else "amazonaws.com"
+def _domain(region: str) -> str:
+    """What names of hosts end with in partitions that have functions."""
+    return {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}.get(region.partition("-")[0], "amazonaws.com")

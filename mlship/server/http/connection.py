@@ -14,6 +14,8 @@ import httptools
 
 from mlship.server.app import NOT_FOUND
 from mlship.server.board import CONNECTIONS
+from mlship.server.http.large_body import LargeBody
+from mlship.server.http.quick_lane import LARGEST
 from mlship.server.http.reading import BODY_RATE, BODY_TIME, HEAD_BYTES, HEAD_TIME, NEVER, Refusal, RequestReader
 from mlship.server.http.repeated_heads import END, Head
 from mlship.server.http.room import IDLE_TIME, Room
@@ -44,6 +46,7 @@ class Connection(RequestReader, asyncio.Protocol):
         # requests that wait for room, each with its header `connection`; at the end maybe one that is refused, with its answer
         self._queue: deque[tuple[Request, str, Response | None]] = deque()
         self.pending: Head | None = None  # of the only request that is owed an answer, while it waits in a lane
+        self._large: LargeBody | None = None  # that is being read past the parser
         self._is_going_on = False
         self._is_stalled = False
         self._is_paused = False
@@ -62,6 +65,7 @@ class Connection(RequestReader, asyncio.Protocol):
         self._room.connections.discard(self)
         self._room.service.slot.cells[CONNECTIONS] -= 1
         self._leave_lane()
+        self._large = None
         for turn in self._turns:
             turn.cancel()
         self._turns.clear()
@@ -79,10 +83,16 @@ class Connection(RequestReader, asyncio.Protocol):
         self._is_warned = False
         if self.pending is not None:
             self._leave_lane()
+        if self._large is not None:
+            self._read_large(self._large, data)
+            return
         is_first = not (self._is_reading_head or self._is_reading_body)
         if is_first:
             start = data.find(END) + 4
             head = self._room.repeated.find(data[:start])
+            if head is not None and head.size > LARGEST:
+                self._start_large(head, memoryview(data)[start:])
+                return
             if head is not None and len(data) - start == head.size:
                 lane, body = head.lane, data[start:]
                 if lane is not None and not (self._turns or self._is_paused) and self._may_wait and lane.takes(self, body):
@@ -108,7 +118,7 @@ class Connection(RequestReader, asyncio.Protocol):
                 self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
         if was_in_head and self._is_reading_head and not self._is_last and self._is_head_overlong(len(data)):
             self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
-        if is_first and self._messages == 1 and self.is_between and not self._is_last:
+        if is_first and self._has_one_head and not self._is_last:
             self._remember(data)
         if self._is_paused and not self._is_stalled:
             self.deadline = NEVER  # until we read again
@@ -200,8 +210,38 @@ class Connection(RequestReader, asyncio.Protocol):
         is_full = len(self._turns) >= PIPELINED or len(self._out) >= PIPELINED
         return not (is_full or self._is_stalled or self._is_closing)
 
+    @property
+    def _has_one_head(self) -> bool:
+        """True when the parser has read one request since the last time, or all of one but the end of a large body."""
+        if self.is_between:
+            return self._messages == 1
+        return self._messages == 0 and self._is_reading_body and int(self._headers.get("content-length", 0)) > LARGEST
+
+    def _start_large(self, head: Head, data: memoryview) -> None:
+        """data: what has come after the head."""
+        self._method, self._target, self._headers = head.method, head.target.encode("latin-1"), head.headers
+        self._large = LargeBody(head)
+        self._is_reading_body = True
+        self.deadline = self._room.loop.time() + BODY_TIME + head.size / BODY_RATE
+        self._read_large(self._large, data)
+
+    def _read_large(self, large: LargeBody, data: bytes | memoryview) -> None:
+        rest = large.take(data)
+        if large.is_whole:
+            self._large, self._is_reading_body = None, False
+            head, request_id = large.head, self._room.heads.request_id(None)
+            request = Request(head.method, head.target, head.headers, request_id, started=time.perf_counter())
+            request.size, request.parts = head.size, large.parts
+            self._room.large += head.size
+            self._admit(request, "")
+        if self._is_paused and not self._is_stalled:
+            self.deadline = NEVER  # until we read again
+        self._settle()
+        if rest:
+            self.data_received(bytes(rest))
+
     def _remember(self, data: bytes) -> None:
-        """data: all bytes of the request that the parser has just read."""
+        """data: all bytes of the request that the parser has read so far."""
         if self._parser.get_http_version() == "1.1":
             self._room.repeated.learn(data, self._method, self._target, self._headers)
 
@@ -387,6 +427,7 @@ class Connection(RequestReader, asyncio.Protocol):
     def _refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """One answer, after those that are owed, and the end of the connection."""
         self._is_last = True
+        self._large = None
         self._is_reading_head = self._is_reading_body = False
         request = self._refused_request()
         if status in REASON_OF:

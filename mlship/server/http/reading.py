@@ -10,6 +10,7 @@ from typing import Any
 import httptools
 
 from mlship.server.auth.gate import Gate
+from mlship.server.http.quick_lane import LARGEST
 from mlship.server.http.room import Room
 
 # seconds
@@ -139,6 +140,7 @@ class RequestReader:
             self._is_last = True
         self._messages += 1
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._room.large += len(body) if len(body) > LARGEST else 0
         self._body.clear()  # a connection that is idle afterwards holds none
         self._receive(self._method, self._target.decode("latin-1"), self._headers, body, connection)
 

@@ -1,7 +1,7 @@
 """Heads that come again byte for byte, as those of a keep-alive client do: read once by the parser, recognised from then on.
 
-A head is only kept when the parser has read exactly it and its body from the bytes at hand, with nothing before or after, and only
-in its plainest form: HTTP/1.1, kept alive, a length or no body. Equal bytes then mean an equal request.
+A head is only kept when the parser has read exactly it and its body, or the start of its body, from the bytes at hand, with nothing
+before or after, and only in its plainest form: HTTP/1.1, kept alive, a length or no body. Equal bytes then mean an equal request.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Repeated:
         self.find: Callable[[bytes], Head | None] = self._heads.get
 
     def learn(self, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
-        """Keeps the head of one HTTP/1.1 request, of which `data` is every byte."""
+        """Keeps the head of one HTTP/1.1 request, of which `data` is every byte, or every byte until now."""
         self._keep(data[: data.find(END) + 4], data, method, target, headers)
 
     def _keep(self, known: bytes, data: bytes, method: str, target: bytes, headers: dict[str, str]) -> None:
@@ -63,7 +63,8 @@ class Repeated:
         if start > HEAD_BYTES or not ONCE.isdisjoint(headers) or headers.get("connection", KEPT).lower() != KEPT:
             return
         size = int(headers.get("content-length", 0))
-        if len(data) - start != size:
+        # empty lines may be before a request (RFC 9112, 2.2): then the first end of lines is not that of its head
+        if len(data) - start > size or not data.startswith(method.encode("latin-1")):
             return
         if len(self._heads) >= HEADS:
             self._heads.clear()

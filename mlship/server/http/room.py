@@ -43,6 +43,7 @@ class Room:
         self.max_body = app.service.manifest.serving.max_body
         self.entrance = Entrance(loop, engine, app.service.slot, app.service.manifest.serving.request_timeout_s)
         self.connections: set[Connected] = set()
+        self.large = 0  # bytes of all large bodies until now
         self.gate = app.service.settings.gate
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
         self._lanes = QuickLanes(app, engine, self.entrance, self.heads, self.access, loop.time() + IDLE_TIME)

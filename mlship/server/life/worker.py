@@ -24,7 +24,8 @@ from mlship.server.core import ServedModel
 from mlship.server.http.connection import Connection
 from mlship.server.http.room import Room
 from mlship.server.http.surplus import most_connections, newcomer
-from mlship.server.life.loading import LoadFailed, loaded_models, settle
+from mlship.server.life.loading import LoadFailed, give_back, loaded_models, settle
+from mlship.server.life.lull import Lull
 from mlship.server.life.sockets import BACKLOG, Sockets
 from mlship.server.life.warmup import warm_up
 from mlship.server.manifest import Manifest
@@ -103,6 +104,7 @@ class Worker:
         self._leaving = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
         self._watches: list[Watch] = []
+        self._lull = Lull()
 
     async def serve(self) -> None:
         """Until drained."""
@@ -170,6 +172,8 @@ class Worker:
         self._room.access.flush()
         for watch in self._watches:
             watch.count()
+        if self._lull.is_now(self._room.large):
+            give_back()
         self._loop.call_later(TICK_S, self._beat)
 
     async def _drain(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 
 import orjson
 
@@ -54,7 +55,7 @@ def packed(bodies: Sequence[bytes], packer: struct.Struct) -> list[bytes | None]
                 value = loads(body)
                 listed = value["instances"]
                 if len(value) == 1 and type(listed) is list:
-                    rows = pack(*listed[0]) if len(listed) == 1 else b"".join([pack(*row) for row in listed]) or None
+                    rows = pack(*listed[0]) if len(listed) == 1 else b"".join(starmap(pack, listed)) or None
             except REFUSED:
                 pass
         found.append(rows)

@@ -2,21 +2,24 @@
 
 Source: Amazon SageMaker developer guide, "Use Your Own Inference Code with Hosting Services" and "Common Data Formats for
 Inference" (2026-03). Beside the native envelope a bare JSON list of rows is taken; CSV answers hold the predictions only and no
-header, as its own containers do. Of an answer SageMaker hands on its type and one header alone, X-Amzn-SageMaker-Custom-Attributes: the
-release is told there, so that whoever invokes an endpoint sees which one answered. A caller's own attributes are not read.
+header, as its own containers do. Of a request and of an answer SageMaker hands on the type and one header alone,
+X-Amzn-SageMaker-Custom-Attributes: the release is told there, so that whoever invokes an endpoint sees which one answered. Of several
+models a caller names one there (`mlship-model=fraud`); the first answers where none is named. Other attributes are not read.
 """
 
 from __future__ import annotations
 
+from mlship.server.core import ServedModel
 from mlship.server.input import formats
 from mlship.server.messages import Call, Request, Response, Route, answered
+from mlship.server.problems import InputError
 from mlship.server.protocols import quick
 from mlship.server.protocols.calls import Respond, ask
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
 
 PATHS = ("/ping", "/invocations")
-ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+ATTRIBUTES, MODEL = "x-amzn-sagemaker-custom-attributes", "mlship-model"
 
 
 def routes(service: Service) -> list[Route]:
@@ -33,7 +36,7 @@ def routes(service: Service) -> list[Route]:
 
 def predict(service: Service, request: Request) -> Response | Call:
     """The call that the body asks for. Raises InputError; 406 when Accept names only what there is not."""
-    model = service.model
+    model = service.model if len(service.models) == 1 else _named(service, request)
     if (plain := quick.call(request, model)) is not None:
         plain.respond = _telling(service, plain.respond)
         return plain
@@ -42,6 +45,16 @@ def predict(service: Service, request: Request) -> Response | Call:
     rows, form = formats.rows(request, model, bare=True)
     respond = formats.writer(formats.wanted(request, form, strict=True), model, csv_header=False)
     return ask(request, model, rows, _telling(service, respond))
+
+
+def _named(service: Service, request: Request) -> ServedModel:
+    """Raises InputError (404) for a model that there is not."""
+    said = request.headers.get(ATTRIBUTES, "").replace(";", ",").split(",")
+    name = next((text.strip() for key, _, text in (one.partition("=") for one in said) if key.strip() == MODEL), "")
+    if name and name not in service.models:
+        known = ", ".join(service.models)
+        raise InputError(404, message=f"there is no model {name[:100]}; {MODEL} is one of: {known}", code="unknown_model")
+    return service.models[name] if name else service.model
 
 
 def _telling(service: Service, respond: Respond) -> Respond:

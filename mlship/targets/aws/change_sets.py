@@ -12,7 +12,7 @@ from typing import Any
 
 from mlship.targets.aws.documents import Template, cfn_tags
 from mlship.targets.aws.door import Door
-from mlship.targets.aws.waiting import Waiting
+from mlship.targets.waiting import Waiting
 
 SPEC = "mlship.spec"  # a tag of the stack: what it was made from
 DECIDED_S = 120.0

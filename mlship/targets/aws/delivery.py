@@ -17,12 +17,13 @@ from mlship.oci.registry.push import push
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.oci.registry.reference import Reference, parse_reference
 from mlship.progress import Progress
-from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.door import Door, Refused, trusted
 from mlship.targets.base import as_built
 from mlship.units import Secret
 
 # ECS starts one image of one platform; both families of media types and both compressions are taken.
 VARIANT = PushVariant("oci", False, ("gzip", "zstd", "none"))
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # as the client of registries reads them
 _MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore 1.44.5)
 
 
@@ -58,7 +59,7 @@ class Images:
             )
         reference = Reference(place.registry, place.repository, self._tag(content))
         image = self.derive(image, self.variant)
-        with Registry(place.registry, self.environ, lambda _: credentials(self.door)) as registry:
+        with Registry(place.registry, _trusting(self.environ, self.door), lambda _: credentials(self.door)) as registry:
             done = push(registry, reference, self.layout, [image], kind=self.variant.kind(1), progress=self.progress)
         return str(done.reference)
 
@@ -111,6 +112,12 @@ def credentials(door: Door) -> Credentials:
     except (binascii.Error, UnicodeDecodeError):
         raise MlshipError("ECR gave a token that cannot be read", fix="try again", exit=Exit.UNREACHABLE) from None
     return Credentials(user or ECR_USER, Secret(password), "ecr get-authorization-token")
+
+
+def _trusting(environ: Mapping[str, str], door: Door) -> Mapping[str, str]:
+    """The registry's certificate is judged as those of all other hosts of AWS are, unless the environment says otherwise."""
+    bundle = trusted(door)
+    return {**environ, "SSL_CERT_FILE": bundle} if bundle and not any(environ.get(name) for name in _CERTIFICATES) else environ
 
 
 def _place(door: Door, repository: str) -> Reference:

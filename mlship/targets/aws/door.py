@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from mlship.errors import Exit, MlshipError, need
 
@@ -68,12 +69,22 @@ class Door(Protocol):
         """The entries under `key` of every page."""
 
 
+@runtime_checkable
+class Trusts(Protocol):
+    """A door that was told whom to trust: whoever asks AWS past it has to trust the same."""
+
+    @property
+    def certificates(self) -> str:
+        """File of certificate authorities; empty for the system's."""
+
+
 class BotoDoor:
     """The standard chain of credentials, regions, endpoints, proxies and certificates, as the SDK reads them."""
 
     def __init__(self, region: str = "") -> None:
         self._said_region = region
         self._session: Any = None
+        self._core: Any = None
         self._clients: dict[str, Any] = {}
         self._account = ""
 
@@ -93,6 +104,12 @@ class BotoDoor:
     def account(self) -> str:
         self._account = self._account or str(self.call("sts", "get_caller_identity")["Account"])
         return self._account
+
+    @property
+    def certificates(self) -> str:
+        """AWS_CA_BUNDLE, or the profile's ca_bundle."""
+        self._opened()
+        return str(_translated("aws", "open", lambda: self._core.get_config_variable("ca_bundle")) or "")
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         answer: dict[str, Any] = _translated(service, operation, lambda: getattr(self._client(service), operation)(**said))
@@ -128,15 +145,23 @@ class BotoDoor:
                 user_agent_extra="mlship",
             )
             session = self._opened()
+            self._check_certificates()
             self._clients[service] = _translated(
                 service, "open", lambda: session.client(service, region_name=self.region, config=settings)
             )
         return self._clients[service]
 
+    def _check_certificates(self) -> None:
+        """The SDK says of a file that is not there only that a host cannot be verified."""
+        if (bundle := self.certificates) and not Path(bundle).exists():
+            fix = "correct AWS_CA_BUNDLE, or ca_bundle of the profile"
+            raise MlshipError(f"there is no file {bundle} of certificate authorities", fix=fix, code="no-such-file")
+
     def _opened(self) -> Any:
         if self._session is None:
-            boto3 = need("boto3", "aws")
-            self._session = _translated("aws", "open", lambda: boto3.session.Session(region_name=self._said_region or None))
+            boto3, self._core = need("boto3", "aws"), need("botocore.session", "aws").get_session()
+            said = {"botocore_session": self._core, "region_name": self._said_region or None}
+            self._session = _translated("aws", "open", lambda: boto3.session.Session(**said))
         return self._session
 
 
@@ -156,8 +181,13 @@ def _translated(service: str, operation: str, act: Callable[[], Any]) -> Any:
         raise  # what we send is ours to get right
     except exceptions.BotoCoreError as error:
         what = f"AWS does not answer to {asked}: {_line(error)}"
-        fix = "look at the network, and at the region's name, and try again; nothing was changed"
+        fix = "look at the network, HTTPS_PROXY, AWS_CA_BUNDLE and the region's name, and try again; nothing was changed"
         raise MlshipError(what, fix=fix, exit=Exit.UNREACHABLE) from None
+
+
+def trusted(door: Door) -> str:
+    """File of certificate authorities that the door was told to trust; empty for the system's."""
+    return door.certificates if isinstance(door, Trusts) else ""
 
 
 def check_account(door: Door, settings: Mapping[str, Any], where: str = "") -> None:

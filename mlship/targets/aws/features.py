@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, SLO
+from mlship.targets.shared_features import COST, NATIVE, NO_MIRROR, SLO, UNBUILT_MIRROR
 
 _A_MACHINE = "service sagemaker or vm with an instance such as g6.xlarge"
 
@@ -23,6 +23,7 @@ _ECS: Mapping[str, Feature] = {
     "scale_to_zero": Feature("absent", "nothing starts a task when a request comes", "service lambda"),
     "autoscaling": NATIVE,
     "rollout": NATIVE,
+    "rollout.mirror": NO_MIRROR,
     "recreate": NATIVE,
     "rolling": NATIVE,
     "blue-green": NATIVE,
@@ -38,7 +39,7 @@ _ECS: Mapping[str, Feature] = {
 # (docs.aws.amazon.com/sagemaker, endpoint-auto-scaling-zero-instances). Canary and linear shifting: deployment-guardrails.
 _SAGEMAKER: Mapping[str, Feature] = {
     **_ECS,
-    "scale.schedule": FIXED_SCHEDULE,
+    "rollout.mirror": UNBUILT_MIRROR,  # shadow variants (service model of botocore 1.44.5: ShadowProductionVariants)
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.aws.instance)"),
     "resources.gpu": NATIVE,
@@ -49,15 +50,16 @@ _SAGEMAKER: Mapping[str, Feature] = {
     "secrets": Feature("absent", "whoever may look at a model sees its environment", "service ecs"),
     "public": Feature("absent", "its API takes signed requests only", "service ecs"),
 }
-# A weighted alias splits the callers between two versions of a function. Concurrency is a cap on copies, not a number of them.
+# A weighted alias splits the callers between two versions of a function. Reserved concurrency is a cap on copies, provisioned concurrency
+# a number of them that is kept ready.
 _LAMBDA: Mapping[str, Feature] = {
     **_ECS,
-    "scale.schedule": Feature("absent", "no copy is kept, so no floor has a meaning", "service ecs"),
+    "scale.schedule": Feature("absent", "the number of copies that are kept ready is fixed", "service ecs"),
     "secrets": Feature("emulated", "the server reads them when it starts, with the function's role"),
     "resources.cpu": Feature("emulated", "a function gets a vCPU for each 1,769 MB of resources.memory"),
     "resources.gpu": Feature("absent", "Lambda has no GPUs", _A_MACHINE),
     "scale": Feature("emulated", "a copy for each request at a time; scale.replicas caps how many"),
-    "scale.replicas": Feature("emulated", "a cap on copies; none is kept when no request comes"),
+    "scale.replicas": Feature("emulated", "its minimum is kept ready, its maximum caps how many there are"),
     "scale_to_zero": NATIVE,
     "recreate": Feature("absent", "versions stand side by side", "blue-green"),
     "rolling": Feature("absent", "versions stand side by side", "canary"),
@@ -78,6 +80,9 @@ EXCLUDED: Mapping[str, tuple[str, ...]] = {
         *("storage of the machines", "machines of a release while it takes over", "alarms", "data through the endpoint"),
         *("images of older releases", *_ALWAYS),
     ),
-    "lambda": ("start-up time of new copies", "provisioned concurrency", "images of older releases", "secrets", *_ALWAYS),
+    "lambda": (
+        *("start-up time of new copies", "the lower price of requests that copies kept ready answer"),
+        *("images of older releases", "secrets", *_ALWAYS),
+    ),
     machines.SERVICE: machines.EXCLUDED,
 }

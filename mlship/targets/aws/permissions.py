@@ -10,6 +10,7 @@ from mlship.errors import Finding
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
+from mlship.targets.aws.lambdas.foundation import kept_ready
 from mlship.targets.base import Deployment
 
 # Without s3:ListBucket S3 denies an object that is not there, and a first deploy finds none.
@@ -58,7 +59,6 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>\d+):(?P<kind>user|role|assumed-role)/(?P<name>.+)")
-_SSO = "AWSReservedSSO_"
 _OF_RANGES = tuple(
     f"application-autoscaling:{name}"
     for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
@@ -88,7 +88,7 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
     objects of this project. A note where nobody may ask.
     """
     who = str(door.call("sts", "get_caller_identity")["Arn"])
-    principal = _principal(who)
+    principal = _principal(door, who)
     if not principal:  # the account's root user, or a service of AWS: neither has policies of its own
         return
     actions = sorted(
@@ -98,7 +98,8 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
         told = door.call("iam", "simulate_principal_policy", PolicySourceArn=principal, ActionNames=actions, MaxItems=_MOST)
     except Refused as no:
         what = f"what {who} may do could not be asked beforehand ({no.said})"
-        yield Finding(what, "", "allow iam:SimulatePrincipalPolicy to know it before a deploy begins", "note", "not-simulated")
+        fix = "allow iam:SimulatePrincipalPolicy and iam:GetRole to know it before a deploy begins"
+        yield Finding(what, "", fix, "note", "not-simulated")
         return
     yield from _judged(who, told["EvaluationResults"])
 
@@ -129,6 +130,12 @@ def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
         yield from _OF_MOVES
     if deployment.service == "lambda" and most > 1:
         yield "lambda:PutFunctionConcurrency"
+    if deployment.service == "lambda" and kept_ready(deployment):
+        names = ("Put", "Delete")
+        yield from (
+            "lambda:ListProvisionedConcurrencyConfigs",
+            *(f"lambda:{name}ProvisionedConcurrencyConfig" for name in names),
+        )
     if deployment.service == "lambda" and has.public:
         yield "lambda:AddPermission"
     if deployment.references:
@@ -159,15 +166,19 @@ def _made(deployment: Deployment, has: Given) -> Iterator[str]:
         yield from () if has.security_groups else _OF_GROUPS
 
 
-def _principal(who: str) -> str:
+def _principal(door: Door, who: str) -> str:
     """A user or a role as IAM takes it; empty for anything else. `arn:aws:sts::1:assumed-role/deploy/anna` is the role deploy.
 
-    The path of a role is not told there: one that has a path, as those of AWS' single sign-on have, is looked up by nobody here.
+    A session does not tell the path of its role, as those of AWS' single sign-on have one: IAM is asked for it. Who may not ask gets the
+    name without a path, which is right for most roles, and for others the simulation says that there is none.
     """
     found = _ARN.fullmatch(who)
     if found is None:
         return ""
-    if found["kind"] == "assumed-role":
-        role = found["name"].partition("/")[0]
-        return "" if role.startswith(_SSO) else f"arn:{found['partition']}:iam::{found['account']}:role/{role}"
-    return f"arn:{found['partition']}:iam::{found['account']}:{found['kind']}/{found['name']}"
+    if found["kind"] != "assumed-role":
+        return f"arn:{found['partition']}:iam::{found['account']}:{found['kind']}/{found['name']}"
+    role = found["name"].partition("/")[0]
+    try:
+        return str(door.call("iam", "get_role", RoleName=role)["Role"]["Arn"])
+    except Refused:
+        return f"arn:{found['partition']}:iam::{found['account']}:role/{role}"

@@ -11,6 +11,7 @@ from mlship.targets import machines
 from mlship.targets.aws.ecs.hosting import PRICED, PRICED_IN, TYPES, like, plain, premium
 from mlship.targets.aws.features import EXCLUDED as EXCLUDED
 from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.lambdas.foundation import kept_ready
 from mlship.targets.aws.sizes import EPHEMERAL_GB, FARGATE, LAMBDA_MB, fargate, function, memory_for
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.refusals import check_service, refused, too_large, too_many, unsaid_or_impossible
@@ -18,6 +19,7 @@ from mlship.targets.sizes import Size, asked_of, settings_of
 
 TASKS = 5000  # of one service: the quota that an account begins with ("Amazon ECS endpoints and quotas"; from memory, verify)
 LABELS = 40  # 50 tags (TagList, service model of botocore 1.44.5), of which six are mlship's
+SECONDS_PER_HOUR = 3600
 BALANCER_ZONES = 2  # at least; where there are more subnets, there are more addresses
 LARGEST_TASK = Size(max(size.vcpus for size in FARGATE), max(size.memory_gib for size in FARGATE))
 _NEEDS_INSTANCE = ("sagemaker", machines.SERVICE)
@@ -133,6 +135,10 @@ def _function(deployment: Deployment) -> Iterator[Resource]:
     key = _key(deployment, "lambda", f"duration_{arch}")
     said["round_s"] = 0.001  # each request is billed by the millisecond
     yield Resource("compute", f"Lambda duration {arch}", size.memory_gib, "GB-second", "busy", said, key)
+    if ready := kept_ready(deployment):
+        key = _key(deployment, "lambda", f"provisioned_concurrency_{arch}")
+        kept = ready * size.memory_gib * SECONDS_PER_HOUR
+        yield Resource("compute", f"Lambda copies kept ready {arch}", kept, "GB-second", "always", price=key)
     key = _key(deployment, "lambda", "requests")
     yield Resource("requests", "Lambda requests", unit="request", billed="request", price=key)
     yield from _registry(deployment)

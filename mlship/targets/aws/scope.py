@@ -73,6 +73,17 @@ class Scope:
         found = _FAMILY.fullmatch(family)
         return found["release"] if found and found["stem"] == self.stem else ""
 
+    def refuse_foreign(self, name: str, tags: Mapping[str, str]) -> None:
+        """Raises MlshipError for what has a name of this project's, and was made by somebody else. name: with its kind, for people."""
+        if (tags.get(PROJECT), tags.get(ENV, "")) == (self.project, self.environment):
+            return
+        said = f"{PROJECT}={self.project}" + (f" and {ENV}={self.environment}" if self.environment else "")
+        raise MlshipError(
+            f"{name} is there already, and not mlship's: it is not tagged {said}",
+            fix="deploy under another name; or, if it is this project's, tag it so",
+            code="not-ours",
+        )
+
     def tags(self, role: str, labels: Mapping[str, str], **more: str) -> dict[str, str]:
         """Sorted. What mlship says goes before what the user's labels say."""
         own = {PROJECT: self.project, ROLE: role, **{f"mlship.{name}": text for name, text in more.items()}}

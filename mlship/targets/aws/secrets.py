@@ -49,16 +49,16 @@ def _resource(name: str) -> Any:
 
 
 def _current(door: Door, reference: str) -> str:
-    name = reference.removeprefix(SCHEME)
+    name, here = reference.removeprefix(SCHEME), f"--region {door.region}"
     try:
         told = door.call("secretsmanager", "describe_secret", SecretId=name)
     except Refused as no:
         if no.said != "ResourceNotFoundException":
             raise
-        fix = f"aws secretsmanager create-secret --name {name} --secret-string file://VALUE, or name another one"
+        fix = f"aws secretsmanager create-secret {here} --name {name} --secret-string file://VALUE, or name another one"
         raise MlshipError(f"Secrets Manager has no secret {name} in {door.region}", fix=fix, code="missing-secret") from None
     current = [id for id, stages in (told.get("VersionIdsToStages") or {}).items() if CURRENT in stages]
     if not current:
-        fix = f"aws secretsmanager put-secret-value --secret-id {name} --secret-string file://VALUE"
+        fix = f"aws secretsmanager put-secret-value {here} --secret-id {name} --secret-string file://VALUE"
         raise MlshipError(f"the secret {name} has no value", fix=fix, code="missing-secret")
     return version(str(told["ARN"]), current[0])

@@ -10,9 +10,9 @@ from typing import Any
 from mlship.targets.aws import change_sets
 from mlship.targets.aws.change_sets import DECIDED_S, SPEC, Wanted
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.waiting import POLL_S as POLL_S
-from mlship.targets.aws.waiting import Waiting as Waiting
 from mlship.targets.base import Outcome
+from mlship.targets.waiting import POLL_S as POLL_S
+from mlship.targets.waiting import Waiting as Waiting
 
 OF_ADMINISTRATOR = ""  # who made it without that tag changes it, too
 STACK_S = 1200.0

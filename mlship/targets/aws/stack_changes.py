@@ -11,7 +11,7 @@ from mlship.targets.aws import change_sets, stack
 from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.documents import Template
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.waiting import Waiting
+from mlship.targets.waiting import Waiting
 
 LOOKED_AT = "mlship-plan"  # the change set that a plan makes and takes away
 _HELD = {"AWS::ECR::Repository": "targets.aws.repository", "AWS::IAM::Role": "targets.aws.roles"}

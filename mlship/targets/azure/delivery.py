@@ -121,7 +121,7 @@ def credentials(door: Door, server: str) -> Credentials:
     if told.status in (401, 403):
         raise MlshipError(
             f"the registry {server} does not let these credentials in{_reason(told)}",
-            fix=f"az role assignment create --role AcrPush on {server.partition('.')[0]}, for who deploys",
+            fix=f"az role assignment create --role AcrPush --assignee WHO-DEPLOYS --scope $({_registry_id(door, server)})",
             exit=Exit.DENIED,
             code="denied",
         )
@@ -131,6 +131,11 @@ def credentials(door: Door, server: str) -> Credentials:
         what = f"the registry {server} answers {told.status} to who wants to log in"
         raise MlshipError(what, fix="try again", exit=Exit.UNREACHABLE) from None
     return Credentials("", Secret(str(token)), "az login")
+
+
+def _registry_id(door: Door, server: str) -> str:
+    """Its name is nobody else's in the cloud: no group has to be said."""
+    return f"az acr show -n {server.partition('.')[0]} --query id -o tsv --subscription {door.subscription}"
 
 
 def _reason(told: Sent) -> str:

@@ -21,7 +21,7 @@ from mlship.targets.azure.cloud import PUBLIC, Cloud
 from mlship.targets.azure.refusal import Refused, body_of, said_no, translated
 from mlship.targets.azure.tokens import Tokens
 
-CONNECT_S, READ_S = 10, 90
+CONNECT_S, READ_S = 10, 90.0
 POLL_S = 5.0  # between two looks at an operation, where Azure does not say how long to wait
 OPERATION_S = 3600.0  # an operation that takes longer is left alone, and said so
 SUBSCRIPTIONS_API, STORAGE_API = "2022-12-01", "2023-05-01"
@@ -70,9 +70,20 @@ class Door(Protocol):
         """For a service beside the resource manager: a secret. scope: `https://vault.azure.net/.default`."""
 
     def send(
-        self, method: str, url: str, /, *, headers: Mapping[str, str] | None = None, body: bytes = b"", scope: str = ""
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        scope: str = "",
+        timeout_s: float = READ_S,
     ) -> Sent:
-        """One request to any other service of Azure, tried again as it asks; scope: whose token goes with it, `` for none."""
+        """One request to any other service of Azure, tried again as it asks; scope: whose token goes with it, `` for none.
+
+        timeout_s: how long an answer is waited for.
+        """
 
     def read_blob(self, account: str, container: str, name: str, /) -> Blob | None:
         """None where the object, the container or the account is not there."""
@@ -155,12 +166,20 @@ class AzureDoor:
         return str(translated(f"a token for {scope}", lambda: self._credential.get_token(scope).token))
 
     def send(
-        self, method: str, url: str, /, *, headers: Mapping[str, str] | None = None, body: bytes = b"", scope: str = ""
+        self,
+        method: str,
+        url: str,
+        /,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        scope: str = "",
+        timeout_s: float = READ_S,
     ) -> Sent:
         def run() -> Sent:
             sent = {**(headers or {}), **({"Authorization": f"Bearer {self.token(scope)}"} if scope else {})}
             request = need("azure.core.rest", "azure").HttpRequest(method, url, headers=sent, content=body or None)
-            got = self._plain.send_request(request)
+            got = self._plain.send_request(request, read_timeout=timeout_s)
             return Sent(got.status_code, {name.lower(): text for name, text in got.headers.items()}, got.read())
 
         answer: Sent = translated(f"{method} {url.partition('?')[0]}", run)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, SLO
+from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO
 
 # Revisions with shares of the traffic, scaling to zero (learn.microsoft.com/azure/container-apps, "Traffic splitting",
 # "Set scaling rules"); GPUs stand in workload profiles of their own, in a few regions ("Workload profiles", read 2026-11).
@@ -25,6 +25,7 @@ _CONTAINER_APPS: Mapping[str, Feature] = {
     "scale_to_zero": NATIVE,
     "autoscaling": NATIVE,
     "rollout": NATIVE,
+    "rollout.mirror": NO_MIRROR,
     "recreate": Feature("absent", "revisions stand side by side", "blue-green"),
     "rolling": Feature("absent", "revisions stand side by side", "canary"),
     "blue-green": NATIVE,
@@ -41,6 +42,7 @@ _CONTAINER_APPS: Mapping[str, Feature] = {
 _AZUREML: Mapping[str, Feature] = {
     **_CONTAINER_APPS,
     "scale.replicas": NATIVE,
+    "rollout.mirror": NATIVE,
     "resources.cpu": Feature("emulated", "the type of machine decides (targets.azure.instance)"),
     "resources.memory": Feature("emulated", "the type of machine decides (targets.azure.instance)"),
     "resources.gpu": NATIVE,

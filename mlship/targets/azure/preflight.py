@@ -49,9 +49,8 @@ def providers(door: Door, needed: Collection[str], deployment: Deployment) -> It
     for name in sorted(needed):
         if states.get(name.lower(), "Registered") != "Registered":
             what = f"the provider {name} is {states[name.lower()]} in the subscription {door.subscription}"
-            yield refused(
-                deployment, "targets.azure.subscription", what, f"az provider register --namespace {name}", "unregistered"
-            )
+            fix = f"az provider register --namespace {name} --subscription {door.subscription}"
+            yield refused(deployment, "targets.azure.subscription", what, fix, "unregistered")
 
 
 def permissions(door: Door, place: Place, kinds: Iterable[str], deployment: Deployment) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from mlship.errors import Finding
 from mlship.targets import machines
 from mlship.targets.azure.features import EXCLUDED as EXCLUDED
 from mlship.targets.azure.features import FEATURES
-from mlship.targets.azure.sizes import LARGEST, REPLICAS, container_app
+from mlship.targets.azure.sizes import EXAMPLE, LARGEST, REPLICAS, container_app
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.refusals import (
     amd64_only,
@@ -41,7 +41,7 @@ def findings(deployment: Deployment) -> tuple[Finding, ...]:
     """Raises MlshipError for a service that Azure does not have here."""
     check_service(deployment, FEATURES)
     return (
-        *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="westus2", instance="Standard_D2s_v5"),
+        *unsaid_or_impossible(deployment, FEATURES, _NEEDS_INSTANCE, region="westus2", instance=EXAMPLE),
         *_REFUSED[deployment.service](deployment),
     )
 
@@ -96,7 +96,7 @@ def _machine_refused(deployment: Deployment) -> Iterator[Finding]:
     name = _instance(deployment)
     if name and not name.startswith(_PREFIX):
         what = f"{name} is no type of Azure's machines"
-        fix = f"write its whole name, such as {_PREFIX}D2s_v5"
+        fix = f"write its whole name, such as {EXAMPLE}"
         yield refused(deployment, "targets.azure.instance", what, fix, "unknown-instance")
     else:
         yield from machines.without_gpu(deployment, "azure", name)
@@ -106,7 +106,7 @@ def _vm_refused(deployment: Deployment) -> Iterator[Finding]:
     yield from _machine_refused(deployment)
     name, cost = _instance(deployment), deployment.operating.get("cost") or {}
     if cost.get("profile") == "spot" and _WITHOUT_SPOT.match(name):
-        fix = "use an instance of another series, such as Standard_D2s_v5"
+        fix = f"use an instance of another series, such as {EXAMPLE}"
         what = f"spot is not possible with {name}: Azure sells no spot of the B series"
         yield refused(deployment, "targets.azure.instance", what, fix, "absent-feature")
 

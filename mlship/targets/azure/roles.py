@@ -10,7 +10,7 @@ from mlship.errors import Finding
 from mlship.targets.azure import vault
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.refusal import Refused
-from mlship.targets.azure.scope import name_of
+from mlship.targets.azure.scope import flags_of, name_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
@@ -51,7 +51,7 @@ def closed_vaults(door: Door, deployment: Deployment) -> Iterator[Finding]:
         found = vault.find(door, name)
         if found and has_policies(door, found):
             what = f"the Key Vault {name} goes by access policies, and mlship gives its identity a role"
-            fix = f"az keyvault update --name {name} --enable-rbac-authorization true; or name an identity that has a policy there"
+            fix = f"az keyvault update {flags_of(found)} --enable-rbac-authorization true; or name an identity that has a policy there"
             yield refused(deployment, "targets.azure.identity", what, fix, "no-role")
 
 

@@ -81,6 +81,11 @@ class Place:
     def path(self) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
 
+    @property
+    def flags(self) -> str:
+        """Of a command to paste: whatever `az` would take by itself, it is this place."""
+        return f"-g {self.group} --subscription {self.subscription}"
+
     def resource(self, kind: str, said: str) -> str:
         """The path of one. kind: `Microsoft.App/containerApps`; said: its name in this group, or its whole path anywhere."""
         if said.startswith("/"):
@@ -105,6 +110,12 @@ class Place:
 def assignment(scope: str, role: str, principal: str) -> str:
     """The name of a role assignment: the same for the same, so that making it twice makes one."""
     return str(uuid.uuid5(_ROLES, f"{scope}|{role}|{principal}".lower()))
+
+
+def flags_of(path: str) -> str:
+    """`-n churn -g ml --subscription ...`: of a command about what stands at a path."""
+    parts = path.split("/")
+    return f"-n {name_of(path)} {Place(parts[2], parts[4]).flags}"
 
 
 def name_of(path: str) -> str:

@@ -1,4 +1,4 @@
-"""The sizes of Container Apps. Pure."""
+"""The sizes of Container Apps, and a type of machine to suggest. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from mlship.targets.sizes import Size, smallest
 # profile of an environment with workload profiles, read 2026-11).
 CONTAINER_APPS = tuple(Size(quarters / 4, quarters / 2) for quarters in range(1, 17))
 LARGEST = CONTAINER_APPS[-1]
+# Azure ML has it ("Managed online endpoints SKU list", learn.microsoft.com/azure/machine-learning, read 2026-11) and the price book
+# knows what it costs: 4 vCPU, 8 GiB. Of newer series that list says nothing.
+EXAMPLE = "Standard_F4s_v2"
 REPLICAS = 1000  # same place: "Maximum replicas configurable are ... 1000 in Azure CLI"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from mlship.errors import Exit, MlshipError
+from mlship.errors import Exit, Finding, MlshipError
 from mlship.targets.azure.door import Door, Sent, is_at
+from mlship.targets.base import Deployment
+from mlship.targets.refusals import refused
 
 VAULT_API = "7.4"
 VAULT, RESOURCES_API = "Microsoft.KeyVault/vaults", "2021-04-01"
@@ -41,8 +44,44 @@ def pinned(door: Door, references: Mapping[str, str], places: Mapping[str, str])
     return {variable: _newest(door, reference, places.get(variable, "")) for variable, reference in references.items()}
 
 
+def unreadable(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Versions of a release's own secrets that Key Vault does not give any more: an earlier release could not start with them."""
+    for variable, version in sorted(deployment.release.served.secrets.items()):
+        reference = deployment.references.get(variable, "")
+        url = address(door.cloud.vault, reference, version)
+        if reference and not is_enabled(door, url):
+            what = f"{deployment.release.id} reads {url}, which Key Vault does not give any more"
+            fix = f"az keyvault secret set-attributes --id {url} --enabled true, where it was only disabled; or deploy a new release"
+            yield refused(deployment, f"secrets.{variable}.azure", what, fix, "missing-secret")
+
+
+def is_enabled(door: Door, url: str) -> bool:
+    """Of a version by its address, `https://acme.vault.azure.net/secrets/churn-keys/4387e9f3...`: true, too, where nobody may look."""
+    reference = f"{urlsplit(url).netloc.partition('.')[0]}/{urlsplit(url).path.split('/')[2]}"
+    try:
+        known = _versions(door, reference, "")
+    except MlshipError as no:
+        return no.code != "missing-secret"
+    found = next((one for one in known if str(one["id"]).rpartition("/")[2] == url.rpartition("/")[2]), None)
+    return found is not None and _is_enabled(found)
+
+
 def _newest(door: Door, reference: str, where: str) -> str:
-    """The list of versions tells no value: who deploys needs not be able to read one (Key Vault's permission List)."""
+    enabled = [one for one in _versions(door, reference, where) if _is_enabled(one)]
+    if not enabled:
+        vault, _, name = reference.partition("/")
+        fix = f"az keyvault secret set --vault-name {vault} --name {name} --value VALUE"
+        raise MlshipError(f"Key Vault has no enabled version of {reference}", where, fix, code="missing-secret")
+    newest = max(enabled, key=lambda one: (one.get("attributes") or {}).get("created", 0))
+    return str(newest["id"]).rpartition("/")[2]
+
+
+def _is_enabled(version: Mapping[str, Any]) -> bool:
+    return bool((version.get("attributes") or {}).get("enabled", True))
+
+
+def _versions(door: Door, reference: str, where: str) -> list[dict[str, Any]]:
+    """The list tells no value: who deploys needs not be able to read one (Key Vault's permission List). Raises MlshipError."""
     vault = reference.partition("/")[0]
     suffix = door.cloud.vault
     url = f"{address(suffix, reference)}/versions?api-version={VAULT_API}"
@@ -58,17 +97,12 @@ def _newest(door: Door, reference: str, where: str) -> str:
         page = told.json
         found += page.get("value") or []
         url = str(page.get("nextLink") or "")
-    enabled = [one for one in found if (one.get("attributes") or {}).get("enabled", True)]
-    if not enabled:
-        fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]}"
-        raise MlshipError(f"Key Vault has no enabled version of {reference}", where, fix, code="missing-secret")
-    newest = max(enabled, key=lambda one: (one.get("attributes") or {}).get("created", 0))
-    return str(newest["id"]).rpartition("/")[2]
+    return found
 
 
 def _refused(reference: str, vault: str, told: Sent, where: str) -> MlshipError:
     if told.status == 404:
-        fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]}"
+        fix = f"az keyvault secret set --vault-name {vault} --name {reference.partition('/')[2]} --value VALUE"
         return MlshipError(f"Key Vault has no secret {reference}", where, fix, code="missing-secret")
     if _is_kept_out(told):
         what = f"the network rules of the vault {vault} keep this machine out"

@@ -8,7 +8,7 @@ from mlship.errors import Finding
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.targets.base import Deployment, Feature, Resource
 from mlship.targets.docker.spec import Scope
-from mlship.targets.shared_features import SLO
+from mlship.targets.shared_features import NO_MIRROR, SLO
 
 SERVICE = "haproxy"
 PUSH: Mapping[str, PushVariant] = {
@@ -25,6 +25,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "scale_to_zero": Feature("absent", "it is not built yet", "mlship destroy ends a service that is not needed"),
         "autoscaling": Feature("native"),
         "rollout": Feature("native"),
+        "rollout.mirror": NO_MIRROR,
         "recreate": Feature("native"),
         "rolling": Feature("native"),
         "blue-green": Feature("native"),

@@ -148,13 +148,16 @@ def refusal(asked: str, said: str, message: str, reason: str = "", metadata: Map
     """asked: `run services update_service`. said: `NOT_FOUND`. reason, metadata: of google.rpc.ErrorInfo, where it came."""
     what = f"Google Cloud refuses {asked} ({said}): {' '.join(message.split())[:300]}"
     if reason == _DISABLED:
-        api = (metadata or {}).get("service", "the API that it names")
-        return Refused(said, what, f"gcloud services enable {api}", Exit.DENIED, "api-disabled")
+        known = metadata or {}
+        api, project = known.get("service", "the API that it names"), known.get("consumer", "").rpartition("/")[2]
+        enable = f"gcloud services enable {api}" + (f" --project={project}" if project else "")
+        return Refused(said, what, enable, Exit.DENIED, "api-disabled")
     code = BUSY if reason in _RATES else _CODES.get(said, "gcp-refused")
     if code == DENIED:
         return Refused(said, what, f"give these credentials the right to it, or {LOGIN}", Exit.DENIED, code)
     if code == "quota":
-        return Refused(said, what, "ask for a higher quota, or take something away", Exit.DENIED, code)
+        none_left = "where it says STOCKOUT, Google has none just now: later, another type of machine, or another region"
+        return Refused(said, what, f"ask for a higher quota, or take something away; {none_left}", Exit.DENIED, code)
     if code == BUSY:
         return Refused(said, what, "run the same command again in a while", Exit.UNREACHABLE, code)
     return Refused(said, what, "mend what it names and run the same command again", Exit.USAGE, code)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, SLO
+from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO
 
 # Revisions with shares of the traffic (docs.cloud.google.com/run, "Rollbacks, gradual rollouts, and traffic migration"); one
 # GPU an instance ("GPU support for services").
@@ -25,6 +25,7 @@ _CLOUD_RUN: Mapping[str, Feature] = {
     "scale_to_zero": NATIVE,
     "autoscaling": NATIVE,
     "rollout": NATIVE,
+    "rollout.mirror": NO_MIRROR,
     "recreate": Feature("absent", "revisions stand side by side", "blue-green"),
     "rolling": Feature("absent", "revisions stand side by side", "canary"),
     "blue-green": NATIVE,

@@ -18,6 +18,9 @@ class Given:
     project: str = PROJECT
     service_account: str = ""
     vpc_connector: str = ""
+    network: str = ""
+    subnet: str = ""
+    reservation: str = ""
     repository: str = ""
     bucket: str = ""
 
@@ -32,6 +35,25 @@ class Given:
             return self.vpc_connector
         return Path("projects", self.project, "locations", self.region, "connectors", self.vpc_connector)
 
+    @property
+    def reserved(self) -> str:
+        """The reservation's whole name; empty for none.
+
+        Vertex AI takes no other (google-cloud-aiplatform 2.0, Model.deploy: reservation_affinity_values).
+        """
+        if not self.reservation or self.reservation.startswith("projects/"):
+            return self.reservation
+        zone, _, name = self.reservation.partition("/")
+        return Path("projects", self.project, "zones", zone, "reservations", name)
+
+    @property
+    def subnetwork(self) -> str:
+        """Its whole name; empty for none. Without a word of it, the one that is called as its network."""
+        name = self.subnet or self.network.rpartition("/")[2]
+        if not name or "/" in name:
+            return name
+        return Path("projects", self.project, "regions", self.region, "subnetworks", name)
+
 
 def given(deployment: Deployment) -> Given:
     said = deployment.settings
@@ -40,6 +62,9 @@ def given(deployment: Deployment) -> Given:
         project=str(said["project"]) if said.get("project") else PROJECT,
         service_account=str(said.get("service_account") or ""),
         vpc_connector=str(said.get("vpc_connector") or ""),
+        network=str(said.get("network") or ""),
+        subnet=str(said.get("subnet") or ""),
+        reservation=str(said.get("reservation") or ""),
         repository=str(said.get("repository") or ""),
         bucket=str(said.get("bucket") or ""),
     )

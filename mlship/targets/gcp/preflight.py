@@ -13,7 +13,7 @@ from mlship.targets.gcp.given import Given, given
 from mlship.targets.gcp.resources import findings as impossible
 from mlship.targets.gcp.scope import impossible_labels
 from mlship.targets.gcp.secret_versions import HOST as SECRETS
-from mlship.targets.gcp.secret_versions import version_name
+from mlship.targets.gcp.secret_versions import in_secret_manager, version_name
 from mlship.targets.refusals import refused
 
 _SECTION = "targets.gcp"
@@ -27,7 +27,8 @@ _REGISTRY = (
     "artifactregistry.versions.delete",
 )
 _REPOSITORIES = ("artifactregistry.repositories.get", "artifactregistry.repositories.create")
-# permission's beginning -> the least of Google's roles that has it (cloud.google.com/iam/docs/roles-permissions, from memory, verify)
+# permission's beginning -> the least of Google's roles that has it (cloud.google.com/iam/docs/roles-permissions, as a public copy of
+# the roles tells it: github.com/darkbitio/gcp-iam-role-permissions, read 2026-11; those of secrets, logs, metrics from memory, verify)
 _ROLES = {
     "run.": "roles/run.developer",
     "run.routes.": "roles/run.invoker",
@@ -69,7 +70,7 @@ def guard(door: Door, deployment: Deployment) -> None:
         raise MlshipError(
             f"this command is for the project {door.project}, and targets.gcp.project is {wanted}",
             deployment.places.get(f"{_SECTION}.project", ""),
-            "leave out --project, or correct targets.gcp.project",
+            f"set GOOGLE_CLOUD_PROJECT={wanted}, or correct targets.gcp.project",
             exit=Exit.DENIED,
             code="wrong-project",
         )
@@ -187,7 +188,11 @@ def _apis(door: Door, deployment: Deployment, apis: Sequence[str]) -> Iterator[F
     off = [str(one["name"]).rpartition("/")[2] for one in told.get("services") or () if one.get("state") != "ENABLED"]
     if off:
         what = f"the project {door.project} has {', '.join(off)} switched off"
-        yield Finding(what, deployment.places.get(_SECTION, ""), f"gcloud services enable {' '.join(off)}", code="api-disabled")
+        yield Finding(what, deployment.places.get(_SECTION, ""), enabling(door, off), code="api-disabled")
+
+
+def enabling(door: Door, apis: Sequence[str]) -> str:
+    return f"gcloud services enable {' '.join(apis)} --project={door.project}"
 
 
 def _parts(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
@@ -261,16 +266,15 @@ def _secrets(door: Door, deployment: Deployment) -> Iterator[Finding]:
             told = door.http("GET", f"{SECRETS}/{name}")
         except Refused as no:
             if no.code == MISSING:
-                fix = f"gcloud secrets versions add {reference} --data-file=-"
+                fix = f"gcloud secrets versions add {in_secret_manager(door, reference)} --data-file=-"
                 yield refused(deployment, key, f"there is no {name}", fix, "missing-secret")
             elif no.code not in (DENIED, "api-disabled"):
                 raise
             continue
         if told.get("state") != "ENABLED":
             what = f"{name} is {str(told.get('state', '')).lower()}"
-            yield refused(
-                deployment, key, what, f"gcloud secrets versions enable {version} --secret={reference}", "missing-secret"
-            )
+            fix = f"gcloud secrets versions enable {version} --secret={in_secret_manager(door, reference)}"
+            yield refused(deployment, key, what, fix, "missing-secret")
 
 
 def _asked(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -23,6 +23,12 @@ def version_name(door: Door, reference: str, version: str) -> str:
     return f"{whole}/versions/{version}"
 
 
+def in_secret_manager(door: Door, reference: str) -> str:
+    """As gcloud takes it: `churn-keys --project=acme`."""
+    project, _, name = reference.removeprefix("projects/").rpartition("/secrets/")
+    return f"{name} --project={project or door.project}"
+
+
 def _newest(door: Door, variable: str, reference: str) -> str:
     if not _NAME.fullmatch(reference):
         raise MlshipError(
@@ -38,7 +44,7 @@ def _newest(door: Door, variable: str, reference: str) -> str:
             raise MlshipError(
                 f"Secret Manager has no secret {reference} with a version in {door.project}",
                 f"secrets.{variable}.gcp",
-                f"gcloud secrets create {reference} --data-file=-",
+                f"gcloud secrets create {in_secret_manager(door, reference)} --data-file=-",
                 code="missing-secret",
             ) from None
         raise
@@ -46,7 +52,7 @@ def _newest(door: Door, variable: str, reference: str) -> str:
         raise MlshipError(
             f"the newest version of the secret {reference} is {str(told.get('state', '')).lower()}",
             f"secrets.{variable}.gcp",
-            f"gcloud secrets versions add {reference} --data-file=-",
+            f"gcloud secrets versions add {in_secret_manager(door, reference)} --data-file=-",
             exit=Exit.USAGE,
             code="disabled-secret",
         )

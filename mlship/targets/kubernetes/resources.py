@@ -9,7 +9,7 @@ from mlship.errors import Finding
 from mlship.targets import machines
 from mlship.targets.base import Deployment, Feature, PriceKey, Resource
 from mlship.targets.refusals import check_service, impossible_keys, missing
-from mlship.targets.shared_features import FIXED_SCHEDULE, NATIVE, SLO
+from mlship.targets.shared_features import FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO
 from mlship.targets.sizes import asked_of
 
 # A Deployment and a second one beside it (kubernetes.io, "Deployments", "Canary Deployments"); shares of the callers come from
@@ -25,6 +25,7 @@ _DEPLOYMENT: Mapping[str, Feature] = {
     "scale_to_zero": Feature("emulated", "KEDA with its HTTP add-on, where the cluster has it"),
     "autoscaling": NATIVE,
     "rollout": NATIVE,
+    "rollout.mirror": NO_MIRROR,
     "recreate": NATIVE,
     "rolling": NATIVE,
     "blue-green": NATIVE,

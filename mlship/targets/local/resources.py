@@ -26,6 +26,7 @@ FEATURES: Mapping[str, Mapping[str, Feature]] = {
         "spot": Feature("absent", _NO_MARKET, "target aws"),
         "reserved": Feature("absent", _NO_MARKET, "target aws"),
         "rollout.keep": Feature("native"),
+        "rollout.mirror": Feature("absent", "all callers are handed over at once", "target docker with a canary"),
         "rollout": Feature("absent", "all callers are handed over at once, without a lost request", "target docker"),
         "blue-green": Feature("native"),
         "canary": Feature("absent", "all callers are handed over at once", "target docker"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,16 @@ def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
     plan = compiled(other, "", signature_of(other, ""))
     found = compare(model, plan, [], tmp_path)
     assert "gets" in found.wrong
+
+
+@pytest.mark.parametrize("towards", [numpy.inf, -numpy.inf])
+def test_a_tree_whose_splits_are_one_rounding_away_is_found_out(towards: float, tmp_path: Path):
+    model = TREES["one tree of classes"]
+    plan = compiled(model, "", signature_of(model, ""))
+    splits = plan.arrays["threshold"]
+    arrays = {**plan.arrays, "threshold": numpy.nextafter(splits, numpy.float32(towards))}
+    assert not compare(model, plan, [], tmp_path).wrong
+    assert "gets" in compare(model, replace(plan, arrays=arrays), [], tmp_path).wrong
 
 
 def test_two_engines_that_refuse_every_row_prove_nothing(tmp_path: Path):

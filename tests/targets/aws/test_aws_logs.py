@@ -7,6 +7,8 @@ from typing import Any
 from aws_door import FakeDoor
 
 from mlship.targets.aws.ecs.logs import lines_of
+from mlship.targets.aws.sagemaker.logs import lines_of as lines_of_endpoint
+from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.aws.scope import Scope
 
 NOW = 1_795_000_000.0
@@ -43,3 +45,28 @@ def test_of_a_busy_log_only_the_last_minute_is_read() -> None:
 def test_of_a_quiet_log_lines_of_weeks_ago_are_found() -> None:
     assert told([2_000_000.0, 5_000.0], 2) == (["2e+06", "5000"], [0, 0, 1, 1, 2])
     assert told([5_000.0], 0) == ([], [0])
+
+
+def test_of_an_endpoint_s_machines_only_those_of_late_are_asked_whose_release_they_had() -> None:
+    """A month of machines, each with a stream: what nobody wrote to for hours is not looked at, and no log is searched."""
+    hour_ms, now_ms = 3_600_000, int(NOW * 1000)
+    streams = [{"logStreamName": f"a/i-{age}", "lastEventTimestamp": now_ms - age * hour_ms} for age in range(500)]
+    heads = {"a/i-0": "ready as r2-aaaaaa", "a/i-1": "ready as r1-bbbbbb"}
+
+    def page(**said: Any) -> Any:
+        begin = int(said.get("nextToken", 0))
+        here = streams[begin : begin + 50] if said["logGroupName"].endswith("/mlship-churn") else []
+        return {"logStreams": here, **({"nextToken": str(begin + 50)} if here else {})}
+
+    def head(**said: Any) -> Any:
+        return {"events": [{"message": heads[said["logStreamName"]]}]}
+
+    def search(**said: Any) -> Any:
+        assert said["logStreamNames"] == ["a/i-0"]
+        return {"events": [{"timestamp": now_ms, "logStreamName": "a/i-0", "message": "hello", "eventId": "1"}]}
+
+    answers = {"logs describe_log_streams": page, "logs get_log_events": head, "logs filter_log_events": search}
+    door = FakeDoor(answers)
+    found = list(lines_of_endpoint(door, Names(Scope("churn")), "r2-aaaaaa", 1, False, lambda: NOW, lambda seconds: None))
+    assert [(line.replica, line.text) for line in found] == [("a/i-0", "hello")]
+    assert [name for name, _ in door.asked].count("logs describe_log_streams") == 2, "one page of each of the two logs"

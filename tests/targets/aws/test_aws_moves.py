@@ -22,8 +22,8 @@ from mlship.targets.aws.ecs.traffic import by_ecs, configuration, in_words, why_
 from mlship.targets.aws.given import given
 from mlship.targets.aws.permissions import findings
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.waiting import Waiting
 from mlship.targets.base import Deployment, Strategy
+from mlship.targets.waiting import Waiting
 
 SCOPE = Scope("churn")
 CANARY = Strategy("canary", steps=(0.1, 1.0), bake_s=600.0)

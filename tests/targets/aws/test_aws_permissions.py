@@ -15,8 +15,14 @@ from mlship.targets.aws.permissions import findings
 ANNA = "arn:aws:iam::123456789012:user/anna"
 
 
-def told(answer: Any, arn: str = ANNA, has: Given | None = None) -> tuple[FakeDoor, list[tuple[str, str]]]:
-    door = FakeDoor({"sts get_caller_identity": {"Arn": arn}, "iam simulate_principal_policy": answer})
+def in_a_path(**said: Any) -> dict[str, Any]:
+    return {"Role": {"Arn": f"arn:aws:iam::123456789012:role/ci/{said['RoleName']}"}}
+
+
+def told(
+    answer: Any, arn: str = ANNA, has: Given | None = None, role: Any = in_a_path
+) -> tuple[FakeDoor, list[tuple[str, str]]]:
+    door = FakeDoor({"sts get_caller_identity": {"Arn": arn}, "iam simulate_principal_policy": answer, "iam get_role": role})
     found = findings(door, deployment("aws", "ecs"), has or Given())
     return door, [(finding.severity, finding.what) for finding in found]
 
@@ -47,16 +53,25 @@ def test_who_may_not_ask_is_told_that_nobody_asked() -> None:
 @pytest.mark.parametrize(
     ("who", "asked"),
     [
-        ("arn:aws:sts::123456789012:assumed-role/deploy/anna", "arn:aws:iam::123456789012:role/deploy"),
+        ("arn:aws:sts::123456789012:assumed-role/deploy/anna", "arn:aws:iam::123456789012:role/ci/deploy"),
         ("arn:aws-cn:iam::123456789012:user/ml/anna", "arn:aws-cn:iam::123456789012:user/ml/anna"),
-        ("arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_1/anna", ""),
+        (
+            "arn:aws-us-gov:sts::123456789012:assumed-role/AWSReservedSSO_Admin_1/anna",
+            "arn:aws:iam::123456789012:role/ci/AWSReservedSSO_Admin_1",
+        ),
         ("arn:aws:iam::123456789012:root", ""),
     ],
 )
 def test_policies_are_those_of_a_user_or_a_role(who: str, asked: str) -> None:
     door, found = told(decided(), who)
-    said = [request["PolicySourceArn"] for name, request in door.asked if name.startswith("iam")]
+    said = [request["PolicySourceArn"] for name, request in door.asked if name == "iam simulate_principal_policy"]
     assert (said, found) == ([asked] if asked else [], [])
+
+
+def test_a_role_that_may_not_look_at_itself_is_taken_to_have_no_path() -> None:
+    door, _ = told(decided(), "arn:aws-us-gov:sts::123456789012:assumed-role/deploy/anna", role="AccessDenied")
+    (said,) = [request["PolicySourceArn"] for name, request in door.asked if name == "iam simulate_principal_policy"]
+    assert said == "arn:aws-us-gov:iam::123456789012:role/deploy"
 
 
 def test_nobody_asks_for_the_right_to_make_what_an_administrator_made() -> None:

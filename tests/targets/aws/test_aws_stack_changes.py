@@ -10,7 +10,7 @@ from aws_door import FakeDoor
 
 from mlship.targets.aws.change_sets import SPEC, Wanted
 from mlship.targets.aws.stack_changes import findings
-from mlship.targets.aws.waiting import Waiting
+from mlship.targets.waiting import Waiting
 
 WAITING = Waiting(lambda: 0.0, lambda seconds: None)
 WANTED = {"Resources": {"Cluster": {"Type": "AWS::ECS::Cluster"}, "LogGroup": {"Type": "AWS::Logs::LogGroup"}}}

@@ -14,9 +14,12 @@ from cloud_deployment import deployment
 
 from mlship.targets.aws.given import given
 from mlship.targets.aws.lambdas import asking, naming, preflight, releasing
+from mlship.targets.aws.lambdas.ejecting import version_id
 from mlship.targets.aws.lambdas.foundation import foundation, reserved
 from mlship.targets.aws.lambdas.measuring import measures, queries
+from mlship.targets.aws.lambdas.rendering import render
 from mlship.targets.aws.lambdas.seen import Alias, Seen, Version
+from mlship.targets.aws.resources import resources
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment, Request, Strategy
 
@@ -62,6 +65,27 @@ def test_copies_are_capped_only_where_somebody_says_so() -> None:
     assert reserved(made(replicas=(1, 40))) == 40
 
 
+def test_a_minimum_is_kept_ready_paid_for_and_said() -> None:
+    found = made(replicas=(2, 40), gib=2)
+    (said,) = refusals(found)
+    assert said.startswith("scale.replicas from 2: so many copies are kept ready, and paid for by the second")
+    (kept,) = [one for one in resources(found) if one.name == "Lambda copies kept ready x86"]
+    assert (kept.quantity, kept.billed, kept.price and kept.price.item) == (
+        2 * 2 * 3600,
+        "always",
+        "provisioned_concurrency_x86",
+    )
+    documents = {name: json.loads(text) for name, text in render(found).items() if name.endswith("json")}
+    sent = documents["apply/service/7-put-provisioned-concurrency-config.json"]
+    version = documents["eject/template.json"]["Resources"][version_id(found.release.id)]["Properties"]
+    assert version["ProvisionedConcurrencyConfig"] == {
+        "ProvisionedConcurrentExecutions": sent["ProvisionedConcurrentExecutions"]
+    }
+    assert (
+        not [one for one in resources(made(replicas=(0, 40))) if "ready" in one.name] and refusals(made(replicas=(0, 40))) == []
+    )
+
+
 def test_an_account_that_is_given_its_parts_gets_none_made() -> None:
     said = {"roles": {"task": "churn"}, "repository": "churn", "bucket": "acme"}
     template = foundation(made(**said), given(made(**said)))
@@ -76,6 +100,7 @@ def test_an_account_that_is_given_its_parts_gets_none_made() -> None:
         ({"security_groups": ("sg-1",)}, "targets.aws.subnets is missing"),
         ({"cluster": "ml"}, "targets.aws.cluster has no effect: a function of Lambda has no such thing"),
         ({"roles": {"execution": "x"}}, "targets.aws.roles.execution has no effect"),
+        ({"region": "eu-south-2"}, "a function in eu-south-2 has no URL, by which callers and mlship reach it"),
     ],
 )
 def test_parts_that_a_function_has_not_are_named(changes: Mapping[str, Any], said: str) -> None:
@@ -87,8 +112,8 @@ def test_what_lambda_cannot_do_is_said_before_anything_is_made() -> None:
     assert refusals(made()) == []
     assert refusals(replace(made(), request_timeout_s=1000.0))[0].endswith("a function has 900 s for an answer")
     scheduled = replace(made(), operating={"scale": {"schedule": [{"cron": "0 7 * * *", "min": 2}]}})
-    assert refusals(scheduled)[0].startswith("scale.schedule: a function keeps no copies")
-    assert [finding.what for finding in preflight._size(made(), 11 * 2**30)] == [
+    assert refusals(scheduled)[0].startswith("scale.schedule: the number of copies that a function keeps ready is")
+    assert [finding.what for finding in preflight.of_image(made(), 11 * 2**30)] == [
         "the image has 12 GB, and Lambda takes 11 GB at most"
     ]
     assert refusals(replace(made(), operating={"public": True})) == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,10 @@ from aws_door import FakeDoor
 from cloud_deployment import deployment
 
 from mlship.errors import Exit, FindingsError
+from mlship.releases.release import ServedModel
 from mlship.targets.aws.door import refusal
 from mlship.targets.aws.given import given
-from mlship.targets.aws.sagemaker import preflight, releasing, seen, unbuilt
+from mlship.targets.aws.sagemaker import preflight, releasing, scaling, seen, unbuilt
 from mlship.targets.aws.sagemaker.asking import ask
 from mlship.targets.aws.sagemaker.measuring import measured
 from mlship.targets.aws.sagemaker.names import Names
@@ -116,17 +118,26 @@ def served(**changes: Any) -> Deployment:
     return replace(one, release=replace(one.release, served=replace(one.release.served, **changes)))
 
 
+def scheduled(floor: dict[str, Any], replicas: tuple[int, int]) -> Deployment:
+    return replace(made(replicas=replicas), operating={"scale": {"metric": "cpu", "schedule": [floor]}})
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         (served(serving={"auth": {"api_keys": "K"}}), "serve.auth is not possible"),
         (served(secrets={"KEY": "1"}), "secrets are not possible"),
         (served(serving={"protocols": ["native"]}), "serve.protocols is without sagemaker"),
+        (
+            served(models=(ServedModel("churn", ""), ServedModel("fraud", "")), serving={"invocations": "mlflow"}),
+            "serve.invocations mlflow answers with the first model alone",
+        ),
         (served(env={"LONG": "x" * 1025}), "env.LONG has 1025 characters, and SageMaker takes 1024"),
         (served(env={f"V{number}": "" for number in range(98)}), "env has 98 entries, and SageMaker takes 97"),
         (replace(made(), operating={"public": True}), "public is not possible"),
         (replace(made(), request_timeout_s=90.0), "serve.request_timeout 90 s is longer than SageMaker waits (60 s)"),
-        (replace(made(replicas=(1, 2)), operating={"scale": {"metric": "cpu"}}), "scale.metric cpu is not built"),
+        (replace(made(replicas=(1, 2)), operating={"scale": {"metric": "queue"}}), "scale.metric queue is not possible"),
+        (scheduled({"cron": "0 7 * * *", "min": 9}, (2, 8)), "scale.schedule has min 9, and scale.replicas is 2..8"),
         (replace(made(), strategy=Strategy("recreate")), "rollout.strategy recreate is not possible"),
         (made(cluster="ml"), "targets.aws.cluster means nothing"),
         (made(certificate="arn"), "targets.aws.certificate means nothing"),
@@ -139,6 +150,33 @@ def test_what_cannot_be_is_said_by_name_and_not_rendered(asked: Deployment, said
     assert finding.what.startswith(said) and finding.fix
     with pytest.raises(FindingsError):
         render(asked)
+
+
+def test_processors_at_work_are_counted_as_sagemaker_counts_them() -> None:
+    machines = {
+        "ml.m5.large": 2,
+        "ml.c7g.xlarge": 4,
+        "ml.g5.12xlarge": 48,
+        "ml.c8g.medium": 1,
+        "ml.t2.medium": 2,
+        "ml.t2.2xlarge": 8,
+    }
+    assert {name: releasing.vcpus(made(instance=name)) for name in machines} == machines
+    one = replace(made(instance="ml.c7g.xlarge", replicas=(2, 8)), operating={"scale": {"metric": "cpu", "per_replica": 60}})
+    tracked = scaling.policy(one, Names(Scope("churn")), "b")["TargetTrackingScalingPolicyConfiguration"]
+    assert tracked["TargetValue"] == 240 and tracked["CustomizedMetricSpecification"]["MetricName"] == "CPUUtilization"
+
+
+def test_a_schedule_s_floors_are_the_same_for_cloudformation() -> None:
+    documents = {
+        name: json.loads(text)
+        for name, text in render(scheduled({"cron": "0 7 * * 1-5", "min": 3}, (2, 8))).items()
+        if name.endswith("json")
+    }
+    sent = documents["apply/service/5-put-scheduled-action-1.json"]
+    assert (sent["Schedule"], sent["ScalableTargetAction"]) == ("cron(0 7 ? * MON-FRI *)", {"MinCapacity": 3})
+    (made_by_stack,) = documents["eject/template.json"]["Resources"]["ScalableTarget"]["Properties"]["ScheduledActions"]
+    assert made_by_stack.items() <= sent.items()
 
 
 def test_an_update_needs_its_machines_twice() -> None:
@@ -158,6 +196,10 @@ def test_a_prediction_says_which_release_answered() -> None:
     answer = ask(door, "mlship-churn", "b", Request("POST", "/predict", b"[[1]]"))
     assert (answer.status, answer.headers["x-mlship-release"]) == (200, "r2-aaaaaa")
     assert door.asked[0][1]["TargetVariant"] == "b" and door.asked[0][1]["Body"] == b"[[1]]"
+    assert "CustomAttributes" not in door.asked[0][1]
+    second = invoked(Body=io.BytesIO(b"{}"), ContentType="application/json")
+    ask(second, "mlship-churn", "", Request("POST", "/predict/fraud", b"[[1]]"))
+    assert second.asked[0][1]["CustomAttributes"] == "mlship-model=fraud", "of several models"
 
 
 def test_a_server_that_is_not_ready_is_told_by_its_own_word() -> None:

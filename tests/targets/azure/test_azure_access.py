@@ -123,6 +123,8 @@ class Answers:
 
     cloud = PUBLIC
 
+    subscription = "0"
+
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         self.told = Sent(status, {}, json.dumps(body).encode())
 

@@ -9,7 +9,7 @@ from cloud_deployment import deployment, lines
 
 from mlship.errors import MlshipError
 from mlship.targets.azure.resources import findings, resources
-from mlship.targets.azure.sizes import container_app
+from mlship.targets.azure.sizes import EXAMPLE, container_app
 from mlship.targets.sizes import Size
 
 LOGS = "logs 1 GB logs azure westus2 log_analytics ingestion"
@@ -23,7 +23,7 @@ IDLE = [
     "idle 2 GiB-second idle azure westus2 container_apps memory_idle",
 ]
 REQUESTS = "requests 1e-06 million requests request azure westus2 container_apps requests"
-MACHINE = "Standard_D2s_v5"
+MACHINE = EXAMPLE
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a container app that keeps a replica": ({"service": "container-apps"}, [*ACTIVE, *IDLE, REQUESTS, LOGS, EGRESS]),
     "a container app that sleeps": (
@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a name that is cut": (
         {"service": "azureml", "instance": "D2s_v5"},
-        [f"D2s_v5 is no type of Azure's machines; write its whole name, such as {MACHINE}"],
+        [f"D2s_v5 is no type of Azure's machines; write its whole name, such as {EXAMPLE}"],
     ),
     "a machine without a GPU": (
         {"service": "azureml", "instance": MACHINE, "gpu": 1},

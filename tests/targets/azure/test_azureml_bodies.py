@@ -52,6 +52,7 @@ def said(made: Deployment) -> list[str]:
             "write scale.metric: rps or cpu",
         ),
         ({"references": {"CHURN_KEYS": "acme/churn-keys"}}, "one with the role Key Vault Secrets User on the vault"),
+        ({"settings": {"callers": "environment"}}, "write callers: network (the workspace's private endpoint)"),
         ({"project": "2churn"}, "cannot begin the name of an endpoint of Azure ML"),
         ({"strategy": Strategy("canary", gates=("p95_ms < 40",))}, "Azure Monitor's figures come minutes late"),
     ],
@@ -171,7 +172,9 @@ def points(metric: str, kind: str, *numbers: float) -> dict[str, Any]:
 def test_figures_are_never_better_than_azure_says() -> None:
     requests = {"value": [points("RequestsPerMinute", "2xx", 90, 100), points("RequestsPerMinute", "5xx", 10)]}
     slow = [points(f"RequestLatency_P{name}", "", first, 30) for name, first in ((50, 15), (90, 40), (95, 40), (99, 400))]
-    found = measures_from(requests, {"value": slow})
+    mean = points("RequestLatency", "", 22)
+    found = measures_from(requests, {"value": [*slow, mean]})
+    assert found.seconds == pytest.approx(100 * 0.022 + 100 * 0.03), "and a minute without a mean is as slow as its slowest"
     assert (found.requests, found.errors, found.rps) == (200, 10, 100 / 60)
     assert found.buckets[0.02] == 50
     assert found.buckets[0.05] == pytest.approx(95 + 99)

@@ -180,7 +180,7 @@ def test_callers_come_from_where_it_is_said(wanted: Deployment, is_external: boo
             "nothing says in which region of Azure it is to be; say --region westeurope, or targets.azure.region",
         ),
         (replace(made(), strategy=Strategy("canary", steps=(0.005, 1.0))), "rollout.steps has 0.5 %"),
-        (replace(made(), strategy=Strategy("canary", gates=("p95_ms < 40",))), "Azure Monitor counts no quantiles"),
+        (replace(made(), strategy=Strategy("canary", gates=("p95_ms < 40",))), "Azure Monitor has no latencies of a revision"),
         (replace(made(), replicas=(1, 3), operating={"scale": {"metric": "queue"}}), "does not scale by queue"),
         (replace(made(), replicas=(0, 3), operating={"scale": {"metric": "cpu"}}), "cannot start the first copy"),
     ],

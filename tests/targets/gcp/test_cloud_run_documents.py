@@ -20,10 +20,11 @@ from cloud_run_cases import CASES, COMPANY
 from mlship.errors import MlshipError
 from mlship.targets.base import Strategy
 from mlship.targets.gcp.cloud_run import bodies
-from mlship.targets.gcp.cloud_run.checks import in_documents, quotas
+from mlship.targets.gcp.cloud_run.checks import _subnet, in_documents, quotas
 from mlship.targets.gcp.cloud_run.rendering import render
 from mlship.targets.gcp.cloud_run.seen import Seen
 from mlship.targets.gcp.cloud_run.steps import _untaken
+from mlship.targets.gcp.door import refusal
 from mlship.targets.gcp.scope import Scope, impossible_labels
 
 RUN = "run.googleapis.com"
@@ -49,7 +50,7 @@ def test_a_later_release_ends_as_the_first_one_begins(case: str) -> None:
         "name": shifted["service"]["name"],
         "etag": "${Etag}",
     }
-    assert set(staged["updateMask"].split(",")) == {"template", "traffic"}
+    assert set(staged["updateMask"].split(",")) == {"template", "traffic", *({"launchStage"} & set(created))}
     assert [one["percent"] for one in staged["service"]["traffic"]] == [100, 0]
     assert set(shifted["updateMask"].split(",")) == {"traffic", *bodies.OPERATED}
 
@@ -69,6 +70,8 @@ def test_sizes_and_gpus_bring_what_they_need() -> None:
     gpu = bodies.template(CASES["a GPU"])
     assert gpu["containers"][0]["resources"]["limits"] == {"cpu": "20", "memory": "81920Mi", "nvidia.com/gpu": "1"}
     assert gpu["nodeSelector"] == {"accelerator": "nvidia-rtx-pro-6000"} and not gpu["containers"][0]["resources"]["cpuIdle"]
+    assert bodies.service(CASES["a GPU"])["launchStage"] == "BETA", "Google calls it a preview"
+    assert "launchStage" not in bodies.service(deployment("gcp", "cloud-run", gpu=1, billing="instance"))
     small = bodies.template(CASES["less than a processor"])
     assert small["containers"][0]["resources"]["limits"] == {"cpu": "250m", "memory": "512Mi"}
     assert small["maxInstanceRequestConcurrency"] == 1 and small["executionEnvironment"] == "EXECUTION_ENVIRONMENT_GEN1"
@@ -113,6 +116,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"settings": {"region": "us-central1", "ingress": "load-balancer"}},
         "targets.gcp.ingress load-balancer: mlship asks each release at an address that only its network reaches",
     ),
+    "two ways to private addresses": (
+        {"settings": {"region": "us-central1", "vpc_connector": "ml", "network": "prod"}},
+        "targets.gcp.vpc_connector and targets.gcp.network are two ways to the same addresses, and Cloud Run takes one",
+    ),
     "open to the internet, and closed to it": (
         {"operating": {"public": True}, "settings": {"region": "us-central1", "ingress": "internal"}},
         "public: true, and targets.gcp.ingress: internal lets nobody in from the internet",
@@ -126,6 +133,41 @@ def test_what_cloud_run_cannot_do_is_refused_by_name(case: str) -> None:
     found = list(in_documents(replace(CASES["as it comes"], **changes)))
     assert [finding.what for finding in found] == [what]
     assert all(finding.fix for finding in found)
+
+
+class Computes:
+    """A door to Compute Engine that knows one subnet, or none."""
+
+    project, region = "acme-ml", "us-central1"
+
+    def __init__(self, cidr: str = "") -> None:
+        self.cidr, self.urls = cidr, []
+
+    def http(self, method: str, url: str, *more: Any, **also: Any) -> dict[str, Any]:
+        self.urls.append(url)
+        if not self.cidr:
+            raise refusal("GET compute", "NOT_FOUND", "there is none")
+        return {"ipCidrRange": self.cidr}
+
+
+@pytest.mark.parametrize(
+    ("settings", "cidr", "name", "said"),
+    [
+        ({"network": "prod", "subnet": "serving"}, "10.0.0.0/24", "serving", []),
+        ({"network": "prod"}, "10.0.0.0/27", "prod", ["the subnet {} is a /27, and Cloud Run takes none smaller than /26"]),
+        (
+            {"subnet": "serving"},
+            "",
+            "serving",
+            ["there is no subnet {}, and instances of us-central1 have no address without one"],
+        ),
+    ],
+)
+def test_the_subnet_of_its_instances_is_looked_at(settings: dict[str, str], cidr: str, name: str, said: list[str]) -> None:
+    door, whole = Computes(cidr), f"projects/acme-ml/regions/us-central1/subnetworks/{name}"
+    found = list(_subnet(door, deployment("gcp", "cloud-run", **settings)))
+    assert [finding.what for finding in found] == [one.format(whole) for one in said]
+    assert door.urls == [f"https://compute.googleapis.com/compute/v1/{whole}"]
 
 
 def test_who_is_let_in_is_not_told_of_a_service_without_an_active_revision() -> None:
@@ -192,6 +234,7 @@ def as_run_v2(ejected: Mapping[str, Any]) -> Any:
     resources = {"limits": container["resources"]["limits"], "cpuIdle": of.pop(f"{RUN}/cpu-throttling") == "true"}
     resources["startupCpuBoost"] = of.pop(f"{RUN}/startup-cpu-boost") == "true"
     made: dict[str, Any] = {
+        "launchStage": at.pop(f"{RUN}/launch-stage", None),
         "labels": ejected["metadata"]["labels"],
         "ingress": {
             "all": "INGRESS_TRAFFIC_ALL",
@@ -218,6 +261,7 @@ def as_run_v2(ejected: Mapping[str, Any]) -> Any:
             "serviceAccount": spec.get("serviceAccountName"),
             "vpcAccess": {
                 "connector": of.pop(f"{RUN}/vpc-access-connector", None),
+                "networkInterfaces": json.loads(of.pop(f"{RUN}/network-interfaces", "[]")),
                 "egress": of.pop(f"{RUN}/vpc-access-egress", "").upper().replace("-", "_"),
             },
             "nodeSelector": {"accelerator": spec.get("nodeSelector", {}).get(f"{RUN}/accelerator")},

@@ -15,8 +15,9 @@ from mlship.targets.gcp.cloud_run.measuring import measures_of
 from mlship.targets.gcp.cloud_run.seen import Revision, Seen, Share
 from mlship.targets.gcp.door import Refused, failure_of, refusal, status_said
 from mlship.targets.gcp.given import Given
-from mlship.targets.gcp.preflight import Needs, Quota, _permissions, quota_findings, role_of
+from mlship.targets.gcp.preflight import Needs, Quota, _permissions, enabling, quota_findings, role_of
 from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.secret_versions import in_secret_manager
 from mlship.targets.gcp.variables import Path, Variable, filled
 from mlship.targets.gcp.vertex.logs import lines_of as vertex_lines
 from mlship.targets.gcp.vertex.operations import Operations
@@ -43,8 +44,16 @@ def test_a_refusal_has_its_exit_and_says_what_to_do(case: str) -> None:
 
 
 def test_an_api_that_is_off_is_named_in_what_to_do() -> None:
-    no = refusal("x", "PERMISSION_DENIED", "off", "SERVICE_DISABLED", {"service": "run.googleapis.com"})
-    assert no.fix == "gcloud services enable run.googleapis.com"
+    said = {"service": "run.googleapis.com", "consumer": "projects/123"}
+    no = refusal("x", "PERMISSION_DENIED", "off", "SERVICE_DISABLED", said)
+    assert no.fix == "gcloud services enable run.googleapis.com --project=123"
+
+
+def test_commands_to_paste_name_the_project_that_they_mean() -> None:
+    door = Told({})
+    assert in_secret_manager(door, "churn-keys") == "churn-keys --project=acme-ml"
+    assert in_secret_manager(door, "projects/other/secrets/shared") == "shared --project=other"
+    assert enabling(door, ["run.googleapis.com"]) == "gcloud services enable run.googleapis.com --project=acme-ml"
 
 
 def test_an_operation_that_failed_is_a_refusal_and_one_that_did_not_is_none() -> None:

@@ -19,8 +19,10 @@ from cloud_deployment import deployment
 from mlship.errors import MlshipError
 from mlship.releases.release import ServedModel
 from mlship.targets.base import Answer, Deployment, Request, Strategy
+from mlship.targets.gcp.door import refusal
 from mlship.targets.gcp.vertex import bodies, checks
 from mlship.targets.gcp.vertex.asking import ANSWERED_BY, ask, ask_one
+from mlship.targets.gcp.vertex.fleet import _same_machine
 from mlship.targets.gcp.vertex.machines import Accelerator, accelerator, counted
 from mlship.targets.gcp.vertex.rendering import render
 from mlship.targets.gcp.vertex.seen import Deployed, Endpoint, split_of
@@ -47,7 +49,7 @@ def test_both_folders_deploy_the_same_models() -> None:
     made = vertex(
         settings={
             "instance": "g2-standard-4",
-            "reservation": "ml gpus",
+            "reservation": "us-central1-a/ml-gpus",
             "service_account": "churn@acme-ml.iam.gserviceaccount.com",
         },
         operating={"cost": {"profile": "spot", "on_demand_base": 2}, "scale": {"metric": "gpu", "per_replica": 70}},
@@ -67,11 +69,12 @@ def test_both_folders_deploy_the_same_models() -> None:
         )
         assert said["accelerator"] == "count=1,type=nvidia-l4" and machine["acceleratorType"] == "NVIDIA_L4"
         assert said["service-account"] == sent["serviceAccount"]
-        assert said["reservation-affinity"].endswith("values=ml gpus") and machine["reservationAffinity"]["values"] == [
-            "ml gpus"
-        ]
-        assert said["autoscaling-metric-specs"] == "gpu-duty-cycle=70"
-        assert ("spot" in said) == resources.get("spot", False)
+        assert ("spot" in said, "autoscaling-metric-specs" in said) == (resources.get("spot", False), kind == "spot")
+        assert ("reservation-affinity" in said) == ("reservationAffinity" in machine) == (kind == "on-demand")
+    on_demand, spot = (flags(words) for words in deploys)
+    assert spot["autoscaling-metric-specs"] == "gpu-duty-cycle=70", "how many are on demand is fixed"
+    reserved = "zones/us-central1-a/reservations/ml-gpus"
+    assert on_demand["reservation-affinity"].endswith(f"values=projects/$PROJECT/{reserved}")
     shares = json.loads(rendered["apply/5-split.json"])["endpoint"]["trafficSplit"]
     assert shares == {"${OnDemand}": 40, "${Spot}": 60}
     assert flags(deploys[1])["traffic-split"] == "1=40,0=60" and "traffic-split" not in flags(deploys[0])
@@ -94,6 +97,89 @@ def test_requests_a_second_are_told_by_the_minute_and_posted() -> None:
     posted = json.loads(rendered["eject/deploy-on-demand.json"])
     assert posted == {"deployedModel": {"id": "1", **sent}, "trafficSplit": {"0": 100}}
     assert b"post endpoints/mlship-churn:deployModel deploy-on-demand.json" in rendered["eject/deploy.sh"]
+
+
+@pytest.mark.parametrize(
+    ("instance", "scale", "targets"),
+    [
+        (N2, {"metric": "concurrency"}, {"cpu": 60}),
+        ("g2-standard-4", {"metric": "concurrency"}, {"cpu": 60, "gpu": 60}),
+        (N2, {"metric": "cpu"}, {"cpu": 60}),
+        (N2, {"metric": "cpu", "per_replica": 45.5}, {"cpu": 46}),
+        ("g2-standard-4", {"metric": "gpu", "per_replica": 80}, {"gpu": 80}),
+        (N2, {"metric": "rps", "per_replica": 0.01}, {"rps": 1}),
+    ],
+)
+def test_what_more_replicas_follow_is_said_in_full(instance: str, scale: dict[str, Any], targets: dict[str, int]) -> None:
+    (made,) = bodies.deployed_models(
+        vertex(settings={"instance": instance}, operating={"scale": scale}, replicas=(1, 4))
+    ).values()
+    told = {spec["metricName"]: spec["target"] for spec in made["dedicatedResources"]["autoscalingMetricSpecs"]}
+    assert told == {bodies.METRICS[name]: target for name, target in targets.items()}
+
+
+@pytest.mark.parametrize("said", ["us-central1-a/ml-gpus", "projects/acme-ml/zones/us-central1-a/reservations/ml-gpus"])
+def test_a_reservation_is_named_whole(said: str) -> None:
+    made = bodies.proof_model(vertex(settings={"reservation": said, "project": "acme-ml"}))
+    (name,) = made["dedicatedResources"]["machineSpec"]["reservationAffinity"]["values"]
+    assert name == "projects/acme-ml/zones/us-central1-a/reservations/ml-gpus"
+
+
+def test_a_reservation_is_the_same_under_its_projects_number() -> None:
+    body = bodies.proof_model(vertex(settings={"reservation": "us-central1-a/ml-gpus", "project": "acme-ml"}))
+    machine = body["dedicatedResources"]["machineSpec"]
+    affinity = machine["reservationAffinity"]
+    other = {**affinity, "values": ["projects/123/zones/us-central1-a/reservations/ml-gpus"]}
+    one = Deployed("1", "r1-a", "1", 0.0, {"machineSpec": {**machine, "reservationAffinity": other}})
+    assert _same_machine(one, body)
+    elsewhere = {**affinity, "values": ["projects/123/zones/us-central1-b/reservations/ml-gpus"]}
+    assert not _same_machine(replace(one, resources={"machineSpec": {**machine, "reservationAffinity": elsewhere}}), body)
+
+
+class Computes:
+    """A door to Compute Engine that knows one thing, or nothing."""
+
+    project, region = "acme-ml", "us-central1"
+
+    def __init__(self, told: dict[str, Any] | None) -> None:
+        self.told, self.urls = told, []
+
+    def http(self, method: str, url: str, *more: Any, **also: Any) -> dict[str, Any]:
+        self.urls.append(url)
+        if self.told is None:
+            raise refusal("GET compute", "NOT_FOUND", "there is none")
+        return self.told
+
+
+FITS = {
+    "reservationSharingPolicy": {"serviceShareType": "ALLOW_ALL"},
+    "specificReservation": {"instanceProperties": {"machineType": N2}},
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "told", "said"),
+    [
+        ("us-central1-a", FITS, ()),
+        ("us-east1-b", FITS, ("targets.gcp.reservation ml is in us-east1-b, and the endpoint in us-central1",)),
+        ("us-central1-a", None, ("targets.gcp.reservation ml is not there: us-central1-a of acme-ml has none of that name",)),
+        (
+            "us-central1-a",
+            {"specificReservation": {"instanceProperties": {"machineType": "n2-standard-8"}}},
+            (
+                "targets.gcp.reservation ml is not shared with Google's own services: Vertex AI gets none of its machines",
+                "targets.gcp.reservation ml reserves n2-standard-8, and targets.gcp.instance is n2-standard-2",
+            ),
+        ),
+    ],
+)
+def test_a_reservation_that_vertex_cannot_take_is_refused(
+    zone: str, told: dict[str, Any] | None, said: tuple[str, ...]
+) -> None:
+    door = Computes(told)
+    found = list(checks._reservation(door, vertex(settings={"reservation": f"{zone}/ml"})))
+    assert tuple(finding.what for finding in found) == said and all(finding.fix for finding in found)
+    assert all(url.endswith("v1/projects/acme-ml/zones/us-central1-a/reservations/ml") for url in door.urls)
 
 
 def test_no_value_of_a_user_is_a_command_or_a_variable() -> None:
@@ -119,10 +205,16 @@ def refused() -> Iterator[tuple[Deployment, str]]:
     yield vertex(operating={"public": True}), "public: true is impossible on Vertex AI"
     yield vertex(replicas=(0, 2)), "scale.replicas begins at 0"
     yield vertex(operating={"cost": {"profile": "spot", "on_demand_base": 2}}, replicas=(1, 2)), "none is left for spot"
-    yield (
-        vertex(operating={"scale": {"metric": "queue", "per_replica": 3}}, replicas=(1, 2)),
-        "scale.metric queue is impossible",
-    )
+
+    def scaled(settings: dict[str, str] | None = None, **scale: Any) -> Deployment:
+        said = vertex(settings=settings or {}, operating={"scale": scale}, replicas=(1, 2))
+        return replace(said, places={**said.places, "scale.metric": "mlship.yaml:9"})
+
+    yield scaled(metric="queue", per_replica=3), "scale.metric queue is impossible on Vertex AI: it scales by cpu, gpu or rps"
+    yield scaled(metric="concurrency"), "scale.metric concurrency is impossible on Vertex AI"
+    yield scaled(metric="rps"), "scale.metric rps without scale.per_replica"
+    yield scaled(metric="gpu"), "scale.metric gpu: n2-standard-2 has no accelerator"
+    yield vertex(settings={"network": "default"}), "targets.gcp.network is of Cloud Run"
     yield vertex(operating={"scale": {"metric": "cpu", "per_replica": 300}}), "the target of cpu is a percentage"
     yield vertex(operating={"scale": {"schedule": ["x"]}}), "scale.schedule is impossible"
     yield vertex(settings={"ingress": "internal"}), "targets.gcp.ingress is of Cloud Run"
@@ -139,7 +231,11 @@ def test_what_an_endpoint_cannot_do_is_refused_by_name(wrong: Deployment, said: 
 def test_a_measured_gate_needs_a_bake_that_monitoring_can_follow() -> None:
     strategy = Strategy("canary", steps=(0.125, 1.0), bake_s=60, gates=("p95_ms < 40",))
     found = [finding.what for finding in checks.in_a_deploy(vertex(strategy=strategy, request_timeout_s=90))]
-    assert [what.partition(":")[0] for what in found] == ["rollout.bake 60 s", "rollout.steps 12.5%", "serve.timeout 90 s"]
+    assert [what.partition(":")[0] for what in found] == [
+        "rollout.bake 60 s",
+        "rollout.steps 12.5%",
+        "serve.request_timeout 90 s",
+    ]
     assert not list(checks.in_a_deploy(vertex(strategy=replace(strategy, steps=(0.12, 1.0), bake_s=480))))
 
 

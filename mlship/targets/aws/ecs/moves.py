@@ -18,9 +18,9 @@ from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.slots import Slot, family_of
 from mlship.targets.aws.ecs.traffic import LONGEST_MIN, MINUTE_S
 from mlship.targets.aws.scope import Scope
-from mlship.targets.aws.waiting import Waiting
 from mlship.targets.base import Deployment, Outcome
 from mlship.targets.plan import shares_before_all
+from mlship.targets.waiting import Waiting
 
 _BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 _ON = ("PENDING", "IN_PROGRESS")

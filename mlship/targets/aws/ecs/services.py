@@ -16,8 +16,8 @@ from mlship.targets.aws.ecs.slots import Slot, capacity_of
 from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import SLOTS, Scope
-from mlship.targets.aws.waiting import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
+from mlship.targets.waiting import Waiting
 
 START_MARGIN_S = 300.0  # beside the server's own start: a place for the task, its network, the pull of its image
 SETTLE_S = 120.0

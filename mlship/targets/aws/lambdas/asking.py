@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from mlship.errors import MlshipError, need
-from mlship.targets.aws.door import Door
+from mlship.targets.aws.door import Door, trusted
 from mlship.targets.base import Answer, Request
 
 SERVICE = "lambda"
@@ -32,8 +33,16 @@ def through_url(door: Door, url: str, request: Request) -> Answer:
     address = url + request.path
     if isinstance(door, Signs):
         headers = door.signed(SERVICE, request.method, address, _beside_signature(headers), request.body)
+    bundle = trusted(door)
+    known = ssl.create_default_context(cafile=bundle) if bundle else True
     try:
-        got = httpx.request(request.method, address, content=request.body or None, headers=headers, timeout=request.timeout_s)
+        got = httpx.request(
+            *(request.method, address),
+            content=request.body or None,
+            headers=headers,
+            timeout=request.timeout_s,
+            verify=known,
+        )
     except httpx.TimeoutException:
         return Answer(0, f"no answer within {request.timeout_s:g} s".encode())
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -11,7 +11,7 @@ from typing import Any
 from mlship.targets.aws.documents import Template, cfn_tags, in_template, variables_in
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.lambdas import releasing
-from mlship.targets.aws.lambdas.foundation import foundation, outputs_of, reserved
+from mlship.targets.aws.lambdas.foundation import foundation, kept_ready, outputs_of, reserved
 from mlship.targets.aws.lambdas.naming import LIVE
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -62,7 +62,12 @@ def _released(deployment: Deployment, given: Given, known: Mapping[str, Any]) ->
         function["ReservedConcurrentExecutions"] = most
     version = version_id(deployment.release.id)
     number = {"Fn::GetAtt": [version, "Version"]}
-    published = {"FunctionName": {"Ref": "Function"}, "Description": releasing.publish_version(deployment)["Description"]}
+    published: Template = {
+        "FunctionName": {"Ref": "Function"},
+        "Description": releasing.publish_version(deployment)["Description"],
+    }
+    if ready := kept_ready(deployment):
+        published["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": ready}
     url = _spelled(releasing.url_config(scope, public=is_public), known)
     del url["FunctionName"]
     made: dict[str, Any] = {

@@ -130,5 +130,10 @@ def reserved(deployment: Deployment) -> int | None:
     return most if most > 1 or "scale.replicas" in deployment.places else None
 
 
+def kept_ready(deployment: Deployment) -> int:
+    """How many copies wait for callers, whoever asks; they are paid for by the second. 0 where nobody says a number."""
+    return deployment.replicas[0] if reserved(deployment) is not None else 0
+
+
 def environment_tags(deployment: Deployment) -> Mapping[str, str]:
     return Scope(deployment.project, deployment.environment).tags("replica", deployment.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlship.targets.aws import permissions
 from mlship.targets.aws.caller_lambda import EVENT_BYTES, IMAGE_BYTES
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.lambdas.foundation import ROLE, reserved
+from mlship.targets.aws.lambdas.foundation import ROLE, kept_ready, reserved
 from mlship.targets.aws.lambdas.naming import NAME_LENGTH, function_name
 from mlship.targets.aws.lambdas.releasing import ANSWER_MARGIN_S, MOST_S, is_public, variables
 from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all
@@ -34,13 +35,17 @@ _KEPT = frozenset(
 # Keys of targets.aws that a function has no use for.
 _OF_OTHERS = ("cluster", "listener", "hosts", "priority", "callers", "certificate")
 _STRATEGIES = ("", "blue-green", "canary")
+# Where functions have no URLs (developer guide, "Creating and managing Lambda function URLs", read 2026-11).
+WITHOUT_URLS = frozenset(
+    [
+        *("ap-south-2", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ap-east-2", "ca-west-1"),
+        *("eu-south-2", "eu-central-2", "il-central-1", "me-central-1"),
+    ]
+)
 
 
-def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[Finding, ...]:
-    """Reads only. image_bytes: not compressed, 0 where this machine does not know.
-
-    Raises MlshipError where nobody can be asked, or for another account than the one that is named.
-    """
+def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
+    """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
     guard(door, deployment)
     has = given(deployment)
     return (
@@ -56,6 +61,7 @@ def findings(door: Door, deployment: Deployment, image_bytes: int = 0) -> tuple[
 def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
     """What no function can be, whatever the account has. Pure."""
     yield from _name(deployment)
+    yield from _region(deployment)
     yield from _limits(deployment)
     yield from _network(deployment, has)
     yield from _variables(deployment)
@@ -67,10 +73,12 @@ def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
         what = "public: true without serve.auth: everybody could call the function"
         yield refused(deployment, "public", what, "add serve.auth, or leave public out: IAM judges callers then", "open-to-all")
     if (deployment.operating.get("scale") or {}).get("schedule"):
-        what = (
-            "scale.schedule: a function keeps no copies, so no floor has a meaning (provisioned concurrency is not yet built)"
-        )
+        what = "scale.schedule: the number of copies that a function keeps ready is fixed"
         yield refused(deployment, "scale.schedule", what, "leave it out, or use service ecs", "not-yet")
+    if ready := kept_ready(deployment):
+        what = f"scale.replicas from {ready}: so many copies are kept ready, and paid for by the second, whether anybody asks or not"
+        found = refused(deployment, "scale.replicas", what, f"write 0..{deployment.replicas[1]} for a cap alone", "kept-ready")
+        yield replace(found, severity="note")
     if deployment.operating.get("drift") or any("drift" in gate for gate in deployment.strategy.gates):
         what = "rollout.gates on drift: the copies of a function keep no window of rows"
         yield refused(deployment, "rollout.gates", what, "use service ecs for them", "no-such-gate")
@@ -81,6 +89,13 @@ def _name(deployment: Deployment) -> Iterator[Finding]:
     if len(name) > NAME_LENGTH:
         what = f"the function would be called {name}, and a name there has {NAME_LENGTH} characters at most"
         yield refused(deployment, "name", what, "write a shorter name, or a shorter environment", "bad-name")
+
+
+def _region(deployment: Deployment) -> Iterator[Finding]:
+    region = str(deployment.settings.get("region") or "")
+    if region in WITHOUT_URLS:
+        what = f"a function in {region} has no URL, by which callers and mlship reach it"
+        yield refused(deployment, f"{SECTION}.region", what, "write another region, or use service ecs", "no-such-part")
 
 
 def _limits(deployment: Deployment) -> Iterator[Finding]:
@@ -95,7 +110,8 @@ def _limits(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(found.what, found.where, found.fix, "warning", found.code)
 
 
-def _size(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:
+def of_image(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:
+    """image_bytes: not compressed, 0 where this machine does not know. Pure."""
     if image_bytes > IMAGE_BYTES:
         what = f"the image has {size_text(image_bytes)}, and Lambda takes {size_text(IMAGE_BYTES)} at most"
         yield refused(deployment, "build", what, "use service ecs, or leave packages out", "too-large")

@@ -79,6 +79,11 @@ def publish_version(deployment: Deployment) -> Body:
     return {"FunctionName": function_name(scope), "Description": said}
 
 
+def provisioned(scope: Scope, version: str, count: int) -> Body:
+    """PutProvisionedConcurrencyConfig."""
+    return {"FunctionName": function_name(scope), "Qualifier": version, "ProvisionedConcurrentExecutions": count}
+
+
 def alias(scope: Scope, name: str, version: str, weights: Mapping[str, float] | None = None) -> Body:
     """CreateAlias and UpdateAlias. weights: of the one other version that has callers."""
     return {

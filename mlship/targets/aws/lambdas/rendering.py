@@ -9,7 +9,7 @@ from mlship.targets.aws.documents import Variable
 from mlship.targets.aws.given import given
 from mlship.targets.aws.lambdas import releasing
 from mlship.targets.aws.lambdas.ejecting import complete, service_part
-from mlship.targets.aws.lambdas.foundation import foundation, reserved
+from mlship.targets.aws.lambdas.foundation import foundation, kept_ready, reserved
 from mlship.targets.aws.lambdas.naming import LIVE, function_name
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -22,13 +22,13 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
   service/4-*.json           PublishVersion           the release as an immutable version
   service/5-*.json           CreateAlias              later: UpdateAlias, with the weight of the new version as a canary's share
   service/6-*.json           CreateFunctionUrlConfig  what callers reach
-  service/7-*.json           AddPermission, PutFunctionConcurrency, where mlship.yaml asks for them
+  service/7-*.json           AddPermission, PutFunctionConcurrency, PutProvisionedConcurrencyConfig, where mlship.yaml asks for them
 
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY, for one platform, as docker-v2s2), and say where it is:
 
-  aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
-      --parameter-overrides Image=HOST/REPOSITORY@sha256:...
+  aws cloudformation deploy --region {region} --template-file eject/template.json --stack-name {stack} \\
+      --capabilities CAPABILITY_IAM --parameter-overrides Image=HOST/REPOSITORY@sha256:...
 """
 
 
@@ -52,7 +52,11 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     if (most := reserved(deployment)) is not None:
         cap = {"FunctionName": function_name(scope), "ReservedConcurrentExecutions": most}
         documents["apply/service/7-put-function-concurrency.json"] = cap
+    if ready := kept_ready(deployment):
+        kept = releasing.provisioned(scope, Variable("Version"), ready)
+        documents["apply/service/7-put-provisioned-concurrency-config.json"] = kept
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }
-    return {**written, "eject/README": _README.format(stack=scope.stem).encode()}
+    readme = _README.format(region=deployment.settings.get("region") or "REGION", stack=scope.stem)
+    return {**written, "eject/README": readme.encode()}

@@ -15,7 +15,8 @@ from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas import releasing, seen
 from mlship.targets.aws.lambdas.callers import Callers, guard
-from mlship.targets.aws.lambdas.foundation import environment_tags, foundation, reserved
+from mlship.targets.aws.lambdas.copies import Copies
+from mlship.targets.aws.lambdas.foundation import environment_tags, foundation
 from mlship.targets.aws.lambdas.keeping import kept
 from mlship.targets.aws.lambdas.naming import LIVE, STAGED, function_name
 from mlship.targets.aws.lambdas.seen import ABSENT, Seen
@@ -41,6 +42,7 @@ class Steps:
         self._waiting = waiting
         self._progress = progress
         self._callers = Callers(door, scope)
+        self._copies = Copies(door, scope, waiting)
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and the release is a version of the function."""
@@ -49,7 +51,9 @@ class Steps:
         if not made.ok:
             return made
         present = self._present()
+        self._refuse_foreign(present)
         if present.of(deployment.release.id) is not None:
+            self._copies.allow(deployment)
             return Outcome()
         content = deployment.release.served.content
         reference = self._images.deliver(present.outputs["Repository"], content, PLATFORMS[has.arch])
@@ -57,7 +61,7 @@ class Steps:
         ready = self._latest(present, deployment, has, known)
         if not ready.ok:
             return ready
-        self._cap(deployment)
+        self._copies.allow(deployment)
         return self._published(deployment)
 
     def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
@@ -66,12 +70,16 @@ class Steps:
         return tuple(stack_changes.findings(self._door, wanted, self._waiting))
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
-        """The version can be asked, and no caller reaches it: an alias of its own says that it is the next one."""
+        """The version can be asked, its copies are kept ready where that is wanted, and no caller reaches it: an alias of its own says
+        that it is the next one.
+        """
         present = self._present()
         version = present.of(action.release)
         if version is None:
             return Outcome(False, f"the function has no version of {action.release}", fault="target")
         ready = self._until(version.number)
+        if ready.ok:
+            ready = self._copies.beside(version.number, deployment)
         if not ready.ok:
             return ready
         self._callers.point(STAGED, version.number, {})
@@ -94,17 +102,23 @@ class Steps:
         moved = self._callers.lead(version, {}, public=releasing.is_public(deployment))
         if moved.ok and present.staged is not None:
             self._callers.unpoint(STAGED)
+        if moved.ok:
+            self._copies.alone(version.number, deployment)
+            self._copies.cap(deployment)
         return moved
 
-    def restore(self, action: Action, *, was_public: bool) -> Outcome:
-        """was_public: as the last release that was committed had it."""
+    def restore(self, action: Action, deployment: Deployment, *, was_public: bool) -> Outcome:
+        """deployment: operated as before. was_public: as the last release that was committed had it."""
         if not action.before:
             return self.discard(action.release)
         version = self._present().of(action.before)
         if version is None:
             return Outcome(False, f"the function has no version of {action.before}", fault="target")
         back = self._callers.lead(version, {}, public=was_public)
-        return back if not back.ok else self.discard(action.release)
+        gone = back if not back.ok else self.discard(action.release)
+        if gone.ok:
+            self._copies.alone(version.number, deployment)
+        return gone
 
     def discard(self, release: str, live: str = "", *, was_public: bool = False) -> Outcome:
         """No alias leads to it: callers go to the other release where that has some, else to the live one. Where nothing is live nobody
@@ -115,6 +129,13 @@ class Steps:
             return Outcome()
         if present.staged is not None and present.release(present.staged.version) == release:
             self._callers.unpoint(STAGED)
+        gone = self._led_elsewhere(present, release, live, was_public=was_public)
+        version = present.of(release)
+        if gone.ok and version is not None and release != live:
+            self._copies.leave([version.number] if self._copies.has(version.number) else [])
+        return gone
+
+    def _led_elsewhere(self, present: Seen, release: str, live: str, *, was_public: bool) -> Outcome:
         alias = present.live
         if alias is None or release not in {present.release(number) for number in alias.shares}:
             return Outcome()
@@ -137,6 +158,7 @@ class Steps:
         if present is None:
             return Outcome()
         led = {number for alias in (present.live, present.staged) if alias for number in alias.shares}
+        self._copies.leave_but(led)
         going = [
             version for version in present.versions.values() if version.of.release in subjects and version.number not in led
         ]
@@ -154,18 +176,26 @@ class Steps:
         if not made.ok:
             return made
         present = self._present()
-        if present.of(deployment.release.id) is None:
+        version = present.of(deployment.release.id)
+        if version is None:
             return Outcome(False, f"the function has no version of {deployment.release.id}", fault="target")
-        self._cap(deployment)
+        self._copies.lower(deployment)  # before the cap, which may not be below what is kept ready
+        self._copies.cap(deployment)
+        self._copies.alone(version.number, deployment)
         self._label(present.function, environment_tags(deployment))
         if present.live is not None:
             self._callers.open(public=releasing.is_public(deployment) and self._callers.judge(present.live.shares))
         return Outcome()
 
+    def kept_ready(self, number: str) -> int:
+        """How many copies of a version wait for callers."""
+        return self._copies.count(number)
+
     def destroy(self) -> Outcome:
         """Callers first, then what served them, then what that stood on."""
         present = self._look()
         if present is not None and present.function:
+            self._refuse_foreign(present)
             if present.live is not None:
                 self._callers.close()
             self._door.call("lambda", "delete_function", FunctionName=self._name)
@@ -188,6 +218,12 @@ class Steps:
         found = self._look()
         assert found is not None, "deliver makes the foundation"
         return found
+
+    def _refuse_foreign(self, present: Seen) -> None:
+        """Raises MlshipError for a function of this name that somebody else has made."""
+        if present.function:
+            tags = self._door.call("lambda", "list_tags", Resource=present.function).get("Tags") or {}
+            self._scope.refuse_foreign(f"the function {self._name}", tags)
 
     def _latest(self, present: Seen, deployment: Deployment, has: Given, known: Mapping[str, str]) -> Outcome:
         """What the next version will be is this release: its configuration, then its image. Each change waits for the last one."""
@@ -262,16 +298,6 @@ class Steps:
             False, f"{self._name} is not ready after {READY_S:.0f} s; the same command goes on with it", fault="target"
         )
         return self._waiting.until(look, READY_S) or late
-
-    def _cap(self, deployment: Deployment) -> None:
-        """Copies at most. Where nobody says it, and mlship.yaml is here to say so, the account's limit holds again."""
-        most = reserved(deployment)
-        told = self._door.call("lambda", "get_function_concurrency", FunctionName=self._name)
-        present = told.get("ReservedConcurrentExecutions")
-        if most is not None and present != most:
-            self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
-        elif most is None and present is not None and deployment.places:
-            self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
 
     def _label(self, function: str, wanted: Mapping[str, str]) -> None:
         present = self._door.call("lambda", "list_tags", Resource=function).get("Tags") or {}

@@ -28,6 +28,7 @@ from mlship.targets.aws.lambdas.naming import function_name
 from mlship.targets.aws.lambdas.rendering import render
 from mlship.targets.aws.lambdas.seen import Seen
 from mlship.targets.aws.lambdas.steps import Steps
+from mlship.targets.aws.operated import as_before
 from mlship.targets.aws.preflight import guard
 from mlship.targets.aws.records import S3Records, records_of
 from mlship.targets.aws.resources import resources
@@ -95,8 +96,10 @@ class LambdaTarget:
         return resources(deployment)
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
-        found = preflight.findings(self._door, deployment, self._image_bytes(deployment.release.served.content))
-        return (*found, *self._steps.stack_changes(deployment))
+        return (*preflight.findings(self._door, deployment), *self._steps.stack_changes(deployment))
+
+    def findings_of_image(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return tuple(preflight.of_image(deployment, self._image_bytes(deployment.release.served.content)))
 
     def observe(self) -> Observed:
         history = self._records.read()
@@ -120,7 +123,7 @@ class LambdaTarget:
             replicas=tuple(_replicas(present)),
             restorable=frozenset(releases) - frozenset(lost),
             lost=lost,
-            repair=_repair(history, present),
+            repair=_repair(history, present) or self._unready(history, present),
             fingerprint=_fingerprint(told),
             weights=present.shares,
         )
@@ -187,7 +190,8 @@ class LambdaTarget:
             return self._steps.shift(action, deployment)
         if action.kind == "restore":
             history = self._records.read()
-            return self._steps.restore(action, was_public=bool(history and history.operating.get("public")))
+            was_public = bool(history and history.operating.get("public"))
+            return self._steps.restore(action, as_before(history, deployment), was_public=was_public)
         return self._steps.operate(deployment)
 
     def _staged(self, action: Action, deployment: Deployment) -> Outcome:
@@ -212,6 +216,15 @@ class LambdaTarget:
             kept = frozenset(known.served.content for known in history.releases) if history else frozenset()
             return self._steps.retire((release,), kept)
         return gone
+
+    def _unready(self, history: History | None, present: Seen) -> str:
+        """Why fewer copies of the live release are kept ready than the records say; asked only where they say any."""
+        said = history.operating.get("replicas") or {} if history and history.live and history.underway is None else {}
+        version = present.of(history.live) if history else None
+        if version is None or said.get("max", 1) <= 1 or not said.get("min"):
+            return ""
+        found = self._steps.kept_ready(version.number)
+        return f"{found} of {said['min']} copies are kept ready" if found < said["min"] else ""
 
     def _lost(self, history: History | None, present: Seen) -> dict[str, str]:
         """Releases of the records that could not be served again, and why: Lambda reads a version's image again after weeks of rest."""

@@ -26,6 +26,8 @@ def ask(door: Door, endpoint: str, variant: str, request: Request) -> Answer:
     if not is_question and not request.path.startswith(PREDICTIONS):
         return Answer(404, f"SageMaker forwards predictions only, and not {request.path}".encode())
     of = {"TargetVariant": variant} if variant else {}
+    if model := _model_in(request.path):
+        of["CustomAttributes"] = f"mlship-model={model}"  # as server/protocols/sagemaker.py reads it
     body = QUESTION if is_question else request.body
     said = {"EndpointName": endpoint, "Body": body, "ContentType": request.content_type, "Accept": request.accept, **of}
     try:
@@ -35,6 +37,11 @@ def ask(door: Door, endpoint: str, variant: str, request: Request) -> Answer:
     except MlshipError as error:
         return Answer(0, error.what.encode())
     return _answer(told, request)
+
+
+def _model_in(path: str) -> str:
+    """`fraud` of /predict/fraud; empty where the first is meant."""
+    return path.partition("?")[0].removeprefix("/predict/") if path.startswith("/predict/") else ""
 
 
 def _answer(told: Mapping[str, Any], request: Request) -> Answer:

@@ -73,6 +73,9 @@ def _scaled(deployment: Deployment) -> dict[str, Any]:
     names = releasing.names_of(deployment)
     registered = _resource("AWS::ApplicationAutoScaling::ScalableTarget", scaling.scalable(deployment, names, SLOTS[0]))
     registered["DependsOn"] = ["Endpoint"]
+    if floors := scaling.scheduled(deployment, names, SLOTS[0]):
+        own = ("ScheduledActionName", "Schedule", "Timezone", "ScalableTargetAction")
+        registered["Properties"]["ScheduledActions"] = [{key: one[key] for key in own} for one in floors]
     policy = scaling.policy(deployment, names, SLOTS[0])
     said = {name: policy[name] for name in ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")}
     followed = {**said, "ScalingTargetId": {"Ref": "ScalableTarget"}}

@@ -1,11 +1,13 @@
 """The lines of all machines as one stream, by time.
 
 A machine's stream is called after its variant, and a variant has one release after the other: what the server says of itself when it is
-ready, or when it cannot start, names its release, and so tells whose stream it is.
+ready, or when it cannot start, names its release, and so the beginning of a stream tells whose it is. Only streams that were written to of
+late are looked at, each of them once.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +18,12 @@ from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.base import LogLine
 
 LOOK_S = 2.0
+HEAD = 1000  # lines of a stream's beginning
+# A stream tells its last event late, typically by less than an hour (LogStream, lastEventTimestamp, service model of botocore 1.44.5).
+LATE_MS = 3_600_000
 _AT_MOST = 100  # streams that FilterLogEvents takes at once (service model of botocore 1.44.5)
+MISSING = "ResourceNotFoundException"
+_RELEASE = re.compile(r"\br\d+-[0-9a-f]{6}\b")
 Event = dict[str, Any]
 
 
@@ -30,39 +37,69 @@ def lines_of(
     sleep: Callable[[float], None],
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    now = clock()
-    told = newest(lambda since_ms: _events(door, names, release, since_ms), lines, now, (*BACK_S, now))
+    now, whose = clock(), dict[tuple[str, str], bool]()
+    told = newest(lambda since_ms: _events(door, names, release, since_ms, whose), lines, now, (*BACK_S, now))
     yield from (_line(event, release) for event in told[len(told) - lines :] if lines)
     known = {event["eventId"] for event in told}
     latest = max((event["timestamp"] for event in told), default=0)
     while follow:
         sleep(LOOK_S)
-        for event in _events(door, names, release, latest):
+        for event in _events(door, names, release, latest, whose):
             if event["eventId"] not in known:
                 known.add(event["eventId"])
                 latest = max(latest, event["timestamp"])
                 yield _line(event, release)
 
 
-def _events(door: Door, names: Names, release: str, since_ms: int) -> list[Event]:
-    """Of the endpoint and of the one beside it, sorted by time."""
+def _events(door: Door, names: Names, release: str, since_ms: int, whose: dict[tuple[str, str], bool]) -> list[Event]:
+    """Of the endpoint and of the one beside it, sorted by time. whose: group and stream -> whether it is the release's, as far as known."""
     since = {"startTime": since_ms} if since_ms else {}
     found: list[Event] = []
     for group in names.log_groups:
         if not release:
             found += _asked(door, group, **since)
             continue
-        streams = sorted({event["logStreamName"] for event in _asked(door, group, filterPattern=f'"{release}"')})
+        streams = [name for name in _of_late(door, group, since_ms) if _is_of(door, group, name, release, whose)]
         for start in range(0, len(streams), _AT_MOST):
             found += _asked(door, group, logStreamNames=streams[start : start + _AT_MOST], **since)
     return sorted(found, key=lambda event: event["timestamp"])
+
+
+def _of_late(door: Door, group: str, since_ms: int) -> list[str]:
+    """Streams that may have been written to since then."""
+    found: list[str] = []
+    said: dict[str, Any] = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True}
+    while True:
+        try:
+            told = door.call("logs", "describe_log_streams", **said)
+        except Refused as no:
+            if no.said == MISSING:
+                return []
+            raise
+        of_late = [one for one in told["logStreams"] if one.get("lastEventTimestamp", since_ms) + LATE_MS >= since_ms]
+        found += [str(one["logStreamName"]) for one in of_late]
+        if len(of_late) < len(told["logStreams"]) or not told.get("nextToken"):
+            return sorted(found)
+        said["nextToken"] = told["nextToken"]
+
+
+def _is_of(door: Door, group: str, stream: str, release: str, whose: dict[tuple[str, str], bool]) -> bool:
+    """One that says nothing of any release yet is asked again."""
+    if (group, stream) not in whose:
+        place = {"logGroupName": group, "logStreamName": stream}
+        told = door.call("logs", "get_log_events", **place, startFromHead=True, limit=HEAD)["events"]
+        named = {name for event in told for name in _RELEASE.findall(event["message"])}
+        if not named and len(told) < HEAD:
+            return False
+        whose[group, stream] = release in named
+    return whose[group, stream]
 
 
 def _asked(door: Door, group: str, **only: Any) -> list[Event]:
     try:
         told: list[Event] = door.all("logs", "filter_log_events", "events", logGroupName=group, **only)
     except Refused as no:
-        if no.said == "ResourceNotFoundException":
+        if no.said == MISSING:
             return []
         raise
     return told

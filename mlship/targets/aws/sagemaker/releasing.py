@@ -144,6 +144,16 @@ def architecture(deployment: Deployment) -> str:
     return "arm64" if _GRAVITON.fullmatch(plain_type(deployment).partition(".")[0]) else "x86_64"
 
 
+def vcpus(deployment: Deployment) -> int:
+    """Of one machine, which the size of its type tells: 4 times the number before `xlarge` (the families' pages of EC2; from memory,
+    verify). 1 for a size that is none.
+    """
+    family, _, size = plain_type(deployment).partition(".")
+    if size.endswith("xlarge"):
+        return 4 * int(size.removesuffix("xlarge") or 1)
+    return 2 if size == "large" or family == "t2" else 1
+
+
 def _config(deployment: Deployment, given: Given, kind: str, variants: list[Body], named: list[Body]) -> Alone:
     has_key = given.kms_key and not _LOCAL_STORAGE.fullmatch(plain_type(deployment).partition(".")[0])
     key = {"KmsKeyId": given.kms_key} if has_key else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlship.targets.aws.door import Door
+from mlship.targets.aws.door import Door, trusted
 
 
 class RememberingDoor:
@@ -21,6 +21,10 @@ class RememberingDoor:
     @property
     def account(self) -> str:
         return self._inner.account
+
+    @property
+    def certificates(self) -> str:
+        return trusted(self._inner)
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         if operation == "delete_endpoint_config":

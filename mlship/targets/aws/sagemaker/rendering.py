@@ -21,13 +21,14 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
   service/2-*.json           CreateEndpointConfig     the release alone
   service/3-*.json           CreateEndpoint           a first release
   service/4-*.json           UpdateEndpoint           a later one, after it was asked at {check}
-  service/5-*.json           RegisterScalableTarget and PutScalingPolicy, where scale.replicas is a range
+  service/5-*.json           RegisterScalableTarget and PutScalingPolicy, where scale.replicas is a range; PutScheduledAction, one for
+                             each of scale.schedule
 
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY: it gets the form that SageMaker takes, {variant}), and say where it is:
 
-  aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
-      --parameter-overrides {parameters}
+  aws cloudformation deploy --region {region} --template-file eject/template.json --stack-name {stack} \\
+      --capabilities CAPABILITY_IAM --parameter-overrides {parameters}
 """
 
 
@@ -50,10 +51,13 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     if scaling.is_scaled(deployment):
         documents["apply/service/5-register-scalable-target.json"] = scaling.scalable(deployment, names, SLOTS[0])
         documents["apply/service/5-put-scaling-policy.json"] = scaling.policy(deployment, names, SLOTS[0])
+        for number, action in enumerate(scaling.scheduled(deployment, names, SLOTS[0]), 1):
+            documents[f"apply/service/5-put-scheduled-action-{number}.json"] = action
     written = {
         name: json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n" for name, document in documents.items()
     }
     examples = {"Vpc": "vpc-...", "Image": "HOST/REPOSITORY@sha256:..."}
     asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
-    readme = _README.format(stack=names.scope.stem, parameters=asked, variant=releasing.PUSH, check=names.check)
+    said = {"region": deployment.settings.get("region") or "REGION", "stack": names.scope.stem, "check": names.check}
+    readme = _README.format(**said, parameters=asked, variant=releasing.PUSH)
     return {**written, "eject/README": readme.encode()}

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Any
 
+from mlship.targets.aws import autoscaling
 from mlship.targets.aws.documents import Body
-from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.sagemaker.names import Names
+from mlship.targets.aws.door import Door
+from mlship.targets.aws.ecs import schedule
+from mlship.targets.aws.sagemaker.names import SLOTS, Names
+from mlship.targets.aws.sagemaker.releasing import vcpus
 from mlship.targets.base import Deployment
 
-SERVICE = "application-autoscaling"
 POLICY = "load"
 # What one replica carries where scale.per_replica is not said; the autoscaler of the target docker has the same.
-PER_REPLICA: Mapping[str, float] = {"concurrency": 8.0, "rps": 50.0}
-# PredefinedMetricSpecification (service model of botocore 1.44.5): invocations come by the minute, concurrency every 10 s.
-METRICS: Mapping[str, tuple[str, float]] = {
-    "concurrency": ("SageMakerVariantConcurrentRequestsPerModelHighResolution", 1.0),
-    "rps": ("SageMakerVariantInvocationsPerInstance", 60.0),
-}
+PER_REPLICA: Mapping[str, float] = {"concurrency": 8.0, "rps": 50.0, "cpu": 70.0}
 DOWN_AFTER_S, UP_AFTER_S = 300.0, 60
 
 
@@ -51,10 +47,9 @@ def policy(deployment: Deployment, names: Names, slot: str) -> Body:
     """PutScalingPolicy."""
     said = deployment.operating.get("scale") or {}
     metric = metric_of(deployment)
-    predefined, times = METRICS[metric]
+    wanted = float(said.get("per_replica") or PER_REPLICA[metric])
     tracked = {
-        "TargetValue": float(said.get("per_replica") or PER_REPLICA[metric]) * times,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": predefined},
+        **METRICS[metric](deployment, names, slot, wanted),
         "ScaleInCooldown": ceil(said.get("down_after_s") or DOWN_AFTER_S),
         "ScaleOutCooldown": UP_AFTER_S,
     }
@@ -66,18 +61,19 @@ def policy(deployment: Deployment, names: Names, slot: str) -> Body:
     }
 
 
+def scheduled(deployment: Deployment, names: Names, slot: str) -> list[Body]:
+    """PutScheduledAction, one for each of `scale.schedule`."""
+    return schedule.actions(deployment, resource(names, slot))
+
+
 def follow(door: Door, deployment: Deployment, names: Names, slot: str) -> None:
     """The variant's machines follow the load within the deployment's range; with a fixed number nobody else says how many."""
     if not is_scaled(deployment):
         leave(door, names, slot)
         return
-    wanted = scalable(deployment, names, slot)
-    present = _registered(door, names, slot)
-    if present is None or any(present[bound] != wanted[bound] for bound in ("MinCapacity", "MaxCapacity")):
-        door.call(SERVICE, "register_scalable_target", **wanted)
-    said = policy(deployment, names, slot)
-    if not _has(door, said):
-        door.call(SERVICE, "put_scaling_policy", **said)
+    others = [resource(names, other) for other in SLOTS if other != slot]
+    wanted, tracked = scalable(deployment, names, slot), policy(deployment, names, slot)
+    autoscaling.follow(door, wanted, tracked, scheduled(deployment, names, slot), others)
 
 
 def leave(door: Door, names: Names, slot: str) -> None:
@@ -85,25 +81,38 @@ def leave(door: Door, names: Names, slot: str) -> None:
 
     (docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html, read 2026-11.) Its policies go with it.
     """
-    if _registered(door, names, slot) is None:
-        return
-    try:
-        door.call(SERVICE, "deregister_scalable_target", **resource(names, slot))
-    except Refused as no:
-        if no.said != "ObjectNotFoundException":  # another command did it meanwhile
-            raise
+    autoscaling.leave(door, resource(names, slot))
 
 
-def _registered(door: Door, names: Names, slot: str) -> dict[str, Any] | None:
-    place = resource(names, slot)
-    asked = {"ServiceNamespace": place["ServiceNamespace"], "ResourceIds": [place["ResourceId"]]}
-    return next(iter(door.all(SERVICE, "describe_scalable_targets", "ScalableTargets", **asked)), None)
+def _predefined(kind: str, times: float) -> Callable[[Deployment, Names, str, float], Body]:
+    """times: what the metric counts of what `scale.per_replica` counts one of."""
+    return lambda _, names, slot, wanted: {
+        "TargetValue": wanted * times,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": kind},
+    }
 
 
-def _has(door: Door, wanted: Mapping[str, Any]) -> bool:
-    asked = {"ServiceNamespace": wanted["ServiceNamespace"], "ResourceId": wanted["ResourceId"]}
-    said = "TargetTrackingScalingPolicyConfiguration"
-    return any(
-        one["PolicyName"] == wanted["PolicyName"] and one.get(said) == wanted[said]
-        for one in door.all(SERVICE, "describe_scaling_policies", "ScalingPolicies", **asked)
-    )
+def _cpu(deployment: Deployment, names: Names, slot: str, wanted: float) -> Body:
+    """100 % of every vCPU of a machine add up there: four of them at work are 400 %.
+
+    (docs.aws.amazon.com/sagemaker/latest/dg, "Define a scaling policy" and "Metrics for monitoring Amazon SageMaker AI", read 2026-11.)
+    """
+    dimensions = [{"Name": "EndpointName", "Value": names.endpoint}, {"Name": "VariantName", "Value": slot}]
+    return {
+        "TargetValue": wanted * vcpus(deployment),
+        "CustomizedMetricSpecification": {
+            "Namespace": "/aws/sagemaker/Endpoints",
+            "MetricName": "CPUUtilization",
+            "Dimensions": dimensions,
+            "Statistic": "Average",
+            "Unit": "Percent",
+        },
+    }
+
+
+# PredefinedMetricSpecification (service model of botocore 1.44.5): invocations come by the minute, concurrency every 10 s.
+METRICS: Mapping[str, Callable[[Deployment, Names, str, float], Body]] = {
+    "concurrency": _predefined("SageMakerVariantConcurrentRequestsPerModelHighResolution", 1.0),
+    "rps": _predefined("SageMakerVariantInvocationsPerInstance", 60.0),
+    "cpu": _cpu,
+}

@@ -53,6 +53,7 @@ class Steps:
 
     def deliver(self, deployment: Deployment) -> Outcome:
         """The foundation stands, the registry has the image, and SageMaker knows the release as a model."""
+        self._refuse_foreign()
         has = given(deployment)
         made = self._belongings.found(deployment, has)
         if made.ok:
@@ -178,11 +179,18 @@ class Steps:
         return self._sized(main, variant.release, deployment)
 
     def destroy(self) -> Outcome:
-        """Callers first, then what served them, then what that stood on; only what is called ours."""
+        """Callers first, then what served them, then what that stood on; only what is ours."""
+        self._refuse_foreign()
         self._endpoints.leave(SLOTS)
         for name in (self._names.endpoint, self._names.check):
             self._endpoints.delete(name)
         return self._belongings.destroy()
+
+    def _refuse_foreign(self) -> None:
+        """Raises MlshipError for an endpoint of this name that somebody else has made."""
+        for one in filter(None, (self._main(), self._endpoints.look(self._names.check))):
+            told = self._door.all("sagemaker", "list_tags", "Tags", ResourceArn=one.arn)
+            self._names.scope.refuse_foreign(f"the endpoint {one.name}", {tag["Key"]: tag["Value"] for tag in told})
 
     def _main(self) -> Endpoint | None:
         return self._endpoints.look(self._names.endpoint)

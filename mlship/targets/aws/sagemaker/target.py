@@ -51,6 +51,16 @@ from mlship.targets.failing import of_target
 from mlship.targets.verify import said_release
 
 LOG_LINES = 8
+# Beginning of a region's name -> what its hosts end with; all others with the first (partitions of botocore 1.44.5).
+DOMAINS = {
+    "": "amazonaws.com",
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
 
 
 class SagemakerTarget:
@@ -231,12 +241,17 @@ class SagemakerTarget:
         """Where signed calls go (InvokeEndpoint)."""
         if present.main is None:
             return ""
-        host = f"runtime.sagemaker.{self._door.region}.amazonaws.com" + (".cn" if self._door.region.startswith("cn-") else "")
-        return f"https://{host}/endpoints/{self._names.endpoint}/invocations"
+        return address(self._door.region, self._names.endpoint)
 
 
 def open_service(opening: Opening, door: Door) -> SagemakerTarget:
     return SagemakerTarget(opening, door)
+
+
+def address(region: str, endpoint: str) -> str:
+    """Of InvokeEndpoint. Pure."""
+    domain = next((end for start, end in DOMAINS.items() if start and region.startswith(start)), DOMAINS[""])
+    return f"https://runtime.sagemaker.{region}.{domain}/endpoints/{endpoint}/invocations"
 
 
 def _asked(present: Seen, request: Request) -> tuple[Endpoint | None, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlship.errors import Finding
+from mlship.targets.aws.ecs import schedule
 from mlship.targets.aws.sagemaker import releasing, scaling
 from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.refusals import refused
@@ -40,9 +41,11 @@ def _calls(deployment: Deployment) -> Iterator[Finding]:
     if deployment.operating.get("public"):
         what = "public is not possible with aws service sagemaker: its API takes signed requests only"
         yield refused(deployment, "public", what, "leave it out, or use service ecs", "absent-feature")
-    if len(served.models) > 1:
-        what = f"{len(served.models)} models are not possible with aws service sagemaker: its calls reach the first one only"
-        yield refused(deployment, "models", what, "deploy them as projects of their own, or use service ecs", "absent-feature")
+    if len(served.models) > 1 and served.serving.get("invocations") == "mlflow":
+        what = "serve.invocations mlflow answers with the first model alone, and SageMaker calls no other path"
+        yield refused(
+            deployment, "serve.invocations", what, "leave it out: callers name a model in an attribute", "absent-feature"
+        )
     protocols = served.serving.get("protocols")
     if protocols and "sagemaker" not in protocols:
         what = "serve.protocols is without sagemaker, and SageMaker calls /ping and /invocations"
@@ -67,8 +70,9 @@ def _environment(deployment: Deployment) -> Iterator[Finding]:
 def _scaling(deployment: Deployment) -> Iterator[Finding]:
     metric = scaling.metric_of(deployment)
     if scaling.is_scaled(deployment) and metric not in scaling.METRICS:
-        what = f"scale.metric {metric} is not built for aws service sagemaker"
-        yield refused(deployment, "scale.metric", what, f"write one of: {', '.join(scaling.METRICS)}", "not-yet")
+        what = f"scale.metric {metric} is not possible with aws service sagemaker: only the servers know it"
+        yield refused(deployment, "scale.metric", what, f"write one of: {', '.join(scaling.METRICS)}", "absent-feature")
+    yield from schedule.findings(deployment)
     if deployment.strategy.name == "recreate":
         what = "rollout.strategy recreate is not possible with aws service sagemaker: an update is always blue-green or rolling"
         yield refused(deployment, "rollout.strategy", what, "write blue-green, rolling or canary", "absent-feature")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.targets.azure.azureml.seen import Seen
 from mlship.targets.azure.azureml.site import ML_API, Site
 from mlship.targets.azure.door import Door
@@ -45,7 +45,7 @@ class Caller:
         try:
             return self._sent(seen, request, body, kind, release)
         except MlshipError as error:
-            return Answer(0, error.what.encode())
+            return Answer(0, error.what.encode(), is_unreached=error.exit is Exit.UNREACHABLE)
 
     def _sent(self, seen: Seen, request: Request, body: bytes, kind: str, release: str) -> Answer:
         headers = {
@@ -54,7 +54,7 @@ class Caller:
             "Authorization": f"Bearer {self._secret(seen)}",
             **({DEPLOYMENT_HEADER: release} if release else {}),
         }
-        told = self._door.send("POST", seen.address, headers=headers, body=body)
+        told = self._door.send("POST", seen.address, headers=headers, body=body, timeout_s=request.timeout_s)
         if told.status == 401:  # a key that was made anew, a token that is over
             self._secrets.clear()
         return Answer(told.status, told.body, told.headers)

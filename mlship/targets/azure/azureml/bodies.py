@@ -55,11 +55,24 @@ def endpoint(deployment: Deployment, traffic: Mapping[str, int], mirror: Mapping
         "tags": endpoint_tags(deployment),
         "properties": {
             "authMode": auth_mode(deployment),
-            "publicNetworkAccess": "Enabled",  # who comes without a key or a token is turned away
+            "publicNetworkAccess": public_access(deployment),
             "traffic": dict(sorted(traffic.items())),
             "mirrorTraffic": dict(sorted((mirror or {}).items())),
         },
     }
+
+
+def mirrored(deployment: Deployment) -> Document:
+    """PUT of the endpoint that copies requests to the release, which has no callers yet.
+
+    1 to 50 %, one deployment, and none that has callers ("Perform safe rollout of new deployments for real-time inference",
+    learn.microsoft.com/azure/machine-learning, read 2026-11).
+    """
+    return endpoint(deployment, {Variable("Before"): WHOLE}, {deployment.release.id: hundredths(deployment.strategy.mirror)})
+
+
+def hundredths(share: float) -> int:
+    return round(share * WHOLE)
 
 
 def release(deployment: Deployment, cloud: Cloud, capacity: int) -> Document:
@@ -89,6 +102,13 @@ def release(deployment: Deployment, cloud: Cloud, capacity: int) -> Document:
 def auth_mode(deployment: Deployment) -> str:
     """As Azure's API says it."""
     return AUTH[str(deployment.settings.get("auth") or DEFAULT_AUTH)]
+
+
+def public_access(deployment: Deployment) -> str:
+    """Whoever comes without a key or a token is turned away; of a network, others find no way either ("Network isolation with managed
+    online endpoints", learn.microsoft.com/azure/machine-learning, read 2026-11: callers come by the workspace's private endpoint).
+    """
+    return "Disabled" if deployment.settings.get("callers") == "network" else "Enabled"
 
 
 def endpoint_tags(deployment: Deployment) -> dict[str, str]:

@@ -17,6 +17,7 @@ from mlship.targets.base import Deployment
 
 SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
 IMAGE = "REGISTRY/IMAGE@sha256:DIGEST"
+BEFORE = "BEFORE"  # the deployment that serves now
 _SECONDS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
 
@@ -35,7 +36,16 @@ def environment(deployment: Deployment, site: Site) -> Document:
 
 def endpoint(deployment: Deployment, site: Site, traffic: Mapping[str, int]) -> Document:
     """The endpoint as it is once the release is live, or before it, with no traffic."""
-    sent = filled(bodies.endpoint(deployment, traffic), _known(deployment, site))
+    return _endpoint(bodies.endpoint(deployment, traffic), deployment, site)
+
+
+def mirrored(deployment: Deployment, site: Site) -> Document:
+    """The endpoint while requests are copied to the release."""
+    return _endpoint(bodies.mirrored(deployment), deployment, site)
+
+
+def _endpoint(body: Document, deployment: Deployment, site: Site) -> Document:
+    sent = filled(body, _known(deployment, site))
     told, identity = sent["properties"], sent["identity"]
     given = [{"resource_id": path} for path in identity.get("userAssignedIdentities") or ()]
     return {
@@ -102,6 +112,7 @@ def _known(deployment: Deployment, site: Site) -> dict[str, Any]:
     identity = str(deployment.settings.get("identity") or "")
     return {
         "Image": IMAGE,
+        "Before": BEFORE,
         "EnvironmentId": site.version(deployment.release.id),
         "DeploymentId": site.deployment(deployment.release.id),
         "Identity": site.path(IDENTITIES, identity) if identity else "",

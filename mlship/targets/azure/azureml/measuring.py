@@ -1,7 +1,7 @@
 """What Azure Monitor counted of each deployment. It comes by the minute, some minutes late, and knows four percentiles.
 
 Metrics of workspaces/onlineEndpoints (learn.microsoft.com/azure/azure-monitor, "Supported metrics", read 2026-11): RequestsPerMinute by
-deployment and statusCodeClass, RequestLatency_P50, _P90, _P95 and _P99 by deployment, in milliseconds.
+deployment and statusCodeClass, RequestLatency (the mean), _P50, _P90, _P95 and _P99 by deployment, in milliseconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlship.targets.azure.azureml.site import METRICS_API, Site
 from mlship.targets.azure.door import Door
 from mlship.targets.base import Measures
 
-REQUESTS = "RequestsPerMinute"
+REQUESTS, MEAN = "RequestsPerMinute", "RequestLatency"
 PERCENTILES: Mapping[str, float] = {
     "RequestLatency_P50": 0.5,
     "RequestLatency_P90": 0.9,
@@ -71,24 +71,30 @@ def _of(door: Door, site: Site, release: str, began: float, ends: float) -> Meas
     asked = {"timespan": f"{_iso(began)}/{_iso(ends)}", "interval": "PT1M", "aggregation": "Average"}
     by_class = f"deployment eq '{release}' and statusCodeClass eq '*'"
     told = door.arm("GET", path, METRICS_API, **asked, metricnames=REQUESTS, **{"$filter": by_class})
-    slow = door.arm(
-        "GET", path, METRICS_API, **asked, metricnames=",".join(PERCENTILES), **{"$filter": f"deployment eq '{release}'"}
-    )
+    names = ",".join((MEAN, *PERCENTILES))
+    slow = door.arm("GET", path, METRICS_API, **asked, metricnames=names, **{"$filter": f"deployment eq '{release}'"})
     return measures_from(told, slow)
 
 
 def measures_from(requests: Mapping[str, Any], latencies: Mapping[str, Any]) -> Measures:
-    """Never faster than Azure says: between two percentiles, all requests are as slow as the slower one."""
+    """Never faster than Azure says: between two percentiles, all requests are as slow as the slower one; in a minute whose mean is not
+    told, all are as slow as the slowest that is.
+    """
     counted: dict[str, float] = {}
     failed = 0.0
     for _, kind, when, number in _points(requests):
         counted[when] = counted.get(when, 0.0) + number
         failed += number if kind == _FAILED else 0.0
     slow: dict[str, dict[float, float]] = {}
+    means: dict[str, float] = {}
     for metric, _, when, number in _points(latencies):
-        slow.setdefault(when, {})[PERCENTILES[metric]] = number / 1000
+        if metric == MEAN:
+            means[when] = number / 1000
+        else:
+            slow.setdefault(when, {})[PERCENTILES[metric]] = number / 1000
     buckets = {bound: sum(number * _share(slow.get(when, {}), bound) for when, number in counted.items()) for bound in BOUNDS}
-    seconds = sum(number * slow.get(when, {}).get(0.5, 0.0) for when, number in counted.items())
+    slowest = {when: max(known.values()) for when, known in slow.items()}
+    seconds = sum(number * means.get(when, slowest.get(when, 0.0)) for when, number in counted.items())
     return Measures(sum(counted.values()), failed, buckets, _rate(counted), seconds)
 
 

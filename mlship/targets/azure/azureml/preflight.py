@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
-from mlship.targets.azure import roles
+from mlship.targets.azure import roles, vault
 from mlship.targets.azure.azureml import registry, seen
+from mlship.targets.azure.azureml.bodies import public_access
 from mlship.targets.azure.azureml.scaling import capacity_for, is_scaled
 from mlship.targets.azure.azureml.site import IDENTITIES, ML_API, WORKSPACES, Site, locations, site_of
 from mlship.targets.azure.azureml.unbuilt import in_a_deploy
@@ -16,7 +18,7 @@ from mlship.targets.azure.door import Door
 from mlship.targets.azure.preflight import guard, permissions, providers
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
-from mlship.targets.azure.scope import Scope
+from mlship.targets.azure.scope import Scope, flags_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
@@ -53,6 +55,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, environ: Mapping[
         *first,
         *providers(door, (*PROVIDERS, *(SCALERS if is_scaled(deployment) else ())), deployment),
         *permissions(door, site.place, made, deployment),
+        *vault.unreadable(door, deployment),
         *_workspace(door, scope, site, deployment),
     )
 
@@ -63,21 +66,48 @@ def _workspace(door: Door, scope: Scope, site: Site, deployment: Deployment) -> 
     name, key = site.workspace.rpartition("/")[2], f"{_SECTION}.workspace"
     if told is None:
         what = f"there is no workspace {name} in the resource group {site.place.group}"
-        yield refused(deployment, key, what, f"az ml workspace create -n {name} -g {site.place.group}", "no-such-part")
+        fix = f"az ml workspace create {flags_of(site.workspace)} --location {deployment.settings['region']}"
+        yield refused(deployment, key, what, fix, "no-such-part")
         return
     region = str(told.get("location") or "")
     if region and region != str(deployment.settings["region"]).replace(" ", "").lower():
         what = f"the workspace {name} is in {region}, and targets.azure.region is {deployment.settings['region']}"
         yield refused(deployment, f"{_SECTION}.region", what, f"write targets.azure.region: {region}", "wrong-region")
         return
-    if (told.get("properties") or {}).get("publicNetworkAccess") == "Disabled":
-        what = f"the workspace {name} has no public access, and mlship does not make endpoints of a private link yet"
-        yield refused(deployment, key, what, "name another workspace, or use service container-apps with a subnet", "not-yet")
+    yield from _network(told, name, deployment)
     if seen.is_foreign(door, scope, site):
         what = f"the workspace {name} has an endpoint {site.endpoint} that is not this project's"
         yield refused(deployment, key, what, "give the project another name, or take that endpoint away", "taken")
+    yield from _mirror(door, scope, site, deployment)
     yield from _parts(door, site, deployment)
     yield from _machines(door, scope, site, deployment)
+
+
+def _network(told: Mapping[str, Any], name: str, deployment: Deployment) -> Iterator[Finding]:
+    """Callers of a network come by the workspace's private endpoint, which mlship does not make."""
+    said, key = told.get("properties") or {}, f"{_SECTION}.callers"
+    is_private = bool(said.get("privateEndpointConnections"))
+    if public_access(deployment) == "Disabled" and not is_private:
+        what = f"targets.azure.callers is network, and the workspace {name} has no private endpoint by which one could call"
+        yield refused(deployment, key, what, "make one in that network, or delete targets.azure.callers", "nobody-can-call")
+    elif public_access(deployment) == "Disabled":
+        what = f"callers come by the private endpoint of the workspace {name}: mlship has to run in its network, to ask what it deploys"
+        fix = "deploy by a job in there; elsewhere the release is not found to answer, and is taken back"
+        yield replace(refused(deployment, key, what, fix, "inside-alone"), severity="warning")
+    elif said.get("publicNetworkAccess") == "Disabled":
+        what = f"the workspace {name} has no public access, and an endpoint in it would have"
+        yield refused(deployment, key, what, "write targets.azure.callers: network", "open-endpoint")
+
+
+def _mirror(door: Door, scope: Scope, site: Site, deployment: Deployment) -> Iterator[Finding]:
+    """There is one, and a person may have set it by hand."""
+    present = seen.look(door, scope, site) if deployment.strategy.mirror else None
+    for name, share in (present.mirror if present is not None else {}).items():
+        if present is not None and share and name in present.others:
+            what = f"{share} % of the requests are copied to {name} already, which is not mlship's, and Azure copies to one deployment"
+            place = f"-n {site.endpoint} -w {site.workspace.rpartition('/')[2]} {site.place.flags}"
+            fix = f'delete rollout.mirror, or az ml online-endpoint update {place} --mirror-traffic "{name}=0"'
+            yield refused(deployment, "rollout.mirror", what, fix, "taken")
 
 
 def _parts(door: Door, site: Site, deployment: Deployment) -> Iterator[Finding]:
@@ -116,7 +146,11 @@ def _machines(door: Door, scope: Scope, site: Site, deployment: Deployment) -> I
     key = f"{_SECTION}.instance"
     if size is None:
         near = sorted(str(one["name"]) for one in sizes if str(one.get("name", ""))[:11] == name[:11])[:4]
-        fix = f"write one of {', '.join(near)}" if near else "az vm list-sizes names them"
+        fix = (
+            f"write one of {', '.join(near)}"
+            if near
+            else f"az vm list-sizes --location {deployment.settings['region']} names them"
+        )
         yield refused(deployment, key, f"Azure ML has no {name} in {deployment.settings['region']}", fix, "unknown-instance")
         return
     present = seen.look(door, scope, site)

@@ -8,6 +8,7 @@ from typing import Any
 from mlship.errors import MlshipError
 from mlship.targets.azure.azureml.site import ML_API, REGISTRIES, REGISTRY_API, Site
 from mlship.targets.azure.door import Door
+from mlship.targets.azure.scope import flags_of
 
 
 def server_of(door: Door, site: Site, settings: Mapping[str, Any], where: str = "") -> str:
@@ -17,7 +18,7 @@ def server_of(door: Door, site: Site, settings: Mapping[str, Any], where: str = 
         raise MlshipError(
             f"the workspace {site.workspace.rpartition('/')[2]} has no container registry",
             where,
-            f"write targets.azure.registry: NAME, or: az ml workspace update -n {site.workspace.rpartition('/')[2]}"
+            f"write targets.azure.registry: NAME, or: az ml workspace update {flags_of(site.workspace)}"
             " --container-registry PATH --update-dependent-resources",
             code="no-registry",
         )

@@ -13,6 +13,7 @@ from mlship.targets.azure.cloud import Cloud, cloud_of
 from mlship.targets.azure.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.templating import in_yaml
+from mlship.units import Duration
 
 _README = """\
 apply/ is what mlship sends to Azure's resource manager, in this order; ${{Name}} is known only then.
@@ -23,22 +24,32 @@ apply/ is what mlship sends to Azure's resource manager, in this order; ${{Name}
                        once; it reaches nothing yet
   3-deployment.json    PUT {deployment}
                        ${{EnvironmentId}}: the path of 1; 8 to 20 minutes
-{scaling}  5-traffic.json       PUT {endpoint}
+{scaling}{mirror}  {last}-traffic.json       PUT {endpoint}
                        the whole endpoint again: a PATCH takes tags and identity alone
 
-eject/ is the same for `az ml` alone. Push the image first (mlship build --push REGISTRY/NAME), and write where it is into
+eject/ is the same for `az ml` alone{unsaid}. Push the image first (mlship build --push REGISTRY/NAME), and write where it is into
 environment.yml. The workspace's registry, or one of which the endpoint's identity has the role AcrPull:
 
   az ml environment create -f eject/environment.yml {where}
   az ml online-endpoint create -f eject/endpoint.yml {where}
   az ml online-deployment create -f eject/deployment.yml {where}
-{autoscale}  az ml online-endpoint update -f eject/traffic.yml {where}
+{autoscale}{shadow}  az ml online-endpoint update -f eject/traffic.yml {where}
 """
 _SCALING = """\
   4-autoscale.json     PUT {path}
                        ${{DeploymentId}}: the path of 3
 """
-_AUTOSCALE = "  az deployment group create -g {group} --template-file eject/autoscale.json\n"
+_MIRROR = """\
+  5-mirror.json        PUT {endpoint}
+                       not for a first release: {share} of the requests are copied to it for {bake};
+                       ${{Before}}: the release that serves, whose answers callers get
+"""
+_SHADOW = """\
+  az ml online-endpoint update -f eject/mirror.yml {where}
+      not for a first release; write the name of the deployment that serves for BEFORE, and look for {bake} how the new one answers:
+      az monitor metrics list --resource {endpoint} --metric RequestsPerMinute --filter "deployment eq '{release}'"
+"""
+_AUTOSCALE = "  az deployment group create {flags} --template-file eject/autoscale.json\n"
 
 
 def render(deployment: Deployment) -> dict[str, bytes]:
@@ -59,37 +70,52 @@ def render(deployment: Deployment) -> dict[str, bytes]:
 def _applied(deployment: Deployment, cloud: Cloud) -> dict[str, Any]:
     live = {deployment.release.id: bodies.WHOLE}
     scaled = {"apply/4-autoscale.json": scaling.autoscaling(deployment)} if scaling.is_scaled(deployment) else {}
+    mirrored = {"apply/5-mirror.json": bodies.mirrored(deployment)} if deployment.strategy.mirror else {}
     return {
         "apply/1-environment.json": bodies.environment(deployment),
         "apply/2-endpoint.json": bodies.endpoint(deployment, {}),
         "apply/3-deployment.json": bodies.release(deployment, cloud, scaling.capacity_for(deployment)),
         **scaled,
-        "apply/5-traffic.json": bodies.endpoint(deployment, live),
+        **mirrored,
+        f"apply/{_last(deployment)}-traffic.json": bodies.endpoint(deployment, live),
     }
 
 
 def _ejected(deployment: Deployment, site: Site, cloud: Cloud) -> dict[str, Any]:
     live = {deployment.release.id: bodies.WHOLE}
     scaled = {"eject/autoscale.json": ejecting.autoscaling(deployment, site)} if scaling.is_scaled(deployment) else {}
+    mirrored = {"eject/mirror.yml": ejecting.mirrored(deployment, site)} if deployment.strategy.mirror else {}
     return {
         "eject/environment.yml": ejecting.environment(deployment, site),
         "eject/endpoint.yml": ejecting.endpoint(deployment, site, {}),
         "eject/deployment.yml": ejecting.release(deployment, site, cloud),
         **scaled,
+        **mirrored,
         "eject/traffic.yml": ejecting.endpoint(deployment, site, live),
     }
 
 
+def _last(deployment: Deployment) -> int:
+    """The number of the last call."""
+    return 6 if deployment.strategy.mirror else 5
+
+
 def _readme(deployment: Deployment, site: Site) -> str:
-    release, group = deployment.release.id, site.place.group
-    is_scaled = scaling.is_scaled(deployment)
+    release = deployment.release.id
+    is_scaled, strategy = scaling.is_scaled(deployment), deployment.strategy
+    where = f"-w {site.workspace.rpartition('/')[2]} {site.place.flags}"
+    copied = {"share": f"{strategy.mirror * 100:g} %", "bake": Duration(strategy.bake_s), "endpoint": site.endpoint_path}
     return _README.format(
         versions=site.version(release),
         endpoint=site.endpoint_path,
         deployment=site.deployment(release),
         scaling=_SCALING.format(path=site.scaling(release)) if is_scaled else "",
-        autoscale=_AUTOSCALE.format(group=group) if is_scaled else "",
-        where=f"-g {group} -w {site.workspace.rpartition('/')[2]}",
+        autoscale=_AUTOSCALE.format(flags=site.place.flags) if is_scaled else "",
+        mirror=_MIRROR.format(**copied) if strategy.mirror else "",
+        shadow=_SHADOW.format(**copied, where=where, release=release) if strategy.mirror else "",
+        last=_last(deployment),
+        unsaid="" if deployment.settings.get("subscription") else "; SUBSCRIPTION is the id of yours",
+        where=where,
     )
 
 

@@ -36,12 +36,13 @@ class Placed:
 class Seen:
     """address: of the scoring route. traffic, mirror: release -> hundredths. placed: release -> its deployment.
 
-    others: names of deployments that somebody else put there; they are let be. auth: as Azure's API says it, `Key`. state: of the
-    endpoint itself. identities: paths of those that were given to it, in lower case.
+    others: names of deployments that somebody else put there; they are let be. auth: as Azure's API says it, `Key`; access: `Enabled`
+    where it has a public address. state: of the endpoint itself. identities: paths of those that were given to it, in lower case.
     """
 
     address: str = ""
     auth: str = ""
+    access: str = ""
     state: str = READY
     traffic: Mapping[str, int] = field(default_factory=dict)
     mirror: Mapping[str, int] = field(default_factory=dict)
@@ -82,6 +83,7 @@ def look(door: Door, scope: Scope, site: Site) -> Seen | None:
     return Seen(
         address=str(said.get("scoringUri") or ""),
         auth=str(said.get("authMode") or ""),
+        access=str(said.get("publicNetworkAccess") or ""),
         state=str(said.get("provisioningState") or READY),
         traffic=_shares(said.get("traffic")),
         mirror=_shares(said.get("mirrorTraffic")),

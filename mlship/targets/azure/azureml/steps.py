@@ -17,8 +17,9 @@ from mlship.progress import Progress
 from mlship.releases.history import History
 from mlship.targets.azure.azureml import bodies, registry, scaling, seen
 from mlship.targets.azure.azureml.asking import Caller
+from mlship.targets.azure.azureml.callers import Callers
 from mlship.targets.azure.azureml.seen import Placed, Seen
-from mlship.targets.azure.azureml.site import IDENTITIES, INSIGHTS_API, ML_API, Site
+from mlship.targets.azure.azureml.site import INSIGHTS_API, ML_API, Site
 from mlship.targets.azure.azureml.writing import Workspace
 from mlship.targets.azure.caller_azureml import PUSH
 from mlship.targets.azure.delivery import Images
@@ -27,10 +28,8 @@ from mlship.targets.azure.filling import Document, filled
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.scope import Scope
 from mlship.targets.azure.waiting import Waiting
-from mlship.targets.base import Action, Deployment, Outcome, Request
-from mlship.targets.verify import said_release
+from mlship.targets.base import Action, Deployment, Outcome
 
-ANSWERS_S = 180.0  # until the new shares are those that callers meet
 # Codes of an operation that say that the container does not run ("Troubleshooting online endpoints", learn.microsoft.com, read
 # 2026-11); all others (OutOfQuota, OutOfCapacity, ImageBuildFailure, InternalServerError, ...) are no fault of the release.
 _OF_RELEASE = ("ResourceNotReady", "ContainerCrashed", "LivenessProbeFailed", "ReadinessProbeFailed")
@@ -58,9 +57,8 @@ class Steps:
         self._layout = layout
         self._environ = environ
         self._progress = progress
-        self._waiting = waiting
         self._there = Workspace(door, scope, site, waiting, confirm)
-        self._caller = caller
+        self._callers = Callers(self._there, site, waiting, caller)
         self._recorded = recorded
 
     def without_image(self, deployment: Deployment) -> Iterator[Finding]:
@@ -82,11 +80,24 @@ class Steps:
         if self._there.look() is None:
             if seen.is_foreign(self._door, self._scope, self._site):
                 return _wrong(f"the endpoint {self._site.endpoint} is not this project's")
-            return self._traffic(deployment, {})
+            return self._callers.lead(deployment, {})
         return Outcome()
 
     def stage(self, action: Action, deployment: Deployment) -> Outcome:
         return self._run(action.release, deployment)
+
+    def mirror(self, action: Action, deployment: Deployment) -> Outcome:
+        """All callers reach what serves, and a copy of their requests goes to the release: Azure drops its answers."""
+        present = self._there.settled()
+        for name in (action.release, action.before):
+            if name not in present.placed:
+                return _wrong(f"the endpoint has no deployment {name}")
+        if others := [name for name, share in present.mirror.items() if share and name != action.release]:
+            return _wrong(f"the endpoint copies requests to {others[0]} already, and Azure has room for one")
+        grown = self._grown(present, action, deployment)
+        if not grown.ok:
+            return grown
+        return self._callers.lead(deployment, {action.before: bodies.WHOLE}, {action.release: bodies.hundredths(action.share)})
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._there.settled()
@@ -95,26 +106,26 @@ class Steps:
         grown = self._grown(present, action, deployment)
         if not grown.ok:
             return grown
-        share = round(action.share * bodies.WHOLE)
+        share = bodies.hundredths(action.share)
         if not action.before or action.before == action.release or share == bodies.WHOLE:
-            return self._traffic(deployment, {action.release: share})
+            return self._callers.lead(deployment, {action.release: share})
         if action.before not in present.placed:  # a command that was killed had moved all callers already
-            done = self._traffic(deployment, {action.release: bodies.WHOLE})
+            done = self._callers.lead(deployment, {action.release: bodies.WHOLE})
             return replace(done, notes=(f"{action.before} is not there any more: all callers reach {action.release}",))
-        return self._traffic(deployment, {action.release: share, action.before: bodies.WHOLE - share})
+        return self._callers.lead(deployment, {action.release: share, action.before: bodies.WHOLE - share})
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         """All callers reach the release; what they reached before goes only when they are seen to."""
         moved = self.weigh(replace(action, share=1.0), deployment)
         if not moved.ok:
             return moved
-        right = self._identity(action.release)
+        right = self._met(action.release)
         if not right.ok:
             return right
         for other in self._there.present().placed:
             if other != action.release:
                 self._remove(other)
-        return self._identity(action.release)
+        return self._met(action.release)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
         if not action.before:
@@ -132,9 +143,9 @@ class Steps:
         present = self._there.look()
         if present is None or release not in present.placed:
             return Outcome()
-        if present.traffic.get(release):
+        if present.traffic.get(release) or present.mirror.get(release):
             others = [name for name in present.shares if name != release]
-            moved = self._traffic(deployment, {others[0]: bodies.WHOLE} if others else {})
+            moved = self._callers.lead(deployment, {others[0]: bodies.WHOLE} if others else {})
             if not moved.ok:
                 return moved
         self._remove(release)
@@ -148,7 +159,8 @@ class Steps:
         known = seen.versions(self._door, self._scope, self._site)
         present = self._there.look()
         for release in subjects:
-            if present is not None and release in present.placed and not present.traffic.get(release):
+            is_asked = present is not None and (present.traffic.get(release) or present.mirror.get(release))
+            if present is not None and release in present.placed and not is_asked:
                 self._remove(release)
         going = {release: known[release] for release in subjects if release in known}
         for release in going:
@@ -158,7 +170,7 @@ class Steps:
     def operate(self, deployment: Deployment) -> Outcome:
         """Only how it is operated: the same release, in place."""
         present = self._there.settled()
-        put = self._traffic(deployment, present.traffic)
+        put = self._callers.lead(deployment, present.traffic)
         return put if not put.ok else self._run(deployment.release.id, deployment)
 
     def destroy(self, settings: Mapping[str, Any]) -> Outcome:
@@ -236,6 +248,11 @@ class Steps:
             return _wrong(f"the deployment {release} runs {placed.environment}")
         return Outcome()
 
+    def _met(self, release: str) -> Outcome:
+        """By callers, alone, and ready."""
+        right = self._is_placed(release)
+        return self._callers.meet(release) if right.ok else right
+
     def _scaled(self, release: str, deployment: Deployment) -> None:
         path = self._site.scaling(release)
         present = self._door.find(path, INSIGHTS_API)
@@ -261,34 +278,6 @@ class Steps:
             return ()
         return tuple(line for line in str(told.get("content") or "").splitlines() if line.strip())[-5:]
 
-    # -- callers -------------------------------------------------------------------------------------------------------------
-
-    def _traffic(self, deployment: Deployment, traffic: Mapping[str, int]) -> Outcome:
-        """The whole endpoint again, with these shares. A copy of requests that somebody asked for stays, where it still can."""
-        present = self._there.look()
-        kept = _kept(present, traffic) if present else {}
-        wanted = filled(bodies.endpoint(deployment, traffic, kept), self._identity_path(deployment))
-        if present is None or not _is_so(present, wanted):
-            self._there.put(self._site.endpoint_path, wanted)
-        reached, said = _reached(self._there.settled().traffic), _reached(traffic)
-        if reached != said:
-            return _wrong(f"the endpoint has other shares than it was given: {reached or 'none'}, and not {said or 'none'}")
-        return Outcome()
-
-    def _identity(self, release: str) -> Outcome:
-        """Both the resource manager and the endpoint itself have to say so: shares are a moment late."""
-        present = self._there.present()
-        if present.shares != {release: 1.0}:
-            return _wrong(f"callers reach {', '.join(present.shares) or 'nothing'}, and not {release}")
-        right = self._is_placed(release)
-        if not right.ok:
-            return right
-        heard = self._waiting.until(lambda: self._hears(present, release), ANSWERS_S)
-        return Outcome() if heard else _wrong(f"the endpoint still answers as another release than {release}")
-
-    def _hears(self, present: Seen, release: str) -> bool | None:
-        return True if said_release(self._caller.ask(present, Request("GET", "/mlship/release"))) == release else None
-
     # -- images ----------------------------------------------------------------------------------------------------------------
 
     def _images(self, settings: Mapping[str, Any]) -> Images:
@@ -308,32 +297,10 @@ class Steps:
             return (f"images of {self._scope.repository} stay in the registry: {error.what}",)
         return ()
 
-    def _identity_path(self, deployment: Deployment) -> dict[str, str]:
-        said = str(deployment.settings.get("identity") or "")
-        return {"Identity": self._site.path(IDENTITIES, said)} if said else {}
-
 
 def _as_sent(placed: Placed) -> Document:
     sku = {"sku": {"capacity": placed.capacity}} if placed.capacity else {}
     return {"properties": placed.settings, "tags": placed.tags, **sku}
-
-
-def _kept(present: Seen, traffic: Mapping[str, int]) -> dict[str, int]:
-    """Of what gets a copy of requests, that which still can: it is there, and has no callers of its own."""
-    there = present.others | set(present.placed)
-    return {name: share for name, share in present.mirror.items() if name in there and not traffic.get(name)}
-
-
-def _is_so(present: Seen, wanted: Document) -> bool:
-    told, identities = wanted["properties"], wanted["identity"].get("userAssignedIdentities") or ()
-    if present.identities != {path.lower() for path in identities}:
-        return False
-    shares = _reached(present.traffic) == _reached(told["traffic"]) and present.mirror == told["mirrorTraffic"]
-    return shares and present.auth in ("", told["authMode"]) and dict(present.tags) == wanted["tags"]
-
-
-def _reached(traffic: Mapping[str, int]) -> dict[str, int]:
-    return {name: share for name, share in sorted(traffic.items()) if share}
 
 
 def _agrees(wanted: Any, present: Any) -> bool:

@@ -57,7 +57,7 @@ class AzureMlTarget:
     name = "azure"
     service = "azureml"
 
-    def __init__(self, opening: Opening, door: Door, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, opening: Opening, door: Door, sleep: Callable[[float], None] = time.sleep) -> None:
         self._opening = opening
         self._door = door
         self._waiting = Waiting(opening.clock, sleep)
@@ -176,6 +176,8 @@ class AzureMlTarget:
             return self._steps.deliver(deployment)
         if action.kind == "stage":
             return self._steps.stage(action, deployment)
+        if action.kind == "mirror":
+            return self._steps.mirror(action, deployment)
         if action.kind == "weigh":
             return self._steps.weigh(action, deployment)
         if action.kind == "shift":

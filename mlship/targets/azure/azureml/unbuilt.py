@@ -10,6 +10,7 @@ from mlship.errors import Finding
 from mlship.targets.azure.azureml.bodies import LONGEST_REQUEST_S
 from mlship.targets.azure.azureml.scaling import PER_REPLICA, is_scaled, metric_of
 from mlship.targets.azure.features import FEATURES
+from mlship.targets.azure.sizes import EXAMPLE
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import amd64_only, refused
 
@@ -48,7 +49,7 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _given(deployment: Deployment) -> Iterator[Finding]:
-    for key, example in (("workspace", "shop"), ("region", "westeurope"), ("instance", "Standard_DS3_v2")):
+    for key, example in (("workspace", "shop"), ("region", "westeurope"), ("instance", EXAMPLE)):
         if not deployment.settings.get(key):
             what = f"azure service azureml needs targets.azure.{key}"
             yield refused(deployment, f"targets.azure.{key}", what, f"write targets.azure.{key}: {example}", f"no-{key}")
@@ -56,6 +57,10 @@ def _given(deployment: Deployment) -> Iterator[Finding]:
         what = "secrets need an identity that may read them, and an endpoint's own one is there only with its endpoint"
         fix = "write targets.azure.identity: one with the role Key Vault Secrets User on the vault"
         yield refused(deployment, "targets.azure.identity", what, fix, "no-identity")
+    if deployment.settings.get("callers") == "environment":
+        what = "targets.azure.callers: environment is of container-apps: an endpoint of Azure ML stands in none"
+        fix = "write callers: network (the workspace's private endpoint), or delete it"
+        yield refused(deployment, "targets.azure.callers", what, fix, "absent-feature")
     if not _NAME.fullmatch(deployment.project):
         what = f"{deployment.project} cannot begin the name of an endpoint of Azure ML: letters, digits and single dashes, a letter first"
         yield refused(deployment, "name", what, "write another name", "bad-name")

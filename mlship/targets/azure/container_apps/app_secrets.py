@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from mlship.targets.azure import vault
 from mlship.targets.azure.container_apps.releasing import OPERATOR
 from mlship.targets.azure.container_apps.seen import API, Seen
 from mlship.targets.azure.door import Door
@@ -28,6 +29,23 @@ def kept(door: Door, present: Seen) -> list[Document]:
         else {"name": one["name"], "value": values.get(one["name"]) or ""}
         for one in told(present)
     ]
+
+
+def lost(door: Door, present: Seen) -> dict[str, str]:
+    """name -> address of each version that Key Vault does not give any more and that nothing which runs has.
+
+    Azure reads all of an app's secrets with each change of it, and refuses the whole change for one.
+    """
+    running = frozenset().union(*(one.secrets for one in present.revisions if one.active))
+    kept = {one["name"]: str(one.get("keyVaultUrl") or "") for one in told(present) if one["name"] not in running}
+    return {name: url for name, url in kept.items() if url and not vault.is_enabled(door, url)}
+
+
+def missing(present: Seen) -> dict[str, str]:
+    """release -> why its revision cannot start again: the app has not all of its secrets any more."""
+    there = {one["name"] for one in told(present)}
+    lacking = {one.release: one.secrets - there for one in present.revisions}
+    return {release: f"the app has its secret {min(names)} no more" for release, names in lacking.items() if names}
 
 
 def told(present: Seen) -> list[dict[str, Any]]:

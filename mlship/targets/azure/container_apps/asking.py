@@ -22,8 +22,14 @@ def ask(host: str, request: Request, headers: Mapping[str, str]) -> Answer:
             headers=sent,
             timeout=request.timeout_s,
         )
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:  # a copy that is not well answers 404 or 503
+        return Answer(0, _words(error).encode(), is_unreached=True)
     except httpx.TimeoutException:
         return Answer(0, f"no answer within {request.timeout_s:g} s".encode())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Answer(0, (" ".join(str(error).split()) or type(error).__name__).lower()[:300].encode())
+        return Answer(0, _words(error).encode())
     return Answer(got.status_code, got.content, {name.lower(): value for name, value in got.headers.items()})
+
+
+def _words(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__).lower()[:300]

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlship.config.gates import MEASURED
 from mlship.errors import Finding, MlshipError
 from mlship.targets.azure import preflight as shared
 from mlship.targets.azure import roles, vault
+from mlship.targets.azure.container_apps import app_secrets, names, seen
 from mlship.targets.azure.container_apps.foundation import APIS, APP, ENVIRONMENT, IDENTITY, REGISTRY, WORKSPACE, parts
 from mlship.targets.azure.container_apps.given import Given, given
 from mlship.targets.azure.container_apps.releasing import STARTS_S, WHOLE
@@ -18,12 +20,12 @@ from mlship.targets.azure.keeping import STORAGE_API, STORAGE_KIND
 from mlship.targets.azure.refusal import Refused
 from mlship.targets.azure.resources import findings as impossible
 from mlship.targets.azure.roles import ASSIGNMENT
-from mlship.targets.azure.scope import Place, name_of
+from mlship.targets.azure.scope import Place, Scope, flags_of, name_of
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 from mlship.targets.variables import without_effect
 
-_QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
+_LATENCIES = tuple(name for name in MEASURED if name.endswith("_ms"))
 _SECTION = "targets.azure"
 NETWORK_API, DELEGATED = "2024-05-01", "Microsoft.App/environments"
 
@@ -44,7 +46,9 @@ def findings(door: Door, place: Place, deployment: Deployment, environ: Mapping[
         *_given(door, place, has, deployment),
         *_records(door, place, has, deployment),
         *_roles(door, place, has, deployment),
-        *_environment_to_make(door, has, deployment, making),
+        *_environment_to_make(door, place, has, deployment, making),
+        *vault.unreadable(door, deployment),
+        *_disabled(door, place, deployment),
     )
 
 
@@ -137,9 +141,9 @@ def _rollout(deployment: Deployment) -> Iterator[Finding]:
             what = f"rollout.steps has {percent:g} %, and Container Apps shares callers by whole percents"
             yield refused(deployment, "rollout.steps", what, "write whole percents", "absent-feature")
     for gate in deployment.strategy.gates:
-        if gate.split()[0] in _QUANTILES:
-            what = f"rollout.gates has {gate}, and Azure Monitor counts no quantiles of a revision's answers"
-            fix = "keep error_rate and prediction_change, and approve: manual with a look at your own dashboard"
+        if gate.split()[0] in _LATENCIES:
+            what = f"rollout.gates has {gate}, and Azure Monitor has no latencies of a revision that could be judged"
+            fix = "keep error_rate, with approve: manual and a look at your own dashboard; or use service azureml, which has quantiles"
             yield refused(deployment, "rollout.gates", what, fix, "absent-feature")
 
 
@@ -199,7 +203,8 @@ def _environment(found: Mapping[str, object], has: Given, deployment: Deployment
     names = [one.get("name") for one in profiles if isinstance(one, Mapping)] if isinstance(profiles, list) else []
     if names and "Consumption" not in names:
         what = f"the environment {has.environment} has no workload profile Consumption"
-        fix = f"az containerapp env workload-profile add --workload-profile-type Consumption --name {has.environment}"
+        words = "--workload-profile-name Consumption --workload-profile-type Consumption"
+        fix = f"az containerapp env workload-profile add {words} {flags_of(str(found['id']))}"
         yield refused(deployment, f"{_SECTION}.environment", what, fix, "no-such-part")
 
 
@@ -219,7 +224,26 @@ def _subnet(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]
         yield refused(deployment, f"{_SECTION}.subnet", what, fix, "not-delegated")
 
 
-def _environment_to_make(door: Door, has: Given, deployment: Deployment, making: Collection[str]) -> Iterator[Finding]:
+def _disabled(door: Door, place: Place, deployment: Deployment) -> Iterator[Finding]:
+    """What runs has a secret that Azure reads again with each new release; nothing can take it away before that is live."""
+    if not deployment.references:
+        return
+    present = seen.look(door, place, Scope(deployment.project, deployment.environment))
+    running = [one for one in present.revisions if one.active] if present else []
+    for one in app_secrets.told(present) if present else ():
+        users = [revision.release for revision in running if one["name"] in revision.secrets]
+        url = str(one.get("keyVaultUrl") or "")
+        if url and users and not vault.is_enabled(door, url):
+            what = (
+                f"{users[0]} serves with {url}, which Key Vault does not give any more: Azure refuses a new release beside it"
+            )
+            fix = f"az keyvault secret set-attributes --id {url} --enabled true, until the new release is live"
+            yield replace(refused(deployment, "secrets", what, fix, "disabled-secret"), severity="warning")
+
+
+def _environment_to_make(
+    door: Door, place: Place, has: Given, deployment: Deployment, making: Collection[str]
+) -> Iterator[Finding]:
     """The region's quota, where one more is to be made; and that its names have to be made known in its network."""
     if ENVIRONMENT not in making:
         return
@@ -227,10 +251,9 @@ def _environment_to_make(door: Door, has: Given, deployment: Deployment, making:
         yield from _subnet(door, has, deployment)
     if has.callers == "network":
         what = "the environment that is made stands in a network of yours, where nobody knows the names of its apps yet"
-        fix = (
-            "once it is there, make a private DNS zone of its defaultDomain in that network, with a record * of its staticIp, and"
-            " deploy again; mlship has to run where that zone is asked, too"
-        )
+        path = place.resource(ENVIRONMENT, Scope(deployment.project, deployment.environment).stem)
+        said = " && ".join(names.commands(path, has.subnet))
+        fix = f"the deploy makes it and stops; then: {said}; and deploy again, where that zone is asked"
         yield replace(refused(deployment, f"{_SECTION}.subnet", what, fix, "no-names"), severity="warning")
     path = f"/subscriptions/{door.subscription}/providers/Microsoft.App/locations/{has.region}/usages"
     for one in shared.readable(lambda: door.all(path, APIS[ENVIRONMENT])):

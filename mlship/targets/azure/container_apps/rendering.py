@@ -12,7 +12,7 @@ from mlship.targets.azure.container_apps.given import given
 from mlship.targets.azure.container_apps.preflight import in_documents
 from mlship.targets.azure.container_apps.releasing import STAGED, WHOLE, app, entry, login, operated, shifted, staged, suffix
 from mlship.targets.azure.filling import variables
-from mlship.targets.azure.scope import GROUP, Scope
+from mlship.targets.azure.scope import GROUP, Place, Scope
 from mlship.targets.base import Deployment
 from mlship.templating import in_yaml
 
@@ -24,14 +24,15 @@ apply/ is what mlship sends to the resource manager, in this order; ${{Name}} is
   service/2-next-release.json        PATCH: the next release beside it, without callers
   service/3-shift.json               PATCH: shares of the callers, here all of them for the next release
 {login}
-eject/ is the same for az alone. Push the image first (mlship build --push HOST/REPOSITORY). All of it:
+eject/ is the same for az alone; SUBSCRIPTION is the id of yours, where mlship.yaml does not say it. Push the image first
+(mlship build --push HOST/REPOSITORY). All of it:
 
-  az deployment group create --resource-group {group} --template-file eject/template.json --parameters image=HOST/REPOSITORY@sha256:...
+  az deployment group create {flags} --template-file eject/template.json --parameters image=HOST/REPOSITORY@sha256:...
 
 or the app alone, on what is there; these have to be set for envsubst: {needed}
 
   envsubst '{quoted}' < eject/app.yaml > app.yaml
-  az containerapp create --resource-group {group} --name {name} --yaml app.yaml
+  az containerapp create --name {name} {flags} --yaml app.yaml
 """
 _LOGIN = """\
   service/1-authConfigs.json         PUT after the first: nobody without a token of Entra gets in
@@ -66,9 +67,10 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     written["eject/app.yaml"] = "".join(_lines(yaml_app(deployment, has), "")).encode()
     needed = " ".join(sorted(name for name in variables(app(deployment, has)) if not name.startswith("Secret_")))
     quoted = " ".join(f"${name}" for name in needed.split())
-    group = str(deployment.settings.get("resource_group") or GROUP)
+    said = deployment.settings
+    flags = Place(str(said.get("subscription") or "SUBSCRIPTION"), str(said.get("resource_group") or GROUP)).flags
     words, warning = (_LOGIN, _OPEN) if has.callers == "entra" else ("", "")
-    readme = _README.format(api=APIS[APP], login=words, group=group, needed=needed, quoted=quoted, name=scope.short)
+    readme = _README.format(api=APIS[APP], login=words, flags=flags, needed=needed, quoted=quoted, name=scope.short)
     return {**written, "eject/README": (readme + warning).encode()}
 
 

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
@@ -16,7 +16,7 @@ from mlship.releases.history import History
 from mlship.targets.azure import preflight as shared_preflight
 from mlship.targets.azure import vault
 from mlship.targets.azure.caller_container_apps import PUSH
-from mlship.targets.azure.container_apps import app_secrets, listing, measuring, preflight, seen
+from mlship.targets.azure.container_apps import app_secrets, listing, measuring, names, preflight, seen
 from mlship.targets.azure.container_apps.asking import ask
 from mlship.targets.azure.container_apps.logs import lines_of
 from mlship.targets.azure.container_apps.releasing import LIVE, OPERATOR, STAGED
@@ -58,7 +58,9 @@ class ContainerAppsTarget:
     name = "azure"
     service = "container-apps"
 
-    def __init__(self, opening: Opening, door: Door, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self, opening: Opening, door: Door, poll_s: float = POLL_S, knows: Callable[[str], bool] = names.is_known
+    ) -> None:
         self._opening = opening
         self._door = door
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
@@ -66,7 +68,8 @@ class ContainerAppsTarget:
         self._records = records_of(opening, door)
         layout = Layout(opening.home.images)
         self._steps = Steps(
-            door, lambda: self._place, self._scope, layout, opening.environ, self._waiting, opening.progress, self._asked
+            *(door, lambda: self._place, self._scope, layout, opening.environ, self._waiting, opening.progress, self._asked),
+            knows,
         )
         self._keys: dict[str, str] = {}
 
@@ -106,7 +109,8 @@ class ContainerAppsTarget:
         if present is None:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         known = frozenset(release.id for release in (history.releases if history else ()))
-        there = frozenset(one.release for one in present.revisions)
+        broken = app_secrets.missing(present)
+        there = frozenset(one.release for one in present.revisions) - set(broken)
         told = [
             history.generation if history else 0,
             sorted((one.suffix, one.active, one.weight, one.label) for one in present.revisions),
@@ -118,7 +122,7 @@ class ContainerAppsTarget:
             serving=present.live.release if is_asleep and present.live else self._serving(present),
             replicas=seen.replicas(present),
             restorable=known & there,
-            lost=dict.fromkeys(known - there, "its revision is not there any more"),
+            lost={release: broken.get(release, "its revision is not there any more") for release in known - there},
             notes=(ASLEEP,) if is_asleep else (),
             repair=_repair(history, present),
             fingerprint=_fingerprint(told),

@@ -15,7 +15,7 @@ from mlship.errors import MlshipError
 from mlship.targets.base import OPERATOR_KEY, Deployment
 from mlship.targets.gcp.caller_cloud_run import OURS
 from mlship.targets.gcp.cloud_run.sizing import accelerator, is_by_request, size_of
-from mlship.targets.gcp.given import given
+from mlship.targets.gcp.given import Given, given
 from mlship.targets.gcp.scope import CONTENT, Scope
 from mlship.targets.gcp.variables import Path, Variable
 
@@ -50,6 +50,7 @@ def service(deployment: Deployment, attempt: int = 1) -> Body:
     scope = _scope(deployment)
     return {
         **operated(deployment),
+        **launch_stage(deployment),
         "template": template(deployment, attempt),
         "traffic": traffic({scope.named(deployment.release.id, attempt): WHOLE}, scope),
     }
@@ -119,12 +120,18 @@ def template(deployment: Deployment, attempt: int = 1) -> Body:
     }
     if has.service_account:
         body["serviceAccount"] = has.service_account
-    if has.vpc_connector:
-        body["vpcAccess"] = {"connector": has.connector, "egress": "PRIVATE_RANGES_ONLY"}
+    if way := _private_way(has):
+        body["vpcAccess"] = {**way, "egress": "PRIVATE_RANGES_ONLY"}
     if gpu is not None:
         body["nodeSelector"] = {"accelerator": gpu.name}
         body["gpuZonalRedundancyDisabled"] = True  # a zone's GPUs held twice cost more; what is priced is one
     return body
+
+
+def launch_stage(deployment: Deployment) -> Body:
+    """What is a preview is taken only by a service that says so (run.v2, Service.launchStage)."""
+    gpu = accelerator(deployment)
+    return {"launchStage": "BETA"} if gpu is not None and gpu.is_preview else {}
 
 
 def timeout_s(deployment: Deployment) -> int:
@@ -148,6 +155,15 @@ def concurrency(deployment: Deployment) -> int:
 def is_closed(deployment: Deployment) -> bool:
     """Whether the server itself judges its callers (serve.auth): mlship then asks with a key of its own."""
     return bool(deployment.release.served.serving.get("auth"))
+
+
+def _private_way(has: Given) -> Body:
+    """To private addresses: through a connector, or an interface of the instance's own in a subnet (run.v2, VpcAccess)."""
+    if has.vpc_connector:
+        return {"connector": has.connector}
+    said = {"network": has.network, "subnetwork": has.subnet}
+    interface = {name: text for name, text in said.items() if text}
+    return {"networkInterfaces": [interface]} if interface else {}
 
 
 def _container(deployment: Deployment) -> Body:

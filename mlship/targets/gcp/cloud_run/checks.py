@@ -39,22 +39,24 @@ _KEEPS = (
 # Without the IAM check anybody may call ("Allowing public access": it takes this right; from memory, verify).
 _OPENS = "run.services.setIamPolicy"
 _MARGIN_S = 60.0
-# Quotas of Cloud Run in a region: milli vCPU, bytes, GPUs ("Quotas and limits"; the metrics' names are from memory, verify).
+SMALLEST_SUBNET = 26  # docs.cloud.google.com/run, "Direct VPC egress with a VPC network", read 2026-11
+# Quotas of Cloud Run in a region: milli vCPU, bytes, GPUs without zonal redundancy. Service Usage names them so (public projects
+# that read theirs, 2026-08 to 2026-10); one that it does not tell is not judged.
 _GPU_METRICS = {
     "nvidia-l4": "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy",
     "nvidia-rtx-pro-6000": "run.googleapis.com/nvidia_rtx_pro_6000_gpu_allocation_no_zonal_redundancy",
 }
 
 
-def findings(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> tuple[Finding, ...]:
+def findings(door: Door, scope: Scope, deployment: Deployment) -> tuple[Finding, ...]:
     """Reads only."""
     return (
         *in_documents(deployment),
         *default_account_findings(door, deployment),
         *_connector(door, deployment),
+        *_subnet(door, deployment),
         *_caller(door, scope, deployment),
         *quota_findings(door, deployment, API, quotas(deployment)),
-        *_restorable(door, scope, deployment, history),
     )
 
 
@@ -88,6 +90,9 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
         what = f"targets.gcp.ingress {deployment.settings['ingress']}: mlship asks each release at an address that only its network reaches"
         fix = "run mlship in the project's network, or write ingress: all (callers need a token in any case)"
         yield replace(refused(deployment, "targets.gcp.ingress", what, fix, "only-inside"), severity="warning")
+    if given(deployment).vpc_connector and given(deployment).subnetwork:
+        what = "targets.gcp.vpc_connector and targets.gcp.network are two ways to the same addresses, and Cloud Run takes one"
+        yield refused(deployment, "targets.gcp.vpc_connector", what, "keep one of them", "contradiction")
 
 
 def quotas(deployment: Deployment) -> tuple[Quota, ...]:
@@ -141,6 +146,28 @@ def _connector(door: Door, deployment: Deployment) -> Iterator[Finding]:
         yield refused(deployment, "targets.gcp.vpc_connector", what, "mend it first", "no-such-part")
 
 
+def _subnet(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Whether the subnet in which instances get their addresses is there, and large enough. Compute Engine knows; where it may
+
+    not be asked, the deployment tells.
+    """
+    name = filled(given(deployment).subnetwork, {"Project": door.project})
+    if not name:
+        return
+    key = "targets.gcp.subnet" if given(deployment).subnet else "targets.gcp.network"
+    try:
+        told = door.http("GET", f"https://compute.googleapis.com/compute/v1/{name}")
+    except Refused as no:
+        if no.code == MISSING:
+            what = f"there is no subnet {name}, and instances of {door.region} have no address without one"
+            yield refused(deployment, key, what, f"correct {key}, or make the subnet in {door.region}", "no-such-part")
+        return
+    bits = int(str(told.get("ipCidrRange") or "0.0.0.0/0").rpartition("/")[2])
+    if bits > SMALLEST_SUBNET:
+        what = f"the subnet {name} is a /{bits}, and Cloud Run takes none smaller than /{SMALLEST_SUBNET}"
+        yield refused(deployment, key, what, f"name one of /{SMALLEST_SUBNET} at least", "no-such-part")
+
+
 def _caller(door: Door, scope: Scope, deployment: Deployment) -> Iterator[Finding]:
     """Who cannot ask a release would only learn so when it is staged."""
     if deployment.operating.get("public"):
@@ -153,7 +180,7 @@ def _caller(door: Door, scope: Scope, deployment: Deployment) -> Iterator[Findin
         yield refused(deployment, "targets.gcp.service_account", error.what, error.fix, error.code)
 
 
-def _restorable(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> Iterator[Finding]:
+def restorable(door: Door, scope: Scope, deployment: Deployment, history: History | None) -> Iterator[Finding]:
     """If the new release fails, what is live now has to be able to serve again."""
     if history is None or not history.live or history.live == deployment.release.id:
         return

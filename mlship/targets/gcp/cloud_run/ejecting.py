@@ -5,6 +5,7 @@ What run.v2 has as fields are annotations there (discovery document of run.v1, O
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,9 @@ def knative(name: str, service: Body) -> Body:
 
 def _of_service(service: Body) -> dict[str, str]:
     scaling = service["scaling"]
+    stage = {f"{OURS}/launch-stage": service["launchStage"]} if "launchStage" in service else {}
     return {
+        **stage,
         f"{OURS}/ingress": _INGRESS[service["ingress"]],
         f"{OURS}/invoker-iam-disabled": _word(service["invokerIamDisabled"]),
         f"{OURS}/minScale": str(scaling["minInstanceCount"]),
@@ -60,14 +63,21 @@ def _of_revision(template: Body) -> dict[str, str]:
         f"{OURS}/startup-cpu-boost": "false",
     }
     if "vpcAccess" in template:
-        said[f"{OURS}/vpc-access-connector"] = template["vpcAccess"]["connector"]
-        said[f"{OURS}/vpc-access-egress"] = _EGRESS[template["vpcAccess"]["egress"]]
+        said |= _private_way(template["vpcAccess"])
     if "gpuZonalRedundancyDisabled" in template:
         said[f"{OURS}/gpu-zonal-redundancy-disabled"] = _word(template["gpuZonalRedundancyDisabled"])
     foreign = _foreign(template)
     if foreign:
         said[f"{OURS}/secrets"] = ",".join(f"{alias}:{name}" for alias, name in sorted(foreign.items()))
     return said
+
+
+def _private_way(access: Body) -> dict[str, str]:
+    """Interfaces as JSON in a text, as gcloud itself writes them (Google Cloud SDK 528, command_lib/run/config_changes.py)."""
+    said = {f"{OURS}/vpc-access-egress": _EGRESS[access["egress"]]}
+    if "connector" in access:
+        return {**said, f"{OURS}/vpc-access-connector": access["connector"]}
+    return {**said, f"{OURS}/network-interfaces": json.dumps(access["networkInterfaces"], sort_keys=True)}
 
 
 def _spec(template: Body) -> Body:

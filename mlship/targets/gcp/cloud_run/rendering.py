@@ -46,7 +46,7 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     documents: dict[str, Any] = {
         "apply/service/1-create-service.json": bodies.create_request(deployment),
         "apply/service/2-stage.json": bodies.update_request(
-            deployment, {"template": service["template"], "traffic": [*_others(), *beside]}
+            deployment, {**bodies.launch_stage(deployment), "template": service["template"], "traffic": [*_others(), *beside]}
         ),
         "apply/service/3-shift.json": bodies.update_request(
             deployment, {"traffic": bodies.traffic({name: bodies.WHOLE}, scope), **bodies.operated(deployment)}

@@ -14,20 +14,21 @@ from mlship.targets.sizes import Size, asked_of
 class Accelerator:
     """name: as run.v2 takes it (NodeSelector, accelerator). least: what an instance has beside one of it. title: for people.
 
-    priced: its item in the price book; a book without it says that the price is not known.
+    priced: its item in the price book; a book without it says that the price is not known. is_preview: Google says so.
     """
 
     name: str
     least: Size
     title: str
     priced: str
+    is_preview: bool = False
 
 
-# docs.cloud.google.com/run, "GPU support for services": L4 with at least 4 vCPU and 16 GiB (read 2026-11); RTX PRO 6000 with at
-# least 20 vCPU and 80 GiB (from memory, verify).
+# cloud.google.com/run/docs/configuring/services/gpu, "Supported GPU types": L4 with at least 4 vCPU and 16 GiB, RTX PRO 6000 (a
+# preview) with at least 20 and 80 (stored copies, read 2026-11). The most that there is beside the second was not found.
 ACCELERATORS: Mapping[str, Accelerator] = {
     "nvidia-l4": Accelerator("nvidia-l4", Size(4, 16.0, 1), "L4", "gpu_l4"),
-    "nvidia-rtx-pro-6000": Accelerator("nvidia-rtx-pro-6000", Size(20, 80.0, 1), "RTX PRO 6000", "gpu_rtx_pro_6000"),
+    "nvidia-rtx-pro-6000": Accelerator("nvidia-rtx-pro-6000", Size(20, 80.0, 1), "RTX PRO 6000", "gpu_rtx_pro_6000", True),
 }
 DEFAULT_GPU = "nvidia-l4"
 

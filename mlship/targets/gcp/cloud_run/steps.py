@@ -40,7 +40,7 @@ NOT_ITS_FAULT = (
 FIXED = {
     "maxInstanceRequestConcurrency": "scale.per_replica",
     "serviceAccount": "targets.gcp.service_account",
-    "vpcAccess": "targets.gcp.vpc_connector",
+    "vpcAccess": "targets.gcp.vpc_connector, network or subnet",
     "nodeSelector": "targets.gcp.accelerator",
     "resources": "targets.gcp.billing",
     "timeout": "serve.request_timeout",
@@ -176,6 +176,7 @@ class Steps:
         if present is None:
             return self._sent("create_service", bodies.create_request(deployment, attempt), known, None, is_made)
         part = {
+            **bodies.launch_stage(deployment),
             "template": bodies.template(deployment, attempt),
             "traffic": bodies.traffic(self._beside(present, name), self._scope),
         }

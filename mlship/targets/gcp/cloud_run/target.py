@@ -55,7 +55,7 @@ START_S = 60.0  # of an instance, for the first caller after a while without any
 
 
 class CloudRunTarget:
-    """Implements targets.base.Target, PinsSecrets and OneOfSeveral for one project in one environment."""
+    """Implements targets.base.Target, PinsSecrets, JudgesImages and OneOfSeveral for one project in one environment."""
 
     name = "gcp"
     service = "cloud-run"
@@ -98,7 +98,11 @@ class CloudRunTarget:
 
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         common = preflight.findings(self._door, deployment, checks.needs(deployment))
-        return (*common, *checks.findings(self._door, self._scope, deployment, self._records.read()))
+        return (*common, *checks.findings(self._door, self._scope, deployment))
+
+    def findings_of_image(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """Which release it is is known once its image is."""
+        return tuple(checks.restorable(self._door, self._scope, deployment, self._records.read()))
 
     def observe(self) -> Observed:
         history = self._records.read()

@@ -31,6 +31,7 @@ MACHINE_S, MOST_TIMEOUT_S = 1800, 7200
 PERIOD_S, TIMEOUT_S = 4, 5
 _METRIC = "aiplatform.googleapis.com/prediction/online/"
 METRICS = {"cpu": f"{_METRIC}cpu/utilization", "gpu": f"{_METRIC}accelerator/duty_cycle", "rps": f"{_METRIC}request_count"}
+PERCENTAGES, PERCENT, MINUTE_S = ("cpu", "gpu"), 60, 60
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise. The AIP_ ones are
 # Vertex AI's own ("Custom container requirements for inference", read 2026-11).
 OWN_VARIABLES = (
@@ -166,10 +167,10 @@ def scope_of(deployment: Deployment) -> Scope:
 def _deployed(deployment: Deployment, release: str, replicas: tuple[int, int], *, spot: bool) -> Body:
     scope, has = scope_of(deployment), given(deployment)
     resources: Body = {
-        "machineSpec": _machine(deployment),
+        "machineSpec": _machine(deployment, spot=spot),
         "minReplicaCount": replicas[0],
         "maxReplicaCount": replicas[1],
-        "autoscalingMetricSpecs": _metrics(deployment),
+        "autoscalingMetricSpecs": _metrics(deployment) if replicas[0] < replicas[1] else [],
     }
     if spot:
         resources["spot"] = True
@@ -183,14 +184,15 @@ def _deployed(deployment: Deployment, release: str, replicas: tuple[int, int], *
     return body
 
 
-def _machine(deployment: Deployment) -> Body:
+def _machine(deployment: Deployment, *, spot: bool) -> Body:
+    """Reserved machines are for what is on demand: spot takes none of them (Compute Engine's reservations; from memory, verify)."""
     name = str(deployment.settings.get("instance") or "")
     own = accelerator(name)
     body: Body = {"machineType": name}
     if own is not None:
         body |= {"acceleratorType": own.type, "acceleratorCount": own.count}
-    reserved = str(deployment.settings.get("reservation") or "")
-    if reserved:
+    reserved = given(deployment).reserved
+    if reserved and not spot:
         body["reservationAffinity"] = {
             "reservationAffinityType": "SPECIFIC_RESERVATION",
             "key": "compute.googleapis.com/reservation-name",
@@ -200,15 +202,19 @@ def _machine(deployment: Deployment) -> Body:
 
 
 def _metrics(deployment: Deployment) -> list[Body]:
-    """What more replicas are started for; without a word of it 60 % of the processors, and of the accelerators where there are some.
+    """What more replicas are started for. Without a word of it Vertex AI's own: 60 % of the processors, and of the accelerators
 
+    where there are some (DedicatedResources.autoscalingMetricSpecs); it is said, so that what was said before goes.
     `request_count` is of a replica in a minute ("Scale inference nodes by using autoscaling", from memory, verify).
     """
     said = deployment.operating.get("scale") or {}
     metric, target = str(said.get("metric") or ""), said.get("per_replica")
-    if metric not in METRICS or not target:
-        return []
-    return [{"metricName": METRICS[metric], "target": max(ceil(target * 60 if metric == "rps" else target), 1)}]
+    if metric == "rps" and target:
+        return [{"metricName": METRICS[metric], "target": max(ceil(target * MINUTE_S), 1)}]
+    if metric in PERCENTAGES:
+        return [{"metricName": METRICS[metric], "target": ceil(target or PERCENT)}]
+    has_gpu = accelerator(str(deployment.settings.get("instance") or "")) is not None
+    return [{"metricName": METRICS[name], "target": PERCENT} for name in (PERCENTAGES if has_gpu else PERCENTAGES[:1])]
 
 
 def _container(deployment: Deployment) -> Body:

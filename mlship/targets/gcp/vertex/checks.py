@@ -8,12 +8,14 @@ from dataclasses import replace
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
-from mlship.targets.gcp.door import Door, Refused
+from mlship.targets.gcp.door import MISSING, Door, Refused
+from mlship.targets.gcp.given import given
 from mlship.targets.gcp.paging import pages
 from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
 from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.variables import filled
 from mlship.targets.gcp.vertex import bodies, seen
-from mlship.targets.gcp.vertex.machines import counted
+from mlship.targets.gcp.vertex.machines import accelerator, counted
 from mlship.targets.gcp.vertex.measuring import LATE_S
 from mlship.targets.refusals import refused
 
@@ -40,6 +42,7 @@ def findings(door: Door, scope: Scope, deployment: Deployment, history: History 
         *in_documents(deployment),
         *in_a_deploy(deployment),
         *_machine(door, deployment),
+        *_reservation(door, deployment),
         *_quotas(door, deployment),
         *_restorable(door, scope, deployment, history),
     )
@@ -82,17 +85,27 @@ def _scaling(deployment: Deployment) -> Iterator[Finding]:
     if said.get("schedule"):
         what = "scale.schedule is impossible on Vertex AI: its autoscaling follows metrics alone"
         yield refused(deployment, "scale.schedule", what, "leave it out, and raise scale.replicas", "impossible")
-    if least != most and said.get("per_replica") and metric not in bodies.METRICS:
-        what = f"scale.metric {metric or 'concurrency'} is impossible on Vertex AI"
-        yield refused(deployment, "scale.metric", what, "write cpu, gpu or rps", "impossible")
     share = said.get("per_replica")
-    if share and metric in ("cpu", "gpu") and not 1 <= share <= bodies.WHOLE:
+    if least != most and metric not in bodies.METRICS and (share or "scale.metric" in deployment.places):
+        what = f"scale.metric {metric or 'concurrency'} is impossible on Vertex AI: it scales by cpu, gpu or rps"
+        yield refused(deployment, "scale.metric", what, "write one of these", "impossible")
+    if least != most and metric == "rps" and not share:
+        what = "scale.metric rps without scale.per_replica: Vertex AI has no number of requests that would fit every model"
+        fix = "write scale.per_replica: as many requests a second as one replica should carry (mlship bench measures it)"
+        yield refused(deployment, "scale.metric", what, fix, "no-per-replica")
+    instance = str(deployment.settings.get("instance") or "")
+    if least != most and metric == "gpu" and instance and accelerator(instance) is None:
+        what = f"scale.metric gpu: {instance} has no accelerator"
+        yield refused(
+            deployment, "scale.metric", what, "write cpu or rps, or take an instance such as g2-standard-4", "impossible"
+        )
+    if share and metric in bodies.PERCENTAGES and not 1 <= share <= bodies.WHOLE:
         what = f"scale.per_replica {share:g}: the target of {metric} is a percentage"
         yield refused(deployment, "scale.per_replica", what, "write 1 to 100", "impossible")
 
 
 def _of_cloud_run(deployment: Deployment) -> Iterator[Finding]:
-    for key in ("vpc_connector", "ingress", "accelerator"):
+    for key in ("vpc_connector", "network", "subnet", "ingress", "accelerator"):
         if deployment.settings.get(key):
             what = f"targets.gcp.{key} is of Cloud Run: an endpoint of Vertex AI has none"
             yield refused(deployment, f"targets.gcp.{key}", what, "leave it out, or use service cloud-run", "impossible")
@@ -111,8 +124,8 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
             what = f"rollout.steps {share * bodies.WHOLE:g}%: Vertex AI shares callers by whole percents"
             yield refused(deployment, "rollout.steps", what, f"write {max(round(share * bodies.WHOLE), 1)}%", "impossible")
     if deployment.request_timeout_s > _ANSWER_S:
-        what = f"serve.timeout {deployment.request_timeout_s:g} s: an endpoint waits {_ANSWER_S:.0f} s for an answer"
-        yield refused(deployment, "serve.timeout", what, f"write {_ANSWER_S:.0f}s or less", "impossible")
+        what = f"serve.request_timeout {deployment.request_timeout_s:g} s: an endpoint waits {_ANSWER_S:.0f} s for an answer"
+        yield refused(deployment, "serve.request_timeout", what, f"write {_ANSWER_S:.0f}s or less", "impossible")
 
 
 def _is_measured(deployment: Deployment) -> bool:
@@ -145,6 +158,38 @@ def _machine(door: Door, deployment: Deployment) -> Iterator[Finding]:
     if looked and not zones:
         what = f"Google Cloud has no type of machine {name}"
         yield refused(deployment, "targets.gcp.instance", what, "correct it: n2-standard-2, g2-standard-4, ...", "no-machine")
+
+
+def _reservation(door: Door, deployment: Deployment) -> Iterator[Finding]:
+    """Whether Vertex AI may take its machines. Compute Engine knows; where it may not be asked, the deployment tells."""
+    name = filled(given(deployment).reserved, {"Project": door.project})
+    if not name:
+        return
+    key = "targets.gcp.reservation"
+    _, project, _, zone, _, short = name.split("/")
+    if not zone.startswith(f"{door.region}-"):
+        what = f"{key} {short} is in {zone}, and the endpoint in {door.region}"
+        yield refused(deployment, key, what, f"name one of a zone of {door.region}", "no-such-part")
+        return
+    try:
+        told = door.http("GET", f"https://compute.googleapis.com/compute/v1/{name}")
+    except Refused as no:
+        if no.code == MISSING:
+            fix = f"gcloud compute reservations list --project={project}"
+            yield refused(
+                deployment, key, f"{key} {short} is not there: {zone} of {project} has none of that name", fix, "no-such-part"
+            )
+        return
+    # unsaid it is not shared with Google's own services (compute.v1, Reservation.reservationSharingPolicy)
+    if (told.get("reservationSharingPolicy") or {}).get("serviceShareType") != "ALLOW_ALL":
+        what = f"{key} {short} is not shared with Google's own services: Vertex AI gets none of its machines"
+        update = f"gcloud compute reservations update {short} --zone={zone} --project={project}"
+        yield refused(deployment, key, what, f"{update} --reservation-sharing-policy=ALLOW_ALL", "not-shared")
+    reserved = ((told.get("specificReservation") or {}).get("instanceProperties") or {}).get("machineType")
+    wanted = deployment.settings.get("instance")
+    if reserved and reserved != wanted:
+        what = f"{key} {short} reserves {reserved}, and targets.gcp.instance is {wanted}"
+        yield refused(deployment, key, what, f"write instance: {reserved}, or name another reservation", "other-machine")
 
 
 def _quotas(door: Door, deployment: Deployment) -> Iterator[Finding]:

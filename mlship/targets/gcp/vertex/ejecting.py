@@ -122,7 +122,8 @@ def _deploy(deployment: Deployment, document: Mapping[str, Any]) -> list[str]:
     if "reservationAffinity" in machine:
         said = machine["reservationAffinity"]
         (value,) = said["values"]
-        words.append(f"--reservation-affinity=reservation-affinity-type=specific-reservation,key={said['key']},values={value}")
+        word = f"--reservation-affinity=reservation-affinity-type=specific-reservation,key={said['key']},values={value}"
+        words.append(_Quoted(shlex.quote(word).replace(PROJECT, "'\"$PROJECT\"'")))
     for spec in resources["autoscalingMetricSpecs"]:
         words.append(f"--autoscaling-metric-specs={_METRIC_NAMES[spec['metricName']]}={spec['target']}")
     if resources.get("spot"):
@@ -134,10 +135,14 @@ def _deploy(deployment: Deployment, document: Mapping[str, Any]) -> list[str]:
     return words
 
 
+class _Quoted(str):
+    """A word as the shell reads it: the script's own variable in it is one."""
+
+
 def _pairs(said: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={text}" for name, text in said.items())
 
 
 def _command(words: list[str]) -> str:
-    quoted = " ".join(shlex.quote(word) for word in words)
+    quoted = " ".join(word if isinstance(word, _Quoted) else shlex.quote(word) for word in words)
     return f'gcloud ai {quoted} --project="$PROJECT" --region="$REGION" --quiet'

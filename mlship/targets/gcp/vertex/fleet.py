@@ -142,16 +142,27 @@ def _matching(found: Endpoint, body: Mapping[str, Any]) -> Deployed | None:
 def _same_machine(one: Deployed, body: Mapping[str, Any]) -> bool:
     wanted, told = body["dedicatedResources"], one.resources
     said = told.get("machineSpec") or {}
-    is_same = all(said.get(name) == value for name, value in wanted["machineSpec"].items())
+    is_same = all(_plain(said.get(name)) == _plain(value) for name, value in wanted["machineSpec"].items())
     return is_same and bool(wanted.get("spot")) == bool(told.get("spot"))
+
+
+def _plain(said: Any) -> Any:
+    """Names of reservations without their project, which Google may tell by its number."""
+    if not isinstance(said, Mapping) or "values" not in said:
+        return said
+    return {**said, "values": [str(name).partition("/zones/")[2] for name in said["values"]]}
 
 
 def _same_scale(one: Deployed, body: Mapping[str, Any]) -> bool:
     wanted = body["dedicatedResources"]
-    told = [dict(spec) for spec in one.resources.get("autoscalingMetricSpecs") or ()]
-    return one.replicas == (wanted["minReplicaCount"], wanted["maxReplicaCount"]) and (
-        told == wanted["autoscalingMetricSpecs"] or not wanted["autoscalingMetricSpecs"]
-    )
+    if one.replicas != (wanted["minReplicaCount"], wanted["maxReplicaCount"]):
+        return False
+    specs = wanted["autoscalingMetricSpecs"]  # none where the number is fixed: then nothing follows them
+    return not specs or _targets(specs) == _targets(one.resources.get("autoscalingMetricSpecs") or ())
+
+
+def _targets(specs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    return {str(spec["metricName"]): int(spec.get("target", 0)) for spec in specs}
 
 
 def _whole(rest: dict[str, int]) -> dict[str, int]:

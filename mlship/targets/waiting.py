@@ -1,28 +1,29 @@
-"""How AWS is waited for: look by look, and a moment in which it is busy ends nothing."""
+"""Looking again until something is so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from mlship.errors import Exit, MlshipError
 
+Found = TypeVar("Found")
 POLL_S = 2.0
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The clock, and the pause between two looks."""
+    """The clock, in seconds since the epoch, and the pause between two looks."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     every_s: float = POLL_S
 
-    def until(self, look: Callable[[], Any], seconds: float) -> Any:
+    def until(self, look: Callable[[], Found | None], seconds: float) -> Found | None:
         """The first answer that is not None; None when the time is over.
 
-        In minutes of waiting AWS may be busy or away for a moment: that ends nothing. Raises what the last look raised.
+        In minutes of waiting a cloud may be busy or away for a moment: that ends nothing. Raises what the last look raised.
         """
         ends = self.clock() + seconds
         while True:
