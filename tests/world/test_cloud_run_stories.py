@@ -129,7 +129,7 @@ def test_callers_that_somebody_led_elsewhere_are_led_back(tmp_path: Path, there:
     found.said["traffic"] = found.shares = [{**found.shares[0], "revision": f"mlship-churn-{first}", "tag": first}]
     found.generation += 1
     observed = service.open().observe()
-    assert observed.serving == first and observed.repair == "callers are led elsewhere, too"
+    assert observed.serving == first and observed.repair == f"0% of the callers reach {second}, and not all"
     target = service.open()
     again = plan("deploy", wanted(service, target, 2), observed)
     assert carry_out(target, again).history.live == second == live_id(service)
@@ -316,7 +316,7 @@ def test_an_operation_that_fails_late_is_no_success(tmp_path: Path, there: Loopb
     assert live_id(service) == first
     assert world.google.count("operations.get") > 6
     (failing,) = [why for why in service.open().why() if why.release != first]
-    assert (failing.state, failing.log) == ("health_check_container_error", ("ready",))
+    assert (failing.state, failing.log) == ("health_check_container_error: the container did not start", ("ready",))
 
 
 def test_a_service_that_changed_since_it_was_looked_at_is_not_overwritten(

@@ -72,7 +72,8 @@ class CloudRunTarget:
     def _steps(self) -> Steps:
         opening, door = self._opening, self._door
         repository, layout = str(self._setting("repository")), Layout(opening.home.images)
-        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, self._waiting)
+        form = (self._waiting, PUSH, opening.derive)
+        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, *form)
         return Steps(door, self._scope, images, self._waiting, self._operator)
 
     @property
@@ -211,8 +212,8 @@ class CloudRunTarget:
             log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
         except Refused as no:  # who may not read lines is told the rest all the same
             log = (no.what,)
-        state = "ready" if one.is_ready else one.reason.lower() or one.state.lower()
-        return Why(one.name, one.release, state, probe=one.message, log=log)
+        state = "ready" if one.is_ready else _together(one.reason.lower() or one.state.lower(), one.message)
+        return Why(one.release, one.release, state, log=log)  # as its replica is named
 
     def _serving(self, present: Seen) -> str:
         """As it says itself; where two releases share the callers, the one that most of them reach."""
@@ -245,6 +246,10 @@ def open_service(opening: Opening, door: Door) -> CloudRunTarget:
     return CloudRunTarget(opening, door)
 
 
+def _together(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if message else reason
+
+
 def _lost(present: Seen, release: str) -> str:
     revision = present.of(release)
     return "its revision is not there any more" if revision is None else f"its revision is not ready: {revision.message}"
@@ -254,8 +259,9 @@ def _repair(history: History | None, present: Seen) -> str:
     """Why the live release has to be put in service again although something answers."""
     if history is None or not history.live or history.underway is not None:
         return ""
-    if present.weights.get(history.live, 0.0) < 1:
-        return "callers are led elsewhere, too"
+    share = present.weights.get(history.live, 0.0)
+    if share < 1:
+        return f"{share:.0%} of the callers reach {history.live}, and not all"
     revision = present.of(history.live)
     return "" if revision is not None and revision.is_ready else "its revision is not ready"
 
