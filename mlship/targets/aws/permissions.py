@@ -60,8 +60,12 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = {
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>\d+):(?P<kind>user|role|assumed-role)/(?P<name>.+)")
 _OF_RANGES = tuple(
     f"application-autoscaling:{name}"
-    for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
+    for name in (
+        *("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies"),
+        "DescribeScheduledActions",
+    )
 )
+_OF_SCHEDULES = ("application-autoscaling:PutScheduledAction", "application-autoscaling:DeleteScheduledAction")
 # CloudFormation makes what is in the template with the caller's rights.
 _OF_FOUNDATION = (
     *("cloudformation:CreateChangeSet", "cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet"),
@@ -118,6 +122,7 @@ def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
     least, most = deployment.replicas
     if least < most and deployment.service != "lambda":
         yield from _OF_RANGES
+        yield from _OF_SCHEDULES if (deployment.operating.get("scale") or {}).get("schedule") else ()
     if deployment.service == "lambda" and most > 1:
         yield "lambda:PutFunctionConcurrency"
     if deployment.service == "lambda" and kept_ready(deployment):
