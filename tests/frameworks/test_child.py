@@ -94,6 +94,7 @@ def test_a_child_that_ends_without_a_word_is_explained(result: Any, memory: int,
     with pytest.raises(MlshipError, match=words) as caught:
         asked(result, memory)
     assert caught.value.code == kind and caught.value.exit is Exit.BUILD_FAILED
+    assert ("a build waits no longer" in caught.value.fix) == (kind == "timeout")
 
 
 def test_without_a_limit_of_its_own_a_model_may_take_what_the_machine_has() -> None:
