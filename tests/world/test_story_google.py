@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,10 @@ from story import PRELUDE, Story
 
 from mlship.targets.gcp.vertex.bodies import HEALTH, PREDICT
 
-pytestmark = pytest.mark.world
+pytestmark = [
+    pytest.mark.world,
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Google Cloud runs images of linux/amd64 alone"),
+]
 TRAIN = """\
 import joblib
 import numpy as np

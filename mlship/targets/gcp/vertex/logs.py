@@ -1,7 +1,7 @@
 """The lines of all machines as one stream, by time: Cloud Logging.
 
 Of the log `prediction_container`: what the server itself says; its resource has the endpoint's id, its labels the deployed model's
-("Online prediction logging", from memory, verify). Lines of deployed models that do not stand any more have no release's name.
+(entries that public projects show, 2026-05). Lines of deployed models that do not stand any more have no release's name.
 """
 
 from __future__ import annotations
