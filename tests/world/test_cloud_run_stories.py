@@ -453,6 +453,23 @@ def test_a_person_asks_as_the_account_that_they_may_impersonate(
     assert world.google.count("generateIdToken") == 1, "a token is good for an hour"
 
 
+def test_a_person_who_cannot_ask_a_service_sees_what_google_says_and_moves_nobody(
+    tmp_path: Path, there: Loopback, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the laptop of somebody whose project a pipeline deploys."""
+    service = CloudRunService(tmp_path, there)
+    live = deploy(service, 1).history.live
+    for name, value in persons_file(tmp_path / "identity").items():
+        monkeypatch.setenv(name, value)
+    person = Through(service, SdkDoor(PROJECT, REGION, sleep=lambda seconds: None))
+    observed = person.open().observe()
+    (note,) = observed.notes
+    assert observed.serving == live and "the server was not asked" in note and "these credentials are a person's" in note
+    with pytest.raises(MlshipError, match="these credentials are a person's"):
+        deploy(person, 2)
+    assert dict(service.open().observe().weights) == {live: 1.0} and live_id(service) == live
+
+
 def test_what_is_taken_back_is_operated_as_before(tmp_path: Path, there: Loopback, world: World) -> None:
     service = CloudRunService(tmp_path, there)
     plain = {"labels": {}, "settings": service.settings, "replicas": {"min": 0, "max": 2}}

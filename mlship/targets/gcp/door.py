@@ -11,6 +11,7 @@ from mlship.targets.base import Answer
 from mlship.units import Secret
 
 LOGIN = "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+UNIDENTIFIED = "no-identity-token"  # code of a refusal: these credentials give none for a service's callers
 DENIED, MISSING, CONFLICT, CHANGED, BUSY = "denied", "missing", "conflict", "changed", "busy"
 
 Body = dict[str, Any]

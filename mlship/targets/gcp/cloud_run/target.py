@@ -41,7 +41,7 @@ from mlship.targets.gcp.cloud_run.rendering import render
 from mlship.targets.gcp.cloud_run.seen import Seen
 from mlship.targets.gcp.cloud_run.steps import Steps
 from mlship.targets.gcp.delivery import Images
-from mlship.targets.gcp.door import Door, Refused
+from mlship.targets.gcp.door import UNIDENTIFIED, Door, Refused
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.records import StorageRecords, records_of
 from mlship.targets.gcp.resources import resources
@@ -114,10 +114,12 @@ class CloudRunTarget:
         ready = frozenset(one.release for one in present.revisions.values() if one.is_ready)
         known = frozenset(release.id for release in (history.releases if history else ()))
         told = [generation, present.generation, sorted(present.percents.items()), sorted(ready)]
+        serving, notes = self._serving(present)
         return Observed(
             history=history,
             endpoint=present.uri,
-            serving=self._serving(present),
+            serving=serving,
+            notes=notes,
             replicas=seen.replicas(present),
             restorable=ready,
             lost={release: _lost(present, release) for release in sorted(known - ready)},
@@ -215,13 +217,23 @@ class CloudRunTarget:
         state = "ready" if one.is_ready else _together(one.reason.lower() or one.state.lower(), one.message)
         return Why(one.release, one.release, state, log=log)  # as its replica is named
 
-    def _serving(self, present: Seen) -> str:
-        """As it says itself; where two releases share the callers, the one that most of them reach."""
+    def _serving(self, present: Seen) -> tuple[str, tuple[str, ...]]:
+        """As it says itself; where two releases share the callers, the one that most of them reach.
+
+        Who has no way to ask is told what Google says, and that nobody was asked: nothing is changed on the strength of that.
+        """
         live = present.live
         if live is None:
-            return ""
+            return "", ()
         address = live.uri if len(present.weights) > 1 and live.uri else present.uri
-        return said_release(self._asked(present, address, Request("GET", "/mlship/release")))
+        try:
+            return said_release(self._asked(present, address, Request("GET", "/mlship/release"))), ()
+        except MlshipError as error:
+            if error.code != UNIDENTIFIED:
+                raise
+            return live.release, (
+                f"the server was not asked, Google says that callers are led to {live.release}: {error.what}",
+            )
 
     def _asked(self, present: Seen, address: str, request: Request) -> Answer:
         """A tag's callers say the service's own address in their token ("Authenticating service-to-service").
