@@ -11,7 +11,7 @@ from typing import Any
 class Answer:
     """payload: what --json adds to the envelope. text: for people. brief: all that --quiet prints, such as an id.
 
-    is_verbatim: the text is not about this call, such as a pipeline: commands in it are printed as they are.
+    is_verbatim: the text is not about this call, such as a pipeline, or its commands are whole: they are printed as they are.
     """
 
     text: str = ""

@@ -241,6 +241,7 @@ def status(result: results.Status) -> dict[str, Any]:
         "engine": result.engine,
         "engines": {name: asdict(engine) for name, engine in result.engines.items()},
         "notes": list(result.observed.notes),
+        "repair": result.observed.repair,
     }
 
 

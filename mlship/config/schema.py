@@ -638,7 +638,7 @@ class GcpTarget(Part, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="of vertex: ZONE/NAME, or the whole name, of reserved machines; no others are used",
-            pattern=r"^(projects/[^/]+/zones/)?[a-z]+-[a-z]+[0-9]+-[a-z]/(reservations/)?[a-z][a-z0-9-]{0,62}$",
+            pattern=r"^(projects/[^/]+/zones/[a-z0-9-]+/reservations/|[a-z]+-[a-z]+[0-9]+-[a-z]/)[a-z][a-z0-9-]{0,62}$",
             extra={"wanted": "ZONE/NAME, such as us-central1-a/ml-gpus"},
         ),
     ] = None

@@ -15,7 +15,7 @@ from mlship.image.builder import base_layer
 from mlship.image.bytecode import Compiler
 from mlship.image.lock import Lock
 from mlship.image.plan import DEBIAN, BaseImage, BasePlan, Interpreter, entrypoint
-from mlship.image.system.apt import Archive
+from mlship.image.system.apt import Archive, LateArchive
 from mlship.image.system.base import base_plan, runs_here
 from mlship.image.workplace import Workplace
 from mlship.oci.image import BASE_DIGEST, BASE_NAME, Layer
@@ -57,7 +57,7 @@ def base_of(lock: Lock, requested: tuple[str, ...]) -> BasePlan:
     )
 
 
-def base_layers(workplace: Workplace, plan: BasePlan, archive: Archive | None) -> tuple[Layer, ...]:
+def base_layers(workplace: Workplace, plan: BasePlan, archive: LateArchive) -> tuple[Layer, ...]:
     """Bottom first; made, or taken from the registry, where they are not here."""
     if plan.image is None:
         return (base_layer(workplace, plan, archive),)

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlship.home import Home
 from mlship.progress import Progress
 from mlship.runner import Runner
 
+if TYPE_CHECKING:  # few commands begin so early
+    from mlship.frameworks.primed import Primed
+
 
 @dataclass(frozen=True)
 class Context:
-    """clock: seconds since the epoch. who: `user@host pid 1234`, for lease and history. cwd: where relative paths start."""
+    """clock: seconds since the epoch. who: `user@host pid 1234`, for lease and history. cwd: where relative paths start.
+
+    primed: what a build started before everything else.
+    """
 
     home: Home
     runner: Runner
@@ -22,6 +29,7 @@ class Context:
     cwd: Path
     clock: Callable[[], float]
     who: str
+    primed: Primed | None = None
 
 
 @dataclass(frozen=True)

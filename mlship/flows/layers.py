@@ -15,6 +15,7 @@ from mlship.flows.gather import Gathered, own_modules
 from mlship.flows.model_check import loaded_models
 from mlship.flows.packages import packages_folder
 from mlship.frameworks.base import Loaded, ModelSpec
+from mlship.frameworks.primed import Primed
 from mlship.image.builder import Bytecode, files_key, files_layer
 from mlship.image.docstrings import folders_without
 from mlship.image.foreign import compiled_sources, foreign_compiler
@@ -26,7 +27,7 @@ from mlship.image.packages.environment import normalised
 from mlship.image.packages.wheels import install, missing_from, wheels_key
 from mlship.image.plan import CODE, MANIFEST, PACKAGES, ROOT, BasePlan, ImageConfig, Interpreter, LayerFile, LayerPlan
 from mlship.image.server_layer import server_layer
-from mlship.image.system.apt import Archive
+from mlship.image.system.apt import LateArchive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.memo import Memo
@@ -56,13 +57,14 @@ def make_layers(
     workplace: Workplace,
     gathered: Gathered,
     lock: Lock,
-    archive: Archive | None,
+    archive: LateArchive,
     loaded: Mapping[str, Loaded] | None = None,
+    primed: Primed | None = None,
 ) -> Layers:
     """Makes what is not there yet, then loads every model with the image's own interpreter.
 
-    loaded: the models as they are elsewhere, for a platform whose programs do not run here. Raises MlshipError with exit 5 when
-    a model does not load or predict in the image.
+    loaded: the models as they are elsewhere, for a platform whose programs do not run here. primed: as in `loaded_models`.
+    Raises MlshipError with exit 5 when a model does not load or predict in the image.
     """
     base = base_of(lock, gathered.project.build.packages)
     lower = _lower_layers(workplace, gathered, lock, base, archive)
@@ -71,7 +73,7 @@ def make_layers(
     plans = (*(plan for spec in gathered.specs for plan in model_plans(spec)), *code_plans(gathered))
     upper, loaded = side_by_side(
         lambda: [files_layer(workplace, plan) for plan in plans],
-        lambda: _loaded(workplace, gathered, lower, plans, base, start) if loaded is None else loaded,
+        lambda: _loaded(workplace, gathered, lower, plans, base, start, primed) if loaded is None else loaded,
     )
     signatures = {name: found.signature for name, found in loaded.items()}
     references = {name: found.described.reference for name, found in loaded.items() if found.described}
@@ -87,9 +89,11 @@ def _loaded(
     plans: tuple[LayerPlan, ...],
     base: BasePlan,
     start: Interpreter,
+    primed: Primed | None,
 ) -> Mapping[str, Loaded]:
     rows = reference_files(gathered, Memo(workplace.home.memo))
-    return loaded_models(workplace, lower, plans, base.python, start, gathered.specs, rows)
+    changing = (gathered.project.file,)
+    return loaded_models(workplace, lower, plans, base.python, start, gathered.specs, rows, primed, changing)
 
 
 def image_config(gathered: Gathered, start: Interpreter) -> ImageConfig:
@@ -104,7 +108,7 @@ def image_config(gathered: Gathered, start: Interpreter) -> ImageConfig:
 
 
 def _lower_layers(
-    workplace: Workplace, gathered: Gathered, lock: Lock, base_plan: BasePlan, archive: Archive | None
+    workplace: Workplace, gathered: Gathered, lock: Lock, base_plan: BasePlan, archive: LateArchive
 ) -> tuple[Layer, ...]:
     """Base, packages, server: what stays the same while only the model changes."""
     base, packages, own = side_by_side(

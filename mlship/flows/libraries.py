@@ -53,7 +53,7 @@ def with_libraries(
     Raises FindingsError with exit 5 for wheels that the base cannot run, and for libraries that are needed and not added.
     """
     folder, layers = side_by_side(
-        lambda: packages_folder(workplace, gathered, lock, base), lambda: base_layers(workplace, base, archive)
+        lambda: packages_folder(workplace, gathered, lock, base), lambda: base_layers(workplace, base, lambda: archive)
     )
     root = interpreter_of(base, layers).root(workplace)
     tree, wheels = installed(folder, root), installed_wheels(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from mlship.disk import write_atomic
 from mlship.flows.building.images import workplace_of
@@ -37,7 +38,7 @@ def lock(context: Context, where: Where, *, python: str = "", refresh: bool = Fa
     for gathered in platforms:
         found.append(_locked(context, workplace, gathered, refresh=refresh))
         if gathered is not platforms[-1]:
-            workplace = beside_native(workplace, gathered, found[-1].lock, archive_of(context, project))
+            workplace = beside_native(workplace, gathered, found[-1].lock, partial(archive_of, context, project))
     after = LockFile(before.locks, locked_models(platforms[0]))
     for one in found:
         after = replace(after, locks=with_lock(after.locks, one.lock))

@@ -22,7 +22,7 @@ from mlship.image.packages.resolve import lock as resolve
 from mlship.image.packages.resolve import lock_server
 from mlship.image.packages.wheels import server_fits, server_keys
 from mlship.image.plan import BasePlan, Wheel
-from mlship.image.system.apt import Archive
+from mlship.image.system.apt import Archive, LateArchive
 from mlship.image.system.base import glibc
 from mlship.image.workplace import Workplace
 from mlship.oci.layer import compressor
@@ -41,7 +41,7 @@ class Locked:
     security: tuple[str, ...] = ()
 
 
-def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *, frozen: bool, now: float) -> Locked:
+def locked(workplace: Workplace, gathered: Gathered, archive: LateArchive, *, frozen: bool, now: float) -> Locked:
     """frozen: raises MlshipError (exit 5) instead of resolving anew. now: seconds since the epoch, for a lock that is made."""
     path = lock_path(gathered)
     file = read_lock_file(path)
@@ -50,7 +50,7 @@ def locked(workplace: Workplace, gathered: Gathered, archive: Archive | None, *,
         return Locked(known)
     if frozen:
         return _without_writing(workplace, gathered, known)
-    new = locked_anew(workplace, gathered, archive, now=now) if known is None else completed(workplace, gathered, known)
+    new = locked_anew(workplace, gathered, archive(), now=now) if known is None else completed(workplace, gathered, known)
     write_lock(path, with_lock(file.locks, new.lock), file.models or locked_models(gathered))
     return new
 
@@ -138,7 +138,7 @@ def _with_facts(workplace: Workplace, gathered: Gathered, lock: Lock, archive: A
     """With what came of making the base layer here; the build that follows finds it made. A base image is locked by its layers."""
     if lock.base is not None:
         return lock
-    layer = base_layer(workplace, base_of(lock, gathered.project.build.packages), archive)
+    layer = base_layer(workplace, base_of(lock, gathered.project.build.packages), lambda: archive)
     return replace(lock, diff_id=layer.diff_id, blob=layer.blob, compressor=compressor(workplace.compression))
 
 

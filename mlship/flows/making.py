@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import mlship
@@ -81,7 +82,7 @@ def make(
     refuse_full_disk(workplace, platforms)
     before = _blobs(workplace)
     refuse_docker_builder(builder, platforms[0])
-    archive = archive_of(context, platforms[0].project)
+    archive = cache(partial(archive_of, context, platforms[0].project))
     known: list[Locked] = []
     place = workplace
     for gathered in platforms:
@@ -93,7 +94,7 @@ def make(
         proved = proved_elsewhere(context, gathered, native)
         answered = trained(context, gathered) if proved is None else dict
         if proved is None:
-            native = layers = make_layers(workplace, gathered, lock.lock, archive)
+            native = layers = make_layers(workplace, gathered, lock.lock, archive, primed=context.primed)
         else:
             layers = make_layers(with_native_layers(place, native), gathered, lock.lock, archive, proved.loaded)
         refuse_too_large(workplace, gathered.project, layers.layers, lock.lock)

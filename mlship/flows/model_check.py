@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.building.histograms import described
 from mlship.flows.evidence import RowsFile
 from mlship.frameworks.base import Loaded, ModelSpec
-from mlship.frameworks.child import ChildPython, load_in_child
+from mlship.frameworks.child import ChildPython, load_in_child, question_for
+from mlship.frameworks.primed import Primed, writable_in
 from mlship.image.builder import files_layer
 from mlship.image.manifest import model_entry
 from mlship.image.plan import CODE, ROOT, Interpreter, LayerPlan
@@ -32,20 +35,54 @@ def loaded_models(
     start: Interpreter,
     specs: Sequence[ModelSpec],
     references: Mapping[str, RowsFile],
+    primed: Primed | None = None,
+    changing: Sequence[Path] = (),
 ) -> dict[str, Loaded]:
     """By model name. lower: base, packages and server, whose files stay on this machine for the next model; plans: of the models'
     layers and the code's. python: the interpreter's path inside the image. Models are not unpacked: their layers are written from
-    files with these very digests, which lie here already. references: model.reference, by model name.
+    files with these very digests, which lie here already. references: model.reference, by model name. primed: is asked of a
+    model that is alone; changing: besides its files, those that say whether the next build will have something to ask.
 
     Raises MlshipError with exit 5 when a model does not load or predict there.
     """
     key = hashlib.sha256(" ".join((*(layer.diff_id for layer in lower), python)).encode()).hexdigest()
     below = assemble(workplace.layout, lower, workplace.home.cache / "roots" / key, workplace.home, python=python)
-    with scratch(workplace) as folder:
+    with _place(workplace, primed) as folder:
         code = [files_layer(workplace, plan) for plan in plans if plan.role != "model"]
         above = assemble(workplace.layout, code, folder / "rootfs", workplace.home)
         _link_models(plans, above)
-        return {spec.name: _load(workplace, below, above, spec, start, references.get(spec.name)) for spec in specs}
+        asked = primed if primed is not None and len(specs) == 1 and primed.is_for(_needs(specs[0])) else None
+        loaded = {spec.name: _load(workplace, below, above, spec, start, references.get(spec.name), asked) for spec in specs}
+        if primed is not None and len(specs) == 1 and not _hides_modules(specs[0]):
+            (spec,) = specs
+            question = question_for(_child(below, above, start), writable_in(folder), LOAD_TIMEOUT_S)
+            files = (*(file.path for file in spec.files), *(file.path for file in spec.code), *changing)
+            primed.keep(question, folder, loaded[spec.name].modules, _needs(spec), files)
+        return loaded
+
+
+@contextmanager
+def _place(workplace: Workplace, primed: Primed | None) -> Iterator[Path]:
+    """Where the model's files are linked to: the folder that a process knows already, or a new one."""
+    if primed is not None and primed.folder is not None:
+        yield primed.folder
+    else:
+        with scratch(workplace) as folder:
+            yield folder
+
+
+def _needs(spec: ModelSpec) -> tuple[str, ...]:
+    return model_entry(spec).runtime, *sorted(spec.modules)
+
+
+def _hides_modules(spec: ModelSpec) -> bool:
+    """Whether the user's code is found where Python's own would be: then nothing may be imported before it is there."""
+    return any(file.name.partition("/")[0].removesuffix(".py") in sys.stdlib_module_names for file in spec.code)
+
+
+def _child(below: Path, above: Path, start: Interpreter) -> ChildPython:
+    run = command(below, start.argv[:3], _with_code(start, above).environ)
+    return ChildPython(run.argv, dict(run.environ or {}))
 
 
 def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
@@ -57,12 +94,18 @@ def _link_models(plans: Sequence[LayerPlan], above: Path) -> None:
 
 
 def _load(
-    workplace: Workplace, below: Path, above: Path, spec: ModelSpec, start: Interpreter, reference: RowsFile | None
+    workplace: Workplace,
+    below: Path,
+    above: Path,
+    spec: ModelSpec,
+    start: Interpreter,
+    reference: RowsFile | None,
+    primed: Primed | None,
 ) -> Loaded:
     workplace.progress.step("check", f"{spec.name} loads in the image")
-    run = command(below, start.argv[:3], _with_code(start, above).environ)
-    child, root = ChildPython(run.argv, dict(run.environ or {})), above / ROOT.lstrip("/")
-    loaded = load_in_child(workplace.runner, child, model_entry(spec), root, spec.sample or None, timeout_s=LOAD_TIMEOUT_S)
+    child, root = _child(below, above, start), above / ROOT.lstrip("/")
+    entry, sample = model_entry(spec), spec.sample or None
+    loaded = load_in_child(workplace.runner, child, entry, root, sample, timeout_s=LOAD_TIMEOUT_S, primed=primed)
     refuse_foreign((below.resolve(), above.resolve()), spec.name, loaded.libraries)
     if reference is None:
         return loaded

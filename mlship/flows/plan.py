@@ -236,7 +236,9 @@ def _pinned(opened: Opened, given: Given) -> dict[str, str]:
     target, found, findings = opened.target, dict[str, str](), list[Finding]()
     if not isinstance(target, PinsSecrets):
         what = f"secrets for the target {opened.target_name}, service {opened.service}, are not yet built"
-        raise MlshipError(what, next(iter(given.places.values())), "leave out what needs them", code="not-yet")
+        others = [name for name, has in target.features.items() if "secrets" in has and has["secrets"].support == "native"]
+        instead = f"use service {' or '.join(others)}, or leave" if others else "leave"
+        raise MlshipError(what, next(iter(given.places.values())), f"{instead} out what needs them", code="not-yet")
     for name, reference in given.references.items():
         try:
             found |= target.pinned({name: reference})

@@ -14,7 +14,7 @@ from mlship.flows.layers import Layers
 from mlship.flows.training import load_in_training
 from mlship.frameworks.base import Loaded, ModelSpec
 from mlship.image.lock import Lock
-from mlship.image.system.apt import Archive
+from mlship.image.system.apt import LateArchive
 from mlship.image.system.base import runs_here
 from mlship.image.workplace import Native, Workplace
 from mlship.memo import Memo
@@ -60,7 +60,7 @@ def proved_elsewhere(context: Context, gathered: Gathered, native: Layers | None
     return Proved(loaded, f"in {source}")
 
 
-def beside_native(workplace: Workplace, gathered: Gathered, lock: Lock, archive: Archive | None) -> Workplace:
+def beside_native(workplace: Workplace, gathered: Gathered, lock: Lock, archive: LateArchive) -> Workplace:
     """For what is locked and made after a platform that runs here: its interpreter compiles for the others, too."""
     if not runs_here(lock.platform):
         return workplace

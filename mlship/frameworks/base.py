@@ -197,7 +197,8 @@ class Loaded:
     load_s, peak_memory: what loading cost, in seconds and bytes. versions: of the packages in that environment.
     protections: what the child gave up before it loaded (mlship/server/lockdown.py). needless: columns of the user's table that
     the model answers without. libraries: paths of the shared libraries that it had loaded in the end. row_s: seconds that one row
-    of the sample took; 0 without a sample. described: model.reference in histograms, None where none is named.
+    of the sample took; 0 without a sample. described: model.reference in histograms, None where none is named. modules: what it
+    had imported besides the model's own code, the first ones first.
     """
 
     signature: Signature
@@ -211,3 +212,4 @@ class Loaded:
     libraries: tuple[str, ...] = ()
     row_s: float = 0.0
     described: Described | None = None
+    modules: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ import mlship
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.frameworks.base import Loaded
+from mlship.frameworks.primed import Primed, Question, writable_in
 from mlship.home import Home
 from mlship.runner import Command, Result, Runner
 from mlship.server import manifest
@@ -36,6 +37,7 @@ _PASSED_ON = (
 )
 _THREADS = 4  # of OpenBLAS and OpenMP: each takes memory, and the figures should not depend on this machine's size
 _SLACK = 256 * 2**20  # what an interpreter with numpy takes before the model
+_FASTER = "make it load faster: a build waits no longer, whatever serve.startup_timeout says"
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ def load_in_child(
     timeout_s: float = 120,
     memory: int = 0,
     whole_table: bool = False,
+    primed: Primed | None = None,
 ) -> Loaded:
     """What the model is, and its answers to the sample.
 
     root: the folder that `entry.path` is relative to. timeout_s: of wall time. memory: bytes that the model may take, 0 for
     what the machine has. whole_table: the sample has every column of a table; those that the model answers without are looked
-    for. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or `missing-module`.
+    for. primed: is asked first. Raises MlshipError (exit 5) with the cause; `code` is the kind, such as `unknown-name` or
+    `missing-module`.
     """
     text = manifest.to_json(manifest.Manifest(project="inspect", models=(entry,))).decode()
     asked = {
@@ -96,7 +100,8 @@ def load_in_child(
         "sample": list(sample) if sample else None,
         "whole_table": whole_table,
     }
-    answer = ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, memory=memory)
+    early = None if primed is None or memory else _asked_early(primed, python, asked, where=entry.path, timeout_s=timeout_s)
+    answer = early or ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, memory=memory)
     return Loaded(
         signature=manifest.signature_from_dict(answer["signature"]),
         title=answer["title"],
@@ -108,6 +113,7 @@ def load_in_child(
         needless=tuple(answer["needless"]),
         libraries=tuple(answer["libraries"]),
         row_s=answer["row_s"] or 0.0,
+        modules=tuple(answer.get("modules", ())),
     )
 
 
@@ -125,17 +131,12 @@ def ask(
     is gone afterwards. Raises MlshipError (exit 5).
     """
     with nullcontext(writable) if writable else scratch_folder() as folder:
-        place = str(folder)
-        limits = {
-            "memory": memory + _SLACK if memory else _machine_memory(),
-            "cpu_s": max(1, int(timeout_s * _THREADS)),
-            "writable": place,
-        }
+        question = question_for(python, folder, timeout_s, memory)
         command = Command(
-            argv=(*python.argv, "-m", "mlship.server.inspect"),
-            environ={**python.environ, **_settings(place)},
+            argv=question.argv,
+            environ=question.environ,
             cwd=folder,
-            stdin=json.dumps({**asked, **limits}).encode(),
+            stdin=json.dumps({**asked, **question.limits}).encode(),
             timeout_s=timeout_s,
         )
         try:
@@ -143,10 +144,39 @@ def ask(
         except MlshipError as error:
             if error.exit is not Exit.TIMED_OUT:
                 raise
-            raise _failed(
-                "timeout", f"the model did not load within {timeout_s:g} s", where, "raise serve.startup_timeout"
-            ) from None
+            raise _too_slow(timeout_s, where) from None
     return _read(result, where, memory)
+
+
+def question_for(python: ChildPython, writable: Path, timeout_s: float, memory: int = 0) -> Question:
+    """The program that is asked, and what it gives up. writable, timeout_s, memory: as in `ask`."""
+    limits = {
+        "memory": memory + _SLACK if memory else _machine_memory(),
+        "cpu_s": max(1, int(timeout_s * _THREADS)),
+        "writable": str(writable),
+    }
+    return Question((*python.argv, "-m", "mlship.server.inspect"), {**python.environ, **_settings(str(writable))}, limits)
+
+
+def _asked_early(
+    primed: Primed, python: ChildPython, asked: Mapping[str, Any], *, where: str, timeout_s: float
+) -> dict[str, Any] | None:
+    """None where it does not say what the model is: then a process of its own says why."""
+    if primed.folder is None:
+        return None
+    try:
+        said = primed.ask(question_for(python, writable_in(primed.folder), timeout_s), asked, timeout_s)
+    except TimeoutError:
+        raise _too_slow(timeout_s, where) from None
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return None
+    return None if "error" in answer else dict(answer)
+
+
+def _too_slow(timeout_s: float, where: str) -> MlshipError:
+    return _failed("timeout", f"the model did not load within {timeout_s:g} s", where, _FASTER)
 
 
 def _machine_memory() -> int:
@@ -187,7 +217,7 @@ def _ended(result: Result, where: str, memory: int) -> MlshipError:
     if result.code in (-signal.SIGKILL, -signal.SIGABRT) and memory:
         return _failed("memory", f"the model needs more memory than {size_text(memory)}", where, "raise resources.memory", said)
     if result.code == -signal.SIGXCPU:
-        return _failed("timeout", "the model took too much processor time to load", where, "raise serve.startup_timeout", said)
+        return _failed("timeout", "the model took too much processor time to load", where, _FASTER, said)
     how = f"signal {signal.Signals(-result.code).name}" if result.code < 0 else f"exit {result.code}"
     fix = "run the file's training script in this environment and save the model again"
     return _failed("crash", f"the process that loads the model ended with {how}", where, fix, said)

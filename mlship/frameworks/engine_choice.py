@@ -14,7 +14,7 @@ REFERENCE, HOLDOUT = "reference", "holdout"  # files of rows that a model's keys
 # A compiled engine that is clearly slower is not taken. Not nearer to 1: what is taken decides the lock, two measurements differ by
 # a fifth, and an image of a third of the size that starts in a third of the time is worth some speed in the rare calls of many rows.
 SLOWER = 0.5
-# onnxruntime is 45 MB of an image, and a worker with it takes twice the memory of one with numpy alone.
+# onnxruntime is 41 MB of an image, and a worker with it takes twice the memory of one with numpy alone.
 GRAPH_GAINS = 1.5
 
 

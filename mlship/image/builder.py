@@ -15,7 +15,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_files, compile_imported
 from mlship.image.foreign import foreign_compiler
 from mlship.image.plan import BUILDER, BasePlan, ImageConfig, LayerFile, LayerPlan
-from mlship.image.system.apt import Archive
+from mlship.image.system.apt import LateArchive
 from mlship.image.system.base import base_entries, base_tree, runs_here
 from mlship.image.workplace import Workplace
 from mlship.image.workplace import scratch as scratch
@@ -28,7 +28,7 @@ from mlship.oci.unpacked import keep_unpacked
 def base_layer(
     workplace: Workplace,
     plan: BasePlan,
-    archive: Archive | None = None,
+    archive: LateArchive = lambda: None,
     *,
     left_out: str = "",
 ) -> Layer:
@@ -48,7 +48,7 @@ def base_layer(
     }
 
     def assembled() -> Layer:
-        with base_tree(workplace, plan, archive) as tree:
+        with base_tree(workplace, plan, archive()) as tree:
             kept = (entry for entry in base_entries(tree) if not left_out or not re.match(left_out, entry.path))
             return written_and_kept(workplace, tuple(kept), "base", plan.suite)
 

@@ -32,32 +32,44 @@ _WHOLE = ("sklearn",)
 # What else a process has interned decides three things that follow from no source: which strings marshal takes for shared (it
 # counts references: so all are held), whether it calls a single character interned (there is one object of each: so those of Latin-1 are),
 # and which equal frozensets the compiler keeps apart (code.c, intern_string_constants: so they are made one). Then the bytes
-# follow from source, path and version of Python alone, on every processor.
+# follow from source, path and version of Python alone, on every processor. Of the time that compiling scikit-learn and what it
+# imports takes, a third went into this and the collector of garbage, which finds nothing here: so it is told in loops and types.
 _STEADY = """
-import importlib._bootstrap_external as external, importlib.util, sys
+import gc, importlib._bootstrap_external as external, importlib.util, sys
+gc.disable()
 code_type = type((lambda: 0).__code__)
+for character in ("", *map(chr, range(256))):
+    sys.intern(character)
 def steady(code, source):
-    if has_sets(code):
+    if has_sets(code.co_consts):
         code = one_of_each(code, {})
     kept = held(code, [])
     return external._code_to_hash_pyc(code, importlib.util.source_hash(source), False)
-def held(value, kept):
-    if isinstance(value, str):
-        kept.append(value)
-        if not value or len(value) == 1 and ord(value) < 256:
-            sys.intern(value)
-    elif isinstance(value, (tuple, frozenset)):
-        for part in value:
-            held(part, kept)
-    elif isinstance(value, code_type):
-        for part in (value.co_consts, value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars,
-                     value.co_name, value.co_filename, getattr(value, "co_qualname", "")):
-            held(part, kept)
+def held(code, kept):
+    kept += code.co_names
+    kept += code.co_varnames
+    kept += code.co_freevars
+    kept += code.co_cellvars
+    kept += (code.co_name, code.co_filename, getattr(code, "co_qualname", ""))
+    return held_of(code.co_consts, kept)
+def held_of(values, kept):
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            kept.append(value)
+        elif kind is code_type:
+            held(value, kept)
+        elif kind is tuple or kind is frozenset:
+            held_of(value, kept)
     return kept
-def has_sets(value):
-    if isinstance(value, code_type):
-        value = value.co_consts
-    return isinstance(value, frozenset) or isinstance(value, tuple) and any(map(has_sets, value))
+def has_sets(values):
+    for value in values:
+        kind = type(value)
+        if kind is frozenset:
+            return True
+        if kind is code_type and has_sets(value.co_consts) or kind is tuple and has_sets(value):
+            return True
+    return False
 def one_of_each(value, known):
     if isinstance(value, code_type):
         return value.replace(co_consts=tuple(one_of_each(part, known) for part in value.co_consts))

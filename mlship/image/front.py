@@ -64,7 +64,7 @@ def new_front_image(workplace: Workplace, archive: Callable[[], Archive], platfo
     workplace.progress.step("front", "HAProxy and the keeper, from signed packages")
     source = archive()
     plan = base_plan(workplace, source, "", platform=platform, packages=(_PROGRAM,), under=_UNDER)
-    base = base_layer(workplace, plan, source, left_out=_NEEDLESS)
+    base = base_layer(workplace, plan, lambda: source, left_out=_NEEDLESS)
     layers = (base, _keeper_layer(workplace, plan, base))
     with disk_errors(workplace.home.root):
         config = front_config(plan.python, front_key(), about(plan, datetime.now(UTC).date()))

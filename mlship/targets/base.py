@@ -102,13 +102,15 @@ class Request:
 class Answer:
     """What came back. status 0: nothing did, and `body` says why in words. headers in lower case.
 
-    is_unreached: this machine has no way to what stands before the copies, so that no release is to blame.
+    is_unreached: this machine has no way to what stands before the copies, so that no release is to blame. is_partial: the
+    platform's form of an answer has no place for all that the model says, such as probabilities beside a class.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     is_unreached: bool = False
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ class Caller:
     protocol: the form of its requests, empty where they are passed on as they are. paths: our path of a protocol -> the
     platform's. headers: what it adds to each request. keeps_authorization: a caller's Authorization header reaches the container.
     max_body: bytes of a request that it lets through, 0: it names no limit. answer_s: what it waits for an answer.
-    read_only: the root file system is; writable: folders that are not, then. grace_s: from SIGTERM to SIGKILL;
-    grace_rule: what says so. sources: document and when it was read. not_played: what is not asked -> why.
+    read_only: the root file system is; writable: folders that are not, then. in_memory: folders whose files count as memory, where
+    nothing is read-only. grace_s: from SIGTERM to SIGKILL; grace_rule: what says so. sources: document and when it was read.
+    not_played: what is not asked -> why.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Caller:
     max_body: int = 0
     read_only: bool = False
     writable: tuple[str, ...] = ()
+    in_memory: tuple[str, ...] = ()
     user: str = ""
     beside: str = ""
     direct: str = ""

@@ -406,6 +406,9 @@ def test_status_warns_when_records_and_server_disagree():
     assert "warning: the records say r12-7f3a9c is live, but the server says r11-12bd90" in wrong
     silent = status_text(replace(STATUS, serving=""), NOW)
     assert "warning: the records say r12-7f3a9c is live, but no server answers" in silent
+    shared = replace(STATUS, observed=replace(STATUS.observed, repair="90% of the callers reach r12-7f3a9c"))
+    assert "warning: 90% of the callers reach r12-7f3a9c; mlship deploy puts it right" in status_text(shared, NOW)
+    assert "puts it right" not in status_text(STATUS, NOW)
     assert silent.endswith("Next: mlship logs churn --target docker --env prod")
 
 

@@ -24,11 +24,13 @@ TODAY = 1_795_305_600.0  # 2026-11-22
 JULY_2025 = 1_752_105_600.0  # twelve days after the day of the spot price
 
 
-def change(folder: Path, more: str = "", service: str = "memory", now: float = TODAY) -> CostChange:
+def change(
+    folder: Path, more: str = "", service: str = "memory", now: float = TODAY, replicas: tuple[int, int] = (2, 2)
+) -> CostChange:
     (folder / "mlship.yaml").write_text(YAML + more)
     context = Context(Home(folder / "home"), LocalRunner(), Silent(), {}, folder, lambda: now, "anna@test pid 1")
     project = load_project(folder / "mlship.yaml", needs_model=False)
-    wanted = Deployment("churn", "", "fake", service, Release(0, Served("", ()), 0.0), {}, {}, replicas=(2, 2))
+    wanted = Deployment("churn", "", "fake", service, Release(0, Served("", ()), 0.0), {}, {}, replicas=replicas)
     return cost_change(context, project, FakeTarget("churn", "", WORLD), None, wanted)
 
 
@@ -36,6 +38,12 @@ def test_prices_of_ones_own_go_before_the_books(tmp_path: Path) -> None:
     assert change(tmp_path).prices["usd_month"] == pytest.approx(2 * 730 * 0.0408)
     (tmp_path / "prices.yaml").write_text(PRICES)
     assert change(tmp_path, "cost: {price_overrides: prices.yaml}\n").prices["usd_month"] == pytest.approx(2 * 730 * 0.10)
+
+
+def test_what_sleeps_costs_nothing_only_while_nobody_calls(tmp_path: Path) -> None:
+    assert "a month while nobody calls (prices of" in change(tmp_path, replicas=(0, 2)).text
+    assert "nobody calls" not in change(tmp_path, "cost: {traffic: {rps: 20}}\n", replicas=(0, 2)).text
+    assert "nobody calls" not in change(tmp_path).text
 
 
 def test_prices_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: P
     lock = Lock("3.11", "linux/amd64", "bookworm", (), (), lock_inputs(facts), server=SERVER)
     write_lock(tmp_path / "mlship.lock", [lock])
     assert current_lock(facts) == lock
-    assert locked(workplace(tmp_path), facts, None, frozen=True, now=0).lock == lock
+    assert locked(workplace(tmp_path), facts, lambda: None, frozen=True, now=0).lock == lock
     for changed in (
         replace(facts, requirements=replace(facts.requirements, digest="two")),
         replace(facts, minor="3.13"),
@@ -105,13 +105,13 @@ def test_a_lock_is_used_while_nothing_that_it_depends_on_has_changed(tmp_path: P
 
 def test_a_frozen_lock_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match=r"mlship.lock does not fit \.venv and mlship.yaml any more") as refused:
-        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=True, now=0)
+        locked(workplace(tmp_path), gathered(tmp_path), lambda: None, frozen=True, now=0)
     assert refused.value.exit is Exit.BUILD_FAILED
 
 
 def test_without_an_archive_nothing_can_be_resolved(tmp_path: Path) -> None:
     with pytest.raises(MlshipError, match="no package archive to take the base from"):
-        locked(workplace(tmp_path), gathered(tmp_path), None, frozen=False, now=0)
+        locked(workplace(tmp_path), gathered(tmp_path), lambda: None, frozen=False, now=0)
 
 
 def test_a_model_of_another_minor_version_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from mlship.errors import Exit, MlshipError
-from mlship.frameworks.child import ChildPython, child_python, load_in_child, server_tree
+from mlship.frameworks.child import ChildPython, child_python, load_in_child, question_for, server_tree
+from mlship.frameworks.primed import Primed, writable_in
 from mlship.home import Home
 from mlship.runner import Command, LocalRunner, Result
 from mlship.server import manifest
@@ -93,6 +94,7 @@ def test_a_child_that_ends_without_a_word_is_explained(result: Any, memory: int,
     with pytest.raises(MlshipError, match=words) as caught:
         asked(result, memory)
     assert caught.value.code == kind and caught.value.exit is Exit.BUILD_FAILED
+    assert ("a build waits no longer" in caught.value.fix) == (kind == "timeout")
 
 
 def test_without_a_limit_of_its_own_a_model_may_take_what_the_machine_has() -> None:
@@ -125,13 +127,28 @@ def test_a_training_environment_gets_no_secrets_and_nothing_else_of_mlship(tmp_p
     assert python.environ == {"PATH": "/bin", "HOME": "/h", "PYTHONPATH": f"{server_tree(Home(tmp_path))}:{tmp_path / 'code'}"}
 
 
-def test_the_real_program_locks_itself_down_and_reports(tmp_path: Path) -> None:
-    """With a model that needs nothing but Python: milliseconds."""
-    (tmp_path / "tiny.py").write_text(
-        "class Model:\n    def load(self, path): print('noise')\n    def predict(self, rows): return [len(r) for r in rows]\n"
-    )
+def test_the_real_program_locks_itself_down_and_reports_also_where_it_begins_before_its_question(tmp_path: Path) -> None:
+    """With a model that needs nothing but Python: milliseconds. Its code comes to its place after the process has begun."""
     (tmp_path / "weights").touch()
     entry = manifest.Model("m", "python", "none", "weights", "", loader="tiny:Model")
-    python = child_python(Path(sys.executable), Home(tmp_path / "home"), {}, [tmp_path])
-    found = load_in_child(LocalRunner(), python, entry, tmp_path, ["ab", "c"], timeout_s=30, memory=2**29)
-    assert found.answers == {"predictions": [2, 1]} and found.title == "Model" and "audit-hook" in found.protections
+    home = Home(tmp_path / "home")
+    with Primed(home, LocalRunner(), ("words",)) as primed:
+        work = tmp_path / "work"
+        asked = question_for(child_python(Path(sys.executable), home, {}, [work / "code"]), writable_in(work), 30)
+        primed.keep(asked, work, ("colorsys", "no_such_module"), ("python",), [tmp_path / "weights"])
+    (tmp_path / "weights").write_text("new")
+    with Primed(home, LocalRunner(), ("words",)) as primed:
+        assert primed.folder is not None
+        (primed.folder / "code").mkdir()
+        (primed.folder / "code/tiny.py").write_text(
+            "import sys\nwas = 'colorsys' in sys.modules\nclass Model:\n    def load(self, path): print('noise')\n"
+            "    def predict(self, rows): return [len(r) + was for r in rows]\n"
+        )
+        python = child_python(Path(sys.executable), home, {}, [primed.folder / "code"])
+        early, late = (
+            load_in_child(LocalRunner(), python, entry, tmp_path, ["ab", "c"], timeout_s=30, primed=each)
+            for each in (primed, None)
+        )
+    assert early.answers == {"predictions": [3, 2]} and late.answers == {"predictions": [2, 1]}
+    assert early.title == "Model" and "audit-hook" in early.protections and early.protections == late.protections
+    assert {"json", "colorsys"} <= {*early.modules} and "tiny" not in late.modules

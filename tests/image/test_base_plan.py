@@ -99,7 +99,7 @@ def test_the_second_release_of_an_archive_serves_its_own_python(made, workplace)
 
 def test_a_base_holds_an_interpreter_users_certificates_and_no_other_program(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
-    layer = base_layer(workplace, plan, made.archive("bookworm"))
+    layer = base_layer(workplace, plan, lambda: made.archive("bookworm"))
     found = unpacked(workplace, layer)
     assert [name for name in found if name.startswith(("usr/bin/", "usr/sbin/"))] == ["usr/bin/python3", "usr/bin/python3.11"]
     assert (found["bin"].linkname, found["lib64"].linkname, found["tmp"].mode) == ("usr/bin", "usr/lib64", 0o1777)
@@ -117,7 +117,7 @@ def test_a_base_holds_an_interpreter_users_certificates_and_no_other_program(mad
 
 def test_programs_of_requested_packages_stay_without_setuid(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11", packages=("ffmpeg",))
-    found = unpacked(workplace, base_layer(workplace, plan, made.archive("bookworm")))
+    found = unpacked(workplace, base_layer(workplace, plan, lambda: made.archive("bookworm")))
     assert found["usr/bin/ffmpeg"].mode == 0o755
     assert found["usr/share/doc/ffmpeg/copyright"].isfile()
 
@@ -128,20 +128,20 @@ def test_a_base_is_the_same_in_another_home_and_umask(made, workplace, tmp_path)
     before = os.umask(0o077)
     try:
         elsewhere = Workplace(Home(tmp_path / "other"), Machine(), Silent(), {})
-        second = base_layer(elsewhere, plan, archive)
+        second = base_layer(elsewhere, plan, lambda: archive)
     finally:
         os.umask(before)
-    assert base_layer(workplace, plan, archive) == second
+    assert base_layer(workplace, plan, lambda: archive) == second
 
 
 def test_a_known_base_needs_no_archive(made, workplace):
     archive = made.archive("bookworm")
     plan = base.base_plan(workplace, archive, "3.11")
-    first = base_layer(workplace, plan, archive)
+    first = base_layer(workplace, plan, lambda: archive)
     (made.root / "dists/bookworm/InRelease").unlink()
     for path in (workplace.home.cache / "debs").iterdir():
         path.unlink()
-    assert base_layer(workplace, plan, None) == first
+    assert base_layer(workplace, plan) == first
 
 
 def test_packages_are_taken_from_the_machines_archive_when_the_locked_address_is_gone(made, workplace, tmp_path):
@@ -165,7 +165,7 @@ def test_packages_without_the_interpreter_are_refused(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
     wrong = base.BasePlan(plan.suite, plan.platform, "/usr/bin/python3.12", plan.packages)
     with pytest.raises(MlshipError, match=r"the packages of bookworm hold no /usr/bin/python3.12"):
-        base_layer(workplace, wrong, made.archive("bookworm"))
+        base_layer(workplace, wrong, lambda: made.archive("bookworm"))
 
 
 @pytest.mark.parametrize(("name", "sha256"), [("../../etc/x", "0" * 64), ("zlib1g", "../../../etc/passwd"), ("", "0" * 64)])
@@ -180,7 +180,9 @@ def test_a_lock_that_was_tampered_with_reaches_no_path(workplace, name, sha256):
 def test_nothing_is_left_behind_when_a_base_fails(made, workplace):
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
     with pytest.raises(MlshipError):
-        base_layer(workplace, base.BasePlan(plan.suite, plan.platform, "/usr/bin/x", plan.packages), made.archive("bookworm"))
+        base_layer(
+            workplace, base.BasePlan(plan.suite, plan.platform, "/usr/bin/x", plan.packages), lambda: made.archive("bookworm")
+        )
     assert list((workplace.home.cache / "work").iterdir()) == []
 
 
@@ -204,7 +206,7 @@ def forgotten(workplace, made, name: str) -> None:
 def imaged(workplace, made) -> BasePlan:
     """An image stands on the base; the plan is as a lock has it."""
     plan = base.base_plan(workplace, made.archive("bookworm"), "3.11")
-    layer = base_layer(workplace, plan, made.archive("bookworm"))
+    layer = base_layer(workplace, plan, lambda: made.archive("bookworm"))
     write(workplace, [layer], ImageConfig(("/usr/bin/python3",), labels={"mlship.project": "churn"}), "linux/amd64")
     return replace(plan, diff_id=layer.diff_id, blob=layer.blob)
 
@@ -212,10 +214,10 @@ def imaged(workplace, made) -> BasePlan:
 def test_a_base_whose_package_is_gone_is_taken_from_an_earlier_image_or_names_the_refresh(made, workplace):
     plan = imaged(workplace, made)
     forgotten(workplace, made, "tzdata")
-    layer = base_layer(workplace, plan, made.archive("bookworm"))
+    layer = base_layer(workplace, plan, lambda: made.archive("bookworm"))
     assert (layer.diff_id, layer.blob, layer.role, layer.name) == (plan.diff_id, plan.blob, "base", "bookworm")
     reproducible = replace(workplace, compression="zlib")
-    packed = base_layer(reproducible, plan, made.archive("bookworm"))
+    packed = base_layer(reproducible, plan, lambda: made.archive("bookworm"))
     assert packed.diff_id == plan.diff_id and packed.blob != layer.blob
 
     shutil.rmtree(workplace.home.cache)
@@ -224,4 +226,4 @@ def test_a_base_whose_package_is_gone_is_taken_from_an_earlier_image_or_names_th
     path.unlink()
     path.write_bytes(content[:-8] + b"\0" * 8)
     with pytest.raises(MlshipError, match=r"the archive no longer has tzdata_1_amd64.deb.*mlship lock --refresh takes it"):
-        base_layer(workplace, plan, made.archive("bookworm"))
+        base_layer(workplace, plan, lambda: made.archive("bookworm"))

@@ -11,16 +11,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from served import ROOT, release, running, until
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
+from mlship.server.compiling.report import FILE, compile_model
 from mlship.server.life.nursery import HARMLESS, descriptors, shareable, unfit_to_fork
 from mlship.server.life.seats import Report, Seat
-from mlship.server.manifest import Manifest, Model, Serving, to_json
+from mlship.server.manifest import Engine, Manifest, Model, Serving, to_json
 from mlship.server.runtimes import RUNTIMES, runtime_for
 
 SKLEARN = Model("a", "sklearn", "joblib", "a.joblib", "")
@@ -112,6 +115,59 @@ def test_an_openmp_model_is_shared_and_answered_by_every_worker(tmp_path: Path) 
         server.event("worker_lost")
         until(lambda: release(server.port)["pid"] not in {killed, *seen}, 20)
         assert server.ask("/predict", {"instances": rows[:8].tolist()}).json["predictions"] == expected
+
+
+# loads the model of the folder's manifest, asks it, forks, and asks it in the copy
+FORKED = """
+import os, signal
+from pathlib import Path
+from mlship.server import manifest
+from mlship.server.life.nursery import descriptors, unfit_to_fork
+from mlship.server.life.warmup import warm_up
+from mlship.server.opened_model import OpenedModel
+from mlship.server.runtimes import runtime_for
+
+entry = manifest.from_json(Path("manifest.json").read_bytes()).model()
+assert runtime_for(entry.runtime).fork_safe
+before = descriptors()
+model = OpenedModel(entry, Path.cwd(), Path.cwd()).served(entry)
+warm_up(model, lambda rows, seconds: None)
+first = model.answer(list(entry.sample))
+assert not unfit_to_fork(before), unfit_to_fork(before)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(0 if model.answer(list(entry.sample)) == first else 1)
+print(entry.runtime, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.world
+@pytest.mark.parametrize(
+    ("engine", "estimator"),
+    [
+        ("sklearn", LogisticRegression()),
+        ("numpy", LogisticRegression()),
+        ("trees", RandomForestClassifier(5)),
+    ],
+)
+def test_a_model_that_was_asked_answers_in_a_copy(tmp_path: Path, engine: str, estimator: Any) -> None:
+    """Boosters and graphs: tests/world/test_story_boosted.py. Other runtimes load in each worker."""
+    rows = np.random.default_rng(0).normal(size=(300, 3)).round(3)
+    joblib.dump(estimator.fit(rows, rows[:, 0] > 0), tmp_path / "model.joblib")
+    sample = rows[:8].tolist()
+    entry = Model("demo", "sklearn", "joblib", "model.joblib", "", sample=tuple(sample))
+    if engine != "sklearn":
+        asked = {"root": str(tmp_path), "writable": str(tmp_path), "sample": sample}
+        told = compile_model({**asked, "manifest": to_json(Manifest("demo", (entry,))).decode()})
+        assert (told["reason"], told["engine"]) == ("", engine)
+        entry = replace(entry, path=FILE, engine=Engine(engine, told["sha256"], told["rows"]))
+    entry = replace(entry, signature=runtime_for(entry.runtime).load(entry, tmp_path).signature(entry.sample))
+    (tmp_path / "manifest.json").write_bytes(to_json(Manifest("demo", (entry,))))
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == (f"{engine} 0\n", 0), done.stderr
 
 
 WARMED = """

@@ -40,6 +40,17 @@ def test_a_release_that_answers_as_it_did_at_build_is_verified() -> None:
     assert said.text == "release id + 2 predictions ok"
 
 
+def test_of_a_partial_answer_what_it_tells_is_compared() -> None:
+    (proof,) = RELEASE.proofs.values()
+
+    def said(**answers: Any) -> str:
+        return difference(Answer(200, json.dumps(answers).encode(), is_partial=True), proof)
+
+    assert said(predictions=["a", "b"]) == ""
+    assert said(predictions=["a", "c"]) == "predictions[1] is 'c', the build's own answer is 'b'"
+    assert said(other=1) == "predictions is missing"
+
+
 def test_without_a_sample_only_id_and_readiness_are_claimed() -> None:
     bare = Release(3, RELEASE.served, 0.0)
     assert verify(server(), bare, "live").text == "release id and readiness only"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -113,14 +114,35 @@ class Player:
     def _job(self, workflow: Any, name: str, job: Any, inputs: Mapping[str, str], result: Run, event: str) -> None:
         workspace = self.machine / "work" / f"{name}-{len(list(self.machine.glob('work/*')))}"
         workspace.parent.mkdir(parents=True, exist_ok=True)
+        caches: list[Any] = []
         for step in job["steps"]:
             if "uses" in step:
                 if not result.failed or "cancelled()" in step.get("if", ""):
                     self._use(step, workspace)
+                    caches += [step["with"]] if step["uses"].startswith("actions/cache@") else []
             elif not self._is_left_out(step, event, result):
                 code = self._shell(workflow, job, step, workspace, inputs, result)
                 if code and not result.failed:
                     result.failed = f"{name}: {step['name']}"
+        for cache in caches if not result.failed else ():
+            kept = self._kept(cache, workspace)
+            if not kept.exists():
+                kept.parent.mkdir(exist_ok=True)
+                subprocess.run(["cp", "-a", workspace / cache["path"], kept], check=True)
+
+    def _kept(self, cache: Any, workspace: Path) -> Path:
+        """Where a cache lies that has the key, which is the digest of the locks."""
+        assert cache["key"] == "mlship-${{ runner.os }}-${{ hashFiles('**/mlship.lock') }}", cache["key"]
+        locks = b"".join(path.read_bytes() for path in sorted(workspace.rglob("mlship.lock")))
+        return self.machine / "caches" / hashlib.sha256(locks).hexdigest()
+
+    def _restored(self, cache: Any, workspace: Path) -> None:
+        """What has the key, else the newest."""
+        exact = self._kept(cache, workspace)
+        every = sorted((self.machine / "caches").glob("*"), key=lambda kept: kept.stat().st_mtime)
+        for found in [exact] if exact.exists() else every[-1:]:
+            (workspace / cache["path"]).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-a", found, workspace / cache["path"]], check=True)
 
     def _is_left_out(self, step: Any, event: str, result: Run) -> bool:
         """Of the conditions that steps with a shell have."""
@@ -139,8 +161,10 @@ class Player:
             _uploaded(workspace / step["with"]["path"], kept, step["with"]["if-no-files-found"])
         elif action == "actions/download-artifact":
             shutil.copytree(kept, workspace / step["with"]["path"], dirs_exist_ok=True)
+        elif action == "actions/cache":
+            self._restored(step["with"], workspace)
         else:
-            assert action in ("actions/setup-python", "actions/cache"), action
+            assert action == "actions/setup-python", action
 
     def _shell(self, workflow: Any, job: Any, step: Any, workspace: Path, inputs: Mapping[str, str], result: Run) -> int:
         summary = self.machine / "summary"
@@ -182,7 +206,10 @@ def _uploaded(found: Path, kept: Path, if_none: str) -> None:
 
 
 def runner_environ(home: Path) -> dict[str, str]:
-    """What a runner starts a job with: nothing of the tests' own environment but its path and its package indexes."""
+    """What a runner starts a job with: nothing of the tests' own environment but its path and its package indexes.
+
+    Packages are compiled as they are imported: fifteen jobs install them, and each imports a few.
+    """
     kept = ("PATH", "TMPDIR", "LANG", "PIP_", "UV_", "SSL_", "REQUESTS_", "DOCKER_", "HTTP", "http", "no_proxy", "NO_PROXY")
     environ = {name: value for name, value in os.environ.items() if name.startswith(kept)}
-    return {**environ, "HOME": os.environ["HOME"], "MLSHIP_HOME": str(home)}
+    return {**environ, "HOME": os.environ["HOME"], "MLSHIP_HOME": str(home), "PIP_NO_COMPILE": "1"}

@@ -82,6 +82,10 @@ def inspecting_proxy(answer: Answering, folder: Path, forwards: Mapping[str, int
     threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield _environment(int(proxy.server_address[1]), proxy.authority.bundle)
+    except BaseException as error:
+        for failure in proxy.failures[:1]:  # what went wrong first goes with what came of it
+            error.add_note(f"the other end of the proxy failed:\n{failure}")
+        raise
     finally:
         proxy.shutdown()
         proxy.server_close()

@@ -43,7 +43,7 @@ def made_base() -> Base:
     place = workplace(temporary())
     archive = apt.machine_archive(place.runner)
     plan = base.base_plan(place, archive, PYTHON)
-    return Base(place, archive, plan, builder.base_layer(place, plan, archive))
+    return Base(place, archive, plan, builder.base_layer(place, plan, lambda: archive))
 
 
 @functools.cache

@@ -91,7 +91,7 @@ def test_no_image_is_new_where_only_the_second_platform_is_too_large(project: St
     assert Layout(Path(project.environ["MLSHIP_HOME"]) / "images").images("secondlarge") == []
 
 
-def test_a_build_says_why_each_layer_was_made_again(project: Story) -> None:
+def test_a_build_says_why_each_layer_was_made_again(project: Story, story_home: Path) -> None:
     configure(project, {}, "explained")
     first = project.mlship("build", "--explain")["explained"][0]
     assert first["before"] == "" and {why["verdict"] for why in first["whys"]} <= {"made", "cached"}
@@ -106,6 +106,12 @@ def test_a_build_says_why_each_layer_was_made_again(project: Story) -> None:
     assert whys["configuration manifest"] == ("made", ["models.explained.sha256 has other content"])
     (kept,) = [layers for layers, (verdict, _) in whys.items() if verdict == "kept"]
     assert {"base", "server", "code"} <= {layer.split()[0] for layer in kept.split(", ")}
+
+    # the process that proves the next model begins with what this one needed: with one module more, by which it is known
+    (file,) = [path for path in (story_home / "cache/memo").glob("primed-*") if str(project.folder) in path.read_text()]
+    file.write_text(file.read_text().replace('"modules": [', '"modules": ["colorsys", '))
+    project.write("shop/weights/scale.txt", "4.0")
+    assert project.mlship("build")["models"] and "colorsys" in json.loads(file.read_text())["modules"]
 
     project.write("shop/weights/scale.txt", "2.0")  # back to what was: nothing is made, and it says against what
     back = project.mlship("build", "--explain")

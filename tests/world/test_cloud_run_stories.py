@@ -129,7 +129,7 @@ def test_callers_that_somebody_led_elsewhere_are_led_back(tmp_path: Path, there:
     found.said["traffic"] = found.shares = [{**found.shares[0], "revision": f"mlship-churn-{first}", "tag": first}]
     found.generation += 1
     observed = service.open().observe()
-    assert observed.serving == first and observed.repair == "callers are led elsewhere, too"
+    assert observed.serving == first and observed.repair == f"0% of the callers reach {second}, and not all"
     target = service.open()
     again = plan("deploy", wanted(service, target, 2), observed)
     assert carry_out(target, again).history.live == second == live_id(service)
@@ -316,7 +316,7 @@ def test_an_operation_that_fails_late_is_no_success(tmp_path: Path, there: Loopb
     assert live_id(service) == first
     assert world.google.count("operations.get") > 6
     (failing,) = [why for why in service.open().why() if why.release != first]
-    assert (failing.state, failing.log) == ("health_check_container_error", ("ready",))
+    assert (failing.state, failing.log) == ("health_check_container_error: the container did not start", ("ready",))
 
 
 def test_a_service_that_changed_since_it_was_looked_at_is_not_overwritten(
@@ -451,6 +451,23 @@ def test_a_person_asks_as_the_account_that_they_may_impersonate(
     named = Through(CloudRunService(tmp_path, there, service_account=account), door)
     assert deploy(named, 1).history.live == live_id(named)
     assert world.google.count("generateIdToken") == 1, "a token is good for an hour"
+
+
+def test_a_person_who_cannot_ask_a_service_sees_what_google_says_and_moves_nobody(
+    tmp_path: Path, there: Loopback, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the laptop of somebody whose project a pipeline deploys."""
+    service = CloudRunService(tmp_path, there)
+    live = deploy(service, 1).history.live
+    for name, value in persons_file(tmp_path / "identity").items():
+        monkeypatch.setenv(name, value)
+    person = Through(service, SdkDoor(PROJECT, REGION, sleep=lambda seconds: None))
+    observed = person.open().observe()
+    (note,) = observed.notes
+    assert observed.serving == live and "the server was not asked" in note and "these credentials are a person's" in note
+    with pytest.raises(MlshipError, match="these credentials are a person's"):
+        deploy(person, 2)
+    assert dict(service.open().observe().weights) == {live: 1.0} and live_id(service) == live
 
 
 def test_what_is_taken_back_is_operated_as_before(tmp_path: Path, there: Loopback, world: World) -> None:

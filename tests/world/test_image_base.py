@@ -73,7 +73,7 @@ def test_the_same_inputs_give_the_same_layer_in_another_home_umask_and_time_zone
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     time.tzset()
     try:
-        second = builder.base_layer(place, made.plan, made.archive)
+        second = builder.base_layer(place, made.plan, lambda: made.archive)
     finally:
         os.umask(before)
         monkeypatch.undo()

@@ -112,6 +112,14 @@ def test_code_and_times_that_a_platform_does_not_take_are_stopped(till: Till) ->
     assert found["name"] == "stop cloud-run" and "killed after 10 s" in found["measured"]
     assert "still there 10 s after SIGTERM, and Cloud Run kills it" in found["why"]
 
+    # what is written counts as memory at Cloud Run, and nowhere else
+    hoards = "[open(f'/tmp/{n}', 'wb').write(bytes(64 << 20)) for n in range(6)]"
+    till.configure(f'env: {{ON_LOAD: "{hoards}"}}\nresources: {{memory: 256MB}}\n')
+    found = till.failed("cloud-run", "--image", content, "--only", "start")
+    assert (found["why"], found["fix"]) == ("the container ran out of memory while it started", "raise resources.memory")
+    started = till.story.mlship("test", "--as", "sagemaker", "--image", content, "--only", "start")
+    assert [result["verdict"] for result in started["results"]] == ["pass"]
+
     # code that writes where it may not: as root anywhere, in a container of ECS nowhere
     till.configure(f'env: {{ON_LOAD: "{CACHES}"}}\n')
     found = till.failed("ecs", "--image", content)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -42,7 +43,7 @@ def test_a_repository_goes_to_production_by_content_id_and_back(story: Story, tm
     home = tmp_path / "runner" / "home"
     with forge() as comments, real_registry(tmp_path / "registry") as registry:
         shelf = f"127.0.0.1:{registry}/acme/shop"
-        player = Player(story.folder, tmp_path / "runner", ROOT, comments.url, runner_environ(home), shelf)
+        player = Player(story.folder, tmp_path / "runner", wheel(tmp_path), comments.url, runner_environ(home), shelf)
         try:
             _goes_there_and_back(story, player, comments.comments, ports, first)
         finally:
@@ -105,6 +106,14 @@ def _goes_there_and_back(story: Story, player: Player, comments: list, ports: di
     odd = player.run("workflow_dispatch", {"action": "rollback", "stage": "prod", "release": "r1; touch /tmp/x"})
     assert odd.failed == "by-hand-prod: Roll back, promote or abort"
     story.ask_all(f"http://127.0.0.1:{ports['prod']}", first)
+
+
+def wheel(folder: Path) -> Path:
+    """Of this mlship, made once for all jobs."""
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheel", ROOT]
+    subprocess.run(argv, check=True)
+    (made,) = (folder / "wheel").iterdir()
+    return made
 
 
 def _published(registry: str) -> set[str]:

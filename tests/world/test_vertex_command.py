@@ -33,6 +33,8 @@ targets: {{gcp: {{region: {REGION}, service: vertex, instance: {INSTANCE}}}}}
 environments:
   prod: {{}}
   queue: {{scale: {{replicas: 1..3, metric: queue, per_replica: 5}}}}
+  sealed: {{secrets: {{KEY: {{gcp: churn-key}}}}}}
+  timed: {{scale: {{replicas: 1..3, schedule: [{{cron: "0 7 * * 1-5", min: 2}}]}}}}
 """
 
 
@@ -104,4 +106,8 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(world: Account, he
     content = built(here, world, 1)
     said = here.refused("deploy", "--env", "queue", "--image", content, "--yes", exit=2)
     assert "scale.metric queue is impossible on Vertex AI" in said and "mlship.yaml" in said
+    sealed = here.refused("deploy", "--env", "sealed", "--image", content, "--yes", exit=2)
+    assert "use service cloud-run, or leave out what needs them" in sealed
+    timed = here.refused("deploy", "--env", "timed", "--image", content, "--yes", exit=2)
+    assert "nothing of Google's changes replicas by the clock; use a range of scale.replicas, or a scheduled job" in timed
     assert not world.vertex.endpoints and not world.storage.buckets

@@ -193,14 +193,14 @@ def test_spot_has_a_sibling_on_demand_that_takes_over_when_it_is_preempted(tmp_p
     world.vertex.preempted.add(next(id for id, one in endpoint.deployed.items() if one["displayName"].endswith("-spot")))
     observed = service.open().observe()
     assert "STOCKOUT" in observed.notes[0]
-    assert observed.repair == "callers are led to machines that are not to be had"
+    assert observed.repair == "callers go to a deployed model that has no machine"
     assert [replica.ready for replica in observed.replicas] == [True, False]
     target = service.open()
     carry_out(target, plan("deploy", spot(service, 1), target.observe()))
     assert list(endpoint.split.values()) == [100] and live_id(service) == first
     world.vertex.preempted.clear()
     observed = service.open().observe()
-    assert observed.repair == "machines are back, and no caller is led to them"
+    assert observed.repair == "callers are not shared by the machines that there are now"
     target = service.open()
     carry_out(target, plan("deploy", spot(service, 1), target.observe()))
     assert sorted(endpoint.split.values()) == [25, 75]
@@ -384,7 +384,7 @@ def test_callers_that_somebody_led_elsewhere_are_led_back(tmp_path: Path, world:
     ids = {one["displayName"]: id for id, one in endpoint.deployed.items()}
     endpoint.split, endpoint.etag = {ids[staged.release.id]: 100}, "another"
     observed = service.open().observe()
-    assert observed.serving == staged.release.id and observed.repair == "callers are led elsewhere, too"
+    assert observed.serving == staged.release.id and observed.repair == f"0% of the callers reach {first}, and not all"
     target = service.open()
     carry_out(target, plan("deploy", wanted(service, target, 1), observed))
     assert endpoint.split == {ids[first]: 100} and live_id(service) == first

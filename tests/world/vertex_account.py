@@ -73,7 +73,7 @@ class Vertex:
         self.crashes: Callable[[Mapping[str, str]], bool] = lambda environ: False
         self.logging = Logging()
         self.operations = operations
-        self._answers = answers
+        self.answers = answers
         self._numbers = itertools.count(1)
         self._turns = itertools.count()
 
@@ -347,12 +347,12 @@ class Vertex:
         one = found.deployed[own]
         model, number = one["version"]
         route = self.models[model].versions[number]["containerSpec"]["predictRoute"]
-        return own, one, *self._answers(self.environ_of(model, number), route, body)
+        return own, one, *self.answers(self.environ_of(model, number), route, body)
 
     def environ_of(self, model: str, number: str) -> dict[str, str]:
         spec = self.models[model].versions[number]
         said = {one["name"]: one.get("value", "").replace("$$", "$") for one in spec["containerSpec"].get("env", ())}
-        return {**said, "CONTENT": spec.get("versionDescription", "")}
+        return {**said, "CONTENT": spec.get("versionDescription", ""), "IMAGE": spec["containerSpec"]["imageUri"]}
 
     # -- operations ------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from mlship.cli.answer import Answer
 from mlship.cli.call import Call
 from mlship.cli.options import Python
 from mlship.errors import MlshipError
+from mlship.frameworks.primed import Primed
 
 
 class Builder(StrEnum):
@@ -76,24 +78,27 @@ def command(
     """
     if sign or provenance:
         raise _later("sign" if sign else "provenance")
-    from mlship.cli.views.build import build_text
-    from mlship.flows.build import build
-    from mlship.flows.building.wishes import Wishes
+    where = call.where()
+    words = (str(call.context.cwd), str(where.file or ""), where.environment, where.target)
+    with Primed(call.context.home, call.context.runner, words) as primed:  # before anything that takes long to import
+        from mlship.cli.views.build import build_text
+        from mlship.flows.build import build
+        from mlship.flows.building.wishes import Wishes
 
-    wishes = Wishes(
-        python=python,
-        builder=builder.value,
-        locked=locked,
-        retrained=retrained,
-        kept=call.path(context) if context else None,
-        sbom=call.path(sbom) if sbom else None,
-        push=tuple(push or ()),
-        push_as=push_as,
-        reproducible=reproducible,
-        archive=call.path(archive) if archive else None,
-        explain=explain,
-    )
-    result = build(call.context, call.where(), wishes)
+        wishes = Wishes(
+            python=python,
+            builder=builder.value,
+            locked=locked,
+            retrained=retrained,
+            kept=call.path(context) if context else None,
+            sbom=call.path(sbom) if sbom else None,
+            push=tuple(push or ()),
+            push_as=push_as,
+            reproducible=reproducible,
+            archive=call.path(archive) if archive else None,
+            explain=explain,
+        )
+        result = build(replace(call.context, primed=primed), where, wishes)
     # deploy by itself takes the image of the builder that needs no engine
     deploy = "deploy" if builder is Builder.mlship else f"deploy --image {result.reference}"
     return Answer(build_text(result, call.hint(deploy)), payloads.built(result), brief=result.content)

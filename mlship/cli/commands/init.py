@@ -104,4 +104,4 @@ def command(
     )
     from_now_on = replace(call, common=Common(directory=call.common.directory))  # the file that was written says the rest
     text = init_text(result, call.context.cwd, from_now_on.hint("check"))
-    return Answer(text, payloads.initialised(result), brief=str(result.file))
+    return Answer(text, payloads.initialised(result), brief=str(result.file), is_verbatim=True)

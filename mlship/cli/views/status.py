@@ -132,10 +132,11 @@ def _notes(result: Status) -> list[str]:
 
 
 def _disagreement(result: Status) -> str:
-    """While a rollout is under way, either of its releases may be the one that answers."""
+    """Of the records and what is there. While a rollout is under way, either of its releases may be the one that answers."""
     live = result.live.id if result.live else "nothing"
     if result.serving in (live, result.underway.release if result.underway else live):
-        return ""
+        wrong = result.observed.repair if result.underway is None else ""
+        return f"warning: {wrong}; mlship deploy puts it right" if wrong else ""
     said = f"the server says {result.serving}" if result.serving else "no server answers"
     return f"warning: the records say {live} is live, but {said}"
 

@@ -25,9 +25,11 @@ def cost_change(context: Context, project: Project, target: Target, live: Deploy
     after = _priced(context, project, target, wanted, book)
     before = None if live is None else _priced(context, project, target, live, book)
     was = "nothing" if before is None else month_text(before)
+    idle = " while nobody calls" if wanted.replicas[0] == 0 and project.cost.traffic is None else ""
+    unknown = f"; unknown: {', '.join(after.unknowns)}" if after.unknowns else ""
     lines = [{"name": line.name, "quantity": line.quantity, "unit": line.unit, "usd": line.usd} for line in after.lines]
     return CostChange(
-        f"{was} -> {month_text(after)} a month (prices of {book.as_of})",
+        f"{was} -> {month_text(after)} a month{idle} (prices of {book.as_of}{unknown})",
         {
             "as_of": book.as_of,
             "usd_month": after.usd_month,

@@ -181,7 +181,7 @@ def body_of(
         "NanoCpus": min(cpu.milli, cpus * 1000) * 1_000_000,
         "PortBindings": {inner: [{"HostIp": HOST, "HostPort": str(port)}]},
         "ReadonlyRootfs": caller.read_only,
-        "Tmpfs": dict.fromkeys(caller.writable, TMP) if caller.read_only else {},
+        "Tmpfs": dict.fromkeys(caller.writable if caller.read_only else caller.in_memory, TMP),
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
         **({"DeviceRequests": device_requests(gpus, 1)} if gpus else {}),
     }

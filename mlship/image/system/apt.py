@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,6 +69,10 @@ class Archive:
     @property
     def stems(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(suite.stem for suite in self.suites))
+
+
+# Asked only where something has to be fetched: apt's own programs tell what it is, and most builds fetch nothing.
+LateArchive = Callable[[], Archive | None]
 
 
 def machine_archive(runner: Runner, mirror: str | None = None, root: Path = Path("/")) -> Archive:

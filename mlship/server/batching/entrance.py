@@ -22,7 +22,7 @@ from mlship.server.messages import JSON, Request, Response, refused
 
 PARSE_S = 0.02  # of one turn
 LONGEST_S = 5 * PARSE_S  # a turn that took longer, and did not compute for so long, was halted
-SAME_S = 0.005  # for so long, and while nothing was computed, all are refused as the first was: that takes a third of the time
+SAME_S = 0.005  # for so long, and while nothing was computed, all are refused as the first was
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def _of_forest(plan: Compiled) -> CompiledGraph:
     trees = plan.header["trees"]
     said = {**found.said, "holes": trees["holes"], "divisor": float(len(plan.arrays["root"])) if trees["mean"] else 0.0}
     as_before = {name: plan.header[name] for name in ("title", "signature", "features", "head")}
-    header = {**as_before, "engine": ENGINE, "trees": said, "by": first_asked(plan.arrays["feature"][plan.arrays["root"]])}
+    header = {**as_before, "engine": ENGINE, "trees": said, "by": _first_asked(plan.arrays["feature"][plan.arrays["root"]])}
     arrays = {name: array for name, array in plan.arrays.items() if name not in _OF_TREES}
     content = graph_bytes.model(found.nodes, found.taken, found.given, found.kept, _said(header, arrays))
     return CompiledGraph(content, plan.header, plan.arrays, plan.signature)
@@ -183,7 +183,7 @@ def _of_booster(model: BoostedModel, method: str, signature: manifest.Signature,
         "signature": asdict(taken),
         "features": features,
         "boosted": {"library": library, "flat": found.outputs == 1, "method": method, "header": _kept_of(found.header)},
-        "by": first_asked(found.trees.feature[found.trees.root]),
+        "by": _first_asked(found.trees.feature[found.trees.root]),
     }
     dtype = found.trees.dtype
     nodes = [node_of(found.trees, "rows", "sums"), *found.after("sums", "scores")]
@@ -197,7 +197,7 @@ def _of_booster(model: BoostedModel, method: str, signature: manifest.Signature,
     return CompiledGraph(content, _edges(found, features), _splits(found), taken)
 
 
-def first_asked(features: Any) -> int:
+def _first_asked(features: Any) -> int:
     """The column that most trees ask first. features: of their roots."""
     import numpy
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import sys
@@ -43,7 +44,7 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
     if isinstance(opened, dict):
         return opened
     loaded = opened.loaded
-    load_s = time.perf_counter() - started
+    load_s = time.perf_counter() - started + request.get("imported_s", 0.0)
     peak = _peak_memory()
     found = attempt(lambda: loaded.signature(tuple(sample or ())), "inspect")
     if isinstance(found, dict):
@@ -63,6 +64,7 @@ def inspect_model(request: dict[str, Any]) -> dict[str, Any]:
         "peak_memory": peak,
         "versions": installed_versions(),
         "libraries": mapped_libraries(),
+        "modules": imported_modules(root),
     }
 
 
@@ -140,6 +142,14 @@ def installed_versions() -> dict[str, str]:
             for name in distributions:
                 versions[name.lower()] = importlib.metadata.version(name)
     return versions
+
+
+def imported_modules(root: Path) -> list[str]:
+    """Names of the modules that were read from files outside the model's own folder, in the order of their imports."""
+    own = f"{root}{os.sep}"
+    specs = ((name, getattr(module, "__spec__", None)) for name, module in tuple(sys.modules.items()))
+    named = ((name, spec) for name, spec in specs if spec is not None and spec.name == name and spec.has_location)
+    return [name for name, spec in named if spec.origin and not spec.origin.startswith(own)]
 
 
 def mapped_libraries() -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 BACK_S = (60.0, 900.0, 6 * 3600.0, 24 * 3600.0)
@@ -21,3 +21,8 @@ def newest(read: Callable[[int], Sequence[T]], enough: int, now: float, back_s: 
         if len(found) >= enough:
             break
     return found
+
+
+def marked(event: Mapping[str, Any]) -> tuple[str, int]:
+    """An event's id and its time, as `log_stream.followed` asks for them."""
+    return event["eventId"], event["timestamp"]

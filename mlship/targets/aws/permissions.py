@@ -61,7 +61,10 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = {
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>\d+):(?P<kind>user|role|assumed-role)/(?P<name>.+)")
 _OF_RANGES = tuple(
     f"application-autoscaling:{name}"
-    for name in ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies")
+    for name in (
+        *("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy", "DescribeScalingPolicies"),
+        "DescribeScheduledActions",
+    )
 )
 _OF_MOVES = tuple(
     f"ecs:{name}"
@@ -70,9 +73,11 @@ _OF_MOVES = tuple(
         *("ContinueServiceDeployment", "StopServiceDeployment"),
     )
 )
+_OF_SCHEDULES = ("application-autoscaling:PutScheduledAction", "application-autoscaling:DeleteScheduledAction")
 # CloudFormation makes what is in the template with the caller's rights.
 _OF_FOUNDATION = (
     *("cloudformation:CreateChangeSet", "cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet"),
+    *("cloudformation:ListChangeSets", "cloudformation:DeleteChangeSet", "cloudformation:GetTemplate"),
     *("cloudformation:DescribeStackEvents", "logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"),
 )
 _OF_ROLES = ("iam:CreateRole", "iam:GetRole", "iam:PutRolePolicy", "iam:TagRole")
@@ -126,6 +131,7 @@ def _asked_for(deployment: Deployment, has: Given) -> Iterator[str]:
     least, most = deployment.replicas
     if least < most and deployment.service != "lambda":
         yield from _OF_RANGES
+        yield from _OF_SCHEDULES if (deployment.operating.get("scale") or {}).get("schedule") else ()
     if deployment.service == "ecs" and by_ecs(deployment, has):
         yield from _OF_MOVES
     if deployment.service == "lambda" and most > 1:

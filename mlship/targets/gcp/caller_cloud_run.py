@@ -50,5 +50,6 @@ CALLER = Caller(
         "cloud.google.com/run/docs/issues, read 2026-11",
         "docs.cloud.google.com/functions/quotas, read 2026-11",
     ),
-    not_played={"files": "written files count as memory there, which this engine does not play"},
+    in_memory=("/tmp",),  # noqa: S108 -- inside the container
+    not_played={"files": "those that are written outside /tmp count as memory there, too, and not here"},
 )

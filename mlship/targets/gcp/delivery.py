@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mlship.errors import MlshipError
+from mlship.oci.image import Image
 from mlship.oci.layout import Layout
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.credentials import ARTIFACT_REGISTRY_USER, Credentials
@@ -13,10 +15,12 @@ from mlship.oci.registry.push import push
 from mlship.oci.registry.push_variant import PushVariant
 from mlship.oci.registry.reference import Reference
 from mlship.progress import Progress
+from mlship.targets.base import as_built
 from mlship.targets.gcp.door import CONFLICT, MISSING, Body, Door, Refused
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.waiting import Waiting, finished
 
+VARIANT = PushVariant()
 CLIENT = "artifactregistry"
 PLATFORM = "linux/amd64"
 SETTLE_S = 120.0
@@ -24,7 +28,10 @@ SETTLE_S = 120.0
 
 @dataclass(frozen=True)
 class Images:
-    """What this machine has, and how it gets into a repository. given: `team`, or its whole name; empty for mlship's own."""
+    """What this machine has, and how it gets into a repository. given: `team`, or its whole name; empty for mlship's own.
+
+    variant: the form that the service takes. derive: makes an image so, as targets.base.Opening hands it on.
+    """
 
     door: Door
     scope: Scope
@@ -33,6 +40,8 @@ class Images:
     environ: Mapping[str, str]
     progress: Progress
     waiting: Waiting
+    variant: PushVariant = VARIANT
+    derive: Callable[[Image, PushVariant], Image] = as_built
 
     @property
     def repository(self) -> str:
@@ -83,15 +92,16 @@ class Images:
                 fix=f"write build.platforms: [{PLATFORM}], then mlship build",
                 code="wrong-platform",
             )
-        reference = Reference(self.place.registry, self.place.repository, tag_of(content))
+        reference = Reference(self.place.registry, self.place.repository, tag_of(content, self.variant))
+        image = self.derive(image, self.variant)
         with Registry(self.place.registry, self.environ, lambda _: credentials(self.door)) as registry:
-            done = push(registry, reference, self.layout, [image], kind=PushVariant().kind(1), progress=self.progress)
+            done = push(registry, reference, self.layout, [image], kind=self.variant.kind(1), progress=self.progress)
         return str(done.reference)
 
     def digest_of(self, content: str) -> str:
         """Of the image with that content; empty where the registry has none."""
         try:
-            told = self.door.call(CLIENT, "get_tag", {"name": f"{self._package}/tags/{tag_of(content)}"})
+            told = self.door.call(CLIENT, "get_tag", {"name": f"{self._package}/tags/{tag_of(content, self.variant)}"})
         except Refused as no:
             if no.code == MISSING:
                 return ""
@@ -134,9 +144,10 @@ class Images:
                 raise
 
 
-def tag_of(content: str) -> str:
-    """All of the content id: a short one is for people, and this tag decides what runs."""
-    return content.replace(":", "-")
+def tag_of(content: str, variant: PushVariant = VARIANT) -> str:
+    """All of the content id: a short one is for people, and this tag decides what runs. Each form has a tag of its own."""
+    form = "" if variant == VARIANT else "." + re.sub(r"[^0-9a-z-]+", "_", str(variant))
+    return content.replace(":", "-") + form
 
 
 def credentials(door: Door) -> Credentials:

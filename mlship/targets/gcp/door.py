@@ -11,9 +11,11 @@ from mlship.targets.base import Answer
 from mlship.units import Secret
 
 LOGIN = "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+UNIDENTIFIED = "no-identity-token"  # code of a refusal: these credentials give none for a service's callers
 DENIED, MISSING, CONFLICT, CHANGED, BUSY = "denied", "missing", "conflict", "changed", "busy"
 
 Body = dict[str, Any]
+MOST_WORDS = 1000  # where a server did not start the address of its log is at the end of what is said
 # How an HTTP status says it, where the answer itself does not (google.rpc.Code, HTTP mapping).
 _OF_STATUS = {
     400: "INVALID_ARGUMENT",
@@ -146,7 +148,7 @@ class Door(Protocol):
 
 def refusal(asked: str, said: str, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> Refused:
     """asked: `run services update_service`. said: `NOT_FOUND`. reason, metadata: of google.rpc.ErrorInfo, where it came."""
-    what = f"Google Cloud refuses {asked} ({said}): {' '.join(message.split())[:300]}"
+    what = f"Google Cloud refuses {asked} ({said}): {' '.join(message.split())[:MOST_WORDS]}"
     if reason == _DISABLED:
         known = metadata or {}
         api, project = known.get("service", "the API that it names"), known.get("consumer", "").rpartition("/")[2]

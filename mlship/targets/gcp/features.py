@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlship.targets import machines
 from mlship.targets.base import Feature
-from mlship.targets.shared_features import COST, FIXED_SCHEDULE, NATIVE, NO_MIRROR, SLO
+from mlship.targets.shared_features import COST, NATIVE, NO_MIRROR, SLO
 
 # Revisions with shares of the traffic (docs.cloud.google.com/run, "Rollbacks, gradual rollouts, and traffic migration"); one
 # GPU an instance ("GPU support for services").
@@ -21,7 +21,11 @@ _CLOUD_RUN: Mapping[str, Feature] = {
     "scale.replicas": NATIVE,
     "scale.metric": Feature("emulated", "it follows requests at a time and processor load, whatever is said"),
     "scale.down_after": Feature("emulated", "Cloud Run itself decides when an instance without requests ends"),
-    "scale.schedule": FIXED_SCHEDULE,
+    "scale.schedule": Feature(
+        "absent",
+        "nothing of Google's changes replicas by the clock",
+        "a range of scale.replicas, or a scheduled job that deploys another one: it changes in place",
+    ),
     "scale_to_zero": NATIVE,
     "autoscaling": NATIVE,
     "rollout": NATIVE,

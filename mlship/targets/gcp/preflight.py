@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.targets.base import Deployment
+from mlship.targets.caller import Caller
 from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
 from mlship.targets.gcp.given import Given, given
 from mlship.targets.gcp.resources import findings as impossible
@@ -15,6 +16,7 @@ from mlship.targets.gcp.scope import impossible_labels
 from mlship.targets.gcp.secret_versions import HOST as SECRETS
 from mlship.targets.gcp.secret_versions import in_secret_manager, version_name
 from mlship.targets.refusals import refused
+from mlship.units import size_text
 
 _SECTION = "targets.gcp"
 _ACT_AS = "iam.serviceAccounts.actAs"
@@ -88,6 +90,16 @@ def findings(door: Door, deployment: Deployment, needs: Needs) -> tuple[Finding,
         *_parts(door, has, deployment),
         *_secrets(door, deployment),
     )
+
+
+def too_large_bodies(deployment: Deployment, caller: Caller) -> Iterator[Finding]:
+    """Bodies that the file lets in, and that never come as far as the server. Pure."""
+    said = int(deployment.release.served.serving.get("max_body") or 0)
+    if "serve.max_body" in deployment.places and said > caller.max_body:
+        most = size_text(caller.max_body)
+        what = f"serve.max_body is {size_text(said)}, and {caller.title} lets no request of more than {most} through"
+        found = refused(deployment, "serve.max_body", what, f"write {most}, or send less at a time", "no-effect")
+        yield replace(found, severity="warning")
 
 
 def quota_findings(door: Door, deployment: Deployment, api: str, quotas: Sequence[Quota]) -> Iterator[Finding]:

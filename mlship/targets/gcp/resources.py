@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mlship.errors import Finding
 from mlship.targets import machines
 from mlship.targets.base import Deployment, PriceKey, Resource
-from mlship.targets.gcp.cloud_run.sizing import accelerator, is_by_request, size_of
+from mlship.targets.gcp.cloud_run.sizing import DEFAULT_GPU, accelerator, is_by_request, size_of
 from mlship.targets.gcp.features import EXCLUDED as EXCLUDED
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.sizes import LARGEST, shared_prices
@@ -74,7 +74,9 @@ def _by_instance(deployment: Deployment) -> Iterator[Resource]:
 
 
 def _cloud_run_refused(deployment: Deployment) -> Iterator[Finding]:
-    yield from too_large(deployment, "Cloud Run", LARGEST, "service vm")
+    gpu = accelerator(deployment)
+    if gpu is None or gpu.name == DEFAULT_GPU:  # beside another one an instance is larger; what it has at most was not found
+        yield from too_large(deployment, "Cloud Run", LARGEST, "service vm")
     gpus = asked_of(deployment).gpus
     if gpus > 1:
         what = f"resources.gpu {gpus}: a replica of Cloud Run has one GPU at most"

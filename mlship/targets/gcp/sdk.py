@@ -13,7 +13,7 @@ from typing import Any
 
 from mlship.errors import Exit, MlshipError, need
 from mlship.targets.base import Answer
-from mlship.targets.gcp.door import LOGIN, Body, Kept, Refused, error_info, refusal, status_said
+from mlship.targets.gcp.door import LOGIN, UNIDENTIFIED, Body, Kept, Refused, error_info, refusal, status_said
 from mlship.units import Secret
 
 # name -> module, class, host; `{region}` stands for the region. An empty host is the client's own.
@@ -246,7 +246,7 @@ class SdkDoor:
                 "these credentials are a person's, and give no token for the service's callers",
                 fix="write targets.gcp.service_account, one that you may impersonate, or use a service account's credentials",
                 exit=Exit.DENIED,
-                code="no-identity-token",
+                code=UNIDENTIFIED,
             )
         asked = {"audience": audience, "includeEmail": True}
         return str(self.http("POST", _IMPERSONATE.format(account=service_account), asked, reads=True)["token"])

@@ -99,6 +99,11 @@ def test_only_what_this_project_makes_is_asked_for() -> None:
     given = asked("ecs", Given(roles=roles, cluster="ml", listener="arn", repository="r"))
     assert {"iam:CreateRole", "ecs:CreateCluster", "ecr:CreateRepository", "elasticloadbalancing:CreateListener"} <= own - given
     assert "application-autoscaling:PutScalingPolicy" in asked("ecs", Given(), replicas=(2, 8)) - own
+    floors = {"scale": {"schedule": [{"cron": "0 7 * * *", "min": 3}]}}
+    by_hours = asked("sagemaker", Given(), replicas=(2, 8), operating=floors) - asked("sagemaker", Given(), replicas=(2, 8))
+    assert by_hours == {"application-autoscaling:PutScheduledAction", "application-autoscaling:DeleteScheduledAction"}
+    ready = asked("lambda", Given(), replicas=(2, 8)) - asked("lambda", Given(), replicas=(0, 8))
+    assert ready == {f"lambda:{name}ProvisionedConcurrencyConfig{'s' * (name == 'List')}" for name in ("List", "Put", "Delete")}
     keyed = asked("ecs", Given(kms_key="arn:key"), references={"K": "secretsmanager:k"}, operating={"auth": True})
     assert keyed - own == {
         *("kms:GenerateDataKey", "kms:Decrypt", "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),

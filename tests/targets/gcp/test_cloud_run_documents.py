@@ -108,6 +108,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"startup_timeout_s": 300.0},
         "serve.startup_timeout is 300 s, and Cloud Run waits 240 s at most",
     ),
+    "requests that take longer than Cloud Run lets them": (
+        {"request_timeout_s": 4000.0},
+        "serve.request_timeout is 4000 s, and a request of Cloud Run ends after 3600 s",
+    ),
     "an accelerator that there is not": (
         {"settings": {"region": "us-central1", "accelerator": "nvidia-h100"}},
         "Cloud Run has no accelerator nvidia-h100",
@@ -168,6 +172,16 @@ def test_the_subnet_of_its_instances_is_looked_at(settings: dict[str, str], cidr
     found = list(_subnet(door, deployment("gcp", "cloud-run", **settings)))
     assert [finding.what for finding in found] == [one.format(whole) for one in said]
     assert door.urls == [f"https://compute.googleapis.com/compute/v1/{whole}"]
+
+
+def test_bodies_that_never_come_as_far_as_the_server_are_named() -> None:
+    plain = CASES["as it comes"]
+    served = replace(plain.release.served, serving={"max_body": 64 * 2**20})
+    large = replace(plain, release=replace(plain.release, served=served))
+    assert not list(in_documents(large)), "what the file does not say is the server's own"
+    (found,) = in_documents(replace(large, places={"serve.max_body": "mlship.yaml:9"}))
+    assert found.severity == "warning" and found.where == "mlship.yaml:9"
+    assert found.what == "serve.max_body is 67 MB, and Cloud Run lets no request of more than 34 MB through"
 
 
 def test_who_is_let_in_is_not_told_of_a_service_without_an_active_revision() -> None:

@@ -10,9 +10,11 @@ import pytest
 from cloud_deployment import deployment
 
 from mlship.errors import Exit
+from mlship.targets.gcp import caller_cloud_run, caller_vertex
 from mlship.targets.gcp.cloud_run.logs import lines_of as cloud_run_lines
 from mlship.targets.gcp.cloud_run.measuring import measures_of
 from mlship.targets.gcp.cloud_run.seen import Revision, Seen, Share
+from mlship.targets.gcp.delivery import tag_of
 from mlship.targets.gcp.door import Refused, failure_of, refusal, status_said
 from mlship.targets.gcp.given import Given
 from mlship.targets.gcp.preflight import Needs, Quota, _permissions, enabling, quota_findings, role_of
@@ -54,6 +56,12 @@ def test_commands_to_paste_name_the_project_that_they_mean() -> None:
     assert in_secret_manager(door, "churn-keys") == "churn-keys --project=acme-ml"
     assert in_secret_manager(door, "projects/other/secrets/shared") == "shared --project=other"
     assert enabling(door, ["run.googleapis.com"]) == "gcloud services enable run.googleapis.com --project=acme-ml"
+
+
+def test_each_form_of_an_image_has_a_tag_of_its_own() -> None:
+    assert tag_of("sha256:" + "a" * 64, caller_cloud_run.PUSH) == "sha256-" + "a" * 64
+    vertex = tag_of("sha256:" + "a" * 64, caller_vertex.PUSH)
+    assert vertex == "sha256-" + "a" * 64 + ".docker-v2s2_single_gzip_raw" and len(vertex) <= 128
 
 
 def test_an_operation_that_failed_is_a_refusal_and_one_that_did_not_is_none() -> None:

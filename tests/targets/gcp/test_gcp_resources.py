@@ -166,6 +166,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "a GPU": ({"service": "cloud-run", "gpu": 1, "billing": "instance"}, []),
+    "a larger GPU with as much beside it": (
+        {"service": "cloud-run", "cpu": 24, "gib": 96, "gpu": 1, "billing": "instance", "accelerator": "nvidia-rtx-pro-6000"},
+        [],
+    ),
     "an image for arm64": (
         {"service": "cloud-run", "arch": "arm64"},
         ["Cloud Run runs images of linux/amd64 only; build for linux/amd64, or say --arch x86_64"],

@@ -200,6 +200,10 @@ def refused() -> Iterator[tuple[Deployment, str]]:
         return replace(made, release=replace(made.release, served=replace(made.release.served, **changes)))
 
     yield serving(serving={"auth": {"api_keys": "K"}}), "serve.auth is impossible on Vertex AI"
+    yield (
+        serving(serving={"protocols": ["native", "v2"]}),
+        "serve.protocols is without vertex, and Vertex AI calls /vertex/predict",
+    )
     yield serving(secrets={"K": "1"}), "secrets for service vertex are not yet built"
     yield serving(models=(ServedModel("a", "0"), ServedModel("b", "1"))), "one predict route, and 2 models"
     yield vertex(operating={"public": True}), "public: true is impossible on Vertex AI"
@@ -216,7 +220,6 @@ def refused() -> Iterator[tuple[Deployment, str]]:
     yield scaled(metric="gpu"), "scale.metric gpu: n2-standard-2 has no accelerator"
     yield vertex(settings={"network": "default"}), "targets.gcp.network is of Cloud Run"
     yield vertex(operating={"scale": {"metric": "cpu", "per_replica": 300}}), "the target of cpu is a percentage"
-    yield vertex(operating={"scale": {"schedule": ["x"]}}), "scale.schedule is impossible"
     yield vertex(settings={"ingress": "internal"}), "targets.gcp.ingress is of Cloud Run"
 
 
@@ -299,6 +302,26 @@ def test_a_deployed_model_is_asked_until_it_is_the_one_that_answers() -> None:
     nobody = ask_one(turns, "https://v/e", Request("POST", "/predict"), "9", 0.5)
     assert nobody.status == 0 and b"of 10 requests none was answered by the deployed model 9" in nobody.body
     assert set(turns.urls) == {"https://v/e:predict", "https://v/e:rawPredict"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([True, False], {"predictions": [True, False]}),
+        ([{"label": "a", "share": 0.5}], {"predictions": [{"label": "a", "share": 0.5}], "label": ["a"], "share": [0.5]}),
+        ([{"predictions": 1, "customer": 7}], {"predictions": [1], "customer": [7]}),
+        ([{"a": 1}, {"b": 2}], {"predictions": [{"a": 1}, {"b": 2}]}),
+    ],
+)
+def test_an_answer_of_vertex_is_read_as_that_of_predict(rows: list[Any], told: dict[str, Any]) -> None:
+    """It has no place for the probabilities beside a classifier's predictions: what it has is compared."""
+
+    class One:
+        def post(self, url: str, body: bytes, headers: Any, timeout_s: float, /) -> Answer:
+            return Answer(200, json.dumps({"predictions": rows}).encode())
+
+    answer = ask(One(), "u", Request("POST", "/predict", b"{}"))
+    assert answer.is_partial and json.loads(answer.body) == told
 
 
 def test_paths_that_nobody_is_led_to_are_not_asked() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.releasing import CONTAINER
-from mlship.targets.aws.log_windows import BACK_S, newest
+from mlship.targets.aws.log_windows import BACK_S, marked, newest
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import LogLine
+from mlship.targets.log_stream import followed
 
 LOOK_S = 2.0
 
@@ -28,15 +30,9 @@ def lines_of(
     now = clock()
     told = newest(lambda since_ms: _events(door, scope, release, since_ms), lines, now, (*BACK_S, now))
     yield from (_line(event) for event in told[len(told) - lines :] if lines)
-    known = {event["eventId"] for event in told}
-    latest = max((event["timestamp"] for event in told), default=0)
-    while follow:
-        sleep(LOOK_S)
-        for event in _events(door, scope, release, latest):
-            if event["eventId"] not in known:
-                known.add(event["eventId"])
-                latest = max(latest, event["timestamp"])
-                yield _line(event)
+    if follow:
+        since = partial(_events, door, scope, release)
+        yield from map(_line, followed(told, since, marked, 0, partial(sleep, LOOK_S)))
 
 
 def _events(door: Door, scope: Scope, release: str, since_ms: int) -> list[dict[str, Any]]:

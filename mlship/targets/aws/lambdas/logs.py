@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.lambdas.naming import version_of_stream
 from mlship.targets.aws.lambdas.seen import Seen
-from mlship.targets.aws.log_windows import MS, newest
+from mlship.targets.aws.log_windows import MS, marked, newest
 from mlship.targets.base import LogLine
+from mlship.targets.log_stream import followed
 
 LOOK_S = 2.0  # lines of more than a day ago are in CloudWatch; every stream of a function would have to be read for them
 
@@ -29,15 +31,13 @@ def lines_of(
     now, present = clock(), look()
     told = newest(lambda since_ms: list(_of_release(_events(door, group, since_ms), present, release)), lines, now)
     yield from (line for _, line in told[max(0, len(told) - lines) :])
-    known = {event["eventId"] for event, _ in told}
-    latest = max((event["timestamp"] for event, _ in told), default=int(now * MS))
-    while follow:
-        sleep(LOOK_S)
-        for event, line in _of_release(_events(door, group, latest), look(), release):
-            if event["eventId"] not in known:
-                known.add(event["eventId"])
-                latest = max(latest, event["timestamp"])
-                yield line
+    if follow:
+
+        def since(latest: int) -> Iterator[tuple[dict[str, Any], LogLine]]:
+            return _of_release(_events(door, group, latest), look(), release)
+
+        come = followed(told, since, lambda both: marked(both[0]), int(now * MS), partial(sleep, LOOK_S))
+        yield from (line for _, line in come)
 
 
 def _of_release(events: list[dict[str, Any]], seen: Seen | None, release: str) -> Iterator[tuple[dict[str, Any], LogLine]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.log_windows import BACK_S, newest
+from mlship.targets.aws.log_windows import BACK_S, marked, newest
 from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.base import LogLine
+from mlship.targets.log_stream import followed
 
 LOOK_S = 2.0
 HEAD = 1000  # lines of a stream's beginning
@@ -40,15 +42,9 @@ def lines_of(
     now, whose = clock(), dict[tuple[str, str], bool]()
     told = newest(lambda since_ms: _events(door, names, release, since_ms, whose), lines, now, (*BACK_S, now))
     yield from (_line(event, release) for event in told[len(told) - lines :] if lines)
-    known = {event["eventId"] for event in told}
-    latest = max((event["timestamp"] for event in told), default=0)
-    while follow:
-        sleep(LOOK_S)
-        for event in _events(door, names, release, latest, whose):
-            if event["eventId"] not in known:
-                known.add(event["eventId"])
-                latest = max(latest, event["timestamp"])
-                yield _line(event, release)
+    if follow:
+        since = partial(_events, door, names, release, whose=whose)
+        yield from (_line(event, release) for event in followed(told, since, marked, 0, partial(sleep, LOOK_S)))
 
 
 def _events(door: Door, names: Names, release: str, since_ms: int, whose: dict[tuple[str, str], bool]) -> list[Event]:

@@ -31,7 +31,7 @@ INGRESS = {
 }
 CONCURRENCY, MOST_CONCURRENCY = 80, 1000  # docs.cloud.google.com/run, "Maximum concurrent requests for services" (2026-11)
 MOST_STARTUP_S = 240  # of a startup probe, all its tries together (run.v2, Probe; the sum is from memory, verify)
-MOST_TIMEOUT_S = 3600  # docs.cloud.google.com/run, "Set request timeout for services" (from memory, verify)
+MOST_TIMEOUT_S = 3600  # cloud.google.com/run/docs/configuring/request-timeout (read 2026-11)
 STARTUP_PERIOD_S = 2  # a try takes 1 s at most, and has to be shorter than the time between two (run.v2, Probe)
 WHOLE = 100
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise. The K_ ones

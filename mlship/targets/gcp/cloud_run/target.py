@@ -41,7 +41,7 @@ from mlship.targets.gcp.cloud_run.rendering import render
 from mlship.targets.gcp.cloud_run.seen import Seen
 from mlship.targets.gcp.cloud_run.steps import Steps
 from mlship.targets.gcp.delivery import Images
-from mlship.targets.gcp.door import Door, Refused
+from mlship.targets.gcp.door import UNIDENTIFIED, Door, Refused
 from mlship.targets.gcp.features import FEATURES
 from mlship.targets.gcp.records import StorageRecords, records_of
 from mlship.targets.gcp.resources import resources
@@ -72,7 +72,8 @@ class CloudRunTarget:
     def _steps(self) -> Steps:
         opening, door = self._opening, self._door
         repository, layout = str(self._setting("repository")), Layout(opening.home.images)
-        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, self._waiting)
+        form = (self._waiting, PUSH, opening.derive)
+        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, *form)
         return Steps(door, self._scope, images, self._waiting, self._operator)
 
     @property
@@ -113,10 +114,12 @@ class CloudRunTarget:
         ready = frozenset(one.release for one in present.revisions.values() if one.is_ready)
         known = frozenset(release.id for release in (history.releases if history else ()))
         told = [generation, present.generation, sorted(present.percents.items()), sorted(ready)]
+        serving, notes = self._serving(present)
         return Observed(
             history=history,
             endpoint=present.uri,
-            serving=self._serving(present),
+            serving=serving,
+            notes=notes,
             replicas=seen.replicas(present),
             restorable=ready,
             lost={release: _lost(present, release) for release in sorted(known - ready)},
@@ -211,16 +214,26 @@ class CloudRunTarget:
             log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
         except Refused as no:  # who may not read lines is told the rest all the same
             log = (no.what,)
-        state = "ready" if one.is_ready else one.reason.lower() or one.state.lower()
-        return Why(one.name, one.release, state, probe=one.message, log=log)
+        state = "ready" if one.is_ready else _together(one.reason.lower() or one.state.lower(), one.message)
+        return Why(one.release, one.release, state, log=log)  # as its replica is named
 
-    def _serving(self, present: Seen) -> str:
-        """As it says itself; where two releases share the callers, the one that most of them reach."""
+    def _serving(self, present: Seen) -> tuple[str, tuple[str, ...]]:
+        """As it says itself; where two releases share the callers, the one that most of them reach.
+
+        Who has no way to ask is told what Google says, and that nobody was asked: nothing is changed on the strength of that.
+        """
         live = present.live
         if live is None:
-            return ""
+            return "", ()
         address = live.uri if len(present.weights) > 1 and live.uri else present.uri
-        return said_release(self._asked(present, address, Request("GET", "/mlship/release")))
+        try:
+            return said_release(self._asked(present, address, Request("GET", "/mlship/release"))), ()
+        except MlshipError as error:
+            if error.code != UNIDENTIFIED:
+                raise
+            return live.release, (
+                f"the server was not asked, Google says that callers are led to {live.release}: {error.what}",
+            )
 
     def _asked(self, present: Seen, address: str, request: Request) -> Answer:
         """A tag's callers say the service's own address in their token ("Authenticating service-to-service").
@@ -245,6 +258,10 @@ def open_service(opening: Opening, door: Door) -> CloudRunTarget:
     return CloudRunTarget(opening, door)
 
 
+def _together(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if message else reason
+
+
 def _lost(present: Seen, release: str) -> str:
     revision = present.of(release)
     return "its revision is not there any more" if revision is None else f"its revision is not ready: {revision.message}"
@@ -254,8 +271,9 @@ def _repair(history: History | None, present: Seen) -> str:
     """Why the live release has to be put in service again although something answers."""
     if history is None or not history.live or history.underway is not None:
         return ""
-    if present.weights.get(history.live, 0.0) < 1:
-        return "callers are led elsewhere, too"
+    share = present.weights.get(history.live, 0.0)
+    if share < 1:
+        return f"{share:.0%} of the callers reach {history.live}, and not all"
     revision = present.of(history.live)
     return "" if revision is not None and revision.is_ready else "its revision is not ready"
 

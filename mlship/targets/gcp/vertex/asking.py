@@ -39,7 +39,7 @@ def ask(door: Sender, url: str, request: Request) -> Answer:
     if request.method == "GET" or request.path not in PREDICT_PATHS:
         return Answer(404, f"Vertex AI leads nobody to {request.path}: an endpoint has one predict route".encode())
     headers = {"Content-Type": request.content_type, "Accept": request.accept}
-    return _sent(door, f"{url}:rawPredict", request.body, headers, request.timeout_s)
+    return _as_here(_sent(door, f"{url}:rawPredict", request.body, headers, request.timeout_s))
 
 
 def ask_one(door: Sender, url: str, request: Request, id: str, share: float) -> Answer:
@@ -68,6 +68,26 @@ def _identity(door: Sender, url: str, request: Request) -> Answer:
     except (ValueError, KeyError, TypeError):
         return replace(told, status=502, body=b"the answer of :predict is no prediction")
     return Answer(200, json.dumps(identity).encode(), {**told.headers, ANSWERED_BY: by})
+
+
+def _as_here(answer: Answer) -> Answer:
+    """In the form of /predict. Vertex AI's has one entry a row: the prediction alone, or an object where the project names more
+
+    (serve.outputs, serve.passthrough).
+    """
+    try:
+        rows = json.loads(answer.body)["predictions"]
+    except (ValueError, KeyError, TypeError):
+        return answer
+    partial = replace(answer, is_partial=True)
+    if (
+        not isinstance(rows, list)
+        or not rows
+        or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+    ):
+        return partial
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return replace(partial, body=json.dumps({"predictions": rows, **columns}).encode())
 
 
 def _sent(door: Sender, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:

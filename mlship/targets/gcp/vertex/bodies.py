@@ -31,7 +31,9 @@ MACHINE_S, MOST_TIMEOUT_S = 1800, 7200
 PERIOD_S, TIMEOUT_S = 4, 5
 _METRIC = "aiplatform.googleapis.com/prediction/online/"
 METRICS = {"cpu": f"{_METRIC}cpu/utilization", "gpu": f"{_METRIC}accelerator/duty_cycle", "rps": f"{_METRIC}request_count"}
-PERCENTAGES, PERCENT, MINUTE_S = ("cpu", "gpu"), 60, 60
+PERCENTAGES = ("cpu", "gpu")  # what their targets are
+PERCENT = 60  # Vertex AI's own target of both
+MINUTE_S = 60
 # What the target decides; a value for it in `env` would make the server listen elsewhere or call itself otherwise. The AIP_ ones are
 # Vertex AI's own ("Custom container requirements for inference", read 2026-11).
 OWN_VARIABLES = (

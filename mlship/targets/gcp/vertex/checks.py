@@ -8,10 +8,11 @@ from dataclasses import replace
 from mlship.errors import Finding
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
+from mlship.targets.gcp.caller_vertex import CALLER
 from mlship.targets.gcp.door import MISSING, Door, Refused
 from mlship.targets.gcp.given import given
 from mlship.targets.gcp.paging import pages
-from mlship.targets.gcp.preflight import Needs, Quota, quota_findings
+from mlship.targets.gcp.preflight import Needs, Quota, quota_findings, too_large_bodies
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.variables import filled
 from mlship.targets.gcp.vertex import bodies, seen
@@ -24,9 +25,9 @@ MONITORING = "monitoring.googleapis.com"
 _PERMISSIONS = (
     *(f"aiplatform.endpoints.{verb}" for verb in ("get", "create", "update", "delete", "deploy", "undeploy", "predict")),
     *(f"aiplatform.models.{verb}" for verb in ("get", "list", "upload", "update", "delete")),
+    "aiplatform.operations.list",
 )
 _MEASURED = ("requests", "error_rate", "mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms")
-_ANSWER_S = 60.0  # of a shared endpoint (caller_vertex.py)
 
 
 def needs(deployment: Deployment) -> Needs:
@@ -56,6 +57,11 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
         yield refused(
             deployment, "serve.auth", what, "leave it out (IAM decides who may call), or use service cloud-run", "impossible"
         )
+    protocols = served.serving.get("protocols")
+    if protocols and "vertex" not in protocols:
+        what = f"serve.protocols is without vertex, and Vertex AI calls {bodies.PREDICT} and {bodies.HEALTH}"
+        yield refused(deployment, "serve.protocols", what, "add vertex to serve.protocols", "no-route")
+    yield from too_large_bodies(deployment, CALLER)
     if served.secrets:
         what = "secrets for service vertex are not yet built: containers of an endpoint take none, and the server does not fetch them"
         yield refused(deployment, "secrets", what, "use service cloud-run", "not-yet")
@@ -82,9 +88,6 @@ def _scaling(deployment: Deployment) -> Iterator[Finding]:
     said = deployment.operating.get("scale") or {}
     metric = str(said.get("metric") or "")
     least, most = deployment.replicas
-    if said.get("schedule"):
-        what = "scale.schedule is impossible on Vertex AI: its autoscaling follows metrics alone"
-        yield refused(deployment, "scale.schedule", what, "leave it out, and raise scale.replicas", "impossible")
     share = said.get("per_replica")
     if least != most and metric not in bodies.METRICS and (share or "scale.metric" in deployment.places):
         what = f"scale.metric {metric or 'concurrency'} is impossible on Vertex AI: it scales by cpu, gpu or rps"
@@ -123,9 +126,11 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
         if abs(share * bodies.WHOLE - round(share * bodies.WHOLE)) > 1e-6:
             what = f"rollout.steps {share * bodies.WHOLE:g}%: Vertex AI shares callers by whole percents"
             yield refused(deployment, "rollout.steps", what, f"write {max(round(share * bodies.WHOLE), 1)}%", "impossible")
-    if deployment.request_timeout_s > _ANSWER_S:
-        what = f"serve.request_timeout {deployment.request_timeout_s:g} s: an endpoint waits {_ANSWER_S:.0f} s for an answer"
-        yield refused(deployment, "serve.request_timeout", what, f"write {_ANSWER_S:.0f}s or less", "impossible")
+    if deployment.request_timeout_s > CALLER.answer_s:
+        what = (
+            f"serve.request_timeout {deployment.request_timeout_s:g} s: an endpoint waits {CALLER.answer_s:.0f} s for an answer"
+        )
+        yield refused(deployment, "serve.request_timeout", what, f"write {CALLER.answer_s:.0f}s or less", "impossible")
 
 
 def _is_measured(deployment: Deployment) -> bool:

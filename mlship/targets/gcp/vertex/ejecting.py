@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlship.targets.base import Deployment
+from mlship.targets.gcp.caller_vertex import PUSH
 from mlship.targets.gcp.given import PROJECT, given
 from mlship.targets.gcp.vertex import bodies
 
 _HEAD = """\
 #!/bin/sh
 # {release} at Vertex AI, by Google's own tools: run once, for a first release. Push the image first
-# (mlship build --push HOST/PROJECT/REPOSITORY/IMAGE), then: IMAGE=HOST/PROJECT/REPOSITORY/IMAGE@sha256:... sh eject/deploy.sh
+# (mlship build --push HOST/PROJECT/REPOSITORY/IMAGE --push-as {form}), then:
+# IMAGE=HOST/PROJECT/REPOSITORY/IMAGE@sha256:... sh eject/deploy.sh
 set -eu
 cd "$(dirname "$0")"
 : "${{IMAGE:?say the image in a registry, by digest}}"
@@ -53,7 +55,7 @@ def script(deployment: Deployment) -> str:
     project = shlex.quote(has.project)
     if has.project == PROJECT:
         project = '"${PROJECT:-$(gcloud config get-value project)}"'
-    head = _HEAD.format(release=deployment.release.id, project=f"PROJECT={project}", region=shlex.quote(has.region))
+    head = _HEAD.format(form=PUSH, release=deployment.release.id, project=f"PROJECT={project}", region=shlex.quote(has.region))
     lines = [_command(_endpoint(deployment))]
     for name, document in deploy_documents(deployment).items():
         if _has_flags(document):

@@ -1,12 +1,13 @@
 """The lines of all machines as one stream, by time: Cloud Logging.
 
 Of the log `prediction_container`: what the server itself says; its resource has the endpoint's id, its labels the deployed model's
-("Online prediction logging", from memory, verify). Lines of deployed models that do not stand any more have no release's name.
+(entries that public projects show, 2026-05). Lines of deployed models that do not stand any more have no release's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mlship.targets.base import LogLine
@@ -15,6 +16,7 @@ from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex.bodies import PROOF
 from mlship.targets.gcp.vertex.seen import Seen
+from mlship.targets.log_stream import followed
 
 LIST = "https://logging.googleapis.com/v2/entries:list"
 LOOK_S, PAGE = 5.0, 1000
@@ -30,16 +32,14 @@ def lines_of(
         return
     told = _entries(door, scope, ids, "", max(lines, 1), newest_first=True)[::-1]
     yield from (_line(releases, entry) for entry in told[len(told) - lines :] if lines)
-    known = {entry["insertId"] for entry in told}
-    newest = max((entry["timestamp"] for entry in told), default="")
-    while follow:
-        sleep(LOOK_S)
-        since = f' AND timestamp>="{newest}"' if newest else ""
-        for entry in _entries(door, scope, ids, since, PAGE, newest_first=False):
-            if entry["insertId"] not in known:
-                known.add(entry["insertId"])
-                newest = max(newest, entry["timestamp"])
-                yield _line(releases, entry)
+    if follow:
+
+        def since(newest: str) -> list[dict[str, Any]]:
+            also = f' AND timestamp>="{newest}"' if newest else ""
+            return _entries(door, scope, ids, also, PAGE, newest_first=False)
+
+        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", partial(sleep, LOOK_S))
+        yield from (_line(releases, entry) for entry in come)
 
 
 def _releases(present: Seen | None) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Machines of Vertex AI: which accelerator belongs to a type, and what a deployed model counts against which quota. Pure.
 
 Types and their accelerators: docs.cloud.google.com/vertex-ai/docs/predictions/configure-compute, "GPUs", read 2026-11; the names of
-accelerators: MachineSpec.acceleratorType in the discovery document of aiplatform.v1, 20261106. Names of the quota's metrics:
-`aiplatform.googleapis.com/custom_model_serving_...`, from memory, verify: one that the project does not tell is not judged.
+accelerators: MachineSpec.acceleratorType in the discovery document of aiplatform.v1, 20261106. Names of the quota's metrics, those of
+GPUs: gcloud's own (command_lib/ai/model_garden_utils.py, read 2026-11); of processors: public projects, the part for a family of
+machines (`n2_cpus`) from memory, verify. One that the project does not tell is not judged.
 """
 
 from __future__ import annotations

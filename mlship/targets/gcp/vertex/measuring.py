@@ -1,8 +1,9 @@
 """What each deployed model has counted, as Cloud Monitoring tells it: answers by their code, and their latencies.
 
 The metrics `prediction/online/response_count` (labels deployed_model_id, response_code) and `prediction/online/prediction_latencies`
-(in milliseconds; labels deployed_model_id, latency_type) of the resource aiplatform.googleapis.com/Endpoint: "Google Cloud metrics",
-sampled every 60 s and visible some minutes later; from memory, verify. A step that is to be judged has to bake for longer (checks.py).
+(in milliseconds; labels deployed_model_id, latency_type) of the resource aiplatform.googleapis.com/Endpoint: "Google Cloud metrics", a
+stored copy read 2026-11. How late they come it does not say (those of private endpoints: 360 s): some minutes, from memory, verify. A
+step that is to be judged has to bake for longer (checks.py).
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ class VertexTarget:
     def _steps(self) -> Steps:
         opening, door = self._opening, self._door
         repository, layout = str(self._setting("repository")), Layout(opening.home.images)
-        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, self._waiting)
+        form = (self._waiting, PUSH, opening.derive)
+        images = Images(door, self._scope, repository, layout, opening.environ, opening.progress, *form)
         return Steps(door, self._scope, images, Operations(door, self._waiting))
 
     @property
@@ -149,8 +150,11 @@ class VertexTarget:
         present = seen.look(self._door, self._scope)
         if present is None:
             return ()
-        deployed = (*present.callers.deployed, *(present.proof.deployed if present.proof else ()))
-        return tuple(self._why(one) for one in deployed)
+        proving = present.proof.deployed if present.proof else ()
+        return (
+            *(self._why(one) for one in present.callers.deployed),
+            *(self._why(one, PROVING) for one in proving),
+        )
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         present = seen.look(self._door, self._scope)
@@ -193,13 +197,14 @@ class VertexTarget:
         kept = {release.id: release.served.content for release in (*history.releases, *under_way)}
         return frozenset({history.live, *(release.id for release in under_way)}), kept
 
-    def _why(self, one: seen.Deployed) -> Why:
+    def _why(self, one: seen.Deployed, prefix: str = "") -> Why:
+        """prefix: with which its replica's name begins."""
         try:
             log = tuple(line.text for line in self.logs(one.release, LOG_LINES))
         except Refused as no:  # who may not read lines is told the rest all the same
             log = (no.what,)
         state = "no machine" if one.is_gone else "deployed"
-        return Why(one.id, one.release, state, probe=one.message, log=log)
+        return Why(prefix + one.id, one.release, f"{state}: {one.message}" if one.message else state, log=log)
 
     def _serving(self, present: Seen) -> str:
         """As it says itself; where two releases share the callers, the one that most of them reach."""
@@ -249,12 +254,12 @@ def _repair(history: History | None, present: Seen) -> str:
     if not callers.of(history.live):
         return "the endpoint has no deployed model of it"
     if callers.share_of(history.live) < WHOLE:
-        return "callers are led elsewhere, too"
+        return f"{callers.share_of(history.live)}% of the callers reach {history.live}, and not all"
     if dict(callers.split) == seen.split_of({history.live: WHOLE}, callers):
         return ""
     if any(True for _ in seen.without_machines(callers)):
-        return "callers are led to machines that are not to be had"
-    return "machines are back, and no caller is led to them"
+        return "callers go to a deployed model that has no machine"
+    return "callers are not shared by the machines that there are now"
 
 
 def _fingerprint(told: list[Any]) -> str:
