@@ -106,6 +106,7 @@ class Primed:
         with suppress(OSError, MlshipError):
             make_folder(self._file.parent)
             write_atomic(self._file, json.dumps(found).encode())
+        self._end()  # what was begun for other packages, and not asked
 
     def _start(self) -> None:
         used(self._file)

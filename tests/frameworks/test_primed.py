@@ -146,6 +146,21 @@ def test_a_file_of_another_age_alone_is_started_for_once(home: Home, tmp_path: P
         assert len(runner.started) == starts == runner.ended
 
 
+def test_what_a_build_with_other_packages_ended_with_is_begun_next(home: Home, tmp_path: Path) -> None:
+    model, runner = tmp_path / "model.joblib", Answering()
+    model.write_bytes(b"newer")
+    with Primed(home, runner, WORDS) as primed:
+        assert primed.folder is not None
+        asked = question(tmp_path, primed.folder)
+        another = replace(asked, environ={**asked.environ, "ROOT": "/other"})
+        assert primed.ask(another, {}, 9) == b""
+        primed.keep(another, primed.folder, ("torch",), ("torch",), [model])
+    model.write_bytes(b"newest")
+    with Primed(home, runner, WORDS) as primed:
+        assert primed.is_for(("torch",))
+    assert [(command.environ or {}).get("ROOT") for command in runner.started] == [None, "/other"] and runner.ended == 2
+
+
 def test_a_command_that_failed_leaves_its_question_to_the_next_one(home: Home, tmp_path: Path) -> None:
     (tmp_path / "model.joblib").write_bytes(b"newer")
     for _ in range(2):

@@ -1,7 +1,8 @@
 """Load on a server over loopback: as many requests a second as one says, whatever the answers do.
 
 An open loop: a request is sent when it is due, on a connection that is idle or on a new one, so that a slow server gets no less
-to do, as from many independent callers. Standard library and uvloop; can be run as several processes.
+to do, as from many independent callers. Standard library and uvloop; can be run as several processes: a job as JSON on stdin, what
+was seen on stdout.
 """
 
 from __future__ import annotations
@@ -164,11 +165,29 @@ def open_loop(port: int, raw: bytes, rate: float, seconds: float) -> Seen:
     return uvloop.run(Crowd(port, raw).open_loop(rate, seconds))
 
 
-def peak(port: int, raw: bytes, callers: int, seconds: float) -> float:
-    """200s a second that so many callers get who ask again at once."""
+def open_loop_apart(port: int, raw: bytes, rate: float, seconds: float) -> Seen:
+    """As `open_loop`, in a process that has nothing else to do."""
+    job = json.dumps({"port": port, "raw": raw.decode("latin-1"), "rate": rate, "seconds": seconds})
+    done = subprocess.run([sys.executable, __file__], input=job, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    return Seen(
+        [(at, latency) for at, latency in told["served"]],
+        Counter({int(status): count for status, count in told["refused"].items()}),
+        told["wrong"],
+        told["sent"],
+    )
+
+
+def closed_loop(port: int, raw: bytes, callers: int, seconds: float) -> Seen:
+    """So many callers who ask again as soon as they are answered."""
     seen = uvloop.run(Crowd(port, raw).closed_loop(callers, seconds))
     assert not [said for said in seen.wrong if "never" in said or "closed" in said], seen.wrong[:5]
-    return seen.rate(seconds * 0.1, seconds)
+    return seen
+
+
+def peak(port: int, raw: bytes, callers: int, seconds: float) -> float:
+    """200s a second that so many callers get who ask again at once."""
+    return closed_loop(port, raw, callers, seconds).rate(seconds * 0.1, seconds)
 
 
 PROBE = """
@@ -196,3 +215,8 @@ def probed(port: int) -> Iterator[list[float]]:
     finally:
         told, _ = process.communicate(b"\n", timeout=20)
         taken += json.loads(told)
+
+
+if __name__ == "__main__":
+    job = json.load(sys.stdin)
+    print(json.dumps(vars(open_loop(job["port"], job["raw"].encode("latin-1"), job["rate"], job["seconds"]))))

@@ -1,7 +1,7 @@
 """Servers of images that a registry has, as a platform starts them: pulled by digest, unpacked, a process for each image and environment.
 
-    with pulled_servers(folder, port) as servers:       # port: of a docker-registry
-        servers.ask(image, {"MLSHIP_RELEASE": "r1-7f3a9c"}, "POST", "/predict", body)
+with pulled_servers(folder, port) as servers:       # port: of a docker-registry
+    servers.ask(image, {"MLSHIP_RELEASE": "r1-7f3a9c"}, "POST", "/predict", body)
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class PulledServers:
 def _in_words_of_oci(layout: Layout, image: Image) -> Image:
     """The same bytes: what is unpacked here goes by OCI's media types, whatever the registry calls them."""
     layers = [
-        replace(one, blob=replace(one.blob, media_type=MEDIA_TYPES[compression_of(one.blob.media_type)])) for one in image.layers
+        replace(one, blob=replace(one.blob, media_type=MEDIA_TYPES[compression_of(one.blob.media_type)]))
+        for one in image.layers
     ]
     return layout.put_image(image.content, image.platform, layers, image.config)
 

@@ -51,8 +51,8 @@ class Judged:
 
 
 def judged_model(name: str, folder: Path) -> Judged:
-    """name: `linear`, logistic regression on 30 numbers; `pipeline` over a DataFrame; the same `unchecked`; a `forest`; the guide's
-    `churn`, which takes an age and a city.
+    """name: `linear`, logistic regression on 30 numbers; `pipeline` over a DataFrame; the same `unchecked`; a `forest`, or a `wood`
+    of many trees; the guide's `churn`, which takes an age and a city.
 
     `pipeline` knows its cities and refuses others before the model is called; of `unchecked` only the model can tell.
     """
@@ -66,7 +66,8 @@ def judged_model(name: str, folder: Path) -> Judged:
         return _judged(folder, model, frame, frame.to_dict("records"))
     rows = random.normal(size=(COUNT, 30)).round(6)
     labels = (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).astype(int)
-    model = LogisticRegression() if name == "linear" else RandomForestClassifier(30, random_state=0)
+    trees = 1200 if name == "wood" else 30
+    model = LogisticRegression() if name == "linear" else RandomForestClassifier(trees, random_state=0)
     return _judged(folder, model.fit(rows, labels), rows, rows.tolist())
 
 

@@ -20,6 +20,9 @@ def test_another_place_and_other_settings_give_the_same_content(story: Story, tm
     story.mlship("init", "--model", "model.pkl", "--target", "local")
     first = story.mlship("build")
     assert story.mlship("build")["unchanged"] is True
+    besides = [layer for layer in first["image"]["layers"] if layer["role"] != "model"]
+    sizes = {kind: sum(layer[kind] for layer in besides) for kind in ("size", "compressed")}
+    assert sizes["size"] <= 250 * 10**6 and sizes["compressed"] <= 85 * 10**6, sizes
 
     other = _moved(story, tmp_path / "elsewhere" / "deep" / "other name")
     before = os.umask(0o077)
