@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def main() -> None:
                 for each in seen:
                     if model in (each.place.peer.models or (model,)):
                         said(f"round {number + 1}, {model}, {each.place.peer.name}")
-                        measure(each, model, [case for case in cases if case.model == model], options.seconds)
+                        measure(each, model, [case for case in cases if case.model == model], options.seconds, number)
         by = wrk_load.version() if wrk_load.is_there() else ""
         missing = "" if shutil.which("nginx") else "nginx is not installed, so its row is missing."
         text = report(cases, seen, "\n".join(filter(None, (missing, options.note))), by)
@@ -117,8 +117,8 @@ def cache(given: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def measure(each: Seen, model: str, cases: list[Case], seconds: float) -> None:
-    """One start of one server, and all cases of its model."""
+def measure(each: Seen, model: str, cases: list[Case], seconds: float, number: int) -> None:
+    """One start of one server, and all cases of its model. number: of the round."""
     place = each.place
     server_core, load_core = sorted(os.sched_getaffinity(0))[:2]
     if place.peer is MLSHIP:
@@ -132,7 +132,7 @@ def measure(each: Seen, model: str, cases: list[Case], seconds: float) -> None:
             return
         each.starts.setdefault(model, []).append(time.perf_counter() - began)
         for case in cases:
-            cell = loaded(place, case, ports[0], process.pid, load_core, seconds)
+            cell = replace(loaded(place, case, ports[0], process.pid, load_core, seconds), round=number)
             each.cells.setdefault(case.name, []).append(cell)
             said(f"   {case.name}: {cell.per_cpu_s:,.0f}/CPU s, {cell.rps:,.0f}/s, p50 {cell.p50_ms:.2f} ms, p99 {cell.p99_ms:.2f} ms,"
                  f" wrong {cell.wrong}, failed {cell.failed} {cell.complaints[:1] or ''}")  # fmt: skip

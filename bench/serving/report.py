@@ -25,7 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of one case against one server; load.py's Result."""
+    """One run of one case against one server in one round; load.py's Result."""
 
     requests: int
     wrong: int
@@ -36,6 +36,7 @@ class Cell:
     p50_ms: float
     p99_ms: float
     complaints: list[str] = field(default_factory=list)
+    round: int = 0
 
     @property
     def per_cpu_s(self) -> float:
@@ -97,7 +98,8 @@ def header(note: str, quick: str) -> str:
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cpu_name()}, {os.cpu_count()} cores, Python"
         f" {platform.python_version()}, {load};",
-        "each server on one core, the load on another, every answer checked; medians over interleaved rounds;",
+        "each server on one core, the load on another, every answer checked; medians over interleaved rounds, of ratios too:",
+        "each is of two runs of one round, because the machine is faster in some rounds than in others;",
         "written by `python bench/serving --write`.",
     ]
     if quick:
@@ -121,7 +123,7 @@ def table(case: Case, seen: list[Any]) -> str:
         "| | requests / server CPU s | times naive FastAPI | requests / s | p50 ms | p99 ms | wrong, failed | busy: server, load |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    base = middle(cells_of(seen, "fastapi", case.name), "per_cpu_s")
+    base = cells_of(seen, "fastapi", case.name)
     for each in seen:
         cells = each.cells.get(case.name, [])
         if cells:
@@ -129,12 +131,13 @@ def table(case: Case, seen: list[Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def row(cells: list[Cell], base: float) -> str:
+def row(cells: list[Cell], base: list[Cell]) -> str:
     rate = middle(cells, "per_cpu_s")
     wrong, failed = sum(cell.wrong for cell in cells), sum(cell.failed for cell in cells)
     busy = statistics.median(cell.server_cpu_s / cell.seconds for cell in cells)
     own = statistics.median(cell.own_cpu_s / cell.seconds for cell in cells)
-    times = f"{rate / base:.1f}" if base else ""
+    than_base = ratio(cells, base, "per_cpu_s")
+    times = f"{than_base:.1f}" if than_base else ""
     timing = f"{middle(cells, 'p50_ms'):.2f} | {middle(cells, 'p99_ms'):.2f}"
     return f"{rate:,.0f} | {times} | {middle(cells, 'rps'):,.0f} | {timing} | {wrong}, {failed} | {busy:.0%}, {own:.0%}"
 
@@ -173,9 +176,8 @@ def goals(seen: list[Any]) -> str:
     lines = ["### goals", "", "| goal | wanted | measured | |", "|---|---|---|---|"]
     for goal in GOALS:
         ours, theirs = cells_of(seen, goal.ours, goal.case), cells_of(seen, goal.peer, goal.case)
-        better = middle(ours, goal.what), middle(theirs, goal.what)
-        if all(better):
-            times = better[0] / better[1] if goal.what == "per_cpu_s" else better[1] / better[0]
+        times = ratio(ours, theirs, goal.what) if goal.what == "per_cpu_s" else ratio(theirs, ours, goal.what)
+        if times:
             name = f"{goal.ours}, {goal.case}: {'requests / CPU s' if goal.what == 'per_cpu_s' else 'p50'} against {goal.peer}"
             lines.append(
                 f"| {name} | {goal.times:g} times | {times:.{1 if goal.times >= 1 else 2}f} times | {verdict(times >= goal.times)} |"
@@ -213,3 +215,10 @@ def cells_of(seen: list[Any], peer: str, case: str) -> list[Cell]:
 
 def middle(cells: list[Cell], what: str) -> float:
     return statistics.median(getattr(cell, what) for cell in cells) if cells else 0.0
+
+
+def ratio(cells: list[Cell], others: list[Cell], what: str) -> float:
+    """The median over the rounds that both ran in; 0 where there is none."""
+    by_round = {cell.round: getattr(cell, what) for cell in others}
+    found = [getattr(cell, what) / by_round[cell.round] for cell in cells if by_round.get(cell.round)]
+    return statistics.median(found) if found else 0.0
