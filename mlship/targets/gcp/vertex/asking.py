@@ -71,23 +71,21 @@ def _identity(door: Sender, url: str, request: Request) -> Answer:
 
 
 def _as_here(answer: Answer) -> Answer:
-    """In the form of /predict. Vertex AI's has one entry a row: the prediction alone, or an object where the project names more
-
-    (serve.outputs, serve.passthrough).
+    """In the form of /predict. Vertex AI's has one entry a row: the prediction alone, or an object with all that the model says, where
+    the project names more (serve.outputs, serve.passthrough).
     """
     try:
         rows = json.loads(answer.body)["predictions"]
     except (ValueError, KeyError, TypeError):
         return answer
-    partial = replace(answer, is_partial=True)
     if (
         not isinstance(rows, list)
         or not rows
         or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
     ):
-        return partial
+        return replace(answer, is_partial=True)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return replace(partial, body=json.dumps({"predictions": rows, **columns}).encode())
+    return replace(answer, body=json.dumps({"predictions": rows, **columns}).encode())
 
 
 def _sent(door: Sender, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
