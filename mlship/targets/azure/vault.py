@@ -56,14 +56,17 @@ def unreadable(door: Door, deployment: Deployment) -> Iterator[Finding]:
 
 
 def is_enabled(door: Door, url: str) -> bool:
-    """Of a version by its address, `https://acme.vault.azure.net/secrets/churn-keys/4387e9f3...`: true, too, where nobody may look."""
-    reference = f"{urlsplit(url).netloc.partition('.')[0]}/{urlsplit(url).path.split('/')[2]}"
+    """Of a version by its address, `https://acme.vault.azure.net/secrets/churn-keys/4387e9f3...`: true, too, where nobody may look.
+
+    Without a version, as somebody may have named one by hand, of any.
+    """
+    name, _, version = urlsplit(url).path.strip("/").partition("/")[2].partition("/")
+    reference = f"{urlsplit(url).netloc.partition('.')[0]}/{name}"
     try:
         known = _versions(door, reference, "")
     except MlshipError as no:
         return no.code != "missing-secret"
-    found = next((one for one in known if str(one["id"]).rpartition("/")[2] == url.rpartition("/")[2]), None)
-    return found is not None and _is_enabled(found)
+    return any(_is_enabled(one) for one in known if version in ("", str(one["id"]).rpartition("/")[2]))
 
 
 def _newest(door: Door, reference: str, where: str) -> str:

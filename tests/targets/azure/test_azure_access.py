@@ -16,7 +16,7 @@ from mlship.targets.azure.door import Door, Sent, is_at
 from mlship.targets.azure.refusal import refusal
 from mlship.targets.azure.roles import ACR_PULL, SECRETS_USER, closed_vaults, of_given
 from mlship.targets.azure.tokens import Tokens
-from mlship.targets.azure.vault import pinned
+from mlship.targets.azure.vault import is_enabled, pinned
 
 IDENTITY = {"properties": {"principalId": "c0ffee"}}
 REGISTRY = "/subscriptions/0/resourceGroups/ml/providers/Microsoft.ContainerRegistry/registries/acme"
@@ -152,3 +152,15 @@ def test_versions_are_listed_at_the_vault_alone() -> None:
     page = {"value": [], "nextLink": "https://elsewhere.example/secrets/keys/versions"}
     with pytest.raises(MlshipError, match="Key Vault leads elsewhere"):
         pinned(cast("Door", Answers(200, page)), {"KEYS": "acme/keys"}, {})
+
+
+def test_a_secret_is_given_while_a_version_of_it_is_enabled() -> None:
+    """An address without a version is somebody's who set it by hand; nobody's no to a look takes a secret away."""
+    url = "https://acme.vault.azure.net/secrets/keys"
+    listed = [{"id": f"{url}/aaa1", "attributes": {"enabled": False}}, {"id": f"{url}/bbb2", "attributes": {"enabled": True}}]
+
+    def given(version: str, status: int = 200, versions: list[dict[str, Any]] = listed) -> bool:
+        return is_enabled(cast("Door", Answers(status, {"value": versions})), url + version)
+
+    assert [given("/aaa1"), given("/bbb2"), given("/ccc3"), given(""), given("/")] == [False, True, False, True, True]
+    assert not given("", versions=listed[:1]) and not given("/aaa1", 404) and given("/aaa1", 403) and given("/aaa1", 503)

@@ -144,8 +144,10 @@ class Steps:
         if present is None or release not in present.placed:
             return Outcome()
         if present.traffic.get(release) or present.mirror.get(release):
-            others = [name for name in present.shares if name != release]
-            moved = self._callers.lead(deployment, {others[0]: bodies.WHOLE} if others else {})
+            others = {name: share for name, share in present.traffic.items() if share and name != release}
+            if present.traffic.get(release):  # who gets copies alone has no callers to hand on
+                others = dict.fromkeys(sorted(others)[:1], bodies.WHOLE)
+            moved = self._callers.lead(deployment, others)
             if not moved.ok:
                 return moved
         self._remove(release)
