@@ -13,7 +13,7 @@ from mlship.errors import Exit, MlshipError
 from mlship.flows.prices import shipped_book
 from mlship.home import Home
 from mlship.runner import LocalRunner
-from mlship.targets.aws.ecs.hosting import PRICED
+from mlship.targets.aws.sagemaker.types import PRICED
 from mlship.targets.azure.sizes import EXAMPLE
 from mlship.targets.base import Opening
 from mlship.targets.features import support

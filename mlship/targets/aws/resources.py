@@ -8,10 +8,10 @@ from typing import Any
 
 from mlship.errors import Finding
 from mlship.targets import machines
-from mlship.targets.aws.ecs.hosting import PRICED, PRICED_IN, TYPES, like, plain, premium
 from mlship.targets.aws.features import EXCLUDED as EXCLUDED
 from mlship.targets.aws.features import FEATURES
 from mlship.targets.aws.lambdas.foundation import kept_ready
+from mlship.targets.aws.sagemaker.types import PRICED, PRICED_IN, TYPES, like, plain, premium
 from mlship.targets.aws.sizes import EPHEMERAL_GB, FARGATE, LAMBDA_MB, fargate, function, memory_for
 from mlship.targets.base import Deployment, PriceKey, Resource
 from mlship.targets.refusals import check_service, refused, too_large, too_many, unsaid_or_impossible

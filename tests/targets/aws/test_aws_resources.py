@@ -9,8 +9,8 @@ import pytest
 from cloud_deployment import deployment, lines
 
 from mlship.errors import MlshipError
-from mlship.targets.aws.ecs.hosting import TYPES, premium
 from mlship.targets.aws.resources import resources
+from mlship.targets.aws.sagemaker.types import TYPES, premium
 from mlship.targets.aws.sizes import FARGATE, fargate, function
 from mlship.targets.sizes import Size
 
