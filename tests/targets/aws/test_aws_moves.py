@@ -15,6 +15,7 @@ from cloud_deployment import deployment
 
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
+from mlship.targets.aws.ecs import linked_role
 from mlship.targets.aws.ecs.foundation import Kept, foundation, outputs_of
 from mlship.targets.aws.ecs.moves import Moves
 from mlship.targets.aws.ecs.steps import Steps
@@ -187,6 +188,61 @@ def test_a_share_that_the_balancer_has_is_reached_and_no_other() -> None:
     assert moves(Moving("IN_PROGRESS", 10)).reached(NEW, 0.1, MADE).ok
     late = moves(Moving("IN_PROGRESS", 10)).reached(NEW, 0.5, MADE)
     assert (late.ok, late.fault) == (False, "target") and "ECS still moves callers to r1-" in late.cause
+
+
+def test_the_smallest_share_is_waited_for_like_any_other() -> None:
+    assert not moves(Moving("IN_PROGRESS", 0)).reached(NEW, 0.001, MADE).ok
+
+
+class Late(Moving):
+    """What it tells is a moment old: of a hook, that it still holds; of a deployment, that it goes on."""
+
+    holds = 2
+
+    def on_describe_service_deployments(self, **said: Any) -> Any:
+        answer = super().on_describe_service_deployments(**said)
+        if self.holds:
+            answer["serviceDeployments"][0]["lifecycleHookDetails"] = [{"hookId": "ecs-pause-1", "status": "AWAITING_ACTION"}]
+            self.holds -= 1
+        else:
+            self.share = 10
+        return answer
+
+    def on_continue_service_deployment(self, **said: Any) -> Any:
+        return "InvalidParameterException" if self.told("continue_service_deployment")[1:] else {}
+
+    def on_stop_service_deployment(self, **said: Any) -> Any:
+        self.status = self.then
+        return "ConflictException"
+
+    def told(self, operation: str) -> list[Any]:
+        return [said for name, said in self.asked if name == f"ecs {operation}"]
+
+
+def test_a_hook_is_let_go_once_whatever_ecs_still_tells_of_it() -> None:
+    door = Late("IN_PROGRESS", 0)
+    assert moves(door).reached(NEW, 0.1, MADE).ok
+    assert [said["hookId"] for said in door.told("continue_service_deployment")] == ["ecs-pause-1"]
+
+
+def test_what_came_to_its_end_while_it_was_stopped_is_looked_at_again() -> None:
+    assert moves(Late("IN_PROGRESS", 10, then="ROLLBACK_SUCCESSFUL")).take_back(NEW).ok
+
+
+@pytest.mark.parametrize(
+    ("there", "made", "calls"),
+    [
+        ({}, {}, ["get_role"]),
+        ("NoSuchEntity", {}, ["get_role", "create_service_linked_role"]),
+        ("NoSuchEntity", "InvalidInput", ["get_role", "create_service_linked_role"]),
+        ("NoSuchEntity", "AccessDenied", ["get_role", "create_service_linked_role"]),
+        ("AccessDenied", {}, ["get_role"]),
+    ],
+)
+def test_a_new_account_gets_the_role_of_ecs_before_its_first_cluster(there: Any, made: Any, calls: list[str]) -> None:
+    door = FakeDoor({"iam get_role": there, "iam create_service_linked_role": made})
+    linked_role.ensure(door)
+    assert [name.removeprefix("iam ") for name, _ in door.asked] == calls
 
 
 def test_an_alarm_speaks_against_the_release_and_nothing_else_does() -> None:

@@ -69,7 +69,12 @@ def test_what_these_credentials_may_not_look_at_is_left_to_the_step_that_needs_i
 
 def test_spot_needs_its_capacity_provider() -> None:
     made = deployment("aws", "ecs", profile="spot", cluster="ml")
-    assert said(THERE, made) == ["the cluster ml has no capacity provider FARGATE_SPOT"]
+    (found,) = preflight.findings(FakeDoor(THERE), made)
+    assert found.what == "the cluster ml has no capacity provider FARGATE_SPOT"
+    assert found.fix == (
+        "aws ecs put-cluster-capacity-providers --capacity-providers FARGATE FARGATE_SPOT "
+        "--default-capacity-provider-strategy '[]' --cluster ml --region us-east-1 adds it"
+    )
 
 
 def test_gates_on_the_balancers_figures_need_their_time() -> None:

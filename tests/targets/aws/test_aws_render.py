@@ -290,6 +290,7 @@ def test_the_readme_names_every_parameter() -> None:
         asked = json.loads(documents["eject/template.json"])["Parameters"]
         (line,) = [line for line in documents["eject/README"].decode().splitlines() if "--parameter-overrides" in line]
         assert re.findall(r"(\w+)=", line) == list(asked)
+        assert "deploy --region us-east-1 --template-file" in documents["eject/README"].decode()
 
 
 def test_names_tell_projects_and_environments_apart() -> None:

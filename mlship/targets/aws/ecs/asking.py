@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from mlship.errors import need
 from mlship.targets.aws.door import Door
@@ -22,9 +24,9 @@ def endpoint(door: Door, listener: str, host: str = "") -> str:
     return f"{protocol.lower()}://{host}" + ("" if _USUAL.get(protocol) == port else f":{port}")
 
 
-def ask(address: str, request: Request, headers: Mapping[str, str], name: str = "") -> Answer:
-    """One request. name: which the certificate is for, where the address has another. Status 0, with the reason in words, where
-    nothing answers.
+def ask(address: str, request: Request, headers: Mapping[str, str], name: str = "", authorities: str = "") -> Answer:
+    """One request. name: which the certificate is for, where the address has another. authorities: file of those that are trusted beside
+    the usual ones. Status 0, with the reason in words, where nothing answers.
     """
     httpx = need("httpx")
     sent = {**request.headers, **headers}
@@ -32,7 +34,7 @@ def ask(address: str, request: Request, headers: Mapping[str, str], name: str = 
         sent["Content-Type"] = request.content_type
     server = {"sni_hostname": name} if name else {}
     try:
-        with httpx.Client(timeout=request.timeout_s) as client:
+        with httpx.Client(timeout=request.timeout_s, verify=_known(httpx, authorities)) as client:
             content = request.body or None
             got = client.request(request.method, address + request.path, content=content, headers=sent, extensions=server)
     except httpx.ConnectTimeout:
@@ -44,6 +46,16 @@ def ask(address: str, request: Request, headers: Mapping[str, str], name: str = 
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Answer(0, (" ".join(str(error).split()) or type(error).__name__).lower()[:300].encode())
     return Answer(got.status_code, got.content, {name.lower(): value for name, value in got.headers.items()})
+
+
+def _known(httpx: Any, authorities: str) -> Any:
+    """A balancer's certificate may be of a public authority, whatever a proxy on the way to AWS has."""
+    if not authorities:
+        return True
+    known = httpx.create_ssl_context()
+    is_folder = Path(authorities).is_dir()
+    known.load_verify_locations(capath=authorities if is_folder else None, cafile=None if is_folder else authorities)
+    return known
 
 
 def unreached(address: str, reason: str) -> Answer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlship.targets.aws.documents import filled
-from mlship.targets.aws.door import Door
+from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import seen
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE
 from mlship.targets.aws.ecs.releasing import bought_anew, let_go, made_movable, moved
@@ -24,6 +24,7 @@ from mlship.targets.waiting import Waiting
 
 _BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 _ON = ("PENDING", "IN_PROGRESS")
+_ENDED = ("ConflictException", "InvalidParameterException")  # of StopServiceDeployment (service model of botocore 1.44.5)
 MARGIN_S = 1800.0  # of a move beside its pauses: tasks, health checks, what ECS cleans up
 BACK_S = 1800.0
 NEAR = 0.005  # a share is led as weights, which are whole numbers
@@ -159,7 +160,7 @@ class Moves:
         """So many callers reach the release. They are let go where ECS still waits for that."""
 
         def look(present: Seen, move: Move) -> bool:
-            return present.shares.get(release, 0.0) >= share - NEAR
+            return present.shares.get(release, 0.0) >= max(share - NEAR, share / 2)
 
         return self._waited(release, deployment, look)
 
@@ -175,7 +176,7 @@ class Moves:
         if move is None or move.is_done or move.is_taken_back:
             return Outcome()
         if move.is_on:
-            self._door.call("ecs", "stop_service_deployment", serviceDeploymentArn=move.arn, stopType="ROLLBACK")
+            self._stop(move)
 
         def look() -> bool | None:
             now = self.of(self._look(), release)
@@ -205,6 +206,8 @@ class Moves:
         return self._waiting.until(look, MARGIN_S) or late
 
     def _waited(self, release: str, deployment: Deployment, is_so: Callable[[Seen, Move], bool]) -> Outcome:
+        said: set[str] = set()  # hooks: what ECS tells of one that was let go is a moment old
+
         def look() -> Outcome | None:
             present = self._look()
             move = self.of(present, release)
@@ -214,8 +217,9 @@ class Moves:
                 return Outcome()
             if move.is_going_back or move.is_taken_back:
                 return move.set_back
-            if move.hold:
+            if move.hold and move.hold not in said:
                 self._go_on(move)
+                said.add(move.hold)
             return None
 
         seconds = longest_s(deployment)
@@ -225,6 +229,13 @@ class Moves:
     def _go_on(self, move: Move) -> None:
         known = {"ServiceDeployment": move.arn, "Hook": move.hold}
         self._door.call("ecs", "continue_service_deployment", **filled(let_go(), known))
+
+    def _stop(self, move: Move) -> None:
+        try:
+            self._door.call("ecs", "stop_service_deployment", serviceDeploymentArn=move.arn, stopType="ROLLBACK")
+        except Refused as no:
+            if no.said not in _ENDED:  # it came to its end, or ECS takes it back, since it was looked at
+                raise
 
     def _look(self) -> Seen:
         present = seen.look(self._door, self._scope)

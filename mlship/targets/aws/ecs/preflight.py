@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -109,5 +110,13 @@ def _cluster(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding
     needed = "FARGATE_SPOT" if profile == "spot" else "FARGATE"
     if needed not in (found.get("capacityProviders") or ()):
         what = f"the cluster {has.cluster} has no capacity provider {needed}"
-        fix = f"aws ecs put-cluster-capacity-providers --cluster {has.cluster} adds it"
+        fix = f"{_adding(found, needed)} --cluster {has.cluster} --region {door.region} adds it"
         yield refused(deployment, f"{SECTION}.cluster", what, fix, "no-such-part")
+
+
+def _adding(cluster: Mapping[str, Any], provider: str) -> str:
+    """The command replaces both lists, so it says what is there, too (PutClusterCapacityProviders, service model of botocore 1.44.5)."""
+    named = " ".join([*(cluster.get("capacityProviders") or ()), provider])
+    usual = json.dumps(cluster.get("defaultCapacityProviderStrategy") or [], separators=(",", ":"))
+    said = f"--capacity-providers {named} --default-capacity-provider-strategy '{usual}'"
+    return f"aws ecs put-cluster-capacity-providers {said}"

@@ -29,8 +29,8 @@ apply/ is what mlship sends, in this order; ${{Name}} is an output of the stack,
 eject/ is the same for CloudFormation alone: template.json is all of it, foundation.json and service.json are its two parts. Push the
 image first (mlship build --push HOST/REPOSITORY), and say where it is:
 
-  aws cloudformation deploy --template-file eject/template.json --stack-name {stack} --capabilities CAPABILITY_IAM \\
-      --parameter-overrides {parameters}
+  aws cloudformation deploy --region {region} --template-file eject/template.json --stack-name {stack} \\
+      --capabilities CAPABILITY_IAM --parameter-overrides {parameters}
 """
 _MOVED = """\
   service/4-*.json           UpdateService            once, before ECS moves callers: the live service knows both slots
@@ -69,4 +69,5 @@ def render(deployment: Deployment) -> dict[str, bytes]:
     examples = {"Vpc": "vpc-...", "Subnets": "subnet-...,subnet-...", "Image": "HOST/REPOSITORY@sha256:..."}
     asked = " ".join(f"{name}={examples[name]}" for name in documents["eject/template.json"]["Parameters"])
     later = _MOVED if by_ecs(deployment, has) else ""
-    return {**written, "eject/README": _README.format(stack=stack, parameters=asked, moved=later).encode()}
+    said = {"region": deployment.settings.get("region") or "REGION", "stack": stack, "parameters": asked, "moved": later}
+    return {**written, "eject/README": _README.format(**said).encode()}

@@ -13,7 +13,7 @@ from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import autoscaling, network, seen, staying, tagging
+from mlship.targets.aws.ecs import autoscaling, linked_role, network, seen, staying, tagging
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE, Kept, foundation
 from mlship.targets.aws.ecs.movers import ERROR_RATE
 from mlship.targets.aws.ecs.moves import Moves, can_move
@@ -231,6 +231,8 @@ class Steps:
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
         wanted = self._wanted(deployment, has, network.parameters_for(self._door, has))
+        if "Cluster" in wanted.template["Resources"] and stack.read(self._door, self._scope.stem) is None:
+            linked_role.ensure(self._door)
         made = stack.converge(self._door, wanted, self._waiting)
         lacking = set(wanted.template["Outputs"]) - {INFRASTRUCTURE} - set(self._present().outputs) if made.ok else set()
         if lacking:  # an administrator's stack is not changed by us

@@ -16,7 +16,7 @@ from mlship.releases.history import History
 from mlship.targets.asked import asked
 from mlship.targets.aws import secrets
 from mlship.targets.aws.delivery import VARIANT
-from mlship.targets.aws.door import Door
+from mlship.targets.aws.door import Door, trusted
 from mlship.targets.aws.ecs import preflight, seen
 from mlship.targets.aws.ecs.asking import ask, endpoint
 from mlship.targets.aws.ecs.foundation import SLOT_HEADER
@@ -233,7 +233,7 @@ class EcsTarget:
         """A balancer that mlship made is asked by its own address, whether its name leads there yet or not."""
         host = present.outputs.get("Host", "")
         own = endpoint(self._door, present.outputs["Listener"], present.outputs.get("Address", host))
-        return ask(own, request, {**({"Host": host} if host else {}), **headers}, name=host)
+        return ask(own, request, {**({"Host": host} if host else {}), **headers}, name=host, authorities=trusted(self._door))
 
     def _own_key(self, present: Seen) -> str:
         """With which mlship asks a server that judges its callers."""
