@@ -14,10 +14,11 @@ from cloud_deployment import deployment
 
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
-from mlship.targets.aws.ecs import seen
+from mlship.targets.aws.ecs import callers, seen
 from mlship.targets.aws.ecs.foundation import outputs_of
+from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.steps import Steps
-from mlship.targets.aws.given import given
+from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
 from mlship.targets.base import Action, Deployment, Outcome
@@ -69,8 +70,11 @@ class Ecs(FakeDoor):
     def on_describe_rules(self, **said: Any) -> Any:
         groups = [{"TargetGroupArn": f"arn:{slot}", "Weight": self.weights.get(slot, 0)} for slot in "ab"]
         other = {"RuleArn": "arn:other", "Actions": [{"Type": "forward", "TargetGroupArn": "arn:a"}]}
-        ours = {"RuleArn": RULE, "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}
-        return {"Rules": [other, ours] if self.weights else [other]}
+        everybody = {"Field": "path-pattern", "Values": ["/*"], "PathPatternConfig": {"Values": ["/*"]}}
+        shared = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+        ours = {"RuleArn": RULE, "Conditions": [everybody], "Actions": shared}
+        found = [other, ours] if self.weights else [other]
+        return {"Rules": [one for one in found if one["RuleArn"] in said.get("RuleArns", (RULE, "arn:other"))]}
 
     def on_modify_rule(self, **said: Any) -> Any:
         groups = said["Actions"][0]["ForwardConfig"]["TargetGroups"]
@@ -487,3 +491,19 @@ def test_labels_that_go_are_taken_from_what_has_them_and_others_stay() -> None:
 def operate(door: Ecs, made: Deployment, former: dict[str, str] | None = None) -> Outcome:
     """On a foundation that an administrator made."""
     return steps(door).operate(made, former or {})
+
+
+@pytest.mark.parametrize(
+    ("led", "host", "wanted"),
+    [
+        (("churn.example.com",), "churn.example.com", []),
+        (("old.example.com",), "churn.example.com", [["churn.example.com"]]),
+        (("old.example.com",), "old.example.com", []),  # an administrator has not applied the new foundation yet
+    ],
+)
+def test_callers_come_by_the_names_that_are_said_now(led: tuple[str, ...], host: str, wanted: list[list[str]]) -> None:
+    told = {"Field": "host-header", "Values": list(led), "HostHeaderConfig": {"Values": list(led)}}
+    door = FakeDoor({"elbv2 describe_rules": {"Rules": [{"RuleArn": RULE, "Conditions": [told]}]}, "elbv2 modify_rule": {}})
+    callers.follow(door, Given(hosts=("churn.example.com",)), Seen({"Host": host}, rule=RULE))
+    sent = [said["Conditions"] for name, said in door.asked if name == "elbv2 modify_rule"]
+    assert [one["HostHeaderConfig"]["Values"] for (one,) in sent] == wanted

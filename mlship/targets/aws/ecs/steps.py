@@ -13,7 +13,7 @@ from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import autoscaling, linked_role, network, seen, staying, tagging
+from mlship.targets.aws.ecs import autoscaling, callers, linked_role, network, seen, staying, tagging
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE, Kept, foundation
 from mlship.targets.aws.ecs.movers import ERROR_RATE
 from mlship.targets.aws.ecs.moves import Moves, can_move
@@ -238,6 +238,8 @@ class Steps:
         if lacking:  # an administrator's stack is not changed by us
             what = f"the stack {self._scope.stem} was made for something else: it does not tell {', '.join(sorted(lacking))}"
             return Outcome(False, what, ("apply mlship render --target aws --part foundation again",), fault="target")
+        if made.ok:
+            callers.follow(self._door, has, self._present())
         return made
 
     def stack_changes(self, deployment: Deployment) -> tuple[Finding, ...]:
