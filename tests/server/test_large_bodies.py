@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from wired import Wire, prediction, request
@@ -59,7 +60,8 @@ def test_a_head_is_known_although_its_body_came_after_it() -> None:
 
 def test_what_is_refused_is_never_put_together() -> None:
     wire, raw = knowing(), large(2)
-    wire.engine.ease_s, seen = -1.0, []
+    seen: list[Any] = []
+    wire.engine.ease_s = -1.0
     wire.engine.backlog = lambda: Backlog(100, 50.0)  # type: ignore[method-assign]
     wire.room.app.open = seen.append  # type: ignore[assignment,method-assign]
     wire.send(raw[:20_000], raw[20_000:])
@@ -91,6 +93,16 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing() -> None:
     wire.send(large(2)[:20_000])
     wire.connection.connection_lost(None)
     assert (wire.connection._large, wire.answers) == (None, [])
+
+
+def test_a_head_that_ends_elsewhere_for_the_parser_is_not_kept() -> None:
+    wire, raw = Wire(max_body=100_000), large(2)
+    lenient = ("lenient_headers", "lenient_optional_cr_before_lf", "lenient_optional_lf_after_cr")
+    wire.connection._parser.set_dangerous_leniencies(**dict.fromkeys(lenient, True))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    strange = head.replace(b"\r\n", b"\n") + b"\n\n" + body
+    wire.send(strange[:20_000], strange[20_000:])
+    assert (predicted(wire), wire.room.repeated._heads) == ([4], {})
 
 
 def test_empty_lines_before_a_request_are_no_head() -> None:

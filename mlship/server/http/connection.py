@@ -242,7 +242,8 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def _remember(self, data: bytes) -> None:
         """data: all bytes of the request that the parser has read so far."""
-        if self._parser.get_http_version() == "1.1":
+        # what the parser took for the body is all behind the end of the head as it is found here: both read the same head
+        if self._parser.get_http_version() == "1.1" and len(data) - (data.find(END) + 4) == self._body_bytes:
             self._room.repeated.learn(data, self._method, self._target, self._headers)
 
     def _repeat(self, head: Head, body: bytes) -> None:
