@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -219,6 +220,28 @@ def test_of_requests_that_come_together_only_the_one_that_a_hook_refuses_is_refu
     assert together(hooked.model, calls, lambda *measured: None) is None
     statuses = [response.status for response in apart(hooked.model, calls, lambda *measured: None)]
     assert statuses == [422 if place == 5 else 500 if place == 9 else 200 for place in range(16)]
+
+
+class OneArray(Doubler):
+    """Gives every result in the same array."""
+
+    def predict(self, rows: Any) -> dict[str, Any]:
+        if len(rows) != 300:
+            raise ValueError("not together")
+        self.result: Any = getattr(self, "result", numpy.zeros(300))
+        self.result[:] = rows[0]["amount"]
+        return {"predictions": self.result}
+
+
+def test_requests_that_are_taken_apart_keep_their_answers_where_a_model_uses_its_array_again() -> None:
+    model = Spoken(OneArray()).model
+    calls = [
+        ask(Request("POST", "/predict", {}, str(each)), model, [{"amount": each, "city": "Rome"}] * 300, answered)
+        for each in (1, 2)
+    ]
+    assert together(model, calls, lambda *measured: None) is None
+    told = [json.loads(response.body)["predictions"] for response in apart(model, calls, lambda *measured: None)]
+    assert told == [[1] * 300, [2] * 300]
 
 
 def test_rows_that_preprocess_makes_are_checked() -> None:

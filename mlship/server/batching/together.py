@@ -40,31 +40,35 @@ def apart(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list
 
 
 def _halves(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[Outcome]:
-    """Each half by itself, and its halves where it fails again: the refused stand alone after some log2(calls) calls each."""
+    """Each half by itself, and its halves where it fails again: the refused stand alone after some log2(calls) calls each.
+
+    Without arrays: the model is called again before they are written, and may use the same array for its next result.
+    """
     middle = len(calls) // 2
     return [*_half(model, calls[:middle], measured), *_half(model, calls[middle:], measured)]
 
 
 def _half(model: ServedModel, calls: Sequence[Call], measured: Measured) -> Sequence[Outcome]:
     if len(calls) == 1:
-        return [_alone(calls[0], measured)]
+        return [_alone(calls[0], measured, with_arrays=False)]
     try:
-        return _joined(model, calls, measured)
+        return _joined(model, calls, measured, with_arrays=False)
     except NotJoined:
         return _halves(model, calls, measured)
 
 
-def _joined(model: ServedModel, calls: Sequence[Call], measured: Measured) -> list[dict[str, Any]]:
+def _joined(model: ServedModel, calls: Sequence[Call], measured: Measured, *, with_arrays: bool = True) -> list[dict[str, Any]]:
     started = time.perf_counter()
-    outcomes = aside(model.run_joined, [call.batch for call in calls], all(call.respond is answered for call in calls))
+    with_arrays = with_arrays and all(call.respond is answered for call in calls)
+    outcomes = aside(model.run_joined, [call.batch for call in calls], with_arrays)
     measured(calls, started, time.perf_counter() - started)
     return outcomes
 
 
-def _alone(call: Call, measured: Measured) -> Outcome:
+def _alone(call: Call, measured: Measured, *, with_arrays: bool = True) -> Outcome:
     started = time.perf_counter()
     try:
-        outcome = aside(call.model.run, call.batch, call.respond is answered)
+        outcome = aside(call.model.run, call.batch, with_arrays and call.respond is answered)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a model's code comes to: its callers are answered
