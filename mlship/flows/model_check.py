@@ -51,7 +51,7 @@ def loaded_models(
         code = [files_layer(workplace, plan) for plan in plans if plan.role != "model"]
         above = assemble(workplace.layout, code, folder / "rootfs", workplace.home)
         _link_models(plans, above)
-        asked = primed if primed is not None and len(specs) == 1 and primed.is_for(_needs(specs[0])) else None
+        asked = primed if primed is not None and len(specs) == 1 and _may_ask(primed, specs[0]) else None
         loaded = {spec.name: _load(workplace, below, above, spec, start, references.get(spec.name), asked) for spec in specs}
         if primed is not None and len(specs) == 1 and not _hides_modules(specs[0]):
             (spec,) = specs
@@ -75,9 +75,18 @@ def _needs(spec: ModelSpec) -> tuple[str, ...]:
     return model_entry(spec).runtime, *sorted(spec.modules)
 
 
+def _may_ask(primed: Primed, spec: ModelSpec) -> bool:
+    """What began before the code was there has not imported another module in the place of one of it."""
+    return not _hides_modules(spec) and primed.is_for(_needs(spec), _own(spec))
+
+
 def _hides_modules(spec: ModelSpec) -> bool:
     """Whether the user's code is found where Python's own would be: then nothing may be imported before it is there."""
-    return any(file.name.partition("/")[0].removesuffix(".py") in sys.stdlib_module_names for file in spec.code)
+    return not _own(spec).isdisjoint(sys.stdlib_module_names)
+
+
+def _own(spec: ModelSpec) -> set[str]:
+    return {file.name.partition("/")[0].removesuffix(".py") for file in spec.code}
 
 
 def _child(below: Path, above: Path, start: Interpreter) -> ChildPython:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +67,13 @@ class Primed:
         self._end()
         self._held.close()
 
-    def is_for(self, needs: Sequence[str]) -> bool:
-        """Whether nothing was imported that a model of these needs has no use for: its memory is measured, too."""
-        return self._process is not None and list(needs) == self._kept["needs"]
+    def is_for(self, needs: Sequence[str], own: Collection[str] = ()) -> bool:
+        """Whether nothing was imported that a model of these needs has no use for, its memory is measured, too, and nothing that its
+        own code is in the place of. own: top-level names of that code's modules.
+        """
+        if self._process is None or list(needs) != self._kept["needs"]:
+            return False
+        return not any(name.partition(".")[0] in own for name in self._kept["modules"])
 
     def ask(self, question: Question, asked: Mapping[str, Any], timeout_s: float) -> bytes:
         """The answer; empty where no process runs, it is another one, or it ended without a word. To be asked once.

@@ -93,7 +93,8 @@ def test_a_process_begins_where_a_file_is_another_one_and_answers_its_own_questi
     runner = Answering()
     with Primed(home, runner, WORDS) as primed:
         assert primed.folder is not None and writable_in(primed.folder).is_dir()
-        assert primed.is_for(NEEDS) and not primed.is_for((*NEEDS, "xgboost"))
+        assert primed.is_for(NEEDS, {"mine"}) and not primed.is_for((*NEEDS, "xgboost"))
+        assert not primed.is_for(NEEDS, {"mine", "sklearn"}), "the project's own sklearn.py would not be read"
         assert primed.ask(question(tmp_path, primed.folder), {"sample": [1]}, 9) == runner.answer
         assert runner.ended == 1
         assert primed.ask(question(tmp_path, primed.folder), {}, 9) == b"", "it answers once"
