@@ -10,6 +10,7 @@ from mlship.errors import Exit, MlshipError
 
 Found = TypeVar("Found")
 POLL_S = 2.0
+AWAY_S = 300.0  # on end: then it is no moment any more, and whoever waits is told
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,24 @@ class Waiting:
     def until(self, look: Callable[[], Found | None], seconds: float) -> Found | None:
         """The first answer that is not None; None when the time is over.
 
-        In minutes of waiting a cloud may be busy or away for a moment: that ends nothing. Raises what the last look raised.
+        In minutes of waiting a cloud may be busy or away for a moment: that ends nothing. Raises what the last look raised, and what
+        no look has got past for AWAY_S.
         """
-        ends = self.clock() + seconds
+        answered = self.clock()
+        ends = answered + seconds
         while True:
             away = None
             try:
                 if (found := look()) is not None:
                     return found
+                answered = self.clock()
             except MlshipError as error:
                 if error.exit is not Exit.UNREACHABLE:
                     raise
                 away = error
-            if self.clock() >= ends:
-                if away is not None:
-                    raise away
+            now = self.clock()
+            if away is not None and now >= min(ends, answered + AWAY_S):
+                raise away
+            if now >= ends:
                 return None
             self.sleep(self.every_s)
