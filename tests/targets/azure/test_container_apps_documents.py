@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 from cloud_deployment import deployment
 
 from mlship.errors import FindingsError, MlshipError
+from mlship.releases.records import LeaseLost
 from mlship.targets.azure.container_apps.foundation import parts
 from mlship.targets.azure.container_apps.given import given
 from mlship.targets.azure.container_apps.releasing import app, secrets, shares, suffix, template
 from mlship.targets.azure.container_apps.rendering import render
+from mlship.targets.azure.container_apps.running import App
+from mlship.targets.azure.container_apps.seen import Revision
+from mlship.targets.azure.door import Door
 from mlship.targets.azure.filling import Variable, covers, filled
-from mlship.targets.azure.scope import Scope
-from mlship.targets.base import Deployment, Strategy
+from mlship.targets.azure.scope import Place, Scope
+from mlship.targets.azure.waiting import Waiting
+from mlship.targets.base import Answer, Deployment, Strategy
 
 SUBNET = "/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/apps"
 ENTRA = {"client_id": "c0ffee", "tenant": "7e4a47", "audience": None, "principals": ["anna"]}
@@ -247,3 +252,28 @@ def test_an_app_whose_callers_entra_judges_is_closed_until_it_does() -> None:
         "apply/service/1-authConfigs.json": None,
         "apply/service/1-open.json": True,
     }
+
+
+def test_who_has_lost_the_lease_changes_nothing_any_more() -> None:
+    """A revision takes minutes, in which somebody else may have begun."""
+
+    def lost() -> None:
+        raise LeaseLost
+
+    class Untouched:
+        def arm(self, *_: object) -> None:
+            pytest.fail("it was changed")
+
+    door, waiting = cast("Door", Untouched()), Waiting(lambda: 0.0, lambda _: None)
+    place = Place("0", "ml")
+    app = App(door, lambda: place, Scope("churn", "prod"), waiting, lambda *_: Answer(200), lost)
+    revision = Revision("r1-a", "r1-a", True, 0, "", "Provisioned", "Healthy", "Running", "", 0.0, "host", "image")
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: app.send("PATCH", {}, {}),
+        lambda: app.delete(),
+        lambda: app.activate(revision),
+        lambda: app.deactivate(revision),
+    )
+    for change in changes:
+        with pytest.raises(LeaseLost):
+            change()

@@ -21,7 +21,10 @@ CHANGE_S = 900.0  # another command's change of the app, which a killed one leav
 
 
 class App:
-    """asks: a host and a request. place: as late as it is needed."""
+    """asks: a host and a request. place: as late as it is needed.
+
+    confirm: before each change; raises LeaseLost where somebody else has the lease by now.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,9 @@ class App:
         scope: Scope,
         waiting: Waiting,
         asks: Callable[[Seen, str, Request], Answer],
+        confirm: Callable[[], None],
     ) -> None:
+        self.confirm = confirm
         self._door = door
         self._place = place
         self._scope = scope
@@ -47,8 +52,12 @@ class App:
         return found
 
     def send(self, method: str, body: Document, known: Mapping[str, Any], below: str = "") -> None:
-        path = seen.app_path(self._place(), self._scope) + below
-        self._door.arm(method, path, API, filled(body, known))
+        self.confirm()
+        self._door.arm(method, self._path + below, API, filled(body, known))
+
+    def delete(self, below: str = "") -> None:
+        self.confirm()
+        self._door.arm("DELETE", self._path + below, API)
 
     def weigh(self, present: Seen, wanted: list[tuple[Revision, int, str]]) -> Outcome:
         """Raises MlshipError for shares that do not add up."""
@@ -105,8 +114,12 @@ class App:
             self._turn(revision, "deactivate")
 
     def _turn(self, revision: Revision, way: str) -> None:
-        path = seen.app_path(self._place(), self._scope)
-        self._door.arm("POST", f"{path}/revisions/{self._scope.short}--{revision.suffix}/{way}", API)
+        self.confirm()
+        self._door.arm("POST", f"{self._path}/revisions/{self._scope.short}--{revision.suffix}/{way}", API)
+
+    @property
+    def _path(self) -> str:
+        return seen.app_path(self._place(), self._scope)
 
     def until_ready(self, wanted: str, deployment: Deployment) -> Outcome:
         """Azure is asked, and not the copies: a request of ours would keep them from being billed as idle."""

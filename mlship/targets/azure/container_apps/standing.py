@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +37,13 @@ _EXISTS = "RoleAssignmentExists"
 
 @dataclass
 class Standing:
-    """known: what variables of the documents stand for, as far as it was found or made."""
+    """known: what variables of the documents stand for, as far as it was found or made. confirm: as of App."""
 
     door: Door
     place: Place
     scope: Scope
     progress: Progress
+    confirm: Callable[[], None]
     known: dict[str, Any] = field(default_factory=dict)
     newest_role: float = 0.0
     """When the last of the roles was given, in seconds since the epoch; 0 where nobody tells."""
@@ -75,6 +76,7 @@ class Standing:
         self.progress.step("remove", f"{kind.partition('/')[2]} {name_of(path)}")
         if kind == IDENTITY:
             self._unassigned(str((present.get("properties") or {}).get("principalId") or ""))
+        self.confirm()
         self.door.arm("DELETE", path, APIS[kind])
 
     def _unassigned(self, principal: str) -> None:
@@ -132,6 +134,7 @@ class Standing:
         if present is None or not is_so:  # the registry is everybody's in the group, who may have made it larger
             self.progress.step("make", f"{part.kind.partition('/')[2]} {name_of(path)}")
             self._keys(part, has)
+            self.confirm()
             present = self.door.arm("PUT", path, part.api, filled(part.body, self.known)) or self._there(path, part.api)
         self._learn(part.kind, path, present)
 
@@ -141,6 +144,8 @@ class Standing:
         name = assignment(on, role, self.known["Principal"])
         path = f"{on}/providers/{ASSIGNMENT}/{name}"
         present = self.door.find(path, part.api)
+        if present is None:
+            self.confirm()
         try:
             told = present or self.door.arm("PUT", path, part.api, filled(part.body, self.known))
             given = seconds(str((told.get("properties") or {}).get("createdOn") or ""))

@@ -48,7 +48,7 @@ LOGIN = "/authConfigs/current"
 class Steps:
     """Implements the actions of targets.base.Action for one project in one environment.
 
-    asks: a host and a request. knows: whether this machine knows an address for the name of an app.
+    asks: a host and a request. knows: whether this machine knows an address for the name of an app. confirm: as of App.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Steps:
         progress: Progress,
         asks: Callable[[Seen, str, Request], Answer],
         knows: Callable[[str], bool],
+        confirm: Callable[[], None],
     ) -> None:
         self._door = door
         self._place = place
@@ -70,7 +71,7 @@ class Steps:
         self._environ = environ
         self._waiting = waiting
         self._progress = progress
-        self._app = App(door, place, scope, waiting, asks)
+        self._app = App(door, place, scope, waiting, asks, confirm)
         self._knows = knows
         self._newest_role = 0.0  # when the app's identity was given the last of its roles; 0 for long ago
 
@@ -159,12 +160,12 @@ class Steps:
         present = self._app.look()
         found = [one for one in present.revisions if one.release == release] if present else []
         if present is not None and not present.revisions:  # Azure gave the first one up before it was a revision
-            self._door.arm("DELETE", present.path, API)
+            self._app.delete()
         if present is None or not found:
             return Outcome()
         others = [one for one in present.revisions if one.release != release]
         if not others:
-            self._door.arm("DELETE", present.path, API)
+            self._app.delete()
             return Outcome()
         running = max((one for one in others if one.active), key=lambda one: (one.weight, one.since), default=None)
         if running is not None and any(one.weight or one.label for one in found):
@@ -216,7 +217,7 @@ class Steps:
         place, present = self._place(), self._app.look()
         notes: tuple[str, ...] = ()
         if present is not None:
-            self._door.arm("DELETE", present.path, API)
+            self._app.delete()
             notes = self._remove({one.image for one in present.revisions})
         for kind in (ENVIRONMENT, WORKSPACE, IDENTITY):
             try:
@@ -260,7 +261,7 @@ class Steps:
         """What a try before this one left is no app that callers reach: it stands in the way of one with the same revision."""
         left = self._app.look()
         if left is not None:
-            self._door.arm("DELETE", left.path, API)
+            self._app.delete()
         self._app.send("PUT", body, known)
 
     def _with_roles(self, send: Callable[[], None]) -> None:
@@ -276,12 +277,12 @@ class Steps:
         if has.callers == "entra":
             self._app.send("PUT", login(has), known, LOGIN)
         elif self._door.find(path, API) is not None:
-            self._door.arm("DELETE", path, API)
+            self._app.delete(LOGIN)
 
     # -- what it stands on ---------------------------------------------------------------------------------------------------
 
     def _standing(self) -> Standing:
-        return Standing(self._door, self._place(), self._scope, self._progress)
+        return Standing(self._door, self._place(), self._scope, self._progress, self._app.confirm)
 
     def _nameless(self, has: Given) -> tuple[str, ...]:
         """What makes the names of an environment in a network of one's own known; nothing where this machine knows them."""

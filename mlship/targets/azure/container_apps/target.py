@@ -69,7 +69,7 @@ class ContainerAppsTarget:
         layout = Layout(opening.home.images)
         self._steps = Steps(
             *(door, lambda: self._place, self._scope, layout, opening.environ, self._waiting, opening.progress, self._asked),
-            knows,
+            *(knows, self._records.confirm),
         )
         self._keys: dict[str, str] = {}
 
