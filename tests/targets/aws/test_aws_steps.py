@@ -198,7 +198,7 @@ class Ecs(FakeDoor):
 
 
 def steps(door: Ecs) -> Steps:
-    clock = itertools.count(0.0, 30.0)
+    clock = itertools.count(0.0, 10.0)  # of every look
     return Steps(door, SCOPE, Layout(Path("nowhere")), {}, Waiting(lambda: next(clock), lambda seconds: None), Silent())
 
 
