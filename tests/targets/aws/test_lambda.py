@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from cloud_deployment import deployment
 
+from mlship.errors import Exit
+from mlship.targets.aws.door import Refused
 from mlship.targets.aws.given import given
 from mlship.targets.aws.lambdas import asking, naming, preflight, releasing
+from mlship.targets.aws.lambdas.copies import Copies
 from mlship.targets.aws.lambdas.ejecting import version_id
 from mlship.targets.aws.lambdas.foundation import foundation, reserved
 from mlship.targets.aws.lambdas.measuring import measures, queries
@@ -22,6 +25,7 @@ from mlship.targets.aws.lambdas.seen import Alias, Seen, Version
 from mlship.targets.aws.resources import resources
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment, Request, Strategy
+from mlship.targets.waiting import Waiting
 
 
 def made(**changes: Any) -> Deployment:
@@ -84,6 +88,27 @@ def test_a_minimum_is_kept_ready_paid_for_and_said() -> None:
     assert (
         not [one for one in resources(made(replicas=(0, 40))) if "ready" in one.name] and refusals(made(replicas=(0, 40))) == []
     )
+
+
+class Unseen:
+    """May keep copies ready, and not look how many are."""
+
+    region, account = "us-east-1", "123456789012"
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        return {}
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        raise Refused("AccessDenied", f"not allowed to {operation}", "", Exit.DENIED, "denied")
+
+
+def test_who_may_not_see_whether_copies_are_ready_is_told_so_and_waits_for_nothing() -> None:
+    found, pauses = made(replicas=(2, 40)), list[float]()
+    copies = Copies(Unseen(), Scope(found.project, found.environment), Waiting(lambda: sum(pauses), pauses.append))
+    copies.leave_but(())
+    with pytest.raises(Refused, match="list_provisioned_concurrency_configs"):
+        copies.beside("3", found)
+    assert pauses == []
 
 
 def test_an_account_that_is_given_its_parts_gets_none_made() -> None:

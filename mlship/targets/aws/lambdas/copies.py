@@ -102,7 +102,7 @@ class Copies:
 
     def _until(self, number: str) -> Outcome:
         def look() -> Outcome | None:
-            told = self._told().get(number, {})
+            told = self._listed().get(number, {})
             if told.get("Status") != "FAILED":
                 return Outcome() if told.get("Status") == "READY" else None
             reason = str(told.get("StatusReason") or "")
@@ -118,11 +118,14 @@ class Copies:
     def _told(self) -> Mapping[str, Mapping[str, Any]]:
         """By version. Nothing where these credentials may not look: who asks for no such copies needs no right to it."""
         try:
-            told = self._door.all(
-                "lambda", "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs", FunctionName=self._name
-            )
+            return self._listed()
         except Refused as no:
             if no.code != "denied":
                 raise
             return {}
+
+    def _listed(self) -> Mapping[str, Mapping[str, Any]]:
+        told = self._door.all(
+            "lambda", "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs", FunctionName=self._name
+        )
         return {str(one["FunctionArn"]).rpartition(":")[2]: one for one in told}
