@@ -58,12 +58,12 @@ def test_a_head_is_known_although_its_body_came_after_it() -> None:
     assert predicted(wire.send(raw)) == [4, 4]
 
 
-def test_what_is_refused_is_never_put_together() -> None:
+def test_what_is_refused_is_never_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     wire, raw = knowing(), large(2)
     seen: list[Any] = []
     wire.engine.ease_s = -1.0
-    wire.engine.backlog = lambda: Backlog(100, 50.0)  # type: ignore[method-assign]
-    wire.room.app.open = seen.append  # type: ignore[assignment,method-assign]
+    monkeypatch.setattr(wire.engine, "backlog", lambda: Backlog(100, 50.0))
+    monkeypatch.setattr(wire.room.app, "open", seen.append)
     wire.send(raw[:20_000], raw[20_000:])
     (answer,) = wire.answers
     assert (answer.status, answer.headers["retry-after"], seen) == (503, "30", [])
