@@ -40,7 +40,7 @@ def main() -> int:
     jobs = parser.parse_args().jobs
     print("-- fast", flush=True)
     with scratch() as folder:
-        fast = run_all([["-m", "not world and not engine", *share] for share in shares(jobs)], TMPDIR=folder)
+        fast = run_all([["-rs", "-m", "not world and not engine", *share] for share in shares(jobs)], TMPDIR=folder)
     print("-- stories", flush=True)
     lanes, clouds = (LANES, groups()) if jobs > 1 else (STORIES, [])
     stories = run_all(

@@ -74,6 +74,9 @@ def test_the_servers_pins_are_not_asked_for_one_by_one(tmp_path):
     told = resolve(replace(pins, is_mlships=False), runner, tmp_path, indexes=indexes)
     assert any("--no-deps" in command.argv for command in runner.commands)
     assert [finding.code for finding in told.findings] == ["later-index"]
+    two = resolve(replace(pins, lines=(*pins.lines, "scipy==1.15.0"), is_mlships=False), runner, tmp_path, indexes=indexes)
+    (note,) = two.findings
+    assert note.what.startswith("numpy==2.1.0, scipy==1.15.0 are taken from a later index")
 
 
 def test_no_address_is_ever_an_argument(requirements, tmp_path):

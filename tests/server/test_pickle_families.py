@@ -192,6 +192,7 @@ def test_names_that_no_trust_can_help_say_how_to_save_again(tmp_path: Path, cont
     assert caught.value.kind == kind and words in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_values_of_pandas_numpy_and_the_standard_library_are_loaded(tmp_path: Path) -> None:
     import collections
     import decimal

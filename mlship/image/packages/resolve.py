@@ -239,17 +239,23 @@ def _of_later_indexes(question: _Question, made: Mapping[str, Wheel]) -> tuple[R
         result = later.ask(inputs=inputs)
     if not result.ok:
         return None, ()
-    findings = tuple(
-        Finding(
-            f"{pin} is taken from a later index: an earlier one has {_name(pin)}, and not this version for the platform",
-            where=question.requirements.source,
-            fix="nothing to do, if that is where it was installed from; mlship doctor shows the indexes",
-            severity="note",
-            code="later-index",
-        )
-        for pin in (() if question.requirements.is_mlships else _absent_pins(question, made))
+    pins = () if question.requirements.is_mlships else _absent_pins(question, made)
+    return result, _told_of_later_index(pins, question.requirements.source)
+
+
+def _told_of_later_index(pins: tuple[str, ...], where: str) -> tuple[Finding, ...]:
+    """One note for all of them: they came the same way."""
+    if not pins:
+        return ()
+    are, versions = ("is", "this version") if len(pins) == 1 else ("are", "these versions")
+    note = Finding(
+        f"{', '.join(pins)} {are} taken from a later index: an earlier one knows the name, and not {versions} for the platform",
+        where=where,
+        fix="nothing to do, if that is where it was installed from; mlship doctor shows the indexes",
+        severity="note",
+        code="later-index",
     )
-    return result, findings
+    return (note,)
 
 
 def _refuse_ambiguous(question: _Question, made: Mapping[str, Wheel], resolved: tuple[Resolved, ...]) -> None:

@@ -147,6 +147,7 @@ def test_an_engine_that_answers_otherwise_is_found_out(tmp_path: Path):
     assert "gets" in found.wrong
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 @pytest.mark.parametrize("towards", [numpy.inf, -numpy.inf])
 def test_a_tree_whose_splits_are_one_rounding_away_is_found_out(towards: float, tmp_path: Path):
     model = TREES["one tree of classes"]
@@ -165,6 +166,7 @@ def test_two_engines_that_refuse_every_row_prove_nothing(tmp_path: Path):
         assert (found.refused, found.wrong) == (len(rows), "no row that it was asked has an answer")
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 @pytest.mark.parametrize("name", ["each class against the others", "three classes", "two classes"])
 def test_scores_that_outgrow_doubles_are_answered_alone_and_together_as_scikit_learn_does(name: str, tmp_path: Path):
     model = make_pipeline(MinMaxScaler((0, 1e3)), LINEAR[name]).fit(IRIS, SPECIES == 1 if name == "two classes" else SPECIES)
@@ -228,6 +230,8 @@ def test_encoded_times_are_served_as_times_and_take_no_compiled_form(start: str)
         compiled(model, "", signature)
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:Features .* are constant:UserWarning")
 @pytest.mark.parametrize("hiding", [MinMaxScaler(clip=True), SelectKBest(k=3)])
 def test_a_number_that_outgrows_doubles_on_its_way_is_refused_though_a_later_step_would_hide_it(hiding: Any, tmp_path: Path):
     model = make_pipeline(PolynomialFeatures(2), hiding, Ridge()).fit(IRIS, SPECIES)
