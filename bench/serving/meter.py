@@ -26,6 +26,11 @@ def cpu_s(root: int) -> float:
     return sum(sum(map(int, fields[11:15])) for pid in tree(root) if (fields := _stat(pid))) * _TICK_S
 
 
+def waited_s(root: int) -> float:
+    """Seconds that threads of the tree could have run and had no processor: others used it. 0 where the kernel does not count."""
+    return sum(_waited_ns(path) for pid in tree(root) for path in PROC.glob(f"{pid}/task/*/schedstat")) / 1e9
+
+
 def pss(root: int) -> list[int]:
     """Bytes of each process of the tree, largest first, shared pages divided among their users."""
     return sorted((_pss(pid) for pid in tree(root)), reverse=True)
@@ -37,6 +42,13 @@ def _pss(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _waited_ns(schedstat: Path) -> int:
+    try:
+        return int(schedstat.read_text().split()[1])
+    except OSError:  # the thread has ended
+        return 0
 
 
 def _stat(pid: int) -> list[str]:

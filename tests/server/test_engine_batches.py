@@ -295,6 +295,15 @@ def test_the_cost_line_tells_calls_from_rows_and_follows_what_changes() -> None:
     assert steady.worth_joining() > 1
 
 
+def test_a_joined_call_is_not_made_longer_than_its_callers_can_wait_but_gains_half_of_what_it_could() -> None:
+    pace = Pace()
+    for rows in (1, 64, 8):
+        pace.learn(rows, 0.1 + 0.01 * rows)
+    assert pace.worth_joining() == pytest.approx(80, abs=1)
+    assert pace.worth_joining(longest_s=0.3) == pytest.approx(20, abs=1)
+    assert pace.worth_joining(longest_s=0.05) == pytest.approx(10, abs=1)
+
+
 def test_one_long_stall_of_the_machine_changes_nothing_and_a_model_that_became_slow_is_known_at_the_second_call() -> None:
     pace = Pace()
     for _ in range(40):
@@ -320,9 +329,11 @@ def test_stalls_do_not_end_joining() -> None:
     assert pace.worth_joining() >= 64
 
 
-def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs() -> None:
+def test_a_slow_models_calls_run_in_the_thread_and_join_while_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Crowd(modelled(sums), 6, is_quick=False)
-    crowd.engine.queue(crowd.model).pace.learn(1, 0.001)
+    pace = crowd.engine.queue(crowd.model).pace
+    pace.learn(1, 0.001)
+    monkeypatch.setattr(pace, "learn", lambda rows, seconds: None)  # a halt in the first call would end joining
     crowd.send(*[ask(row) for row in ROWS[:3]])
     crowd.turn()
     for connection, row in zip(crowd.connections[3:], ROWS[3:6], strict=True):

@@ -183,8 +183,12 @@ def test_a_model_that_is_no_quick_one_is_asked_in_its_thread() -> None:
     assert crowd.predictions() == [[3], [4], [5]]
 
 
-def test_what_is_too_much_for_one_call_is_cut() -> None:
+def test_what_is_too_much_for_one_call_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = knowing(batching=Batching(max_rows=2))
+    pace = crowd.engine.queue(crowd.model).pace
+    monkeypatch.setattr(pace, "learn", lambda rows, seconds: None)  # a halt in the first call would end joining
+    monkeypatch.setattr(pace, "call_s", 0.001)
+    monkeypatch.setattr(pace, "row_s", 0.0)
     crowd.send(*rows(5))
     crowd.turn()
     assert crowd.sizes == [2, 2, 1]

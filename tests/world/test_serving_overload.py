@@ -52,9 +52,10 @@ def test_three_times_the_peak_is_answered_at_the_peak_and_the_rest_refused(tmp_p
 def test_large_bodies_that_are_refused_cost_little_of_what_the_others_need(tmp_path: Path) -> None:
     """Each refused body has to be taken in, and each refusal sent: some 35 us of processor time for 80 kB, whatever the model costs.
 
-    Here a body costs 4 ms. Of work that takes 290 us, as a linear model's, that leaves 77 % of the peak at three times as much, by
-    arithmetic (79 % measured). The longest wait stands here by the deadline: a second is wanted, 0.4 to 1.4 s were measured on a machine
-    that others used, where calls of 40 bodies, 0.2 s each, answer all of theirs at their end.
+    Here a body costs 4 ms. Of work that takes 290 us, as a linear model's, that leaves 80 % of the peak at three times as much, by
+    arithmetic (79 % measured); a bare uvloop server that reads 80 kB and writes 200 bytes takes 19 us, which would leave 88 %.
+    Calls of 40 bodies, 0.2 s each, answer all of theirs at their end, and are counted with what is before them: a second at most,
+    of a machine that lets the server run. What neighbours take comes on top (tests/server/test_pressure.py has a machine without).
     """
     judged = with_one_worker(judged_model("wood", tmp_path / "wood"))
     rows = [judged.rows[index % len(judged.rows)] for index in range(ROWS)]
@@ -62,20 +63,22 @@ def test_large_bodies_that_are_refused_cost_little_of_what_the_others_need(tmp_p
     with judged.server() as server:
         began = meter.cpu_s(server.process.pid)
         usual = closed_loop(server.port, raw, 64, 2.0)
-        most, ended = usual.rate(0.2, 2.0), meter.cpu_s(server.process.pid)
+        most, ended, kept_off = usual.rate(0.2, 2.0), meter.cpu_s(server.process.pid), meter.waited_s(server.process.pid)
         with probed(server.port) as livez:
             seen = open_loop_apart(server.port, raw, 3 * most, SECONDS)
-        under_load = len(seen.served) / (meter.cpu_s(server.process.pid) - ended)
+        used_s = meter.cpu_s(server.process.pid) - ended
+        slower = 1 + (meter.waited_s(server.process.pid) - kept_off) / used_s
         over = time.monotonic()
         while peak(server.port, raw, 1, 0.2) == 0:
             assert time.monotonic() < over + 5
         told(most, seen, livez)
     a_second = len(usual.served) / (ended - began)
-    print(f"by processor second {under_load:.0f} of {a_second:.0f}")
+    under_load = len(seen.served) / used_s
+    print(f"by processor second {under_load:.0f} of {a_second:.0f}; neighbours made all {slower:.2f} times slower")
     assert seen.wrong == []
     assert set(seen.refused) == {503}
     assert under_load >= 0.9 * a_second
-    assert seen.p99_s() <= manifest.Serving().request_timeout_s
+    assert seen.p99_s() <= 1.0 * slower
     assert percentile(livez, 0.99) < 0.25
 
 

@@ -2,7 +2,10 @@
 
 A queue is bounded by time, not by a count: work that waits longer than its caller does is computed for nobody. As much may wait
 as is answered in half of the time that a caller has: capacity x (deadline - service time) / 2 requests. Measured in seconds of
-work, which is what the cost line gives, the capacity falls out: one second of work takes one second. Of that, four fifths.
+work, which is what the cost line gives, the capacity falls out: one second of work takes one second.
+
+Answers of a joined call leave at its end. So what a request lives through is what is left of the call that runs, the whole calls
+before its own, and its own with all that it joins: together two thirds of half of its time.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 
 WORST = 4.0  # a wait that was longer by more than this counts as so long: the machine stood still
 SHARE = 0.5  # of the time that is left: the estimate may be wrong by as much again before an accepted caller waits in vain
-CAUTION = 0.8  # of the capacity that was measured: a machine with neighbours is slower in the next second than in the last
+CAUTION = 2 / 3  # of the capacity that was measured: in the next second a machine with neighbours may take half as long again
 LONGEST_RETRY_S = 30  # Retry-After; what is told is the time until the queue is short again, and estimates are no promises
 KEPT = 0.9  # share of the earlier measurements that stays with each new one
 TIMEOUT = "x-request-timeout-ms"
@@ -20,10 +23,15 @@ TIMEOUT = "x-request-timeout-ms"
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a worker has taken and not answered yet: `rows` of it, expected to cost so many seconds, the running call whole."""
+    """What a worker has taken and not answered yet, as one more request meets it.
+
+    rows: that wait or run. seconds: until the call that answers the request. call_s: of that call. alone_s: if it joined nothing.
+    """
 
     rows: int
     seconds: float
+    call_s: float = 0.0
+    alone_s: float = 0.0
 
 
 class Overhead:
@@ -57,19 +65,28 @@ class Correction:
         self.factor = max(1.0, self._waited / self._expected)
 
 
-def allowed_s(left_s: float, service_s: float) -> float:
-    """Seconds of work that may wait before a request that has `left_s` seconds left and costs `service_s` itself."""
-    return max(0.0, (left_s - service_s) * SHARE * CAUTION)
+def allowed_s(left_s: float, call_s: float = 0.0, alone_s: float = 0.0) -> float:
+    """Seconds of work that may be before a request that has `left_s` seconds left. call_s, alone_s: see Backlog.
+
+    A request that takes long alone may wait for one more like it, however little is left then: the model would stand still between
+    two of them otherwise.
+    """
+    return max(0.0, min((left_s - alone_s) * SHARE, max(left_s * SHARE * CAUTION - call_s, alone_s)))
 
 
-def retry_after_s(backlog: Backlog, left_s: float, service_s: float) -> int | None:
+def longest_call_s(timeout_s: float) -> float:
+    """Seconds that a joined call should take at most, of requests with so much time: they live through the one before it, too."""
+    return timeout_s * SHARE * CAUTION / 2
+
+
+def retry_after_s(backlog: Backlog, left_s: float) -> int | None:
     """None when the request is taken; else after how many seconds the queue will be short enough, at least 1.
 
     Who has nothing to do refuses nothing: a cost that was measured wrong would otherwise never be measured again.
     """
     if backlog.rows <= 0:
         return None
-    excess = backlog.seconds - allowed_s(left_s, service_s)
+    excess = backlog.seconds - allowed_s(left_s, backlog.call_s, backlog.alone_s)
     if excess <= 0:
         return None
     return LONGEST_RETRY_S if excess >= LONGEST_RETRY_S else max(1, math.ceil(excess))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
-from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s
+from mlship.server.batching.admission import Backlog, Correction, Overhead, allowed_s, longest_call_s
 from mlship.server.batching.pace import MOST
 from mlship.server.batching.queue import Job, Lane, Queue
 from mlship.server.batching.together import apart, together
@@ -56,7 +56,9 @@ class Engine:
         self.correction = Correction()
         self._answered = 0
         self._computed_s = self._used_s = 0.0
-        self._row_s = self._allowed_s = self._known_until = 0.0
+        self._row_s = self._known_until = 0.0
+        self._longest_s = longest_call_s(timeout_s)
+        self._idle_s = allowed_s(timeout_s)
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
         self.one_s = 0.0  # of it, a request of one row
         self.settled = 0  # how often it was looked at what waits
@@ -96,23 +98,24 @@ class Engine:
         """The waiting calls of a model, and what a call of it costs."""
         queue = self._queues.get(id(model))
         if queue is None:
-            queue = self._queues[id(model)] = Queue(model, self._batching.max_rows)
+            queue = self._queues[id(model)] = Queue(model, self._batching.max_rows, self._longest_s)
         return queue
 
     def backlog(self) -> Backlog:
         """The work that waits or runs, of all models: by their cost lines, and by what requests cost beside them."""
-        rows, jobs, seconds = 0, 0, 0.0
+        rows, jobs, seconds, running_s, call_s, alone_s = 0, 0, 0.0, 0.0, 0.0, 0.0
         for queue in self._queues.values():
-            rows += queue.rows + queue.running_rows + (queue.lane.waiting if queue.lane is not None else 0)
-            jobs += queue.waiting
-            seconds += queue.backlog_s()
-        seconds = (seconds + jobs * self._overhead.each_s) * self.correction.factor
-        return Backlog(rows, max(seconds, self.running_s()))
-
-    def service_s(self) -> float:
-        """Seconds for a call of one row, of the quickest model; 0 while nothing was measured."""
-        known = (queue.pace.expected_s(1) for queue in self._queues.values())
-        return min((seconds for seconds in known if seconds != math.inf), default=0.0)
+            own = queue.backlog()
+            if own.rows:
+                rows += own.rows
+                jobs += queue.waiting
+                seconds += own.seconds
+                running_s += queue.running_s()
+                call_s, alone_s = max(call_s, own.call_s), max(alone_s, own.alone_s)
+        # a call that takes longer than it should is believed to take as long again
+        seconds += abs(running_s - self.running_s()) + jobs * self._overhead.each_s
+        factor = self.correction.factor
+        return Backlog(rows, seconds * factor, call_s * factor, alone_s)
 
     def flush(self) -> None:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
@@ -206,10 +209,13 @@ class Engine:
         if now > self._known_until:
             self._note_overhead()
             self._row_s = max((queue.each_s() for queue in self._queues.values()), default=0.0)
-            self._allowed_s = allowed_s(self._timeout_s, self.service_s())
             self._known_until = now + KNOWN_S
         self.one_s = self._overhead.each_s + self._row_s
-        self.ease_s = self._allowed_s - (self.backlog().seconds if rows else 0.0)
+        self.ease_s = self._ease_s() if rows else self._idle_s
+
+    def _ease_s(self) -> float:
+        backlog = self.backlog()
+        return allowed_s(self._timeout_s, backlog.call_s, backlog.alone_s) - backlog.seconds
 
     def _start(self, queue: Queue, jobs: list[Job]) -> None:
         calls = [job.call for job in jobs]

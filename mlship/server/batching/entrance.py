@@ -106,7 +106,7 @@ class Entrance:
             self._slot.count_refusal("overload")
             return last.again(request)
         backlog = self._backlog()
-        retry = retry_after_s(backlog, self._timeout_s(request), self._engine.service_s())
+        retry = retry_after_s(backlog, self._timeout_s(request))
         if retry is not None:
             return self._refused(request, backlog, retry)
         request.expected_s = backlog.seconds / self._engine.correction.factor
@@ -115,7 +115,8 @@ class Entrance:
     def _backlog(self) -> Backlog:
         behind = self._engine.backlog()
         count = len(self.waiting)
-        return Backlog(behind.rows + count, behind.seconds + count * self._cost.each_s * self._engine.correction.factor)
+        seconds = behind.seconds + count * self._cost.each_s * self._engine.correction.factor
+        return Backlog(behind.rows + count, seconds, behind.call_s, behind.alone_s)
 
     def _timeout_s(self, request: Request) -> float:
         return request.timeout_s or self._configured_s
@@ -134,11 +135,10 @@ class Entrance:
     def _take(self) -> None:
         """As many as one turn may parse."""
         began = now = time.perf_counter()
-        service_s = self._engine.service_s()
         taken = 0
         while self.waiting and now - began < PARSE_S:
             waiter = self.waiting.popleft()
-            late = self._late(waiter.request, now, service_s)
+            late = self._late(waiter.request, now)
             if late is None:
                 waiter.open()
                 taken += 1
@@ -152,13 +152,13 @@ class Entrance:
         if self.waiting:
             self._loop.call_soon(self._take)
 
-    def _late(self, request: Request, now: float, service_s: float) -> Response | None:
+    def _late(self, request: Request, now: float) -> Response | None:
         """The answer to a request that has waited here for longer than was expected of any: what comes behind it has more time."""
         waited_s, timeout_s = now - request.started, self._timeout_s(request)
         if waited_s > timeout_s:
             self._slot.count_refusal("deadline")
             return self._engine.too_late(request)
-        if waited_s <= allowed_s(timeout_s, service_s):
+        if waited_s <= allowed_s(timeout_s):
             return None
         self._slot.count_refusal("overload")
         message = f"this request has waited for {waited_s:.2f} s to be read, which leaves too little time for it; try again"

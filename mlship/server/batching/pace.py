@@ -27,15 +27,19 @@ class Pace:
         self._calm = 0
         self._weight = self._rows = self._seconds = self._squares = self._products = 0.0
 
-    def expected_s(self, rows: int) -> float:
+    def expected_s(self, rows: float) -> float:
         """Seconds for a call with so many rows; infinite before the first measurement."""
         return self.call_s + self.row_s * rows
 
-    def worth_joining(self) -> int:
-        """Rows from which a call gains too little from further rows for anybody to wait for them; at least 1."""
+    def worth_joining(self, longest_s: float = math.inf) -> int:
+        """Rows from which a call gains too little from further rows for anybody to wait for them; at least 1.
+
+        longest_s: that a call should take. Its rows may cost as much as the call itself all the same: to join fewer would take more
+        than twice as long for all.
+        """
         if self.call_s == math.inf:
             return 1
-        felt_s = max(self.call_s * WORTH, UNFELT_S)
+        felt_s = min(max(self.call_s * WORTH, UNFELT_S), max(longest_s - self.call_s, self.call_s))
         return MOST if self.row_s * MOST <= felt_s else max(1, math.ceil(felt_s / self.row_s))
 
     def learn(self, rows: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
+from mlship.server.batching.admission import Backlog
 from mlship.server.batching.pace import Pace
 from mlship.server.core import ServedModel
 from mlship.server.messages import Call, Response
@@ -74,7 +75,8 @@ class Queue:
     lane: of requests that came before any that is in the queue; None when there are none. jobs: also those whose callers have gone.
     """
 
-    def __init__(self, model: ServedModel, max_rows: int) -> None:
+    def __init__(self, model: ServedModel, max_rows: int, longest_s: float = math.inf) -> None:
+        """max_rows: of a joined call. longest_s: see Pace.worth_joining."""
         self.model = model
         self.pace = Pace()
         self.rows = 0
@@ -82,6 +84,7 @@ class Queue:
         self.running_rows = 0
         self.lane: Lane | None = None
         self._max_rows = max_rows
+        self._longest_s = longest_s
         self.jobs: deque[Job] = deque()
 
     def append(self, job: Job) -> None:
@@ -116,27 +119,40 @@ class Queue:
         """Jobs that wait; those whose callers have gone since count until their turn comes."""
         return len(self.jobs) + (self.lane.waiting if self.lane is not None else 0)
 
-    def backlog_s(self) -> float:
-        """Seconds of work that wait or run: what a new call of the model has before it; 0 while nothing was measured."""
-        rows = self.rows + self.running_rows + (self.lane.waiting if self.lane is not None else 0)
-        if not rows or self.pace.call_s == math.inf:
-            return 0.0
-        return self.pace.call_s + rows * self.each_s()
+    def backlog(self) -> Backlog:
+        """What one more request meets that has as many rows as those that wait, without the call that runs but with its rows.
+
+        All seconds are 0 while nothing was measured.
+        """
+        pace = self.pace
+        rows = self.rows + (self.lane.waiting if self.lane is not None else 0)
+        if pace.call_s == math.inf:
+            return Backlog(rows + self.running_rows, 0.0)
+        one = max(1.0, rows / max(1, self.waiting))
+        full = max(1.0, self._full_rows() // one) * one  # nobody's rows are divided
+        calls, joined = divmod(rows, full)
+        own = full if calls else min(full, joined + one)  # who waits behind others has others behind
+        return Backlog(rows + self.running_rows, calls * pace.expected_s(full), pace.expected_s(own), pace.expected_s(one))
+
+    def running_s(self) -> float:
+        """Seconds that the group in the thread is expected to take in all; 0 where there is none, or nothing was measured."""
+        return self.pace.expected_s(self.running_rows) if self.is_running and self.pace.call_s != math.inf else 0.0
 
     def each_s(self) -> float:
-        """What one more row costs where many wait: its own cost, and its share of the call that it joins.
+        """What one more row costs where many wait: its own cost, and its share of the call that it joins."""
+        pace = self.pace
+        return 0.0 if pace.call_s == math.inf else pace.row_s + pace.call_s / self._full_rows()
+
+    def _full_rows(self) -> int:
+        """Rows of a call where many wait.
 
         No gain is believed in that was not seen: the cost line may be wrong beyond the largest call that it goes through.
         """
-        pace = self.pace
-        if pace.call_s == math.inf:
-            return 0.0
-        most = min(self.most_rows(), pace.most_seen) if self.model.is_joined else 1
-        return pace.row_s + pace.call_s / most
+        return min(self.most_rows(), self.pace.most_seen) if self.model.is_joined else 1
 
     def most_rows(self) -> int:
         """Rows from which a call is not worth joining with more."""
-        return min(self._max_rows, self.pace.worth_joining())
+        return min(self._max_rows, self.pace.worth_joining(self._longest_s))
 
     def late(self, now: float, timeout_s: float) -> Iterator[Job]:
         """Takes out those at the front that came more than so long ago. now: time.perf_counter.

@@ -1,0 +1,36 @@
+"""At three times the peak, on a machine without neighbours: all of the peak, and nobody waits for longer than half of the deadline."""
+
+from __future__ import annotations
+
+import pytest
+from pressured import ROWS, TIMEOUT_S, Machine
+
+MS = 1e-3
+
+
+@pytest.mark.parametrize(
+    ("call_s", "body_s", "noise"),
+    [(40 * MS, 9 * MS, 0.0), (40 * MS, 9 * MS, 0.2), (100 * MS, 9 * MS, 0.0), (0.0, 20 * MS, 0.0), (0.0, 300 * MS, 0.0)],
+    ids=["a forest", "one whose calls vary", "a dear call", "nothing to gain", "a heavy body"],
+)
+def test_at_three_times_the_peak_the_slowest_answer_takes_half_of_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, call_s: float, body_s: float, noise: float
+) -> None:
+    machine = Machine(monkeypatch, call_s, body_s / ROWS, noise)
+    peak = machine.peak(64, 1.0)
+    rate = machine.asked(3 * peak, 3.0)
+    print(f"peak {peak:.0f}/s, served {rate:.0f}/s, p99 {machine.p99_s():.3f} s, refused {len(machine.refused)}")
+    assert rate >= 0.9 * peak
+    assert machine.p99_s() <= 0.9 * TIMEOUT_S / 2  # as much again is the machine's own unrest
+    assert set(machine.refused) == {503}
+
+
+def test_one_huge_call_shuts_the_door_only_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, 2 * MS, 10 * MS / ROWS)
+    machine.asked(20, 0.5)
+    machine.stalls(1.5)
+    machine.asked(20, 1.5)
+    assert 503 in machine.refused
+    shut = len(machine.refused)
+    machine.asked(20, 1.0)
+    assert len(machine.refused) == shut
