@@ -106,13 +106,16 @@ class QuickLane:
     def oldest(self) -> float:
         return self._started[0]
 
-    def takes(self, caller: Caller, body: bytes) -> bool:
-        """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not."""
+    def takes(self, caller: Caller, body: bytes, is_alone: bool) -> bool:
+        """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not.
+
+        is_alone: see Engine.opens.
+        """
         now = perf_counter()
         engine = self._engine
         if engine.ease_s <= 0 or now - engine.began > PARSE_S or self._size > TOGETHER or self._ahead:
             return False
-        if self._queue.lane is not self and not engine.opens(self._queue, self, now):
+        if self._queue.lane is not self and not engine.opens(self._queue, self, now, is_alone):
             return False
         self._callers.append(caller)
         self._bodies.append(body)
