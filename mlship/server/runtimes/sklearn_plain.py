@@ -66,6 +66,19 @@ class PlainArrays:
 
         return short
 
+    def _expit(self, ask: Ask) -> Ask:
+        from scipy.special import expit
+
+        held, default, kind, plain = self._held, self._default, self._array, self._namespace
+
+        def short(x: Any, out: Any = None, xp: Any = None) -> Any:
+            is_plain = type(x) is kind and (xp is None or xp is plain)
+            if not is_plain or getattr(held, "global_config", default)["array_api_dispatch"]:
+                return ask(x, out=out, xp=xp)
+            return expit(x, out=out)
+
+        return short
+
     def safe_sparse_dot(self, ask: Ask) -> Ask:
         kind = self._array
 

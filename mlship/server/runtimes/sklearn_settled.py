@@ -67,7 +67,7 @@ def _settle_plain(modules: list[ModuleType]) -> None:
     if not hasattr(_array_api, "move_to") or getattr(held, "global_config", default).get("array_api_dispatch", True):
         return
     plain = PlainArrays(_array_api, held, default)
-    for name in ("get_namespace", "get_namespace_and_device", "check_same_namespace", "move_to"):
+    for name in ("get_namespace", "get_namespace_and_device", "check_same_namespace", "move_to", "_expit"):
         own = getattr(_array_api, name, None)
         _replace([*modules, extmath], {name: own}, {name: getattr(plain, name)(own)})
     _replace(modules, {"safe_sparse_dot": extmath.safe_sparse_dot}, {"safe_sparse_dot": plain.safe_sparse_dot(extmath.safe_sparse_dot)})
@@ -123,21 +123,27 @@ def validated(ask: Callable[..., Any]) -> Callable[..., Any]:
     def short(estimator: Any, /, X: Any = "no_validation", *arguments: Any, **named: Any) -> Any:  # noqa: N803  the name it has
         if type(X) is not numpy.ndarray or arguments or named.get("reset") is not False or not UNDERSTOOD.issuperset(named):
             return ask(estimator, X, *arguments, **named)
-        if X.dtype is doubles and USUAL.issuperset(named) and configured()["assume_finite"] and _fits(estimator, X):
+        if (
+            X.dtype is doubles
+            and X.ndim == 2
+            and USUAL.issuperset(named)
+            and len(X)
+            and X.shape[1] == getattr(estimator, "n_features_in_", None)
+            and configured()["assume_finite"]
+        ):
             return X
         array = _converted(X, named.get("dtype", "numeric"))
         if (
             array is None
-            or not _fits(estimator, array)
+            or array.ndim != 2
+            or not len(array)
+            or array.shape[1] != getattr(estimator, "n_features_in_", None)
             or not _is_ordered(array, named.get("order"))
             or (named.get("force_writeable") and not array.flags.writeable)
             or not _is_allowed(array, named.get("ensure_all_finite", True))
         ):
             return ask(estimator, X, **named)
         return numpy.array(array) if named.get("copy") and array is X else array
-
-    def _fits(estimator: Any, array: Any) -> bool:
-        return array.ndim == 2 and len(array) > 0 and array.shape[1] == getattr(estimator, "n_features_in_", None)
 
     def _converted(array: Any, wanted: Any) -> Any:
         """The array in the dtype that is wanted; None where that is for scikit-learn to say."""
