@@ -86,7 +86,10 @@ def _from_array(value: Any, depth: int) -> Any:
 
 def _few(values: Any, count: int) -> list[Any] | None:
     """What `plain` gives for a few finite float64, one or one list a row: most answers, so in one step. None for all else."""
-    if type(values).__module__ != "numpy" or values.dtype.char != "d" or values.size > FEW or values.ndim not in (1, 2):
+    kind = type(values)
+    if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
+        return None
+    if values.dtype.char != "d" or values.size > FEW or values.ndim not in (1, 2):
         return None
     listed: list[Any] = values.tolist()
     is_finite = all(map(math.isfinite, listed if values.ndim == 1 else chain.from_iterable(listed)))

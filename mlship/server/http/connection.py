@@ -95,8 +95,8 @@ class Connection(RequestReader, asyncio.Protocol):
                 return
             if head is not None and len(data) - start == head.size:
                 lane, body, is_alone = head.lane, data[start:], len(self._room.connections) == 1
-                is_free = lane is not None and not (self._turns or self._is_paused) and self._may_wait
-                if is_free and lane.takes(self, body, is_alone):
+                may_wait = not (self._turns or self._is_paused) and self._may_wait
+                if lane is not None and may_wait and lane.takes(self, body, is_alone):
                     self.pending = head
                     self.deadline = NEVER
                     if is_alone:

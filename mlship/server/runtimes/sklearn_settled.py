@@ -19,7 +19,7 @@ from mlship.server.runtimes.sklearn_plain import PlainArrays
 # nothing about a dense array of floats
 INDIFFERENT = frozenset({"reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable"})
 UNDERSTOOD = INDIFFERENT | {"ensure_all_finite"}
-USUAL = frozenset({"reset", "accept_sparse"})
+USUAL = frozenset({"reset", "accept_sparse"})  # all that linear models say: floats of 64 bits stay as they are
 # these read one setting from the configuration, of which they are given a copy each time
 READING = tuple(f"sklearn.utils.{name}" for name in ("_array_api", "_metadata_requests", "_param_validation", "_set_output"))
 
