@@ -70,7 +70,11 @@ def _settle_plain(modules: list[ModuleType]) -> None:
     for name in ("get_namespace", "get_namespace_and_device", "check_same_namespace", "move_to", "_expit"):
         own = getattr(_array_api, name, None)
         _replace([*modules, extmath], {name: own}, {name: getattr(plain, name)(own)})
-    _replace(modules, {"safe_sparse_dot": extmath.safe_sparse_dot}, {"safe_sparse_dot": plain.safe_sparse_dot(extmath.safe_sparse_dot)})
+    _replace(
+        modules,
+        {"safe_sparse_dot": extmath.safe_sparse_dot},
+        {"safe_sparse_dot": plain.safe_sparse_dot(extmath.safe_sparse_dot)},
+    )
 
 
 def _replace(modules: Iterable[ModuleType], asked: dict[str, Any], short: dict[str, Any]) -> None:
