@@ -11,7 +11,6 @@ which takes the same requests and answers them equally; tests hold both to that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -93,8 +92,8 @@ class QuickLane:
         self._model = model
         self._packer = model.packer
         # three calls of the system less for each turn of the loop
-        self._run: Callable[..., Any] = partial(aside, model.run_packed) if model.has_own_code else model.run_packed
-        self._run_joined: Callable[..., Any] = partial(aside, model.run_joined) if model.has_own_code else model.run_joined
+        self._run: Callable[..., Any] = _aside(model.run_packed) if model.has_own_code else model.run_packed
+        self._run_joined: Callable[..., Any] = _aside(model.run_joined) if model.has_own_code else model.run_joined
         self._queue = lanes.engine.queue(model)
         self._route = route
         self._size = 0
@@ -234,6 +233,10 @@ class QuickLane:
         self._size = 0
         self._queue.lane = None
         return taken
+
+
+def _aside(work: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments: aside(work, *arguments)
 
 
 def _batch(packed: Sequence[bytes], rows: int) -> Batch:
