@@ -47,6 +47,7 @@ class ServedModel:
         self.index = index
         self.loaded = loaded
         self.is_joined = True
+        self.has_own_code: bool = getattr(loaded, "has_own_code", True)  # that may run an event loop
         self.watch: Watch | None = None  # notes rows and answers, where somebody compares them (monitoring/drift_watch.py)
         self.extras = extras_of(entry)
         self.validator = Validator(entry.signature, self.extras)

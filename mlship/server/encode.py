@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from mlship.server.problems import ModelFailed
@@ -27,10 +28,15 @@ def outputs(result: Any, count: int, with_arrays: bool = False) -> dict[str, Any
         raise ModelFailed(f"predict gave {type(result).__name__}, not a mapping of outputs")
     if "predictions" not in result:
         raise ModelFailed("predict gave no output named predictions")
-    return {
-        str(name): values if with_arrays and _is_written(values, count) else _one_a_row(str(name), plain(values), count)
-        for name, values in result.items()
-    }
+    told: dict[str, Any] = {}
+    for name, values in result.items():
+        if with_arrays and _is_written(values, count):
+            told[str(name)] = values
+        elif (few := _few(values, count)) is not None:
+            told[str(name)] = few
+        else:
+            told[str(name)] = _one_a_row(str(name), plain(values), count)
+    return told
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -76,6 +82,18 @@ def _from_array(value: Any, depth: int) -> Any:
     if kind == "O":
         return plain(value.tolist(), depth + 1)
     raise ModelFailed(f"an answer of dtype {value.dtype} has no form in JSON")
+
+
+def _few(values: Any, count: int) -> list[Any] | None:
+    """What `plain` gives for a few finite float64, one or one list a row: most answers, so in one step. None for all else."""
+    kind = type(values)
+    if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
+        return None
+    if values.dtype.char != "d" or values.size > FEW or values.ndim not in (1, 2):
+        return None
+    listed: list[Any] = values.tolist()
+    is_finite = all(map(math.isfinite, listed if values.ndim == 1 else chain.from_iterable(listed)))
+    return listed if is_finite and len(listed) == count else None
 
 
 def _is_written(values: Any, count: int) -> bool:

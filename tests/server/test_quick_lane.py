@@ -155,7 +155,7 @@ def test_nothing_is_written_to_a_connection_that_is_lost_with_a_wrong_body_and_i
 
 @pytest.mark.parametrize("text", [b'{"instances": [[-1, 2.5]]}', b"{}"], ids=["a row that is refused", "no rows"])
 def test_a_refusal_is_not_written_to_a_connection_that_closes(text: bytes) -> None:
-    crowd = knowing(clients=1)
+    crowd = knowing(clients=2)
     crowd.send(body(text))
     crowd.transports[0].state = "closed"
     crowd.turn()
@@ -171,16 +171,33 @@ def test_a_row_that_the_model_refuses_alone_is_asked_once() -> None:
     assert [answer.status for answer in crowd.answers()] == [422]
 
 
-def test_a_model_that_is_no_quick_one_is_asked_in_its_thread() -> None:
-    crowd = knowing(clients=3)
+def test_the_only_client_is_answered_at_once_and_with_a_second_one_at_the_end_of_the_turn() -> None:
+    crowd = knowing(clients=1)
+    for _ in range(2):
+        crowd.send(*rows(1))
+        assert crowd.predictions() == [[3]]
+    crowd.send(body(b'{"instances": [[-1, 2.5]]}'))
+    answered = answers(crowd.transports[0].written)
+    assert [answer.status for answer in answered] == [200, 200, 422]
+    assert sum(counted(crowd)) == 4
+    crowd.turn()
+    assert crowd.sizes == [1, 1, 1]
+    two = knowing(clients=2)
+    two.send(*rows(1))
+    assert two.answers() == []
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+def test_a_model_that_is_no_quick_one_is_asked_in_its_thread(clients: int) -> None:
+    crowd = knowing(clients=clients)
     crowd.engine._is_quick = lambda seconds: False  # type: ignore[method-assign]
-    crowd.send(*rows(3))
+    crowd.send(*rows(clients))
     for _ in range(2000):
         crowd.turn()
-        if len(crowd.answers()) == 3:
+        if len(crowd.answers()) == clients:
             break
         crowd.engine._thread.join(0.001)  # type: ignore[union-attr]
-    assert crowd.predictions() == [[3], [4], [5]]
+    assert crowd.predictions() == [[3], [4], [5]][:clients]
 
 
 def test_what_is_too_much_for_one_call_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,6 +276,15 @@ def test_checks_that_one_model_does_without_are_made_for_the_other_in_the_same_t
             forest.predict(ROWS[:1] + 1e39)  # infinite as float32, which trees compute in
 
 
+@pytest.mark.parametrize(
+    ("estimator", "has_own_code"),
+    [(LogisticRegression(), False), (make_pipeline(FunctionTransformer(np.abs), LogisticRegression()), True)],
+    ids=["a linear model", "a step of functions"],
+)
+def test_only_a_model_without_a_users_code_is_asked_with_the_loop_as_it_is(estimator: Any, has_own_code: bool) -> None:
+    assert SklearnModel(estimator.fit(ROWS, LABELS)).has_own_code is has_own_code
+
+
 def test_what_is_settled_of_a_loaded_model_is_not_asked_with_each_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

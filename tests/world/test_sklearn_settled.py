@@ -15,7 +15,8 @@ import sklearn
 from joblib import parallel_config
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.utils import parallel, validation
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import _array_api, extmath, parallel, validation
 
 from mlship.server.runtimes.sklearn_settled import settle_parts
 
@@ -25,7 +26,11 @@ from families import fitted
 pytestmark = pytest.mark.world
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
-ASKED = ("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed", "get_config")
+OF_ARRAYS = ("get_namespace", "get_namespace_and_device", "check_same_namespace", "move_to", "_expit")
+ASKED = (
+    *("check_is_fitted", "validate_data", "_check_n_features", "Parallel", "delayed", "get_config", "safe_sparse_dot"),
+    *OF_ARRAYS,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +41,8 @@ def asked_anew() -> Iterator[None]:
         "Parallel": parallel.Parallel,
         "delayed": parallel.delayed,
         "get_config": sklearn.get_config,
+        "safe_sparse_dot": extmath.safe_sparse_dot,
+        **{name: getattr(_array_api, name) for name in OF_ARRAYS},
     }
     modules = [module for name, module in list(sys.modules.items()) if name.startswith("sklearn.")]
     before = [(module, name, vars(module)[name]) for module in modules for name in ASKED if name in vars(module)]
@@ -147,3 +154,14 @@ def test_a_model_that_is_not_fitted_is_still_refused() -> None:
     rows, labels = make_classification(60, 6, random_state=0)
     with settled(RandomForestClassifier(2).fit(rows, labels)), pytest.raises(ValueError, match="not fitted"):
         RandomForestClassifier(2).predict(rows)
+
+
+def test_where_other_arrays_are_dispatched_scikit_learn_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = make_classification(60, 6, random_state=0)
+    model = LogisticRegression().fit(rows, labels)
+    with settled(model):
+        assert len(model.decision_function(rows)) == 60
+        # scikit-learn asks scipy's own switch, which only a new process could turn on
+        monkeypatch.setitem(sklearn._config._get_threadlocal_config(), "array_api_dispatch", True)
+        with pytest.raises(RuntimeError, match="SCIPY_ARRAY_API"):
+            model.decision_function(rows)

@@ -79,13 +79,16 @@ class Engine:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
 
-    def opens(self, queue: Queue, lane: Lane, now: float) -> bool:
-        """Whether requests may wait in the lane from now on, until the next `flush` runs it. now: time.perf_counter."""
+    def opens(self, queue: Queue, lane: Lane, now: float, is_alone: bool = False) -> bool:
+        """Whether requests may wait in the lane from now on, until the next `flush` runs it. now: time.perf_counter.
+
+        is_alone: nobody else can have sent anything, so the caller of this calls `flush` at once.
+        """
         if queue.lane is not None or queue.rows or queue.is_running or self._batching.max_delay_s:
             return False
         queue.lane = lane
         if self._armed is None:
-            self._armed = self._loop.call_soon(self.flush)
+            self._armed = None if is_alone else self._loop.call_soon(self.flush)
             self.began = now
         return True
 

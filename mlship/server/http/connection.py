@@ -94,10 +94,13 @@ class Connection(RequestReader, asyncio.Protocol):
                 self._start_large(head, memoryview(data)[start:])
                 return
             if head is not None and len(data) - start == head.size:
-                lane, body = head.lane, data[start:]
-                if lane is not None and not (self._turns or self._is_paused) and self._may_wait and lane.takes(self, body):
+                lane, body, is_alone = head.lane, data[start:], len(self._room.connections) == 1
+                may_wait = not (self._turns or self._is_paused) and self._may_wait
+                if lane is not None and may_wait and lane.takes(self, body, is_alone):
                     self.pending = head
                     self.deadline = NEVER
+                    if is_alone:
+                        self._room.engine.flush()
                 else:
                     self._repeat(head, body)
                 return

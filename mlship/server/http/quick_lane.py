@@ -10,7 +10,7 @@ which takes the same requests and answers them equally; tests hold both to that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -91,6 +91,9 @@ class QuickLane:
         self._ahead = lanes.entrance.waiting
         self._model = model
         self._packer = model.packer
+        # three calls of the system less for each turn of the loop
+        self._run: Callable[..., Any] = _aside(model.run_packed) if model.has_own_code else model.run_packed
+        self._run_joined: Callable[..., Any] = _aside(model.run_joined) if model.has_own_code else model.run_joined
         self._queue = lanes.engine.queue(model)
         self._route = route
         self._size = 0
@@ -106,13 +109,16 @@ class QuickLane:
     def oldest(self) -> float:
         return self._started[0]
 
-    def takes(self, caller: Caller, body: bytes) -> bool:
-        """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not."""
+    def takes(self, caller: Caller, body: bytes, is_alone: bool) -> bool:
+        """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not.
+
+        is_alone: see Engine.opens.
+        """
         now = perf_counter()
         engine = self._engine
         if engine.ease_s <= 0 or now - engine.began > PARSE_S or self._size > TOGETHER or self._ahead:
             return False
-        if self._queue.lane is not self and not engine.opens(self._queue, self, now):
+        if self._queue.lane is not self and not engine.opens(self._queue, self, now, is_alone):
             return False
         self._callers.append(caller)
         self._bodies.append(body)
@@ -144,11 +150,11 @@ class QuickLane:
         began = perf_counter()
         try:
             if count == 1:
-                answer = aside(self._model.run_packed, packed[0], rows)
+                answer = self._run(packed[0], rows)
                 seconds = perf_counter() - began
                 answers = [orjson.dumps(answer)]
             else:
-                answer = aside(self._model.run_joined, (_batch(packed, rows),))[0]
+                answer = self._run_joined((_batch(packed, rows),))[0]
                 seconds = perf_counter() - began
                 answers = _answers(answer, packed, rows, row_bytes)
         except KeyboardInterrupt:
@@ -227,6 +233,10 @@ class QuickLane:
         self._size = 0
         self._queue.lane = None
         return taken
+
+
+def _aside(work: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments: aside(work, *arguments)
 
 
 def _batch(packed: Sequence[bytes], rows: int) -> Batch:

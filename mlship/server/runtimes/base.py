@@ -14,7 +14,7 @@ class LoadError(Exception):
 
 
 class LoadedModel(Protocol):
-    """A model in memory, ready to predict."""
+    """A model in memory, ready to predict. One in which nothing of a user's runs may say so by `has_own_code = False`."""
 
     @property
     def title(self) -> str:

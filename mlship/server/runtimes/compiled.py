@@ -14,6 +14,8 @@ from mlship.server.runtimes.plan_file import Plan, read_plan
 class CompiledModel:
     """compute: rows, as the plan's signature says, to the answer."""
 
+    has_own_code = False
+
     def __init__(self, plan: Plan, compute: Callable[[Any], Mapping[str, Any]]) -> None:
         self._header = plan.header
         self.predict = compute

@@ -13,7 +13,7 @@ from mlship.server.pickle_open import Refused
 from mlship.server.runtimes import sklearn_signature
 from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.boosted import boosted, take_one_thread
-from mlship.server.runtimes.sklearn_once import Checks, Once
+from mlship.server.runtimes.sklearn_once import Checks, Once, is_linear
 from mlship.server.runtimes.sklearn_parts import dense, parts, takes_text
 from mlship.server.runtimes.sklearn_settled import settle_parts
 
@@ -52,6 +52,7 @@ class SklearnModel:
     def __init__(self, estimator: Any, method: str = "", is_checked: bool = False) -> None:
         """is_checked: rows are float64 and finite when they come here. Raises LoadError when the estimator has no such method."""
         self.estimator = estimator
+        self.has_own_code = not is_linear(estimator)
         self._takes_text = takes_text(estimator)
         self._method = method or ("predict" if hasattr(estimator, "predict") else "transform")
         self._has_probabilities = not method and self._method == "predict" and hasattr(estimator, "predict_proba")

@@ -86,7 +86,7 @@ class Checks:
 
     def __init__(self, estimator: Any, is_checked: bool) -> None:
         """is_checked: every value that the model receives is known to be a finite float64."""
-        self._assume_finite = is_checked and kind_of(estimator) in LINEAR and _is_sklearns(estimator)
+        self._assume_finite = is_checked and is_linear(estimator)
 
     def leave_out(self) -> None:
         """Turns off, in this thread, what need not be checked."""
@@ -97,6 +97,11 @@ class Checks:
 
         sklearn.set_config(assume_finite=self._assume_finite, skip_parameter_validation=True)
         self._set[thread] = self._assume_finite
+
+
+def is_linear(estimator: Any) -> bool:
+    """True for a linear model of scikit-learn's own that stands alone."""
+    return kind_of(estimator) in LINEAR and _is_sklearns(estimator)
 
 
 def _steps(estimator: Any) -> tuple[list[Any], Any]:

@@ -71,6 +71,8 @@ def inside(estimator: Any) -> Any:
 
 def dense(values: Any) -> Any:
     """Arrays of any kind as numpy arrays; several outputs' probabilities as one list for each row."""
+    if type(values).__module__ == "numpy":
+        return values
     if hasattr(values, "toarray"):
         return values.toarray()
     if hasattr(values, "to_numpy"):

@@ -13,11 +13,13 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from mlship.server.runtimes.sklearn_parts import parts
+from mlship.server.runtimes.sklearn_plain import PlainArrays
 
 # of validate_data, beside `dtype`, `order`, `copy`, `force_writeable` and `ensure_all_finite`, which are looked at: what says
 # nothing about a dense array of floats
 INDIFFERENT = frozenset({"reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable"})
 UNDERSTOOD = INDIFFERENT | {"ensure_all_finite"}
+USUAL = frozenset({"reset", "accept_sparse"})  # all that linear models say: floats of 64 bits stay as they are
 # these read one setting from the configuration, of which they are given a copy each time
 READING = tuple(f"sklearn.utils.{name}" for name in ("_array_api", "_metadata_requests", "_param_validation", "_set_output"))
 
@@ -46,11 +48,32 @@ def settle_parts(estimator: Any) -> None:
     for name, shortened in short.items():
         asked = getattr(validation, name, None) if hasattr(validation, "validate_data") else None
         _replace(modules, {name: asked}, {name: shortened(asked)})
+    _settle_plain(modules)
     jobs = Jobs(parallel.Parallel, parallel.delayed)
     _replace(
         modules,
         {"Parallel": parallel.Parallel, "delayed": parallel.delayed},
         {"Parallel": jobs.parallel, "delayed": jobs.delayed},
+    )
+
+
+def _settle_plain(modules: list[ModuleType]) -> None:
+    try:
+        from sklearn import _config
+        from sklearn.utils import _array_api, extmath
+    except ImportError:
+        return
+    held, default = getattr(_config, "_threadlocal", None), getattr(_config, "_global_config", {})
+    if not hasattr(_array_api, "move_to") or getattr(held, "global_config", default).get("array_api_dispatch", True):
+        return
+    plain = PlainArrays(_array_api, held, default)
+    for name in ("get_namespace", "get_namespace_and_device", "check_same_namespace", "move_to", "_expit"):
+        own = getattr(_array_api, name, None)
+        _replace([*modules, extmath], {name: own}, {name: getattr(plain, name)(own)})
+    _replace(
+        modules,
+        {"safe_sparse_dot": extmath.safe_sparse_dot},
+        {"safe_sparse_dot": plain.safe_sparse_dot(extmath.safe_sparse_dot)},
     )
 
 
@@ -99,10 +122,20 @@ def validated(ask: Callable[..., Any]) -> Callable[..., Any]:
     from sklearn import _config
 
     configured = getattr(_config, "_get_threadlocal_config", _config.get_config)  # the same, without a copy
+    doubles = numpy.dtype("float64")
 
     def short(estimator: Any, /, X: Any = "no_validation", *arguments: Any, **named: Any) -> Any:  # noqa: N803  the name it has
         if type(X) is not numpy.ndarray or arguments or named.get("reset") is not False or not UNDERSTOOD.issuperset(named):
             return ask(estimator, X, *arguments, **named)
+        if (
+            X.dtype is doubles
+            and X.ndim == 2
+            and USUAL.issuperset(named)
+            and len(X)
+            and X.shape[1] == getattr(estimator, "n_features_in_", None)
+            and configured()["assume_finite"]
+        ):
+            return X
         array = _converted(X, named.get("dtype", "numeric"))
         if (
             array is None
