@@ -215,6 +215,14 @@ def test_an_mlflow_server_hands_out_versions_and_runs(shop: Story, tmp_path: Pat
             ][0]
             assert (made["sha256"], made["source_version"]) == (truth["sha256"], version)
         assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
+        asked: list[str] = []
+        with (
+            answering(lambda path, headers: asked.append(path) or (200, b"{}", "application/json")) as inner,
+            answering(lambda path, headers: (302, f"http://{inner}/latest/meta-data".encode(), "text/plain")) as leading,
+        ):
+            led = with_settings(shop, {"MLFLOW_TRACKING_URI": f"http://{leading}"})
+            said = led.refused("init", "--model", "models:/iris@champion", "--force", exit=13)
+            assert "failed with error code 302" in said and "(3xx) is not followed" in said and asked == []
 
 
 def test_what_dvc_tracks_comes_from_its_remote(shop: Story) -> None:
