@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,8 +216,13 @@ def test_an_mlflow_server_hands_out_versions_and_runs(shop: Story, tmp_path: Pat
             assert (made["sha256"], made["source_version"]) == (truth["sha256"], version)
         assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
         asked: list[str] = []
+
+        def inside(path: str, headers: Mapping[str, str]) -> tuple[int, bytes, str]:
+            asked.append(path)
+            return 200, b"{}", "application/json"
+
         with (
-            answering(lambda path, headers: asked.append(path) or (200, b"{}", "application/json")) as inner,
+            answering(inside) as inner,
             answering(lambda path, headers: (302, f"http://{inner}/latest/meta-data".encode(), "text/plain")) as leading,
         ):
             led = with_settings(shop, {"MLFLOW_TRACKING_URI": f"http://{leading}"})
