@@ -60,7 +60,7 @@ def tell(opening: Opening, version: str, facts: Mapping[str, str], alias: str) -
     assert found, "mlship.yaml was checked"
     mlflow = _mlflow(opening)
     try:
-        with _errors(opening), _patience(opening):
+        with _errors(opening), _settings(opening):
             client = mlflow.MlflowClient()
             for key, text in facts.items():
                 client.set_model_version_tag(found["name"], version, key, text)
@@ -79,7 +79,7 @@ class MlflowSource:
         self._inner: Source | None = None
 
     def snapshot(self, version: str = "") -> Snapshot:
-        with _errors(self._opening), _patience(self._opening):
+        with _errors(self._opening), _settings(self._opening):
             client = self._mlflow.MlflowClient()
             found = self._locate(client, version)
             self._inner = place_of(self._opening, self._mlflow.get_tracking_uri(), self._mlflow.get_registry_uri(), found.uri)
@@ -272,9 +272,9 @@ def _mlflow(opening: Opening) -> Any:
 
 
 @contextmanager
-def _patience(opening: Opening) -> Iterator[None]:
-    """mlflow 3.17 would try seven times, for four minutes, and takes its settings from the environment alone."""
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0" if opening.is_brief else "2"}
+def _settings(opening: Opening) -> Iterator[None]:
+    """mlflow 3.17 would try seven times, for four minutes, and follow redirects anywhere; it has settings from the environment alone."""
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0" if opening.is_brief else "2", "MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}
     wanted |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"} if opening.is_brief else {}
     own = {name: text for name, text in wanted.items() if name not in os.environ}
     os.environ.update(own)
@@ -320,7 +320,8 @@ def _refused(opening: Opening, error: Any, network: type[Exception]) -> MlshipEr
         return denied(f"{opening.address} may not be read with this login ({code})", where, _LOGIN)
     if code in _MISSING:
         return missing(f"there is no {opening.address}: {_line(error)}", where, "correct model.uri")
-    return unreachable(f"the MLflow server answers {code} for {opening.address}: {_line(error)}", where)
+    fix = "look into its log; one that only leads elsewhere (3xx) is not followed: name the address in the end"
+    return unreachable(f"the MLflow server answers {code} for {opening.address}: {_line(error)}", where, fix)
 
 
 def _line(error: Exception) -> str:

@@ -69,6 +69,46 @@ def test_each_platforms_own_forms_are_answered_in_its_own_form(
         assert (got.status, got.body if isinstance(answer, bytes) else got.json) == (200, answer)
 
 
+WITH_HEADER, WITHOUT = b"city,amount\nRome,1\n,2.5\n", b"1,Rome\n2.5,\n"
+IN_LINES = b'{"amount": 1, "city": "Rome"}\n{"city": null, "amount": 2.5}\n'
+BARE = {"Content-Type": "text/csv; header=absent"}
+TENSOR = {"name": "predictions", "datatype": "FP64", "shape": [2], "data": [2, 5.0]}
+ROUTES: dict[str, tuple[dict[str, Any], Any]] = {
+    # path: keys of manifest.Serving, the answer in its own JSON
+    "/predict": ({}, PREDICTIONS),
+    "/predict/demo": ({}, PREDICTIONS),
+    "/invocations": ({}, PREDICTIONS),
+    "/invocations of mlflow": ({"invocations": "mlflow"}, PREDICTIONS),
+    "/vertex/predict": ({}, PREDICTIONS),
+    "/score": ({}, PREDICTIONS),
+    "/v2/models/demo/infer": ({}, {"model_name": "demo", "model_version": "1", "outputs": [TENSOR]}),
+    "/v1/models/demo:predict": ({}, PREDICTIONS),
+}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_csv_with_and_without_a_header_and_json_lines_are_taken_at_every_predict_route(path: str) -> None:
+    serving, in_json = ROUTES[path]
+    spoken, path = Spoken(serving=serving), path.partition(" ")[0]
+    for body, headers in ((WITH_HEADER, CSV), (WITHOUT, BARE if serving else CSV), (IN_LINES, LINES)):
+        told = spoken.ask(path, body, {**headers, "Accept": "application/json"})
+        assert (told.status, told.json) == (200, in_json)
+        told = spoken.ask(path, body, headers)
+        kinds = ("application/json", headers["Content-Type"])
+        assert told.headers["content-type"].partition(";")[0] == kinds[not serving], "MLflow's answers are always JSON"
+        assert serving or told.body.count(b"\n") == 2 + (headers is CSV and path != "/invocations")
+    assert spoken.ask(path, b"Rome,x\n", BARE).status == 422
+
+
+PICKLED = b"\x80\x04cos\nsystem\n(V:\ntR."
+
+
+@pytest.mark.parametrize("kind", ["application/x-pickle", "application/python-pickle", "application/octet-stream"])
+@pytest.mark.parametrize("path", dict.fromkeys(path.partition(" ")[0] for path in ROUTES))
+def test_no_content_type_is_unpickled(path: str, kind: str) -> None:
+    assert SPOKEN.ask(path, PICKLED, {"Content-Type": kind}).status in (400, 415)
+
+
 REFUSED = [
     ("/invocations", {"dataframe_split": SPLIT, "params": {"max_length": 3}}, "the model takes no params; leave them out"),
     ("/invocations", {"dataframe_split": SPLIT, "params": False}, "the model takes no params; leave them out"),

@@ -51,17 +51,23 @@ def test_a_manifest_that_cannot_be_read_is_one_line(tmp_path: Path, manifest: by
         assert server.wait() == 2
 
 
-def test_a_killed_worker_is_replaced_and_its_counts_stay(tmp_path: Path) -> None:
-    with running(written(tmp_path)) as server:
+def test_a_killed_worker_is_replaced_its_queue_inherited_and_its_counts_stay(tmp_path: Path) -> None:
+    with running(written(tmp_path)) as server, socket.socket() as waiting:
         server.ask("/predict", {"instances": [[1, None]]})
         killed = int(str(release(server.port)["pid"]))
+        os.kill(killed, signal.SIGSTOP)
+        waiting.settimeout(10)
+        waiting.connect(("127.0.0.1", server.port))  # the system takes it in, nobody accepts it
+        waiting.sendall(prediction(4, "Connection: close"))
         os.kill(killed, signal.SIGKILL)
         lost = server.event("worker_lost")
+        (answer,) = answers(everything(waiting))
+        assert (answer.status, answer.json) == (200, {"predictions": [8]})
         assert (lost["ending"], lost["worker"]) == ("SIGKILL, perhaps out of memory", 0)
         told = until(lambda: asked_again(server))
         assert told["pid"] != killed
         text = server.ask("/metrics").body.decode()
-        assert 'mlship_requests_total{route="/predict",status="200"} 1.0' in text
+        assert 'mlship_requests_total{route="/predict",status="200"} 2.0' in text
         assert "mlship_worker_restarts_total 1.0" in text
 
 

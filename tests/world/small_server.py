@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Status, and the body with its kind.
+# Status, and the body with its kind; of 302 the body is the address that it leads to.
 Answer = tuple[int, bytes, str]
 BYTES, PAGE = "application/octet-stream", "text/html"
 
@@ -22,6 +22,8 @@ def answering(answer: Callable[[str, Mapping[str, str]], Answer]) -> Iterator[st
             self.send_response(status)
             if status == 401:
                 self.send_header("WWW-Authenticate", "Basic")
+            if status == 302:
+                self.send_header("Location", body.decode())
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

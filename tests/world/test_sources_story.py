@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,6 +215,19 @@ def test_an_mlflow_server_hands_out_versions_and_runs(shop: Story, tmp_path: Pat
             ][0]
             assert (made["sha256"], made["source_version"]) == (truth["sha256"], version)
         assert "there is no models:/nobody/3" in shop.refused("init", "--model", "models:/nobody/3", "--force")
+        asked: list[str] = []
+
+        def inside(path: str, headers: Mapping[str, str]) -> tuple[int, bytes, str]:
+            asked.append(path)
+            return 200, b"{}", "application/json"
+
+        with (
+            answering(inside) as inner,
+            answering(lambda path, headers: (302, f"http://{inner}/latest/meta-data".encode(), "text/plain")) as leading,
+        ):
+            led = with_settings(shop, {"MLFLOW_TRACKING_URI": f"http://{leading}"})
+            said = led.refused("init", "--model", "models:/iris@champion", "--force", exit=13)
+            assert "failed with error code 302" in said and "(3xx) is not followed" in said and asked == []
 
 
 def test_what_dvc_tracks_comes_from_its_remote(shop: Story) -> None:

@@ -1,7 +1,7 @@
 """Models larger than what is there: than the memory that building takes, than the disk, than the memory that they will be served in.
 
-The one of 300 MB is built and served. The one of 4 GB is a file with a hole, and what it lacks is told before it is copied or loaded:
-it costs the seconds of one hash. A whole build of it would write and read 12 GB.
+The one of 300 MB is built, priced and served, by a disk that is too slow at first. The one of 4 GB is a file with a hole, and what
+it lacks is told before it is copied or loaded: it costs the seconds of one hash. A whole build of it would write and read 12 GB.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from story import Story
+from priced import ASKED, assert_priced
+from story import Story, predicted
 
 pytestmark = pytest.mark.world
 
 SIZE = 300 * 10**6
 MODEL = """
+import os, time
+
 class Weights:
     def load(self, path):
+        time.sleep(float(os.environ.get("DISK_S", "0")))
         with open(path, "rb") as file:
             self.first = file.read(1)[0]
 
@@ -30,7 +34,7 @@ class Weights:
 """
 FILE = """
 name: weights-%d
-model: {uri: weights.bin, framework: python, loader: "weights:Weights", code: [weights/]}
+model: {uri: weights.bin, framework: python, loader: "weights:Weights", code: [weights/], sample: sample.json}
 """
 NET = """
 import torch
@@ -62,13 +66,14 @@ def bare(bare_environment: Path, story_home: Path, tmp_path: Path) -> Story:
 def weights(bare: Story) -> Story:
     bare.write("weights/__init__.py", MODEL)
     bare.write("mlship.yaml", FILE % os.getpid())
+    bare.write("sample.json", '{"instances": [[1], [2]]}')
     with (bare.folder / "weights.bin").open("wb") as file:
         for _ in range(SIZE // 10**6):
             file.write(os.urandom(10**6))
     return bare
 
 
-def test_a_build_takes_less_memory_than_its_model(weights: Story) -> None:
+def test_a_build_takes_less_memory_than_its_model_which_is_served_once_it_has_the_time_to_load(weights: Story) -> None:
     weights.mlship("build")  # with base and server
     with (weights.folder / "weights.bin").open("r+b") as file:
         file.write(os.urandom(64))
@@ -78,6 +83,17 @@ def test_a_build_takes_less_memory_than_its_model(weights: Story) -> None:
     assert peak < 150 * 10**6
     unpacked = Path(weights.environ["MLSHIP_HOME"]) / "cache" / "unpacked"
     assert not list(unpacked.rglob("weights.bin"))
+    assert_priced(weights.mlship(*ASKED))
+    slow = f"{FILE % os.getpid()}env: {{DISK_S: '3'}}\n"
+    weights.write("mlship.yaml", f"{slow}serve: {{startup_timeout: 1s}}\n")
+    assert "serve.startup_timeout" in weights.refused("deploy", "--target", "local", "--yes", exit=6)
+    weights.write("mlship.yaml", slow)
+    try:
+        endpoint = weights.mlship("deploy", "--target", "local", "--yes")["endpoint"]
+        first = (weights.folder / "weights.bin").open("rb").read(1)[0]
+        assert predicted(endpoint, b'{"instances": [[1]]}')["predictions"] == [first]
+    finally:
+        weights.mlship("destroy", "--target", "local", "--yes")
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(weights: Story) -> None:

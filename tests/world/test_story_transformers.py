@@ -204,6 +204,60 @@ def test_torchserve_archives_serve_the_network_that_they_hold(texts: Story, tmp_
         packed.mlship("destroy", "--yes")
 
 
+# what the server does with large weights in each form; how much of the module then lies in the file, and whether it answers as before
+MAPPED = """\
+import json, sys, torch, zipfile
+from pathlib import Path
+from safetensors.torch import save_file
+from mlship.server.runtimes.torch_weights import LARGE, fill
+
+class Wide(torch.nn.Module):
+    def __init__(self, takes_a_view):
+        super().__init__()
+        self.wide, self.norm, self.last = torch.nn.Linear(3000, 3000), torch.nn.BatchNorm1d(3000), torch.nn.Linear(3000, 2)
+        self.other = self.last.weight[1:] if takes_a_view else torch.zeros(1, 3000)
+
+    def forward(self, rows):
+        return self.last(self.norm(self.wide(rows).relu())) + rows @ self.other.T
+
+def lies_in(path, tensor):
+    places = (line.split()[0].split("-") for line in open("/proc/self/maps") if line.rstrip().endswith("/" + path))
+    return any(int(start, 16) <= tensor.data_ptr() < int(end, 16) for start, end in places)
+
+told, rows = {}, torch.ones(2, 3000) / 3000
+for takes_a_view in (False, True):
+    net = Wide(takes_a_view).eval()
+    weights = net.state_dict()
+    torch.save(weights, "plain.pt")
+    torch.save({"state_dict": {f"module.{name}": each for name, each in weights.items()}, "epoch": 3}, "wrapped.pt")
+    torch.save({name: each.half() if each.is_floating_point() else each for name, each in weights.items()}, "halves.pt")
+    save_file(weights, "plain.safetensors")
+    with zipfile.ZipFile("plain.pt") as plain, zipfile.ZipFile("packed.pt", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    for path in ("plain.pt", "wrapped.pt", "plain.safetensors", "halves.pt", "packed.pt"):
+        assert Path(path).stat().st_size > LARGE
+        filled = fill(torch, Wide(takes_a_view), Path(path), path.partition(".")[2]).eval()
+        assert torch.allclose(net(rows), filled(rows), atol=1e-3 if path == "halves.pt" else 0), path
+        assert {each.dtype for each in filled.parameters()} == {torch.float32}
+        told[f"{path} {takes_a_view}"] = [name for name, each in filled.state_dict().items() if not lies_in(path, each)]
+print(json.dumps(told))
+"""
+
+
+def test_large_weights_stay_pages_of_their_file(texts: Story, tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run([texts.python, "-c", MAPPED], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    copied = json.loads(done.stdout)
+    for path in ("plain.pt", "wrapped.pt", "plain.safetensors"):
+        assert copied[f"{path} False"] == []
+        assert copied[f"{path} True"] == ["last.weight"], "a view of it would show what was there before"
+    assert [len(copied[f"{path} False"]) for path in ("halves.pt", "packed.pt")] == [8, 9], (
+        "all numbers of another type, or packed"
+    )
+
+
 def _answer(endpoint: str, body: bytes, name: str) -> dict[str, Any]:
     status, answer = posted(endpoint, body, path=f"/predict/{name}")
     assert status == 200, answer

@@ -60,6 +60,12 @@ def sent(request: Request) -> tuple[Format, bool | None]:
     return TYPES[kind], header
 
 
+def is_table(request: Request) -> bool:
+    """Whether the body is said to be rows in another form than JSON, at a path where unknown types are not refused."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return TYPES.get(kind, "json") != "json"
+
+
 def wanted(request: Request, default: Format, strict: bool = False) -> Format:
     """The format that Accept likes best (RFC 9110, 12.5.1); the default when it asks for nothing that there is.
 

@@ -171,7 +171,7 @@ def _infer(about: About) -> Item:
     more = {"id": TEXT, "parameters": OBJECT, "outputs": {"type": "array", "items": wanted}}
     asked = shape({"inputs": listed(given)}, more, closed=False)
     told = shape({"model_name": TEXT, "model_version": TEXT, "outputs": {"type": "array", "items": tensor}}, {"id": TEXT})
-    kinds = (JSON, "application/octet-stream")
+    kinds = (*ALL, "application/octet-stream")
     return _post([asked], [told], kinds=kinds, given=kinds, error="FlatError")
 
 
@@ -179,7 +179,7 @@ def _tensorflow(about: About) -> Item:
     named = {"signature_name": {"enum": ["", "serving_default"]}}
     forms = [shape({"instances": about.ref("Rows")}, named), shape({"inputs": SOME}, named)]
     answers = [shape({"predictions": {"type": "array"}}), shape({"outputs": ANY})]
-    return _post(forms, answers, kinds=(JSON,), given=(JSON,), error="FlatError", example=_sample(about, "instances"))
+    return _post(forms, answers, error="FlatError", example=_sample(about, "instances"))
 
 
 def _health(words: str, kind: str = "") -> Callable[[About], Item]:

@@ -11,7 +11,7 @@ from mlship.server.input import formats, jsontext
 from mlship.server.input.pandas_json import rows_of_split
 from mlship.server.messages import Call, Request, Response, Route, answered
 from mlship.server.protocols.answers import bare
-from mlship.server.protocols.calls import ask
+from mlship.server.protocols.calls import ask, ask_table
 from mlship.server.protocols.envelope import Envelope
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
@@ -37,10 +37,8 @@ def predict(service: Service, request: Request) -> Response | Call:
     if asks_release(request):
         return answered(service.identity())
     model = service.model
-    form, _ = formats.sent(request)
-    if form != "json":
-        rows, form = formats.rows(request, model, bare=True)
-        return ask(request, model, rows, formats.writer(formats.wanted(request, form), model, csv_header=True))
+    if formats.sent(request)[0] != "json":
+        return ask_table(request, model)
     key, rows = ENVELOPE.opened(jsontext.document(request.body), model.extras.ignored)
     if key != "input_data":
         return ask(request, model, rows, formats.writer("json", model, csv_header=True))

@@ -1,7 +1,8 @@
 """TensorFlow Serving's REST API: status, metadata and predict of every model.
 
 Source: tensorflow/serving, g3doc/api_rest.md. `instances` are rows and are answered with `predictions`, `inputs` are columns and are
-answered with `outputs`; several outputs are objects by their names, one is bare. classify and regress need tf.Example: not here.
+answered with `outputs`; several outputs are objects by their names, one is bare. classify and regress need tf.Example: not here. CSV, JSON
+Lines and npy are taken as at every route.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from mlship.server.input import formats, jsontext
 from mlship.server.input.pandas_json import rows_of_columns
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.problems import InputError, described, near, shown
-from mlship.server.protocols.calls import ask
+from mlship.server.protocols.calls import ask, ask_table
 from mlship.server.protocols.families import Family, flat
 from mlship.server.protocols.identity import asks_release
 from mlship.server.service import Service
@@ -96,15 +97,15 @@ class _Endpoint:
         """Raises InputError."""
         if asks_release(request):
             return answered(self._service.identity())
-        rows, is_columnar = asked_rows(request)
+        if formats.sent(request)[0] != "json":
+            return ask_table(request, self._model, _rows)
+        rows, is_columnar = asked_rows(request.body)
         return ask(request, self._model, rows, _columns if is_columnar else _rows)
 
 
-def asked_rows(request: Request) -> tuple[Any, bool]:
-    """The rows of a body, and whether they came as columns. Raises InputError(400), for other content than JSON 415."""
-    if formats.sent(request)[0] != "json":
-        raise InputError(415, message="only JSON is taken at this path")
-    body = jsontext.document(request.body)
+def asked_rows(raw: bytes) -> tuple[Any, bool]:
+    """The rows of a body of JSON, and whether they came as columns. Raises InputError(400)."""
+    body = jsontext.document(raw)
     if not isinstance(body, dict):
         raise InputError(400, message=f'the body must be {{"instances": [...]}} or {{"inputs": ...}}, got {described(body)}')
     unknown = next((key for key in body if key not in KEYS), None)

@@ -1,5 +1,7 @@
 """The Open Inference Protocol (V2) over HTTP: health, metadata, and inference with JSON or binary tensors, for every model.
 
+Rows as CSV, JSON Lines or npy are taken as at every route, which the protocol does not know.
+
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md. Nothing manages models here: which there are is
 settled when the image is built.
 """
@@ -10,15 +12,17 @@ from functools import cached_property
 from typing import Any
 
 from mlship.server.core import ServedModel
+from mlship.server.input import formats
 from mlship.server.input.dtypes import NUMERIC
 from mlship.server.input.tensors import MATRIX, Intake
 from mlship.server.manifest import Signature
 from mlship.server.messages import Call, Handler, Request, Response, Route, answered
 from mlship.server.problems import near, shown
 from mlship.server.protocols import v2_answer
+from mlship.server.protocols.calls import ask_table
 from mlship.server.protocols.families import Family, flat
 from mlship.server.protocols.identity import asks_release
-from mlship.server.protocols.v2_request import inference
+from mlship.server.protocols.v2_request import Inference, inference
 from mlship.server.service import Service
 
 MODELS = "/v2/models/"
@@ -27,6 +31,7 @@ PATHS = (
     "/v2/models/{model}", "/v2/models/{model}/ready", "/v2/models/{model}/infer",
 )  # fmt: skip
 EXTENSIONS = ["binary_tensor_data"]
+ALL = Inference("", [], None, binary=False)  # every output in JSON: what rows in another form than tensors ask for
 
 
 def routes(service: Service) -> list[Route]:
@@ -105,6 +110,8 @@ class Endpoint:
         """Raises InputError."""
         if asks_release(request):
             return answered(self._service.identity())
+        if formats.is_table(request):
+            return ask_table(request, self._model, lambda outcome: v2_answer.response(ALL, self._start, self._dtypes, outcome))
         asked = inference(request)
         batch = self._intake.batch(asked.tensors)
         request.rows = batch.count
