@@ -5,10 +5,9 @@ from __future__ import annotations
 from mlship.errors import MlshipError
 from mlship.flows import history
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import UNREADABLE, Opened, opened
+from mlship.flows.opening import Opened, opened
 from mlship.flows.results import HistoryView
-from mlship.releases.history import History
-from mlship.releases.release_record import ReleaseRecord, recovered
+from mlship.releases.release_record import recovered
 from mlship.targets.base import BesideImages, Request
 from mlship.targets.lease import held
 from mlship.targets.verify import said_release
@@ -19,15 +18,21 @@ def recover(context: Context, where: Where) -> HistoryView:
     import time
 
     place = opened(context, where)
-    records = place.target.records
     refuse_needless(place)
-    found = records.beside_images() if isinstance(records, BesideImages) else ()
-    with held(records, context.who, context.clock, time.sleep, context.progress) as lease:
-        made = _history(context, place, found)
+    records = place.target.records
+    if not isinstance(records, BesideImages) or not (found := records.beside_images()):
+        raise MlshipError(
+            f"no record of a release of {place.name} lies beside an image on {place.target_name}: there is nothing to recover from",
+            fix=f"{place.command('status')} tells what is there",
+            code="nothing-to-recover",
+        )
+    with held(place.target.records, context.who, context.clock, time.sleep, context.progress) as lease:
+        serving = said_release(place.target.ask(Request("GET", "/mlship/release")))
+        made = recovered(found, serving, context.who, context.clock())
         lease.check()
-        records.commit(made, 0)
+        place.target.records.commit(made, 0)
         lease.check()
-        notes = records.attach(made) if isinstance(records, BesideImages) else ()
+        notes = records.attach(made)
     return history.view(place, place.target.observe(), made, notes)
 
 
@@ -36,7 +41,7 @@ def refuse_needless(place: Opened) -> None:
     try:
         present = place.target.records.read()
     except MlshipError as error:
-        if error.code not in UNREADABLE or error.code == "damaged-records":
+        if error.code != "lost-records":
             raise
         return
     if present is not None:
@@ -45,14 +50,3 @@ def refuse_needless(place: Opened) -> None:
             fix=place.command("history"),
             code="nothing-to-recover",
         )
-
-
-def _history(context: Context, place: Opened, found: tuple[ReleaseRecord, ...]) -> History:
-    if not found:
-        raise MlshipError(
-            f"no record of a release of {place.name} lies beside an image on {place.target_name}: there is nothing to recover from",
-            fix=f"{place.command('status')} tells what is there",
-            code="nothing-to-recover",
-        )
-    serving = said_release(place.target.ask(Request("GET", "/mlship/release")))
-    return recovered(found, serving, context.who, context.clock())

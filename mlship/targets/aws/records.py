@@ -211,17 +211,12 @@ def records_of(opening: Opening, door: Door, variant: PushVariant = VARIANT) -> 
         told = found.outputs.get("Bucket", "") if found else ""
         return told or own_bucket(door)
 
-    names = dict[str, str]()
-
     def repository() -> str:
-        """Told by the foundation, once it stands, or said in mlship.yaml; one that was seen stays known when the foundation is gone."""
-        if "name" not in names:
-            found = stack.read(door, scope.stem)
-            told = str(settings.get("repository") or "") or (found.outputs.get("Repository", "") if found else "")
-            if not told:
-                return ""
-            names["name"] = told
-        return names["name"]
+        """Said in mlship.yaml, or told by the foundation once it stands; empty before that."""
+        if settings.get("repository"):
+            return str(settings["repository"])
+        found = stack.read(door, scope.stem)
+        return found.outputs.get("Repository", "") if found else ""
 
     kms_key = str(settings.get("kms_key") or "")
     artifacts = ReleaseArtifacts(door, scope, opening.environ, repository, variant)
