@@ -4,7 +4,8 @@ which the history is gone.
 The history in S3 decides; what lies here follows it after each commit, and is never read while that is there. ECR keeps artifacts whose
 subject is an image since 2024-06 (AWS, What's New of 2024-06-27: OCI 1.1). Its lifecycle policies take artifacts away within 24 hours
 of their subject (Amazon ECR user guide, "Lifecycle policy evaluation rules", read 2026-11); these have a tag, too, so that the rule
-about what is untagged (parts.py) means none of them.
+about what is untagged (parts.py) means none of them. A repository was seen to refuse manifests with a subject by 405
+(aws/containers-roadmap, issue 2783 of 2026-03, open): that is told, and fails nothing.
 """
 
 from __future__ import annotations
