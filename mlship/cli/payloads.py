@@ -280,6 +280,8 @@ def history(result: results.HistoryView) -> dict[str, Any]:
         "rejected": dict(result.rejected),
         "restorable": sorted(result.restorable),
         "undo": result.undo,
+        **({"artifacts": dict(result.artifacts)} if result.artifacts else {}),
+        **({"notes": list(result.notes)} if result.notes else {}),
     }
 
 

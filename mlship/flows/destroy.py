@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.opening import Opened, opened
+from mlship.flows.opening import UNREADABLE, Opened, opened
 from mlship.flows.results import Destroyed
 from mlship.targets.base import Action, InSharedPlace, Observed
 from mlship.targets.lease import held
@@ -37,11 +37,11 @@ def destroy(context: Context, where: Where) -> Destroyed:
 
 
 def _what_goes(place: Opened) -> tuple[str, ...]:
-    """Damaged records are no reason to stay: whoever destroys needs no history."""
+    """Damaged or lost records are no reason to stay: whoever destroys needs no history."""
     try:
         return what_goes(place.target.observe())
     except MlshipError as error:
-        if error.code != "damaged-records":
+        if error.code not in UNREADABLE:
             raise
         return (f"everything of {place.name}; its records cannot be read ({error.where})",)
 
@@ -51,7 +51,7 @@ def what_stays(place: Opened) -> tuple[str, ...]:
     try:
         history = place.target.records.read()
     except MlshipError as error:
-        if error.code != "damaged-records":
+        if error.code not in UNREADABLE:
             raise
         history = None
     shared = place.target.records.shared_place() if isinstance(place.target.records, InSharedPlace) else ""

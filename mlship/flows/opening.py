@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # few commands push
     from mlship.oci.registry.push_variant import PushVariant
 
 
+UNREADABLE = ("damaged-records", "lost-records")  # codes of errors that say that nobody knows what is recorded
+
+
 @dataclass(frozen=True)
 class Opened:
     """A target that is opened for one project in one environment.
@@ -74,7 +77,7 @@ def as_recorded(context: Context, place: Opened) -> Opened:
     try:
         history = place.target.records.read()
     except MlshipError as error:
-        if error.code != "damaged-records":
+        if error.code not in UNREADABLE:
             raise
         return place
     operating = history.operating if history else {}

@@ -14,7 +14,7 @@ from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
 from mlship.flows.write_back import written_back
 from mlship.releases.release import Release
-from mlship.targets.base import Action, Observed
+from mlship.targets.base import Action, BesideImages, Observed
 from mlship.targets.durations import expected
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
@@ -125,9 +125,20 @@ def _unchanged(prepared: Prepared) -> Deployed:
         unchanged=True,
         seconds=0.0,
         sample_body=_sample_body(prepared),
-        notes=tuple(f"{finding.what}; {finding.fix}" for finding in prepared.view.findings if finding.code == NEWER),
+        notes=(
+            *(f"{finding.what}; {finding.fix}" for finding in prepared.view.findings if finding.code == NEWER),
+            *attached(prepared.opened, observed),
+        ),
         is_closed=_is_closed(prepared),
     )
+
+
+def attached(opened: Opened, observed: Observed) -> tuple[str, ...]:
+    """A command that was killed right after its commit left a release without the record beside its image: it is put there now."""
+    records, history = opened.target.records, observed.history
+    if history is None or not isinstance(records, BesideImages) or not records.lacks(history):
+        return ()
+    return records.attach(history)
 
 
 def _is_closed(prepared: Prepared) -> bool:
@@ -156,7 +167,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
         update=_updates(plan),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
-        steps=_steps(plan, observed),
+        steps=_steps(opened, plan, observed),
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
@@ -200,10 +211,14 @@ def _updates(plan: DeployPlan) -> tuple[str, ...]:
     return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
 
 
-def _steps(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
+def _steps(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     """What the target can serve already is not brought there again."""
     is_there = plan.deployment.release.id in observed.restorable
-    return tuple(_step(action) for action in plan.actions if not (is_there and action.kind == "deliver"))
+    steps = [_step(action) for action in plan.actions if not (is_there and action.kind == "deliver")]
+    commits = any(action.kind in ("shift", "operate") for action in plan.actions)
+    if commits and isinstance(opened.target.records, BesideImages):
+        steps.append(f"the record of {plan.deployment.release.id} is attached to its image in the registry")
+    return tuple(steps)
 
 
 def _step(action: Action) -> str:

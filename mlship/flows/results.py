@@ -277,7 +277,10 @@ class Status:
 
 @dataclass(frozen=True)
 class HistoryView:
-    """history: entries oldest first; restorable and rejected by release id. undo: what a plain rollback would serve, or empty."""
+    """history: entries oldest first; restorable and rejected by release id. undo: what a plain rollback would serve, or empty.
+
+    artifacts: release id -> its record beside the image, where the target's registry has one.
+    """
 
     project: str
     environment: str
@@ -290,6 +293,8 @@ class HistoryView:
     undo: str = ""
     region: str = ""
     account: str = ""
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,13 @@ def attached(layout: Layout, subject: Descriptor) -> tuple[Referrer, ...]:
     return tuple(map(_referrer, layout.read_json(index.digest)["manifests"])) if index else ()
 
 
-def referrer_manifest(document: Descriptor, subject: Descriptor, title: str) -> bytes:
+def referrer_manifest(
+    document: Descriptor, subject: Descriptor, title: str, annotations: Mapping[str, str] | None = None
+) -> bytes:
     """The manifest that attaches one document to an image; its artifactType is the document's media type.
 
-    title: the file name that tools give the document when they fetch it. The same arguments give the same bytes.
+    title: the file name that tools give the document when they fetch it. annotations: more of the manifest, which lists of referrers
+    show. The same arguments give the same bytes.
     """
     return _json(
         {
@@ -75,7 +78,7 @@ def referrer_manifest(document: Descriptor, subject: Descriptor, title: str) -> 
             "config": _plain(EMPTY),
             "layers": [{**_plain(document), "annotations": {TITLE: title}}],
             "subject": _plain(subject),
-            "annotations": {TITLE: title},
+            "annotations": {**(annotations or {}), TITLE: title},
         }
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mlship.errors import MlshipError
 from mlship.releases.release import Release, Served
 
-EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy", "begin", "step", "pause", "abort"]
+EntryAction = Literal["deploy", "rollback", "operate", "rejected", "destroy", "begin", "step", "pause", "abort", "recover"]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mlship.home import Home
 from mlship.progress import Progress, Silent
 from mlship.releases.history import History
 from mlship.releases.records import Lease
+from mlship.releases.release_record import ReleaseRecord
 from mlship.runner import Runner
 from mlship.targets.deployment import Certificate as Certificate
 from mlship.targets.deployment import Deployment as Deployment
@@ -307,6 +308,23 @@ class InSharedPlace(Protocol):
 
     def shared_place(self) -> str:
         """What stays when these records go, for people: `bucket mlship-123456789012-eu-west-1`. Empty where nothing does."""
+
+
+@runtime_checkable
+class BesideImages(Protocol):
+    """Records of which a copy lies beside the images in their registry. The history decides; the copies outlive it."""
+
+    def attach(self, history: History) -> tuple[str, ...]:
+        """What lies there is what the history says; can be repeated. Gives what to tell the user: it fails nothing that is committed."""
+
+    def lacks(self, history: History) -> bool:
+        """Whether a release that could be served again has no record there."""
+
+    def attached(self) -> Mapping[str, str]:
+        """release id -> where its record lies, for people and tools."""
+
+    def beside_images(self) -> tuple[ReleaseRecord, ...]:
+        """All of them, read. Raises MlshipError for what cannot be read."""
 
 
 @runtime_checkable

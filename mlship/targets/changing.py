@@ -8,7 +8,7 @@ from mlship.errors import MlshipError
 from mlship.releases.history import Entry, EntryAction, History
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release
-from mlship.targets.base import Action, Deployment, Outcome, Target
+from mlship.targets.base import Action, BesideImages, Deployment, Outcome, Target
 from mlship.targets.facts import Facts, World
 from mlship.targets.lease import HeldLease
 from mlship.targets.plan import DeployPlan
@@ -74,12 +74,15 @@ class Change:
             self.world.sleep(0.1)
 
     def retire(self, dropped: tuple[Release, ...]) -> None:
-        """What cannot be cleaned up now is said, and tried again by the next command. All is committed by then, also where
+        """What cannot be cleaned up now is said, and tried again by the next command; so is what lies beside the images.
 
-        somebody else has taken over since.
+        All is committed by then, also where somebody else has taken over since.
         """
         try:
             outcome = self.apply(Action("retire", self.release.id, subjects=tuple(release.id for release in dropped)))
+            if isinstance(self.target.records, BesideImages):
+                self.lease.check()
+                self.notes.extend(self.target.records.attach(self.history))
             if outcome.ok:
                 return
             self.lease.check()

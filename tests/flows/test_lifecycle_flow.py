@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows import deploy, destroy, history, listing, logs, plan, predict, render, rollback, status, verify
+from mlship.flows import deploy, destroy, history, listing, logs, plan, predict, recover, render, rollback, status, verify
 from mlship.flows.context import Context, Where
 from mlship.flows.prepared import Prepared
 from mlship.flows.prepared import prepared as decided
@@ -99,6 +99,18 @@ def test_the_whole_life_of_a_service(context: Context) -> None:
     assert any("endpoint" in line for line in gone.removed)
     assert fake.WORLD.services == {}
     assert destroy.destroy(context, Where()).removed == ()
+
+
+def test_a_history_that_is_there_is_not_recovered_and_neither_is_one_of_which_nothing_lies_beside_an_image(
+    context: Context,
+) -> None:
+    with pytest.raises(MlshipError, match="no record of a release of churn lies beside an image on fake"):
+        recover.recover(context, Where())
+    assert fake.WORLD.services == {}, "not even a lease was taken"
+    deploy.deploy(context, prepared(context, 1))
+    with pytest.raises(MlshipError, match="the history of churn is there: generation 1") as refused:
+        recover.recover(context, Where())
+    assert refused.value.fix == "mlship history churn --target fake"
 
 
 def test_deploying_what_is_live_does_nothing(context: Context) -> None:

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import aws_model
 import boto3
+import ecr_standin
 from aws_metrics import Led, metric_data
 from aws_permissions import simulated
 from ecs_moving import MovingEcs
@@ -38,7 +39,7 @@ from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
-from mlship.targets.aws.door import BotoDoor, Door, refusal
+from mlship.targets.aws.door import BotoDoor, Door
 from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.ecs.target import EcsTarget
@@ -117,7 +118,6 @@ class Account:
     outputs: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # a name that callers know -> the balancer that it leads to
     quotas: dict[str, float] = field(default_factory=lambda: {ON_DEMAND: 6.0, SPOT: 6.0})  # what an account begins with
-    removed: set[str] = field(default_factory=set)  # tags; docker-registry takes none away
     led: list[Led] = field(default_factory=list)  # every request that a target answered
     slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
@@ -142,6 +142,7 @@ class Account:
         ):
             with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
                 pass
+        ecr_standin.emptied(self.environ["ECR_DATA_PLANE"])
 
     # -- Fargate -----------------------------------------------------------------------------------------------------------
 
@@ -307,7 +308,9 @@ class AccountDoor:
             return played
         if operation == "register_scalable_target":
             self._scaled(said)
-        groups = self._groups(said["StackName"]) if operation == "delete_stack" else ()
+        groups = self._made(said["StackName"], "::TargetGroup") if operation == "delete_stack" else ()
+        if operation == "delete_stack" and (repositories := self._made(said["StackName"], "::Repository")):
+            ecr_standin.emptied(self._account.environ["ECR_DATA_PLANE"], *repositories)  # EmptyOnDelete
         alarms = self._alarms(said["StackName"]) if operation == "delete_stack" else {}
         answer = self._inner.call(service, operation, **said)
         for name in alarms:
@@ -339,15 +342,12 @@ class AccountDoor:
 
     def _played(self, service: str, operation: str, said: Mapping[str, Any]) -> dict[str, Any] | None:
         """What no emulator tells as it is."""
-        if operation == "list_images":
-            tags = self._tags_of_ecr(said["repositoryName"])
-            answer: dict[str, Any] = {"imageIds": tags} if tags else {}
+        if service == "ecr" and operation in ecr_standin.OPERATIONS:
+            answer = ecr_standin.answered(self._account.environ["ECR_DATA_PLANE"], ACCOUNT, operation, said)
         elif operation == "get_metric_data":
             answer = metric_data(self._account.led, said)
         elif operation == "list_service_quotas":
             answer = self._quotas()
-        elif service == "ecr" and operation in ("describe_images", "batch_delete_image"):
-            answer = self._bytes_of_ecr(operation, said)
         else:
             return self._account.moving.play(operation, said) if service == "ecs" else None
         aws_model.check_answer(service, operation, answer)
@@ -429,10 +429,10 @@ class AccountDoor:
                 made[name] = store.describe_secret(SecretId=called)["ARN"]
         return made
 
-    def _groups(self, stack: str) -> list[str]:
-        """moto deletes all of a stack but its target groups."""
+    def _made(self, stack: str, kind: str) -> list[str]:
+        """moto deletes all of a stack but its target groups, and knows nothing of an image."""
         made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
-        return [one["PhysicalResourceId"] for one in made if one["ResourceType"].endswith("::TargetGroup")]
+        return [one["PhysicalResourceId"] for one in made if one["ResourceType"].endswith(kind)]
 
     def _told(self, value: Any, ids: Mapping[str, str]) -> str:
         if isinstance(value, str):
@@ -467,29 +467,6 @@ class AccountDoor:
             if task["taskArn"] in self._account.crashed:
                 task.update(stopCode=_GONE, stoppedReason="Essential container in task exited")
                 task["containers"][0]["exitCode"] = 1
-
-    def _tags_of_ecr(self, repository: str) -> list[dict[str, str]]:
-        place = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{repository}/tags/list"
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(place, timeout=10) as answer:
-            tags = json.load(answer)["tags"] or []
-            return [{"imageTag": tag} for tag in tags if tag not in self._account.removed]
-        return []
-
-    def _bytes_of_ecr(self, operation: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        url = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/"
-        if operation == "batch_delete_image":
-            self._account.removed.update(one["imageTag"] for one in said["imageIds"])
-            return {"imageIds": said["imageIds"], "failures": []}
-        (wanted,) = said["imageIds"]
-        if wanted["imageTag"] in self._account.removed:  # whoever is told so pushes it again
-            self._account.removed.discard(wanted["imageTag"])
-            raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
-        request = urllib.request.Request(url + wanted["imageTag"], method="HEAD")
-        request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:
-            digest = answer.headers["Docker-Content-Digest"]
-            return {"imageDetails": [{"registryId": ACCOUNT, "imageDigest": digest, "imageTags": [wanted["imageTag"]]}]}
-        raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
 
 
 class AwsService:

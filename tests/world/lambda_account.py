@@ -10,8 +10,6 @@ from __future__ import annotations
 import io
 import json
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -188,9 +186,6 @@ class LambdaDoor(AccountDoor):
         return self._account.door.signed(service, method, url, headers, body)
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
-        if service == "ecr" and operation == "describe_images":
-            aws_model.check_request(service, operation, said)
-            return self._image(said)
         if service == "cloudformation" and operation in ("create_change_set", "execute_change_set"):
             return self._changed(operation, said)
         if service != "lambda":
@@ -224,9 +219,6 @@ class LambdaDoor(AccountDoor):
             aws_model.check_request(service, operation, said)
             self._functions.call(said["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"][0]["Value"])
             return [self._metric(query) for query in said["MetricDataQueries"]]
-        if (service, operation) == ("ecr", "list_images"):
-            aws_model.check_request(service, operation, said)
-            return self._tags_of_ecr(said["repositoryName"])  # none in an empty repository, whatever the model's minimum
         if (service, operation) == ("lambda", "list_provisioned_concurrency_configs"):
             aws_model.check_request(service, operation, said)
             return self._kept_ready(said["FunctionName"])
@@ -390,19 +382,6 @@ class LambdaDoor(AccountDoor):
         answer = {"Id": query["Id"], "StatusCode": "Complete", "Timestamps": [datetime.now(UTC)], "Values": values}
         aws_model.check_answer("cloudwatch", "get_metric_data", {"MetricDataResults": [answer]})
         return answer
-
-    def _image(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """What the real registry says."""
-        (wanted,) = said["imageIds"]
-        if wanted["imageTag"] in self._account.removed:  # whoever is told so pushes it again
-            self._account.removed.discard(wanted["imageTag"])
-            raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
-        url = f"http://{self._account.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/{wanted['imageTag']}"
-        request = urllib.request.Request(url, method="HEAD", headers={"Accept": MANIFESTS})
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:
-            digest = answer.headers["Docker-Content-Digest"]
-            return {"imageDetails": [{"registryId": ACCOUNT, "imageDigest": digest, "imageTags": [wanted["imageTag"]]}]}
-        raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})
 
 
 class LambdaService(AwsService):

@@ -43,7 +43,7 @@ def real_registry(folder: Path, settings: str = "", http: str = "") -> Iterator[
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yml"
     config.write_text(
-        f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'{', ' + http if http else ''}}}\n{settings}"
     )
     with (folder / "log").open("wb") as log:

@@ -8,22 +8,23 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aws_model
 import boto3
+import ecr_standin
 from aws_permissions import simulated
 from free_ports import free_port
 from registry_parts import real_registry
 
-from mlship.targets.aws.door import BotoDoor, refusal
+from mlship.oci.registry.variant import DOCKER_MANIFEST_TYPE
+from mlship.targets.aws.door import BotoDoor
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 _STARTS_S = 30
-DOCKER_V2S2 = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @contextmanager
@@ -78,6 +79,7 @@ class Emulated:
         url = self.environ["AWS_ENDPOINT_URL"] + "/moto-api/reset"
         with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
             pass
+        ecr_standin.emptied(self.environ["ECR_DATA_PLANE"])
 
 
 class CheckedDoor:
@@ -91,11 +93,15 @@ class CheckedDoor:
         aws_model.check_request(service, operation, said)
         if operation == "simulate_principal_policy":
             return simulated(said)
-        if service == "ecr" and operation in ("describe_images", "list_images", "batch_delete_image"):
-            answer = self._bytes_of_ecr(operation, said)
+        if service == "ecr" and operation in ecr_standin.OPERATIONS:
+            answer = ecr_standin.answered(self._emulated.environ["ECR_DATA_PLANE"], ACCOUNT, operation, said)
             aws_model.check_answer(service, operation, answer)
+            kinds = {image["imageManifestMediaType"] for image in answer.get("imageDetails", ())}
+            assert kinds <= {DOCKER_MANIFEST_TYPE}, kinds
             return answer
         alarms = self._alarms(said["StackName"]) if operation == "delete_stack" else {}
+        if operation == "delete_stack":
+            self._emptied(said["StackName"])
         answer = self._inner.call(service, operation, **said)
         for name in alarms:
             self._inner.call("cloudwatch", "delete_alarms", AlarmNames=[name])
@@ -125,6 +131,13 @@ class CheckedDoor:
         made = self._template(stack)["Resources"].values()
         said = [one["Properties"] for one in made if one["Type"] == "AWS::CloudWatch::Alarm"]
         return {one["AlarmName"]: one for one in said}
+
+    def _emptied(self, stack: str) -> None:
+        """EmptyOnDelete: moto knows nothing of the images."""
+        made = self._inner.all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+        repositories = [one["PhysicalResourceId"] for one in made if one["ResourceType"].endswith("::Repository")]
+        if repositories:
+            ecr_standin.emptied(self._emulated.environ["ECR_DATA_PLANE"], *repositories)
 
     def _template(self, stack: str) -> dict[str, Any]:
         template = self._inner.call("cloudformation", "get_template", StackName=stack)["TemplateBody"]
@@ -164,22 +177,3 @@ class CheckedDoor:
         name, attribute = of
         is_role = attribute == "Arn" and name.endswith("Role")
         return str(self._inner.call("iam", "get_role", RoleName=ids[name])["Role"]["Arn"]) if is_role else ids[name]
-
-    def _bytes_of_ecr(self, operation: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        if operation == "batch_delete_image":
-            return {"imageIds": said["imageIds"], "failures": []}
-        if operation == "list_images":
-            place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/tags/list"
-            with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"http://{place}", timeout=10) as answer:
-                tags = [{"imageTag": tag} for tag in json.load(answer)["tags"] or ()]
-                return {"imageIds": tags} if tags else {}
-            return {}  # the model has no empty list of them
-        (wanted,) = said["imageIds"]
-        place = f"{self._emulated.environ['ECR_DATA_PLANE']}/v2/{said['repositoryName']}/manifests/{wanted['imageTag']}"
-        request = urllib.request.Request(f"http://{place}", method="HEAD")
-        request.add_header("Accept", DOCKER_V2S2)
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.headers["Content-Type"] == DOCKER_V2S2
-            digest = answer.headers["Docker-Content-Digest"]
-            return {"imageDetails": [{"registryId": ACCOUNT, "imageDigest": digest, "imageTags": [wanted["imageTag"]]}]}
-        raise refusal("ecr describe-images", {"Code": "ImageNotFoundException", "Message": "no such image"})

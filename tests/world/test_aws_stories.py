@@ -15,6 +15,7 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
+import ecr_standin
 from aws_account import ACCOUNT, REGION, Account, AccountDoor, AwsService, balancer, emulators
 from contract import carry_out, deploy, live_id, roll_back, wanted
 
@@ -153,7 +154,7 @@ def test_a_release_whose_image_somebody_took_away_is_not_said_to_be_restorable(t
     service = AwsService(tmp_path, account)
     first, second = (deploy(service, version).history.live for version in (1, 2))
     content = service.deployment(1).release.served.content
-    account.removed.add(content.replace(":", "-"))
+    ecr_standin.take_away(account.environ["ECR_DATA_PLANE"], "mlship/churn", content.replace(":", "-"))
     observed = service.open().observe()
     assert (observed.restorable, observed.lost) == ({second}, {first: "its image is not in the registry any more"})
 

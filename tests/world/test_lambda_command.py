@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 
-from aws_account import REGION, Account, emulators
+from aws_account import ACCOUNT, REGION, Account, emulators
 from aws_flaky import flaky
 from aws_gateway import gateway
 from lambda_account import Functions, LambdaDoor, urls
@@ -119,6 +119,12 @@ def test_the_whole_way(tmp_path: Path, functions: Functions, front: Mapping[str,
         words = ("churn", "--target", "aws", "--region", REGION, "--env", "prod")
         back = there.mlship("rollback", *words, "--yes")
         assert back["release"]["content"] == first
+        account.client("s3").delete_object(Bucket=f"mlship-{ACCOUNT}-{REGION}", Key="mlship/churn/prod/history.json")
+        again = there.mlship(
+            "history", *words, "--recover"
+        )  # nobody says that it is a function: what lies beside its image does
+        assert (again["live"], list(again["rejected"])) == (one["release"]["id"], [two["release"]["id"]])
+        assert [entry["action"] for entry in again["entries"]] == ["deploy", "deploy", "rollback", "recover"]
         assert there.mlship("status", *words)["serving"] == one["release"]["id"]
         assert [line["text"] for line in there.mlship("logs", *words)["lines"]].count("ready") == 2
         (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]

@@ -15,6 +15,7 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
+import ecr_standin
 from aws_account import ACCOUNT, REGION, Account, emulators
 from contract import CANARY, carry_out, deploy, give_up, live_id, paused_canary, roll_back, wanted
 from lambda_account import Functions, LambdaDoor, LambdaService, no, urls
@@ -281,7 +282,8 @@ def test_a_release_whose_image_somebody_removed_is_not_promised(tmp_path: Path, 
     service = LambdaService(tmp_path, functions)
     first = deploy(service, 1).history.live
     second = deploy(service, 2).history.live
-    functions.account.removed.add(tag_of(service.deployment(1).release.served.content, PUSH))
+    tag = tag_of(service.deployment(1).release.served.content, PUSH)
+    ecr_standin.take_away(functions.account.environ["ECR_DATA_PLANE"], "mlship/churn", tag)
     observed = service.open().observe()
     assert dict(observed.lost) == {first: "its image is not in the registry any more"}
     assert observed.restorable == {second}

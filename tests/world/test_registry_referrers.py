@@ -17,8 +17,10 @@ from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Descriptor, Image
 from mlship.oci.layout import INDEX_TYPE, MANIFEST_TYPE, Layout
 from mlship.oci.referrers import Document, Referrer, attach, fallback_tag
+from mlship.oci.registry.artifact import Artifact, fetch_artifact, push_artifact
 from mlship.oci.registry.client import Registry
 from mlship.oci.registry.credentials import nobody
+from mlship.oci.registry.pull import read_document
 from mlship.oci.registry.push import push
 from mlship.oci.registry.push_referrers import push_referrers
 from mlship.oci.registry.reference import parse_reference
@@ -114,6 +116,23 @@ def test_a_registry_that_lists_referrers_itself_gets_no_tag(line: BadLine, tmp_p
     line.rule = rule
     placed.papers(FIRST)
     assert not [request for request in line.requests if fallback_tag(placed.subject.digest) in request.path]
+
+
+def test_an_artifact_lies_under_its_own_tag_beside_the_image_and_a_newer_one_takes_its_place(
+    line: BadLine, tmp_path: Path
+) -> None:
+    placed = Placed(line, tmp_path, "records/churn")
+    place = parse_reference(f"{line.registry}/records/churn:mlship-churn_r1-aaaaaa")
+    with placed.registry() as registry:
+        assert read_document(registry, place.at(placed.subject.digest)).described == placed.subject
+        for document in (FIRST, SECOND):
+            push_artifact(registry, place, Artifact(document, placed.subject, {"mlship.release": "r1-aaaaaa"}))
+            assert fetch_artifact(registry, place, FIRST.media_type) == document.content
+        with pytest.raises(MlshipError, match="application/other was expected"):
+            fetch_artifact(registry, place, "application/other")
+    (entry,) = placed.listed()
+    assert (entry["artifactType"], entry["annotations"]["mlship.release"]) == (FIRST.media_type, "r1-aaaaaa")
+    assert placed.get(entry["digest"], MANIFEST_TYPE)["subject"]["digest"] == placed.subject.digest
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 415])

@@ -19,14 +19,16 @@ pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 import aws_permissions
+import ecr_standin
 from aws_account import Account, emulators
 from aws_flaky import flaky
 from aws_gateway import gateway
 from aws_machine import built, machine
 from botocore import xform_name
 from sagemaker_account import INSTANCE, SagemakerAccount, SagemakerDoor
-from sagemaker_parts import DOCKER_V2S2, REGION
+from sagemaker_parts import REGION
 
+from mlship.oci.registry.variant import DOCKER_MANIFEST_TYPE
 from mlship.targets.aws.door import Refused
 
 pytestmark = pytest.mark.world
@@ -115,6 +117,10 @@ def test_an_endpoint_is_deployed_changed_rolled_back_from_elsewhere_and_destroye
         assert user_of(running["ECR_DATA_PLANE"], "mlship/churn") == "0:0"
         two = here.mlship("deploy", "--image", second, "--yes")
         assert two["release"]["content"] == second and list(account.endpoints) == ["mlship-churn"]
+        attached = {f"mlship-churn_{done['release']['id']}" for done in (one, two)}
+        assert attached <= set(ecr_standin.tags(running["ECR_DATA_PLANE"], "mlship/churn")), (
+            "beside an image of docker's schema 2"
+        )
 
         careful = ("--env", "careful", "--yes")
         here.mlship("deploy", "--image", first, *careful, exit=12)
@@ -143,8 +149,10 @@ def user_of(registry: str, repository: str) -> str:
     """Who runs in the image that was pushed: the registry's own word."""
     base = f"http://{registry}/v2/{repository}"
     with urllib.request.urlopen(f"{base}/tags/list", timeout=10) as answer:
-        (tag,) = json.load(answer)["tags"]
-    asked = urllib.request.Request(f"{base}/manifests/{tag}", headers={"Accept": DOCKER_V2S2})
+        (tag,) = [
+            tag for tag in json.load(answer)["tags"] if tag.startswith("sha256-") and "." in tag
+        ]  # the form has its name there
+    asked = urllib.request.Request(f"{base}/manifests/{tag}", headers={"Accept": DOCKER_MANIFEST_TYPE})
     with urllib.request.urlopen(asked, timeout=10) as answer:
         digest = json.load(answer)["config"]["digest"]
     with urllib.request.urlopen(f"{base}/blobs/{digest}", timeout=10) as answer:

@@ -31,11 +31,20 @@ def history_text(result: HistoryView) -> str:
                 ["live", result.live or "nothing"],
                 *([["restorable", ", ".join(_others(result))]] if _others(result) else []),
                 *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
+                *([["attached", _attached(result)]] if result.artifacts else []),
             ]
         ),
+        *result.notes,
         f"Undo: {command_at('rollback', result)}" if result.undo else "",
     )
 
 
 def _others(result: HistoryView) -> list[str]:
     return [release.id for release in result.releases if release.id in result.restorable and release.id != result.live]
+
+
+def _attached(result: HistoryView) -> str:
+    """Where records lie beside their images: one name stands for all, which differ in the release alone."""
+    there = [release.id for release in result.releases if release.id in result.artifacts]
+    repository = next(iter(result.artifacts.values())).rpartition(":")[0]
+    return f"to their images in {repository}: {', '.join(there) or 'none of these'}"

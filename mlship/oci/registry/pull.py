@@ -42,10 +42,10 @@ def pull(registry: Registry, reference: Reference, layout: Layout, *, platform: 
 def fetch_manifest(registry: Registry, reference: Reference, platform: str) -> Document:
     """The image manifest for the platform, through the index where there is one; nothing is written."""
     registry.want(f"repository:{reference.repository}:pull")
-    found = _document(registry, reference)
+    found = read_document(registry, reference)
     if found.described.media_type in _INDEXES:
         chosen = choose_platform(_json(registry, found.content), platform, reference)
-        found = _document(registry, reference.at(chosen))
+        found = read_document(registry, reference.at(chosen))
     if found.described.media_type not in _MANIFESTS:
         raise MlshipError(
             f"{reference} is a {found.described.media_type}, not an image that can be pulled",
@@ -94,7 +94,8 @@ def _plain_variant_first(entry: Mapping[str, Any]) -> bool:
     return (entry.get("platform") or {}).get("variant", "") not in ("", "v8")
 
 
-def _document(registry: Registry, reference: Reference) -> Document:
+def read_document(registry: Registry, reference: Reference) -> Document:
+    """A manifest or an index as it lies there. Raises MlshipError: exit 2 where there is none, else as `pull` does."""
     call = Call(
         "GET", f"/v2/{reference.repository}/manifests/{reference.version}", {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
     )

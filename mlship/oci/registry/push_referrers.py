@@ -17,7 +17,7 @@ from mlship.oci.registry.variant import Blob, document
 from mlship.progress import Progress
 
 _KNOWN = (200, 400, 404, 405, 501)  # most are what registries say that do not know of referrers
-_LISTS = "oci-subject"  # distribution-spec 1.1, "Pushing Manifests with Subject": the registry lists referrers itself
+LISTS = "oci-subject"  # distribution-spec 1.1, "Pushing Manifests with Subject": the registry lists referrers itself
 
 
 def push_referrers(
@@ -39,14 +39,14 @@ def push_referrers(
         Referrer(manifest.described, described.media_type, {TITLE: title})
         for manifest, (described, title) in zip(manifests, documents, strict=True)
     ]
-    before = _listed(registry, repository, subject)
+    before = listed(registry, repository, subject)
     if {referrer.manifest.digest for referrer in made} <= {entry["digest"] for entry in before}:
         return tuple(made)
     blobs = (Blob(EMPTY, "papers"), *(Blob(described, f"paper {title}") for described, title in documents))
     push_blobs(registry, repository, layout, blobs, progress=progress)
     answers = [put_manifest(registry, repository, manifest.described.digest, manifest) for manifest in manifests]
-    if not all(answer.header(_LISTS) for answer in answers):
-        _list(registry, repository, subject, made, before)
+    if not all(answer.header(LISTS) for answer in answers):
+        relist(registry, repository, subject, made, before)
     return tuple(made)
 
 
@@ -55,7 +55,7 @@ def _document(layout: Layout, paper: Referrer) -> tuple[Descriptor, str]:
     return Descriptor(entry["mediaType"], entry["digest"], entry["size"]), paper.annotations.get(TITLE, "")
 
 
-def _listed(registry: Registry, repository: str, subject: Descriptor) -> list[Mapping[str, Any]]:
+def listed(registry: Registry, repository: str, subject: Descriptor) -> list[Mapping[str, Any]]:
     """What refers to the manifest, as the registry lists it, or as others who pushed listed it."""
     lists = (f"/v2/{repository}/referrers/{subject.digest}", f"/v2/{repository}/manifests/{fallback_tag(subject.digest)}")
     for path in lists:
@@ -72,7 +72,7 @@ def _entries(registry: Registry, answer: Answer) -> list[Mapping[str, Any]]:
         raise registry.nonsense(f"{place(answer.url)} is no list of referrers") from None
 
 
-def _list(
+def relist(
     registry: Registry, repository: str, subject: Descriptor, made: Sequence[Referrer], before: Sequence[Mapping[str, Any]]
 ) -> None:
     """distribution-spec 1.1, "Referrers Tag Schema"; of two who do it at once one may be lost, as it says there."""

@@ -24,7 +24,7 @@ from mlship.units import Secret
 # ECS starts one image of one platform; both families of media types and both compressions are taken.
 VARIANT = PushVariant("oci", False, ("gzip", "zstd", "none"))
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # as the client of registries reads them
-_MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore 1.44.5)
+MOST_REMOVED = 100  # BatchDeleteImage takes so many (service model of botocore 1.44.5)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Images:
 
         Raises MlshipError when neither has it, when it is for another platform, and as `oci.registry.push` does.
         """
-        place = _place(self.door, repository)
+        place = place_of(self.door, repository)
         known = self.digest_of(repository, content)
         if known:
             return str(place.at(known))
@@ -59,7 +59,7 @@ class Images:
             )
         reference = Reference(place.registry, place.repository, self._tag(content))
         image = self.derive(image, self.variant)
-        with Registry(place.registry, _trusting(self.environ, self.door), lambda _: credentials(self.door)) as registry:
+        with Registry(place.registry, trusting(self.environ, self.door), lambda _: credentials(self.door)) as registry:
             done = push(registry, reference, self.layout, [image], kind=self.variant.kind(1), progress=self.progress)
         return str(done.reference)
 
@@ -77,21 +77,14 @@ class Images:
 
     def among(self, repository: str, contents: Iterable[str]) -> frozenset[str]:
         """Those of the contents that the registry has an image of."""
-        tagged = {"tagStatus": "TAGGED"}
-        try:
-            told = self.door.all("ecr", "list_images", "imageIds", repositoryName=repository, filter=tagged)
-        except Refused as no:
-            if no.said != "RepositoryNotFoundException":
-                raise
-            return frozenset()
-        tags = {one.get("imageTag") for one in told}
+        tags = tags_of(self.door, repository)
         return frozenset(content for content in contents if self._tag(content) in tags)
 
     def remove(self, repository: str, contents: Iterable[str]) -> None:
         """Images that no release needs any more; those that are gone already are no error."""
         ids = [{"imageTag": self._tag(content)} for content in sorted(set(contents))]
-        for start in range(0, len(ids), _MOST_REMOVED):
-            several = ids[start : start + _MOST_REMOVED]
+        for start in range(0, len(ids), MOST_REMOVED):
+            several = ids[start : start + MOST_REMOVED]
             self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
 
     def _tag(self, content: str) -> str:
@@ -104,6 +97,17 @@ def tag_of(content: str, variant: PushVariant = VARIANT) -> str:
     return content.replace(":", "-") + form
 
 
+def tags_of(door: Door, repository: str) -> dict[str, str]:
+    """tag -> digest of the manifest that has it; none where there is no such repository."""
+    try:
+        told = door.all("ecr", "list_images", "imageIds", repositoryName=repository, filter={"tagStatus": "TAGGED"})
+    except Refused as no:
+        if no.said != "RepositoryNotFoundException":
+            raise
+        return {}
+    return {str(one["imageTag"]): str(one.get("imageDigest", "")) for one in told if one.get("imageTag")}
+
+
 def credentials(door: Door) -> Credentials:
     """For the next twelve hours. Raises MlshipError when the answer is not what ECR says it gives."""
     (told,) = door.call("ecr", "get_authorization_token")["authorizationData"]
@@ -114,12 +118,13 @@ def credentials(door: Door) -> Credentials:
     return Credentials(user or ECR_USER, Secret(password), "ecr get-authorization-token")
 
 
-def _trusting(environ: Mapping[str, str], door: Door) -> Mapping[str, str]:
+def trusting(environ: Mapping[str, str], door: Door) -> Mapping[str, str]:
     """The registry's certificate is judged as those of all other hosts of AWS are, unless the environment says otherwise."""
     bundle = trusted(door)
     return {**environ, "SSL_CERT_FILE": bundle} if bundle and not any(environ.get(name) for name in _CERTIFICATES) else environ
 
 
-def _place(door: Door, repository: str) -> Reference:
+def place_of(door: Door, repository: str) -> Reference:
+    """The repository with its registry, as ECR tells it."""
     (told,) = door.call("ecr", "describe_repositories", repositoryNames=[repository])["repositories"]
     return parse_reference(str(told["repositoryUri"]))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.records import MISSING, own_bucket
+from mlship.targets.aws.records import MISSING, LostRecords, own_bucket
 from mlship.targets.aws.scope import PROJECT, Scope
 from mlship.targets.base import Opening, ServiceRow, Target
 
@@ -20,10 +20,18 @@ def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]
     """
     for project, environment in sorted({*_recorded(door), *_stacked(door)}):
         opening.progress.step("list", " ".join(filter(None, (project, environment))))
-        observed = opener(replace(opening, project=project, environment=environment), door).observe()
-        live = observed.history.live if observed.history else ""
-        is_ready = bool(live) and observed.serving == live
-        yield ServiceRow(project, environment, "aws", live, observed.endpoint, is_ready)
+        yield _row(replace(opening, project=project, environment=environment), door, opener)
+
+
+def _row(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> ServiceRow:
+    """One whose history is gone must not hide the others: it has nothing live, which `status` explains."""
+    try:
+        observed = opener(opening, door).observe()
+    except LostRecords:
+        return ServiceRow(opening.project, opening.environment, "aws", "", "", ready=False)
+    live = observed.history.live if observed.history else ""
+    is_ready = bool(live) and observed.serving == live
+    return ServiceRow(opening.project, opening.environment, "aws", live, observed.endpoint, is_ready)
 
 
 def _recorded(door: Door) -> Iterator[tuple[str, str]]:

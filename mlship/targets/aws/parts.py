@@ -9,7 +9,7 @@ from mlship.targets.aws.documents import Template
 from mlship.targets.aws.given import Given
 
 RETENTION_DAYS = 30
-UNTAGGED_DAYS = 14  # what a release serves has a tag (delivery.py); what lost it is nobody's
+UNTAGGED_DAYS = 14  # what a release serves has a tag (delivery.py), its record too (artifacts.py); what lost it is nobody's
 # AWS lets nobody narrow this action to a resource (from memory, verify: Service Authorization Reference, Amazon ECR).
 TOKEN = {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"}
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]

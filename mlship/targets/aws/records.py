@@ -2,20 +2,28 @@
 
 S3 and not SSM parameters: a history with its proofs is larger than the 8 KB that a parameter holds, and here the write that compares is
 the record itself, so that no commit can name what is not there. PutObject with If-None-Match creates, with If-Match replaces
-(docs.aws.amazon.com/AmazonS3, conditional-writes, 2026-11); both emulators that the tests use know both.
+(docs.aws.amazon.com/AmazonS3, conditional-writes, 2026-11); both emulators that the tests use know both. What it says of each release
+lies beside the release's image, too (artifacts.py): that follows the history, and tells when this is gone.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from mlship.errors import MlshipError
+from mlship.oci.registry.push_variant import PushVariant
+from mlship.releases.history import History
+from mlship.releases.release_record import ReleaseRecord
 from mlship.targets.aws import stack
+from mlship.targets.aws.artifacts import ReleaseArtifacts
+from mlship.targets.aws.delivery import VARIANT
 from mlship.targets.aws.door import Door, Refused, check_account
 from mlship.targets.aws.scope import Scope
-from mlship.targets.base import Opening
-from mlship.targets.object_records import ObjectRecords
+from mlship.targets.base import Opening, Outcome
+from mlship.targets.object_records import HISTORY, ObjectRecords
 
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MISSING = ("NoSuchKey", "NoSuchBucket", "404")
@@ -29,19 +37,95 @@ class Kept:
     etag: str
 
 
-class S3Records(ObjectRecords[Kept]):
-    """bucket: its name; made at the first lease where `makes_bucket`."""
+class LostRecords(MlshipError):
+    """Nothing is where the history should be, and something tells that there was one."""
 
-    def __init__(self, door: Door, bucket: Callable[[], str], prefix: str, *, makes_bucket: bool, kms_key: str = "") -> None:
+    def __init__(self, what: str, where: str, fix: str) -> None:
+        super().__init__(what, where, fix, code="lost-records")
+
+
+class S3Records(ObjectRecords[Kept]):
+    """Implements targets.base.BesideImages, too. bucket: its name; made at the first lease where `makes_bucket`. scope: whose they are.
+
+    artifacts: what lies beside the images; None where nobody looks there.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        bucket: Callable[[], str],
+        scope: Scope,
+        *,
+        makes_bucket: bool,
+        kms_key: str = "",
+        artifacts: ReleaseArtifacts | None = None,
+    ) -> None:
         super().__init__()
         self._door = door
         self._bucket = bucket
-        self._prefix = prefix
+        self._scope = scope
         self._makes_bucket = makes_bucket
         self._kms_key = kms_key
+        self._artifacts = artifacts
 
     def shared_place(self) -> str:
         return f"bucket {self._bucket()}" if self._makes_bucket else ""
+
+    def read(self) -> History | None:
+        """Raises LostRecords, too, where there is none although records of releases lie beside their images."""
+        history = super().read()
+        there = self.attached() if history is None else {}
+        if there:
+            raise LostRecords(
+                f"the history of {self._name} is gone: nothing is at {self._where(HISTORY)}, and {len(there)} of its releases have"
+                f" a record beside their image ({', '.join(there)}); nothing was changed",
+                next(iter(there.values())).rpartition(":")[0],
+                f"{self._command('history', '--recover')} makes it again of these; {self._command('destroy')} takes all of it away",
+            )
+        return history
+
+    def must_know(self, history: History | None, releases: Iterable[str]) -> None:
+        """releases: ids of what is on the platform. A number above 1 was only ever given to a release after one that was recorded.
+
+        Raises LostRecords where nothing is recorded all the same.
+        """
+        later = sorted(release for release in releases if not release.startswith("r1-"))
+        if history is None and later:
+            raise LostRecords(
+                f"the history of {self._name} is gone: nothing is at {self._where(HISTORY)}, and {', '.join(later)} came after a"
+                " release that was recorded; no record lies beside their images either; nothing was changed",
+                self._where(HISTORY),
+                "bring the object back from a version or a backup of the bucket (another bucket: targets.aws.bucket);"
+                f" {self._command('destroy')} takes all of it away",
+            )
+
+    def attach(self, history: History) -> tuple[str, ...]:
+        return self._artifacts.attach(history) if self._artifacts else ()
+
+    def lacks(self, history: History) -> bool:
+        return self._artifacts is not None and self._artifacts.lack(history)
+
+    def attached(self) -> Mapping[str, str]:
+        return self._artifacts.there() if self._artifacts else {}
+
+    def beside_images(self) -> tuple[ReleaseRecord, ...]:
+        return self._artifacts.records() if self._artifacts else ()
+
+    def taken_away(self, rest: Callable[[], Outcome]) -> Outcome:
+        """Everything goes: what lies in the repository of a company, then `rest`, and the history last, so that a killed command goes on.
+
+        Who may not delete there leaves these records: the repository is among what stays.
+        """
+        try:
+            if self._artifacts:
+                self._artifacts.remove()
+        except Refused as no:
+            if no.code != "denied":
+                raise
+        gone = rest()
+        if gone.ok:
+            self.destroy()
+        return gone
 
     def _get(self, name: str) -> Kept | None:
         try:
@@ -89,10 +173,19 @@ class S3Records(ObjectRecords[Kept]):
 
     def _place(self, name: str) -> dict[str, str]:
         """Asked of this account's bucket alone: a name can be taken by anybody."""
-        return {"Bucket": self._bucket(), "Key": self._prefix + name, "ExpectedBucketOwner": self._door.account}
+        return {"Bucket": self._bucket(), "Key": self._scope.records + name, "ExpectedBucketOwner": self._door.account}
 
     def _where(self, name: str) -> str:
-        return f"s3://{self._bucket()}/{self._prefix}{name}"
+        return f"s3://{self._bucket()}/{self._scope.records}{name}"
+
+    @property
+    def _name(self) -> str:
+        return " ".join(filter(None, (self._scope.project, self._scope.environment)))
+
+    def _command(self, verb: str, *words: str) -> str:
+        place = ["--env", self._scope.environment] if self._scope.environment else []
+        said = ["mlship", verb, self._scope.project, "--target", "aws", *place, "--region", self._door.region, *words]
+        return shlex.join(said)
 
 
 def own_bucket(door: Door) -> str:
@@ -100,8 +193,8 @@ def own_bucket(door: Door) -> str:
     return f"mlship-{door.account}-{door.region}"
 
 
-def records_of(opening: Opening, door: Door) -> S3Records:
-    """Of the project that is opened, whatever service runs it."""
+def records_of(opening: Opening, door: Door, variant: PushVariant = VARIANT) -> S3Records:
+    """Of the project that is opened, whatever service runs it. variant: the form in which that takes images."""
     settings = opening.settings
     scope = Scope(opening.project, opening.environment)
 
@@ -118,5 +211,13 @@ def records_of(opening: Opening, door: Door) -> S3Records:
         told = found.outputs.get("Bucket", "") if found else ""
         return told or own_bucket(door)
 
+    def repository() -> str:
+        """Said in mlship.yaml, or told by the foundation once it stands; empty before that."""
+        if settings.get("repository"):
+            return str(settings["repository"])
+        found = stack.read(door, scope.stem)
+        return found.outputs.get("Repository", "") if found else ""
+
     kms_key = str(settings.get("kms_key") or "")
-    return S3Records(door, bucket, scope.records, makes_bucket=not settings.get("bucket"), kms_key=kms_key)
+    artifacts = ReleaseArtifacts(door, scope, opening.environ, repository, variant)
+    return S3Records(door, bucket, scope, makes_bucket=not settings.get("bucket"), kms_key=kms_key, artifacts=artifacts)

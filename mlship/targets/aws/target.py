@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import cast
 
 from mlship.errors import MlshipError
+from mlship.releases.release_record import recovered
 from mlship.targets.aws.door import BotoDoor, Door
 from mlship.targets.aws.listing import rows
-from mlship.targets.aws.records import records_of
+from mlship.targets.aws.records import LostRecords, records_of
 from mlship.targets.base import Opening, ServiceRow, Target
 
 # service -> the module whose `open_service(opening, door)` gives its target
@@ -46,7 +47,11 @@ def open_with(opening: Opening, door: Door) -> Target:
 
 
 def _recorded(opening: Opening, door: Door) -> str:
-    """Where there is no YAML the records say what the project runs on."""
-    history = records_of(opening, door).read()
+    """Where there is no YAML the records say what the project runs on; where these are gone, what lies beside the images."""
+    records = records_of(opening, door)
+    try:
+        history = records.read()
+    except LostRecords:
+        history = recovered(records.beside_images(), "", "", 0.0)
     settings = history.operating.get("settings") if history else None
     return str((settings or {}).get("service") or DEFAULT)

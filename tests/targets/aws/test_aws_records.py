@@ -12,13 +12,14 @@ from mlship.errors import Exit, MlshipError
 from mlship.releases.history import History
 from mlship.releases.records import LeaseHeld, LeaseLost
 from mlship.targets.aws.records import S3Records
+from mlship.targets.aws.scope import Scope
 
 HISTORY = History("churn", "prod", "aws", generation=1)
 PREFIX = "mlship/churn/prod/"
 
 
 def records(door: FakeDoor, **changes: Any) -> S3Records:
-    return S3Records(door, lambda: "acme", PREFIX, **{"makes_bucket": False, **changes})
+    return S3Records(door, lambda: "acme", Scope("churn", "prod"), **{"makes_bucket": False, **changes})
 
 
 def test_a_history_is_read_as_it_was_committed() -> None:

@@ -102,6 +102,7 @@ class EcsTarget:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         replicas = seen.replicas(self._door, self._scope, present)
         families = seen.families(self._door, self._scope)
+        self._records.must_know(history, families)
         lost = self._lost(history, present, families)
         told = [
             history.generation if history else 0,
@@ -168,10 +169,7 @@ class EcsTarget:
             kept = frozenset(release.served.content for release in history.releases) if history else frozenset()
             return self._steps.retire(action.subjects, kept)
         if action.kind == "destroy":
-            gone = self._steps.destroy()
-            if gone.ok:
-                self._records.destroy()
-            return gone
+            return self._records.taken_away(self._steps.destroy)
         assert deployment is not None, f"{action.kind} has a deployment"
         if action.kind == "discard":
             return self._discard(action.release, deployment)

@@ -69,7 +69,7 @@ class LambdaTarget:
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         self._function = function_name(self._scope)
-        self._records = records_of(opening, door)
+        self._records = records_of(opening, door, PUSH)
         self._images = Images(door, Layout(opening.home.images), opening.environ, opening.progress, PUSH, opening.derive)
         self._steps = Steps(door, self._scope, self._images, self._waiting, opening.progress)
 
@@ -107,6 +107,7 @@ class LambdaTarget:
         if present is None:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         releases = present.releases
+        self._records.must_know(history, releases)
         lost = self._lost(history, present)
         told = [
             history.generation if history else 0,
@@ -173,10 +174,7 @@ class LambdaTarget:
             kept = frozenset(release.served.content for release in history.releases) if history else frozenset()
             return self._steps.retire(action.subjects, kept)
         if action.kind == "destroy":
-            gone = self._steps.destroy()
-            if gone.ok:
-                self._records.destroy()
-            return gone
+            return self._records.taken_away(self._steps.destroy)
         assert deployment is not None, f"{action.kind} has a deployment"
         if action.kind == "discard":
             return self._discard(action.release)

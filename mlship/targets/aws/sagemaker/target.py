@@ -72,7 +72,7 @@ class SagemakerTarget:
         self._opening = opening
         self._door = door = RememberingDoor(door)
         self._names = Names(Scope(opening.project, opening.environment))
-        self._records = records_of(opening, door)
+        self._records = records_of(opening, door, PUSH)
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         layout = Layout(opening.home.images)
         images = Images(door, layout, opening.environ, opening.progress, PUSH, opening.derive)
@@ -110,6 +110,7 @@ class SagemakerTarget:
         if present is None:
             return Observed(history, fingerprint=_fingerprint([history.generation if history else 0]))
         models = frozenset(release for release, _ in seen.models(self._door, self._names).values())
+        self._records.must_know(history, models)
         lost = self._lost(history, present, models)
         restorable = models - set(lost)
         return Observed(
@@ -165,10 +166,7 @@ class SagemakerTarget:
         if action.kind == "retire":
             return self._retire(action.subjects)
         if action.kind == "destroy":
-            gone = steps.destroy()
-            if gone.ok:
-                self._records.destroy()
-            return gone
+            return self._records.taken_away(steps.destroy)
         assert deployment is not None, f"{action.kind} has a deployment"
         if action.kind == "discard":
             return self._discard(action)

@@ -1,0 +1,131 @@
+"""Records beside images in ECR: what they are called and show, whose they are, and what happens where they cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aws_door import FakeDoor
+
+from mlship.errors import MlshipError
+from mlship.oci.image import Descriptor
+from mlship.oci.referrers import Document
+from mlship.oci.registry.artifact import Artifact
+from mlship.releases.history import Entry, History
+from mlship.releases.release import Release, Served, ServedModel
+from mlship.releases.release_record import ARTIFACT_TYPE, record_of, record_to_json
+from mlship.targets.aws.artifacts import ReleaseArtifacts, shown
+from mlship.targets.aws.caller_lambda import PUSH
+from mlship.targets.aws.delivery import VARIANT, tag_of
+from mlship.targets.aws.records import LostRecords, S3Records
+from mlship.targets.aws.scope import Scope
+
+SCOPE = Scope("churn", "prod")
+CONTENT = f"sha256:{1:064x}"
+RELEASE = Release(1, Served(CONTENT, (ServedModel("churn", f"{1:064x}"),)), 0.0, mlship="0.1.0")
+HISTORY = History("churn", "prod", "aws").deployed(RELEASE, Entry(1, RELEASE.id, "deploy", "anna@here pid 7", 0.0), {})
+TAG = f"mlship-churn--prod_{RELEASE.id}"
+GIVEN = "team/models"
+
+
+def listed(**tags: str) -> dict[str, Any]:
+    return {"ecr list_images": {"imageIds": [{"imageTag": tag, "imageDigest": digest} for tag, digest in tags.items()]}}
+
+
+def artifacts(door: FakeDoor, repository: str = GIVEN) -> ReleaseArtifacts:
+    return ReleaseArtifacts(door, SCOPE, {}, lambda: repository, VARIANT)
+
+
+def records(door: FakeDoor) -> S3Records:
+    return S3Records(door, lambda: "acme", SCOPE, makes_bucket=False, artifacts=artifacts(door))
+
+
+def test_an_artifact_shows_without_being_fetched_who_put_out_which_release_when() -> None:
+    record = record_of(HISTORY, RELEASE)
+    assert shown(record) == {
+        "mlship.project": "churn",
+        "mlship.env": "prod",
+        "mlship.release": RELEASE.id,
+        "mlship.content": CONTENT,
+        "mlship.by": "anna@here",
+        "mlship.action": "deploy",
+        "org.opencontainers.image.created": "1970-01-01T00:00:00Z",
+    }
+    subject = Descriptor("application/vnd.docker.distribution.manifest.v2+json", f"sha256:{2:064x}", 500)
+    artifact = Artifact(Document(f"{TAG}.json", ARTIFACT_TYPE, record_to_json(record)), subject, shown(record))
+    assert artifact.manifest == replace(artifact).manifest
+    for said in (b'"artifactType":"application/vnd.mlship.release.v1+json"', b'"mlship.release"', subject.digest.encode()):
+        assert said in artifact.manifest
+
+
+def test_a_tag_is_of_one_project_in_one_environment() -> None:
+    door = FakeDoor(
+        listed(**{TAG: "sha256:a", "mlship-churn_r1-aaaaaa": "sha256:b", tag_of(CONTENT): "sha256:c", "v1": "sha256:d"})
+    )
+    assert artifacts(door).there() == {RELEASE.id: f"{GIVEN}:{TAG}"}
+    longest = Scope("p" * 40, "e" * 20).family("r123456-abcdef")
+    assert len(longest) <= 128, "a tag is no longer (distribution-spec 1.1)"
+
+
+def test_a_release_without_its_record_is_noticed_where_its_image_is() -> None:
+    images = {tag_of(CONTENT): "sha256:c"}
+    assert artifacts(FakeDoor(listed(**images))).lack(HISTORY)
+    assert not artifacts(FakeDoor(listed(**images, **{TAG: "sha256:a"}))).lack(HISTORY)
+    assert not artifacts(FakeDoor(listed(v1="sha256:d"))).lack(HISTORY), "its image is gone"
+    assert not artifacts(FakeDoor(), "").lack(HISTORY), "there is no repository yet"
+    other_form = ReleaseArtifacts(FakeDoor(listed(**images)), SCOPE, {}, lambda: GIVEN, PUSH)
+    assert not other_form.lack(HISTORY), "the image is another service's"
+
+
+def test_a_registry_that_refuses_fails_nothing_that_is_committed() -> None:
+    door = FakeDoor({**listed(**{tag_of(CONTENT): "sha256:c"}), "ecr describe_repositories": "AccessDeniedException"})
+    (note,) = artifacts(door).attach(HISTORY)
+    assert note.startswith(
+        "the records of the releases are not all beside their images in ECR: AWS refuses ecr describe_repositories"
+    )
+    assert note.endswith("the history in S3 has them, and the next command tries again")
+
+
+def test_the_record_of_a_release_that_was_let_go_goes_and_those_of_others_stay() -> None:
+    let_go = "mlship-churn--prod_r9-bbbbbb"
+    door = FakeDoor(listed(**{let_go: "sha256:e", "mlship-churn_r1-aaaaaa": "sha256:b"}) | {"ecr batch_delete_image": {}})
+    assert artifacts(door).attach(HISTORY) == ()
+    assert door.asked[-1] == ("ecr batch_delete_image", {"repositoryName": GIVEN, "imageIds": [{"imageDigest": "sha256:e"}]})
+
+
+def test_destroy_takes_them_out_of_a_company_s_repository_alone() -> None:
+    door = FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": {}})
+    artifacts(door, SCOPE.repository).remove()
+    assert door.asked == []
+    artifacts(door).remove()
+    assert door.asked[-1][1]["imageIds"] == [{"imageDigest": "sha256:a"}]
+
+
+def test_a_history_that_is_gone_is_told_from_one_that_never_was() -> None:
+    assert records(FakeDoor(listed(v1="sha256:d"))).read() is None
+    with pytest.raises(LostRecords) as lost:
+        records(FakeDoor(listed(**{TAG: "sha256:a"}))).read()
+    assert (
+        "the history of churn prod is gone: nothing is at s3://acme/mlship/churn/prod/history.json, and 1 of" in lost.value.what
+    )
+    assert "mlship history churn --target aws --env prod --region us-east-1 --recover makes it again of these" in lost.value.fix
+    assert lost.value.code == "lost-records" and lost.value.where == GIVEN
+
+
+def test_a_later_release_without_any_record_is_no_first_deploy() -> None:
+    kept = records(FakeDoor(listed(v1="sha256:d")))
+    kept.must_know(None, ["r1-aaaaaa"])  # a first deploy that was killed before its commit
+    kept.must_know(HISTORY, ["r12-aaaaaa"])
+    with pytest.raises(LostRecords, match=r"r12-aaaaaa came after a release that was recorded; no record lies beside") as lost:
+        kept.must_know(None, ["r1-aaaaaa", "r12-aaaaaa"])
+    assert "targets.aws.bucket" in str(lost.value.fix) and "mlship destroy churn --target aws --env prod" in str(lost.value.fix)
+
+
+def test_what_was_recovered_is_never_written_over_a_history_that_is_there() -> None:
+    door = FakeDoor(listed(v1="sha256:d"))
+    records(door).commit(HISTORY, 0)
+    with pytest.raises(MlshipError, match="somebody else changed this project meanwhile"):
+        records(door).commit(HISTORY, 0)
+    (put,) = [said for name, said in door.asked if name == "s3 put_object"]
+    assert put["IfNoneMatch"] == "*"
