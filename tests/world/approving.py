@@ -39,5 +39,5 @@ def _promoted(here: Story, waits: dict[str, Any]) -> dict[str, Any]:
 
 def _named(waits: dict[str, Any], verb: str) -> list[str]:
     """The words of one of the commands that go on, as the pause names them."""
-    said = waits["error"]["fix"]
+    said: str = waits["error"]["fix"]
     return said[said.index(f"mlship {verb} ") :].partition(" goes on")[0].partition(" takes it back")[0].split()[1:]
