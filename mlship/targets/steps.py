@@ -27,7 +27,7 @@ from mlship.targets.gates import (
 from mlship.targets.proving import change_of_sample
 from mlship.targets.recorded import deployment_to_plain
 from mlship.targets.undo import take_back
-from mlship.targets.waiting import AWAY_S, Waiting
+from mlship.targets.waiting import Waiting
 
 LOOK_S = 30.0  # between two looks at the gates; each asks every copy for its counters
 LOOKS = 10  # in a short bake
@@ -151,7 +151,7 @@ def _counted(change: Change) -> dict[str, Any]:
         return {}
     waiting = Waiting(change.world.clock, change.rest)
     try:
-        return measures_to_plain(waiting.until(change.target.measure, AWAY_S) or {})
+        return measures_to_plain(waiting.answered(change.target.measure))
     except LeaseLost:
         raise
     except MlshipError as error:

@@ -164,8 +164,7 @@ class LambdaTarget:
         def look() -> Seen | None:
             return seen.look(self._door, self._scope)
 
-        clock, sleep = self._opening.clock, self._waiting.sleep
-        return lines_of(self._door, self._scope.log_group, look, release, lines, follow, clock, sleep)
+        return lines_of(self._door, self._scope.log_group, look, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":
