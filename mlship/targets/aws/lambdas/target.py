@@ -190,7 +190,7 @@ class LambdaTarget:
         if action.kind == "restore":
             history = self._records.read()
             was_public = bool(history and history.operating.get("public"))
-            return self._steps.restore(action, as_before(history, deployment), was_public=was_public)
+            return self._steps.restore(action, as_before(history, deployment), deployment, was_public=was_public)
         return self._steps.operate(deployment)
 
     def _staged(self, action: Action, deployment: Deployment) -> Outcome:
