@@ -53,6 +53,8 @@ def bring_back(change: Change, reason: str) -> None:
     wrong = _restored(change, "restore")
     if wrong:
         raise _not_restored(change, Outcome(False, reason), wrong)
+    if not change.before:
+        change.notes.append(what_is_left(change.before, change.deployment))
     unsaid = _unrecorded(lambda: forget(change, reason, rejects=True))
     if unsaid:
         raise MlshipError(
