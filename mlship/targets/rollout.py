@@ -86,7 +86,7 @@ def _carried_out(
     except (Paused, LeaseLost):
         raise
     except MlshipError as error:
-        if not change.reach or error.exit is Exit.NOT_RESTORED:
+        if not change.reach or error.exit in (Exit.VERIFY_FAILED, Exit.NOT_RESTORED):
             raise
         is_underway = change.history.underway is not None
         raise Unattended(change.history.project, change.release.id, change.reach, error, is_underway=is_underway) from error
