@@ -145,7 +145,7 @@ def _watch(change: Change) -> tuple[Judgement, str]:
 def _counted(change: Change) -> dict[str, Any]:
     """What the copies have counted so far, asked before anybody moves: where nobody can tell, a person is asked with all as it was.
 
-    A target that is away for a moment is asked again. Raises Paused.
+    A target that is away for a moment is asked again. Whoever promotes what waits has been asked, and goes on without. Raises Paused.
     """
     if not _is_measured(change):
         return {}
@@ -155,6 +155,8 @@ def _counted(change: Change) -> dict[str, Any]:
     except LeaseLost:
         raise
     except MlshipError as error:
+        if change.plan.promoted and _underway(change).paused:
+            return {}
         pause(change, f"it cannot be measured: {error.what}", error.details)
 
 

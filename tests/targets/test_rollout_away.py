@@ -13,7 +13,7 @@ from rehearsal import CANARY, FACTS, Rehearsal
 
 from mlship.errors import Exit, MlshipError
 from mlship.targets.plan import plan
-from mlship.targets.rollout import Paused, RolledOut, Unattended, abort, roll_out
+from mlship.targets.rollout import Paused, RolledOut, Unattended, abort, promote, roll_out
 
 MIRRORED = replace(CANARY, mirror=0.1)
 
@@ -89,6 +89,18 @@ def test_figures_that_nobody_tells_pause_it_before_anybody_moves(canary: Rehears
     assert canary.weighed == [] and not canary.service.mirror
     assert 300 <= canary.now - began < 310, "it was asked for a while"
     canary.is_settled(canary.promote().history.live)
+
+
+def test_whoever_promotes_without_figures_passes_one_step_at_a_time(canary: Rehearsal) -> None:
+    def answers(name: str) -> bool:
+        return name != "measure"
+
+    with pytest.raises(Paused, match="is paused at 0 % of the callers: it cannot be measured"):
+        deploy(canary, answers)
+    for percent in (5, 25):
+        with pytest.raises(Paused, match=f"is paused at {percent} % of the callers: it cannot be measured"):
+            promote(Away(canary.open(), answers), FACTS, canary.clock)
+    canary.is_settled(promote(Away(canary.open(), answers), FACTS, canary.clock).history.live)
 
 
 def test_figures_that_are_not_told_for_a_moment_are_asked_for_again(canary: Rehearsal) -> None:
