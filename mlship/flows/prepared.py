@@ -17,7 +17,7 @@ from mlship.releases.release import Release
 from mlship.targets.base import Action, BesideImages, Observed
 from mlship.targets.durations import expected
 from mlship.targets.plan import DeployPlan
-from mlship.targets.rollout import Facts, Paused, RolledOut, World, roll_out
+from mlship.targets.rollout import Facts, Paused, RolledOut, Unattended, World, roll_out
 
 DENIED = ("denied", "quota")  # codes of findings that no edit of mlship.yaml mends: somebody has to allow more
 
@@ -69,6 +69,11 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
     except Paused as paused:
         promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
         paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
+        raise
+    except Unattended as left:
+        if left.is_underway:
+            abort = prepared.opened.command("abort")
+            left.fix = f"the same command again goes on from there, {abort} takes it back"
         raise
     done = _deployed(prepared, rolled, context.clock() - started)
     return replace(done, notes=(*done.notes, *written_back(context, prepared.opened, _served(prepared.plan))))

@@ -65,8 +65,7 @@ class Underway:
     @property
     def reach(self) -> str:
         """`5 % of the callers`, for people."""
-        copied = f" and gets a copy of {self.mirror * 100:g} % of the requests" if self.mirror else ""
-        return f"{self.share * 100:g} % of the callers{copied}"
+        return reached(self.share, self.mirror)
 
 
 @dataclass(frozen=True)
@@ -233,3 +232,9 @@ class History:
 
     def _with(self, entry: Entry) -> History:
         return replace(self, generation=entry.generation, entries=(*self.entries, entry))
+
+
+def reached(share: float, mirror: float = 0.0) -> str:
+    """`5 % of the callers`, for people. mirror: share of the requests of which a copy goes there."""
+    copied = f" and gets a copy of {mirror * 100:g} % of the requests" if mirror else ""
+    return f"{share * 100:g} % of the callers{copied}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from mlship.errors import MlshipError
-from mlship.releases.history import Entry, EntryAction, History
+from mlship.releases.history import Entry, EntryAction, History, reached
 from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release
 from mlship.targets.base import Action, BesideImages, Deployment, Outcome, Target
@@ -21,7 +21,10 @@ NAP_S = 5.0  # between two looks at the lease while nothing else happens
 
 
 class Change:
-    """A plan that is carried out. history: as it is committed now; notes: said to the user at the end."""
+    """A plan that is carried out. history: as it is committed now; notes: said to the user at the end.
+
+    reach: how far callers may meet the release, whatever is recorded of that; empty while none does.
+    """
 
     def __init__(
         self, target: Target, plan: DeployPlan, facts: Facts, world: World, lease: HeldLease, history: History
@@ -33,6 +36,8 @@ class Change:
         self.lease = lease
         self.history = history
         self.notes: list[str] = []
+        begun = history.underway
+        self.reach = begun.reach if begun is not None and (begun.share or begun.mirror) else ""
 
     @property
     def deployment(self) -> Deployment:
@@ -49,7 +54,12 @@ class Change:
     def apply(self, action: Action) -> Outcome:
         self.lease.check()
         self.world.progress.step(action.kind, action.release)
-        return self.target.apply(action, self.deployment)
+        outcome = self.target.apply(action, self.deployment)
+        if outcome.ok and action.kind in ("weigh", "shift"):
+            self.reach = reached(action.share)
+        elif outcome.ok and action.kind == "mirror":
+            self.reach = reached(0.0, action.share)
+        return outcome
 
     def write(self, changed: History) -> None:
         """Commits. Raises LeaseLost when somebody else did meanwhile."""

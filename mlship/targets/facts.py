@@ -51,3 +51,21 @@ class Paused(MlshipError):
             code="paused",
             details=details,
         )
+
+
+class Unattended(MlshipError):
+    """The target does not answer any more, or denies, and callers may meet a release that is not committed: they stay where they are.
+
+    is_underway: it is recorded, so that any machine may go on with it or take it back.
+    """
+
+    def __init__(self, project: str, release: str, reach: str, away: MlshipError, *, is_underway: bool) -> None:
+        aborts = f", mlship abort {project} takes it back" if is_underway else ""
+        super().__init__(
+            f"{release} is left at {reach}: {away.what}",
+            fix=f"the same command again goes on from there{aborts}",
+            exit=away.exit,
+            code="unattended",
+            details=away.details,
+        )
+        self.is_underway = is_underway

@@ -39,7 +39,8 @@ class HeldLease:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-        self._records.release(self._lease)
+        with suppress(MlshipError):  # it ends by itself in a moment, and what was done says how the command ended
+            self._records.release(self._lease)
 
     def _keep(self) -> None:
         while self._lost is None and not self._stop.wait(self._lease.ttl_s / 3):

@@ -72,13 +72,17 @@ def plan(event: Literal["deploy", "rollback"], deployment: Deployment, observed:
 
 
 def promotion(observed: Observed, *, full: bool) -> DeployPlan:
-    """The plan that goes on with what is under way past the step that it waits at; with `full` straight to all callers."""
+    """The plan that goes on with what is under way past the step that it waits at; with `full` straight to all callers.
+
+    A step, or a mirror, whose command was killed waits for nobody: it is watched to its end.
+    """
     history = observed.history
     assert history is not None and history.underway is not None, "the caller has looked"
     deployment = deployment_under_way(history, history.underway)
     begun = history.underway
-    shares = () if full else tuple(share for share in _shares_left(deployment, begun) if share > begun.share)
-    mirrored = 0.0 if full or begun.mirror else _mirror_left(deployment, begun)
+    passed = begun.share if begun.paused else -1.0
+    shares = () if full else tuple(share for share in _shares_left(deployment, begun) if share > passed)
+    mirrored = 0.0 if full or (begun.mirror and begun.paused) else _mirror_left(deployment, begun)
     return replace(_onward(deployment, observed, begun, shares, mirrored), promoted=True, full=full)
 
 

@@ -6,12 +6,12 @@ running the same command again converges, because every action can be repeated.
 
 from __future__ import annotations
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.releases.history import History, Underway
 from mlship.releases.records import LeaseLost
 from mlship.targets.base import Action, Observed, Outcome, Target
 from mlship.targets.changing import Change
-from mlship.targets.facts import Facts, Paused, RolledOut, World
+from mlship.targets.facts import Facts, Paused, RolledOut, Unattended, World
 from mlship.targets.lease import HeldLease, held
 from mlship.targets.plan import DeployPlan, promotion, taking_back
 from mlship.targets.proving import prove_copies
@@ -19,15 +19,15 @@ from mlship.targets.steps import begin, mirror, pass_all, weigh
 from mlship.targets.undo import bring_back, take_back
 from mlship.targets.verify import Verification
 
-__all__ = ["Facts", "Paused", "RolledOut", "World", "abort", "promote", "roll_out"]
+__all__ = ["Facts", "Paused", "RolledOut", "Unattended", "World", "abort", "promote", "roll_out"]
 
 
 def roll_out(target: Target, plan: DeployPlan, facts: Facts, world: World) -> RolledOut:
     """Makes the plan real.
 
     Raises LeaseHeld, LeaseLost when the world changed since the plan was made, Paused (exit 12) when a person has to say how
-    it goes on, and MlshipError with exit 6 when the release did not prove itself (what served before serves), 7 when what
-    served before could not be brought back.
+    it goes on, Unattended when the target does not answer any more in the midst of it (exit 13, or 8), and MlshipError with exit 6
+    when the release did not prove itself (what served before serves), 7 when what served before could not be brought back.
     """
     with held(target.records, facts.by, world.clock, world.sleep, world.progress) as lease:
         observed = _as_seen(target, plan.fingerprint)
@@ -81,7 +81,15 @@ def _carried_out(
         return _taken_back(change, facts.reason or "rolled back")
     if change.history.underway is not None and change.history.underway.failed:
         take_back(change, "weigh", Outcome(False, change.history.underway.failed))
-    return _Rollout(change).run()
+    try:
+        return _Rollout(change).run()
+    except (Paused, LeaseLost):
+        raise
+    except MlshipError as error:
+        if not change.reach or error.exit in (Exit.VERIFY_FAILED, Exit.NOT_RESTORED):
+            raise
+        is_underway = change.history.underway is not None
+        raise Unattended(change.history.project, change.release.id, change.reach, error, is_underway=is_underway) from error
 
 
 def _change(target: Target, plan: DeployPlan, facts: Facts, world: World, lease: HeldLease, observed: Observed) -> Change:

@@ -6,7 +6,7 @@ recorded is made sure of again by whoever goes on.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mlship.config.gates import Gate, parse
 from mlship.errors import MlshipError
@@ -27,6 +27,7 @@ from mlship.targets.gates import (
 from mlship.targets.proving import change_of_sample
 from mlship.targets.recorded import deployment_to_plain
 from mlship.targets.undo import take_back
+from mlship.targets.waiting import Waiting
 
 LOOK_S = 30.0  # between two looks at the gates; each asks every copy for its counters
 LOOKS = 10  # in a short bake
@@ -51,12 +52,13 @@ def begin(change: Change) -> None:
 
 def mirror(change: Change, action: Action) -> None:
     """Copies so many requests to the release, and watches how it answers what nobody gets. No caller moves, nobody is asked."""
+    is_new = _underway(change).mirror != action.share
+    counted = _counted(change) if is_new else {}
     outcome = change.apply(action)
     if not outcome.ok:
         take_back(change, "weigh", outcome)
     change.notes.extend(outcome.notes)
-    if _underway(change).mirror != action.share:
-        counted = measures_to_plain(change.target.measure())
+    if is_new:
         why = f"a copy of {action.share * 100:g} % of the requests"
         change.write(change.history.mirrored(action.share, counted, change.entry("step", why=why)))
     judged, news = _watch(change)
@@ -68,13 +70,14 @@ def weigh(change: Change, action: Action) -> None:
     """Moves so many callers, and watches them until the gates are judged. A step that was reached before is only finished."""
     if action.share == 1:
         _wait_for_approval(change)
+    underway = _underway(change)
+    is_new = underway.step < 0 or underway.share != action.share
+    counted = _counted(change) if is_new else {}
     outcome = change.apply(action)
     if not outcome.ok:
         take_back(change, "weigh", outcome)
     change.notes.extend(outcome.notes)
-    underway = _underway(change)
-    if underway.step < 0 or underway.share != action.share:
-        counted = measures_to_plain(change.target.measure())
+    if is_new:
         change.write(change.history.stepped(underway.step + 1, action.share, counted, change.entry("step")))
     judged, news = _watch(change)
     _obey(change, "weigh", judged)
@@ -139,10 +142,28 @@ def _watch(change: Change) -> tuple[Judgement, str]:
         change.rest(min(left_s, look_s))
 
 
+def _counted(change: Change) -> dict[str, Any]:
+    """What the copies have counted so far, asked before anybody moves: where nobody can tell, a person is asked with all as it was.
+
+    A target that is away for a moment is asked again. Whoever promotes what waits has been asked, and goes on without. Raises Paused.
+    """
+    if not _is_measured(change):
+        return {}
+    waiting = Waiting(change.world.clock, change.rest)
+    try:
+        return measures_to_plain(waiting.answered(change.target.measure))
+    except LeaseLost:
+        raise
+    except MlshipError as error:
+        if change.plan.promoted and _underway(change).paused:
+            return {}
+        pause(change, f"it cannot be measured: {error.what}", error.details)
+
+
 def _judged(change: Change, began: Measures) -> Judgement:
     """A look that the target does not allow right now is no verdict."""
     strategy, gates = change.deployment.strategy, _gates(change)
-    if not any(gate.is_measured for gate in gates):
+    if not _is_measured(change):
         return Judgement()
     try:
         counted = change.target.measure().get(change.release.id, Measures())
@@ -176,6 +197,10 @@ def _news(underway: Underway, bake_s: float, left_s: float, judged: Judgement) -
 
 def _minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _is_measured(change: Change) -> bool:
+    return any(gate.is_measured for gate in _gates(change))
 
 
 def _gates(change: Change) -> tuple[Gate, ...]:

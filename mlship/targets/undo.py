@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from mlship.errors import Exit, MlshipError
@@ -31,22 +33,37 @@ def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
     wrong = _restored(change, _kind(change, reached))
     if wrong and begun:
         raise _not_restored(change, failed, wrong)
+    unsaid: tuple[str, ...] = ()
     if begun:
-        forget(change, failed.cause, rejects=failed.fault == "release")
+        unsaid = _unrecorded(lambda: forget(change, failed.cause, rejects=failed.fault == "release"))
     elif failed.fault == "release":
-        _remember_refusal(change, failed.cause)
+        unsaid = _unrecorded(lambda: _remember_refusal(change, failed.cause))
+    failed = replace(failed, evidence=(*failed.evidence, *unsaid))
     if wrong:
         raise _not_restored(change, failed, wrong)
     raise _not_live(change, failed)
 
 
 def bring_back(change: Change, reason: str) -> None:
-    """Takes back what is under way because a person wants it. Raises MlshipError with exit 7 when nothing serves then."""
+    """Takes back what is under way because a person wants it.
+
+    Raises MlshipError with exit 7 when nothing serves then, with exit 13 when it is done and nobody could be told.
+    """
     decide(change, reason)
     wrong = _restored(change, "restore")
     if wrong:
         raise _not_restored(change, Outcome(False, reason), wrong)
-    forget(change, reason, rejects=True)
+    if not change.before:
+        change.notes.append(what_is_left(change.before, change.deployment))
+    unsaid = _unrecorded(lambda: forget(change, reason, rejects=True))
+    if unsaid:
+        raise MlshipError(
+            f"{change.release.id} is taken back, {change.before or 'nothing'} serves as before, and the records do not say so yet",
+            fix="run the same command again",
+            exit=Exit.UNREACHABLE,
+            code="unrecorded",
+            details=unsaid,
+        )
 
 
 def decide(change: Change, cause: str) -> None:
@@ -73,6 +90,17 @@ def forget(change: Change, reason: str, *, rejects: bool) -> None:
     change.retire(dropped)
 
 
+def _unrecorded(write: Callable[[], None]) -> tuple[str, ...]:
+    """Why it could not be written down, empty when it was: callers are right already, and the next command ends it. Raises LeaseLost."""
+    try:
+        write()
+    except LeaseLost:
+        raise
+    except MlshipError as error:
+        return (f"not recorded: {error.what}", *error.details)
+    return ()
+
+
 def _kind(change: Change, reached: ActionKind) -> ActionKind:
     """At 0 % it is enough that the new copies go, unless the old ones were stopped for them or callers may have moved."""
     old_ones_stopped = change.deployment.strategy.name == "recreate" and change.before
@@ -86,6 +114,7 @@ def _restored(change: Change, kind: ActionKind) -> tuple[str, ...]:
     change.world.progress.step(kind, change.release.id)
     undone = change.target.apply(Action(kind, change.release.id, change.before), change.deployment)
     wrong = undone.cause if not undone.ok else _silence(change, change.plan.previous)
+    change.reach = change.reach if wrong else ""
     return (f"not restored: {wrong}", *undone.evidence) if wrong else ()
 
 

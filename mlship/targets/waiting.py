@@ -21,6 +21,12 @@ class Waiting:
     sleep: Callable[[float], None]
     every_s: float = POLL_S
 
+    def answered(self, look: Callable[[], Found]) -> Found:
+        """What it answers. Raises what no look has got past for AWAY_S."""
+        found = self.until(lambda: (look(),), AWAY_S)
+        assert found is not None, "an answer is one, whatever it says"
+        return found[0]
+
     def until(self, look: Callable[[], Found | None], seconds: float) -> Found | None:
         """The first answer that is not None; None when the time is over.
 

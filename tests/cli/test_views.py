@@ -352,6 +352,10 @@ def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     assert CANARY.underway
     paused = replace(CANARY, underway=replace(CANARY.underway, paused="0 of the 200 requests"))
     assert f"paused since {time_of_day(NOW - 600)} (10 min ago): 0 of the 200 requests" in status_text(paused, NOW)
+    first = replace(CANARY, live=None, previous=None, serving="", underway=replace(paused.underway, before="", share=0.0))
+    waits = status_text(first, NOW)
+    assert "canary r13-0a1b2c at 0 %, paused since" in waits and "warning" not in waits
+    assert "Next: mlship promote churn" in waits, "a first release that nobody answers for yet waits, too"
     attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
     assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
     assert "promote" not in attended
@@ -388,7 +392,7 @@ def test_what_was_aborted_is_said_with_its_reason():
         "  r12-7f3a9c is marked rejected (too many false alarms): deploying it again needs --again.\n"
         "Next: mlship history churn --target docker --env prod"
     )
-    assert "nothing serves, as before." in abort_text(replace(taken, live=None))
+    assert "nothing serves." in abort_text(replace(taken, live=None))
     assert payloads.aborted(taken)["aborted"]["id"] == "r12-7f3a9c"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from away import Away
 from test_lifecycle_flow import YAML, built
 
 from mlship.errors import Exit, MlshipError
@@ -20,7 +21,7 @@ from mlship.releases.records import LeaseLost
 from mlship.runner import LocalRunner
 from mlship.targets import fake
 from mlship.targets.base import Measures
-from mlship.targets.rollout import Paused
+from mlship.targets.rollout import Paused, Unattended
 
 CANARY = (
     YAML
@@ -130,6 +131,17 @@ def test_promote_goes_on_from_another_machine_to_the_next_step_and_then_to_the_e
     done = promote.promote(away, promote.prepare(away, SOMEWHERE))
     assert done.release.id.startswith(paused)
     assert status.status(away, SOMEWHERE).underway is None
+
+
+def test_what_a_cloud_that_went_away_leaves_on_is_said_with_the_command_that_takes_it_back(
+    context: Context, paused: str
+) -> None:
+    ready = promote.prepare(context, Where())
+    unwritten = replace(ready.opened, target=Away(ready.opened.target, lambda name: name != "commit"))
+    with pytest.raises(Unattended, match="is left at 50 % of the callers: the cloud does not answer") as left:
+        promote.promote(context, replace(ready, opened=unwritten))
+    assert left.value.fix == "the same command again goes on from there, mlship abort churn --target fake takes it back"
+    assert sorted(status.status(context, Where()).weights.values()) == [0.5, 0.5]
 
 
 def test_of_two_people_who_promote_what_they_saw_one_passes_one_step(context: Context, paused: str) -> None:

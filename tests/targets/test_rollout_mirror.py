@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rehearsal import CANARY, Killed, Killer, Rehearsal
@@ -92,6 +93,27 @@ def test_a_mirror_that_was_killed_is_watched_to_its_end_by_the_same_deploy(mirro
             killed += 1
         again.is_settled(again.deploy(2).history.live)
     assert killed == 2, "before it is recorded, and after"
+
+
+@pytest.mark.parametrize(("kind", "watched_s"), [("mirror", 900), ("weigh", 600)])
+def test_what_was_killed_is_watched_to_its_end_by_a_promotion_too(mirrored: Rehearsal, kind: str, watched_s: int) -> None:
+    """Nobody has seen how it did, and so nobody can mean to pass it."""
+
+    class AtWork(Killer):
+        def touch(self, act: Any) -> Any:
+            done = super().touch(act)
+            if mirrored.world.done[-1].kind == kind and mirrored.entries[-1] == "step":
+                self.dead = True
+                raise Killed
+            return done
+
+    with pytest.raises(Killed):
+        mirrored.deploy(2, AtWork())
+    assert not mirrored.underway.paused
+    began, mirrored.now = mirrored.now, mirrored.now + 31
+    mirrored.is_settled(mirrored.promote().history.live)
+    assert mirrored.now - began >= watched_s
+    assert mirrored.weighed[-2:] == [0.05, 0.25]
 
 
 def test_without_a_strategy_copies_are_all_that_is_watched() -> None:

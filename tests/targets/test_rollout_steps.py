@@ -302,6 +302,7 @@ def test_a_first_release_that_nobody_approves_leaves_nothing() -> None:
         plain.deploy(1)
     done = plain.abort("no")
     assert done.history.live == ""
+    assert done.notes == ("nothing served before, and nothing is left behind",), "of a cloud: what is left, and how it goes"
     assert plain.service.copies == []
 
 

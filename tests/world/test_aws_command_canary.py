@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 
+from approving import given_up
 from aws_account import REGION, Account, emulators
 from aws_gateway import Gateway
 from aws_machine import YAML, built, fronted, give_lease_back, machine
@@ -77,5 +78,8 @@ def test_a_release_that_waits_for_a_person_is_promoted_from_another_machine(
     assert "mlship promote churn --target aws --env asked --region us-east-1 goes on" in paused["error"]["fix"]
     there = machine(tmp_path / "there", account, front[1])
     words = ("churn", "--target", "aws", "--region", REGION, "--env", "asked")
-    assert there.mlship("promote", *words, "--yes")["release"]["content"] == content
+    live = there.mlship("promote", *words, "--yes")["release"]
+    assert live["content"] == content
     assert [line["text"] for line in there.mlship("logs", *words)["lines"]] == ["ready"]
+    given_up(here, built(here, account, 2), live, "asked")
+    assert {copy.content for copy in account.copies.values()} == {content}

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("azure.identity", reason="no azure-identity: pip install 'mlship[azure]'")
 
+from approving import CAREFUL, promoted_twice_and_given_up_once
 from azureml_account import GROUP, INSTANCE, REGION, WORKSPACE, MlAccount, workspace
 from story import Story
 from test_container_apps_command import built, machine
@@ -23,6 +24,7 @@ targets:
   azure: {{service: azureml, region: {REGION}, resource_group: {GROUP}, workspace: {WORKSPACE}, instance: {INSTANCE}}}
 environments:
   prod: {{}}
+  {CAREFUL}
   none: {{scale: {{replicas: 0..2}}}}
   spot: {{cost: {{profile: spot}}}}
   open: {{serve: {{auth: {{api_keys: secret:CHURN_KEYS}}}}, secrets: {{CHURN_KEYS: {{azure: acme/churn-keys}}}}}}
@@ -81,6 +83,12 @@ def test_the_whole_way(tmp_path: Path, world: MlAccount, running: tuple[MlAccoun
     there.mlship("destroy", *words, "--yes")
     assert there.mlship("list", "--target", "azure")["services"] == []
     assert world.ml == {} and world.scalings == {}
+
+
+def test_a_canary_waits_for_a_word_and_is_promoted_or_given_up(world: MlAccount, here: Story) -> None:
+    promoted_twice_and_given_up_once(here, *(built(here, world, version) for version in (1, 2, 3)))
+    (endpoint,) = world.of("onlineEndpoints")
+    assert placed(world) == set(endpoint["properties"]["traffic"]) and len(placed(world)) == 1
 
 
 @pytest.mark.parametrize(

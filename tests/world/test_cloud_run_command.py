@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("google.cloud.run_v2", reason="no clients of Google Cloud: pip install 'mlship[gcp]'")
 pytest.importorskip("googleapiclient", reason="no discovery documents: pip install google-api-python-client")
 
+from approving import CAREFUL, promoted_twice_and_given_up_once
 from cloud_run_account import PROJECT, REGION, Loopback, World, loopback, service_of
 from registry_images import image_of
 from story import Story
@@ -29,6 +30,7 @@ resources: {{cpu: 1, memory: 2GB}}
 targets: {{gcp: {{region: {REGION}}}}}
 environments:
   prod: {{}}
+  {CAREFUL}
   spot: {{cost: {{profile: spot}}}}
 """
 
@@ -100,10 +102,16 @@ def test_the_whole_way(tmp_path: Path, there: Loopback, world: World, here: Stor
     assert world.run.services == {} and world.storage.objects == {}
 
 
+def test_a_canary_waits_for_a_word_and_is_promoted_or_given_up(world: World, here: Story) -> None:
+    contents = [built(here, world, version) for version in (1, 2, 3)]
+    promoted_twice_and_given_up_once(here, *contents)
+    assert live(world) == {contents[1]}
+
+
 def test_what_cannot_be_is_refused_before_anything_is_changed(there: Loopback, world: World, here: Story) -> None:
     content = built(here, world, 1)
     said = here.refused("deploy", "--env", "spot", "--image", content, "--yes", exit=2)
-    assert "cost.profile spot is not possible with gcp cloud-run: Cloud Run has no spot" in said and "mlship.yaml:8" in said
+    assert "cost.profile spot is not possible with gcp cloud-run: Cloud Run has no spot" in said and "mlship.yaml:9" in said
     assert "use service vertex, vm, or target kubernetes" in said
     assert world.run.services == {} and world.storage.buckets == {}
 

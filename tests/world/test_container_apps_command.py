@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("azure.identity", reason="no azure-identity: pip install 'mlship[azure]'")
 
+from approving import CAREFUL, promoted_twice_and_given_up_once
 from azure_operations import SUBSCRIPTION
 from container_apps_account import REGION, SUBNET, Account, account
 from registry_images import image_of
@@ -29,6 +30,7 @@ resources: {{cpu: 1, memory: 2GB}}
 targets: {{azure: {{region: {REGION}, subnet: {SUBNET}}}}}
 environments:
   prod: {{}}
+  {CAREFUL}
   elsewhere: {{targets: {{azure: {{subscription: 99999999-9999-9999-9999-999999999999}}}}}}
   nobody: {{targets: {{azure: {{callers: environment}}}}}}
   shadow: {{rollout: {{mirror: 10%, bake: 10m}}}}
@@ -101,6 +103,12 @@ def test_the_whole_way(tmp_path: Path, world: Account, running: tuple[Account, M
     assert there.mlship("list", "--target", "azure")["services"] == [] and live(world) == set()
 
 
+def test_a_canary_waits_for_a_word_and_is_promoted_or_given_up(world: Account, here: Story) -> None:
+    contents = [built(here, world, version) for version in (1, 2, 3)]
+    promoted_twice_and_given_up_once(here, *contents)
+    assert live(world) == {contents[1]}
+
+
 def test_what_cannot_be_is_refused_before_anything_is_changed(world: Account, here: Story) -> None:
     content = built(here, world, 1)
     said = here.refused("deploy", "--env", "elsewhere", "--image", content, "--yes", exit=8)
@@ -109,7 +117,7 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(world: Account, he
     assert "nobody could call it" in said and "mlship.yaml" in said
     said = " ".join(here.refused("plan", "--env", "shadow", "--image", content, exit=2).split())
     assert (
-        "mlship.yaml:10:22 rollout.mirror" in said and "rollout.mirror is not possible with the service container-apps" in said
+        "mlship.yaml:11:22 rollout.mirror" in said and "rollout.mirror is not possible with the service container-apps" in said
     )
     assert "use a canary with a small first step, such as rollout.steps: [1%, 25%, 100%]" in said
     assert not [asked for asked in world.requests if asked.startswith(("PUT", "PATCH", "DELETE"))]

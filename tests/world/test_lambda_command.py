@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 
+from approving import CAREFUL, promoted_twice_and_given_up_once
 from aws_account import ACCOUNT, REGION, Account, emulators
 from aws_flaky import flaky
 from aws_gateway import gateway
@@ -32,7 +33,7 @@ resources: {{memory: 2GB}}
 targets: {{aws: {{service: lambda, region: {REGION}, account: "123456789012"}}}}
 environments:
   prod: {{}}
-  careful: {{rollout: {{strategy: canary, steps: [20%, 100%], approve: manual}}}}
+  {CAREFUL}
 """
 EVERY = 15  # requests of which three go wrong
 Wire = tuple[int, dict[str, str], bytes]
@@ -136,14 +137,4 @@ def test_the_whole_way(tmp_path: Path, functions: Functions, front: Mapping[str,
 
 
 def test_a_canary_waits_for_a_word_and_is_promoted_or_given_up(functions: Functions, here: Story) -> None:
-    account = functions.account
-    first, second, third = (built(here, account, version) for version in (1, 2, 3))
-    here.mlship("deploy", "--env", "careful", "--image", first, "--yes", exit=12)
-    assert here.mlship("promote", "--env", "careful", "--yes")["release"]["content"] == first
-    here.mlship("deploy", "--env", "careful", "--image", second, "--yes", exit=12)
-    told = here.mlship("status", "--env", "careful")
-    assert sorted(told["weights"].values()) == [20.0, 80.0]
-    assert here.mlship("promote", "--env", "careful", "--yes")["release"]["content"] == second
-    here.mlship("deploy", "--env", "careful", "--image", third, "--yes", exit=12)
-    here.mlship("abort", "--env", "careful", "--yes")
-    assert here.mlship("status", "--env", "careful")["release"]["content"] == second
+    promoted_twice_and_given_up_once(here, *(built(here, functions.account, version) for version in (1, 2, 3)))

@@ -358,13 +358,16 @@ def kept(functions: Functions) -> dict[str, int]:
 
 def test_copies_are_warm_before_callers_and_gone_after_them(tmp_path: Path, functions: Functions) -> None:
     here, there = (LambdaService(tmp_path / name, functions) for name in ("here", "there"))
-    first = deploy(here, 1, replicas=(2, 8)).history.live
+    operating = {**here.deployment(1).operating, "replicas": {"min": 2, "max": 8}}
+    first = deploy(here, 1, replicas=(2, 8), operating=operating).history.live
     assert kept(functions) == {"1": 2}
     with pytest.raises(Paused):
-        deploy(here, 2, replicas=(2, 8), strategy=CANARY)
+        deploy(here, 2, replicas=(2, 20), strategy=CANARY)
     assert kept(functions) == {"1": 2, "2": 2}, "both have callers"
     assert give_up(there, "nobody likes it").history.live == first
     assert kept(functions) == {"1": 2}
+    told = functions.account.client("lambda").get_function_concurrency(FunctionName=NAME)
+    assert told["ReservedConcurrentExecutions"] == 8, "the cap of what serves, and not of what was given up"
     deploy(here, 3, replicas=(2, 3))
     assert kept(functions) == {"3": 2}, "one beside those that served, all of them after them"
     target = there.open()

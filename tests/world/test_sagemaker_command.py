@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
 import aws_permissions
 import ecr_standin
+from approving import CAREFUL, promoted_twice_and_given_up_once
 from aws_account import Account, emulators
 from aws_flaky import flaky
 from aws_gateway import gateway
@@ -38,7 +39,7 @@ model: model.joblib
 target: aws
 targets: {{aws: {{service: sagemaker, instance: {INSTANCE}, region: {REGION}, account: "123456789012"}}}}
 environments:
-  careful: {{rollout: {{strategy: canary, steps: [20%, 100%], approve: manual}}}}
+  {CAREFUL}
 """
 EVERY = 15  # requests of which three go wrong
 Wire = tuple[int, dict[str, str], bytes]
@@ -122,14 +123,8 @@ def test_an_endpoint_is_deployed_changed_rolled_back_from_elsewhere_and_destroye
             "beside an image of docker's schema 2"
         )
 
-        careful = ("--env", "careful", "--yes")
-        here.mlship("deploy", "--image", first, *careful, exit=12)
-        assert here.mlship("promote", *careful)["release"]["content"] == first
-        here.mlship("deploy", "--image", second, *careful, exit=12)
-        assert sorted(here.mlship("status", "--env", "careful")["weights"].values()) == [20.0, 80.0]
-        here.mlship("abort", *careful)
-        assert here.mlship("status", "--env", "careful")["weights"] == {one["release"]["id"]: 100.0}
-        here.mlship("destroy", *careful)
+        promoted_twice_and_given_up_once(here, first, second, built(here, account, 3))
+        here.mlship("destroy", "--env", "careful", "--yes")
 
         # no checkout, no build, nothing but credentials; and an API that is throttled and breaks
         there = machine(tmp_path / "there", account, {**front, "AWS_ENDPOINT_URL": rough})

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("google.cloud.aiplatform_v1", reason="no google-cloud-aiplatform: pip install 'mlship[gcp]'")
 pytest.importorskip("googleapiclient", reason="no google-api-python-client: pip install google-api-python-client")
 
+from approving import given_up
 from google_operations import Operations
 from registry_images import image_of
 from registry_parts import real_registry
@@ -93,6 +94,8 @@ def test_the_whole_way(tmp_path: Path, world: Account, here: Story) -> None:
     back = elsewhere.mlship("rollback", *words, "--yes")
     assert back["release"]["id"] == one["id"] and back["release"]["content"] == first
     endpoint = world.vertex.endpoints["mlship-churn--prod"]
+    assert [one["displayName"] for one in endpoint.deployed.values()] == [back["release"]["id"]]
+    given_up(here, built(here, world, 3), back["release"], "prod")
     assert [one["displayName"] for one in endpoint.deployed.values()] == [back["release"]["id"]]
     (row,) = elsewhere.mlship("list", "--target", "gcp", "--region", REGION)["services"]
     assert (row["project"], row["live"], row["ready"]) == ("churn", one["id"], True)

@@ -20,7 +20,8 @@ def command(
 ) -> Answer:
     """Go on with a rollout that waits, to its next step or to the end.
 
-    Needs no checkout, no build and no mlship.yaml. Passes the step that it waits at; the gates of later steps are judged.
+    Needs no checkout, no build and no mlship.yaml. Passes the step that it waits at; the gates of later steps are judged. A step
+    whose command was killed is watched to its end.
     """
     call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text

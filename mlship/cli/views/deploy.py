@@ -100,7 +100,7 @@ def rollback_text(result: Deployed) -> str:
 
 def abort_text(result: Aborted) -> str:
     """What serves again, and what becomes of the release that was taken back."""
-    serves = f"{result.live.id} serves all callers.  {result.endpoint}" if result.live else "nothing serves, as before."
+    serves = f"{result.live.id} serves all callers.  {result.endpoint}" if result.live else "nothing serves."
     return lines(
         f"Taken back: {result.release.id} in {seconds_text(result.seconds)}.  {serves}",
         *(f"  {note}" for note in result.notes),

@@ -23,7 +23,7 @@ from mlship.flows.results import Listed, ReleaseView, Status, Traffic, UnderwayV
 
 def status_text(result: Status, now: float) -> str:
     where = f"{place(result.project, result.environment)}  {result.target}"
-    if result.live is None and not result.serving:
+    if result.live is None and not result.serving and result.underway is None:
         return lines(
             f"{where}  nothing is deployed", *_notes(result), f"Next: {deploy_command(result.target, result.environment)}"
         )
@@ -133,12 +133,12 @@ def _notes(result: Status) -> list[str]:
 
 def _disagreement(result: Status) -> str:
     """Of the records and what is there. While a rollout is under way, either of its releases may be the one that answers."""
-    live = result.live.id if result.live else "nothing"
+    live = result.live.id if result.live else ""
     if result.serving in (live, result.underway.release if result.underway else live):
         wrong = result.observed.repair if result.underway is None else ""
         return f"warning: {wrong}; mlship deploy puts it right" if wrong else ""
     said = f"the server says {result.serving}" if result.serving else "no server answers"
-    return f"warning: the records say {live} is live, but {said}"
+    return f"warning: the records say {live or 'nothing'} is live, but {said}"
 
 
 def _next(result: Status) -> str:

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 BACK_S = (60.0, 900.0, 6 * 3600.0, 24 * 3600.0)
 MS = 1000.0
+# Each copy hands in its lines some seconds at a time, so that one that is older may come after one that is newer: the log driver of
+# containers collects lines for up to five seconds (awslogs; from memory, verify).
+LATE_MS = 10_000
 
 
 def newest(read: Callable[[int], Sequence[T]], enough: int, now: float, back_s: Sequence[float] = BACK_S) -> Sequence[T]:

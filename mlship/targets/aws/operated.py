@@ -9,7 +9,7 @@ from mlship.targets.base import Deployment
 
 
 def as_before(history: History | None, deployment: Deployment) -> Deployment:
-    """Operated as the records say: what is taken back may have come with other numbers, labels and callers."""
+    """Operated as the records say: what is taken back may have come with other numbers, labels and callers, of which mlship.yaml tells."""
     if history is None or not history.live:
         return deployment
     said = history.operating
@@ -20,4 +20,5 @@ def as_before(history: History | None, deployment: Deployment) -> Deployment:
         labels=said.get("labels") or {},
         settings=said.get("settings") or deployment.settings,
         replicas=(replicas.get("min", least), replicas.get("max", most)),
+        places={},
     )

@@ -10,8 +10,10 @@ from mlship.targets.aws.ecs.logs import lines_of
 from mlship.targets.aws.sagemaker.logs import lines_of as lines_of_endpoint
 from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.aws.scope import Scope
+from mlship.targets.waiting import Waiting
 
 NOW = 1_795_000_000.0
+WAITING = Waiting(lambda: NOW, lambda seconds: None)
 
 
 def told(ages_s: list[float], lines: int) -> tuple[list[str], list[int]]:
@@ -33,7 +35,7 @@ def told(ages_s: list[float], lines: int) -> tuple[list[str], list[int]]:
         return {"events": events}
 
     door = FakeDoor({"logs filter_log_events": answer})
-    found = lines_of(door, Scope("churn"), "", lines, False, lambda: NOW, lambda seconds: None)
+    found = lines_of(door, Scope("churn"), "", lines, False, WAITING)
     return [line.text for line in found], answered
 
 
@@ -67,6 +69,6 @@ def test_of_an_endpoint_s_machines_only_those_of_late_are_asked_whose_release_th
 
     answers = {"logs describe_log_streams": page, "logs get_log_events": head, "logs filter_log_events": search}
     door = FakeDoor(answers)
-    found = list(lines_of_endpoint(door, Names(Scope("churn")), "r2-aaaaaa", 1, False, lambda: NOW, lambda seconds: None))
+    found = list(lines_of_endpoint(door, Names(Scope("churn")), "r2-aaaaaa", 1, False, WAITING))
     assert [(line.replica, line.text) for line in found] == [("a/i-0", "hello")]
     assert [name for name, _ in door.asked].count("logs describe_log_streams") == 2, "one page of each of the two logs"

@@ -111,6 +111,48 @@ def test_who_may_not_see_whether_copies_are_ready_is_told_so_and_waits_for_nothi
     assert pauses == []
 
 
+class Kept:
+    """A function whose copies Lambda counts: all that are kept ready have to be among those that are reserved."""
+
+    region, account = "us-east-1", "123456789012"
+
+    def __init__(self, cap: int | None, **ready: int) -> None:
+        self.cap, self.ready = cap, {name.removeprefix("v"): count for name, count in ready.items()}
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        if operation == "get_function_concurrency":
+            return {} if self.cap is None else {"ReservedConcurrentExecutions": self.cap}
+        if operation == "delete_function_concurrency":
+            self.cap = None
+        elif operation == "put_function_concurrency":
+            self.cap = said["ReservedConcurrentExecutions"]
+        elif operation == "put_provisioned_concurrency_config":
+            self.ready[said["Qualifier"]] = said["ProvisionedConcurrentExecutions"]
+        if self.cap is not None and sum(self.ready.values()) > self.cap:
+            raise Refused("InvalidParameterValueException", "more than reserved", "", Exit.USAGE, "refused")
+        return {}
+
+    def all(self, service: str, operation: str, key: str, /, **said: Any) -> list[Any]:
+        return [{"FunctionArn": f"a:{one}", "RequestedProvisionedConcurrentExecutions": n} for one, n in self.ready.items()]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "taken", "then"),
+    [
+        (Kept(20, v1=2), {"replicas": (2, 8)}, {"replicas": (2, 20)}, (8, {"1": 2})),
+        (Kept(2), {"replicas": (4, 8)}, {"replicas": (1, 2)}, (8, {"1": 4})),
+        (Kept(20), {}, {"replicas": (2, 20)}, (None, {})),
+        (Kept(5), {}, {"replicas": (2, 20)}, (5, {})),
+        (Kept(None), {}, {}, (None, {})),
+    ],
+    ids=["raised", "lowered after its callers had moved", "only it asked for one", "somebody's own", "none"],
+)
+def test_what_is_taken_back_leaves_the_copies_and_the_cap_of_before(now: Kept, before: Any, taken: Any, then: Any) -> None:
+    copies = Copies(now, Scope("churn"), Waiting(lambda: 0.0, lambda seconds: None))
+    copies.back("1", made(**before), made(**taken))
+    assert (now.cap, now.ready) == then
+
+
 def test_an_account_that_is_given_its_parts_gets_none_made() -> None:
     said = {"roles": {"task": "churn"}, "repository": "churn", "bucket": "acme"}
     template = foundation(made(**said), given(made(**said)))

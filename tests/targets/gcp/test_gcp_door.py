@@ -180,11 +180,13 @@ def test_a_right_that_google_does_not_know_stops_nobody() -> None:
 def test_lines_come_from_every_page_until_there_are_enough() -> None:
     entries = [{"insertId": str(n), "timestamp": f"2026-11-23T00:00:0{n}Z", "textPayload": f"line {n}"} for n in (3, 2, 1)]
     door = Pages({}, {"entries": entries[:2]}, {"entries": entries[2:]})
-    found = cloud_run_lines(door, Scope("churn"), "", 3, False, lambda seconds: None)
+    found = cloud_run_lines(door, Scope("churn"), "", 3, False, Waiting(lambda: 0.0, lambda seconds: None))
     assert [line.text for line in found] == ["line 1", "line 2", "line 3"]
     assert door.asked == ["", "1", "2"]
     few = Pages({"entries": entries[:2]}, {"entries": entries[2:]})
-    assert [line.text for line in vertex_lines(few, Scope("churn"), None, "", 2, False, lambda seconds: None)] == [
+    assert [
+        line.text for line in vertex_lines(few, Scope("churn"), None, "", 2, False, Waiting(lambda: 0.0, lambda seconds: None))
+    ] == [
         "line 2",
         "line 3",
     ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.releasing import CONTAINER
-from mlship.targets.aws.log_windows import BACK_S, marked, newest
+from mlship.targets.aws.log_windows import BACK_S, LATE_MS, marked, newest
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
+from mlship.targets.waiting import Waiting
 
 LOOK_S = 2.0
 
@@ -23,16 +25,15 @@ def lines_of(
     release: str,
     lines: int,
     follow: bool,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
+    waiting: Waiting,
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    now = clock()
+    now = waiting.clock()
     told = newest(lambda since_ms: _events(door, scope, release, since_ms), lines, now, (*BACK_S, now))
     yield from (_line(event) for event in told[len(told) - lines :] if lines)
     if follow:
         since = partial(_events, door, scope, release)
-        yield from map(_line, followed(told, since, marked, 0, partial(sleep, LOOK_S)))
+        yield from map(_line, followed(told, since, marked, 0, replace(waiting, every_s=LOOK_S), LATE_MS))
 
 
 def _events(door: Door, scope: Scope, release: str, since_ms: int) -> list[dict[str, Any]]:

@@ -161,7 +161,7 @@ class EcsTarget:
         return tuple(self._why(task) for task in found)
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._scope, release, lines, follow, self._opening.clock, self._waiting.sleep)
+        return lines_of(self._door, self._scope, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":

@@ -44,7 +44,7 @@ class Copies:
         if most is not None and present != most:
             self._set_cap(most)
         elif most is None and present is not None and deployment.places:
-            self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
+            self._uncap()
 
     def beside(self, number: str, deployment: Deployment) -> Outcome:
         """The version gets as many copies as its callers' versions leave it, and they are up."""
@@ -63,6 +63,20 @@ class Copies:
             self.leave(others)
         if wanted:
             self._put(number, wanted)
+
+    def back(self, number: str, deployment: Deployment, taken: Deployment) -> None:
+        """The version is kept as it was before another release came with numbers of its own.
+
+        deployment: as the records say, taken: as what is taken back said. A cap that only that one can have asked for goes: the records
+        do not tell a maximum of 1 that was said from one that was not, and callers who are refused are worse.
+        """
+        self.allow(deployment)
+        self.alone(number, deployment)
+        most, present = reserved(deployment), self._cap()
+        if most is not None and present != most:
+            self._set_cap(most)
+        elif most is None and present is not None and present == reserved(taken):
+            self._uncap()
 
     def lower(self, deployment: Deployment) -> None:
         """No version keeps more than is asked for now."""
@@ -94,6 +108,9 @@ class Copies:
 
     def _set_cap(self, most: int) -> None:
         self._door.call("lambda", "put_function_concurrency", FunctionName=self._name, ReservedConcurrentExecutions=most)
+
+    def _uncap(self) -> None:
+        self._door.call("lambda", "delete_function_concurrency", FunctionName=self._name)
 
     def _put(self, number: str, count: int) -> None:
         told = self._told().get(number, {})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.lambdas.naming import version_of_stream
 from mlship.targets.aws.lambdas.seen import Seen
-from mlship.targets.aws.log_windows import MS, marked, newest
+from mlship.targets.aws.log_windows import LATE_MS, MS, marked, newest
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
+from mlship.targets.waiting import Waiting
 
 LOOK_S = 2.0  # lines of more than a day ago are in CloudWatch; every stream of a function would have to be read for them
 
@@ -24,11 +25,10 @@ def lines_of(
     release: str,
     lines: int,
     follow: bool,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
+    waiting: Waiting,
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    now, present = clock(), look()
+    now, present = waiting.clock(), look()
     told = newest(lambda since_ms: list(_of_release(_events(door, group, since_ms), present, release)), lines, now)
     yield from (line for _, line in told[max(0, len(told) - lines) :])
     if follow:
@@ -36,7 +36,8 @@ def lines_of(
         def since(latest: int) -> Iterator[tuple[dict[str, Any], LogLine]]:
             return _of_release(_events(door, group, latest), look(), release)
 
-        come = followed(told, since, lambda both: marked(both[0]), int(now * MS), partial(sleep, LOOK_S))
+        again = replace(waiting, every_s=LOOK_S)
+        come = followed(told, since, lambda both: marked(both[0]), int(now * MS), again, LATE_MS)
         yield from (line for _, line in come)
 
 

@@ -107,8 +107,10 @@ class Steps:
             self._copies.cap(deployment)
         return moved
 
-    def restore(self, action: Action, deployment: Deployment, *, was_public: bool) -> Outcome:
-        """deployment: operated as before. was_public: as the last release that was committed had it."""
+    def restore(self, action: Action, deployment: Deployment, taken: Deployment, *, was_public: bool) -> Outcome:
+        """deployment: operated as before; taken: as what is taken back was to be. was_public: as the last release that was committed
+        had it.
+        """
         if not action.before:
             return self.discard(action.release)
         version = self._present().of(action.before)
@@ -117,7 +119,7 @@ class Steps:
         back = self._callers.lead(version, {}, public=was_public)
         gone = back if not back.ok else self.discard(action.release)
         if gone.ok:
-            self._copies.alone(version.number, deployment)
+            self._copies.back(version.number, deployment, taken)
         return gone
 
     def discard(self, release: str, live: str = "", *, was_public: bool = False) -> Outcome:

@@ -165,8 +165,7 @@ class LambdaTarget:
         def look() -> Seen | None:
             return seen.look(self._door, self._scope)
 
-        clock, sleep = self._opening.clock, self._waiting.sleep
-        return lines_of(self._door, self._scope.log_group, look, release, lines, follow, clock, sleep)
+        return lines_of(self._door, self._scope.log_group, look, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":
@@ -189,7 +188,7 @@ class LambdaTarget:
         if action.kind == "restore":
             history = self._records.read()
             was_public = bool(history and history.operating.get("public"))
-            return self._steps.restore(action, as_before(history, deployment), was_public=was_public)
+            return self._steps.restore(action, as_before(history, deployment), deployment, was_public=was_public)
         return self._steps.operate(deployment)
 
     def _staged(self, action: Action, deployment: Deployment) -> Outcome:

@@ -8,21 +8,23 @@ late are looked at, each of them once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.log_windows import BACK_S, marked, newest
+from mlship.targets.aws.log_windows import BACK_S, LATE_MS, marked, newest
 from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
+from mlship.targets.waiting import Waiting
 
 LOOK_S = 2.0
 HEAD = 1000  # lines of a stream's beginning
 # A stream tells its last event late, typically by less than an hour (LogStream, lastEventTimestamp, service model of botocore 1.44.5).
-LATE_MS = 3_600_000
+LAST_MS = 3_600_000
 _AT_MOST = 100  # streams that FilterLogEvents takes at once (service model of botocore 1.44.5)
 MISSING = "ResourceNotFoundException"
 _RELEASE = re.compile(r"\br\d+-[0-9a-f]{6}\b")
@@ -35,16 +37,16 @@ def lines_of(
     release: str,
     lines: int,
     follow: bool,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
+    waiting: Waiting,
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
-    now, whose = clock(), dict[tuple[str, str], bool]()
+    now, whose = waiting.clock(), dict[tuple[str, str], bool]()
     told = newest(lambda since_ms: _events(door, names, release, since_ms, whose), lines, now, (*BACK_S, now))
     yield from (_line(event, release) for event in told[len(told) - lines :] if lines)
     if follow:
         since = partial(_events, door, names, release, whose=whose)
-        yield from (_line(event, release) for event in followed(told, since, marked, 0, partial(sleep, LOOK_S)))
+        come = followed(told, since, marked, 0, replace(waiting, every_s=LOOK_S), LATE_MS)
+        yield from (_line(event, release) for event in come)
 
 
 def _events(door: Door, names: Names, release: str, since_ms: int, whose: dict[tuple[str, str], bool]) -> list[Event]:
@@ -72,7 +74,7 @@ def _of_late(door: Door, group: str, since_ms: int) -> list[str]:
             if no.said == MISSING:
                 return []
             raise
-        of_late = [one for one in told["logStreams"] if one.get("lastEventTimestamp", since_ms) + LATE_MS >= since_ms]
+        of_late = [one for one in told["logStreams"] if one.get("lastEventTimestamp", since_ms) + LAST_MS >= since_ms]
         found += [str(one["logStreamName"]) for one in of_late]
         if len(of_late) < len(told["logStreams"]) or not told.get("nextToken"):
             return sorted(found)

@@ -159,7 +159,7 @@ class SagemakerTarget:
         return tuple(self._why(present)) if present else ()
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._names, release, lines, follow, self._opening.clock, self._waiting.sleep)
+        return lines_of(self._door, self._names, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         steps = self._steps

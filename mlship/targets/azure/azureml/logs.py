@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 from mlship.targets.azure.azureml.site import ML_API, Site
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.refusal import Refused
+from mlship.targets.azure.waiting import Waiting
 from mlship.targets.base import LogLine
 
 LOOK_S = 5.0
@@ -14,17 +17,18 @@ MOST = 10_000  # lines that are asked for at once
 
 
 def lines_of(
-    door: Door, site: Site, releases: Callable[[], list[str]], lines: int, follow: bool, sleep: Callable[[float], object]
+    door: Door, site: Site, releases: Callable[[], list[str]], lines: int, follow: bool, waiting: Waiting
 ) -> Iterator[LogLine]:
     """The last `lines` of each release, then what comes, without end, when `follow`."""
     known: dict[str, list[str]] = {}
     for release in releases():
         known[release] = _text(door, site, release, lines)
         yield from (LogLine(release, release, text) for text in known[release])
+    again = replace(waiting, every_s=LOOK_S)
     while follow:
-        sleep(LOOK_S)
-        for release in releases():
-            told = _text(door, site, release, MOST)
+        again.sleep(LOOK_S)
+        for release in again.answered(releases):
+            told = again.answered(partial(_text, door, site, release, MOST))
             yield from (LogLine(release, release, text) for text in newer(known.get(release, []), told))
             known[release] = told
 

@@ -158,7 +158,7 @@ class AzureMlTarget:
             present = self._look()
             return [name for name in (present.placed if present else ()) if release in ("", name)]
 
-        return logs.lines_of(self._door, self._site, releases, lines, follow, self._waiting.sleep)
+        return logs.lines_of(self._door, self._site, releases, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":

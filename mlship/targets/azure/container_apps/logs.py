@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from mlship.targets.azure.container_apps import workspace
 from mlship.targets.azure.container_apps.seen import API, Copy, Seen
 from mlship.targets.azure.door import Door
+from mlship.targets.azure.waiting import Waiting
 from mlship.targets.base import LogLine
 
 LOOK_S = 2.0
@@ -20,16 +22,17 @@ MOST = 300  # lines of one stream that Azure gives from before (az containerapp 
 
 
 def lines_of(
-    door: Door, look: Callable[[], Seen | None], release: str, lines: int, follow: bool, sleep: Callable[[float], object]
+    door: Door, look: Callable[[], Seen | None], release: str, lines: int, follow: bool, waiting: Waiting
 ) -> Iterator[LogLine]:
     """The last `lines` of all copies together, by time; then what comes, without end, when `follow`. release: empty for all."""
     present = look()
     told = _told(door, present, release, lines) or workspace.lines_of(door, present, release, lines)
     yield from told[len(told) - lines :] if lines else ()
     known = {(line.replica, line.when, line.text) for line in told}
+    again = replace(waiting, every_s=LOOK_S)
     while follow:
-        sleep(LOOK_S)
-        for line in _told(door, look(), release, MOST):
+        again.sleep(LOOK_S)
+        for line in again.answered(lambda: _told(door, look(), release, MOST)):
             if (line.replica, line.when, line.text) not in known:
                 known.add((line.replica, line.when, line.text))
                 yield line

@@ -171,7 +171,7 @@ class ContainerAppsTarget:
         return tuple(found)
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._look, release, lines, follow, self._waiting.sleep)
+        return lines_of(self._door, self._look, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":

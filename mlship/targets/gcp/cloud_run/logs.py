@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from mlship.targets.base import LogLine
 from mlship.targets.gcp.door import Door
 from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
+from mlship.targets.gcp.waiting import Waiting
 from mlship.targets.log_stream import followed
 
 LIST = "https://logging.googleapis.com/v2/entries:list"
 LOOK_S, PAGE = 5.0, 1000
 
 
-def lines_of(
-    door: Door, scope: Scope, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
-) -> Iterator[LogLine]:
+def lines_of(door: Door, scope: Scope, release: str, lines: int, follow: bool, waiting: Waiting) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     told = _entries(door, scope, release, _OF_SERVER, max(lines, 1), newest_first=True)[::-1]
     yield from (_line(scope, entry) for entry in told[len(told) - lines :] if lines)
@@ -28,7 +27,8 @@ def lines_of(
             also = f'{_OF_SERVER} AND timestamp>="{newest}"' if newest else _OF_SERVER
             return _entries(door, scope, release, also, PAGE, newest_first=False)
 
-        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", partial(sleep, LOOK_S))
+        again = replace(waiting, every_s=LOOK_S)
+        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", again)
         yield from (_line(scope, entry) for entry in come)
 
 

@@ -162,7 +162,7 @@ class CloudRunTarget:
         return tuple(self._why(one) for one in present.revisions.values() if one.name in met)
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
-        return lines_of(self._door, self._scope, release, lines, follow, self._waiting.sleep)
+        return lines_of(self._door, self._scope, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":

@@ -6,8 +6,8 @@ Of the log `prediction_container`: what the server itself says; its resource has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlship.targets.base import LogLine
@@ -16,6 +16,7 @@ from mlship.targets.gcp.paging import posted_pages
 from mlship.targets.gcp.scope import Scope
 from mlship.targets.gcp.vertex.bodies import PROOF
 from mlship.targets.gcp.vertex.seen import Seen
+from mlship.targets.gcp.waiting import Waiting
 from mlship.targets.log_stream import followed
 
 LIST = "https://logging.googleapis.com/v2/entries:list"
@@ -23,7 +24,7 @@ LOOK_S, PAGE = 5.0, 1000
 
 
 def lines_of(
-    door: Door, scope: Scope, present: Seen | None, release: str, lines: int, follow: bool, sleep: Callable[[float], None]
+    door: Door, scope: Scope, present: Seen | None, release: str, lines: int, follow: bool, waiting: Waiting
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     releases = _releases(present)
@@ -38,7 +39,8 @@ def lines_of(
             also = f' AND timestamp>="{newest}"' if newest else ""
             return _entries(door, scope, ids, also, PAGE, newest_first=False)
 
-        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", partial(sleep, LOOK_S))
+        again = replace(waiting, every_s=LOOK_S)
+        come = followed(told, since, lambda entry: (entry["insertId"], entry["timestamp"]), "", again)
         yield from (_line(releases, entry) for entry in come)
 
 

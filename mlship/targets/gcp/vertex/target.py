@@ -158,7 +158,7 @@ class VertexTarget:
 
     def logs(self, release: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         present = seen.look(self._door, self._scope)
-        return lines_of(self._door, self._scope, present, release, lines, follow, self._waiting.sleep)
+        return lines_of(self._door, self._scope, present, release, lines, follow, self._waiting)
 
     def _apply(self, action: Action, deployment: Deployment | None) -> Outcome:
         if action.kind == "retire":
