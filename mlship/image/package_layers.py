@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mlship.disk import disk_errors, write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
@@ -23,6 +23,7 @@ from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
+from mlship.oci.layer import parents as parents_of
 from mlship.parallel import in_parallel
 
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
@@ -106,11 +107,11 @@ def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str])
     """Without files that nothing needs, and folders that are empty then. unstripped: files that stay. Pure."""
     base = target.strip("/") + "/"
     shown = [(entry, entry.path.removeprefix(base)) for entry in entries]
-    loaded = {str(PurePosixPath(source_of(path)).parent) for entry, path in shown if path.endswith(".pyc")}
+    loaded = {source_of(path).rpartition("/")[0] for _, path in shown if path.endswith(".pyc")}
     kept = [
         entry for entry, path in shown if entry.folder or source_of(path) in unstripped or not needless(source_of(path), loaded)
     ]
-    held = {str(parent) for entry in kept if not entry.folder for parent in PurePosixPath(entry.path).parents}
+    held = {parent for entry in kept if not entry.folder for parent in parents_of(entry.path)}
     return (entry for entry in kept if not entry.folder or entry.path in held)
 
 
@@ -157,13 +158,7 @@ def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Map
         part = owner.get(source_of(entry.path.removeprefix(base)), rest)
         if not entry.folder or part is rest:
             split[part].append(entry)
-    held = {
-        str(parent)
-        for part in among
-        for entry in split[part]
-        if not entry.folder
-        for parent in PurePosixPath(entry.path).parents
-    }
+    held = {parent for part in among for entry in split[part] if not entry.folder for parent in parents_of(entry.path)}
     return {
         part: tuple(entry for entry in found if not entry.folder or entry.path not in held) for part, found in split.items()
     }
