@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import make_folder, scratch_folder, used, write_atomic
+from mlship.disk import make_folder, scratch_folder, used, write_memo
 from mlship.errors import MlshipError
 from mlship.home import Home
 from mlship.runner import Command, Process, Runner, has_ended
@@ -63,7 +63,7 @@ class Primed:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process is not None and kind is None:
             with suppress(OSError, MlshipError):  # nothing was asked: the files are others, and what they make is the same
-                write_atomic(self._file, json.dumps({**self._kept, "files": _stats(self._kept["files"])}).encode())
+                write_memo(self._file, json.dumps({**self._kept, "files": _stats(self._kept["files"])}).encode())
         self._end(is_waited_for=kind is not KeyboardInterrupt)
         self._held.close()
 
@@ -109,7 +109,7 @@ class Primed:
         }
         with suppress(OSError, MlshipError):
             make_folder(self._file.parent)
-            write_atomic(self._file, json.dumps(found).encode())
+            write_memo(self._file, json.dumps(found).encode())
         self._end()  # what was begun for other packages, and not asked
 
     def _start(self) -> None:
