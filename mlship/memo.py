@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import write_atomic
+from mlship.disk import write_memo
 from mlship.errors import MlshipError
 
 # A file may change again within one tick of its file system's clock and look the same: what is younger is not trusted, as git
@@ -54,7 +54,7 @@ class Memo:
         document = {"subject": subject, "facts": _digest(facts), "found": found}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._path(kind, subject), json.dumps(document, ensure_ascii=False).encode())
+            write_memo(self._path(kind, subject), json.dumps(document, ensure_ascii=False).encode())
         except (OSError, MlshipError):
             return
 

@@ -93,6 +93,15 @@ class Process(Protocol):
     def send_signal(self, signal: int) -> None: ...
 
 
+def has_ended(process: Process, timeout_s: float) -> bool:
+    """Whether it has, after at most this time."""
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 class LocalRunner:
     """Starts programs on this machine."""
 

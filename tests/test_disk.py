@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlship.disk import SCRATCH, disk_errors, locked, make_folder, scratch_file, scratch_folder, sweep, write_atomic
+from mlship.disk import SCRATCH, disk_errors, locked, make_folder, scratch_file, scratch_folder, sweep, write_atomic, write_memo
 from mlship.errors import MlshipError
 
 KILLED = """
@@ -71,10 +71,11 @@ def test_a_folder_that_got_its_name_stays(tmp_path: Path) -> None:
     assert (tmp_path / "named/file").read_text() == "whole"
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "file", b"old", 0o600)
+@pytest.mark.parametrize("write", [write_atomic, write_memo])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, write: Callable[..., None]) -> None:
+    write(tmp_path / "file", b"old", 0o600)
     with pytest.raises(TypeError):
-        write_atomic(tmp_path / "file", "text")  # type: ignore[arg-type]
+        write(tmp_path / "file", "text")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 

@@ -39,7 +39,7 @@ class FileDigests:
     def of(self, path: Path) -> FileDigest:
         """Raises OSError."""
         name, began_ns, state = str(path.absolute()), self._memo.now_ns(), state_of(path)
-        known = self._known.get(name)
+        known = self._asked.get(name) or self._known.get(name)
         if known and state and tuple(known[1]) == state:
             self._asked[name] = known
             return FileDigest(str(known[0]), state[0], state)

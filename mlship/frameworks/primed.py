@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import make_folder, scratch_folder, used, write_atomic
+from mlship.disk import make_folder, scratch_folder, used, write_memo
 from mlship.errors import MlshipError
 from mlship.home import Home
-from mlship.runner import Command, Process, Runner
+from mlship.runner import Command, Process, Runner, has_ended
 
 _HERE = "{here}"  # in what is kept: the folder of the process, another one each time
 _ENDS_S = 5.0
@@ -63,8 +63,8 @@ class Primed:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process is not None and kind is None:
             with suppress(OSError, MlshipError):  # nothing was asked: the files are others, and what they make is the same
-                write_atomic(self._file, json.dumps({**self._kept, "files": _stats(self._kept["files"])}).encode())
-        self._end()
+                write_memo(self._file, json.dumps({**self._kept, "files": _stats(self._kept["files"])}).encode())
+        self._end(is_waited_for=kind is not KeyboardInterrupt)
         self._held.close()
 
     def is_for(self, needs: Sequence[str], own: Collection[str] = ()) -> bool:
@@ -109,7 +109,7 @@ class Primed:
         }
         with suppress(OSError, MlshipError):
             make_folder(self._file.parent)
-            write_atomic(self._file, json.dumps(found).encode())
+            write_memo(self._file, json.dumps(found).encode())
         self._end()  # what was begun for other packages, and not asked
 
     def _start(self) -> None:
@@ -139,11 +139,14 @@ class Primed:
             and {**question.limits, "writable": ""} == kept["limits"]
         )
 
-    def _end(self) -> None:
+    def _end(self, *, is_waited_for: bool = True) -> None:
+        """It ends in any case: on a full machine the kernel takes seconds for the walls of a process that has just begun, and an
+        interrupted command does not wait for them."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
-            self._process.wait(_ENDS_S)
+            if is_waited_for:
+                has_ended(self._process, _ENDS_S)
         self._process = None
 
 

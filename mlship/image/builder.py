@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlship.disk import disk_errors, locked, used, write_atomic
+from mlship.disk import disk_errors, locked, used, write_memo
 from mlship.errors import Exit, MlshipError
 from mlship.image.bytecode import Compiler, compile_files, compile_imported
 from mlship.image.foreign import foreign_compiler
@@ -190,7 +190,7 @@ def cached(workplace: Workplace, layer_key: str, make: Callable[[], Layer]) -> L
         if layer is None:
             with disk_errors(workplace.home.root):
                 layer = make()
-            write_atomic(_record(workplace, layer_key), json.dumps(asdict(layer), sort_keys=True).encode())
+            write_memo(_record(workplace, layer_key), json.dumps(asdict(layer), sort_keys=True).encode())
     return layer
 
 

@@ -215,6 +215,8 @@ def compile_imported(
 
 def source_of(path: str) -> str:
     """`numpy/__pycache__/version.cpython-311.pyc` -> `numpy/version.py`; another path as it is. Pure."""
+    if not path.endswith(".pyc"):
+        return path
     compiled = re.fullmatch(r"(?:(.*)/)?__pycache__/([^/]+)\.cpython-\d+\.pyc", path)
     return path if compiled is None else f"{compiled[1]}/{compiled[2]}.py" if compiled[1] else f"{compiled[2]}.py"
 

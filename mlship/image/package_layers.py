@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mlship.disk import disk_errors, write_atomic
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, known, written_and_kept
@@ -23,6 +26,7 @@ from mlship.image.plan import Wheel
 from mlship.image.workplace import Workplace, scratch
 from mlship.oci.image import Layer
 from mlship.oci.layer import Entry, entries_of_folder, without_bytecode
+from mlship.oci.layer import parents as parents_of
 from mlship.parallel import in_parallel
 
 HEAVY = 10 * 2**20  # bytes, uncompressed, from which a wheel gets a layer of its own
@@ -97,32 +101,32 @@ def _layer(workplace: Workplace, part: Part, entries: tuple[Entry, ...], part_ke
     return cached(workplace, part_key, lambda: written_and_kept(workplace, entries, "packages", part.name))
 
 
-def owned(folder: Path) -> dict[str, frozenset[str]]:
-    """By name of each wheel the files that it brought, relative to the installed folder."""
-    return {_distribution(record): _files(record, folder) for record in sorted(folder.glob("*.dist-info/RECORD"))}
+def owned(folder: Path) -> dict[str, dict[str, int]]:
+    """By name of each wheel the files that it brought, relative to the installed folder, with their sizes in bytes."""
+    return {_distribution(record): _sizes(record, str(folder)) for record in sorted(folder.glob("*.dist-info/RECORD"))}
 
 
 def stripped(entries: Sequence[Entry], target: str, unstripped: Collection[str]) -> Iterator[Entry]:
     """Without files that nothing needs, and folders that are empty then. unstripped: files that stay. Pure."""
     base = target.strip("/") + "/"
     shown = [(entry, entry.path.removeprefix(base)) for entry in entries]
-    loaded = {str(PurePosixPath(source_of(path)).parent) for entry, path in shown if path.endswith(".pyc")}
+    loaded = {source_of(path).rpartition("/")[0] for _, path in shown if path.endswith(".pyc")}
     kept = [
         entry for entry, path in shown if entry.folder or source_of(path) in unstripped or not needless(source_of(path), loaded)
     ]
-    held = {str(parent) for entry in kept if not entry.folder for parent in PurePosixPath(entry.path).parents}
+    held = {parent for entry in kept if not entry.folder for parent in parents_of(entry.path)}
     return (entry for entry in kept if not entry.folder or entry.path in held)
 
 
-def parts(folder: Path, installed: Mapping[str, frozenset[str]], wheels: Iterable[Wheel]) -> tuple[Part, ...]:
+def parts(folder: Path, installed: Mapping[str, Mapping[str, int]], wheels: Iterable[Wheel]) -> tuple[Part, ...]:
     """The heaviest wheels from HEAVY on, at most MOST, by name; then light ones that are the same for every platform, and the
     rest. installed: as `owned` gives it."""
     hashes = {wheel.name: wheel.sha256 for wheel in wheels}
-    sizes = {name: sum((folder / path).stat().st_size for path in paths) for name, paths in installed.items() if name in hashes}
+    sizes = {name: sum(files.values()) for name, files in installed.items() if name in hashes}
     heavy = sorted(sorted((name for name in sizes if sizes[name] >= HEAVY), key=lambda name: (-sizes[name], name))[:MOST])
     light = sorted(hashes.keys() - set(heavy))
     pure = [name for name in light if name in installed and _is_pure(folder, installed[name])]
-    parts = [Part(name, hashes[name], installed[name]) for name in heavy]
+    parts = [Part(name, hashes[name], frozenset(installed[name])) for name in heavy]
     if pure:
         held = frozenset[str]().union(*(installed[name] for name in pure))
         parts.append(Part(PURE, _sum(hashes[name] for name in pure), held))
@@ -157,13 +161,7 @@ def divided(entries: Iterable[Entry], among: Sequence[Part], target: str) -> Map
         part = owner.get(source_of(entry.path.removeprefix(base)), rest)
         if not entry.folder or part is rest:
             split[part].append(entry)
-    held = {
-        str(parent)
-        for part in among
-        for entry in split[part]
-        if not entry.folder
-        for parent in PurePosixPath(entry.path).parents
-    }
+    held = {parent for part in among for entry in split[part] if not entry.folder for parent in parents_of(entry.path)}
     return {
         part: tuple(entry for entry in found if not entry.folder or entry.path not in held) for part, found in split.items()
     }
@@ -191,9 +189,15 @@ def _distribution(record: Path) -> str:
     return normalised(record.parent.name.partition("-")[0])
 
 
-def _files(record: Path, folder: Path) -> frozenset[str]:
+def _sizes(record: Path, folder: str) -> dict[str, int]:
     rows: Iterator[list[str]] = csv.reader(record.read_text(encoding="utf-8").splitlines())
-    return frozenset(row[0] for row in rows if row and (folder / row[0]).is_file())
+    sizes = {}
+    for path in (row[0] for row in rows if row):
+        with suppress(OSError):  # it is listed, and uv put it elsewhere
+            found = os.stat(f"{folder}/{path}")  # noqa: PTH116 -- asked for thousands of files
+            if stat.S_ISREG(found.st_mode):
+                sizes[path] = found.st_size
+    return sizes
 
 
 def _remembered(workplace: Workplace, whole: Path) -> tuple[Layer, ...] | None:

@@ -7,6 +7,7 @@ and not by tarfile, whose bytes differ between patch releases of Python (device 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -140,18 +141,26 @@ def complete(entries: Iterable[Entry]) -> list[Entry]:
         if known is not None and not (known.folder and entry.folder):
             raise MlshipError(f"two files want the path /{entry.path} of one layer", exit=Exit.BUILD_FAILED)
         found[entry.path] = entry
+    known_folders: set[str] = set()
     for path in list(found):
-        for parent in PurePosixPath(path).parents:
-            name = str(parent)
-            if name == "." or (name in found and found[name].folder):
-                continue
-            if name in found:
+        for name in parents(path):
+            if name in known_folders:
+                break  # and what that lies in, too
+            known_folders.add(name)
+            if name not in found:
+                found[name] = Entry(name, mode=0o755, folder=True)
+            elif not found[name].folder:
                 raise MlshipError(
                     f"/{name} is a file or a link, and /{path} would lie in it",
                     exit=Exit.BUILD_FAILED,
                 )
-            found[name] = Entry(name, mode=0o755, folder=True)
     return sorted(found.values(), key=lambda entry: entry.path.encode())
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders that a relative path lies in, the innermost first. Pure."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
@@ -160,17 +169,28 @@ def entries_of_folder(folder: Path, target: str) -> Iterator[Entry]:
 
     Links that lead out of the folder are refused: they would mean something else, or nothing, inside the image.
     """
-    base = target.strip("/")
-    for path in sorted(folder.rglob("*")):
-        inside = f"{base}/{path.relative_to(folder).as_posix()}".lstrip("/")
-        if path.is_symlink():
-            yield Entry(inside, mode=0o777, link=_inner_link(path, folder))
-        elif path.is_dir():
+    base, start = target.strip("/"), len(str(folder))
+    for found in _walked(str(folder)) if folder.is_dir() else ():
+        inside = f"{base}{found.path[start:]}".lstrip("/")
+        if found.is_symlink():
+            yield Entry(inside, mode=0o777, link=_inner_link(Path(found.path), folder))
+        elif found.is_dir():
             yield Entry(inside, mode=0o755, folder=True)
-        elif path.is_file():
-            yield Entry(inside, mode=0o755 if path.stat().st_mode & 0o100 and _is_program(path.name) else 0o644, source=path)
+        elif found.is_file():
+            runs = _is_program(found.name) and found.stat().st_mode & 0o100
+            yield Entry(inside, mode=0o755 if runs else 0o644, source=Path(found.path))
         else:
-            raise MlshipError(f"{path} is neither a file nor a folder", fix="remove it", exit=Exit.BUILD_FAILED)
+            raise MlshipError(f"{found.path} is neither a file nor a folder", fix="remove it", exit=Exit.BUILD_FAILED)
+
+
+def _walked(folder: str) -> Iterator[os.DirEntry[str]]:
+    """By name, each folder before what is in it. What the directory tells of its entries, nothing is asked for again."""
+    with os.scandir(folder) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    for entry in entries:
+        yield entry
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walked(entry.path)
 
 
 def _is_program(name: str) -> bool:

@@ -344,15 +344,33 @@ def _link_tree(source: Path, target: Path) -> None:
         for name in files:
             if name.startswith(_WHITEOUT):
                 _white_out(here, name)
-        for name in (*folders, *files):
-            path, place = Path(folder) / name, here / name
-            if path.is_dir() and not path.is_symlink():
-                if place.is_symlink() or place.is_file():
-                    place.unlink()
-                place.mkdir(exist_ok=True)
-            elif not name.startswith(_WHITEOUT):
-                _remove(place)
-                link_or_copy(path, place)
+        for name in folders:
+            path, place = Path(folder, name), here / name
+            if path.is_symlink():
+                _lay(path, place)
+            else:
+                _make_folder(place)
+        for name in files:
+            if not name.startswith(_WHITEOUT):
+                _lay(Path(folder, name), here / name)
+
+
+def _make_folder(place: Path) -> None:
+    try:
+        place.mkdir()
+    except FileExistsError:
+        if place.is_symlink() or place.is_file():
+            place.unlink()
+            place.mkdir()
+
+
+def _lay(path: Path, place: Path) -> None:
+    """In the place of whatever is there; most often nothing is, and nobody need ask."""
+    try:
+        link_or_copy(path, place)
+    except FileExistsError:
+        _remove(place)
+        link_or_copy(path, place)
 
 
 def _white_out(here: Path, name: str) -> None:

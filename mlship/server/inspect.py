@@ -28,7 +28,13 @@ OLDEST = (3, 11)
 
 def main() -> int:
     """The whole program. Returns 0 when an answer was written, also when the answer is an error."""
-    report = _take_stdout()
+    from mlship.server.life.collecting import collecting_seldom
+
+    with collecting_seldom():  # as in the worker that will serve the model
+        return _answered(_take_stdout())
+
+
+def _answered(report: int) -> int:
     request = json.loads(sys.stdin.readline())
     took = None
     if "ahead" in request:

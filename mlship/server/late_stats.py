@@ -3,6 +3,8 @@
 scikit-learn imports it for what fits and scores models; what answers rows hardly ever calls it, and it is 19 MB of 108 and
 three fifths of the processor time of such an import (scikit-learn 1.9, scipy 1.17). Only scikit-learn's own import statements are
 answered otherwise, only while a model loads, and what they get is scipy's own at its first use.
+
+numpy.f2py, which compiles Fortran, is as late: what copies numpy's namespace, as scipy and scikit-learn do, asks numpy for that too.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 RUNTIMES = frozenset(("sklearn", "lightgbm", "xgboost"))  # that import scikit-learn, and no code of a user's own to speak of
 PACKAGE, MODULE, STATS = "scipy", "stats", "scipy.stats"
+NUMPY, FORTRAN, F2PY = "numpy", "f2py", "numpy.f2py"
 # what scikit-learn takes out of it by name, and only calls, or asks for methods; the last one comes with all that are neighbors
 NAMES = frozenset(("gmean", "rankdata", "spearmanr", "chi2"))
 
@@ -47,6 +50,10 @@ def _importing(usual: Callable[..., Any]) -> Callable[..., Any]:
             late = _late(name, fromlist or (), usual)
             if late is not None:
                 return late
+        if name == F2PY and F2PY not in sys.modules and globals is not None and globals.get("__name__") == NUMPY:
+            package = sys.modules[NUMPY]
+            setattr(package, FORTRAN, _Module(F2PY))  # where numpy's own statement looks for it then
+            return package
         return usual(name, globals, locals, fromlist, level)
 
     return imported
@@ -68,14 +75,17 @@ def _late(name: str, wanted: Sequence[str], usual: Callable[..., Any]) -> Any:
     if MODULE not in wanted:
         return None
     others = usual(PACKAGE, None, None, tuple(each for each in wanted if each != MODULE))
-    return SimpleNamespace(**{each: getattr(others, each) for each in wanted if each != MODULE}, **{MODULE: _Stats()})
+    return SimpleNamespace(**{each: getattr(others, each) for each in wanted if each != MODULE}, **{MODULE: _Module(STATS)})
 
 
-class _Stats:
-    """The module, imported when something in it is asked for."""
+class _Module:
+    """One that is imported when something in it is asked for."""
+
+    def __init__(self, own_name: str) -> None:
+        self._own_name = own_name
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(import_module(STATS), name)
+        return getattr(import_module(self._own_name), name)
 
 
 class _Named:

@@ -56,11 +56,12 @@ class Sequence:
 class Mapping:
     """A dict: the values of its text keys, up to a limit."""
 
-    __slots__ = ("is_whole", "items")
+    __slots__ = ("describes_fields", "is_whole", "items")
 
     def __init__(self) -> None:
         self.items: dict[str, Any] = {}
         self.is_whole = True
+        self.describes_fields = False
 
     def put(self, key: Any, value: Any) -> None:
         if len(self.items) >= MAX_KEPT_ITEMS:
@@ -102,6 +103,7 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.elements: dict[int, tuple[Instance, tuple[int, bool]]] = {}  # of dtypes, until one is made or changed
         self.position = 0
         self.frame_end = 0
 
@@ -146,6 +148,14 @@ class Machine:
 
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "little")
+
+    def byte(self) -> int:
+        """As `number(1)`: of a forest's instructions half read one."""
+        content = self.stream.read(1)
+        if not content:
+            raise Refused(*CUT_OFF)
+        self.position += 1
+        return content[0]
 
     # stack
 
@@ -279,6 +289,8 @@ class Machine:
         if len(items) % 2 or not isinstance(target, Mapping | Instance):
             raise TypeError
         if isinstance(target, Mapping):
+            if target.describes_fields:
+                self.elements.clear()
             for key, value in zip(items[::2], items[1::2], strict=True):
                 target.put(key, value)
 
@@ -290,8 +302,14 @@ class Machine:
             raise Refused(f"memo index {index} is out of order: the file is damaged", RESAVE)
         self.memo[index] = self.stack[-1]
 
+    def put_next(self) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
     def get(self, index: int) -> None:
         self.push(self.memo[index])
+
+    def get_short(self) -> None:
+        self.stack.append(self.memo[self.byte()])
 
     # names and calls
 
@@ -361,6 +379,7 @@ class Machine:
         if target.made_by == _WRAPPER:
             self.array(target)
         elif target.made_by == _DTYPE:
+            self.elements.clear()
             element(target)
         elif isinstance(state, Mapping):
             self.note(state)
@@ -387,13 +406,22 @@ class Machine:
         self.stack[-1] = Instance(("numpy", "ndarray"), None)
         if not isinstance(state.items["subclass"], Global) or state.items["subclass"].name not in _ARRAY_TYPES:
             raise Refused("an array of an unknown class", RESAVE, kind="refused-name")
-        width, has_objects = element(state.items["dtype"])
+        width, has_objects = self.element_of(state.items["dtype"])
         if has_objects:
             Machine(self.stream, self.found, arrays=False).run()
             return
         if state.items.get("numpy_array_alignment_bytes") is not None:
             self.skip(self.number(1))
         self.skip(width * product(state.items["shape"]))
+
+    def element_of(self, dtype: Any) -> tuple[int, bool]:
+        """As `element`: hundreds of arrays have the same dtype."""
+        known = self.elements.get(id(dtype))
+        if known is None:
+            found = element(dtype)
+            self.elements[id(dtype)] = dtype, found
+            return found
+        return known[1]
 
     def stored_outside(self) -> None:
         """What a pickle leaves to its reader."""
@@ -443,6 +471,7 @@ def _parts_have_objects(state: tuple[Any, ...], depth: int) -> bool:
     if fields is not None:
         if not isinstance(fields, Mapping) or not fields.is_whole:
             raise TypeError
+        fields.describes_fields = True
         parts += [entry[0] for entry in fields.items.values()]
     return any(has_objects for _, has_objects in [element(part, depth + 1) for part in parts])
 
@@ -463,7 +492,7 @@ def _table() -> list[Step | None]:
         "I": m.integer,
         "L": m.long_text,
         "J": lambda self: self.push(int.from_bytes(self.take(4), "little", signed=True)),
-        "K": lambda self: self.push(self.number(1)),
+        "K": lambda self: self.stack.append(self.byte()),
         "M": lambda self: self.push(self.number(2)),
         "\x8a": lambda self: self.long_bytes(1),
         "\x8b": lambda self: self.long_bytes(4),
@@ -477,10 +506,10 @@ def _table() -> list[Step | None]:
         "C": lambda self: self.raw(1),
         "\x8e": lambda self: self.raw(8),
         "\x96": lambda self: self.raw(8),
-        "N": lambda self: self.push(None),
-        "\x88": lambda self: self.push(True),
-        "\x89": lambda self: self.push(False),
-        ")": lambda self: self.push(()),
+        "N": lambda self: self.stack.append(None),
+        "\x88": lambda self: self.stack.append(True),
+        "\x89": lambda self: self.stack.append(False),
+        ")": lambda self: self.stack.append(()),
         "t": m.mark_tuple,
         "\x85": lambda self: self.tuple_of(1),
         "\x86": lambda self: self.tuple_of(2),
@@ -489,7 +518,7 @@ def _table() -> list[Step | None]:
         "a": m.append,
         "e": m.extend,
         "l": lambda self: self.mark_sequence("list"),
-        "}": lambda self: self.push(Mapping()),
+        "}": lambda self: self.stack.append(Mapping()),
         "d": m.mark_dict,
         "s": m.set_item,
         "u": m.set_items,
@@ -497,12 +526,12 @@ def _table() -> list[Step | None]:
         "\x90": m.extend,
         "\x91": lambda self: self.mark_sequence("frozenset"),
         "g": lambda self: self.get(int(self.line())),
-        "h": lambda self: self.get(self.number(1)),
+        "h": m.get_short,
         "j": lambda self: self.get(self.number(4)),
         "p": lambda self: self.put(int(self.line())),
         "q": lambda self: self.put(self.number(1)),
         "r": lambda self: self.put(self.number(4)),
-        "\x94": lambda self: self.put(len(self.memo)),
+        "\x94": m.put_next,
         "c": m.global_line,
         "\x93": m.stack_global,
         "R": m.reduce,

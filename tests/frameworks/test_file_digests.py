@@ -98,3 +98,10 @@ def test_a_file_that_is_gone_or_holds_other_bytes_is_not_as_it_was(tmp_path: Pat
     assert FileDigests().is_still(file, hashed("weights"))
     file.write_text("weighty")
     assert not FileDigests().is_still(file, hashed("weights"))
+
+
+def test_a_file_is_read_once_however_often_one_command_asks(later, tmp_path):
+    file = tmp_path / "model"
+    file.write_text("weights")
+    digests = FileDigests(later, "project")
+    assert digests.of(file).sha256 is digests.of(file).sha256  # the very text, not one that was made again

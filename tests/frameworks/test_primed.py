@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ class Answering:
         self.started: list[Command] = []
         self.heard: list[Any] = []
         self.ended = 0
+        self.waited = 0
+        self.lingers = False
 
     def run(self, command: Command) -> Result:
         raise AssertionError(command)
@@ -65,6 +68,9 @@ class Answering:
         return None
 
     def wait(self, timeout: float | None = None) -> int:
+        self.waited += 1
+        if self.lingers:
+            raise subprocess.TimeoutExpired("python", timeout or 0)
         return 0
 
     def send_signal(self, signal: int) -> None:
@@ -129,6 +135,23 @@ def test_another_question_is_not_answered(home: Home, tmp_path: Path, another: C
         assert primed.folder is not None
         assert primed.ask(another(question(tmp_path, primed.folder)), {}, 9) == b""
     assert runner.ended == 1 and len(runner.heard) <= 1
+
+
+def test_an_interrupted_command_waits_for_no_process_that_it_ends(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "model.joblib").write_bytes(b"newer")
+    runner = Answering()
+    with pytest.raises(KeyboardInterrupt), Primed(home, runner, WORDS):
+        raise KeyboardInterrupt
+    assert (runner.ended, runner.waited) == (1, 0)
+
+
+def test_a_process_that_takes_long_to_end_is_no_failure(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "model.joblib").write_bytes(b"newer")
+    runner = Answering()
+    runner.lingers = True
+    with Primed(home, runner, WORDS):
+        pass
+    assert (runner.ended, runner.waited) == (1, 1)
 
 
 def test_a_process_that_ends_early_says_nothing(home: Home, tmp_path: Path) -> None:

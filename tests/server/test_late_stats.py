@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlship.server.late_stats import STATS, late_stats
+from mlship.server.late_stats import F2PY, STATS, late_stats
 
 PACKAGE = """
 import importlib
@@ -107,3 +107,26 @@ def test_import_is_as_it_was_when_loading_has_failed() -> None:
         assert builtins.__import__ is not usual
         exec("import scipy_is_not_this", {"__name__": "sklearn.utils"})
     assert builtins.__import__ is usual
+
+
+NUMBERS = """
+def __getattr__(name):
+    if name == "f2py":
+        import numpy.f2py as f2py
+
+        return f2py
+    raise AttributeError(name)
+"""
+
+
+def test_numpys_translator_of_fortran_is_read_when_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text(NUMBERS)
+    (tmp_path / "numpy" / "f2py.py").write_text("version = 2\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numpy"]:
+        monkeypatch.delitem(sys.modules, name)
+    taken = imported_by("scipy._lib._array_api", "import numpy; f2py = numpy.f2py")["f2py"]
+    assert F2PY not in sys.modules
+    assert taken.version == 2
+    for name in ("numpy", F2PY):
+        del sys.modules[name]  # the real ones come back

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from mlship.server.pickle_load import load, read
+from mlship.server.pickle_machine import Found, Instance, Machine, Mapping
 from mlship.server.pickle_scan import Refused, allow, scan
 
 
@@ -224,6 +225,24 @@ def test_a_dtype_that_calls_plain_bytes_objects_is_refused(tmp_path: Path, canar
     path = tmp_path / "model.pkl"
     path.write_bytes(b"\x80\x02cnumpy\ndtype\n(Vi8\nI00\nI01\ntR" + state + b".")
     refused(path, canary, "says that it holds objects")
+
+
+def test_a_dtype_that_changes_between_two_arrays_is_looked_at_again() -> None:
+    def dtype(code: str, fields: Any = None, width: int = -1, flags: int = 0) -> Instance:
+        made = Instance(("numpy", "dtype"), (code, False, True))
+        made.state = (3, "|", None, None, fields, width, -1, flags)
+        return made
+
+    machine, fields = Machine(io.BufferedReader(io.BytesIO()), Found(), arrays=True), Mapping()
+    fields.put("a", (dtype("i8"), 0))
+    record = dtype("V8", fields, 8)
+    assert machine.element_of(record) == (8, False)
+    machine.stack = [fields, "a", (dtype("O8"), 0)]
+    machine.set_item()
+    assert machine.element_of(record) == (8, True)
+    machine.stack = [record, dtype("V8", None, 8).state]
+    machine.build()
+    assert machine.element_of(record) == (8, False)
 
 
 def test_a_joblib_array_that_hides_instructions_behind_a_false_shape_is_refused(tmp_path: Path, canary: Path) -> None:

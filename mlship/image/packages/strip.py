@@ -7,7 +7,6 @@ packages import them.
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import PurePosixPath
 
 RULES = 4  # part of every layer's key. Raise it when other files are left out
 _SUFFIXES = (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".a", ".lib")
@@ -47,7 +46,7 @@ def needless(path: str, loaded: Collection[str]) -> bool:
         return True
     if path.startswith(_IN_C):
         return _BOUND_TO_C not in loaded
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
     if parts[0].endswith((".dist-info", ".libs")):
         return False
     tests = next(("/".join(parts[: at + 1]) for at, name in enumerate(parts[:-1]) if at and name == "tests"), "")

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from mlship.disk import make_folder, scratch_file, sync_folder
+from mlship.disk import make_folder, scratch_file
 from mlship.errors import Exit, MlshipError, need
 from mlship.image.system.apt import AptSettings, without_credentials
 from mlship.parallel import in_parallel
@@ -113,8 +113,7 @@ class Fetcher:
                     return False
                 if _sha256(part) == wanted.sha256:
                     part.chmod(0o644)
-                    part.replace(target)
-                    sync_folder(target.parent)
+                    part.replace(target)  # not waited for: what a power cut has shortened is fetched again
                     return True
                 os.truncate(part, 0)
                 if fresh:

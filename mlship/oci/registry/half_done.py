@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlship.disk import make_folder, write_atomic
+from mlship.disk import make_folder, write_memo
 
 WORTH = 4 << 20  # smaller blobs are sent anew sooner than their session is asked
 _FORGOTTEN_S = 7 * 86400.0  # registries end sessions after a day to a week
@@ -39,7 +39,7 @@ class HalfDone:
 
     def keep(self, url: str) -> None:
         if self._path is not None:
-            write_atomic(self._path, json.dumps({"schema": 1, "url": url}).encode(), 0o600)
+            write_memo(self._path, json.dumps({"schema": 1, "url": url}).encode(), 0o600)
 
     def forget(self) -> None:
         if self._path is not None:

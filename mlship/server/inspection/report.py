@@ -137,11 +137,22 @@ def installed_versions() -> dict[str, str]:
     """Versions of Python and of every distribution that was imported."""
     imported = {name.split(".")[0] for name in sys.modules}
     versions = {"python": platform.python_version()}
-    for module, distributions in importlib.metadata.packages_distributions().items():
-        if module in imported:
-            for name in distributions:
-                versions[name.lower()] = importlib.metadata.version(name)
+    for distribution in importlib.metadata.distributions():
+        if not imported.isdisjoint(_top_level(distribution)):
+            versions.setdefault(distribution.name.lower(), distribution.version)
     return versions
+
+
+def _top_level(distribution: importlib.metadata.Distribution) -> set[str]:
+    """What `import` finds of it: as it says, else as the files of its RECORD are called, whose lines begin with their paths."""
+    said = (distribution.read_text("top_level.txt") or "").split()
+    if said:
+        return set(said)
+    record = distribution.read_text("RECORD")
+    if record is None:
+        return {file.parts[0].removesuffix(".py") for file in distribution.files or () if file.suffix == ".py"}
+    paths = (line.partition(",")[0].strip('"').partition("/") for line in record.splitlines() if ".py," in line)
+    return {first.removesuffix(".py") for first, _, _ in paths}
 
 
 def imported_modules(root: Path) -> list[str]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from mlship.server.core import ServedModel
+from mlship.server.life.collecting import collecting_seldom
 from mlship.server.manifest import Manifest, Model
 from mlship.server.monitoring import log
 from mlship.server.opened_model import OpenedModel
 from mlship.server.runtimes.base import LoadError
 
-# Net new objects after which the collector looks while models load; Python's own 700 cost a tenth of a scikit-learn server's
-# start, because nearly all that imports and unpickling make stays.
-COLLECT_WHILE_LOADING = 50_000
 # Collections of the middle generation before the collector looks at all that is not frozen; Python's own is 10. What there is of it
 # are mostly the rows of requests that wait, which go without its help: where many wait with large bodies it took a third of the time.
 MIDDLE_COLLECTIONS = 100
@@ -37,7 +34,7 @@ def loaded_models(manifest: Manifest, root: Path, names: Collection[str]) -> dic
     code = str(root / manifest.code)
     if code not in sys.path:
         sys.path.insert(0, code)
-    with _collecting_seldom():
+    with collecting_seldom():
         return {
             entry.name: _loaded(entry, root, Path(code), index, is_one_of_several=len(manifest.models) > 1)
             for index, entry in enumerate(manifest.models)
@@ -62,16 +59,6 @@ def give_back() -> None:
     """What is free goes back to the system; glibc keeps megabytes of it otherwise (malloc_trim(3)). Takes 0.2 to 1 ms."""
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
-
-
-@contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    usual = gc.get_threshold()
-    gc.set_threshold(COLLECT_WHILE_LOADING, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _loaded(entry: Model, root: Path, code: Path, index: int, is_one_of_several: bool) -> ServedModel:
