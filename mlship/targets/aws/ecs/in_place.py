@@ -12,10 +12,10 @@ from mlship.targets.aws.door import Door
 from mlship.targets.aws.ecs import autoscaling, seen
 from mlship.targets.aws.ecs.scaling import is_scaled, tasks_for
 from mlship.targets.aws.ecs.seen import Seen
-from mlship.targets.aws.ecs.services import START_MARGIN_S, Services
+from mlship.targets.aws.ecs.services import SETTLE_S, START_MARGIN_S, Services
 from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import Scope
-from mlship.targets.base import Action, Deployment, Outcome
+from mlship.targets.base import Deployment, Outcome
 from mlship.targets.waiting import Waiting
 
 SLOT = "a"  # the only one
@@ -32,38 +32,8 @@ class InPlace:
         self._services = services
         self._progress = progress
 
-    def stage(self, present: Seen, action: Action, deployment: Deployment) -> Outcome:
+    def stage(self, present: Seen, release: str, deployment: Deployment) -> Outcome:
         """The release serves, and nothing else does any more."""
-        return self._serve(present, action.release, deployment)
-
-    def shift(self, present: Seen, action: Action, deployment: Deployment) -> Outcome:
-        """Believes no status: the primary deployment, and every task that runs, has to be of the release."""
-        wrong = self._wrong(present, action.release)
-        if wrong:
-            return Outcome(False, wrong, fault="target")
-        slot, has = present.slots[SLOT], given(deployment)
-        if is_scaled(deployment):
-            autoscaling.follow(self._door, deployment, has, slot, present.outputs)
-        else:
-            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], slot.service)
-        return Outcome()
-
-    def restore(self, present: Seen, before: str, deployment: Deployment) -> Outcome:
-        """The release before serves alone again; where there is none, nothing does. deployment: as that one is operated."""
-        if not before:
-            self._services.end(present.services)
-            return Outcome()
-        back = self._serve(present, before, deployment)
-        return self.shift(self._present(), Action("shift", before), deployment) if back.ok else back
-
-    def discard(self, present: Seen, release: str, live: str, deployment: Deployment) -> Outcome:
-        """The same for what has the release, or what ECS is taking back itself; nothing where the service has a third one by now."""
-        slot = present.slots.get(SLOT)
-        if slot is None or live == release or slot.release not in (release, live):
-            return Outcome()
-        return self.restore(present, live, deployment)
-
-    def _serve(self, present: Seen, release: str, deployment: Deployment) -> Outcome:
         family = seen.families(self._door, self._scope).get(release)
         if family is None:
             return Outcome(False, f"ECS has no task definition of {release}", fault="target")
@@ -74,6 +44,45 @@ class InPlace:
         own = None if slot is not None and slot.desired == tasks and is_scaled(deployment) else tasks
         self._services.placed(present, slot, SLOT, family, deployment, own)
         return self._settled(release, deployment, known)
+
+    def shift(self, release: str, deployment: Deployment) -> Outcome:
+        """Believes no status: the primary deployment, and every task that runs, has to be of the release. One that autoscaling has just
+        added, or spot has taken, is waited for; another release is not.
+        """
+
+        def look() -> Outcome | None:
+            present = self._present()
+            slot, wrong = present.slots.get(SLOT), self._wrong(present, release)
+            if not wrong:
+                return Outcome()
+            is_other = slot is None or slot.release != release
+            return Outcome(False, wrong, fault="target") if is_other else None
+
+        seen_so = self._waiting.until(look, deployment.startup_timeout_s + SETTLE_S)
+        present = self._present()
+        if seen_so is None or not seen_so.ok:
+            return seen_so or Outcome(False, self._wrong(present, release), fault="target")
+        slot = present.slots[SLOT]
+        if is_scaled(deployment):
+            autoscaling.follow(self._door, deployment, given(deployment), slot, present.outputs)
+        else:
+            autoscaling.leave(self._door, self._scope, present.outputs["Cluster"], slot.service)
+        return Outcome()
+
+    def restore(self, present: Seen, before: str, deployment: Deployment) -> Outcome:
+        """The release before serves alone again; where there is none, nothing does. deployment: as that one is operated."""
+        if not before:
+            self._services.end(present.services)
+            return Outcome()
+        back = self.stage(present, before, deployment)
+        return self.shift(before, deployment) if back.ok else back
+
+    def discard(self, present: Seen, release: str, live: str, deployment: Deployment) -> Outcome:
+        """The same for what has the release, or what ECS is taking back itself; nothing where the service has a third one by now."""
+        slot = present.slots.get(SLOT)
+        if slot is None or live == release or slot.release not in (release, live):
+            return Outcome()
+        return self.restore(present, live, deployment)
 
     def _settled(self, release: str, deployment: Deployment, known: frozenset[str]) -> Outcome:
         """ECS is through with it. known: tasks of the release that had ended before."""

@@ -76,7 +76,7 @@ class Steps:
         """
         present = self._present()
         if not present.is_balanced:
-            return self._in_place.stage(present, action, deployment)
+            return self._in_place.stage(present, action.release, deployment)
         move = self._moves.of(present, action.release)
         if move is not None and (move.is_on or move.is_going_back):
             return self._services.held(action.release, deployment)
@@ -122,7 +122,7 @@ class Steps:
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
         if not present.is_balanced:
-            return self._in_place.shift(present, action, deployment)
+            return self._in_place.shift(action.release, deployment)
         is_theirs = self._moves.of(present, action.release) is not None
         moved = (
             self._moves.done(action.release, deployment) if is_theirs else self.weigh(replace(action, share=1.0), deployment)

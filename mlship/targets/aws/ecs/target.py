@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -207,10 +208,12 @@ class EcsTarget:
         return self._steps.stage(action, deployment, was_committed=was_committed)
 
     def _told(self, release: str, staged: Outcome) -> Outcome:
-        """With what its tasks said last, where they ran."""
+        """With what its tasks said last, where they ran, and these credentials may read it."""
         if staged.ok or staged.fault != "release":
             return staged
-        return replace(staged, evidence=(*staged.evidence, *(line.text for line in self.logs(release, LOG_LINES))))
+        with suppress(MlshipError):
+            return replace(staged, evidence=(*staged.evidence, *(line.text for line in self.logs(release, LOG_LINES))))
+        return staged
 
     def _discard(self, release: str, deployment: Deployment) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
