@@ -10,6 +10,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from mlship.config.addresses import without_user
+from mlship.config.balancer_rules import BALANCER_RULES
 from mlship.config.facts import Facts, Problem, Rule, models_of
 from mlship.config.gates import parse
 from mlship.config.model_rules import MODEL_RULES
@@ -268,4 +269,5 @@ RULES: tuple[Rule, ...] = (
     alerts_that_start_a_pipeline_can_fire,
     scrapes_have_one_scheme,
     something_is_served,
+    *BALANCER_RULES,
 )

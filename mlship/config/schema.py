@@ -600,6 +600,17 @@ class AwsTarget(Part, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="networks that reach the balancer that mlship makes; private ones when left out")
     ] = ()
     certificate: Annotated[Arn | None, Meta(description="ARN of ACM's, for the balancer that mlship makes; with hosts")] = None
+    balancer: Annotated[
+        bool, Meta(description="of ecs; false: none, callers in the network find the tasks by a name, and releases are rolling")
+    ] = True
+    namespace: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^ns-[a-z0-9]+$",
+            description="of Cloud Map, with balancer: false: where that name is; made when left out",
+            extra={"wanted": "the id of a namespace of Cloud Map: ns-..."},
+        ),
+    ] = None
     repository: Annotated[str | None, Meta(description="name of a repository of ECR")] = None
     bucket: Annotated[BucketName | None, Meta(description="of S3, for records; mlship-ACCOUNT-REGION when left out")] = None
     kms_key: Annotated[Arn | None, Meta(description="ARN of the key for logs, images and records")] = None

@@ -29,11 +29,13 @@ def probe(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0 if 0 < answer["status"] < 400 else 1
 
 
-def ask(port: int, path: str, body: bytes | None = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-    """One request to 127.0.0.1. Raises OSError, http.client.HTTPException."""
+def ask(port: int, path: str, body: bytes | None = None, timeout_s: float = TIMEOUT_S, key: str = "") -> dict[str, Any]:
+    """One request to 127.0.0.1. key: sent as a bearer token. Raises OSError, http.client.HTTPException."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         headers = {"content-type": "application/json"} if body is not None else {}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
         connection.request("GET" if body is None else "POST", path, body, headers)
         response = connection.getresponse()
         text = response.read().decode("utf-8", "replace")

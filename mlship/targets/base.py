@@ -104,7 +104,8 @@ class Answer:
     """What came back. status 0: nothing did, and `body` says why in words. headers in lower case.
 
     is_unreached: this machine has no way to what stands before the copies, so that no release is to blame. is_partial: the
-    platform's form of an answer has no place for all that the model says, such as probabilities beside a class.
+    platform's form of an answer has no place for all that the model says, such as probabilities beside a class. vouched: where nobody
+    was reached, the release of which the platform says, by checks of its own, that it is what runs and is well.
     """
 
     status: int
@@ -112,6 +113,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_unreached: bool = False
     is_partial: bool = False
+    vouched: str = ""
 
 
 @dataclass(frozen=True)

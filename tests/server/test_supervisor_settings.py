@@ -167,7 +167,9 @@ def test_a_successor_in_a_slot_goes_on_counting() -> None:
 
 def test_an_unknown_command_shows_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["fly"]) == 2
-    assert capsys.readouterr().err == "unknown: fly; usage: python -m mlship.server [serve | batch | probe [path] [-]]\n"
+    assert (
+        capsys.readouterr().err == "unknown: fly; usage: python -m mlship.server [serve | batch | health | probe [path] [-]]\n"
+    )
 
 
 def test_the_probe_says_that_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,16 @@ def test_of_a_partial_answer_what_it_tells_is_compared() -> None:
     assert said(other=1) == "predictions is missing"
 
 
+@pytest.mark.parametrize(
+    ("vouched", "ok", "fault"), [(RELEASE.id, True, "release"), ("r2-bbbbbb", False, "target"), ("", False, "target")]
+)
+def test_what_only_the_platform_vouches_for_is_not_said_to_have_been_asked(vouched: str, ok: bool, fault: str) -> None:
+    said = verify(lambda _: Answer(0, b"no way there", is_unreached=True, vouched=vouched), RELEASE, "live")
+    assert (said.ok, said.fault, said.predictions) == (ok, fault, 0)
+    wanted = "by the platform's own checks alone, not asked from here (no way there)" if ok else "nothing answers: no way there"
+    assert said.text == wanted
+
+
 def test_without_a_sample_only_id_and_readiness_are_claimed() -> None:
     bare = Release(3, RELEASE.served, 0.0)
     assert verify(server(), bare, "live").text == "release id and readiness only"

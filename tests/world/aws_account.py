@@ -29,6 +29,7 @@ import boto3
 import ecr_standin
 from aws_metrics import Led, metric_data
 from aws_permissions import simulated
+from ecs_in_place import InPlaceEcs
 from ecs_moving import MovingEcs
 from free_ports import free_port
 from registry_images import image_of
@@ -94,7 +95,7 @@ def _await(url: str) -> None:
 
 @dataclass
 class Copy:
-    """A task that runs in this process. address: its own, as the balancer knows it."""
+    """A task that runs in this process. address: its own, as the balancer knows it. group: empty where there is none."""
 
     release: str
     content: str
@@ -120,10 +121,12 @@ class Account:
     quotas: dict[str, float] = field(default_factory=lambda: {ON_DEMAND: 6.0, SPOT: 6.0})  # what an account begins with
     led: list[Led] = field(default_factory=list)  # every request that a target answered
     slow: dict[str, float] = field(default_factory=dict)  # content -> seconds that its answers take, as the balancer measures
+    is_inside: bool = True  # whether tasks can be reached at their own addresses
     door: BotoDoor = field(default_factory=lambda: BotoDoor(REGION))  # of one test: a client takes a second to make
 
     def __post_init__(self) -> None:
         self.moving = MovingEcs(self)
+        self.in_place = InPlaceEcs(self)
 
     def client(self, service: str, endpoint: str = "") -> Any:
         name = service + endpoint
@@ -152,7 +155,10 @@ class Account:
             running = {task["taskArn"]: (service, task) for service in self._services() for task in self._tasks(service)}
             for arn in set(self.copies) - set(running):
                 copy = self.copies.pop(arn)
-                self.client("elbv2").deregister_targets(TargetGroupArn=copy.group, Targets=[{"Id": copy.address, "Port": PORT}])
+                if copy.group:
+                    self.client("elbv2").deregister_targets(
+                        TargetGroupArn=copy.group, Targets=[{"Id": copy.address, "Port": PORT}]
+                    )
             for arn, (service, task) in running.items():
                 if arn not in self.copies:
                     self._start(arn, service, task)
@@ -180,13 +186,12 @@ class Account:
             self.crashed.add(arn)
             self.client("ecs").stop_task(cluster=service["clusterArn"], task=arn)
             return
-        (balancer,) = service["loadBalancers"]
-        assert balancer["containerPort"] == PORT
-        copy = Copy(
-            release, content, f"172.31.0.{next(self.numbers) % 250 + 1}", balancer["targetGroupArn"], self._secrets(container)
-        )
+        address = f"172.31.0.{next(self.numbers) % 250 + 1}"
+        group = "" if service.get("serviceRegistries") else _group(service)
+        copy = Copy(release, content, address, group, self._secrets(container))
         self.copies[arn] = copy
-        self.client("elbv2").register_targets(TargetGroupArn=copy.group, Targets=[{"Id": copy.address, "Port": PORT}])
+        if group:
+            self.client("elbv2").register_targets(TargetGroupArn=copy.group, Targets=[{"Id": copy.address, "Port": PORT}])
 
     def _secrets(self, container: Mapping[str, Any]) -> dict[str, str]:
         """As Fargate reads them: `ARN`, or `ARN:::VERSION`."""
@@ -202,6 +207,10 @@ class Account:
         logs.create_log_stream(**place)
         logs.put_log_events(**place, logEvents=[{"timestamp": int(time.time() * 1000), "message": "ready"}])
 
+    def at(self, host: str) -> Copy | None:
+        """The task with this address, from inside its network."""
+        return next((copy for copy in self.copies.values() if self.is_inside and copy.address == host), None)
+
     def answer(self, copy: Copy, path: str) -> tuple[int, bytes]:
         """What the server in a task says."""
         broken, version = self.broken.get(copy.content, ""), self.versions[copy.content]
@@ -211,12 +220,14 @@ class Account:
             return 500, b"{}"
         if path.startswith("/predict"):
             return 200, json.dumps({"predictions": [0 if broken == "answers" else version]}).encode()
-        return 200, b"{}"
+        return (503 if broken == "unwell" else 200), b"{}"
 
     # -- the balancer ------------------------------------------------------------------------------------------------------
 
     def forward(self, host: str, headers: Mapping[str, str], path: str) -> tuple[int, bytes]:
-        """As the rules of the listener say, in their order."""
+        """As the rules of the listener say, in their order; a task's own address needs none."""
+        if (own := self.at(host)) is not None:
+            return self._judged(own, headers, path)
         elb = self.client("elbv2")
         for balancer in elb.describe_load_balancers()["LoadBalancers"]:
             if balancer["DNSName"] != self.hosts.get(host, host):
@@ -242,12 +253,21 @@ class Account:
         if not copies:
             return 503, b"no target"
         copy = copies[next(self.numbers) % len(copies)]
+        status, body = self._judged(copy, headers, path)
+        self.led.append(Led(group.rpartition(":")[2], time.time(), status, self.slow.get(copy.content, 0.02)))
+        return status, body
+
+    def _judged(self, copy: Copy, headers: Mapping[str, str], path: str) -> tuple[int, bytes]:
         key = copy.secrets.get(OPERATOR_KEY)
         is_judged = key and path not in ("/readyz", "/livez")
         denied = is_judged and headers.get("authorization") != f"Bearer {key}"
-        status, body = (401, b"{}") if denied else self.answer(copy, path)
-        self.led.append(Led(group.rpartition(":")[2], time.time(), status, self.slow.get(copy.content, 0.02)))
-        return status, body
+        return (401, b"{}") if denied else self.answer(copy, path)
+
+
+def _group(service: Mapping[str, Any]) -> str:
+    (balancer,) = service["loadBalancers"]
+    assert balancer["containerPort"] == PORT
+    return str(balancer["targetGroupArn"])
 
 
 def _holds(condition: Mapping[str, Any], host: str, headers: Mapping[str, str], path: str) -> bool:
@@ -273,6 +293,8 @@ def balancer(account: Account) -> Iterator[str]:
             status, body = account.forward(url.hostname or "", headers, url.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if (own := account.at(url.hostname or "")) is not None:
+                self.send_header("X-Mlship-Release", own.release)
             self.end_headers()
             self.wfile.write(body)
 
@@ -322,6 +344,7 @@ class AccountDoor:
         if operation == "delete_stack":
             for secret in self._account.made_secrets():
                 self._account.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+            self._account.in_place.forget_names()
         if (service, operation) == ("cloudformation", "describe_stacks"):
             self._outputs(answer["Stacks"])
         if (service, operation) == ("ecr", "describe_repositories"):
@@ -329,6 +352,10 @@ class AccountDoor:
                 one["repositoryUri"] = f"{self._account.environ['ECR_DATA_PLANE']}/{one['repositoryName']}"
         if (service, operation) == ("ecs", "describe_tasks"):
             self._ends(answer["tasks"])
+            self._account.in_place.tell_tasks(answer["tasks"])
+        if (service, operation) == ("ecs", "describe_services"):
+            self._account.in_place.tell_services(answer["services"])
+            aws_model.check_answer(service, operation, {"services": answer["services"]})
         if (service, operation) in (("ecs", "create_service"), ("ecs", "update_service"), ("ecs", "delete_service")):
             self._account.run_tasks()
         return answer
@@ -386,6 +413,7 @@ class AccountDoor:
                 template = self._inner.call("cloudformation", "get_template", **place)["TemplateBody"]
                 said = template if isinstance(template, dict) else json.loads(template)
                 ids |= self._secrets(stack["StackName"], said["Resources"])
+                ids |= self._account.in_place.make_names(said["Resources"], ids)
                 outputs = {name: self._told(one["Value"], ids) for name, one in said.get("Outputs", {}).items()}
                 stack["Outputs"] = [{"OutputKey": name, "OutputValue": text} for name, text in outputs.items()]
                 self._account.outputs[key] = stack["Outputs"]
@@ -512,6 +540,7 @@ class AwsService:
         found += [service["serviceName"] for service in account._services()]
         alarms = account.client("cloudwatch").describe_alarms(AlarmNamePrefix="mlship")["MetricAlarms"]
         found += [alarm["AlarmName"] for alarm in alarms]
+        found += [one["Name"] for one in account.client("servicediscovery").list_namespaces()["Namespaces"]]
         found += account.client("ecs").list_task_definition_families(status="ACTIVE")["families"]
         found += [balancer["DNSName"] for balancer in account.client("elbv2").describe_load_balancers()["LoadBalancers"]]
         found += [group["TargetGroupName"] for group in account.client("elbv2").describe_target_groups()["TargetGroups"]]

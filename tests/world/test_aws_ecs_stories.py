@@ -166,6 +166,30 @@ def test_a_service_that_is_set_back_while_callers_move_is_not_believed(tmp_path:
     assert observed.history is not None and observed.history.live == first and not observed.history.rejected
 
 
+def test_callers_who_cannot_be_led_back_end_a_deploy_with_exit_7(tmp_path: Path, account: Account) -> None:
+    """The new release does not prove itself where callers meet it, and the balancer takes no other weights any more."""
+    service = AwsService(tmp_path, account)
+    first = deploy(service, 1).history.live
+    content = service.deployment(2).release.served.content
+
+    class Stuck(Between):
+        def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+            if operation == "modify_rule" and account.broken[content]:
+                raise refusal(f"{service} {operation}", {"Code": "TooManyTargets", "Message": "not now"})
+            answer = super().call(service, operation, **said)
+            if operation == "modify_rule":
+                account.broken[content] = "answers"
+            return answer
+
+    stuck = Through(service, Stuck(account))
+    with pytest.raises(MlshipError, match=r"is not live: .* and what served before could not be brought back") as failed:
+        deploy(stuck, 2)
+    assert (failed.value.exit, failed.value.fix) == (Exit.NOT_RESTORED, "mlship rollback churn")
+    assert any("not restored: " in line and "TooManyTargets" in line for line in failed.value.details)
+    account.broken[content] = ""
+    assert deploy(service, 1).history.live == first == live_id(service), "the records still say what was live"
+
+
 def test_spot_and_ranges_change_in_place_and_no_deploy_takes_tasks_away(tmp_path: Path, account: Account) -> None:
     service = AwsService(tmp_path, account)
     first = deploy(service, 1).history.live

@@ -129,6 +129,18 @@ def cases() -> Iterator[tuple[str, Deployment]]:
         )
 
 
+def unbalanced() -> Iterator[tuple[str, Deployment]]:
+    """The same without a balancer, in what of the cases can be so."""
+    for name, made in cases():
+        has_front = made.settings.get("listener") or made.settings.get("certificate")
+        metric = (made.operating.get("scale") or {}).get("metric")
+        if has_front or metric not in (None, "cpu") or "schedule" in (made.operating.get("scale") or {}):
+            continue
+        given_one = {"namespace": "ns-0123456789abcdef"} if made.settings.get("subnets") else {}
+        settings = {**made.settings, "balancer": False, **given_one}
+        yield f"no balancer {name}", replace(made, settings=settings, strategy=Strategy("rolling"))
+
+
 def faults(template: str) -> list[str]:
     """Errors and warnings; cfn-lint's remarks on style are none."""
     from cfnlint.api import lint_all
@@ -139,7 +151,7 @@ def faults(template: str) -> list[str]:
 def test_no_template_has_an_error() -> None:
     wrong: dict[str, list[str]] = {}
     seen: set[bytes] = set()
-    for number, (name, made) in enumerate(cases()):
+    for number, (name, made) in enumerate((*cases(), *unbalanced())):
         documents = {file: text for file, text in render(made).items() if file.startswith("eject/") and file.endswith(".json")}
         for file, text in documents.items():
             # all three of a few, of the others the one that holds everything
@@ -174,6 +186,17 @@ def test_no_statement_has_a_wildcard_where_aws_takes_a_name() -> None:
     assert wanted | {"elasticloadbalancing:ModifyRule"} <= found
 
 
+def test_every_body_without_a_balancer_is_one_that_the_api_takes() -> None:
+    known = {**KNOWN, "Registry": "arn:aws:servicediscovery:us-east-1:123456789012:service/srv-0123456789abcdef"}
+    for _, made in unbalanced():
+        has = given(made)
+        aws_model.check_request("ecs", "register_task_definition", filled(task_definition(made, has), known))
+        aws_model.check_request("ecs", "create_service", filled(service(made, has, "a"), known))
+        aws_model.check_request("ecs", "update_service", filled(update(made, has, "a", 3), known))
+        if is_scaled(made):
+            aws_model.check_request("application-autoscaling", "put_scaling_policy", filled(policy(made, has, "a"), known))
+
+
 def test_a_planted_mistake_is_found() -> None:
     document = json.loads(render(deployment("aws", "ecs"))["eject/template.json"])
     document["Resources"]["Service"]["Properties"]["SchedulingStrategy"] = "REPLICAS"
@@ -187,7 +210,7 @@ def test_every_body_is_one_that_the_api_takes() -> None:
         aws_model.check_request("ecs", "register_task_definition", filled(task_definition(made, has), KNOWN))
         aws_model.check_request("ecs", "create_service", filled(service(made, has, "a"), KNOWN))
         for tasks in (None, 3):
-            aws_model.check_request("ecs", "update_service", filled(update(made, "b", tasks), KNOWN))
+            aws_model.check_request("ecs", "update_service", filled(update(made, has, "b", tasks), KNOWN))
         if by_ecs(made, has):
             theirs.add(moved(made, "a", "b")["deploymentConfiguration"]["strategy"])
             for body in (made_movable(made, "a", "b"), moved(made, "a", "b")):

@@ -35,6 +35,14 @@ _ECS: Mapping[str, Feature] = {
     "cost": COST,
     "public": NATIVE,
 }
+_TOGETHER = "without a balancer callers meet the new tasks while the old ones go"
+# The same with `targets.aws.balancer: false`; config/balancer_rules.py refuses each at its place in the file.
+WITHOUT_BALANCER: Mapping[str, Feature] = {
+    **_ECS,
+    **dict.fromkeys(("recreate", "blue-green", "canary", "rollout.steps"), Feature("absent", _TOGETHER, "rolling")),
+    **dict.fromkeys(("rollout.gates", "rollout.bake"), Feature("absent", _TOGETHER, "a balancer")),
+    "public": Feature("absent", "the tasks have addresses of their network alone", "a balancer"),
+}
 # An endpoint goes to zero only with inference components, and answers with errors for the minutes until it is back
 # (docs.aws.amazon.com/sagemaker, endpoint-auto-scaling-zero-instances). Canary and linear shifting: deployment-guardrails.
 _SAGEMAKER: Mapping[str, Feature] = {

@@ -20,6 +20,7 @@ class Given:
 
     hosts: the names by which callers of a given listener come. priority: of the first of three rules of the listener. callers: networks
     that may reach the balancer that mlship makes; certificate: ARN, for its TLS. public: whether callers may come from the internet.
+    is_balanced: whether there is a balancer, given or made; without one callers find the tasks by a name in this namespace of Cloud Map.
     """
 
     subnets: tuple[str, ...] = ()
@@ -37,6 +38,8 @@ class Given:
     arch: str = "x86_64"
     certificate: str = ""
     public: bool = False
+    is_balanced: bool = True
+    namespace: str = ""
 
     @property
     def balancer(self) -> str:
@@ -63,6 +66,8 @@ def given(deployment: Deployment) -> Given:
         arch=str(said.get("arch") or "x86_64"),
         certificate=str(said.get("certificate") or ""),
         public=public,
+        is_balanced=deployment.service != "ecs" or said.get("balancer") is not False,
+        namespace=str(said.get("namespace") or ""),
     )
     _check(found, deployment.places)
     return found

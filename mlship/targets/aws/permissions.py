@@ -82,6 +82,16 @@ _OF_FOUNDATION = (
 )
 _OF_ROLES = ("iam:CreateRole", "iam:GetRole", "iam:PutRolePolicy", "iam:TagRole")
 _OF_REPOSITORY = ("ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource")
+_BALANCER = "elasticloadbalancing:"
+# Without a balancer. Cloud Map makes the namespace's zone with the caller's rights (from memory, verify: Service Authorization Reference).
+_OF_NAMES = ("servicediscovery:GetNamespace",)
+_OF_REGISTRY = ("servicediscovery:CreateService", "servicediscovery:TagResource")
+_OF_NAMESPACE = (
+    "servicediscovery:CreatePrivateDnsNamespace",
+    "servicediscovery:GetOperation",
+    "route53:CreateHostedZone",
+    "ec2:DescribeVpcs",
+)
 _OF_BALANCER = ("elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateListener")
 _OF_GROUPS = ("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags")
 _ROLES = {"ecs": ("task", "execution"), "sagemaker": ("execution",), "lambda": ("task",)}
@@ -96,9 +106,10 @@ def findings(door: Door, deployment: Deployment, has: Given) -> Iterator[Finding
     principal = _principal(door, who)
     if not principal:  # the account's root user, or a service of AWS: neither has policies of its own
         return
-    actions = sorted(
-        {*_OF_ALL, *_OF_SERVICE.get(deployment.service, ()), *_asked_for(deployment, has), *_made(deployment, has)}
-    )
+    own = _OF_SERVICE.get(deployment.service, ())
+    if not has.is_balanced:
+        own = (*(action for action in own if not action.startswith(_BALANCER)), *_OF_NAMES)
+    actions = sorted({*_OF_ALL, *own, *_asked_for(deployment, has), *_made(deployment, has)})
     try:
         told = door.call("iam", "simulate_principal_policy", PolicySourceArn=principal, ActionNames=actions, MaxItems=_MOST)
     except Refused as no:
@@ -166,10 +177,14 @@ def _made(deployment: Deployment, has: Given) -> Iterator[str]:
     if deployment.service == "sagemaker" or (deployment.service == "ecs" and by_ecs(deployment, has)):
         yield "cloudwatch:PutMetricAlarm"
     if deployment.service == "ecs":
-        yield "elasticloadbalancing:CreateTargetGroup"
         yield from () if has.cluster else ("ecs:CreateCluster",)
-        yield from () if has.listener else _OF_BALANCER
         yield from () if has.security_groups else _OF_GROUPS
+    if deployment.service == "ecs" and has.is_balanced:
+        yield "elasticloadbalancing:CreateTargetGroup"
+        yield from () if has.listener else _OF_BALANCER
+    if not has.is_balanced:
+        yield from _OF_REGISTRY
+        yield from () if has.namespace else _OF_NAMESPACE
 
 
 def _principal(door: Door, who: str) -> str:

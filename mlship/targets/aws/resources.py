@@ -72,7 +72,15 @@ def _ecs(deployment: Deployment) -> Iterator[Resource]:
 
 
 def _front(deployment: Deployment) -> Iterator[Resource]:
-    """The balancer, where no other one is given; on the internet it has an address in each of its zones."""
+    """The balancer, where no other one is given; on the internet it has an address in each of its zones. Without one: the zone of the
+    name that callers ask for, where no other one is given.
+    """
+    if deployment.settings.get("balancer") is False:
+        if not deployment.settings.get("namespace"):
+            yield Resource(
+                "DNS", "private zone of Route 53", unit="zone-month", price=_key(deployment, "route53", "hosted_zone")
+            )
+        return
     if deployment.settings.get("listener"):
         return
     key = _key(deployment, "load_balancer", "alb_hour")

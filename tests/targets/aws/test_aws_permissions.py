@@ -50,6 +50,15 @@ def test_who_may_not_ask_is_told_that_nobody_asked() -> None:
     assert told("AccessDenied")[1] == [("note", f"what {ANNA} may do could not be asked beforehand (AccessDenied)")]
 
 
+@pytest.mark.parametrize(("namespace", "is_made"), [("", True), ("ns-0123", False)])
+def test_without_a_balancer_no_rights_on_balancers_are_asked_for(namespace: str, is_made: bool) -> None:
+    door, _ = told(decided(), has=Given(is_balanced=False, namespace=namespace))
+    (names,) = [request["ActionNames"] for name, request in door.asked if name == "iam simulate_principal_policy"]
+    assert not [name for name in names if name.startswith("elasticloadbalancing:")]
+    assert {"ecs:UpdateService", "servicediscovery:CreateService", "servicediscovery:GetNamespace"} <= set(names)
+    assert ("servicediscovery:CreatePrivateDnsNamespace" in names) == is_made
+
+
 @pytest.mark.parametrize(
     ("who", "asked"),
     [

@@ -76,6 +76,47 @@ def test_all_in_one_is_the_foundation_and_the_service_on_it(case: str) -> None:
     assert whole == {**documents["eject/foundation.json"]["Resources"], **service}
 
 
+ALONE: dict[str, dict[str, Any]] = {
+    "a namespace of our own": {"balancer": False},
+    "a given one": {"balancer": False, "namespace": "ns-0123", "subnets": ("subnet-1",)},
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_without_a_balancer_both_folders_say_the_same(case: str) -> None:
+    documents = rendered(deployment("aws", "ecs", **ALONE[case]))
+    made = documents["eject/service.json"]["Resources"]
+    assert sorted(made) == ["Service", "TaskDefinition"]
+    created, later = (documents[f"apply/service/{name}-service.json"] for name in ("2-create", "3-update"))
+    assert as_called(made["TaskDefinition"]["Properties"]) == documents["apply/service/1-register-task-definition.json"]
+    assert as_called(made["Service"]["Properties"]) == created
+    assert created["serviceRegistries"] == [{"registryArn": "${Registry}"}] and "loadBalancers" not in created
+    breaker = {"enable": True, "rollback": True}
+    assert [one["deploymentConfiguration"]["deploymentCircuitBreaker"] for one in (created, later)] == [breaker, breaker]
+    assert later["service"] == created["serviceName"] and later["taskDefinition"] == created["taskDefinition"]
+    whole = documents["eject/template.json"]["Resources"]
+    kinds = {one["Type"] for one in whole.values()}
+    assert not any("LoadBalancing" in kind for kind in kinds)
+    assert ("AWS::ServiceDiscovery::PrivateDnsNamespace" in kinds) == ("namespace" not in ALONE[case])
+    (port,) = {one["FromPort"] for one in whole["TaskSecurityGroup"]["Properties"]["SecurityGroupIngress"]}
+    assert port == 8080
+
+
+@pytest.mark.parametrize(
+    ("start_s", "period", "retries"), [(0.5, 1, 3), (60.0, 60, 3), (300.0, 300, 3), (355.0, 300, 6), (400.0, 300, 10)]
+)
+def test_a_task_asks_its_server_itself_for_as_long_as_a_start_may_take(start_s: float, period: int, retries: int) -> None:
+    made = replace(deployment("aws", "ecs", balancer=False), startup_timeout_s=start_s)
+    (container,) = rendered(made)["apply/service/1-register-task-definition.json"]["containerDefinitions"]
+    assert container["healthCheck"] == {
+        "command": ["CMD", "/proc/1/exe", "-s", "-P", "-m", "mlship.server", "health"],
+        "interval": 10,
+        "timeout": 10,
+        "retries": retries,
+        "startPeriod": period,
+    }
+
+
 def test_the_service_part_makes_no_role_no_network_and_no_policy() -> None:
     for case in CASES.values():
         made = rendered(deployment("aws", "ecs", **case))["eject/service.json"]["Resources"]

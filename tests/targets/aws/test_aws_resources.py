@@ -38,6 +38,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"service": "ecs", "listener": "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/ml/1/2"},
         [*FARGATE_X86, ADDRESS, LOGS, EGRESS],
     ),
+    "no balancer, and a name in its place": (
+        {"service": "ecs", "balancer": False},
+        [*FARGATE_X86, "DNS 1 zone-month always aws us-east-1 route53 hosted_zone", ADDRESS, LOGS, EGRESS],
+    ),
+    "no balancer, and a name in a namespace that is there already": (
+        {"service": "ecs", "balancer": False, "namespace": "ns-0123"},
+        [*FARGATE_X86, ADDRESS, LOGS, EGRESS],
+    ),
     "storage and the image, where they are known": (
         {"service": "ecs", "ephemeral_gb": 50, "image_gb": 0.5},
         [

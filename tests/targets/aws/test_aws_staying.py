@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlship.targets.base import Deployment
 
 OPEN = deployment("aws", "ecs")
 GIVEN = deployment("aws", "ecs", **FULL)
+ALONE = deployment("aws", "ecs", balancer=False)
 PUBLIC = replace(deployment("aws", "ecs", certificate="arn:cert", hosts=("churn.example",)), operating={"public": True})
 
 
@@ -36,7 +38,7 @@ def said(before: Deployment, after: Deployment, vpc: str = "vpc-1", spec: str = 
     )
     wanted = foundation(after, given(after))
     found = staying.findings(door, Scope("churn"), wanted, {"Vpc": vpc}, after, given(after))
-    return [finding.what.partition(" is ")[0] for finding in found]
+    return [re.split(" is | a balancer| one", finding.what)[0] for finding in found]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,16 @@ def said(before: Deployment, after: Deployment, vpc: str = "vpc-1", spec: str = 
 )
 def test_another_balancer_or_cluster_is_refused(before: Deployment, after: Deployment, keys: list[str]) -> None:
     assert said(before, after) == keys
+
+
+@pytest.mark.parametrize(("before", "after"), [(OPEN, ALONE), (ALONE, OPEN)])
+def test_a_balancer_neither_comes_nor_goes(before: Deployment, after: Deployment) -> None:
+    assert (
+        said(before, after)
+        == said(before, after, spec="")
+        == ["mlship-churn was made with" + ("out" if before is ALONE else "")]
+    )
+    assert said(ALONE, ALONE) == []
 
 
 def test_another_network_is_refused() -> None:

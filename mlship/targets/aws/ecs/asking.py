@@ -24,21 +24,25 @@ def endpoint(door: Door, listener: str, host: str = "") -> str:
     return f"{protocol.lower()}://{host}" + ("" if _USUAL.get(protocol) == port else f":{port}")
 
 
-def ask(address: str, request: Request, headers: Mapping[str, str], name: str = "", authorities: str = "") -> Answer:
+def ask(
+    address: str, request: Request, headers: Mapping[str, str], name: str = "", authorities: str = "", connect_s: float = 0.0
+) -> Answer:
     """One request. name: which the certificate is for, where the address has another. authorities: file of those that are trusted beside
-    the usual ones. Status 0, with the reason in words, where nothing answers.
+    the usual ones. connect_s: what a connection may take, where that is less than the whole. Status 0, with the reason in words, where
+    nothing answers.
     """
     httpx = need("httpx")
     sent = {**request.headers, **headers}
     if request.method == "POST":
         sent["Content-Type"] = request.content_type
     server = {"sni_hostname": name} if name else {}
+    waits = httpx.Timeout(request.timeout_s, connect=min(connect_s or request.timeout_s, request.timeout_s))
     try:
-        with httpx.Client(timeout=request.timeout_s, verify=_known(httpx, authorities)) as client:
+        with httpx.Client(timeout=waits, verify=_known(httpx, authorities)) as client:
             content = request.body or None
             got = client.request(request.method, address + request.path, content=content, headers=sent, extensions=server)
     except httpx.ConnectTimeout:
-        return unreached(address, f"no connection within {request.timeout_s:g} s")
+        return unreached(address, f"no connection within {waits.connect:g} s")
     except httpx.ConnectError as error:
         return unreached(address, " ".join(str(error).split()).lower()[:300] or "no connection")
     except httpx.TimeoutException:

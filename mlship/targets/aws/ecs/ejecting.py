@@ -43,7 +43,9 @@ def complete(deployment: Deployment, given: Given) -> Template:
 
 def service_part(deployment: Deployment, given: Given) -> Template:
     """What a release is, on a foundation that is there: no role, no network, no policy. Its parameters are that one's outputs."""
-    bodies = [task_definition(deployment, given), _service(deployment, given), _rule(deployment, given)]
+    bodies = [task_definition(deployment, given), _service(deployment, given)]
+    if given.is_balanced:
+        bodies.append(_rule(deployment, given))
     if is_scaled(deployment):
         bodies.append(policy(deployment, given, SLOT))
     names = sorted(variables_in(bodies))
@@ -79,17 +81,20 @@ def _service(deployment: Deployment, given: Given) -> dict[str, Any]:
 
 def _released(deployment: Deployment, given: Given, known: Mapping[str, Any], after: Iterable[str] = ()) -> dict[str, Any]:
     """after: what of the same template the service needs, and does not name."""
-    callers = _spelled(_rule(deployment, given), known)
-    del callers["Tags"]  # the resource has none in CloudFormation
     placed = _resource("AWS::ECS::Service", _spelled(_service(deployment, given), known))
-    # a target group that no listener leads to takes no service; one that ECS moves names the rule
-    if waits := [*(() if by_ecs(deployment, given) else ("Callers",)), *after]:
-        placed["DependsOn"] = waits
     made = {
         "TaskDefinition": _resource("AWS::ECS::TaskDefinition", _spelled(task_definition(deployment, given), known)),
         "Service": placed,
-        "Callers": _resource("AWS::ElasticLoadBalancingV2::ListenerRule", callers),
     }
+    waits = list(after)
+    if given.is_balanced:
+        callers = _spelled(_rule(deployment, given), known)
+        del callers["Tags"]  # the resource has none in CloudFormation
+        made["Callers"] = _resource("AWS::ElasticLoadBalancingV2::ListenerRule", callers)
+        # a target group that no listener leads to takes no service; one that ECS moves names the rule
+        waits = [*(() if by_ecs(deployment, given) else ("Callers",)), *after]
+    if waits:
+        placed["DependsOn"] = waits
     if not is_scaled(deployment):
         return made
     del placed["Properties"]["DesiredCount"]  # the next change of the stack would set it back

@@ -1,7 +1,8 @@
 """What an administrator applies once, as a CloudFormation template: all that a release needs and does not change. Pure.
 
 Logs, registry, cluster, roles, mlship's own key, balancer, two target groups, and the rules that lead to each of them. Which of the two
-the callers reach is not here: releases own that (releasing.py).
+the callers reach is not here: releases own that (releasing.py). Without a balancer: the name by which callers find the tasks
+(discovery.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from mlship.targets.aws import parts, secrets
 from mlship.targets.aws.documents import Template, cfn_tags
-from mlship.targets.aws.ecs import front, movers
+from mlship.targets.aws.ecs import discovery, front, movers
 from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
@@ -55,17 +56,15 @@ def foundation(deployment: Deployment, given: Given, kept: Kept = Kept()) -> Tem
 def parameters(given: Given) -> dict[str, Any]:
     """Looked up when the stack is made: the network of the subnets, or the account's default one with all of its subnets."""
     subnets = {} if given.subnets else {"Subnets": {"Type": "List<AWS::EC2::Subnet::Id>"}}
-    return {"Vpc": {"Type": "AWS::EC2::VPC::Id"}, **subnets}
+    is_made_in = given.is_balanced or not (given.security_groups and given.namespace)
+    return {**({"Vpc": {"Type": "AWS::EC2::VPC::Id"}} if is_made_in else {}), **subnets}
 
 
 def outputs_of(deployment: Deployment, given: Given, kept: Kept = Kept()) -> dict[str, Any]:
     """name -> what it is in the template; the same for what was given and for what is made."""
     return {
         "Cluster": given.cluster or {"Ref": "Cluster"},
-        "Listener": given.listener or {"Ref": "Listener"},
-        "TargetGroupA": {"Ref": "TargetGroupA"},
-        "TargetGroupB": {"Ref": "TargetGroupB"},
-        **_metric_names(given),
+        **(_of_balancer(given) if given.is_balanced else discovery.outputs(given)),
         "LogGroup": {"Ref": "LogGroup"},
         "Repository": given.repository or {"Ref": "Repository"},
         "ExecutionRole": parts.role_arn(given, "execution", "ExecutionRole"),
@@ -73,10 +72,19 @@ def outputs_of(deployment: Deployment, given: Given, kept: Kept = Kept()) -> dic
         "Subnets": ",".join(given.subnets) or {"Fn::Join": [",", {"Ref": "Subnets"}]},
         "SecurityGroups": ",".join(given.security_groups) or {"Fn::GetAtt": ["TaskSecurityGroup", "GroupId"]},
         **({"Bucket": given.bucket} if given.bucket else {}),
-        **({"Host": given.hosts[0]} if given.hosts else {}),
-        **({} if given.listener else {"Address": {"Fn::GetAtt": ["Balancer", "DNSName"]}}),
         **({"OperatorKey": {"Ref": "OperatorKey"}} if _has_key(deployment, kept) else {}),
         **({INFRASTRUCTURE: _infrastructure(given)} if has_movers(deployment, given, kept) else {}),
+    }
+
+
+def _of_balancer(given: Given) -> dict[str, Any]:
+    return {
+        "Listener": given.listener or {"Ref": "Listener"},
+        "TargetGroupA": {"Ref": "TargetGroupA"},
+        "TargetGroupB": {"Ref": "TargetGroupB"},
+        **_metric_names(given),
+        **({"Host": given.hosts[0]} if given.hosts else {}),
+        **({} if given.listener else {"Address": {"Fn::GetAtt": ["Balancer", "DNSName"]}}),
     }
 
 
@@ -87,7 +95,7 @@ def has_key(deployment: Deployment) -> bool:
 
 def has_movers(deployment: Deployment, given: Given, kept: Kept = Kept()) -> bool:
     """Whether the foundation has what ECS needs to move the callers: from the first release that it moves them to."""
-    return by_ecs(deployment, given) or kept.has_movers
+    return given.is_balanced and (by_ecs(deployment, given) or kept.has_movers)
 
 
 def _infrastructure(given: Given) -> Any:
@@ -127,6 +135,8 @@ def _resources(deployment: Deployment, given: Given, scope: Scope, kept: Kept) -
     made |= _roles(deployment, given, kept, tags("role"))
     if not given.security_groups:
         made |= front.security_groups(given, scope, tags("network"))
+    if not given.is_balanced:
+        return {**made, **discovery.registry(given, scope, tags("front"))}
     if not given.listener:
         made |= front.balancer(given, scope, tags("front"))
     for slot in SLOTS:

@@ -21,9 +21,11 @@ Tags = list[dict[str, str]]
 
 
 def security_groups(given: Given, scope: Scope, tags: Tags) -> dict[str, Any]:
-    """Of the tasks, that only the balancer reaches, and of the balancer. They may reach everything: the registry, the logs."""
+    """Of the tasks, that only the balancer reaches, and of the balancer. They may reach everything: the registry, the logs. Without a
+    balancer of ours callers' networks reach the tasks.
+    """
     task: dict[str, Any] = {"GroupDescription": f"tasks of {scope.stem}", "VpcId": {"Ref": "Vpc"}, "Tags": tags}
-    if given.listener:
+    if given.listener or not given.is_balanced:
         return {"TaskSecurityGroup": _group({**task, "SecurityGroupIngress": _ingress([PORT], given.callers)})}
     from_balancer = {"SourceSecurityGroupId": {"Fn::GetAtt": ["BalancerSecurityGroup", "GroupId"]}}
     task["SecurityGroupIngress"] = [{**_port(PORT), **from_balancer}]

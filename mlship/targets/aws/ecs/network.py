@@ -18,10 +18,10 @@ def parameters_for(door: Door, given: Given) -> dict[str, str]:
             raise MlshipError(
                 f"targets.aws.subnets are of {len(networks)} networks", fix="name subnets of one VPC", code="bad-network"
             )
-        if not given.listener and len({one["AvailabilityZone"] for one in told}) < ZONES:
+        if given.is_balanced and not given.listener and len({one["AvailabilityZone"] for one in told}) < ZONES:
             raise MlshipError(
                 "targets.aws.subnets are in one zone, and a balancer needs two",
-                fix="name subnets of two zones, or targets.aws.listener of a balancer of yours",
+                fix="name subnets of two zones, targets.aws.listener of a balancer of yours, or balancer: false",
                 code="bad-network",
             )
         return {"Vpc": networks.pop()}
@@ -34,7 +34,7 @@ def parameters_for(door: Door, given: Given) -> dict[str, str]:
     vpc = vpcs[0]["VpcId"]
     of_vpc = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default-for-az", "Values": ["true"]}]
     subnets = door.all("ec2", "describe_subnets", "Subnets", Filters=of_vpc)
-    if len({one["AvailabilityZone"] for one in subnets}) < ZONES:
+    if len({one["AvailabilityZone"] for one in subnets}) < (ZONES if given.is_balanced else 1):
         raise MlshipError(
             f"the default network {vpc} has subnets in fewer than two zones", fix="name targets.aws.subnets", code="bad-network"
         )

@@ -19,6 +19,7 @@ from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
+PRIVATE = "DNS_PRIVATE"  # NamespaceType (service model of botocore 1.44.5)
 RULES = 3  # one for each slot, and the one that shares the callers between them
 
 
@@ -31,6 +32,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *in_a_deploy(deployment),
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
+        *_namespace(door, has, deployment),
         *_front(door, has, deployment),
         *_priorities(door, has, deployment),
         *_cluster(door, has, deployment),
@@ -52,6 +54,21 @@ def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding
 
 def _listener(door: Door, has: Given) -> dict[str, Callable[[], Any]]:
     return {"listener": partial(door.call, "elbv2", "describe_listeners", ListenerArns=[has.listener])} if has.listener else {}
+
+
+def _namespace(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
+    """A given one has to be a private zone: of any other kind no task's address is told."""
+    if not has.namespace:
+        return
+    try:
+        told = door.call("servicediscovery", "get_namespace", Id=has.namespace)["Namespace"]
+    except Refused as no:
+        if no.code != "denied":
+            yield unusable(deployment, "namespace", no)
+        return
+    if told["Type"] != PRIVATE:
+        what = f"targets.aws.namespace {told['Name']} is of type {told['Type']}, and callers in a network ask a private zone"
+        yield refused(deployment, f"{SECTION}.namespace", what, f"name one of type {PRIVATE}, or none", "no-such-part")
 
 
 def _front(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 `${Name}` stands for an output of the foundation's stack, for the image in the registry, for the region. There are two target groups,
 the slots `a` and `b`: the one that is not live takes the next release, and shares of the callers are weights of one rule. The release
-comes there in a service of its own, or the live service takes it and ECS moves the callers (traffic.py).
+comes there in a service of its own, or the live service takes it and ECS moves the callers (traffic.py). Without a balancer there is one
+service, `a`, in which ECS puts the tasks of a release in the place of those before.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from math import ceil
 
 from mlship.errors import MlshipError
 from mlship.targets.aws.documents import Body, Variable
+from mlship.targets.aws.ecs.discovery import REGISTRY
 from mlship.targets.aws.ecs.foundation import conditions, has_key
 from mlship.targets.aws.ecs.front import PORT
+from mlship.targets.aws.ecs.health import health_check
 from mlship.targets.aws.ecs.traffic import WHOLE_TASKS, configuration, replacing
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import SLOTS, Scope
@@ -55,7 +58,7 @@ def task_definition(deployment: Deployment, given: Given) -> Body:
         "runtimePlatform": {"operatingSystemFamily": "LINUX", "cpuArchitecture": ARCHITECTURES[given.arch]},
         "executionRoleArn": Variable("ExecutionRole"),
         "taskRoleArn": Variable("TaskRole"),
-        "containerDefinitions": [_container(deployment)],
+        "containerDefinitions": [_container(deployment, given)],
         "tags": ecs_tags(_release_tags(deployment, scope)),
     }
 
@@ -69,7 +72,7 @@ def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0, nam
     return {
         "cluster": Variable("Cluster"),
         "serviceName": scope.service(name or slot),
-        **_changing(deployment),
+        **_changing(deployment, given),
         "desiredCount": tasks or deployment.replicas[0],
         "capacityProviderStrategy": capacity(deployment),
         "platformVersion": "LATEST",
@@ -83,20 +86,20 @@ def service(deployment: Deployment, given: Given, slot: str, tasks: int = 0, nam
                 "assignPublicIp": "DISABLED" if given.subnets else "ENABLED",
             }
         },
-        "loadBalancers": [_place(slot)],
+        **_callers(given, slot),
         "propagateTags": "SERVICE",
         "enableECSManagedTags": True,
         "tags": ecs_tags(scope.tags("replica", deployment.labels)),
     }
 
 
-def update(deployment: Deployment, name: str, tasks: int | None) -> Body:
+def update(deployment: Deployment, given: Given, name: str, tasks: int | None) -> Body:
     """UpdateService: it takes another release, or another number of tasks. tasks: None where autoscaling owns it."""
     scope = Scope(deployment.project, deployment.environment)
     return {
         "cluster": Variable("Cluster"),
         "service": scope.service(name),
-        **_changing(deployment),
+        **_changing(deployment, given),
         **({} if tasks is None else {"desiredCount": tasks}),
         "capacityProviderStrategy": capacity(deployment),
     }
@@ -184,14 +187,18 @@ def ecs_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": name, "value": text} for name, text in tags.items()]
 
 
-def _changing(deployment: Deployment) -> Body:
+def _changing(deployment: Deployment, given: Given) -> Body:
     """What of a service its releases and its operation change."""
-    return {**_released(deployment), "deploymentConfiguration": _rolling()}
+    if given.is_balanced:
+        return {**_released(deployment), "deploymentConfiguration": _rolling()}
+    return {"taskDefinition": Variable("TaskDefinition"), "deploymentConfiguration": _rolling(is_taken_back=True)}
 
 
-def _rolling() -> Body:
-    # it ends a release that does not start; what served before is in the other slot, and nothing has to be rolled back
-    return {"strategy": "ROLLING", **WHOLE_TASKS, "deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+def _rolling(*, is_taken_back: bool = False) -> Body:
+    """The circuit breaker ends a release that does not start. is_taken_back: what served before is no more in another slot, where nothing
+    has to be rolled back, but what ECS has to go back to.
+    """
+    return {"strategy": "ROLLING", **WHOLE_TASKS, "deploymentCircuitBreaker": {"enable": True, "rollback": is_taken_back}}
 
 
 def _released(deployment: Deployment) -> Body:
@@ -199,6 +206,13 @@ def _released(deployment: Deployment) -> Body:
         "taskDefinition": Variable("TaskDefinition"),
         "healthCheckGracePeriodSeconds": ceil(deployment.startup_timeout_s),
     }
+
+
+def _callers(given: Given, slot: str) -> Body:
+    """How callers come to its tasks."""
+    return (
+        {"loadBalancers": [_place(slot)]} if given.is_balanced else {"serviceRegistries": [{"registryArn": Variable(REGISTRY)}]}
+    )
 
 
 def _place(slot: str) -> Body:
@@ -221,7 +235,7 @@ def _other(slot: str) -> str:
     return next(one for one in SLOTS if one != slot)
 
 
-def _container(deployment: Deployment) -> Body:
+def _container(deployment: Deployment, given: Given) -> Body:
     stop_s = min(ceil(deployment.request_timeout_s) + STOP_MARGIN_S, STOP_MOST_S)
     return {
         "name": CONTAINER,
@@ -233,6 +247,7 @@ def _container(deployment: Deployment) -> Body:
         "readonlyRootFilesystem": True,
         "linuxParameters": {"capabilities": {"drop": ["ALL"]}, "tmpfs": [_TMP]},
         "stopTimeout": stop_s,
+        **({} if given.is_balanced else {"healthCheck": health_check(deployment.startup_timeout_s)}),
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlship.targets.aws import stack
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs.discovery import REGISTRY
 from mlship.targets.aws.ecs.slots import Slot, family_of, slots
 from mlship.targets.aws.scope import SLOTS, Scope
 from mlship.targets.aws.secrets import arn_of
@@ -18,7 +19,7 @@ _AT_MOST = 100  # tasks that DescribeTasks takes at once (service model of botoc
 
 @dataclass(frozen=True)
 class Task:
-    """One copy. address: of its network interface, empty where AWS does not tell (yet)."""
+    """One copy. address: of its network interface, empty where AWS does not tell (yet). health: as its own check says, where it has one."""
 
     id: str
     slot: str
@@ -29,6 +30,12 @@ class Task:
     stop_code: str = ""
     reason: str = ""
     exit_code: int | None = None
+    health: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """By its own check."""
+        return self.status == "RUNNING" and self.health == "HEALTHY"
 
     @property
     def name(self) -> str:
@@ -39,7 +46,7 @@ class Task:
 @dataclass(frozen=True)
 class Seen:
     """weights: slot -> its part of the callers; empty where no rule leads anywhere. rule: its ARN. services: letters of those that there
-    are, those without tasks, too.
+    are, those without tasks, too. Without a balancer there is one slot, which all callers reach while it has tasks.
     """
 
     outputs: Mapping[str, str]
@@ -47,6 +54,10 @@ class Seen:
     rule: str = ""
     weights: Mapping[str, int] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
+
+    @property
+    def is_balanced(self) -> bool:
+        return REGISTRY not in self.outputs
 
     def of(self, release: str) -> Slot | None:
         """The slot that has the release; of two, the one that callers reach."""
@@ -94,9 +105,11 @@ def look(door: Door, scope: Scope) -> Seen | None:
     found = stack.read(door, scope.stem)
     if found is None or not found.outputs:
         return None
-    rule, weights = _rule(door, found.outputs)
     services = [one for one in _services(door, scope, found.outputs["Cluster"]) if one["status"] == "ACTIVE"]
-    return Seen(found.outputs, slots(door, scope, services, found.outputs), rule, weights, _letters(scope, services))
+    there, letters = slots(door, scope, services, found.outputs), _letters(scope, services)
+    if REGISTRY in found.outputs:
+        return Seen(found.outputs, there, "", {name: 1 for name, slot in there.items() if slot.desired}, letters)
+    return Seen(found.outputs, there, *_rule(door, found.outputs), letters)
 
 
 def tasks(door: Door, scope: Scope, seen: Seen, status: str = "RUNNING") -> list[Task]:
@@ -115,15 +128,27 @@ def tasks(door: Door, scope: Scope, seen: Seen, status: str = "RUNNING") -> list
 
 
 def replicas(door: Door, scope: Scope, seen: Seen) -> tuple[Replica, ...]:
-    """Every running copy; ready is what the balancer says of it."""
-    healthy = {slot: healthy_addresses(door, seen, slot) for slot in seen.slots}
+    """Every running copy; ready is what the balancer says of it, or its own check where there is none."""
+    healthy = {slot: healthy_addresses(door, seen, slot) for slot in seen.slots} if seen.is_balanced else {}
     made = []
     for task in tasks(door, scope, seen):
-        is_ready = task.address in healthy[task.slot] if task.address else bool(healthy[task.slot])
-        ready = task.status == "RUNNING" and is_ready
+        ready = _is_found_ready(task, healthy[task.slot]) if seen.is_balanced else task.is_well
         staged = not seen.weights.get(task.slot)
         made.append(Replica(task.name, task.release, ready, task.since, staged, "" if ready else task.status.lower()))
     return tuple(made)
+
+
+def _is_found_ready(task: Task, healthy: frozenset[str]) -> bool:
+    """healthy: addresses of its slot that the balancer found so."""
+    return task.status == "RUNNING" and (task.address in healthy if task.address else bool(healthy))
+
+
+def well(door: Door, scope: Scope, seen: Seen, slot: str) -> int:
+    """How many tasks of the slot's release may be called."""
+    if seen.is_balanced:
+        return len(healthy_addresses(door, seen, slot))
+    release = seen.slots[slot].release
+    return sum(task.is_well and task.release == release for task in tasks(door, scope, seen))
 
 
 def healthy_addresses(door: Door, seen: Seen, slot: str) -> frozenset[str]:
@@ -183,6 +208,7 @@ def _task(scope: Scope, place: Mapping[str, str], told: Mapping[str, Any]) -> Ta
         stop_code=str(told.get("stopCode") or ""),
         reason=str(container.get("reason") or told.get("stoppedReason") or ""),
         exit_code=container.get("exitCode") if told["lastStatus"] == "STOPPED" else None,
+        health=str(told.get("healthStatus") or ""),
     )
 
 

@@ -85,11 +85,11 @@ class Services:
         """known: tasks of the release that had ended before."""
         known = self.stopped_ids(release) if known is None else known
         seconds = deployment.startup_timeout_s + START_MARGIN_S
-        ended = self._moves.held(release, deployment.replicas[0], seconds, lambda: self._crashed(release, known), before)
+        ended = self._moves.held(release, deployment.replicas[0], seconds, lambda: self.crashed(release, known), before)
         if ended.ok or ended.fault == "target":
             return ended
         slot = self._present().of(release)
-        return self._explained(ended, slot.name if slot else "", release, known)
+        return self.explained(ended, slot.name if slot else "", release, known)
 
     def buy_anew(self, present: Seen, slot: Slot, deployment: Deployment) -> Outcome:
         """On other capacity ECS replaces the tasks of a service that it moves: they come into the other slot, and callers with them."""
@@ -126,22 +126,32 @@ class Services:
             return
         # what ECS gave up is only begun again when it is told to, and other capacity changes no task that runs
         anew = {"forceNewDeployment": True} if slot.rollout == "FAILED" or _is_bought_otherwise(slot, deployment) else {}
-        self._door.call("ecs", "update_service", **filled(update(deployment, slot.service, tasks), known), **anew)
+        self._door.call(
+            "ecs", "update_service", **filled(update(deployment, given(deployment), slot.service, tasks), known), **anew
+        )
 
     def until_ready(self, name: str, release: str, deployment: Deployment, known: frozenset[str], tasks: int) -> Outcome:
         """known: tasks of the release that had ended before."""
         seconds = deployment.startup_timeout_s + START_MARGIN_S
         found: Outcome | None = self._waiting.until(lambda: self._started(name, release, tasks, known), seconds)
         ended = found or Outcome(False, f"{release} is not ready after {seconds:.0f} s")
-        return ended if ended.ok else self._explained(ended, name, release, known)
+        return ended if ended.ok else self.explained(ended, name, release, known)
 
-    def _explained(self, failed: Outcome, name: str, release: str, known: frozenset[str]) -> Outcome:
+    def explained(self, failed: Outcome, name: str, release: str, known: frozenset[str]) -> Outcome:
         """Whose fault it was, and what ECS says: of a task that finds no place, only the service's events tell."""
-        slot = self._present().slots.get(name)
+        present = self._present()
+        slot = present.slots.get(name)
         ended = [task.stop_code for task in self._stopped(release) if task.id not in known]
-        has_run = bool(slot and slot.running) or any(code not in _NEVER_RAN for code in ended)
+        has_run = self._runs(present, name, release) or any(code not in _NEVER_RAN for code in ended)
         events = slot.events[:_EVENTS] if slot and slot.release == release and not has_run else ()
         return replace(failed, evidence=(*self._reasons(release), *events), fault="release" if has_run else "target")
+
+    def _runs(self, present: Seen, name: str, release: str) -> bool:
+        """Without a balancer the tasks of two releases are in one service."""
+        if not present.is_balanced:
+            return any(task.release == release for task in seen.tasks(self._door, self._scope, present))
+        slot = present.slots.get(name)
+        return bool(slot and slot.running)
 
     def _started(self, name: str, release: str, wanted: int, known: frozenset[str]) -> Outcome | None:
         """None while nobody can tell."""
@@ -151,15 +161,15 @@ class Services:
             return None  # what ECS tells is a moment old
         if present.weights.get(name):  # autoscaling may take some away meanwhile
             wanted = min(wanted, slot.desired)
-        healthy = len(seen.healthy_addresses(self._door, present, name))
+        healthy = seen.well(self._door, self._scope, present, name)
         is_settled = slot.is_moved or slot.rollout == "COMPLETED"
         if is_settled and healthy >= wanted and slot.running >= wanted:
             return Outcome()
         if slot.rollout == "FAILED":
             return Outcome(False, f"ECS gave {release} up: {slot.rollout_reason}")
-        return None if present.weights.get(name) else self._crashed(release, known)
+        return None if present.weights.get(name) else self.crashed(release, known)
 
-    def _crashed(self, release: str, known: frozenset[str]) -> Outcome | None:
+    def crashed(self, release: str, known: frozenset[str]) -> Outcome | None:
         """What ends at its start does so again, and no caller waits for it."""
         ended = [task for task in self._stopped(release) if task.id not in known and task.stop_code == CRASHED]
         return Outcome(False, f"the task ended with exit code {ended[-1].exit_code}") if ended else None

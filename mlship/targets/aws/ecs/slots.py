@@ -110,7 +110,7 @@ def _revisions(door: Door, scope: Scope, letter: str, told: Mapping[str, Any], o
 
 
 def _name(balancers: Iterable[Mapping[str, Any]], outputs: Mapping[str, str]) -> str:
-    groups = {outputs[f"TargetGroup{slot.upper()}"]: slot for slot in SLOTS}
+    groups = {outputs.get(f"TargetGroup{slot.upper()}"): slot for slot in SLOTS}
     return next((groups[arn] for one in balancers if (arn := str(one.get("targetGroupArn", ""))) in groups), "")
 
 

@@ -15,13 +15,14 @@ from mlship.errors import Finding
 from mlship.targets.aws import stack
 from mlship.targets.aws.documents import Template
 from mlship.targets.aws.door import Door, Refused
+from mlship.targets.aws.ecs.discovery import REGISTRY
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack_changes import is_of_same_service
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
-_FIX = "say it as it was; else deploy it as another environment and lead callers there, or mlship destroy it first"
+FIX = "say it as it was; else deploy it as another environment and lead callers there, or mlship destroy it first"
 
 
 def findings(
@@ -29,6 +30,9 @@ def findings(
 ) -> Iterator[Finding]:
     """Nothing where an administrator made the stack, or where these credentials may not look at it."""
     present = stack.read(door, scope.stem)
+    if present is not None and _is_of_ecs(present.outputs) and (REGISTRY in present.outputs) == has.is_balanced:
+        yield refused(deployment, "targets.aws.balancer", other_form(scope, has), FIX, "not-in-place")
+        return
     if present is None or present.spec == stack.OF_ADMINISTRATOR or not is_of_same_service(present, wanted):
         return
     try:
@@ -43,7 +47,17 @@ def findings(
         moved.append("targets.aws.subnets")
     for key in moved:
         what = f"{key} is another one than what {scope.stem} was made with, and that cannot be changed while callers use it"
-        yield refused(deployment, key, what, _FIX, "not-in-place")
+        yield refused(deployment, key, what, FIX, "not-in-place")
+
+
+def other_form(scope: Scope, has: Given) -> str:
+    """Why a project with a balancer cannot become one without, or the other way round."""
+    before, after = ("without a balancer", "with one") if has.is_balanced else ("with a balancer", "without one")
+    return f"{scope.stem} was made {before}, and is to be {after}: its callers come another way then, and nobody serves them meanwhile"
+
+
+def _is_of_ecs(outputs: Mapping[str, str]) -> bool:
+    return bool({"Listener", REGISTRY} & outputs.keys())
 
 
 def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

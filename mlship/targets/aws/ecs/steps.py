@@ -15,6 +15,7 @@ from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import autoscaling, callers, linked_role, network, seen, staying, tagging
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE, Kept, foundation
+from mlship.targets.aws.ecs.in_place import InPlace
 from mlship.targets.aws.ecs.movers import ERROR_RATE
 from mlship.targets.aws.ecs.moves import Moves, can_move
 from mlship.targets.aws.ecs.releasing import WHOLE, actions, rule, task_definition
@@ -49,6 +50,7 @@ class Steps:
         self.images = Images(door, layout, environ, progress)
         self._moves = Moves(door, scope, waiting)
         self._services = Services(door, scope, waiting, self._moves)
+        self._in_place = InPlace(door, scope, waiting, self._services, progress)
         self._waiting = waiting
         self._progress = progress
 
@@ -73,6 +75,8 @@ class Steps:
         recorded to have been given; negative where none is.
         """
         present = self._present()
+        if not present.is_balanced:
+            return self._in_place.stage(present, action.release, deployment)
         move = self._moves.of(present, action.release)
         if move is not None and (move.is_on or move.is_going_back):
             return self._services.held(action.release, deployment)
@@ -92,6 +96,8 @@ class Steps:
 
     def weigh(self, action: Action, deployment: Deployment) -> Outcome:
         present = self._present()
+        if not present.is_balanced:
+            return Outcome(False, "without a balancer no callers can be shared", fault="target")
         if self._moves.of(present, action.release) is not None:
             return self._moves.reached(action.release, action.share, deployment)
         after = present.of(action.release)
@@ -114,7 +120,10 @@ class Steps:
         return led
 
     def shift(self, action: Action, deployment: Deployment) -> Outcome:
-        is_theirs = self._moves.of(self._present(), action.release) is not None
+        present = self._present()
+        if not present.is_balanced:
+            return self._in_place.shift(action.release, deployment)
+        is_theirs = self._moves.of(present, action.release) is not None
         moved = (
             self._moves.done(action.release, deployment) if is_theirs else self.weigh(replace(action, share=1.0), deployment)
         )
@@ -130,7 +139,10 @@ class Steps:
         return self._identity(self._present(), action.release)
 
     def restore(self, action: Action, deployment: Deployment) -> Outcome:
-        taken = self._moves.take_back(action.release) if self._look() is not None else Outcome()
+        now = self._look()
+        if now is not None and not now.is_balanced:
+            return self._in_place.restore(now, action.before, deployment)
+        taken = self._moves.take_back(action.release) if now is not None else Outcome()
         if not taken.ok:
             return taken
         present = self._present()
@@ -153,7 +165,10 @@ class Steps:
         """Its tasks go, after its callers: to the other release where that has callers, else to the live one, which is started for
         them. Where nothing is live nobody is led anywhere any more. deployment: as that one is operated.
         """
-        taken = self._moves.take_back(release) if self._look() is not None else Outcome()
+        present = self._look()
+        if present is not None and not present.is_balanced and deployment is not None:
+            return self._in_place.discard(present, release, live, deployment)
+        taken = self._moves.take_back(release) if present is not None else Outcome()
         if not taken.ok:
             return taken
         present = self._look()
@@ -230,6 +245,9 @@ class Steps:
 
     def _found(self, deployment: Deployment, has: Given) -> Outcome:
         self._progress.step("stack", self._scope.stem)
+        present = self._look()
+        if present is not None and present.is_balanced != has.is_balanced:
+            return Outcome(False, staying.other_form(self._scope, has), (staying.FIX,), fault="target")
         wanted = self._wanted(deployment, has, network.parameters_for(self._door, has))
         if "Cluster" in wanted.template["Resources"] and stack.read(self._door, self._scope.stem) is None:
             linked_role.ensure(self._door)
@@ -277,7 +295,8 @@ class Steps:
 
     def _wanted(self, deployment: Deployment, has: Given, parameters: Mapping[str, str]) -> Wanted:
         template = foundation(deployment, has, self._kept(deployment))
-        return Wanted(self._scope.stem, template, parameters, self._scope.tags("foundation", deployment.labels))
+        asked = {name: text for name, text in parameters.items() if name in template["Parameters"]}
+        return Wanted(self._scope.stem, template, asked, self._scope.tags("foundation", deployment.labels))
 
     def _kept(self, deployment: Deployment) -> Kept:
         """What tasks need that run now: one that is started again must find it."""

@@ -1,4 +1,4 @@
-"""The service `ecs`: Fargate behind an application load balancer."""
+"""The service `ecs`: Fargate behind an application load balancer, or without one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
@@ -19,14 +21,16 @@ from mlship.targets.aws.delivery import VARIANT
 from mlship.targets.aws.door import Door, trusted
 from mlship.targets.aws.ecs import preflight, seen
 from mlship.targets.aws.ecs.asking import ask, endpoint
+from mlship.targets.aws.ecs.discovery import NAMESPACE, address
 from mlship.targets.aws.ecs.foundation import SLOT_HEADER
+from mlship.targets.aws.ecs.inside import Inside
 from mlship.targets.aws.ecs.logs import lines_of
 from mlship.targets.aws.ecs.measuring import measures
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.ecs.seen import Seen
 from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.ecs.unbuilt import from_inside
-from mlship.targets.aws.features import FEATURES
+from mlship.targets.aws.features import FEATURES, WITHOUT_BALANCER
 from mlship.targets.aws.given import given
 from mlship.targets.aws.operated import as_before
 from mlship.targets.aws.preflight import guard
@@ -66,12 +70,14 @@ class EcsTarget:
         self._waiting = Waiting(opening.clock, time.sleep, poll_s)
         self._scope = Scope(opening.project, opening.environment)
         self._records = records_of(opening, door)
+        self._inside = Inside(door, self._scope)
         layout = Layout(opening.home.images)
         self._steps = Steps(door, self._scope, layout, opening.environ, self._waiting, opening.progress)
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Feature]]:
-        return FEATURES
+        is_balanced = self._opening.settings.get("balancer") is not False
+        return FEATURES if is_balanced else {**FEATURES, self.service: WITHOUT_BALANCER}
 
     @property
     def push(self) -> Mapping[str, PushVariant]:
@@ -118,7 +124,7 @@ class EcsTarget:
             replicas=replicas,
             restorable=frozenset(families) - set(lost),
             lost=lost,
-            repair=_repair(history, present),
+            repair=_repair(history, present, {replica.release for replica in replicas}),
             fingerprint=_fingerprint(told),
             weights=present.shares,
         )
@@ -137,6 +143,8 @@ class EcsTarget:
         present = seen.look(self._door, self._scope)
         if present is None:
             return Answer(0, b"nothing is running")
+        if not present.is_balanced:
+            return self._asked_inside(present, request)
         slot = request.replica.partition("-")[0]
         if not slot and request.of == "staged":
             staged = present.staged or present.live
@@ -151,7 +159,8 @@ class EcsTarget:
 
     def measure(self) -> Mapping[str, Measures]:
         present = seen.look(self._door, self._scope)
-        return measures(self._door, present, self._opening.clock()) if present else {}
+        is_counted = present is not None and present.is_balanced  # by the balancer; nobody else counts over all tasks
+        return measures(self._door, present, self._opening.clock()) if present and is_counted else {}
 
     def why(self) -> tuple[Why, ...]:
         present = seen.look(self._door, self._scope)
@@ -176,7 +185,7 @@ class EcsTarget:
         if action.kind == "deliver":
             return self._steps.deliver(deployment)
         if action.kind == "stage":
-            return self._staged(action, deployment)
+            return self._told(action.release, self._staged(action, deployment))
         if action.kind == "weigh":
             return self._steps.weigh(action, deployment)
         if action.kind == "shift":
@@ -195,6 +204,14 @@ class EcsTarget:
         entries = history.entries if history else ()
         was_committed = any(one.release == action.release and one.action in ("deploy", "rollback") for one in entries)
         return self._steps.stage(action, deployment, was_committed=was_committed)
+
+    def _told(self, release: str, staged: Outcome) -> Outcome:
+        """With what its tasks said last, where they ran, and these credentials may read it."""
+        if staged.ok or staged.fault != "release":
+            return staged
+        with suppress(MlshipError):
+            return replace(staged, evidence=(*staged.evidence, *(line.text for line in self.logs(release, LOG_LINES))))
+        return staged
 
     def _discard(self, release: str, deployment: Deployment) -> Outcome:
         """A release that was never committed leaves nothing that could be served again."""
@@ -221,11 +238,19 @@ class EcsTarget:
         return Why(task.name, task.release, task.status.lower(), task.exit_code, memory, probe=task.reason, log=log)
 
     def _serving(self, present: Seen) -> str:
-        """As it says itself; where two releases share the callers, the one that most of them reach."""
+        """As it says itself; where two releases share the callers, the one that most of them reach. Without a balancer, and a way to
+        the tasks: as ECS says.
+        """
         if present.live is None:
             return ""
+        if not present.is_balanced:
+            answer = self._inside.ask(present, Request("GET", "/mlship/release"))
+            return answer.vouched if answer.is_unreached else said_release(answer)
         headers = {SLOT_HEADER: present.live.name} if len(present.shares) > 1 else {}
         return said_release(self._asked(present, Request("GET", "/mlship/release"), headers))
+
+    def _asked_inside(self, present: Seen, request: Request) -> Answer:
+        return asked(lambda one: self._inside.ask(present, one), request, lambda: self._own_key(present))
 
     def _asked(self, present: Seen, request: Request, headers: Mapping[str, str]) -> Answer:
         """A balancer that mlship made is asked by its own address, whether its name leads there yet or not."""
@@ -243,6 +268,9 @@ class EcsTarget:
         return key
 
     def _endpoint(self, present: Seen) -> str:
+        if not present.is_balanced:
+            told = self._door.call("servicediscovery", "get_namespace", Id=present.outputs[NAMESPACE])
+            return address(self._scope, told["Namespace"]["Name"])
         return endpoint(self._door, present.outputs["Listener"], present.outputs.get("Host", ""))
 
 
@@ -250,13 +278,16 @@ def open_service(opening: Opening, door: Door) -> EcsTarget:
     return EcsTarget(opening, door)
 
 
-def _repair(history: History | None, present: Seen) -> str:
-    """Why the live release has to be put in service again although something answers."""
+def _repair(history: History | None, present: Seen, running: Collection[str]) -> str:
+    """Why the live release has to be put in service again although something answers. running: releases that have tasks."""
     if history is None or not history.live or history.underway is not None:
         return ""
     slot = present.of(history.live)
     if slot is None or slot.desired == 0:
         return "its service has no tasks"
+    if not present.is_balanced:
+        others = sorted(set(running) - {history.live})
+        return f"tasks of {', '.join(others)} run beside it" if others else ""
     return "the balancer leads callers elsewhere, too" if present.shares.get(history.live, 0.0) < 1 else ""
 
 

@@ -36,6 +36,8 @@ def _front(deployment: Deployment, has: Given) -> Iterator[Finding]:
         return refused(deployment, key, what, fix, "incomplete-target")
 
     yours = "name targets.aws.listener of an internet-facing balancer of yours"
+    if not has.is_balanced:
+        return
     if has.listener:
         if has.certificate:
             what = "targets.aws.certificate is for the balancer that mlship makes, and targets.aws.listener names another"
@@ -59,7 +61,7 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
         what = f"rollout.bake is {strategy.bake_s:g} s, and the balancer's figures come two minutes late: a step may find too few requests"
         found = refused(deployment, "rollout.bake", what, "write rollout.bake: 5m", "short-bake")
         yield replace(found, severity="warning")
-    if deployment.request_timeout_s > IDLE_S:
+    if given(deployment).is_balanced and deployment.request_timeout_s > IDLE_S:
         what = f"serve.request_timeout {deployment.request_timeout_s:g} s: a balancer answers 504 when nothing has come for {IDLE_S} s"
         fix = f"write at most {IDLE_S}s, or raise idle_timeout.timeout_seconds of the balancer"
         yield replace(refused(deployment, "serve.request_timeout", what, fix, "too-slow"), severity="warning")
@@ -68,6 +70,14 @@ def in_a_deploy(deployment: Deployment) -> Iterator[Finding]:
 def from_inside(deployment: Deployment, has: Given) -> Iterator[Finding]:
     """Whoever deploys from a laptop would only learn it when the first release is asked."""
     if has.listener or has.public:
+        return
+    if not has.is_balanced:
+        what = (
+            "there is no balancer: callers find the tasks by a name of their network. From a machine in another one mlship asks nobody,"
+            " and goes by what ECS says, and by each task's own health check"
+        )
+        fix = "deploy from a machine of that network to have predictions compared, too"
+        yield replace(refused(deployment, "targets.aws.balancer", what, fix, "inside-alone"), severity="note")
         return
     what = "the balancer is internal: callers reach it from inside its network, and so does mlship, which asks what it deploys"
     fix = (
