@@ -8,6 +8,7 @@ import sys
 
 from mlship import __version__
 
+VERSION = ("--version", "-V", "version")
 INTERRUPTED = 130  # errors.Exit.INTERRUPTED, without loading it
 
 
@@ -32,8 +33,8 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """The exit code of one command line."""
-    if argv in (["--version"], ["-V"]):
-        sys.stdout.write(f"mlship {__version__}\n")
+    if argv and argv[0] in VERSION and set(argv[1:]) <= {"--json", "-q", "--quiet"}:
+        sys.stdout.write(_version("--json" in argv))
         return 0
     from mlship.cli.arguments import Invocation
 
@@ -46,3 +47,9 @@ def run(argv: list[str]) -> int:
     from mlship.cli.session import run_command
 
     return run_command(invocation)
+
+
+def _version(as_json: bool) -> str:
+    if not as_json:
+        return f"mlship {__version__}\n"
+    return f'{{"schema": "mlship/v1", "command": "version", "ok": true, "exit": 0, "version": "{__version__}"}}\n'

@@ -23,7 +23,9 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], target
     keys = {**_KEYS, "settings": f"targets.{target}", "service": f"targets.{target}.service"}
     old, new = (dict(_settings(part, keys)) for part in (before, after))
     return tuple(
-        f"{key}: {_shown(old.get(key))} -> {_shown(new.get(key))}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
+        f"{key}: {_shown(old.get(key))} -> {_shown(new.get(key))}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
     )
 
 

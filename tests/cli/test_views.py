@@ -239,7 +239,9 @@ def test_a_first_deploy_is_undone_by_destroying_it():
 def test_a_deploy_that_leaves_the_release_in_service_is_not_undone_by_destroying_it():
     stays = replace(DEPLOYED, previous=NEW)
     operated = replace(stays, plan=replace(PLAN, actions=(Action("operate", "r12-7f3a9c"),)))
-    assert deploy_text(operated).splitlines()[-1] == "Undo: write the former settings into mlship.yaml again, then mlship deploy"
+    assert (
+        deploy_text(operated).splitlines()[-1] == "Undo: write the former settings into mlship.yaml again, then mlship deploy"
+    )
     for again in (stays, replace(stays, unchanged=True), replace(DEPLOYED, previous=None, unchanged=True)):
         assert "Undo" not in deploy_text(again)
 
