@@ -200,7 +200,9 @@ def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     changed = changed_settings(recorded, deployment.operating, deployment.target)
     if plan.event == "operate":
         return ("how the service is operated: the release stays", *changed)
-    return (f"service {deployment.project}: {previous.id} -> {deployment.release.id}", *changed)
+    goes_on = previous.id == deployment.release.id
+    service = f"{previous.id} is started again" if goes_on else f"{previous.id} -> {deployment.release.id}"
+    return (f"service {deployment.project}: {service}", *changed)
 
 
 def _steps(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:

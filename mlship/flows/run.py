@@ -27,8 +27,6 @@ from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command, Process
 from mlship.server.manifest import to_json
 
-DRAIN_S = 30.0  # how long requests under way may take after an interrupt
-
 
 def run(context: Context, where: Where, *, source: bool = False, port: int | None = None, python: str = "") -> int:
     """The server's exit code. port: 8080 when left out. source: the training environment's Python runs the server (macOS too)."""
@@ -39,6 +37,7 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     release = "r0-source" if source else "r0-image"
     settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": release, **project.env, **given.values}
     settings["PORT"] = str(port or 8080)
+    _refuse_taken(settings["MLSHIP_HOST"], int(settings["PORT"]))
     if source:
         gathered = refuse_errors(gather(context, project, python or told_python(context, project)))
         with _from_source(context, gathered, settings) as started:
@@ -93,6 +92,23 @@ def _from_source(context: Context, gathered: Gathered, settings: dict[str, str])
         yield Command((*child.argv, *start[1:], "serve"), environ=environ)
 
 
+def _refuse_taken(host: str, port: int) -> None:
+    """Before anything is built for it. Raises MlshipError where the port cannot be listened on."""
+    import socket
+
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise MlshipError(
+            f"port {port} of {host} cannot be listened on: {error.strerror}",
+            fix="mlship run --port N takes another one",
+            code="port-taken",
+        ) from None
+
+
 def _serve(context: Context, start: Command) -> int:
     """Hands an interrupt on and waits for requests under way."""
     process = context.runner.start(start, attached=True)
@@ -100,9 +116,15 @@ def _serve(context: Context, start: Command) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        return _drain(process)
+        return drained(process)
 
 
-def _drain(process: Process) -> int:
+def drained(process: Process) -> int:
+    """The exit code of a server that is told to end; a second interrupt ends the requests under way, too."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(DRAIN_S)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait()
+    return code if code >= 0 else 128 - code  # of a signal that came before it listened for one
