@@ -53,7 +53,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_built(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(
-            MlshipError, match=f"port {port} of 127.0.0.1 cannot be listened on: Address already in use"
+            MlshipError, match=rf"port {port} of 127\.0\.0\.1 cannot be listened on: Address already in use"
         ) as raised:
             run(context, Where(), port=port)
     assert raised.value.fix == "mlship run --port N takes another one"
