@@ -41,12 +41,12 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     if source:
         gathered = refuse_errors(gather(context, project, python or told_python(context, project)))
         with _from_source(context, gathered, settings) as started:
-            return _serve(context, started)
+            return serve(context, started)
     here = own_platform()
     refuse_unbuilt(project, here, "this machine")
     record = fitting(built_records(context, project, python), here)
     with from_image(context, record.content, settings) as started:
-        return _serve(context, started)
+        return serve(context, started)
 
 
 @contextmanager
@@ -109,14 +109,33 @@ def _refuse_taken(host: str, port: int) -> None:
         ) from None
 
 
-def _serve(context: Context, start: Command) -> int:
+def serve(context: Context, start: Command) -> int:
     """Hands an interrupt on and waits for requests under way."""
-    process = context.runner.start(start, attached=True)
-    context.progress.step("serve", f"http://127.0.0.1:{start.whole_environ()['PORT']}  (docs at /docs, Ctrl-C ends it)")
+    process: Process | None = None
     try:
+        with _interrupts_held():
+            process = context.runner.start(start, attached=True)
+        context.progress.step("serve", f"http://127.0.0.1:{start.whole_environ()['PORT']}  (docs at /docs, Ctrl-C ends it)")
         return process.wait()
     except KeyboardInterrupt:
+        if process is None:
+            raise
         return drained(process)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt meanwhile is raised at the end: a server that was being started would be nobody's."""
+    came: list[int] = []
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def drained(process: Process) -> int:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlship.errors import MlshipError
 from mlship.flows.context import Context, Where
-from mlship.flows.run import drained, run
+from mlship.flows.run import drained, run, serve
 from mlship.home import Home
 from mlship.progress import Silent
-from mlship.runner import LocalRunner
+from mlship.runner import Command, LocalRunner
 
 
 class Server:
@@ -45,6 +47,20 @@ class Server:
 def test_one_interrupt_lets_requests_end_and_a_second_one_does_not(server: Server, code: int, told: int) -> None:
     assert drained(server) == code
     assert server.told == [signal.SIGTERM] * told
+
+
+def test_an_interrupt_while_the_server_starts_ends_it_and_leaves_it_to_nobody(tmp_path: Path) -> None:
+    server, before = Server(0), signal.getsignal(signal.SIGINT)
+
+    class Interrupted(LocalRunner):
+        def start(self, *_: Any, **__: Any) -> Server:
+            os.kill(os.getpid(), signal.SIGINT)
+            return server
+
+    context = Context(Home(tmp_path / "home"), Interrupted(), Silent(), {}, tmp_path, lambda: 0.0, "anna@test pid 1")
+    assert serve(context, Command(("server",), environ={"PORT": "8080"})) == 0
+    assert server.told == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_is_built(tmp_path: Path) -> None:
