@@ -197,7 +197,7 @@ def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     if plan.is_empty or previous is None or plan.event == "abort":
         return ()
     recorded = observed.history.operating if observed.history else {}
-    changed = changed_settings(recorded, deployment.operating, deployment.target)
+    changed = changed_settings(recorded, deployment.operating, deployment.target) if recorded else ()
     if plan.event == "operate":
         return ("how the service is operated: the release stays", *changed)
     goes_on = previous.id == deployment.release.id
