@@ -75,8 +75,8 @@ class Runner(Protocol):
         """Starts and does not wait.
 
         log: takes stdout and stderr; without it they are thrown away, or with `attached` go where this process's standard
-        error goes. detached: its own session, survives this process. channel: a socket that is its standard input and output;
-        what it says on standard error is thrown away then.
+        error goes: then a terminal's Ctrl-C is this process's alone, to be handed on. detached: its own session, survives this
+        process. channel: a socket that is its standard input and output; what it says on standard error is thrown away then.
         """
 
 
@@ -171,6 +171,7 @@ class LocalRunner:
                 stdout=output if channel is None else channel,
                 stderr=subprocess.STDOUT if channel is None else subprocess.DEVNULL,
                 start_new_session=detached,
+                process_group=0 if attached else None,
                 pass_fds=command.pass_fds,
             )
         except FileNotFoundError:

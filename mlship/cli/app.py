@@ -12,6 +12,7 @@ from mlship import __version__
 # Net new objects after which the collector of cycles looks. Python's own 700 costs a command that builds a twentieth of its time:
 # nearly all that imports make stays.
 COLLECT_SELDOM = 50_000
+VERSION = ("--version", "-V", "version")
 INTERRUPTED = 130  # errors.Exit.INTERRUPTED, without loading it
 
 
@@ -38,8 +39,8 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """The exit code of one command line."""
-    if argv in (["--version"], ["-V"]):
-        sys.stdout.write(f"mlship {__version__}\n")
+    if argv and argv[0] in VERSION and set(argv[1:]) <= {"--json", "-q", "--quiet"}:
+        sys.stdout.write(_version("--json" in argv))
         return 0
     from mlship.cli.arguments import Invocation
 
@@ -52,3 +53,9 @@ def run(argv: list[str]) -> int:
     from mlship.cli.session import run_command
 
     return run_command(invocation)
+
+
+def _version(as_json: bool) -> str:
+    if not as_json:
+        return f"mlship {__version__}\n"
+    return f'{{"schema": "mlship/v1", "command": "version", "ok": true, "exit": 0, "version": "{__version__}"}}\n'

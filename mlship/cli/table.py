@@ -49,6 +49,7 @@ Every command takes
   --json            one JSON object on stdout; text for people goes to stderr
   --env NAME        an environment of mlship.yaml
   --target NAME     where: local, docker, aws, gcp, azure
+  --region NAME     of a cloud, where mlship.yaml says none
   -f, --file FILE   another mlship.yaml
   -C DIR            as if started in DIR
   -y, --yes         do not ask

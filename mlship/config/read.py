@@ -91,14 +91,30 @@ def compose(text: str, report: Report) -> Map | None:
     except _Refused:
         return None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, fix = _mark_and_fix(text, error)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         context = f" ({clipped(error.context)})" if error.context else ""
-        fix = "indent with spaces, not with tabs" if mark and text[mark.index : mark.index + 1] == "\t" else ""
         report.add(place, "", f"this is not YAML: {clipped(error.problem or 'unreadable')}{context}", fix, "syntax")
     except yaml.YAMLError as error:
         report.add(Place(1, 1), "", f"this is not YAML: {clipped(str(error))}", "", "syntax")
     return None
+
+
+def _mark_and_fix(text: str, error: yaml.MarkedYAMLError) -> tuple[Any, str]:
+    """Where to look and what to write: told by the letters at the parser's two marks, not by its words."""
+    mark, began = error.problem_mark or error.context_mark, error.context_mark
+    if mark is None:
+        return None, ""
+    opener = text[began.index : began.index + 1] if began else ""
+    if text[mark.index : mark.index + 1] == "\t":
+        return mark, "indent with spaces, not with tabs"
+    if opener and opener in "\"'[{" and not text[mark.index :].strip():
+        return began, f"what {opener} opens here is never closed"
+    if opener and opener in "[{":
+        return mark, 'close it on its line, and quote values with a colon, comma or bracket in them: "a: b"'
+    if text[mark.index : mark.index + 1] == ":":
+        return mark, 'write one KEY: VALUE a line (is a colon missing above?), and quote values with a colon in them: "a: b"'
+    return mark, "begin the line in the column of the keys beside it" if isinstance(error, yaml.parser.ParserError) else ""
 
 
 def _place_of(text: str, offset: int) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
 from mlship.flows.engines import with_engines
@@ -65,10 +66,18 @@ def _load_all(context: Context, gathered: Gathered) -> tuple[dict[str, Loaded], 
         try:
             loaded[spec.name] = load_in_training(context, python, spec.trained)
         except MlshipError as error:
-            where = error.where or gathered.project.at("model.uri")
-            findings.append(Finding(error.what, where, error.fix, code=error.code))
+            findings.append(Finding(error.what, failed_at(gathered.project, spec.name, error), error.fix, code=error.code))
         else:
             signature = loaded[spec.name].signature
             findings += declared_findings(spec.declared, signature, spec.name, gathered.project.at("model.uri"))
     as_they_are = [spec for spec in gathered.specs if spec.original is None]
     return loaded, (*findings, *peak_findings(gathered.project, as_they_are, loaded))
+
+
+def failed_at(project: Project, name: str, error: MlshipError) -> str:
+    """The key that names what the model was asked with, or the model's own; of a disk that refuses, the folder."""
+    if error.code == "disk":
+        return error.where
+    prefix = f"models.{name}" if f"models.{name}" in project.positions else "model"
+    is_of_the_sample = error.code in ("sample", "predict") and f"{prefix}.sample" in project.positions
+    return project.at(f"{prefix}.{'sample' if is_of_the_sample else 'uri'}")

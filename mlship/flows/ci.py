@@ -22,6 +22,7 @@ from mlship.oci.registry.connection import Connection
 from mlship.templating import render
 
 LOCK = "mlship.lock"
+ELSEWHERE = "work in another folder with -C"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def ci(context: Context, where: Where, name: str, commands: Sequence[str], *, wr
         _refuse_replacing(path, text, name, force)
     written = write and not _is_same(path, text)
     if written:
-        make_folder(path.parent)
-        write_atomic(path, text)
+        make_folder(path.parent, ELSEWHERE)
+        write_atomic(path, text, other=ELSEWHERE)
     return Made(name, path, text.decode(), found, written)
 
 

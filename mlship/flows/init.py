@@ -79,7 +79,7 @@ def init(
     files = _files(project, learned.rows, region)
     _refuse_overwriting(context.cwd, files, force)
     for path, content in files.items():
-        write_atomic(path, content)
+        write_atomic(path, content, other="work in another folder with -C")
     return Initialised(
         file=context.cwd / FILE,
         written=tuple(files),

@@ -35,9 +35,9 @@ def predict(
             exit=Exit.UNREACHABLE,
             code="unreachable",
         )
-    if answer.status != 200:
-        raise _refused(place, answer.status, answer.body)
     endpoint = endpoint_of(place, place.target.observe())
+    if answer.status != 200:
+        raise _refused(place, endpoint, answer.status, answer.body)
     return Predicted(endpoint, answer.headers.get("x-mlship-release", ""), _answer(answer.body))
 
 
@@ -100,14 +100,15 @@ def _answer(raw: bytes) -> dict[str, object]:
     return document if isinstance(document, dict) else {"predictions": document}
 
 
-def _refused(place: Opened, status: int, raw: bytes) -> MlshipError:
+def _refused(place: Opened, endpoint: str, status: int, raw: bytes) -> MlshipError:
     document = _answer(raw).get("error")
     error = document if isinstance(document, dict) else {}
     problems = error.get("problems") or []
     said = [str(problem.get("message", problem)) if isinstance(problem, dict) else str(problem) for problem in problems]
+    asked = f"curl {endpoint}/schema" if endpoint.startswith("http") else "GET /schema"
     return MlshipError(
         f"{place.name} answers {status}: {error.get('message') or raw.decode(errors='replace')[:400]}",
-        fix=f"mlship status {place.name}" if status >= 500 else "GET /schema shows what the model takes",
+        fix=f"mlship status {place.name}" if status >= 500 else f"{asked} shows what the model takes",
         exit=Exit.VERIFY_FAILED if status >= 500 else Exit.USAGE,
         code="predict-refused",
         details=said,

@@ -10,6 +10,7 @@ from mlship.flows.context import Context
 from mlship.flows.fetching import NEWER
 from mlship.flows.hosts import AtHost, endpoint_of
 from mlship.flows.opening import Opened, release_view
+from mlship.flows.operating_changes import changed_settings
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
 from mlship.flows.write_back import written_back
@@ -170,7 +171,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         previous=release_view(previous),
         actions=plan.actions,
         create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
-        update=_updates(plan),
+        update=_updates(plan, observed),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
         steps=_steps(opened, plan, observed),
         findings=findings,
@@ -207,13 +208,17 @@ def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
     return takeover(plan.deployment, replaces=replaces) if plan.actions else ()
 
 
-def _updates(plan: DeployPlan) -> tuple[str, ...]:
-    if plan.event == "operate":
-        return ("how the service is operated: the release stays",)
-    previous = plan.previous
+def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
+    previous, deployment = plan.previous, plan.deployment
     if plan.is_empty or previous is None or plan.event == "abort":
         return ()
-    return (f"service {plan.deployment.project}: {previous.id} -> {plan.deployment.release.id}",)
+    recorded = observed.history.operating if observed.history else {}
+    changed = changed_settings(recorded, deployment.operating, deployment.target) if recorded else ()
+    if plan.event == "operate":
+        return ("how the service is operated: the release stays", *changed)
+    goes_on = previous.id == deployment.release.id
+    service = f"{previous.id} is started again" if goes_on else f"{previous.id} -> {deployment.release.id}"
+    return (f"service {deployment.project}: {service}", *changed)
 
 
 def _steps(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
@@ -245,8 +250,10 @@ def _undo(plan: DeployPlan, observed: Observed) -> str:
     previous = plan.previous
     if plan.is_empty or plan.event in ("operate", "abort"):
         return ""
-    if previous is None or previous.id == plan.deployment.release.id:
+    if previous is None:
         return "nothing served before; mlship destroy takes it away"
+    if previous.id == plan.deployment.release.id:
+        return ""  # the live release comes back: there is nothing to go back to
     if previous.id in observed.restorable:
         return f"{previous.id} stays restorable: mlship rollback"
     why = observed.lost.get(previous.id, "its image is not on the target any more")

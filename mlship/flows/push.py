@@ -18,7 +18,7 @@ from mlship.oci.image import Image
 from mlship.oci.layout import short
 from mlship.oci.referrers import TITLE, attached
 from mlship.oci.registry.client import Registry, check_address
-from mlship.oci.registry.connection import Call
+from mlship.oci.registry.connection import GREETING_S, Call
 from mlship.oci.registry.credentials import Credentials, CredentialSource
 from mlship.oci.registry.docker_config import docker_credentials
 from mlship.oci.registry.holdings import Holdings
@@ -65,8 +65,9 @@ def reach(context: Context, wanted: Pushing) -> None:
     for reference in {each.registry: each for each in wanted.references}.values():
         with Registry(reference.registry, context.environ, wanted.credentials) as registry:
             registry.want(f"repository:{reference.repository}:pull,push")
+            context.progress.step("push", f"{reference.registry} is asked")
             try:
-                registry.ask(Call("GET", "/v2/"), f"pushing {reference.repository}", (200,))
+                registry.ask(Call("GET", "/v2/", answer_s=GREETING_S), f"pushing {reference.repository}", (200,))
             except MlshipError as error:
                 if error.exit not in (Exit.UNREACHABLE, Exit.DENIED):
                     continue  # the push itself asks more exactly

@@ -41,7 +41,7 @@ def render(context: Context, where: Where, *, image: str = "", part: str = "", o
     documents = of_part(opened.target.render(deployment), part, project.target)
     _make_room(out)
     for name, content in sorted(documents.items()):
-        write_atomic(out / PurePosixPath(name), content)
+        write_atomic(out / PurePosixPath(name), content, other="name another folder with --out")
     return Rendered(out, tuple(sorted(documents)))
 
 

@@ -27,8 +27,6 @@ from mlship.oci.rootfs import assemble, command
 from mlship.runner import Command, Process
 from mlship.server.manifest import to_json
 
-DRAIN_S = 30.0  # how long requests under way may take after an interrupt
-
 
 def run(context: Context, where: Where, *, source: bool = False, port: int | None = None, python: str = "") -> int:
     """The server's exit code. port: 8080 when left out. source: the training environment's Python runs the server (macOS too)."""
@@ -39,15 +37,16 @@ def run(context: Context, where: Where, *, source: bool = False, port: int | Non
     release = "r0-source" if source else "r0-image"
     settings = {"MLSHIP_HOST": "127.0.0.1", "MLSHIP_RELEASE": release, **project.env, **given.values}
     settings["PORT"] = str(port or 8080)
+    _refuse_taken(settings["MLSHIP_HOST"], int(settings["PORT"]))
     if source:
         gathered = refuse_errors(gather(context, project, python or told_python(context, project)))
         with _from_source(context, gathered, settings) as started:
-            return _serve(context, started)
+            return serve(context, started)
     here = own_platform()
     refuse_unbuilt(project, here, "this machine")
     record = fitting(built_records(context, project, python), here)
     with from_image(context, record.content, settings) as started:
-        return _serve(context, started)
+        return serve(context, started)
 
 
 @contextmanager
@@ -93,16 +92,58 @@ def _from_source(context: Context, gathered: Gathered, settings: dict[str, str])
         yield Command((*child.argv, *start[1:], "serve"), environ=environ)
 
 
-def _serve(context: Context, start: Command) -> int:
-    """Hands an interrupt on and waits for requests under way."""
-    process = context.runner.start(start, attached=True)
-    context.progress.step("serve", f"http://127.0.0.1:{start.whole_environ()['PORT']}  (docs at /docs, Ctrl-C ends it)")
+def _refuse_taken(host: str, port: int) -> None:
+    """Before anything is built for it. Raises MlshipError where the port cannot be listened on."""
+    import socket
+
     try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise MlshipError(
+            f"port {port} of {host} cannot be listened on: {error.strerror}",
+            fix="mlship run --port N takes another one",
+            code="port-taken",
+        ) from None
+
+
+def serve(context: Context, start: Command) -> int:
+    """Hands an interrupt on and waits for requests under way."""
+    process: Process | None = None
+    try:
+        with _interrupts_held():
+            process = context.runner.start(start, attached=True)
+        context.progress.step("serve", f"http://127.0.0.1:{start.whole_environ()['PORT']}  (docs at /docs, Ctrl-C ends it)")
         return process.wait()
     except KeyboardInterrupt:
-        return _drain(process)
+        if process is None:
+            raise
+        return drained(process)
 
 
-def _drain(process: Process) -> int:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt meanwhile is raised at the end: a server that was being started would be nobody's."""
+    came: list[int] = []
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def drained(process: Process) -> int:
+    """The exit code of a server that is told to end; a second interrupt ends the requests under way, too."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(DRAIN_S)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait()
+    return code if code >= 0 else 128 - code  # of a signal that came before it listened for one

@@ -100,8 +100,9 @@ def load_in_child(
         "sample": list(sample) if sample else None,
         "whole_table": whole_table,
     }
-    early = None if primed is None or memory else _asked_early(primed, python, asked, where=entry.path, timeout_s=timeout_s)
-    answer = early or ask(runner, python, asked, where=entry.path, timeout_s=timeout_s, memory=memory)
+    where = entry.path.removeprefix(f"models/{entry.name}/")  # the file's own name
+    early = None if primed is None or memory else _asked_early(primed, python, asked, where=where, timeout_s=timeout_s)
+    answer = early or ask(runner, python, asked, where=where, timeout_s=timeout_s, memory=memory)
     return Loaded(
         signature=manifest.signature_from_dict(answer["signature"]),
         title=answer["title"],

@@ -106,7 +106,7 @@ def _folder(path: Path) -> Detected | Other:
     return Other(
         "a folder",
         is_model=False,
-        fix="name the model file in it, or a class that loads it: --loader module:Class",
+        fix="name the model file in it, or a class of your own that loads it: mlship init --model FOLDER --loader module:Class",
     )
 
 
@@ -166,7 +166,7 @@ def _by_magic(path: Path, head: bytes) -> Detected | Other | None:
 
 def _by_text(path: Path, head: bytes) -> Detected | Other | None:
     if head.startswith(_GIT_LFS):
-        return Other("a Git LFS pointer: the model itself was not fetched", is_model=False, fix="git lfs pull")
+        return Other("a Git LFS pointer (the model itself was not fetched)", is_model=False, fix="git lfs pull")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     lower = text[:200].lower()
     if lower.startswith((b"<!doctype html", b"<html", b"<head")):
@@ -177,13 +177,17 @@ def _by_text(path: Path, head: bytes) -> Detected | Other | None:
         return Other("a PMML model")
     if text.startswith((b"{", b"[")):
         return _json(path, head)
+    if path.suffix in (".py", ".ipynb", ".yaml", ".yml", ".md") and _is_text(head):
+        return _written(path)
     if path.suffix.lower() in (".csv", ".tsv") or (
         _is_text(head) and head.count(b",") > 3 and b"\n" in head and head[:1] != b"c"
     ):
         return Other("a table (CSV)", is_model=False, fix="mlship init --model MODEL --data FILE takes it as examples")
-    if path.suffix in (".py", ".ipynb", ".yaml", ".yml", ".md", ".txt") and _is_text(head):
-        return Other(f"a {path.suffix} file", is_model=False, fix="name the file that the training script saved")
-    return None
+    return _written(path) if path.suffix == ".txt" and _is_text(head) else None
+
+
+def _written(path: Path) -> Other:
+    return Other(f"a {path.suffix} file", is_model=False, fix="name the file that the training script saved")
 
 
 def _json(path: Path, head: bytes) -> Detected | Other | None:

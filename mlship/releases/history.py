@@ -106,7 +106,7 @@ class History:
                 return release
         known = ", ".join(release.id for release in self.releases) or "none"
         raise MlshipError(
-            f"there is no release {wanted} of {self.project} to serve again; known: {known}",
+            f"there is no release {wanted} of {self.project}; known: {known}",
             fix=f"mlship history {self.project}",
             code="unknown-release",
         )

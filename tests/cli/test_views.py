@@ -236,6 +236,16 @@ def test_a_first_deploy_is_undone_by_destroying_it():
     assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
 
 
+def test_a_deploy_that_leaves_the_release_in_service_is_not_undone_by_destroying_it():
+    stays = replace(DEPLOYED, previous=NEW)
+    operated = replace(stays, plan=replace(PLAN, actions=(Action("operate", "r12-7f3a9c"),)))
+    assert (
+        deploy_text(operated).splitlines()[-1] == "Undo: write the former settings into mlship.yaml again, then mlship deploy"
+    )
+    for again in (stays, replace(stays, unchanged=True), replace(DEPLOYED, previous=None, unchanged=True)):
+        assert "Undo" not in deploy_text(again)
+
+
 def test_a_deploy_that_had_nothing_to_do_says_what_is_live():
     assert deploy_text(replace(DEPLOYED, unchanged=True)).splitlines()[0] == (
         "Nothing to do: r12-7f3a9c is live at http://127.0.0.1:8080"

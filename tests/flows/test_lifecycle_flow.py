@@ -158,7 +158,7 @@ def test_a_change_of_labels_is_a_generation_and_of_env_a_release(context: Contex
     file.write_text(YAML.replace("growth", "risk"))
     second = deploy.deploy(context, prepared(context, 1))
     assert (second.release, second.generation) == (first.release, 2)
-    assert second.plan.update == ("how the service is operated: the release stays",)
+    assert second.plan.update == ("how the service is operated: the release stays", "labels.team: growth -> risk")
     file.write_text(YAML.replace("info", "debug"))
     assert deploy.deploy(context, prepared(context, 1)).release.id.startswith("r2-")
 

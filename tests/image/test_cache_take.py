@@ -158,3 +158,9 @@ def test_a_file_of_a_newer_mlship_is_refused(archive, tmp_path):
 
     with raises(MlshipError, match=r"written by mlship 9\.0"):
         take(Home(tmp_path / "there"), changed(archive, newer), Silent())
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with raises(MlshipError, match=r"nothing more can be written below .*file: .*; make it a folder .*, or name another file"):
+        export(filled(tmp_path / "home"), Wanted(), tmp_path / "file" / "cache.tar", Silent())

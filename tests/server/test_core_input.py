@@ -99,7 +99,7 @@ BAD = [
     ((SINCE,), [1700000000], 0, "since", 1700000000, 'row 0, feature "since": expected a date or time in ISO 8601, got 1700000000'),
     ((EXTRA,), [None], 0, "extra", None, 'row 0, feature "extra": expected a value, got null'),
     ((EXTRA,), [math.nan], 0, "extra", "NaN", 'row 0, feature "extra": expected a value, got NaN' + FINITE),
-    ((AGE, CITY), [[1, "Rome"], [1]], 1, None, 1, "row 1 has 1 values; the model takes 2: age, city"),
+    ((AGE, CITY), [[1, "Rome"], [1]], 1, None, 1, "row 1 has 1 value; the model takes 2: age, city"),
     ((AGE, CITY), [[1, "Rome"], {"age": 1, "city": "Rome"}], 1, None, "an object", "row 1: expected a list, as in row 0, got an object"),
     ((AGE, CITY), [{"age": 1, "city": "Rome"}, [1, "Rome"]], 1, None, "a list", "row 1: expected an object, as in row 0, got a list"),
     ((AGE,), [1, [2]], 1, None, "a list", "row 1: expected a bare value, as in row 0, got a list"),

@@ -31,6 +31,7 @@ from mlship.server.problems import InputError
 from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.sklearn import SklearnModel
+from mlship.server.runtimes.sklearn_parts import is_fitted
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = np.array([0, 1] * 20)
@@ -248,6 +249,8 @@ def test_a_method_that_the_model_lacks_is_named_with_those_it_has() -> None:
     ("saved", "words"),
     [
         ({"model": 1, "columns": 2}, r"'model', 'columns', not a model; save the model alone: joblib.dump\(d\['model'\], path\)"),
+        (LogisticRegression(), "the LogisticRegression in the file was never fitted"),
+        (make_pipeline(StandardScaler().fit(ROWS), LinearRegression()), "the Pipeline in the file was never fitted"),
         (DBSCAN().fit(ROWS), "DBSCAN cannot answer new rows: it has neither predict nor transform"),
         ([1, 2], "the file holds a list, not a model with predict; save the fitted model itself"),
     ],
@@ -388,3 +391,24 @@ def test_a_model_that_would_read_files_named_in_requests_is_refused(tmp_path: Pa
     joblib.dump(model, tmp_path / "model.joblib")
     with pytest.raises(LoadError, match=r"TfidfVectorizer\(input='filename'\) would read files of the server"):
         runtime_for("sklearn").load(entry(), tmp_path)
+
+
+class Remembers(LinearRegression):
+    """Of the user's own module: what it learned has names of its own."""
+
+    def fit(self, rows: Any, target: Any) -> Remembers:
+        self._mean = float(np.mean(target))
+        return self
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Remembers().fit(ROWS, LABELS),
+        make_pipeline(StandardScaler().fit(ROWS), Remembers().fit(ROWS, LABELS)),
+        GridSearchCV(LogisticRegression(), {"C": [1.0]}).fit(ROWS, LABELS),
+        make_pipeline(FunctionTransformer()),
+    ],
+)
+def test_what_may_have_learned_under_names_of_its_own_counts_as_fitted(estimator: Any) -> None:
+    assert is_fitted(estimator)

@@ -46,7 +46,8 @@ def command(
         typer.Option(
             "--loader",
             metavar="MODULE:CLASS",
-            help="A class of your own with load(path) and predict(rows), for files that are no scikit-learn model.",
+            help="A class of your own with load(path) and predict(rows), for files of no framework that mlship knows; of PyTorch's "
+            "weights alone, the module that they belong to.",
             show_default=False,
         ),
     ] = "",

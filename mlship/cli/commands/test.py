@@ -58,8 +58,8 @@ def command(
         typer.Option(
             "--as",
             metavar="PLATFORM",
-            help="Run the image at a Docker engine as sagemaker, vertex, azureml, cloud-run, container-apps or ecs does, "
-            "and call it as that platform's callers do; may be repeated.",
+            help="Run the image at a Docker engine as sagemaker, vertex, azureml, cloud-run, container-apps, ecs or lambda "
+            "does, and call it as that platform's callers do; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -95,7 +95,9 @@ def command(
     def act(where: Where) -> Answer:
         report = judge(call.context, where, wishes)
         if junit:
-            write_atomic(call.context.cwd / junit, masked(junit_of(report).decode()).encode())
+            write_atomic(
+                call.context.cwd / junit, masked(junit_of(report).decode()).encode(), other="name another file with --junit"
+            )
         return Answer(report_text(report), payloads.tested(report), report.verdict, int(report.exit))
 
     if wishes.platforms:  # the engine of this machine, whatever hosts serve

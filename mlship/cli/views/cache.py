@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mlship.cli.views.text import age, columns, lines, short_content
 from mlship.flows.cache import CacheSizes
 from mlship.image.cache.export import Exported
@@ -47,7 +49,8 @@ def exported_text(made: Exported) -> str:
     parts = (_count(made.images, "image"), _count(made.downloads, "download"), _count(made.folders, "folder of packages",
              "folders of packages"))  # fmt: skip
     return lines(
-        f"Wrote {made.path}  {size_text(made.size)}: {', '.join(parts)}", f"Next: mlship cache import {made.path.name}"
+        f"Wrote {made.path}  {size_text(made.size)}: {', '.join(parts)}",
+        f"Next: mlship cache import {shlex.quote(str(made.path))}",
     )
 
 

@@ -64,7 +64,7 @@ def deploy_text(result: Deployed) -> str:
         head,
         *(f"  {note}" for note in result.notes),
         f"Try:  {curl(result.endpoint, result.sample_body, result.is_closed)}",
-        f"Undo: {_undo(result)}",
+        _undo(result),
     )
 
 
@@ -119,6 +119,13 @@ def _from_to(view: PlanView) -> str:
 
 
 def _undo(result: Deployed) -> str:
-    view = result.plan
-    verb = "rollback" if result.previous is not None and result.previous.id != result.release.id else "destroy"
-    return command_at(verb, view)
+    """`destroy` is proposed where nothing was served before, and never beside a release that only goes on."""
+    if result.unchanged:
+        return ""
+    if result.previous is None:
+        return f"Undo: {command_at('destroy', result.plan)}"
+    if result.previous.id != result.release.id:
+        return f"Undo: {command_at('rollback', result.plan)}"
+    if any(action.kind == "operate" for action in result.plan.actions):
+        return "Undo: write the former settings into mlship.yaml again, then mlship deploy"
+    return ""

@@ -16,7 +16,8 @@ def lock_text(result: Relocked, again: str, build: str) -> str:
         columns(["model", change] for change in result.models),
         findings_text(result.findings),
     )
-    holds = f"{result.packages} Python packages and {result.system} of the system, of {result.made or 'an unknown day'}"
+    python = f"{result.packages} Python package{'' if result.packages == 1 else 's'}"
+    holds = f"{python} and {result.system} of the system, of {result.made or 'an unknown day'}"
     if result.is_written:
         changed = _count(result) if result.is_changed else "nothing newer"
         return lines(told, f"Locked {result.project}: {holds}; {changed}", f"Next: {build}, and commit {result.file.name}")

@@ -16,12 +16,13 @@ from mlship.bench.question import Address
 from mlship.disk import scratch_folder
 from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
-from mlship.flows.run import DRAIN_S, from_image
+from mlship.flows.run import from_image
 from mlship.runner import Command, Process
 
 HOST = "127.0.0.1"
 PAUSE_S = 0.005
 ANSWER_S = 30.0  # for one answer while it starts
+DRAIN_S = 30.0  # how long requests under way may take at its end
 LINES = 8
 
 

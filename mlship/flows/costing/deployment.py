@@ -57,7 +57,7 @@ def deployment_of(
     settings = _settings(project, target)
     chosen = service or asked.service or _service(project, target, settings, asked.instance)
     if chosen not in SERVICES[target]:
-        raise unknown("--service", f"service of {target}", chosen, list(SERVICES[target]))
+        raise _no_service(target, chosen)
     notes: list[str] = []
     settings |= {name: value for name, value in _options(asked).items() if value} | dict(changed or {})
     if chosen == "sagemaker" and settings.get("instance"):
@@ -177,3 +177,10 @@ def _check_place(deployment: Deployment, book: PriceBook) -> None:
     if machine_of(deployment, book) is None:
         names = sorted({offer.machine.name for offer in book.every_offer() if offer.machine.cloud == cloud})
         raise unknown("--instance", f"type of machine of {cloud}", instance, names)
+
+
+def _no_service(target: str, said: str) -> MlshipError:
+    """Most often the target was left out."""
+    error = unknown("--service", f"service of {target}", said, list(SERVICES[target]))
+    of = next((name for name, services in SERVICES.items() if said in services), "")
+    return MlshipError(error.what, error.where, f"add --target {of}", code=error.code) if of else error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlship
-from mlship.disk import disk_errors, scratch_file, scratch_folder
+from mlship.disk import disk_errors, make_folder, scratch_file, scratch_folder
 from mlship.home import Home
 from mlship.image.cache.forms import ACCOUNT, DOCUMENTS, HEAD, SCHEMA
 from mlship.oci.image import CONTENT_LABEL, Layer
@@ -130,7 +130,8 @@ def _write(entries: list[Entry], path: Path, progress: Progress) -> int:
     total = sum(entry.source.stat().st_size if entry.source else len(entry.content) for entry in entries)
     progress.step("cache", f"{path.name}, {size_text(total)}")
     size = 0
-    with scratch_file(path.parent) as temporary:
+    make_folder(path.parent, "name another file")
+    with disk_errors(path.parent, "name another file"), scratch_file(path.parent) as temporary:
         with temporary.open("wb") as file:
             for chunk in tar(entries):
                 file.write(chunk)

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from mlship.errors import MlshipError
 from mlship.oci.registry.authentication import Authentication
-from mlship.oci.registry.connection import Answer, Call, Connection, Cut, Streamed
+from mlship.oci.registry.connection import GREETING_S, Answer, Call, Connection, Cut, Streamed
 from mlship.oci.registry.credentials import CredentialSource
 from mlship.oci.registry.reference import DOCKER_HUB, is_loopback
 from mlship.oci.registry.refusals import nonsense, refused, unreachable
@@ -30,9 +30,9 @@ def check_address(registry: str) -> None:
     """Raises MlshipError for a name that is no address; asks nobody."""
     if registry == DOCKER_HUB:
         raise MlshipError(
-            f"{DOCKER_HUB} is a name and no address: Docker Hub is not spoken to by it yet",
+            f"{DOCKER_HUB} is a name and no address: Docker Hub, which a name without a registry means, is not spoken to by it yet",
             where=registry,
-            fix="write the host of its API before the repository, or name another registry",
+            fix="write HOST/NAME:TAG with the host of a registry, or of Docker Hub's API",
             code="not-yet",
         )
 
@@ -187,6 +187,6 @@ class Registry:
     def _speaks_plainly(self, root: str) -> bool:
         """A server that wants TLS cuts the line or answers 400 to plain HTTP; one that is not there is told as such."""
         try:
-            return self._connection.send(Call("GET", f"{root}/v2/")).status != 400
+            return self._connection.send(Call("GET", f"{root}/v2/", answer_s=GREETING_S)).status != 400
         except Cut as cut:
             return cut.trouble in ("connect", "timeout")

@@ -17,6 +17,7 @@ from mlship.oci.registry.reference import is_loopback
 
 DOCUMENT_LIMIT = 8 << 20  # distribution-spec 1.1 lets registries refuse manifests above 4 MiB
 ANSWER_S = 60.0
+GREETING_S = 20.0  # for the first word: a registry that takes longer to say that it is one is not there
 _CONNECT_S = 10.0
 _REDIRECTS = 5
 _REDIRECTED = (301, 302, 303, 307, 308)

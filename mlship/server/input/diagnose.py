@@ -43,7 +43,8 @@ class Diagnosis:
         width = len(self._names)
         if len(row) != width:
             order = ", ".join(self._names[:NAMED]) + (", ..." if width > NAMED else "")
-            message = f"row {index} has {len(row)} values; the model takes {width}: {order}"
+            count = f"{len(row)} value{'' if len(row) == 1 else 's'}"
+            message = f"row {index} has {count}; the model takes {width}: {order}"
             yield Problem(index, None, len(row), f"{width} values", message)
             return
         for (feature, check), value in zip(self._pairs, row, strict=True):

@@ -14,7 +14,7 @@ from mlship.server.runtimes import sklearn_signature
 from mlship.server.runtimes.base import LoadedModel, LoadError
 from mlship.server.runtimes.boosted import boosted, take_one_thread
 from mlship.server.runtimes.sklearn_once import Checks, Once, is_linear
-from mlship.server.runtimes.sklearn_parts import dense, parts, takes_text
+from mlship.server.runtimes.sklearn_parts import dense, is_fitted, parts, takes_text
 from mlship.server.runtimes.sklearn_settled import settle_parts
 
 
@@ -35,6 +35,9 @@ class SklearnRuntime:
             raise LoadError(str(refused)) from refused
         if not any(hasattr(estimator, method) for method in ("predict", "transform", model.method or "predict")):
             raise LoadError(_no_model(estimator, found.keys))
+        if not is_fitted(estimator):
+            what = f"the {type(estimator).__name__} in the file was never fitted"
+            raise LoadError(what) from Refused(what, "call fit before joblib.dump, and save it again", "not-fitted")
         if (alone := boosted(estimator, model.method)) is not None:
             return alone
         for part in parts(estimator):

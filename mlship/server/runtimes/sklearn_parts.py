@@ -69,6 +69,22 @@ def inside(estimator: Any) -> Any:
     return None
 
 
+def is_fitted(estimator: Any) -> bool:
+    """Whether fit was ever called. Only what says so itself and scikit-learn's own predictors are judged, by the rule of its
+    check_is_fitted: what was learned is kept under names that end with one underscore. Others may keep it under any name.
+    """
+    last = estimator
+    while kind_of(last) == "Pipeline" and last.steps:
+        last = last.steps[-1][1]
+    if isinstance(last, type) or last is None:
+        return True
+    if (told := getattr(last, "__sklearn_is_fitted__", None)) is not None:
+        return bool(told())
+    if not type(last).__module__.startswith("sklearn.") or not hasattr(last, "predict"):
+        return True
+    return any(name.endswith("_") and not name.startswith("__") for name in vars(last))
+
+
 def dense(values: Any) -> Any:
     """Arrays of any kind as numpy arrays; several outputs' probabilities as one list for each row."""
     if type(values).__module__ == "numpy":

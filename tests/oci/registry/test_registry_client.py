@@ -319,12 +319,24 @@ def test_a_registry_that_never_answered_is_given_up_soon() -> None:
     assert world.pauses == [0.5]
 
 
+def test_a_registry_on_this_machine_that_never_answers_is_not_waited_for_as_long_as_an_upload() -> None:
+    waited: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        waited.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("nothing came")
+
+    with World(answer).registry(eve, name="localhost:5000") as registry, pytest.raises(MlshipError):
+        registry.ask(Call("GET", "/v2/", answer_s=5.0), "x", (200,))
+    assert waited[0] == 20.0 and set(waited[1:]) == {5.0}
+
+
 def test_docker_hub_by_its_short_name_is_not_yet_spoken_to() -> None:
     world = World(lambda _: httpx.Response(200))
     error = failure(world, name="docker.io")
     assert (error.exit, error.code) == (Exit.USAGE, "not-yet")
     assert "docker.io is a name and no address" in error.what
-    assert "the host of its API" in error.fix
+    assert "HOST/NAME:TAG" in error.fix
     assert world.requests == []
 
 
