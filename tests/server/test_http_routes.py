@@ -169,6 +169,8 @@ def test_an_answer_that_takes_too_long_is_given_up(server: Server) -> None:
     late = server.ask("/predict", {"instances": [[-4, None]]})
     assert answer.status in (200, 504)
     assert (late.status, error(late)["message"]) == (504, "no answer within 0.3 s (serve.request_timeout)")
+    # its call goes on, and until it is over others may be refused
+    assert any(server.ask("/predict", ROWS).status == 200 for _ in range(10_000))
 
 
 def test_csv_comes_back_as_csv_unless_accept_says_otherwise(server: Server) -> None:
