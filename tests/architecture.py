@@ -31,7 +31,7 @@ SIBLINGS = {  # what may be imported from a part of the same height: values only
     ("cost", "targets.base"), ("cost", "targets.priced"), ("cost", "bench"),
 }  # fmt: skip
 CLOSED = ("server", "keeper")
-SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "numpy", "prometheus_client", "jwt", "cryptography"}
+SERVER_PACKAGES = {"uvloop", "httptools", "orjson", "simdjson", "numpy", "prometheus_client", "jwt", "cryptography"}
 MODEL_PACKAGES = {
     "sklearn",
     "pandas",

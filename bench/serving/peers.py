@@ -132,7 +132,11 @@ UVICORN = (
     "{services}",
 )
 # those that every image has: what only a key of mlship.yaml brings is marked behind a #
-SERVER_PACKAGES = tuple(line for line in (SOURCES / "server/packages.txt").read_text().splitlines() if line and "#" not in line)
+SERVER_PACKAGES = tuple(
+    line.partition("#")[0].strip()
+    for line in (SOURCES / "server/packages.txt").read_text().splitlines()
+    if line and line[0] != "#" and "only with" not in line
+)
 
 MLSHIP = Peer(
     "mlship", SERVER_PACKAGES, ("python", "-s", "-P", "-m", "mlship.server"), instances, "",

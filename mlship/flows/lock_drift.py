@@ -73,7 +73,7 @@ def _changes(gathered: Gathered, lock: Lock) -> Iterator[str]:
     if lock.inputs != lock_inputs(gathered):
         yield from tuple(_input_changes(gathered, lock)) or (_unnamed(gathered, lock),)
     if lock.server:
-        yield from server_changes(lock.server, server_keys(gathered.project))
+        yield from server_changes(lock.server, lock.python, server_keys(gathered.project))
 
 
 def _input_changes(gathered: Gathered, lock: Lock) -> Iterator[str]:

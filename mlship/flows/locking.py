@@ -46,7 +46,7 @@ def locked(workplace: Workplace, gathered: Gathered, archive: LateArchive, *, fr
     path = lock_path(gathered)
     file = read_lock_file(path)
     known = locked_for(file.locks, gathered.platform, lock_inputs(gathered))
-    if known is not None and server_fits(known.server, server_keys(gathered.project)):
+    if known is not None and server_fits(known.server, known.python, server_keys(gathered.project)):
         return Locked(known)
     if frozen:
         return _without_writing(workplace, gathered, known)
@@ -67,7 +67,7 @@ def locked_anew(workplace: Workplace, gathered: Gathered, archive: Archive | Non
 def completed(workplace: Workplace, gathered: Gathered, lock: Lock) -> Locked:
     """The lock with the wheels of this mlship's server; all else as it was. Asks the indexes."""
     keys = server_keys(gathered.project)
-    if server_fits(lock.server, keys):
+    if server_fits(lock.server, lock.python, keys):
         return Locked(lock)
     wheels = _server(workplace, gathered, lock, base_of(lock, ()))
     return Locked(replace(lock, server=wheels, asked=lock.asked or asked_of(gathered)))

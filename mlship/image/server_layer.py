@@ -8,7 +8,9 @@ import mlship
 from mlship.image.builder import Bytecode, bytecode_facts, cached, compile_modules, key, written_and_kept
 from mlship.image.bytecode import Compiler, compile_files
 from mlship.image.foreign import compiled_sources
+from mlship.image.package_layers import stripped
 from mlship.image.packages.debug_info import without_debug_info
+from mlship.image.packages.strip import RULES
 from mlship.image.plan import SERVER
 from mlship.image.server_sources import digest_of, server_sources
 from mlship.image.workplace import Workplace, scratch
@@ -35,6 +37,7 @@ def server_layer(
         "wheels": inputs,
         "sources": digest_of(sources),
         "bytecode": bytecode_facts(bytecode),
+        "strip": RULES,
     }
 
     def make() -> Layer:
@@ -43,7 +46,8 @@ def server_layer(
                 root = bytecode.compiler.root(workplace)
                 compile_files(workplace, root, bytecode.compiler.python, _python_files(sources), compiled)
                 compile_modules(workplace, bytecode, wheels, SERVER, compiled)
-            packages = without_debug_info(without_bytecode(entries_of_folder(wheels, SERVER)), shortened)
+            needed = stripped(tuple(without_bytecode(entries_of_folder(wheels, SERVER))), SERVER, ())
+            packages = without_debug_info(needed, shortened)
             entries = (*packages, *sources, *entries_of_folder(compiled, "/"))
             return written_and_kept(workplace, entries, "server", "server")
 

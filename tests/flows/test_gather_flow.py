@@ -54,7 +54,8 @@ SPEC = ModelSpec(
 
 # of this mlship's server, as a lock has them
 SERVER = tuple(
-    Wheel(name.replace("_", "-"), version, "dd" * 32) for name, _, version in (pin.partition("==") for pin in server_pins())
+    Wheel(name.replace("_", "-"), version, "dd" * 32)
+    for name, _, version in (pin.partition("==") for pin in server_pins("3.11"))
 )
 
 

@@ -14,6 +14,7 @@ from mlship.image.packages.strip import needless
         "numpy/_core/include/numpy/arrayobject.h",
         "numpy/_core/_simd.cpython-311-x86_64-linux-gnu.so",
         "joblib/test/test_memory.py",
+        "simdjson/simdjson.cpp",
         "onnxruntime/capi/libonnxruntime.so.1.32.0",
     ],
 )
@@ -35,6 +36,8 @@ def test_what_no_running_model_reads_is_left_out(path):
         "scipy/_lib/_ccallback_c.so",
         "numpy/_core/_multiarray_umath.so",
         "sklearn/datasets/data/iris.csv",
+        "simdjson/__init__.py",
+        "csimdjson.abi3.so",
         "onnxruntime/capi/libonnxruntime_providers_shared.so",
         "onnxruntime/capi/onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so",
     ],

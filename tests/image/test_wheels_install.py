@@ -142,18 +142,29 @@ def test_the_servers_packages_are_pinned_and_found_again(tmp_path):
 
 
 def test_packages_for_tokens_come_only_where_tokens_are_judged():
-    names = [{pin.partition("==")[0] for pin in server_pins(keys=keys)} for keys in ((), ("serve.auth.jwt",))]
+    names = [{pin.partition("==")[0] for pin in server_pins("3.13", keys=keys)} for keys in ((), ("serve.auth.jwt",))]
     assert names[1] - names[0] == {"cffi", "cryptography", "pycparser", "pyjwt", "typing_extensions"} and names[0] < names[1]
 
 
+def test_a_package_without_wheels_for_later_pythons_is_asked_for_earlier_ones_alone():
+    packages = "one==1.0\ntwo==2.0  # only below Python 3.14\n"
+    assert server_pins("3.9", packages) == server_pins("3.13", packages) == ("one==1.0", "two==2.0")
+    assert server_pins("3.14", packages) == server_pins("3.15", packages) == ("one==1.0",)
+
+
 def test_the_locked_packages_of_another_mlships_server_are_named():
-    fit = [Wheel(name.lower().replace("_", "-"), version, HASH) for name, version in (pin.split("==") for pin in server_pins())]
-    assert server_fits(fit)
+    fit = [
+        Wheel(name.lower().replace("_", "-"), version, HASH)
+        for name, version in (pin.split("==") for pin in server_pins("3.13"))
+    ]
+    assert server_fits(fit, "3.13")
     older = [replace(wheel, version="0.1") if wheel.name == "orjson" else wheel for wheel in fit if wheel.name != "uvloop"]
-    orjson, uvloop = server_changes((*older, Wheel("idna", "3", HASH)))[1:]
+    orjson, uvloop = server_changes((*older, Wheel("idna", "3", HASH)), "3.13")[1:]
     assert orjson.startswith("orjson 0.1 is locked, and this mlship's server has 3.")
     assert uvloop.startswith("uvloop in no version is locked, and this mlship's server has 0.")
-    assert server_changes((*fit, Wheel("idna", "3", HASH))) == ("idna 3 is locked, and this mlship's server has none of it",)
+    assert server_changes((*fit, Wheel("idna", "3", HASH)), "3.13") == (
+        "idna 3 is locked, and this mlship's server has none of it",
+    )
 
 
 def test_modules_that_an_installed_folder_lacks_are_named(tmp_path):

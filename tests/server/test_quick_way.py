@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from served import answers
 from wired import request
 
+from mlship.server.input import flat_numbers
 from mlship.server.manifest import Feature, Signature
 
 SIGNATURES = {
@@ -28,6 +29,18 @@ BODIES = [
     b'{"instances": [[1, null]]}',
     b'{"instances": [[1, "2"]]}',
     b'{"instances": [[1, [2]]]}',
+    b'{"instances": [[1, [2]], [3, 4]]}',
+    b'{"instances": [[1, [2, 3]], [[], 4]]}',
+    b'{"instances": [[1, 2], [3]]}',
+    b'{"instances": [[1], [2, 3, 4]]}',
+    b'{"instances": [[1, {"b": 2}]]}',
+    b'\xef\xbb\xbf{"instances": [[1, 2]]}',
+    b' {"instances" : [ [ 1 , 2 ] ] } \n',
+    b'{"instances": [[1, 2]]} x',
+    b'{"instances": [[01, 2]]}',
+    b'{"instances": [[1., 2]]}',
+    b'{"instances": [[-0, 5e-324]]}',
+    b'{"inst\\u0061nces": [[1, 2]]}',
     b'{"instances": [[1, 2, 3]]}',
     b'{"instances": [[1], [2]]}',
     b'{"instances": [1, 2]}',
@@ -77,6 +90,14 @@ def answered(signature: Signature, body: bytes, is_short: bool) -> Any:
 @pytest.mark.parametrize("body", BODIES, ids=[body.decode("latin-1")[:40] for body in BODIES])
 def test_both_ways_answer_equally(signature: Signature, body: bytes) -> None:
     assert answered(signature, body, is_short=True) == answered(signature, body, is_short=False)
+
+
+@pytest.mark.parametrize("name", ["float64", "float32"])
+@pytest.mark.parametrize("body", BODIES, ids=[body.decode("latin-1")[:40] for body in BODIES])
+def test_a_body_that_is_large_is_answered_equally(name: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = answered(SIGNATURES[name], body, is_short=False)
+    monkeypatch.setattr(flat_numbers, "SMALLEST", 0)
+    assert answered(SIGNATURES[name], body, is_short=True) == wanted
 
 
 @given(rows=st.lists(st.lists(VALUES, min_size=1, max_size=3), min_size=1, max_size=3))

@@ -184,7 +184,7 @@ def test_the_servers_own_packages_are_pinned_exactly() -> None:
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     assert all(version for _, version in pins)
     always = sorted(name for name, version in pins if "only with" not in version)
-    assert always == ["httptools", "orjson", "prometheus_client", "uvloop"]
+    assert always == ["httptools", "orjson", "prometheus_client", "pysimdjson", "uvloop"]
 
 
 def test_closed_streams_do_not_stop_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

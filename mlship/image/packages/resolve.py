@@ -136,7 +136,7 @@ def lock_server(
 
     root: the project's folder. keys: as `server_keys` gives them. Raises as `lock` does.
     """
-    wanted = Requirements("mlship's server", root, lines=server_pins(keys=keys), is_mlships=True)
+    wanted = Requirements("mlship's server", root, lines=server_pins(python_minor, keys=keys), is_mlships=True)
     found = lock(
         wanted,
         python_minor=python_minor,

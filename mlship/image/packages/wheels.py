@@ -84,7 +84,7 @@ def server_wheels(
     packages: the pins, those of mlship/server/packages.txt when left out. keys: as `server_keys` gives them. Made once, then
     found in the cache without starting a program. An image's are locked, and installed by `install`.
     """
-    lines = list(server_pins(packages, keys))
+    lines = list(server_pins(python_minor, packages, keys))
     key = hashlib.sha256("\n".join((_LAYOUT, python_minor, f"{sys.platform}-{python}", *lines)).encode()).hexdigest()
     target = home.cache / "server" / key
     if target.is_dir():
@@ -107,22 +107,36 @@ def server_keys(project: Project) -> frozenset[str]:
     return frozenset(("serve.auth.jwt",)) if auth is not None and auth.jwt is not None else frozenset()
 
 
-def server_pins(packages: str | None = None, keys: Collection[str] = ()) -> tuple[str, ...]:
-    """`orjson==3.13.0`, one a package. packages: a file's text, that of this mlship when left out. keys: as `server_keys`."""
+def server_pins(python_minor: str, packages: str | None = None, keys: Collection[str] = ()) -> tuple[str, ...]:
+    """`orjson==3.13.0`, one a package, for a Python such as `3.11`.
+
+    packages: a file's text, that of this mlship when left out. keys: as `server_keys`.
+    """
     text = server_packages() if packages is None else packages
     lines = (line.partition("#") for line in text.splitlines())
-    asked = ((pin.strip(), comment.strip().partition("only with ")[2]) for pin, _, comment in lines)
-    return tuple(pin for pin, key in asked if pin and (not key or key in keys))
+    asked = ((pin.strip(), comment.strip()) for pin, _, comment in lines)
+    return tuple(pin for pin, only in asked if pin and _is_asked(only, python_minor, keys))
 
 
-def server_fits(wheels: Iterable[Wheel], keys: Collection[str] = ()) -> bool:
+def _is_asked(only: str, python_minor: str, keys: Collection[str]) -> bool:
+    """only: what stands behind the pin."""
+    key, below = only.partition("only with ")[2], only.partition("only below Python ")[2]
+    return (not key or key in keys) and (not below or _numbers(python_minor) < _numbers(below))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def server_fits(wheels: Iterable[Wheel], python_minor: str, keys: Collection[str] = ()) -> bool:
     """Whether they are what this mlship's server is made with."""
-    return not server_changes(wheels, keys)
+    return not server_changes(wheels, python_minor, keys)
 
 
-def server_changes(wheels: Iterable[Wheel], keys: Collection[str] = ()) -> tuple[str, ...]:
+def server_changes(wheels: Iterable[Wheel], python_minor: str, keys: Collection[str] = ()) -> tuple[str, ...]:
     """What another mlship's server was made with, in words: `orjson 3.12.0 is locked, this mlship's server has 3.13.0`."""
-    pins = {normalised(name): version for name, _, version in (pin.partition("==") for pin in server_pins(keys=keys))}
+    asked = server_pins(python_minor, keys=keys)
+    pins = {normalised(name): version for name, _, version in (pin.partition("==") for pin in asked)}
     locked = {wheel.name: wheel.version for wheel in wheels}
     return tuple(
         f"{name} {locked.get(name, 'in no version')} is locked, and this mlship's server has {pins.get(name, 'none of it')}"

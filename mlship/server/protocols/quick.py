@@ -13,6 +13,7 @@ from itertools import starmap
 import orjson
 
 from mlship.server.core import Batch, ServedModel
+from mlship.server.input import flat_numbers
 from mlship.server.input.validate import Table
 from mlship.server.messages import JSON, Call, Request, answered
 
@@ -51,6 +52,11 @@ def packed(bodies: Sequence[bytes], packer: struct.Struct) -> list[bytes | None]
     for body in bodies:
         rows: bytes | None = None
         if not has_words or not (b"u" in body or b"f" in body):
+            if len(body) >= flat_numbers.SMALLEST:
+                rows = flat_numbers.float64_rows(body, packer.size // 8)
+                if rows is not None:
+                    found.append(rows)
+                    continue
             try:
                 value = loads(body)
                 listed = value["instances"]
