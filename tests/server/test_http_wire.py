@@ -266,6 +266,15 @@ def test_a_header_that_never_ends_is_cut_off() -> None:
     assert wire.answers[0].json["error"]["message"] == "the head of the request is longer than 32768 bytes"
 
 
+def test_many_requests_between_two_halves_of_heads_are_no_long_head() -> None:
+    raw = request("GET", "/livez", "X: " + "y" * 1000) * 50
+    wire = Wire()
+    for piece in (raw[:20], raw[20:-20], raw[-20:]):
+        wire.connection.data_received(piece)
+        wire.loop.turn()
+    assert wire.statuses == [200] * 50
+
+
 @pytest.mark.parametrize(
     ("sent", "seconds", "statuses", "message"),
     [

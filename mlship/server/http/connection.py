@@ -119,7 +119,8 @@ class Connection(RequestReader, asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._is_last:
                 self._refuse(400, f"the request is not valid HTTP/1.1: {error}")
-        if was_in_head and self._is_reading_head and not self._is_last and self._is_head_overlong(len(data)):
+        is_same_head = was_in_head and self._is_reading_head and not self._messages
+        if is_same_head and not self._is_last and self._is_head_overlong(len(data)):
             self._refuse(431, f"the head of the request is longer than {HEAD_BYTES} bytes")
         if is_first and self._has_one_head and not self._is_last:
             self._remember(data)
