@@ -23,7 +23,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
-from sklearn.utils import validation
+from sklearn.utils import _array_api, validation
 
 from mlship.server import manifest
 from mlship.server.core import ServedModel
@@ -32,6 +32,7 @@ from mlship.server.runtimes import runtime_for
 from mlship.server.runtimes.base import LoadError
 from mlship.server.runtimes.sklearn import SklearnModel
 from mlship.server.runtimes.sklearn_parts import is_fitted
+from mlship.server.runtimes.sklearn_plain import PlainArrays
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = np.array([0, 1] * 20)
@@ -412,3 +413,10 @@ class Remembers(LinearRegression):
 )
 def test_what_may_have_learned_under_names_of_its_own_counts_as_fitted(estimator: Any) -> None:
     assert is_fitted(estimator)
+
+
+def test_what_scikit_learn_1_8_gives_by_place_reaches_it_so() -> None:
+    plain = PlainArrays(_array_api, None, {"array_api_dispatch": False})
+    short = plain._expit(lambda X, xp=None: (X, xp))
+    assert short(ROWS, np)[1] is np
+    assert np.allclose(short(ROWS), 1 / (1 + np.exp(-ROWS)))

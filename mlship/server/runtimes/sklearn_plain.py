@@ -71,11 +71,11 @@ class PlainArrays:
 
         held, default, kind, plain = self._held, self._default, self._array, self._namespace
 
-        def short(x: Any, out: Any = None, xp: Any = None) -> Any:
-            is_plain = type(x) is kind and (xp is None or xp is plain)
+        def short(*arguments: Any, **named: Any) -> Any:  # before 1.9 `xp` comes second, and there is no `out`
+            is_plain = len(arguments) == 1 and type(arguments[0]) is kind and named.get("xp", plain) is plain
             if not is_plain or getattr(held, "global_config", default)["array_api_dispatch"]:
-                return ask(x, out=out, xp=xp)
-            return expit(x, out=out)
+                return ask(*arguments, **named)
+            return expit(arguments[0], out=named.get("out"))
 
         return short
 
