@@ -24,7 +24,7 @@ from mlship.server.core import ServedModel
 from mlship.server.http.connection import Connection
 from mlship.server.http.room import Room
 from mlship.server.http.surplus import most_connections, newcomer
-from mlship.server.life.loading import LoadFailed, give_back, loaded_models, settle
+from mlship.server.life.loading import LoadFailed, collect_cycles, give_back, loaded_models, settle
 from mlship.server.life.lull import Lull
 from mlship.server.life.sockets import BACKLOG, Sockets
 from mlship.server.life.warmup import warm_up
@@ -172,6 +172,7 @@ class Worker:
         self._room.access.flush()
         for watch in self._watches:
             watch.count()
+        collect_cycles()
         if self._lull.is_now(self._room.large):
             give_back()
         self._loop.call_later(TICK_S, self._beat)
