@@ -72,8 +72,9 @@ class ReleaseArtifacts:
             known = {release.id for release in history.releases}
             released = {tag: self.scope.release_of(tag) for tag in tags}
             self._remove(repository, [tags[tag] for tag, release in released.items() if release and release not in known])
-        except MlshipError as error:
-            what = f"the records of the releases are not all beside their images in ECR: {error.what}"
+        except (MlshipError, OSError) as error:  # of the registry, or of a disk of this machine that is full
+            why = error.what if isinstance(error, MlshipError) else str(error)
+            what = f"the records of the releases are not all beside their images in ECR: {why}"
             notes.append(f"{what}; the history in S3 has them, and the next command tries again")
         return tuple(notes)
 

@@ -87,6 +87,15 @@ def test_a_registry_that_refuses_fails_nothing_that_is_committed() -> None:
     assert note.endswith("the history in S3 has them, and the next command tries again")
 
 
+def test_a_disk_that_is_full_fails_nothing_that_is_committed_either() -> None:
+    def full(**_: Any) -> dict[str, Any]:
+        raise OSError(28, "No space left on device")
+
+    door = FakeDoor({**listed(**{tag_of(CONTENT): "sha256:c"}), "ecr describe_repositories": full})
+    (note,) = artifacts(door).attach(HISTORY)
+    assert "No space left on device; the history in S3 has them" in note
+
+
 def test_the_record_of_a_release_that_was_let_go_goes_and_those_of_others_stay() -> None:
     let_go = "mlship-churn--prod_r9-bbbbbb"
     door = FakeDoor(listed(**{let_go: "sha256:e", "mlship-churn_r1-aaaaaa": "sha256:b"}) | {"ecr batch_delete_image": {}})
