@@ -20,6 +20,7 @@ from mlship.targets.aws.caller_lambda import PUSH
 from mlship.targets.aws.delivery import VARIANT, tag_of
 from mlship.targets.aws.records import LostRecords, S3Records
 from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Outcome
 
 SCOPE = Scope("churn", "prod")
 CONTENT = f"sha256:{1:064x}"
@@ -109,6 +110,16 @@ def test_destroy_takes_them_out_of_a_company_s_repository_alone() -> None:
     assert door.asked == []
     artifacts(door).remove()
     assert door.asked[-1][1]["imageIds"] == [{"imageDigest": "sha256:a"}]
+
+
+def test_whoever_may_not_delete_them_destroys_all_the_same_and_is_told() -> None:
+    denied = FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": "AccessDeniedException"})
+    said = records(denied).taken_away(lambda: Outcome(notes=("the stack",)))
+    assert said.ok and said.notes[0] == "the stack"
+    assert said.notes[1].startswith(
+        "not the records of its releases in ECR, which the next deploy takes for a history that is gone"
+    )
+    assert records(FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": {}})).taken_away(Outcome).notes == ()
 
 
 def test_a_history_that_is_gone_is_told_from_one_that_never_was() -> None:
