@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from aws_door import FakeDoor
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Descriptor
 from mlship.oci.referrers import Document
 from mlship.oci.registry.artifact import Artifact
 from mlship.releases.history import Entry, History
 from mlship.releases.release import Release, Served, ServedModel
-from mlship.releases.release_record import ARTIFACT_TYPE, record_of, record_to_json
+from mlship.releases.release_record import ARTIFACT_TYPE, ReleaseRecord, record_of, record_to_json
 from mlship.targets.aws.artifacts import ReleaseArtifacts, shown
 from mlship.targets.aws.caller_lambda import PUSH
 from mlship.targets.aws.delivery import VARIANT, tag_of
@@ -28,6 +28,7 @@ RELEASE = Release(1, Served(CONTENT, (ServedModel("churn", f"{1:064x}"),)), 0.0,
 HISTORY = History("churn", "prod", "aws").deployed(RELEASE, Entry(1, RELEASE.id, "deploy", "anna@here pid 7", 0.0), {})
 TAG = f"mlship-churn--prod_{RELEASE.id}"
 GIVEN = "team/models"
+PLACE = {"repositories": [{"repositoryUri": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{GIVEN}"}]}
 
 
 def listed(**tags: str) -> dict[str, Any]:
@@ -86,6 +87,24 @@ def test_a_registry_that_refuses_fails_nothing_that_is_committed() -> None:
         "the records of the releases are not all beside their images in ECR: AWS refuses ecr describe_repositories"
     )
     assert note.endswith("the history in S3 has them, and the next command tries again")
+
+
+@pytest.mark.parametrize(("exit", "tried"), [(Exit.DENIED, [2, 1]), (Exit.UNREACHABLE, [2])])
+def test_one_that_cannot_be_written_keeps_no_other_back(exit: Exit, tried: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest comes first: it is the one that has none yet."""
+    second = replace(RELEASE, sequence=2)
+    history = HISTORY.deployed(second, Entry(2, second.id, "deploy", "anna@here pid 7", 1.0), {})
+    asked: list[int] = []
+
+    def refuses(registry: Any, place: Any, repository: str, tags: Any, record: ReleaseRecord) -> None:
+        asked.append(record.release.sequence)
+        raise MlshipError(f"r{record.release.sequence} was refused", exit=exit)
+
+    door = FakeDoor(listed(**{tag_of(CONTENT): "sha256:c"}) | {"ecr describe_repositories": PLACE})
+    made = artifacts(door)
+    monkeypatch.setattr(ReleaseArtifacts, "_attach_one", staticmethod(refuses))
+    (note,) = made.attach(history)
+    assert asked == tried and "r2 was refused" in note
 
 
 def test_a_disk_that_is_full_fails_nothing_that_is_committed_either() -> None:
