@@ -13,12 +13,13 @@ from cloud_deployment import deployment
 
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
+from mlship.targets.aws.ecs import inside, seen
 from mlship.targets.aws.ecs.foundation import outputs_of
 from mlship.targets.aws.ecs.steps import Steps
 from mlship.targets.aws.given import given
 from mlship.targets.aws.scope import Scope
 from mlship.targets.aws.stack import Waiting
-from mlship.targets.base import Action, Outcome
+from mlship.targets.base import Action, Answer, Outcome, Request
 
 SCOPE = Scope("churn")
 MADE = deployment("aws", "ecs", balancer=False)
@@ -28,7 +29,9 @@ ARN = "arn:aws:ecs:us-east-1:123456789012"
 
 
 def task(release: str, status: str, health: str, stop: str = "") -> dict[str, Any]:
+    place = [{"name": "privateIPv4Address", "value": "10.0.0.9"}]
     return {
+        "attachments": [{"details": place}],
         "taskArn": f"{ARN}:task/mlship-churn/{release}-{status}",
         "taskDefinitionArn": f"{ARN}:task-definition/{SCOPE.family(release)}:1",
         "lastStatus": status,
@@ -44,6 +47,7 @@ class OneService(FakeDoor):
     def __init__(self, new: dict[str, Any], ended: tuple[dict[str, Any], ...] = ()) -> None:
         super().__init__()
         self.new, self.ended, self.primary = new, ended, OLD
+        self.old = task(OLD, "RUNNING", "HEALTHY")
 
     def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
         self.answers[f"{service} {operation}"] = getattr(self, f"on_{operation}")
@@ -64,11 +68,11 @@ class OneService(FakeDoor):
 
     def on_list_tasks(self, **said: Any) -> Any:
         is_new, stopped = self.primary == NEW, said["desiredStatus"] == "STOPPED"
-        found = [*self.ended] if stopped and is_new else [] if stopped else [task(OLD, "RUNNING", "HEALTHY")]
+        found = [*self.ended] if stopped and is_new else [] if stopped else [self.old]
         return {"taskArns": [one["taskArn"] for one in (*found, *([self.new] if is_new and not stopped else []))]}
 
     def on_describe_tasks(self, **said: Any) -> Any:
-        known = (task(OLD, "RUNNING", "HEALTHY"), self.new, *self.ended)
+        known = (self.old, self.new, *self.ended)
         return {"tasks": [one for one in known if one["taskArn"] in said["tasks"]]}
 
     def on_update_service(self, **said: Any) -> Any:
@@ -96,3 +100,26 @@ def test_a_task_whose_server_never_ran_is_not_the_releases_fault(
     said = staged(OneService(new, ended))
     assert (said.ok, said.fault) == (False, fault)
     assert said.cause.startswith(f"{NEW} does not serve alone after ") and f"tasks of {OLD} still run" in said.cause
+
+
+@pytest.mark.parametrize(("health", "asked", "vouched"), [("UNHEALTHY", 2, ""), ("HEALTHY", 1, OLD)])
+def test_that_nobody_answers_is_a_lack_of_a_way_only_where_the_task_is_well(
+    health: str, asked: int, vouched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that broke refuses whoever is in its network, too: what replaces it is asked all the same."""
+    door, addresses = OneService(task(NEW, "PENDING", "UNKNOWN")), list[str]()
+
+    def refused(address: str, *_: Any, **__: Any) -> Answer:
+        addresses.append(address)
+        return Answer(0, b"connection refused", is_unreached=True)
+
+    monkeypatch.setattr(inside, "ask", refused)
+    door.old = task(OLD, "RUNNING", health)
+    way = inside.Inside(door, SCOPE)
+    for _ in range(2):
+        present = seen.look(door, SCOPE)
+        assert present is not None
+        said = way.ask(present, Request("GET", "/mlship/release"))
+        assert (said.is_unreached, said.vouched) == (True, vouched)
+        assert said.body.startswith(b"connection refused; ")
+    assert len(addresses) == asked
