@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mlship.errors import Exit, Finding, FindingsError
+from mlship.errors import Exit, Finding, FindingsError, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.fetching import NEWER
 from mlship.flows.hosts import AtHost, endpoint_of
@@ -14,9 +14,11 @@ from mlship.flows.operating_changes import changed_settings
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
 from mlship.flows.write_back import written_back
+from mlship.releases.records import LeaseHeld, LeaseLost
 from mlship.releases.release import Release
 from mlship.targets.base import Action, BesideImages, Observed
 from mlship.targets.durations import expected
+from mlship.targets.lease import held
 from mlship.targets.plan import DeployPlan
 from mlship.targets.rollout import Facts, Paused, RolledOut, Unattended, World, roll_out
 
@@ -58,7 +60,7 @@ def refuse_errors(opened: Opened, findings: tuple[Finding, ...]) -> None:
 def carry_out(context: Context, prepared: Prepared) -> Deployed:
     """Raises what roll_out raises."""
     if prepared.plan.is_empty:
-        return _unchanged(prepared)
+        return _unchanged(context, prepared)
     return concluded(context, prepared, lambda world: roll_out(prepared.opened.target, prepared.plan, prepared.facts, world))
 
 
@@ -117,7 +119,7 @@ def superseded(observed: Observed, release: str) -> tuple[str, ...]:
     return (f"{live or 'nothing'} is live by now: somebody else changed the service since; mlship status",)
 
 
-def _unchanged(prepared: Prepared) -> Deployed:
+def _unchanged(context: Context, prepared: Prepared) -> Deployed:
     view = release_view(prepared.plan.deployment.release)
     assert view is not None
     observed = prepared.opened.target.observe()
@@ -133,18 +135,32 @@ def _unchanged(prepared: Prepared) -> Deployed:
         sample_body=_sample_body(prepared),
         notes=(
             *(f"{finding.what}; {finding.fix}" for finding in prepared.view.findings if finding.code == NEWER),
-            *attached(prepared.opened, observed),
+            *attached(context, prepared.opened, observed),
         ),
         is_closed=_is_closed(prepared),
     )
 
 
-def attached(opened: Opened, observed: Observed) -> tuple[str, ...]:
-    """A command that was killed right after its commit left a release without the record beside its image: it is put there now."""
+def attached(context: Context, opened: Opened, observed: Observed) -> tuple[str, ...]:
+    """A command that was killed right after its commit left a release without the record beside its image: it is put there now, as the
+    history is under the lease. Whoever has that attaches, too.
+    """
+    import time
+
     records, history = opened.target.records, observed.history
     if history is None or not isinstance(records, BesideImages) or not records.lacks(history):
         return ()
-    return records.attach(history)
+    if opened.target.records.holder(context.clock()):
+        return ()
+    try:
+        with held(opened.target.records, context.who, context.clock, time.sleep, context.progress) as lease:
+            present = opened.target.records.read()
+            lease.check()
+            return records.attach(present) if present is not None else ()
+    except (LeaseHeld, LeaseLost):
+        return ()
+    except MlshipError as error:
+        return (f"a record is not beside its image, and cannot be put there now: {error.what}",)
 
 
 def _is_closed(prepared: Prepared) -> bool:

@@ -7,8 +7,8 @@ from mlship.flows import history
 from mlship.flows.context import Context, Where
 from mlship.flows.opening import Opened, opened
 from mlship.flows.results import HistoryView
-from mlship.releases.release_record import recovered
-from mlship.targets.base import BesideImages, Request
+from mlship.releases.release_record import recovered, with_unknown
+from mlship.targets.base import BesideImages, Observed, Request
 from mlship.targets.lease import held
 from mlship.targets.verify import said_release
 
@@ -27,13 +27,24 @@ def recover(context: Context, where: Where) -> HistoryView:
             code="nothing-to-recover",
         )
     with held(place.target.records, context.who, context.clock, time.sleep, context.progress) as lease:
-        serving = said_release(place.target.ask(Request("GET", "/mlship/release")))
+        answer = place.target.ask(Request("GET", "/mlship/release"))
+        serving = answer.vouched if answer.is_unreached else said_release(answer)
         made = recovered(found, serving, context.who, context.clock())
         lease.check()
         place.target.records.commit(made, 0)
+        observed = place.target.observe()
+        known = with_unknown(made, _there(observed), context.who, context.clock())
         lease.check()
-        notes = records.attach(made)
-    return history.view(place, place.target.observe(), made, notes)
+        if known != made:
+            place.target.records.commit(known, made.generation)
+        notes = records.attach(known)
+    return history.view(place, observed, known, notes)
+
+
+def _there(observed: Observed) -> frozenset[str]:
+    """Releases of which the platform has anything; only what is recorded can be looked for there."""
+    running = (replica.release for replica in observed.replicas)
+    return frozenset({observed.serving, *running, *observed.restorable, *observed.weights} - {""})
 
 
 def refuse_needless(place: Opened) -> None:

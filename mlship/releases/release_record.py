@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from mlship.releases.release import Release
 
 SCHEMA = 1
 ARTIFACT_TYPE = "application/vnd.mlship.release.v1+json"
+_ID = re.compile(r"r\d+-[0-9a-f]{6}")  # what answers may say anything
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,31 @@ def recovered(records: Sequence[ReleaseRecord], serving: str, by: str, when: flo
         live=live,
         releases=tuple(releases),
         entries=entries,
-        rejected={**_later_than(live, served), **{one.release.id: one.rejected for one in records if one.rejected}},
+        rejected={**_later_than(live, served), **_rejected(records, live)},
         operating=operating[-1] if operating else {},
     )
     entry = Entry(found.generation + 1, live, "recover", by, when, _why(found, serving), operating=found.operating)
     return replace(found, generation=entry.generation, entries=(*entries, entry))
 
 
+def with_unknown(found: History, there: Iterable[str], by: str, when: float) -> History:
+    """With an entry for each release on the platform of which nothing is known: its number is given to no other one."""
+    known = {entry.release for entry in found.entries} | {release.id for release in found.releases}
+    for release in sorted(release for release in set(there) - known if _ID.fullmatch(release)):
+        number, why = found.generation + 1, "it is on the platform, and no record tells of it"
+        found = replace(found, generation=number, entries=(*found.entries, Entry(number, release, "recover", by, when, why)))
+    return found
+
+
 def lost_generations(entries: Sequence[Entry]) -> tuple[int, ...]:
     """Those that no entry tells of: of releases that were let go since, and what was not attached any more."""
     known = {entry.generation for entry in entries}
     return tuple(number for number in range(1, max(known, default=0)) if number not in known)
+
+
+def _rejected(records: Sequence[ReleaseRecord], live: str) -> dict[str, str]:
+    """What serves was taken up again since its record was written."""
+    return {one.release.id: one.rejected for one in records if one.rejected and one.release.id != live}
 
 
 def _later_than(live: str, served: dict[str, int]) -> dict[str, str]:

@@ -13,7 +13,9 @@ from mlship.server.manifest import ManifestError, from_json
 from mlship.server.probe import ask
 from mlship.server.settings import SettingsError, port_from
 
-TIMEOUT_S = 4.0  # of one request; a platform gives the whole check about ten seconds
+TIMEOUT_S = (
+    4.0  # of one request; a sample may take as long as a caller's, for which the platform has to give the check more time
+)
 PROVED = Path("/tmp")  # noqa: S108 -- of the container, which nobody shares
 OPERATOR = "MLSHIP_OPERATOR_KEY"
 
@@ -45,21 +47,23 @@ def _wrong(environ: Mapping[str, str], proved: Path, ask: Callable[..., dict[str
     mark = proved / f"mlship-proved-{release}"
     if mark.exists():
         return ""
-    for path, rows in _samples(environ):
+    for path, rows, answers_s in _samples(environ):
         body = json.dumps({"instances": rows}).encode()
-        answer = ask(port, path, body, TIMEOUT_S, environ.get(OPERATOR, ""))
+        answer = ask(port, path, body, max(TIMEOUT_S, answers_s), environ.get(OPERATOR, ""))
         if answer["status"] != 200:
             return f"POST {path} with the sample answers {answer['status']}"
     mark.touch()
     return ""
 
 
-def _samples(environ: Mapping[str, str]) -> list[tuple[str, list[object]]]:
-    """Path -> rows, of each model that has a sample; none where /predict is not spoken."""
+def _samples(environ: Mapping[str, str]) -> list[tuple[str, list[object], float]]:
+    """Path, rows, and what the answer may take, of each model that has a sample; none where /predict is not spoken."""
     manifest = from_json(Path(environ["MLSHIP_MANIFEST"]).read_bytes()) if environ.get("MLSHIP_MANIFEST") else None
     if manifest is None or "native" not in manifest.serving.protocols:
         return []
-    single = len(manifest.models) == 1
+    single, answers_s = len(manifest.models) == 1, manifest.serving.request_timeout_s
     return [
-        ("/predict" if single else f"/predict/{model.name}", list(model.sample)) for model in manifest.models if model.sample
+        ("/predict" if single else f"/predict/{model.name}", list(model.sample), answers_s)
+        for model in manifest.models
+        if model.sample
     ]

@@ -92,6 +92,15 @@ def test_what_serves_is_live_and_what_was_committed_after_it_is_not_gone_back_to
     assert found.rejected == {THIRD.id: f"committed after {SECOND.id}, which serves now: it was rolled back from"}
 
 
+def test_what_serves_is_not_rejected_whatever_its_record_says() -> None:
+    """It was deployed again, and the command killed before that was attached."""
+    history = three()
+    back = history.rolled_back(SECOND, entry(history, SECOND, "rollback"), "too slow", OPERATING)
+    assert dict(again(back, THIRD.id).rejected) == {
+        SECOND.id: f"committed after {THIRD.id}, which serves now: it was rolled back from"
+    }
+
+
 def test_what_is_lost_is_said() -> None:
     history = replace(three(), releases=(FIRST, THIRD))
     found = again(history, "r9-aaaaaa")

@@ -20,16 +20,19 @@ class Server:
     def __init__(self, **changes: tuple[int, dict[str, Any]]) -> None:
         self.answers = {**WELL, **{f"/{name.replace('_', '/')}": answer for name, answer in changes.items()}}
         self.asked: list[tuple[str, str]] = []
+        self.waits: list[float] = []
 
     def ask(self, port: int, path: str, body: bytes | None = None, timeout_s: float = 0.0, key: str = "") -> dict[str, Any]:
         self.asked.append((path, key if body else ""))
+        self.waits.append(timeout_s)
         status, said = self.answers[path]
         return {"status": status, "headers": {}, "body": json.dumps(said)}
 
 
-def checked(folder: Path, server: Server, protocols: tuple[str, ...] = ("native",)) -> int:
+def checked(folder: Path, server: Server, protocols: tuple[str, ...] = ("native",), answers_s: float = 2.0) -> int:
     model = Model("demo", "python", "none", "model", "ab" * 32, sample=({"age": 30},))
-    (folder / "manifest.json").write_bytes(to_json(Manifest("demo", (model,), Serving(protocols=protocols), mlship="0.1.0")))
+    serving = Serving(protocols=protocols, request_timeout_s=answers_s)
+    (folder / "manifest.json").write_bytes(to_json(Manifest("demo", (model,), serving, mlship="0.1.0")))
     environ = {"MLSHIP_RELEASE": "r1-aaaaaa", "MLSHIP_MANIFEST": str(folder / "manifest.json"), "MLSHIP_OPERATOR_KEY": "k"}
     return health(environ, folder, server.ask)
 
@@ -39,6 +42,13 @@ def test_the_sample_is_asked_once_with_the_containers_own_key(tmp_path: Path) ->
     assert [checked(tmp_path, server), checked(tmp_path, server)] == [0, 0]
     each = [("/mlship/release", ""), ("/readyz", "")]
     assert server.asked == [*each, ("/predict", "k"), *each]
+
+
+@pytest.mark.parametrize(("answers_s", "waits"), [(2.0, 4.0), (30.0, 30.0)])
+def test_a_slow_model_has_as_long_for_its_sample_as_for_a_caller(tmp_path: Path, answers_s: float, waits: float) -> None:
+    server = Server()
+    assert checked(tmp_path, server, answers_s=answers_s) == 0
+    assert server.waits == [4.0, 4.0, waits]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_a_command_that_is_killed_after_any_of_its_changes_is_simply_run_again(t
 
 def test_the_check_in_the_task_definition_finds_a_real_server_well(tmp_path: Path) -> None:
     """As ECS runs it: the program of process 1 again, with the container's own variables."""
-    command = health_check(60.0)["command"]
+    command = health_check(60.0, 2.0)["command"]
     with running_server(written(tmp_path), MLSHIP_RELEASE="r1-aaaaaa", PORT=str(free_port())) as server:
         own = Path(f"/proc/{server.process.pid}/environ").read_bytes().decode().split("\0")
         environ = dict(entry.split("=", 1) for entry in own if entry)

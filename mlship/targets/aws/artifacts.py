@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.oci.referrers import Document
 from mlship.oci.registry.artifact import Artifact, fetch_artifact, push_artifact
 from mlship.oci.registry.client import Registry
@@ -72,8 +72,9 @@ class ReleaseArtifacts:
             known = {release.id for release in history.releases}
             released = {tag: self.scope.release_of(tag) for tag in tags}
             self._remove(repository, [tags[tag] for tag, release in released.items() if release and release not in known])
-        except MlshipError as error:
-            what = f"the records of the releases are not all beside their images in ECR: {error.what}"
+        except (MlshipError, OSError) as error:  # of the registry, or of a disk of this machine that is full
+            why = error.what if isinstance(error, MlshipError) else str(error)
+            what = f"the records of the releases are not all beside their images in ECR: {why}"
             notes.append(f"{what}; the history in S3 has them, and the next command tries again")
         return tuple(notes)
 
@@ -101,21 +102,35 @@ class ReleaseArtifacts:
         self._remove(repository, [digest for tag, digest in tags.items() if self.scope.release_of(tag)])
 
     def _attach(self, repository: str, tags: Mapping[str, str], records: Sequence[ReleaseRecord]) -> None:
+        """The newest first. One that cannot be written keeps none of the others back, unless nobody answers. Raises what the first met."""
+        failed: list[MlshipError] = []
         with self._registry(repository) as (registry, place):
-            for record in records:
-                release = record.release
-                tag, subject = self.scope.family(release.id), tags[tag_of(release.served.content, self.variant)]
-                document = Document(f"{tag}.json", ARTIFACT_TYPE, record_to_json(record))
-                before = tags.get(tag, "")
-                if before and _says(registry, place.at(before), document, subject):
-                    continue
-                artifact = Artifact(document, read_document(registry, place.at(subject)).described, shown(record))
-                if before and not self._moves_tags(repository):
-                    self._remove(repository, [before])
-                push_artifact(registry, replace(place, tag=tag), artifact)
-                if before and self._moves_tags(repository):
-                    with suppress(MlshipError):  # without a tag it goes by the repository's rule
-                        self._remove(repository, [before])
+            for record in reversed(records):
+                try:
+                    self._attach_one(registry, place, repository, tags, record)
+                except MlshipError as error:
+                    failed.append(error)
+                    if error.exit is Exit.UNREACHABLE:
+                        break
+        if failed:
+            raise failed[0]
+
+    def _attach_one(
+        self, registry: Registry, place: Reference, repository: str, tags: Mapping[str, str], record: ReleaseRecord
+    ) -> None:
+        release = record.release
+        tag, subject = self.scope.family(release.id), tags[tag_of(release.served.content, self.variant)]
+        document = Document(f"{tag}.json", ARTIFACT_TYPE, record_to_json(record))
+        before = tags.get(tag, "")
+        if before and _says(registry, place.at(before), document, subject):
+            return
+        artifact = Artifact(document, read_document(registry, place.at(subject)).described, shown(record))
+        if before and not self._moves_tags(repository):
+            self._remove(repository, [before])
+        push_artifact(registry, replace(place, tag=tag), artifact)
+        if before and self._moves_tags(repository):
+            with suppress(MlshipError):  # without a tag it goes by the repository's rule
+                self._remove(repository, [before])
 
     @contextmanager
     def _registry(self, repository: str) -> Iterator[tuple[Registry, Reference]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlship.errors import MlshipError
 from mlship.oci.registry.push_variant import PushVariant
@@ -114,18 +114,22 @@ class S3Records(ObjectRecords[Kept]):
     def taken_away(self, rest: Callable[[], Outcome]) -> Outcome:
         """Everything goes: what lies in the repository of a company, then `rest`, and the history last, so that a killed command goes on.
 
-        Who may not delete there leaves these records: the repository is among what stays.
+        Who may not delete there leaves these records, and is told.
         """
+        left: tuple[str, ...] = ()
         try:
             if self._artifacts:
                 self._artifacts.remove()
         except Refused as no:
             if no.code != "denied":
                 raise
+            left = (
+                f"not the records of its releases in ECR, which the next deploy takes for a history that is gone: {no.what}",
+            )
         gone = rest()
         if gone.ok:
             self.destroy()
-        return gone
+        return replace(gone, notes=(*gone.notes, *left))
 
     def _get(self, name: str) -> Kept | None:
         try:

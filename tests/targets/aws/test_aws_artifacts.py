@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 from aws_door import FakeDoor
 
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.oci.image import Descriptor
 from mlship.oci.referrers import Document
 from mlship.oci.registry.artifact import Artifact
 from mlship.releases.history import Entry, History
 from mlship.releases.release import Release, Served, ServedModel
-from mlship.releases.release_record import ARTIFACT_TYPE, record_of, record_to_json
+from mlship.releases.release_record import ARTIFACT_TYPE, ReleaseRecord, record_of, record_to_json
 from mlship.targets.aws.artifacts import ReleaseArtifacts, shown
 from mlship.targets.aws.caller_lambda import PUSH
 from mlship.targets.aws.delivery import VARIANT, tag_of
 from mlship.targets.aws.records import LostRecords, S3Records
 from mlship.targets.aws.scope import Scope
+from mlship.targets.base import Outcome
 
 SCOPE = Scope("churn", "prod")
 CONTENT = f"sha256:{1:064x}"
@@ -27,6 +28,7 @@ RELEASE = Release(1, Served(CONTENT, (ServedModel("churn", f"{1:064x}"),)), 0.0,
 HISTORY = History("churn", "prod", "aws").deployed(RELEASE, Entry(1, RELEASE.id, "deploy", "anna@here pid 7", 0.0), {})
 TAG = f"mlship-churn--prod_{RELEASE.id}"
 GIVEN = "team/models"
+PLACE = {"repositories": [{"repositoryUri": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{GIVEN}"}]}
 
 
 def listed(**tags: str) -> dict[str, Any]:
@@ -87,6 +89,33 @@ def test_a_registry_that_refuses_fails_nothing_that_is_committed() -> None:
     assert note.endswith("the history in S3 has them, and the next command tries again")
 
 
+@pytest.mark.parametrize(("exit", "tried"), [(Exit.DENIED, [2, 1]), (Exit.UNREACHABLE, [2])])
+def test_one_that_cannot_be_written_keeps_no_other_back(exit: Exit, tried: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest comes first: it is the one that has none yet."""
+    second = replace(RELEASE, sequence=2)
+    history = HISTORY.deployed(second, Entry(2, second.id, "deploy", "anna@here pid 7", 1.0), {})
+    asked: list[int] = []
+
+    def refuses(registry: Any, place: Any, repository: str, tags: Any, record: ReleaseRecord) -> None:
+        asked.append(record.release.sequence)
+        raise MlshipError(f"r{record.release.sequence} was refused", exit=exit)
+
+    door = FakeDoor(listed(**{tag_of(CONTENT): "sha256:c"}) | {"ecr describe_repositories": PLACE})
+    made = artifacts(door)
+    monkeypatch.setattr(ReleaseArtifacts, "_attach_one", staticmethod(refuses))
+    (note,) = made.attach(history)
+    assert asked == tried and "r2 was refused" in note
+
+
+def test_a_disk_that_is_full_fails_nothing_that_is_committed_either() -> None:
+    def full(**_: Any) -> dict[str, Any]:
+        raise OSError(28, "No space left on device")
+
+    door = FakeDoor({**listed(**{tag_of(CONTENT): "sha256:c"}), "ecr describe_repositories": full})
+    (note,) = artifacts(door).attach(HISTORY)
+    assert "No space left on device; the history in S3 has them" in note
+
+
 def test_the_record_of_a_release_that_was_let_go_goes_and_those_of_others_stay() -> None:
     let_go = "mlship-churn--prod_r9-bbbbbb"
     door = FakeDoor(listed(**{let_go: "sha256:e", "mlship-churn_r1-aaaaaa": "sha256:b"}) | {"ecr batch_delete_image": {}})
@@ -100,6 +129,16 @@ def test_destroy_takes_them_out_of_a_company_s_repository_alone() -> None:
     assert door.asked == []
     artifacts(door).remove()
     assert door.asked[-1][1]["imageIds"] == [{"imageDigest": "sha256:a"}]
+
+
+def test_whoever_may_not_delete_them_destroys_all_the_same_and_is_told() -> None:
+    denied = FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": "AccessDeniedException"})
+    said = records(denied).taken_away(lambda: Outcome(notes=("the stack",)))
+    assert said.ok and said.notes[0] == "the stack"
+    assert said.notes[1].startswith(
+        "not the records of its releases in ECR, which the next deploy takes for a history that is gone"
+    )
+    assert records(FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": {}})).taken_away(Outcome).notes == ()
 
 
 def test_a_history_that_is_gone_is_told_from_one_that_never_was() -> None:

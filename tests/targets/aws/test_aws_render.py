@@ -13,6 +13,7 @@ from cloud_deployment import deployment
 
 from mlship.errors import FindingsError, MlshipError
 from mlship.flows.render import of_part
+from mlship.releases.release import ServedModel
 from mlship.targets.aws.ecs.rendering import render
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment, Strategy
@@ -106,7 +107,7 @@ def test_without_a_balancer_both_folders_say_the_same(case: str) -> None:
     ("start_s", "period", "retries"), [(0.5, 1, 3), (60.0, 60, 3), (300.0, 300, 3), (355.0, 300, 6), (400.0, 300, 10)]
 )
 def test_a_task_asks_its_server_itself_for_as_long_as_a_start_may_take(start_s: float, period: int, retries: int) -> None:
-    made = replace(deployment("aws", "ecs", balancer=False), startup_timeout_s=start_s)
+    made = replace(deployment("aws", "ecs", balancer=False), startup_timeout_s=start_s, request_timeout_s=2.0)
     (container,) = rendered(made)["apply/service/1-register-task-definition.json"]["containerDefinitions"]
     assert container["healthCheck"] == {
         "command": ["CMD", "/proc/1/exe", "-s", "-P", "-m", "mlship.server", "health"],
@@ -115,6 +116,17 @@ def test_a_task_asks_its_server_itself_for_as_long_as_a_start_may_take(start_s: 
         "retries": retries,
         "startPeriod": period,
     }
+
+
+@pytest.mark.parametrize(
+    ("models", "answer_s", "timeout"), [(1, 2.0, 10), (1, 5.0, 13), (1, 30.0, 38), (3, 5.0, 23), (1, 300.0, 60)]
+)
+def test_a_task_may_take_as_long_for_its_samples_as_for_a_caller(models: int, answer_s: float, timeout: int) -> None:
+    made = replace(deployment("aws", "ecs", balancer=False), request_timeout_s=answer_s)
+    several = tuple(ServedModel(f"churn{number}", f"{number:064x}") for number in range(models))
+    made = replace(made, release=replace(made.release, served=replace(made.release.served, models=several)))
+    (container,) = rendered(made)["apply/service/1-register-task-definition.json"]["containerDefinitions"]
+    assert container["healthCheck"]["timeout"] == timeout
 
 
 def test_the_service_part_makes_no_role_no_network_and_no_policy() -> None:

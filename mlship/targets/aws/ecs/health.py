@@ -13,19 +13,22 @@ from math import ceil
 from mlship.targets.aws.documents import Body
 
 COMMAND = ("CMD", "/proc/1/exe", "-s", "-P", "-m", "mlship.server", "health")
-INTERVAL_S, TIMEOUT_S = 10, 10
+INTERVAL_S = 10
+TIMEOUT_S = (10, 60)
+OWN_S = 8  # of the check, beside the samples' answers
 FAILURES = (3, 10)  # in a row, after the start
 START_S = 300
 
 
-def health_check(startup_timeout_s: float) -> Body:
-    """A start may take so long: what startPeriod does not cover, more failures do."""
+def health_check(startup_timeout_s: float, answers_s: float) -> Body:
+    """A start may take so long: what startPeriod does not cover, more failures do. answers_s: what those of all samples may take."""
     beyond = ceil(max(0.0, startup_timeout_s - START_S) / INTERVAL_S)
     least, most = FAILURES
+    shortest, longest = TIMEOUT_S
     return {
         "command": list(COMMAND),
         "interval": INTERVAL_S,
-        "timeout": TIMEOUT_S,
+        "timeout": min(max(shortest, OWN_S + ceil(answers_s)), longest),
         "retries": min(max(least, beyond), most),
         "startPeriod": min(ceil(startup_timeout_s), START_S),
     }

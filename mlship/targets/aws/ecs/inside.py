@@ -19,7 +19,7 @@ OURS = "x-mlship-release"  # a header of each answer of our servers; an address 
 
 
 class Inside:
-    """Of one project. Once there was no way, it is not looked for again."""
+    """Of one project. Once there was no way to a task that is well, it is not looked for again; one that is not may be nowhere itself."""
 
     def __init__(self, door: Door, scope: Scope) -> None:
         self._door = door
@@ -37,13 +37,15 @@ class Inside:
         task = max(chosen, key=lambda one: (one.is_well, bool(one.address)), default=None)
         if task is None:
             return Answer(0, b"nothing is running")
-        if task.address and not self._no_way:
+        no_way = self._no_way
+        if task.address and not no_way:
             answer = ask(f"http://{task.address}:{PORT}", request, {}, connect_s=CONNECT_S)
             if not answer.is_unreached and (OURS in answer.headers or not answer.status):
                 return answer
-            self._no_way = _words(answer, task)
+            no_way = _words(answer, task)
+            self._no_way = no_way if task.is_well else ""
         well = [task] if request.replica else tasks
-        return Answer(0, (self._no_way or "the task has no address").encode(), is_unreached=True, vouched=_vouched(well, task))
+        return Answer(0, (no_way or "the task has no address").encode(), is_unreached=True, vouched=_vouched(well, task))
 
 
 def _vouched(tasks: list[Task], task: Task) -> str:
@@ -54,4 +56,9 @@ def _vouched(tasks: list[Task], task: Task) -> str:
 def _words(answer: Answer, task: Task) -> str:
     if answer.status:
         return f"something else answers at {task.address} from here with {answer.status}; this machine is not in its network"
-    return f"{answer.body.decode(errors='replace')}; this machine is not in the network of {task.address}"
+    known = (
+        f"this machine is not in the network of {task.address}"
+        if task.is_well
+        else f"{task.address} is not well by its own check"
+    )
+    return f"{answer.body.decode(errors='replace')}; {known}"

@@ -237,6 +237,7 @@ def _other(slot: str) -> str:
 
 def _container(deployment: Deployment, given: Given) -> Body:
     stop_s = min(ceil(deployment.request_timeout_s) + STOP_MARGIN_S, STOP_MOST_S)
+    answers_s = deployment.request_timeout_s * len(deployment.release.served.models)
     return {
         "name": CONTAINER,
         "image": Variable("Image"),
@@ -247,7 +248,7 @@ def _container(deployment: Deployment, given: Given) -> Body:
         "readonlyRootFilesystem": True,
         "linuxParameters": {"capabilities": {"drop": ["ALL"]}, "tmpfs": [_TMP]},
         "stopTimeout": stop_s,
-        **({} if given.is_balanced else {"healthCheck": health_check(deployment.startup_timeout_s)}),
+        **({} if given.is_balanced else {"healthCheck": health_check(deployment.startup_timeout_s, answers_s)}),
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {

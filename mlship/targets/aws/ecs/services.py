@@ -149,7 +149,8 @@ class Services:
     def _runs(self, present: Seen, name: str, release: str) -> bool:
         """Without a balancer the tasks of two releases are in one service."""
         if not present.is_balanced:
-            return any(task.release == release for task in seen.tasks(self._door, self._scope, present))
+            told = seen.tasks(self._door, self._scope, present)
+            return any(task.release == release and task.status == "RUNNING" for task in told)
         slot = present.slots.get(name)
         return bool(slot and slot.running)
 
