@@ -150,3 +150,18 @@ def test_a_lease_that_cannot_be_given_back_is_no_failure(canary: Rehearsal) -> N
     done = deploy(canary, lambda name: name != "release")
     canary.sleep(31)
     canary.is_settled(done.history.live)
+
+
+def test_what_was_taken_back_is_said_also_where_nobody_can_be_asked_whether_it_serves(canary: Rehearsal) -> None:
+    canary.callers.latency_s, first = {2: 0.09}, canary.history.live
+
+    def answers(name: str) -> bool:
+        return name != "ask" or all(action.kind != "restore" for action in canary.world.done)
+
+    with pytest.raises(MlshipError, match=r"p95_ms is 97\.5 ms.*could not be brought back") as failed:
+        deploy(canary, answers)
+    assert failed.value.exit is Exit.NOT_RESTORED
+    assert f"not restored: {first} cannot be asked: the cloud does not answer" in failed.value.details
+    with pytest.raises(MlshipError, match=rf"p95_ms is 97\.5 ms.*{first} serves as before"):
+        canary.deploy(2)
+    canary.is_settled(first)
