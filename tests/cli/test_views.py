@@ -438,7 +438,7 @@ def test_list_names_what_could_not_be_asked():
         (ServiceRow("churn", "prod", "local", "r1-aaaaaa", "http://127.0.0.1:8080", True),), {"docker": "no engine"}
     )
     assert list_text(listed) == (
-        "churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\nwarning: docker could not be asked: no engine"
+        "churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine"
     )
 
 

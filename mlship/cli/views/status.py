@@ -70,8 +70,8 @@ def list_text(result: Listed) -> str:
         for row in result.services
     ]
     return lines(
-        columns(rows, indent=0) if rows else "no services" if not result.unreachable else "",
-        *(f"warning: {target} could not be asked: {why}" for target, why in result.unreachable.items()),
+        columns(rows, indent=0) if rows else "no services",
+        *(f"{target} is left out: {why}" for target, why in result.unreachable.items()),
     )
 
 
