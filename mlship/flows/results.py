@@ -208,7 +208,7 @@ class UnderwayView:
     """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
 
     strategy: its name. paused: why it waits for a person. attended_by: who holds the lease; empty when no command does, or when
-    it is paused. mirror: share of the requests of which the release gets a copy.
+    it is paused. mirror: share of the requests of which the release gets a copy. failed: why it is being taken back.
     """
 
     release: str
@@ -221,6 +221,7 @@ class UnderwayView:
     paused: str = ""
     attended_by: str = ""
     mirror: float = 0.0
+    failed: str = ""
 
 
 @dataclass(frozen=True)

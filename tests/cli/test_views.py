@@ -358,6 +358,14 @@ def test_status_of_a_canary_says_who_gets_how_much_and_how_to_go_on():
     ]
 
 
+def test_status_of_what_is_being_taken_back_does_not_propose_to_go_on():
+    assert CANARY.underway
+    failed = status_text(replace(CANARY, underway=replace(CANARY.underway, failed="p95_ms is 97.5 ms")), NOW)
+    assert "canary r13-0a1b2c is being taken back, its command ended before it was done: p95_ms is 97.5 ms\n" in failed
+    assert failed.endswith("Next: mlship abort churn --target docker --env prod   # ends that")
+    assert "promote" not in failed
+
+
 def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     assert CANARY.underway
     paused = replace(CANARY, underway=replace(CANARY.underway, paused="0 of the 200 requests"))
@@ -369,6 +377,8 @@ def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
     assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
     assert "promote" not in attended
+    begins = status_text(replace(first, underway=replace(first.underway, paused="", attended_by="ci@runner pid 7")), NOW)
+    assert begins.endswith("Next: mlship logs churn --target docker --env prod"), "there is nothing yet that one could verify"
     mirrored = replace(CANARY, underway=replace(CANARY.underway, share=0.0, mirror=0.1))
     assert "rollout   canary r13-0a1b2c at 0 % with a mirror of 10 %, unattended" in status_text(mirrored, NOW)
     assert payloads.status(mirrored)["underway"]["mirror_percent"] == 10.0
@@ -437,9 +447,7 @@ def test_list_names_what_could_not_be_asked():
     listed = Listed(
         (ServiceRow("churn", "prod", "local", "r1-aaaaaa", "http://127.0.0.1:8080", True),), {"docker": "no engine"}
     )
-    assert list_text(listed) == (
-        "churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine"
-    )
+    assert list_text(listed) == ("churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine")
 
 
 def test_history_is_one_line_an_event_with_what_can_come_back():
