@@ -63,7 +63,7 @@ def deploy_text(result: Deployed) -> str:
     return lines(
         head,
         *(f"  {note}" for note in result.notes),
-        f"Try:  {curl(result.endpoint, result.sample_body, result.is_closed)}",
+        f"Try:  {curl(result.endpoint, result.sample_body, result.is_closed)}" if result.endpoint else "",
         _undo(result),
     )
 
