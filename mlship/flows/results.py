@@ -103,7 +103,8 @@ class PlanView:
     """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back.
 
     takeover: how the release takes over and what it costs, for people. host: the engine, where mlship.yaml names several.
-    cost: what changes on the bill. duration: how long it usually takes, where the platform is known for it.
+    cost: what changes on the bill. duration: how long it usually takes, where the platform is known for it. replaces: the service
+    of the cloud that goes first, with all that it served.
     """
 
     project: str
@@ -126,6 +127,7 @@ class PlanView:
     duration: str = ""
     region: str = ""
     account: str = ""
+    replaces: str = ""
 
     @property
     def is_empty(self) -> bool:

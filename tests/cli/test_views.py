@@ -236,6 +236,11 @@ def test_a_first_deploy_is_undone_by_destroying_it():
     assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
 
 
+def test_a_release_that_replaced_another_service_is_not_undone_by_destroying_it():
+    moved = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None, replaces="lambda"))
+    assert "Undo" not in deploy_text(moved)
+
+
 def test_a_deploy_that_leaves_the_release_in_service_is_not_undone_by_destroying_it():
     stays = replace(DEPLOYED, previous=NEW)
     operated = replace(stays, plan=replace(PLAN, actions=(Action("operate", "r12-7f3a9c"),)))

@@ -119,8 +119,8 @@ def _from_to(view: PlanView) -> str:
 
 
 def _undo(result: Deployed) -> str:
-    """`destroy` is proposed where nothing was served before, and never beside a release that only goes on."""
-    if result.unchanged:
+    """`destroy` is proposed where nothing was served before, and never beside a release that only goes on, or that replaced another."""
+    if result.unchanged or result.plan.replaces:
         return ""
     if result.previous is None:
         return f"Undo: {command_at('destroy', result.plan)}"
