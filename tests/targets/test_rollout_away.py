@@ -12,6 +12,7 @@ from away import Away
 from rehearsal import CANARY, FACTS, Rehearsal
 
 from mlship.errors import Exit, MlshipError
+from mlship.targets.base import Action, Deployment, Outcome
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Paused, RolledOut, Unattended, abort, promote, roll_out
 
@@ -79,6 +80,28 @@ def test_without_steps_a_shift_that_nobody_could_attend_to_is_put_right_by_the_s
         deploy(canary, answers)
     assert "abort" not in left.value.fix, "nothing is recorded that one could abort"
     canary.is_settled(canary.deploy(2).history.live)
+
+
+class TakesOver:
+    """A platform that stages nothing beside what serves."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        done: Outcome = self._inner.apply(action, deployment)
+        return replace(done, share=1.0) if action.kind == "stage" else done
+
+
+def test_what_callers_meet_as_soon_as_it_is_staged_is_said_when_nobody_can_be_asked(canary: Rehearsal) -> None:
+    canary.strategy = replace(CANARY, name="rolling", steps=(), gates=())
+    target = Away(TakesOver(canary.open()), lambda name: name != "ask")
+    wanted = plan("deploy", canary.deployment(2, canary.history), target.observe())
+    with pytest.raises(Unattended, match=r"is left at 100 % of the callers: the cloud does not answer; the same command"):
+        roll_out(target, wanted, FACTS, canary.clock)
 
 
 @pytest.mark.parametrize("strategy", [CANARY, MIRRORED], ids=["canary", "mirror"])
