@@ -231,6 +231,12 @@ def test_deploy_ends_with_lines_that_can_be_pasted():
     assert "Try:  curl -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' http" in closed
 
 
+def test_an_endpoint_that_takes_signed_calls_alone_is_tried_by_a_command():
+    signed = replace(DEPLOYED, endpoint="https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations")
+    assert "Try:  mlship predict churn --target docker --env prod\n" in deploy_text(signed)
+    assert "Try" not in deploy_text(replace(DEPLOYED, endpoint="")), "nobody could tell where it is"
+
+
 def test_a_first_deploy_is_undone_by_destroying_it():
     first = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None))
     assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
