@@ -39,13 +39,13 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """The exit code of one command line."""
-    if argv and argv[0] in VERSION and set(argv[1:]) <= {"--json", "-q", "--quiet"}:
+    if [word for word in argv if word not in ("--json", "-q", "--quiet")] in [[word] for word in VERSION]:
         sys.stdout.write(_version("--json" in argv))
         return 0
     from mlship.cli.arguments import Invocation
 
     invocation = Invocation.from_argv(argv)
-    if invocation.asks_for_help:
+    if invocation.asks_for_help and not invocation.lacks_command:
         from mlship.cli.table import overview
 
         sys.stdout.write(overview())

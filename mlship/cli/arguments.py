@@ -29,6 +29,11 @@ class Invocation:
         return self.command in ("", *HELP)
 
     @property
+    def lacks_command(self) -> bool:
+        """Whether a machine asks, and says for nothing: a text for people is no answer to it."""
+        return not self.command and self.wants_json and not any(word in HELP for word in self.rest)
+
+    @property
     def wants_json(self) -> bool:
         """Asked before parsing, so that a usage error is JSON too."""
         said = self.said[: self.said.index("--")] if "--" in self.said else self.said

@@ -108,6 +108,8 @@ def interrupted() -> MlshipError:
 def unknown_command(said: str) -> MlshipError:
     import difflib
 
+    if not said:
+        return MlshipError("no command is named", fix="mlship --help", code="usage")
     near = difflib.get_close_matches(said, COMMANDS, n=1)
     if said.startswith("-"):
         return MlshipError(f"{said} is not an option of mlship itself", fix="mlship --help", code="usage")

@@ -114,6 +114,10 @@ def _mark_and_fix(text: str, error: yaml.MarkedYAMLError) -> tuple[Any, str]:
         return mark, 'close it on its line, and quote values with a colon, comma or bracket in them: "a: b"'
     if text[mark.index : mark.index + 1] == ":":
         return mark, 'write one KEY: VALUE a line (is a colon missing above?), and quote values with a colon in them: "a: b"'
+    if opener and opener in "\"'":
+        return mark, ""
+    if text[: mark.index].rpartition("\n")[2].strip():  # in the midst of a line
+        return mark, 'quote the whole value, and close each quote on its line: "a b"'
     return mark, "begin the line in the column of the keys beside it" if isinstance(error, yaml.parser.ParserError) else ""
 
 

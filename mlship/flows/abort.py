@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import history_or_error, opened, release_view
-from mlship.flows.prepared import Prepared, prepared, world_of
+from mlship.flows.prepared import Prepared, prepared, seen_after, world_of
 from mlship.flows.results import Aborted
 from mlship.targets.plan import taking_back
 from mlship.targets.rollout import Facts, underway_or_error
@@ -27,7 +27,7 @@ def abort(context: Context, prepared: Prepared) -> Aborted:
     started = context.clock()
     place, facts = prepared.opened, prepared.facts
     rolled = abort_on(place.target, facts, world_of(context, place.host), facts.reason, seen=prepared.plan.fingerprint)
-    release = release_view(prepared.plan.deployment.release)
+    release, (observed, unseen) = release_view(prepared.plan.deployment.release), seen_after(prepared, rolled.history)
     assert release is not None
     return Aborted(
         project=place.name,
@@ -37,9 +37,9 @@ def abort(context: Context, prepared: Prepared) -> Aborted:
         account=place.account,
         release=release,
         live=release_view(rolled.history.live_release),
-        endpoint=endpoint_of(place, place.target.observe()),
+        endpoint=endpoint_of(place, observed),
         reason=facts.reason,
         generation=rolled.history.generation,
         seconds=context.clock() - started,
-        notes=rolled.notes,
+        notes=(*rolled.notes, *unseen),
     )

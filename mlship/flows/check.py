@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
 from mlship.config.project import Project
 from mlship.errors import Finding, MlshipError
 from mlship.flows.context import Context, Where
@@ -16,6 +20,9 @@ from mlship.flows.training import load_in_training
 from mlship.flows.used_keys import impossible
 from mlship.frameworks.base import Loaded
 from mlship.frameworks.declared import declared_findings
+from mlship.frameworks.kinds import KINDS
+from mlship.image.packages.closure import version_findings
+from mlship.image.packages.requirements_lines import named_packages
 
 
 def check(context: Context, where: Where, *, python: str = "") -> Checked:
@@ -36,9 +43,42 @@ def check(context: Context, where: Where, *, python: str = "") -> Checked:
             *impossible(project),
             *read_secrets(context, project).findings,
             *findings,
+            *_named(gathered),
             *_weighed(context, gathered),
         ),
     )
+
+
+def _named(gathered: Gathered) -> tuple[Finding, ...]:
+    environment = gathered.environment
+    if environment.file is None or environment.pinned is not None or environment.file.suffix not in (".txt", ".in"):
+        return ()
+    return tuple(
+        finding
+        for spec in gathered.specs
+        for finding in named_findings(
+            environment.file, environment.source, spec.versions, reads_older=KINDS[spec.framework].reads_older
+        )
+    )
+
+
+def named_findings(file: Path, source: str, recorded: Mapping[str, str], *, reads_older: bool = False) -> tuple[Finding, ...]:
+    """What the model was saved with against the names of a requirements file, as far as they tell what a build will find."""
+    named = named_packages(file)
+    if named is None:
+        return ()
+    found = version_findings(recorded, named, source, is_file=True, reads_older=reads_older)
+    return tuple(_as_named(finding) for finding in found)
+
+
+def _as_named(finding: Finding) -> Finding:
+    """A package that is not named may come with another one."""
+    if finding.code != "missing-package":
+        return finding
+    what = (
+        finding.what.removesuffix(" has none") + " does not name it, and a build refuses that unless another package brings it"
+    )
+    return replace(finding, what=what, severity="warning")
 
 
 def _weighed(context: Context, gathered: Gathered) -> tuple[Finding, ...]:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 # target -> key of its settings that says whose account it is, and the variable that says it where there is no mlship.yaml.
 ACCOUNTS = {"gcp": ("project", "GOOGLE_CLOUD_PROJECT"), "azure": ("subscription", "AZURE_SUBSCRIPTION_ID")}
+# How addresses end that have one route, for calls with a cloud's login: SageMaker's and Azure Machine Learning's.
+MANAGED = ("/invocations", "/score")
 
 
 class Placed(Protocol):

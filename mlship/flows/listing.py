@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlship.config.names import check_region
-from mlship.errors import MlshipError
+from mlship.errors import Exit, MlshipError
 from mlship.flows.context import Context
 from mlship.flows.loading import region_here
 from mlship.flows.results import Listed
@@ -28,5 +28,5 @@ def list_services(context: Context, target: str = "", region: str = "") -> Liste
         try:
             rows.extend(services(name, opening))
         except MlshipError as error:
-            unreachable[name] = str(error)
+            unreachable[name] = error.what if error.exit is Exit.UNREACHABLE else str(error)  # most machines have no engine
     return Listed(tuple(rows), unreachable)

@@ -159,7 +159,9 @@ def _prepared(
     ready = prepared(opened, decided, seen.observed, findings, facts)
     view = replace(ready.view, cost=cost)
     if seen.former is not None:
-        view = replace(view, takeover=(_gap(seen.former, opened), *view.takeover))
+        undo = f"none: deploying to {seen.former.service} again begins anew there"
+        takeover = (_gap(seen.former, opened), *view.takeover)
+        view = replace(view, takeover=takeover, undo=undo, replaces=seen.former.service)
     return replace(ready, view=view, former=seen.former)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from mlship.errors import Exit, MlshipError
+from mlship.flows.command_line import MANAGED
 from mlship.flows.context import Context, Where
 from mlship.flows.hosts import endpoint_of
 from mlship.flows.opening import Opened, history_or_error, opened
@@ -35,10 +36,9 @@ def predict(
             exit=Exit.UNREACHABLE,
             code="unreachable",
         )
-    endpoint = endpoint_of(place, place.target.observe())
     if answer.status != 200:
-        raise _refused(place, endpoint, answer.status, answer.body)
-    return Predicted(endpoint, answer.headers.get("x-mlship-release", ""), _answer(answer.body))
+        raise _refused(place, answer.status, answer.body)
+    return Predicted(_endpoint(place), answer.headers.get("x-mlship-release", ""), _answer(answer.body))
 
 
 def _require_model(place: Opened, model: str) -> None:
@@ -100,12 +100,22 @@ def _answer(raw: bytes) -> dict[str, object]:
     return document if isinstance(document, dict) else {"predictions": document}
 
 
-def _refused(place: Opened, endpoint: str, status: int, raw: bytes) -> MlshipError:
+def _endpoint(place: Opened) -> str:
+    """Empty where nobody tells it: the answer came all the same."""
+    try:
+        return endpoint_of(place, place.target.observe())
+    except MlshipError:
+        return ""
+
+
+def _refused(place: Opened, status: int, raw: bytes) -> MlshipError:
     document = _answer(raw).get("error")
     error = document if isinstance(document, dict) else {}
     problems = error.get("problems") or []
     said = [str(problem.get("message", problem)) if isinstance(problem, dict) else str(problem) for problem in problems]
-    asked = f"curl {endpoint}/schema" if endpoint.startswith("http") else "GET /schema"
+    endpoint = _endpoint(place)
+    is_open = endpoint.startswith("http") and not endpoint.endswith((*MANAGED, ":predict"))
+    asked = f"curl {endpoint}/schema" if is_open else f"{place.command('predict')} asks with the sample, which"
     return MlshipError(
         f"{place.name} answers {status}: {error.get('message') or raw.decode(errors='replace')[:400]}",
         fix=f"mlship status {place.name}" if status >= 500 else f"{asked} shows what the model takes",

@@ -14,6 +14,7 @@ from mlship.flows.operating_changes import changed_settings
 from mlship.flows.results import Deployed, PlanView, Verified
 from mlship.flows.takeover import takeover
 from mlship.flows.write_back import written_back
+from mlship.releases.history import History
 from mlship.releases.records import LeaseHeld, LeaseLost
 from mlship.releases.release import Release
 from mlship.targets.base import Action, BesideImages, Observed
@@ -93,7 +94,7 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
     release, previous = _to_and_from(prepared.plan)
     view = release_view(release)
     assert release is not None and view is not None
-    observed = prepared.opened.target.observe()
+    observed, unseen = seen_after(prepared, rolled.history)
     endpoint = endpoint_of(prepared.opened, observed)
     said = rolled.verification
     return Deployed(
@@ -106,9 +107,18 @@ def _deployed(prepared: Prepared, rolled: RolledOut, seconds: float) -> Deployed
         unchanged=False,
         seconds=seconds,
         sample_body=_sample_body(prepared),
-        notes=(*rolled.notes, *superseded(observed, release.id)),
+        notes=(*rolled.notes, *unseen, *superseded(observed, release.id)),
         is_closed=_is_closed(prepared),
     )
+
+
+def seen_after(prepared: Prepared, history: History) -> tuple[Observed, tuple[str, ...]]:
+    """What is there once all is committed, and what to say. A target that is away by then has taken nothing back."""
+    try:
+        return prepared.opened.target.observe(), ()
+    except MlshipError as away:
+        asks = prepared.opened.command("status")
+        return replace(prepared.observed, history=history), (f"it cannot be looked at again: {away.what}; {asks}",)
 
 
 def superseded(observed: Observed, release: str) -> tuple[str, ...]:

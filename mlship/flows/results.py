@@ -103,7 +103,8 @@ class PlanView:
     """What deploy would do. steps: lines for people, with the gap or cost that each has; undo: how to take it back.
 
     takeover: how the release takes over and what it costs, for people. host: the engine, where mlship.yaml names several.
-    cost: what changes on the bill. duration: how long it usually takes, where the platform is known for it.
+    cost: what changes on the bill. duration: how long it usually takes, where the platform is known for it. replaces: the service
+    of the cloud that goes first, with all that it served.
     """
 
     project: str
@@ -126,6 +127,7 @@ class PlanView:
     duration: str = ""
     region: str = ""
     account: str = ""
+    replaces: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -208,7 +210,7 @@ class UnderwayView:
     """A rollout that is not committed. share: of the callers, in [0, 1]. since: when this step began, seconds since the epoch.
 
     strategy: its name. paused: why it waits for a person. attended_by: who holds the lease; empty when no command does, or when
-    it is paused. mirror: share of the requests of which the release gets a copy.
+    it is paused. mirror: share of the requests of which the release gets a copy. failed: why it is being taken back.
     """
 
     release: str
@@ -221,6 +223,7 @@ class UnderwayView:
     paused: str = ""
     attended_by: str = ""
     mirror: float = 0.0
+    failed: str = ""
 
 
 @dataclass(frozen=True)

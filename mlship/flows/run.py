@@ -139,11 +139,17 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def drained(process: Process) -> int:
-    """The exit code of a server that is told to end; a second interrupt ends the requests under way, too."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait()
+    """The exit code of a server that is told to end; a second interrupt ends the requests under way, too, and a third one all."""
+    code = _ended(process, signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)
     return code if code >= 0 else 128 - code  # of a signal that came before it listened for one
+
+
+def _ended(process: Process, first: int, *then: int) -> int:
+    """then: what it is told by each interrupt more. It has a process group of its own, so that nobody else would end it."""
+    try:
+        process.send_signal(first)
+        return process.wait()
+    except KeyboardInterrupt:
+        if not then:
+            raise
+        return _ended(process, *then)

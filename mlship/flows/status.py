@@ -107,4 +107,5 @@ def _underway(context: Context, place: Opened, history: History) -> UnderwayView
         paused=begun.paused,
         attended_by="" if begun.paused else place.target.records.holder(context.clock()),
         mirror=begun.mirror,
+        failed=begun.failed,
     )

@@ -320,7 +320,7 @@ def _refused(opening: Opening, error: Any, network: type[Exception]) -> MlshipEr
         return denied(f"{opening.address} may not be read with this login ({code})", where, _LOGIN)
     if code in _MISSING:
         return missing(f"there is no {opening.address}: {_line(error)}", where, "correct model.uri")
-    fix = "look into its log; one that only leads elsewhere (3xx) is not followed: name the address in the end"
+    fix = "look into its log; a redirect (3xx) is not followed: set the address that it leads to"
     return unreachable(f"the MLflow server answers {code} for {opening.address}: {_line(error)}", where, fix)
 
 

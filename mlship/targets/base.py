@@ -65,7 +65,8 @@ class Outcome:
 
     fault: whose it was. A release at fault is remembered as rejected; a target at fault (a port taken, an engine that
     refuses) says nothing about the release, and the same command may be run again. exit: of the command, where it is another one than
-    that of a release that is not live: a cloud that denies (8).
+    that of a release that is not live: a cloud that denies (8). share: of the callers that reach the release already, where a platform
+    cannot stage it beside what serves.
     """
 
     ok: bool = True
@@ -74,6 +75,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     fault: Literal["release", "target"] = "release"
     exit: Exit | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class Change:
             self.reach = reached(action.share)
         elif outcome.ok and action.kind == "mirror":
             self.reach = reached(0.0, action.share)
+        elif outcome.ok and outcome.share:
+            self.reach = reached(outcome.share)
         return outcome
 
     def write(self, changed: History) -> None:

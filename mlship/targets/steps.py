@@ -43,7 +43,7 @@ def begin(change: Change) -> None:
         begun = _beginning(change, moved)
         change.write(change.history.begun(begun, change.entry("begin")))
     underway = _underway(change)
-    if underway.step < 0 and not change.plan.promoted and underway.before:
+    if underway.step < 0 and not underway.mirror and underway.before and not _is_passed(change):
         judged = judge_change(_gates(change), underway.change)
         if judged.parts:
             change.world.progress.step("compare", judged.text)
@@ -97,6 +97,11 @@ def pause(change: Change, why: str, details: tuple[str, ...] = ()) -> NoReturn:
     if underway.paused != why:
         change.write(change.history.paused(why, change.entry("pause", why=why)))
     raise Paused(change.history.project, change.release.id, underway.reach, why, details)
+
+
+def _is_passed(change: Change) -> bool:
+    """Whether a person has seen what the comparison said: what was killed before it paused has told nobody."""
+    return change.plan.promoted and bool(_underway(change).paused or change.plan.full)
 
 
 def _beginning(change: Change, moved: float | None) -> Underway:

@@ -123,11 +123,22 @@ def _silence(change: Change, before: Release | None) -> str:
     if before is None:
         return ""
     deadline = change.world.clock() + SETTLE_S
-    while not (said := verify(change.target.ask, before, "live")).ok:
+    while wrong := _wrong_answer(change, before):
         if change.world.clock() >= deadline:
-            return f"{before.id} does not answer again: {said.cause}"
+            return wrong
         change.world.sleep(0.1)
     return ""
+
+
+def _wrong_answer(change: Change, before: Release) -> str:
+    """A platform that is away says nothing either, and must not hide what was taken back."""
+    try:
+        said = verify(change.target.ask, before, "live")
+    except LeaseLost:
+        raise
+    except MlshipError as away:
+        return f"{before.id} cannot be asked: {away.what}"
+    return "" if said.ok else f"{before.id} does not answer again: {said.cause}"
 
 
 def _remember_refusal(change: Change, cause: str) -> None:

@@ -14,7 +14,15 @@ def test_the_version_is_one_line(said: str, capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == f"mlship {__version__}\n"
 
 
-def test_machines_get_it_in_the_envelope(capsys: pytest.CaptureFixture[str]):
-    assert run(["--version", "--json"]) == 0
+@pytest.mark.parametrize("said", ["--version --json", "--json --version", "-q version --json"])
+def test_machines_get_it_in_the_envelope(said: str, capsys: pytest.CaptureFixture[str]):
+    assert run(said.split()) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {"schema": "mlship/v1", "command": "version", "ok": True, "exit": 0, "version": __version__}
+
+
+@pytest.mark.parametrize("said", ["--json", "-q --json -C shop"])
+def test_machines_that_name_no_command_get_an_envelope_too(said: str, capsys: pytest.CaptureFixture[str]):
+    assert run(said.split()) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["exit"], told["error"]["message"]) == (False, 2, "no command is named")

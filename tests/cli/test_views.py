@@ -231,9 +231,20 @@ def test_deploy_ends_with_lines_that_can_be_pasted():
     assert "Try:  curl -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' http" in closed
 
 
+def test_an_endpoint_that_takes_signed_calls_alone_is_tried_by_a_command():
+    signed = replace(DEPLOYED, endpoint="https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations")
+    assert "Try:  mlship predict churn --target docker --env prod\n" in deploy_text(signed)
+    assert "Try" not in deploy_text(replace(DEPLOYED, endpoint="")), "nobody could tell where it is"
+
+
 def test_a_first_deploy_is_undone_by_destroying_it():
     first = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None))
     assert deploy_text(first).splitlines()[-1] == "Undo: mlship destroy churn --target docker --env prod"
+
+
+def test_a_release_that_replaced_another_service_is_not_undone_by_destroying_it():
+    moved = replace(DEPLOYED, previous=None, plan=replace(PLAN, previous=None, replaces="lambda"))
+    assert "Undo" not in deploy_text(moved)
 
 
 def test_a_deploy_that_leaves_the_release_in_service_is_not_undone_by_destroying_it():
@@ -358,6 +369,14 @@ def test_status_of_a_canary_says_who_gets_how_much_and_how_to_go_on():
     ]
 
 
+def test_status_of_what_is_being_taken_back_does_not_propose_to_go_on():
+    assert CANARY.underway
+    failed = status_text(replace(CANARY, underway=replace(CANARY.underway, failed="p95_ms is 97.5 ms")), NOW)
+    assert "canary r13-0a1b2c is being taken back, its command ended before it was done: p95_ms is 97.5 ms\n" in failed
+    assert failed.endswith("Next: mlship abort churn --target docker --env prod   # ends that")
+    assert "promote" not in failed
+
+
 def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     assert CANARY.underway
     paused = replace(CANARY, underway=replace(CANARY.underway, paused="0 of the 200 requests"))
@@ -369,6 +388,8 @@ def test_status_says_why_a_rollout_waits_or_who_attends_to_it():
     attended = status_text(replace(CANARY, underway=replace(CANARY.underway, attended_by="ci@runner pid 7")), NOW)
     assert f"at 5 % since {time_of_day(NOW - 600)} (10 min ago), attended by ci@runner\n" in attended
     assert "promote" not in attended
+    begins = status_text(replace(first, underway=replace(first.underway, paused="", attended_by="ci@runner pid 7")), NOW)
+    assert begins.endswith("Next: mlship logs churn --target docker --env prod"), "there is nothing yet that one could verify"
     mirrored = replace(CANARY, underway=replace(CANARY.underway, share=0.0, mirror=0.1))
     assert "rollout   canary r13-0a1b2c at 0 % with a mirror of 10 %, unattended" in status_text(mirrored, NOW)
     assert payloads.status(mirrored)["underway"]["mirror_percent"] == 10.0
@@ -437,9 +458,7 @@ def test_list_names_what_could_not_be_asked():
     listed = Listed(
         (ServiceRow("churn", "prod", "local", "r1-aaaaaa", "http://127.0.0.1:8080", True),), {"docker": "no engine"}
     )
-    assert list_text(listed) == (
-        "churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\nwarning: docker could not be asked: no engine"
-    )
+    assert list_text(listed) == ("churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine")
 
 
 def test_history_is_one_line_an_event_with_what_can_come_back():

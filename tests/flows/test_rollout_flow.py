@@ -144,6 +144,21 @@ def test_what_a_cloud_that_went_away_leaves_on_is_said_with_the_command_that_tak
     assert sorted(status.status(context, Where()).weights.values()) == [0.5, 0.5]
 
 
+def test_a_cloud_that_goes_away_after_the_commit_makes_no_failure_of_it(context: Context, paused: str) -> None:
+    def live() -> str:
+        found = status.status(context, Where()).live
+        return found.id if found else ""
+
+    def answers(name: str) -> bool:
+        return name != "observe" or not live().startswith(paused)
+
+    ready = promote.prepare(context, Where(), full=True)
+    away = replace(ready, opened=replace(ready.opened, target=Away(ready.opened.target, answers)))
+    done = promote.promote(context, away)
+    assert done.release.id == live() and done.verified
+    assert done.notes == ("it cannot be looked at again: the cloud does not answer; mlship status churn --target fake",)
+
+
 def test_of_two_people_who_promote_what_they_saw_one_passes_one_step(context: Context, paused: str) -> None:
     anna, ben = promote.prepare(context, Where()), promote.prepare(context, Where())
     with pytest.raises(Paused, match="paused at 50 %"):

@@ -42,11 +42,18 @@ class Server:
 
 @pytest.mark.parametrize(
     ("server", "code", "told"),
-    [(Server(0), 0, 1), (Server(KeyboardInterrupt, 143), 143, 2), (Server(-signal.SIGTERM), 143, 1)],
+    [
+        (Server(0), 0, [signal.SIGTERM]),
+        (Server(KeyboardInterrupt, 143), 143, [signal.SIGTERM] * 2),
+        (Server(KeyboardInterrupt, KeyboardInterrupt, -9), 137, [signal.SIGTERM, signal.SIGTERM, signal.SIGKILL]),
+        (Server(-signal.SIGTERM), 143, [signal.SIGTERM]),
+    ],
 )
-def test_one_interrupt_lets_requests_end_and_a_second_one_does_not(server: Server, code: int, told: int) -> None:
+def test_one_interrupt_lets_requests_end_a_second_one_does_not_and_a_third_one_leaves_no_server(
+    server: Server, code: int, told: list[int]
+) -> None:
     assert drained(server) == code
-    assert server.told == [signal.SIGTERM] * told
+    assert server.told == told
 
 
 def test_an_interrupt_while_the_server_starts_ends_it_and_leaves_it_to_nobody(tmp_path: Path) -> None:

@@ -200,12 +200,22 @@ def refused_probe(version: str):
         ("CPython 3.6.15", r"\.venv has Python 3\.6\.15"),
         ("PyPy 3.10.1", r"\.venv has PyPy; images run CPython, for which its packages are not made; train"),
         ("CPython 3.11.7", r"the packages of \.venv cannot be read \(exit 2\); make the environment again"),
-        ("", r"the interpreter of \.venv does not start \(exit 2\); make the environment again, or name another"),
+        ("", r"\.venv is no Python; name an interpreter such as"),
     ],
 )
 def test_an_interpreter_that_cannot_be_used_says_why(told, message):
     with raises(MlshipError, match=message):
         ask_interpreter(Path("/env/bin/python"), ".venv", refused_probe(told))
+
+
+def test_a_program_that_is_no_python_does_not_echo_what_it_was_asked():
+    def answer(command):
+        said = f"cannot access {command.argv[-1]}\nsee --help"
+        return Result(2, b"", said.encode())
+
+    with raises(MlshipError, match=r"the interpreter of /bin/ls does not start \(exit 2\); make the environment") as refused:
+        ask_interpreter(Path("/bin/ls"), "/bin/ls", FakeRunner(answer))
+    assert refused.value.details == ("see --help",)
 
 
 def test_pypy_is_refused_by_its_own_answer():

@@ -12,6 +12,7 @@ from away import Away
 from rehearsal import CANARY, FACTS, Rehearsal
 
 from mlship.errors import Exit, MlshipError
+from mlship.targets.base import Action, Deployment, Outcome
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Paused, RolledOut, Unattended, abort, promote, roll_out
 
@@ -79,6 +80,28 @@ def test_without_steps_a_shift_that_nobody_could_attend_to_is_put_right_by_the_s
         deploy(canary, answers)
     assert "abort" not in left.value.fix, "nothing is recorded that one could abort"
     canary.is_settled(canary.deploy(2).history.live)
+
+
+class TakesOver:
+    """A platform that stages nothing beside what serves."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def apply(self, action: Action, deployment: Deployment | None) -> Outcome:
+        done: Outcome = self._inner.apply(action, deployment)
+        return replace(done, share=1.0) if action.kind == "stage" else done
+
+
+def test_what_callers_meet_as_soon_as_it_is_staged_is_said_when_nobody_can_be_asked(canary: Rehearsal) -> None:
+    canary.strategy = replace(CANARY, name="rolling", steps=(), gates=())
+    target = Away(TakesOver(canary.open()), lambda name: name != "ask")
+    wanted = plan("deploy", canary.deployment(2, canary.history), target.observe())
+    with pytest.raises(Unattended, match=r"is left at 100 % of the callers: the cloud does not answer; the same command"):
+        roll_out(target, wanted, FACTS, canary.clock)
 
 
 @pytest.mark.parametrize("strategy", [CANARY, MIRRORED], ids=["canary", "mirror"])
@@ -150,3 +173,18 @@ def test_a_lease_that_cannot_be_given_back_is_no_failure(canary: Rehearsal) -> N
     done = deploy(canary, lambda name: name != "release")
     canary.sleep(31)
     canary.is_settled(done.history.live)
+
+
+def test_what_was_taken_back_is_said_also_where_nobody_can_be_asked_whether_it_serves(canary: Rehearsal) -> None:
+    canary.callers.latency_s, first = {2: 0.09}, canary.history.live
+
+    def answers(name: str) -> bool:
+        return name != "ask" or all(action.kind != "restore" for action in canary.world.done)
+
+    with pytest.raises(MlshipError, match=r"p95_ms is 97\.5 ms.*could not be brought back") as failed:
+        deploy(canary, answers)
+    assert failed.value.exit is Exit.NOT_RESTORED
+    assert f"not restored: {first} cannot be asked: the cloud does not answer" in failed.value.details
+    with pytest.raises(MlshipError, match=rf"p95_ms is 97\.5 ms.*{first} serves as before"):
+        canary.deploy(2)
+    canary.is_settled(first)

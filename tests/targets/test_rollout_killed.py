@@ -101,6 +101,24 @@ def test_whoever_finds_a_killed_canary_may_promote_it(after: bool) -> None:
             assert rehearsal.history.live.startswith("r2-")
 
 
+def test_a_comparison_that_nobody_saw_is_made_again_by_whoever_promotes() -> None:
+    begun = 0
+    for at in range(TOUCHES):
+        rehearsal = started(Strategy("rolling", gates=("prediction_change < 10%",)))
+        first, bad = rehearsal.history.live, r"prediction_change is 20 %"
+        with pytest.raises((Killed, MlshipError)) as ended:
+            rehearsal.deploy(2, Killer(at, after=True))
+        if not isinstance(ended.value, Killed):
+            break
+        rehearsal.sleep(31)
+        if rehearsal.history.underway is not None:
+            begun += 1
+            with pytest.raises(MlshipError, match=bad):
+                rehearsal.promote()
+            rehearsal.is_settled(first)
+    assert begun
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_whoever_finds_a_killed_canary_may_abort_it_and_that_may_be_killed_too(after: bool) -> None:
     for at in range(TOUCHES):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlship.cli.views.findings import findings_text
 from mlship.cli.views.text import age, columns, curl, lines, place, seconds_text, short_content
-from mlship.flows.command_line import command_at
+from mlship.flows.command_line import MANAGED, command_at
 from mlship.flows.results import Aborted, Deployed, PlanView, TakenIn
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def deploy_text(result: Deployed) -> str:
     return lines(
         head,
         *(f"  {note}" for note in result.notes),
-        f"Try:  {curl(result.endpoint, result.sample_body, result.is_closed)}",
+        _try(result),
         _undo(result),
     )
 
@@ -118,9 +118,18 @@ def _from_to(view: PlanView) -> str:
     return f"live {view.previous.id} -> new {new}"
 
 
+def _try(result: Deployed) -> str:
+    """A managed endpoint takes signed calls at one route alone, which no curl makes."""
+    if not result.endpoint:
+        return ""
+    if result.endpoint.endswith(MANAGED):
+        return f"Try:  {command_at('predict', result.plan)}"
+    return f"Try:  {curl(result.endpoint, result.sample_body, result.is_closed)}"
+
+
 def _undo(result: Deployed) -> str:
-    """`destroy` is proposed where nothing was served before, and never beside a release that only goes on."""
-    if result.unchanged:
+    """`destroy` is proposed where nothing was served before, and never beside a release that only goes on, or that replaced another."""
+    if result.unchanged or result.plan.replaces:
         return ""
     if result.previous is None:
         return f"Undo: {command_at('destroy', result.plan)}"

@@ -70,8 +70,8 @@ def list_text(result: Listed) -> str:
         for row in result.services
     ]
     return lines(
-        columns(rows, indent=0) if rows else "no services" if not result.unreachable else "",
-        *(f"warning: {target} could not be asked: {why}" for target, why in result.unreachable.items()),
+        columns(rows, indent=0) if rows else "no services",
+        *(f"{target} is left out: {why}" for target, why in result.unreachable.items()),
     )
 
 
@@ -117,6 +117,9 @@ def _rollout(view: UnderwayView | None, now: float) -> str:
     if view is None:
         return ""
     name = view.strategy or "rollout"
+    if view.failed:
+        by = f"attended by {view.attended_by.split(' pid ')[0]}" if view.attended_by else "its command ended before it was done"
+        return f"  rollout   {name} {view.release} is being taken back, {by}: {view.failed}"
     mirrored = f" with a mirror of {percent(view.mirror)}" if view.mirror else ""
     spot = f"  rollout   {name} {view.release} at {percent(view.share)}{mirrored}"
     when = f"{time_of_day(view.since)} ({age(now - view.since)})"
@@ -145,6 +148,8 @@ def _next(result: Status) -> str:
     live = result.live.id if result.live else ""
     if result.underway is not None and not result.underway.attended_by:
         promote, abort = (command_at(verb, result) for verb in ("promote", "abort"))
+        if result.underway.failed:
+            return f"Next: {abort}   # ends that"
         return lines(f"Next: {promote}   # goes on", f"  or  {abort}   # takes it back")
-    verb = "verify" if result.serving == live else "logs"
+    verb = "verify" if live and result.serving == live else "logs"
     return f"Next: {command_at(verb, result)}"

@@ -117,8 +117,8 @@ def version_findings(
 ) -> tuple[Finding, ...]:
     """Where the versions that the model recorded differ from those that the image will have.
 
-    recorded: distribution name -> version, as the model wrote them. found: normalised name -> version. source: where the
-    found ones come from, `.venv`; is_file: a file of requirements. Another major or minor version is an error (formats of
+    recorded: distribution name -> version, as the model wrote them. found: normalised name -> version, empty where it is not told.
+    source: where the found ones come from, `.venv`; is_file: a file of requirements. Another major or minor version is an error (formats of
     models change there), another patch a warning; local tags such as `+cpu` do not count. reads_older: the library reads what every
     older version of itself wrote, so that only an older one than the model's differs.
     """
@@ -128,7 +128,7 @@ def version_findings(
         remedy = f"require {wish} there" if is_file else f"pip install {wish} there"
         # xgboost-cpu is xgboost, onnxruntime-gpu is onnxruntime
         installed = next((found[one] for end in ("", "-cpu", "-gpu") if (one := f"{normalised(name)}{end}") in found), None)
-        if reads_older and installed and _is_older(version, installed):
+        if installed == "" or (reads_older and installed and _is_older(version, installed)):
             continue
         findings.append(_version_finding(name, version, installed, source, remedy))
     return tuple(finding for finding in findings if finding)

@@ -85,12 +85,15 @@ def _refusal(python: Path, source: str, runner: Runner, result: Result) -> Mlshi
     told = _run(python, ("-E", "-s", "-c", _VERSION_ONLY), source, runner)
     implementation, _, version = told.text.partition(" ")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-    if not told.ok or len(numbers) < 2:
+    if told.ok and len(numbers) < 2:
+        fix = "name an interpreter such as .venv/bin/python with --python"
+        return MlshipError(f"{source} is no Python", where=str(python), fix=fix, code="broken-python")
+    if not told.ok:
         return MlshipError(
-            f"the interpreter of {source} does not start (exit {result.code})",
+            f"the interpreter of {source} does not start (exit {told.code})",
             where=str(python),
             fix=_MAKE_AGAIN,
-            details=result.last_lines(),
+            details=tuple(line for line in told.last_lines() if _VERSION_ONLY not in line),
             code="broken-python",
         )
     if implementation != "CPython":

@@ -6,10 +6,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from mlship.image.packages.environment import normalised
 from mlship.image.packages.python_version import read_text, read_toml, table
 
 _INCLUDES = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(?P<path>\S+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)(?:\s+|=)(?P<path>.+)")
+_NAMED = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[A-Za-z0-9.!+_-]+)(?=\s|$)|@|[<>=!~;,]|\s|$)(?P<rest>.*)"
+)
 _LOCAL_URL = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?\s*@\s*(?P<path>file:\S+|\.{0,2}/\S+)")
 
 
@@ -50,6 +54,25 @@ def option_lines(path: Path) -> list[tuple[str, str]]:
 def requirement_lines(path: Path) -> list[str]:
     """The lines of a requirements file that name a package; no options, no paths."""
     return [line for line in _lines(path) if re.match(r"[A-Za-z0-9]", line) and not re.match(r"[a-z+]+://", line)]
+
+
+def named_packages(path: Path) -> dict[str, str] | None:
+    """Names as they are normalised -> the version where one alone is demanded, else empty; of included files, too.
+
+    None where something is wanted that only its build names, or a file that lies elsewhere.
+    """
+    found: dict[str, set[str]] = {}
+    for line in (line for file in included_files(path) for line in _lines(file)):
+        if line.startswith("-"):
+            if _EDITABLE.fullmatch(line) or ("://" in line and _INCLUDES.fullmatch(line)):
+                return None
+            continue
+        named = _NAMED.fullmatch(line)
+        if named is None:
+            return None
+        is_conditional = ";" in named["rest"]
+        found.setdefault(normalised(named["name"]), set()).add("" if is_conditional else named["version"] or "")
+    return {name: min(versions) if len(versions) == 1 else "" for name, versions in found.items()}
 
 
 def _lines(path: Path) -> list[str]:

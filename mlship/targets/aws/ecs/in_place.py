@@ -7,6 +7,8 @@ takes back itself (its circuit breaker), or we do, by the same call with the tas
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlship.progress import Progress
 from mlship.targets.aws.door import Door
 from mlship.targets.aws.ecs import autoscaling, seen
@@ -43,7 +45,8 @@ class InPlace:
         # a number that autoscaling has found for the release before is as good for this one
         own = None if slot is not None and slot.desired == tasks and is_scaled(deployment) else tasks
         self._services.placed(present, slot, SLOT, family, deployment, own)
-        return self._settled(release, deployment, known)
+        settled = self._settled(release, deployment, known)
+        return replace(settled, share=1.0) if settled.ok else settled
 
     def shift(self, release: str, deployment: Deployment) -> Outcome:
         """Believes no status: the primary deployment, and every task that runs, has to be of the release. One that autoscaling has just
