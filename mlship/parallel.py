@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 MOST = 4
 _MOMENT_S = 2.0
+# The system may hand a signal to any thread, and only the main one acts on it: when it next comes round, not while it waits
+# (docs.python.org/3/library/signal.html, "Signals and threads"; seen in a fifth of the interrupts of a cold build).
+_TURN_S = 0.1
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -51,7 +54,7 @@ def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int
     results: dict[int, Made] = {}
     try:
         while len(results) < len(given):
-            number, made, error = done.get()
+            number, made, error = _taken(done)
             if error is not None:
                 failed.set()
                 _wait_for(threads, patience_s)
@@ -65,6 +68,15 @@ def in_parallel(work: Callable[[Given], Made], given: Sequence[Given], most: int
 def side_by_side(*calls: Callable[[], Any]) -> list[Any]:
     """What the calls give, all begun at once. Raises as `in_parallel` does."""
     return in_parallel(lambda call: call(), calls, most=max(len(calls), 1))
+
+
+def _taken(done: SimpleQueue[Given]) -> Given:
+    """The next one; waits in turns, so that an interrupt is not waited for."""
+    while True:
+        try:
+            return done.get(timeout=_TURN_S)
+        except Empty:
+            pass
 
 
 _threads: list[threading.Thread] = []
@@ -105,7 +117,7 @@ class Ahead(threading.Thread):
 
     def result(self) -> Any:
         """Waits for it; to be asked once. Raises what the call raised."""
-        made, error = self._done.get()
+        made, error = _taken(self._done)
         if error is not None:
             raise error
         return made

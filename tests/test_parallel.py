@@ -1,3 +1,4 @@
+import signal
 import threading
 
 import pytest
@@ -58,3 +59,18 @@ def test_what_was_begun_ahead_tells_its_error_when_it_is_asked():
     failing = Ahead(lambda: {}["nothing"])
     with pytest.raises(KeyError):
         failing.result()
+
+
+def test_an_interrupt_that_the_system_hands_to_another_thread_is_acted_on_at_once():
+    done, over = threading.Event(), []
+
+    def work(each):
+        if each:
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        done.wait(20)
+        over.append(each)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(work, range(2))
+    assert over == []
+    done.set()
