@@ -34,8 +34,9 @@ READ_S, PARSE_S, REFUSE_S, ANSWER_S = 25e-6, 300e-6, 10e-6, 100e-6
 class Threaded(Engine):
     """Every call is one for the thread, which is the test's."""
 
-    def __init__(self, machine: Machine, slot: Any) -> None:
-        super().__init__(machine, slot, TIMEOUT_S)  # type: ignore[arg-type]
+    def __init__(self, machine: Any, slot: Any) -> None:
+        """machine: a Machine, which stands in for the loop."""
+        super().__init__(machine, slot, TIMEOUT_S)
         self._thread: Any = SimpleNamespace()
 
     def _is_quick(self, seconds: float) -> bool:
