@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import aws_model
 import boto3
 import ecr_standin
+import pytest
 from aws_metrics import Led, metric_data
 from aws_permissions import simulated
 from ecs_in_place import InPlaceEcs
@@ -279,6 +280,17 @@ def _holds(condition: Mapping[str, Any], host: str, headers: Mapping[str, str], 
         return "/*" in (condition.get("PathPatternConfig") or {}).get("Values", condition.get("Values"))
     assert field_name == "host-header", field_name
     return host in (condition.get("HostHeaderConfig") or {}).get("Values", condition.get("Values"))
+
+
+@contextmanager
+def entered(account: Account, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """The account as it is when nothing was ever done there, with the environment that leads to it and to its balancer."""
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+    account.reset()
+    with balancer(account) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        yield account
 
 
 @contextmanager

@@ -16,7 +16,7 @@ pytest.importorskip("moto", reason="no moto: pip install 'moto[server]'")
 pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 
-from aws_account import REGION, Account, AccountDoor, AwsService, balancer, emulators
+from aws_account import REGION, Account, AccountDoor, AwsService, emulators, entered
 from aws_flaky import flaky
 from contract import FACTS, deploy, live_id, roll_back, wanted
 
@@ -45,12 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
 
 @pytest.fixture
 def account(running: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    for name, text in running.items():
-        monkeypatch.setenv(name, text)
-    found = Account(running, clients=CLIENTS, door=DOOR)
-    found.reset()
-    with balancer(found) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy)
+    with entered(Account(running, clients=CLIENTS, door=DOOR), running, monkeypatch) as found:
         yield found
 
 
