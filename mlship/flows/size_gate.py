@@ -31,7 +31,7 @@ def refuse_too_large(workplace: Workplace, project: Project, layers: Sequence[La
     from mlship.image.sizes import layer_parts
 
     compressed = size_text(sum(layer.blob.size for layer in layers))
-    parts = layer_parts(workplace.layout, layers, workplace.home.cache / "layers", wheel_versions(lock))
+    parts = layer_parts(workplace.layout, layers, workplace.home, wheel_versions(lock))
     biggest = [f"{size_text(part.size)}  {f'{part.name} {part.version}'.rstrip()} ({part.kind})" for part in parts[:SHOWN]]
     room = Memory(-(-size // _STEP) * _STEP)
     which = f"the image for {lock.platform}" if len(project.build.platforms or ()) > 1 else "the image"

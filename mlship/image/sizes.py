@@ -1,20 +1,24 @@
 """What makes an image big: its layers and packages by the bytes that they take there.
 
-Only layers that hold several packages are read, each once: what was found is kept beside the cached layers.
+Only layers that hold several packages are read, each once, from where they lie unpacked already or else from their blob: what was
+found is kept beside the cached layers.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlship.disk import write_atomic
+from mlship.home import Home
 from mlship.image.plan import PACKAGES
-from mlship.oci.image import Image, Layer
+from mlship.oci.image import Layer
 from mlship.oci.layout import Layout
 
 OWNERS = "var/lib/dpkg/status.d/"  # NAME.md5sums there lists the files of an operating-system package
@@ -24,6 +28,7 @@ _COMPILED = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+(\.opt-\d)?\.pyc"
 _LISTS = re.compile(rf"{OWNERS}(?P<system>[^/]+)\.md5sums|{PACKAGES.strip('/')}/(?P<python>[^/]+)\.dist-info/RECORD")
 _LONGEST_LIST = 32 * 2**20
 _SCHEMA = 1
+_Member = tuple[str, int, Callable[[], bytes] | None]  # path, bytes of its content, and how it is read where it is a file
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,12 @@ class Part:
     size: int
 
 
-def image_parts(layout: Layout, image: Image, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
-    """As `layer_parts`."""
-    return layer_parts(layout, image.layers, kept, versions)
-
-
-def layer_parts(layout: Layout, layers: Iterable[Layer], kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
-    """Everything in the layers, the biggest first; sizes add up to theirs. kept: a folder for what reading them told.
+def layer_parts(layout: Layout, layers: Iterable[Layer], home: Home, versions: Mapping[str, str]) -> tuple[Part, ...]:
+    """Everything in the layers, the biggest first; sizes add up to theirs. home: its cache keeps what reading them told.
 
     versions: of the wheels, by name. Raises MlshipError where a layer that must be read is damaged.
     """
-    found = [part for layer in layers for part in _parts(layout, layer, kept, versions)]
+    found = [part for layer in layers for part in _parts(layout, layer, home, versions)]
     return tuple(sorted(found, key=lambda part: (-part.size, part.kind, part.name)))
 
 
@@ -57,52 +57,78 @@ def largest(parts: Iterable[Part], count: int) -> tuple[tuple[Part, ...], tuple[
     return first, listed[len(first) :]
 
 
-def _parts(layout: Layout, layer: Layer, kept: Path, versions: Mapping[str, str]) -> tuple[Part, ...]:
+def _parts(layout: Layout, layer: Layer, home: Home, versions: Mapping[str, str]) -> tuple[Part, ...]:
     if layer.role == "base" or (layer.role == "packages" and layer.name in SHARED_LAYERS):
-        return _of_several(layout, layer, kept / f"{layer.diff_id.removeprefix('sha256:')}.sizes")
+        return _of_several(layout, layer, home)
     if layer.role == "packages":
         return (Part("python", layer.name, versions.get(layer.name, ""), layer.size),)
     return (Part(layer.role, layer.name, "", layer.size),)
 
 
-def _of_several(layout: Layout, layer: Layer, path: Path) -> tuple[Part, ...]:
+def _of_several(layout: Layout, layer: Layer, home: Home) -> tuple[Part, ...]:
+    path = home.cache / "layers" / f"{layer.diff_id.removeprefix('sha256:')}.sizes"
     try:
         document = json.loads(path.read_bytes())
         if document["schema"] == _SCHEMA:
             return tuple(Part(**entry) for entry in document["parts"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         pass  # not read yet, or a file that is cut: the layer is read again
-    if not layout.has(layer.blob):  # a base that somebody else made may lie in a registry only
+    # here and not above: a build that finds nothing to do reads no layer
+    from mlship.oci.rootfs import unpacked_folder
+
+    unpacked = unpacked_folder(home, layer)
+    if unpacked.is_dir():
+        parts = _read(layer, _in_folder(unpacked))
+    elif layout.has(layer.blob):
+        parts = _read(layer, _in_blob(layout, layer))
+    else:  # a base that somebody else made may lie in a registry only
         return (Part(layer.role, layer.name, "", layer.size),)
-    parts = _read(layout, layer)
     write_atomic(path, json.dumps({"schema": _SCHEMA, "parts": [asdict(part) for part in parts]}).encode())
     return parts
 
 
-def _read(layout: Layout, layer: Layer) -> tuple[Part, ...]:
-    # here and not above: a build that finds nothing to do reads no layer
-    from mlship.oci.rootfs import open_layer
-
+def _read(layer: Layer, members: Iterable[_Member]) -> tuple[Part, ...]:
     sizes: dict[str, int] = {}
     owners: dict[str, tuple[str, str, str]] = {}
     versions: dict[str, str] = {}
+    for name, size, read in members:
+        sizes[name] = _BLOCK + (-(-size // _BLOCK) * _BLOCK if read else 0)
+        lists = _LISTS.fullmatch(name) if read and size <= _LONGEST_LIST else None
+        status = read and name.startswith(OWNERS) and not name.endswith(".md5sums")
+        if read is None or (lists is None and not status):
+            continue
+        text = read().decode(errors="replace")
+        if lists is None:
+            versions[name.removeprefix(OWNERS)] = _version(text)
+        elif lists["python"]:
+            project, _, version = lists["python"].partition("-")
+            owners.update((path, ("python", project.replace("_", "-").lower(), version)) for path in _recorded(text))
+        else:
+            owners.update((path, ("system", lists["system"], "")) for path in _summed(text))
+    return tuple(_added_up(layer, sizes, owners, versions))
+
+
+def _in_blob(layout: Layout, layer: Layer) -> Iterator[_Member]:
+    from mlship.oci.rootfs import open_layer
+
     with open_layer(layout, layer) as archive:
         for member in archive:
-            sizes[member.name] = _BLOCK + (-(-member.size // _BLOCK) * _BLOCK if member.isfile() else 0)
-            lists = _LISTS.fullmatch(member.name) if member.isfile() and member.size <= _LONGEST_LIST else None
-            status = member.isfile() and member.name.startswith(OWNERS) and not member.name.endswith(".md5sums")
-            if lists is None and not status:
-                continue
-            content = archive.extractfile(member)
-            text = content.read().decode(errors="replace") if content else ""
-            if lists is None:
-                versions[member.name.removeprefix(OWNERS)] = _version(text)
-            elif lists["python"]:
-                name, _, version = lists["python"].partition("-")
-                owners.update((path, ("python", name.replace("_", "-").lower(), version)) for path in _recorded(text))
-            else:
-                owners.update((path, ("system", lists["system"], "")) for path in _summed(text))
-    return tuple(_added_up(layer, sizes, owners, versions))
+            file = archive.extractfile(member) if member.isfile() else None
+            yield member.name, member.size, file.read if file else None
+
+
+def _in_folder(folder: Path) -> Iterator[_Member]:
+    """As the blob has them: a file that lies there by several names has its bytes once."""
+    seen: set[int] = set()
+    for parent, folders, files in os.walk(folder):
+        inside = os.path.relpath(parent, folder)
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            shown = name if inside == "." else f"{inside}/{name}"
+            found = path.lstat()
+            is_file = stat.S_ISREG(found.st_mode) and found.st_ino not in seen
+            seen.add(found.st_ino)
+            yield shown, found.st_size, path.read_bytes if is_file else None
 
 
 def _added_up(

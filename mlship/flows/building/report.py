@@ -70,7 +70,7 @@ def parts(context: Context, done: Build) -> tuple[Part, ...]:
     from mlship.image.sizes import layer_parts
 
     workplace = workplace_of(context)
-    return layer_parts(workplace.layout, done.image.layers, workplace.home.cache / "layers", wheel_versions(done.lock))
+    return layer_parts(workplace.layout, done.image.layers, workplace.home, wheel_versions(done.lock))
 
 
 def explained(context: Context, done: Build, before: Mapping[str, Image]) -> tuple[Explanation, ...]:
