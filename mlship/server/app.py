@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mlship.server.auth.roles import role_for
+from mlship.server.batching.admission import TIMEOUT
 from mlship.server.core import ServedModel
 from mlship.server.manifest import Manifest
 from mlship.server.messages import Call, Handler, Request, Response, Route, refused, refused_input
@@ -107,6 +108,12 @@ class App:
         index, route = self._routes.get(target, (NOT_FOUND, None))
         handler = route.methods.get(method) if route is not None else None
         return (index, handler.model) if isinstance(handler, native.Predicts) else None
+
+    def refused_as(self, method: str, target: str, headers: Mapping[str, str]) -> int | None:
+        """As what a refusal is counted that says the same to whoever asks this; None where it has words or a time of its own."""
+        if method != "POST" or TIMEOUT in headers or any(family.holds(_path(target)) for family in self._families):
+            return None
+        return self._routes.get(target, (None, None))[0]
 
     def has(self, path: str) -> bool:
         """Whether there is something at this path."""

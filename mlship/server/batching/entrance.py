@@ -112,6 +112,19 @@ class Entrance:
         request.expected_s = backlog.seconds / self._engine.correction.factor
         return None
 
+    def again(self, started: float) -> Refused | None:
+        """The refusal that holds for a request that came whole at `started` (time.perf_counter) and brings no time of its own; counts it.
+
+        None where it has to be asked about.
+        """
+        last, engine = self._last, self._engine
+        if last is None or started >= last.until or last.settled != engine.settled:
+            return None
+        if engine.ease_s > 0 and not self.waiting and started - engine.began <= PARSE_S:
+            return None
+        self._slot.count_refusal("overload")
+        return last
+
     def _backlog(self) -> Backlog:
         behind = self._engine.backlog()
         count = len(self.waiting)

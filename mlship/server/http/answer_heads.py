@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from mlship.server.messages import JSON, Response
 
+ID_BYTES = 20  # of one that is made here
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 
@@ -54,6 +55,13 @@ class Heads:
             b"%b%08x\r\ncontent-length: %d\r\n\r\n%b" % (start, number, len(body), body)
             for number, body in enumerate(bodies, first)
         ]
+
+    def repeated(self, between: bytes) -> bytes:
+        """A whole refusal with status 503 under a new id. between: what stands between the id in its head and that in its body."""
+        start = self._starts.get((503, JSON)) or self._start(503, JSON)
+        self._number += 1
+        name = b"%b%08x" % (self._prefix_bytes, self._number - 1)
+        return b'%b%b%b%b"}' % (start, name, between, name)
 
     def last_ids(self, count: int) -> list[str]:
         """The newest ids, oldest first."""

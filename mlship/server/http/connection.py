@@ -91,7 +91,8 @@ class Connection(RequestReader, asyncio.Protocol):
             start = data.find(END) + 4
             head = self._room.repeated.find(data[:start])
             if head is not None and head.size > LARGEST:
-                self._start_large(head, memoryview(data)[start:])
+                if len(data) - start != head.size or not self._is_refused_again(head):
+                    self._start_large(head, memoryview(data)[start:])
                 return
             if head is not None and len(data) - start == head.size:
                 lane, body, is_alone = head.lane, data[start:], len(self._room.connections) == 1
@@ -233,16 +234,20 @@ class Connection(RequestReader, asyncio.Protocol):
         rest = large.take(data)
         if large.is_whole:
             self._large, self._is_reading_body = None, False
-            head, request_id = large.head, self._room.heads.request_id(None)
-            request = Request(head.method, head.target, head.headers, request_id, started=time.perf_counter())
-            request.size, request.parts = head.size, large.parts
-            self._room.large += head.size
-            self._admit(request, "")
+            if not self._is_refused_again(large.head):
+                self._admit_large(large)
         if self._is_paused and not self._is_stalled:
             self.deadline = NEVER  # until we read again
         self._settle()
         if rest:
             self.data_received(bytes(rest))
+
+    def _admit_large(self, large: LargeBody) -> None:
+        head, request_id = large.head, self._room.heads.request_id(None)
+        request = Request(head.method, head.target, head.headers, request_id, started=time.perf_counter())
+        request.size, request.parts = head.size, large.parts
+        self._room.large += head.size
+        self._admit(request, "")
 
     def _remember(self, data: bytes) -> None:
         """data: all bytes of the request that the parser has read so far."""
@@ -252,9 +257,23 @@ class Connection(RequestReader, asyncio.Protocol):
 
     def _repeat(self, head: Head, body: bytes) -> None:
         """As the parser would, for a head that it has read before and the whole body."""
+        if self._is_refused_again(head):
+            return
         self._receive(head.method, head.target, head.headers, body, "")
         if self._out:
             self._settle()
+
+    def _is_refused_again(self, head: Head) -> bool:
+        """Answers as the last one was that there was no time for, if this is the only request and there is none for it either."""
+        if head.refused_as is None or self._turns or self._out or self._is_paused or not self._may_wait:
+            return False
+        again = self._room.refusals.again(head)
+        if again is None:
+            return False
+        self.transport.write(again)
+        self.deadline = self._room.idle_until
+        self._room.large += head.size if head.size > LARGEST else 0
+        return True
 
     def _leave_lane(self) -> None:
         """Nothing has come after what waits in a lane."""

@@ -27,6 +27,7 @@ class Head:
     """What the parser made of a head. size: of the body, in bytes. headers: shared by requests, so never written to.
 
     lane: in which its requests may wait to be read with others; None where they must be looked at one by one.
+    refused_as: see App.refused_as.
     """
 
     method: str
@@ -34,21 +35,30 @@ class Head:
     headers: dict[str, str]
     size: int
     lane: QuickLane | None = None
+    refused_as: int | None = None
 
 
 Lanes = Callable[[str, str, dict[str, str], int], QuickLane | None]
+
+
+Refusals = Callable[[str, str, dict[str, str]], "int | None"]
 
 
 def no_lane(method: str, target: str, headers: dict[str, str], size: int) -> None:
     """Every request goes the long way."""
 
 
+def no_refusal(method: str, target: str, headers: dict[str, str]) -> None:
+    """Each refusal has words of its own."""
+
+
 class Repeated:
     """The heads that a worker knows."""
 
-    def __init__(self, lanes: Lanes = no_lane) -> None:
-        """lanes: see QuickLanes.lane."""
+    def __init__(self, lanes: Lanes = no_lane, refused_as: Refusals = no_refusal) -> None:
+        """lanes: see QuickLanes.lane. refused_as: see App.refused_as."""
         self._lanes = lanes
+        self._refused_as = refused_as
         self._heads: dict[bytes, Head] = {}
         # what is known of a head, given its bytes up to and with END; the dictionary's own method: it is called for each request
         self.find: Callable[[bytes], Head | None] = self._heads.get
@@ -69,7 +79,8 @@ class Repeated:
         if len(self._heads) >= HEADS:
             self._heads.clear()
         path = target.decode("latin-1")
-        self._heads[known] = Head(method, path, headers, size, self._lanes(method, path, headers, size))
+        lane, refused_as = self._lanes(method, path, headers, size), self._refused_as(method, path, headers)
+        self._heads[known] = Head(method, path, headers, size, lane, refused_as)
 
 
 class Judged(Repeated):
@@ -78,9 +89,11 @@ class Judged(Repeated):
     They have credentials in them, so they are found by a digest under a secret of this process, and kept without.
     """
 
-    def __init__(self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane) -> None:
+    def __init__(
+        self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane, refused_as: Refusals = no_refusal
+    ) -> None:
         """role: what a method and a target need."""
-        super().__init__(lanes)
+        super().__init__(lanes, refused_as)
         self._gate = gate
         self._role = role
         self._secret = os.urandom(32)

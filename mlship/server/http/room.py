@@ -10,6 +10,7 @@ from mlship.server.batching.engine import Engine
 from mlship.server.batching.entrance import Entrance
 from mlship.server.http.answer_heads import Heads
 from mlship.server.http.quick_lane import QuickLanes
+from mlship.server.http.refusals import Refusals
 from mlship.server.http.repeated_heads import Judged, Repeated
 from mlship.server.messages import Request
 from mlship.server.monitoring.access_log import AccessLog
@@ -46,14 +47,16 @@ class Room:
         self.large = 0  # bytes of all large bodies until now
         self.gate = app.service.settings.gate
         self.access = AccessLog(app.service.settings.access_log, app.paths, app.service.settings.release)
-        self._lanes = QuickLanes(app, engine, self.entrance, self.heads, self.access, loop.time() + IDLE_TIME)
-        lane = self._lanes.lane
-        self.repeated = Repeated(lane) if self.gate is None else Judged(self.gate, app.role, lane)
+        self.idle_until = loop.time() + IDLE_TIME  # loop time: of a connection that is idle from about now on
+        self._lanes = QuickLanes(app, engine, self.entrance, self.heads, self.access, self.idle_until)
+        self.refusals = Refusals(app.service, self.entrance, self.heads, self.access)
+        lane, refused_as = self._lanes.lane, app.refused_as
+        self.repeated = Repeated(lane, refused_as) if self.gate is None else Judged(self.gate, app.role, lane, refused_as)
 
     def close_overdue(self) -> None:
         """Ends connections whose time is over; called about twice a second."""
         now = self.loop.time()
-        self._lanes.idle_until = now + IDLE_TIME
+        self.idle_until = self._lanes.idle_until = now + IDLE_TIME
         for connection in [each for each in self.connections if each.deadline <= now]:
             connection.expire()
 

@@ -34,11 +34,19 @@ class AccessLog:
 
     def record(self, request: Request, status: int, seconds: float, size: int) -> None:
         """One answer; need only be called when `share` is not zero or the status is 5xx. size: bytes of the answer's body."""
+        if self.wants(status):
+            self.write(request, status, seconds, size)
+
+    def wants(self, status: int) -> bool:
+        """Whether the next answer is one of those that are written; to be asked once for each."""
         self._due += self.share
         if self._due >= 1:
             self._due -= 1
-        elif status < 500 or not self._failures.takes(time.monotonic()):
-            return
+            return True
+        return status >= 500 and self._failures.takes(time.monotonic())
+
+    def write(self, request: Request, status: int, seconds: float, size: int) -> None:
+        """As `record`, of one that is wanted."""
         self._lines.append(self._line(request, status, seconds, size))
         if len(self._lines) >= TOGETHER:
             self.flush()
