@@ -2,9 +2,10 @@
 
 Linux, two cores, h2load (Debian's nghttp2-client), and nothing else to do for a table that is worth keeping: the server has the first
 core (one worker), its callers the second. Each round finds the peak of 64 callers who ask again at once, then sends three times as many
-requests a second for five seconds, each when it is due, on 4,000 connections at most (a connection asks at least once a second, and has
-one request on its way), while another process asks /livez. What the callers take of the caches and of a shared core is in the figures.
-Peers are not shown: they refuse nothing, so that all callers wait longer and longer.
+requests a second for five seconds, each when it is due, while another process asks /livez. Up to 4,000 a second each comes on a
+connection that is idle or new (tests/world/open_loop.py); beyond that h2load sends on 4,000 connections, of which each has one request
+on its way: they begin at once and keep in step, so that requests come in bursts. What the callers take of the caches and of a shared
+core is in the figures. Peers are not shown: they refuse nothing, so that all callers wait longer and longer.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ TESTS = HERE.parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "world"), str(TESTS / "server")]
 
 import meter
-from open_loop import percentile, probed
+from open_loop import open_loop_apart, percentile, probed
 from served import Server, running, written
 from serving_models import judged_model
 
 from mlship.server import manifest
 
 CALLERS = 64
-MOST = 4000  # connections
+MOST = 4000  # connections, and requests a second that open_loop.py can send
 SECONDS = 5.0
 FIRST_S = 1.0  # of these, before the server is where it will stay
 TIMES = 3
@@ -133,11 +134,23 @@ def loaded(server: Server, body: Path, connections: int, seconds: float, rate: f
     return Load(answers, used, int(told.rpartition(",")[0].rpartition(",")[2].split()[0]))
 
 
+def paced(server: Server, body: Path, rate: float) -> Load:
+    """So many requests a second, whatever the answers do."""
+    if rate > MOST:
+        return loaded(server, body, MOST, SECONDS, rate)
+    head = f"POST /predict HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {body.stat().st_size}\r\n\r\n"
+    used = meter.cpu_s(server.process.pid)
+    seen = open_loop_apart(server.port, head.encode() + body.read_bytes(), rate, SECONDS)
+    used = meter.cpu_s(server.process.pid) - used
+    refused = [(0.0, status, 0.0) for status in seen.refused.elements()]
+    return Load([*((at, 200, took) for at, took in seen.served), *refused], used, len(seen.wrong))
+
+
 def measure(server: Server, body: Path) -> Round:
     usual = loaded(server, body, CALLERS, PEAK_S)
     most = usual.rate(PEAK_S * 0.1, PEAK_S)
     with probed(server.port) as livez:
-        seen = loaded(server, body, min(MOST, int(TIMES * most)), SECONDS, TIMES * most)
+        seen = paced(server, body, TIMES * most)
     over = time.monotonic()
     while not is_answered(server.port, body) and time.monotonic() < over + 30:
         pass
