@@ -13,6 +13,8 @@ from wired import Wire, prediction, request
 from mlship.server.batching.admission import Backlog
 from mlship.server.batching.entrance import SAME_S
 from mlship.server.board import DRAINING, STATE
+from mlship.server.http.answer_heads import ID_BYTES
+from mlship.server.http.connection import WRITE_TIME
 from mlship.server.http.quick_lane import LARGEST
 
 LARGE = request("POST", "/predict", body=b'{"instances": [[1, null]]}' + b" " * LARGEST)
@@ -54,6 +56,32 @@ def test_it_is_told_and_counted_as_the_long_way_does(raw: bytes) -> None:
         assert wire.connection.is_idle
     assert seen[0] == seen[1]
     assert seen[0][0] == 503
+
+
+@pytest.mark.parametrize("raw", [prediction(1), LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("way", ["long", "quick"])
+def test_who_reads_none_of_it_is_held_no_longer_than_any_other(raw: bytes, way: str) -> None:
+    wire = refusing(raw, way)
+    write = wire.transport.write
+
+    def written_to_who_reads_nothing(data: bytes) -> None:
+        write(data)
+        wire.connection.pause_writing()
+
+    wire.transport.write = written_to_who_reads_nothing  # type: ignore[method-assign]
+    wire.connection.data_received(raw)
+    wire.pass_time(WRITE_TIME)
+    assert (wire.transport.is_reading, wire.transport.state) == (False, "aborted")
+
+
+def test_its_length_is_told_right_however_many_have_had_an_id_before() -> None:
+    wire = refusing(prediction(1), "quick")
+    wire.room.heads._number = 2**32
+    wire.room.heads.new_second()
+    wire.connection.data_received(prediction(1))
+    (answer,) = wire.answers
+    assert len(answer.headers["x-request-id"]) == ID_BYTES
+    assert answer.headers["content-length"] == str(len(wire.transport.written.partition(b"\r\n\r\n")[2]))
 
 
 def test_a_large_body_in_pieces_is_refused_when_it_is_whole() -> None:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from mlship.server.messages import JSON, Response
 
 ID_BYTES = 20  # of one that is made here
+MOST_IDS = 2**31  # that begin alike: half of what eight digits tell apart, the other half is for the second that is left
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 
@@ -20,13 +21,13 @@ class Heads:
     def __init__(self, release: str) -> None:
         self._release = release
         self._starts: dict[tuple[int, str], bytes] = {}
-        self._number = 0  # of the next id
-        self._prefix = os.urandom(6).hex()
-        self._prefix_bytes = self._prefix.encode()
+        self._begin_ids()
 
     def new_second(self) -> None:
-        """Forgets the kept heads: the date has changed."""
+        """Forgets the kept heads: the date has changed. Ids begin anew before their numbers have more digits than eight."""
         self._starts.clear()
+        if self._number >= MOST_IDS:
+            self._begin_ids()
 
     def request_id(self, given: str | None) -> str:
         """The caller's own id when it is short and harmless, else a new one."""
@@ -66,6 +67,11 @@ class Heads:
     def last_ids(self, count: int) -> list[str]:
         """The newest ids, oldest first."""
         return [self._id(number) for number in range(self._number - count, self._number)]
+
+    def _begin_ids(self) -> None:
+        self._number = 0  # of the next id
+        self._prefix = os.urandom(6).hex()
+        self._prefix_bytes = self._prefix.encode()
 
     def _id(self, number: int) -> str:
         return f"{self._prefix}{number:08x}"

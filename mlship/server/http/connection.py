@@ -270,8 +270,8 @@ class Connection(RequestReader, asyncio.Protocol):
         again = self._room.refusals.again(head)
         if again is None:
             return False
+        self.deadline = self._room.idle_until  # first: a client that reads nothing has less (pause_writing)
         self.transport.write(again)
-        self.deadline = self._room.idle_until
         self._room.large += head.size if head.size > LARGEST else 0
         return True
 
