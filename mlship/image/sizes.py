@@ -73,18 +73,24 @@ def _of_several(layout: Layout, layer: Layer, home: Home) -> tuple[Part, ...]:
             return tuple(Part(**entry) for entry in document["parts"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         pass  # not read yet, or a file that is cut: the layer is read again
-    # here and not above: a build that finds nothing to do reads no layer
-    from mlship.oci.rootfs import unpacked_folder
-
-    unpacked = unpacked_folder(home, layer)
-    if unpacked.is_dir():
-        parts = _read(layer, _in_folder(unpacked))
-    elif layout.has(layer.blob):
+    parts = _as_they_lie(layer, home)
+    if parts is None and layout.has(layer.blob):
         parts = _read(layer, _in_blob(layout, layer))
-    else:  # a base that somebody else made may lie in a registry only
+    if parts is None:  # a base that somebody else made may lie in a registry only
         return (Part(layer.role, layer.name, "", layer.size),)
     write_atomic(path, json.dumps({"schema": _SCHEMA, "parts": [asdict(part) for part in parts]}).encode())
     return parts
+
+
+def _as_they_lie(layer: Layer, home: Home) -> tuple[Part, ...] | None:
+    """None where the layer is not unpacked, or no longer: the cache may be deleted at any time."""
+    # here and not above: a build that finds nothing to do reads no layer
+    from mlship.oci.rootfs import unpacked_folder
+
+    try:
+        return _read(layer, _in_folder(unpacked_folder(home, layer)))
+    except OSError:
+        return None
 
 
 def _read(layer: Layer, members: Iterable[_Member]) -> tuple[Part, ...]:
@@ -114,13 +120,15 @@ def _in_blob(layout: Layout, layer: Layer) -> Iterator[_Member]:
     with open_layer(layout, layer) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
-            yield member.name, member.size, file.read if file else None
+            yield member.name.removeprefix("./"), member.size, file.read if file else None
 
 
 def _in_folder(folder: Path) -> Iterator[_Member]:
-    """As the blob has them: a file that lies there by several names has its bytes once."""
+    """As the blob has them: a file that lies there by several names has its bytes once. Raises OSError where it is not all there."""
     seen: set[int] = set()
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_raise):
+        folders.sort()  # of two lists that name one file the last has it: the same one wherever they lie
+        files.sort()
         inside = os.path.relpath(parent, folder)
         for name in (*folders, *files):
             path = Path(parent, name)
@@ -129,6 +137,10 @@ def _in_folder(folder: Path) -> Iterator[_Member]:
             is_file = stat.S_ISREG(found.st_mode) and found.st_ino not in seen
             seen.add(found.st_ino)
             yield shown, found.st_size, path.read_bytes if is_file else None
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _added_up(
