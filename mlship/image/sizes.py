@@ -28,6 +28,7 @@ _COMPILED = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+(\.opt-\d)?\.pyc"
 _LISTS = re.compile(rf"{OWNERS}(?P<system>[^/]+)\.md5sums|{PACKAGES.strip('/')}/(?P<python>[^/]+)\.dist-info/RECORD")
 _LONGEST_LIST = 32 * 2**20
 _SCHEMA = 1
+_Owner = tuple[str, str, str]  # kind, name, version
 _Member = tuple[str, int, Callable[[], bytes] | None]  # path, bytes of its content, and how it is read where it is a file
 
 
@@ -95,42 +96,49 @@ def _as_they_lie(layer: Layer, home: Home) -> tuple[Part, ...] | None:
 
 def _read(layer: Layer, members: Iterable[_Member]) -> tuple[Part, ...]:
     sizes: dict[str, int] = {}
-    owners: dict[str, tuple[str, str, str]] = {}
+    lists: dict[str, str] = {}
     versions: dict[str, str] = {}
     for name, size, read in members:
         sizes[name] = _BLOCK + (-(-size // _BLOCK) * _BLOCK if read else 0)
-        lists = _LISTS.fullmatch(name) if read and size <= _LONGEST_LIST else None
-        status = read and name.startswith(OWNERS) and not name.endswith(".md5sums")
-        if read is None or (lists is None and not status):
+        if read is None:
             continue
-        text = read().decode(errors="replace")
-        if lists is None:
-            versions[name.removeprefix(OWNERS)] = _version(text)
-        elif lists["python"]:
-            project, _, version = lists["python"].partition("-")
+        if size <= _LONGEST_LIST and _LISTS.fullmatch(name):
+            lists[name] = read().decode(errors="replace")
+        elif name.startswith(OWNERS) and not name.endswith(".md5sums"):
+            versions[name.removeprefix(OWNERS)] = _version(read().decode(errors="replace"))
+    return tuple(_added_up(layer, sizes, _owners(lists), versions))
+
+
+def _owners(lists: Mapping[str, str]) -> dict[str, _Owner]:
+    """Whose each file is. lists: text by path. Of two that name one file the last has it, in whatever order they were read. Pure."""
+    owners: dict[str, _Owner] = {}
+    for name, text in sorted(lists.items()):
+        found = _LISTS.fullmatch(name)
+        assert found is not None
+        if found["python"]:
+            project, _, version = found["python"].partition("-")
             owners.update((path, ("python", project.replace("_", "-").lower(), version)) for path in _recorded(text))
         else:
-            owners.update((path, ("system", lists["system"], "")) for path in _summed(text))
-    return tuple(_added_up(layer, sizes, owners, versions))
+            owners.update((path, ("system", found["system"], "")) for path in _summed(text))
+    return owners
 
 
 def _in_blob(layout: Layout, layer: Layer) -> Iterator[_Member]:
-    from mlship.oci.rootfs import open_layer
+    from mlship.oci.rootfs import inner_path, open_layer
 
     with open_layer(layout, layer) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
-            yield member.name.removeprefix("./"), member.size, file.read if file else None
+            yield str(inner_path(member.name) or member.name), member.size, file.read if file else None
 
 
 def _in_folder(folder: Path) -> Iterator[_Member]:
     """As the blob has them: a file that lies there by several names has its bytes once. Raises OSError where it is not all there."""
     seen: set[int] = set()
     for parent, folders, files in os.walk(folder, onerror=_raise):
-        folders.sort()  # of two lists that name one file the last has it: the same one wherever they lie
-        files.sort()
+        folders.sort()  # so that of several names it is always the same one
         inside = os.path.relpath(parent, folder)
-        for name in (*folders, *files):
+        for name in sorted((*folders, *files)):
             path = Path(parent, name)
             shown = name if inside == "." else f"{inside}/{name}"
             found = path.lstat()
@@ -144,7 +152,7 @@ def _raise(error: OSError) -> None:
 
 
 def _added_up(
-    layer: Layer, sizes: Mapping[str, int], owners: Mapping[str, tuple[str, str, str]], versions: Mapping[str, str]
+    layer: Layer, sizes: Mapping[str, int], owners: Mapping[str, _Owner], versions: Mapping[str, str]
 ) -> Iterator[Part]:
     """By owner; what nobody owns is the layer's own: folders, and files that mlship made. Pure."""
     own = (layer.role, layer.name, "")
