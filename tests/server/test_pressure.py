@@ -10,8 +10,16 @@ MS = 1e-3
 
 @pytest.mark.parametrize(
     ("call_s", "body_s", "noise"),
-    [(40 * MS, 9 * MS, 0.0), (40 * MS, 9 * MS, 0.2), (100 * MS, 9 * MS, 0.0), (0.0, 20 * MS, 0.0), (0.0, 300 * MS, 0.0)],
-    ids=["a forest", "one whose calls vary", "a dear call", "nothing to gain", "a heavy body"],
+    [
+        (40 * MS, 9 * MS, 0.0),
+        (40 * MS, 9 * MS, 0.2),
+        (100 * MS, 9 * MS, 0.0),
+        (0.0, 20 * MS, 0.0),
+        (0.0, 300 * MS, 0.0),
+        (2 * MS, 1 * MS, 0.0),
+        (1 * MS, 0.5 * MS, 0.1),
+    ],
+    ids=["a forest", "calls vary", "a dear call", "nothing to gain", "a heavy body", "much to gain", "less than a body's own"],
 )
 def test_at_three_times_the_peak_the_slowest_answer_takes_half_of_the_deadline(
     monkeypatch: pytest.MonkeyPatch, call_s: float, body_s: float, noise: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -11,9 +12,10 @@ from crowd import Crowd, ask, modelled, sums
 from served import Answer, answers
 from wired import request
 
-from mlship.server.batching.engine import Batching
-from mlship.server.board import DRAINING, STATE, Board
+from mlship.server.batching.engine import FEW, Batching
+from mlship.server.board import DRAINING, OF_STATUS, STATE, Board
 from mlship.server.core import ServedModel
+from mlship.server.http.quick_lane import TOGETHER
 from mlship.server.http.surplus import Surplus
 from mlship.server.monitoring import log
 
@@ -267,3 +269,80 @@ def test_answers_that_are_counted_at_once_are_counted_as_one_by_one() -> None:
         apart.count_request(1, 200, now - began)
     assert at_once.requests(1) == apart.requests(1)
     assert at_once.latencies(1, 0) == pytest.approx(apart.latencies(1, 0))
+
+
+def test_more_than_a_call_gains_from_are_answered_before_the_rest_is_read() -> None:
+    crowd = knowing(clients=2 * FEW + 3)
+    asked = wide(crowd)
+    quickly(crowd, 1e-6)
+    crowd.send(*asked)
+    assert crowd.sizes == [FEW, FEW]
+    assert waiting(crowd) == 3
+    assert [len(transport.written) > 0 for transport in crowd.transports] == [True] * 2 * FEW + [False] * 3
+    crowd.turn()
+    assert crowd.sizes == [FEW, FEW, 3]
+    assert crowd.predictions() == [[index + 103.0] for index in range(2 * FEW + 3)]
+    assert counted(crowd)[OF_STATUS[200]] == 3 * (2 * FEW + 3)
+
+
+def test_a_dear_call_is_shared_by_all_and_a_dear_row_waits_for_the_end_of_the_turn() -> None:
+    for call_s, row_s in ((0.004, 0.0), (1e-6, 0.0005)):
+        crowd = knowing(clients=2 * FEW)
+        asked = wide(crowd)
+        quickly(crowd, call_s, row_s)
+        crowd.send(*asked)
+        assert crowd.sizes == []
+        crowd.turn()
+        assert sum(crowd.sizes) == 2 * FEW
+
+
+def test_bodies_that_are_long_together_are_answered_before_the_rest_is_read() -> None:
+    crowd = knowing(clients=30)
+    quickly(crowd, 0.004)
+    raw = request("POST", "/predict", "Content-Type: application/json", body=b'{"instances": [[1.5, 2.5]]}' + b" " * 12_000)
+    for _ in range(2):
+        crowd.send(*[raw] * 30)
+        crowd.turn()
+    forgetting(crowd)
+    crowd.send(*[raw] * 30)
+    assert crowd.sizes == [TOGETHER // 12_027 + 1]
+    crowd.turn()
+    assert sum(crowd.sizes) == 30
+
+
+def test_what_goes_the_long_way_is_answered_with_the_lane_that_has_enough() -> None:
+    crowd = knowing(clients=FEW + 1)
+    asked = wide(crowd)
+    quickly(crowd, 1e-6)
+    crowd.send(ask([1.5, 2.5], [3.5, 4.5], [5.5, 6.5]), *asked[1:])
+    crowd.turn()
+    assert crowd.predictions() == [[4.0, 8.0, 12.0], *[[index + 103.0] for index in range(1, FEW + 1)]]
+
+
+def test_a_turn_that_was_answered_in_between_reads_for_as_long_as_another() -> None:
+    crowd = knowing(clients=FEW + 1)
+    asked = wide(crowd)
+    quickly(crowd, 1e-6)
+    crowd.send(*asked[:FEW])
+    assert crowd.engine.began == math.inf
+    crowd.connections[FEW].data_received(ask([1.5, 2.5], [3.5, 4.5]))
+    assert crowd.engine.began < math.inf
+    crowd.turn()
+    assert crowd.sizes == [FEW, 2]
+
+
+def wide(crowd: Crowd) -> list[bytes]:
+    """A request of each client, all under one head that is known from then on."""
+    asked = [ask([index + 100.5, 2.5]) for index in range(len(crowd.connections))]
+    crowd.send(*asked)
+    crowd.turn()
+    forgetting(crowd)
+    return asked
+
+
+def quickly(crowd: Crowd, call_s: float, row_s: float = 0.0) -> None:
+    """A cost line that no busy machine changes."""
+    pace = crowd.engine.queue(crowd.model).pace
+    pace.call_s, pace.row_s = call_s, row_s
+    pace.learn = lambda rows, seconds: None  # type: ignore[method-assign]
+    del crowd.engine._is_quick

@@ -2,6 +2,7 @@
 
 Drain batching: the first call of a turn of the loop asks for `flush` with call_soon. uvloop reads every readable socket before it
 runs what call_soon was given (libuv: poll, then idle handles), so flush finds all that had arrived, and nobody waits for a timer.
+Where that is more than a call gains from, `run` computes it before the rest is read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from mlship.server.messages import Call, Request, Response, refused
 KNOWN_S = 0.02  # for so long what a row and a request cost is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
+SHARE_S = (
+    5e-7  # of what a call costs, that each of its requests may bear: beside what reading and answering one costs it is nothing
+)
+FEW = 64  # requests, at least, that are read before any is answered
 
 Seen = tuple[Sequence[Call], float, float]  # one call of a model: what it answered, when it began, seconds
 
@@ -57,6 +62,9 @@ class Engine:
         self._answered = 0
         self._computed_s = self._used_s = 0.0
         self._row_s = self._known_until = 0.0
+        self._aside_since = self._aside_used_s = (
+            0.0  # when the thread's call began to be looked at, and what the loop had used by then
+        )
         self._longest_s = longest_call_s(timeout_s)
         self._idle_s = allowed_s(timeout_s)
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
@@ -75,6 +83,8 @@ class Engine:
             self._time(job)
         if self._armed is None:
             self._arm(job.call.request.started)
+        elif self.began == math.inf:
+            self.began = job.call.request.started
         elif self._is_delayed and queue.rows >= self._batching.max_rows:
             self._armed.cancel()
             self._armed, self._is_delayed = self._loop.call_soon(self.flush), False
@@ -87,10 +97,21 @@ class Engine:
         if queue.lane is not None or queue.rows or queue.is_running or self._batching.max_delay_s:
             return False
         queue.lane = lane
-        if self._armed is None:
-            self._armed = None if is_alone else self._loop.call_soon(self.flush)
+        if self._armed is None and not is_alone:
+            self._armed = self._loop.call_soon(self.flush)
+        if self.began == math.inf:
             self.began = now
         return True
+
+    def enough(self, queue: Queue) -> int:
+        """So many requests of one row that further ones are worth little: each bears next to nothing of the call, and of what was read
+        of them much is still in the processor's caches. Of 4,000 callers a row of a linear model takes 16 us so, and took 35."""
+        pace = queue.pace
+        if pace.call_s == math.inf:
+            return FEW
+        count = min(max(FEW, math.ceil(pace.call_s / SHARE_S)), MOST)
+        is_right = count <= queue.most_rows() and self._is_quick(pace.expected_s(count))
+        return count if is_right else MOST
 
     def joins(self, queue: Queue, requests: int, rows: int) -> bool:
         """Whether one call, here and now, is right for so many requests with so many rows."""
@@ -123,6 +144,10 @@ class Engine:
     def flush(self) -> None:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
         self._armed = None
+        self.run()
+
+    def run(self) -> None:
+        """As `flush`, in the midst of a turn."""
         now = time.perf_counter()
         until = now + INLINE_S
         queues = list(self._queues.values())
@@ -172,10 +197,10 @@ class Engine:
     def measured(self, calls: Sequence[Call], started: float, seconds: float) -> None:
         """One call of the model has answered so many calls, in the loop's thread."""
         self._computed_s += seconds
-        self._learn(calls, started, seconds)
+        self._learn(calls, started, seconds, seconds)
 
-    def _learn(self, calls: Sequence[Call], started: float, seconds: float) -> None:
-        """The cost line learns, the counters count; in the loop's thread only, where both are read."""
+    def _learn(self, calls: Sequence[Call], started: float, seconds: float, own_s: float) -> None:
+        """The cost line learns, the counters count; in the loop's thread only, where both are read. own_s: of the seconds."""
         rows, all_s, waited_s, expected_s = 0, 0.0, 0.0, 0.0
         for call in calls:
             rows += call.batch.count
@@ -187,7 +212,7 @@ class Engine:
         if expected_s:
             self.correction.learn(expected_s, waited_s)
         model = calls[0].model
-        self.queue(model).pace.learn(rows, seconds)
+        self.queue(model).pace.learn(rows, own_s)
         self._slot.count_batch(len(calls), rows, max(0.0, all_s / len(calls)), seconds, model.index)
 
     def _arm(self, began: float) -> None:
@@ -242,6 +267,8 @@ class Engine:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="model", daemon=True)
             self._thread.start()
+        if self._groups.empty() and self._running_since is None:
+            self._aside_since, self._aside_used_s = time.perf_counter(), time.thread_time()
         self._groups.put((queue, jobs))
 
     def _is_quick(self, seconds: float) -> bool:
@@ -271,11 +298,24 @@ class Engine:
 
     def _finish(self, queue: Queue, jobs: list[Job], answers: list[Response], seen: list[Seen]) -> None:
         queue.is_running, queue.running_rows = False, 0
-        for each in seen:
-            self._learn(*each)
+        share = self._share_of_the_thread()
+        for calls, started, seconds in seen:
+            self._learn(calls, started, seconds, seconds * share)
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)
+        self._answered += len(jobs)
         self._settle(time.perf_counter())
+
+    def _share_of_the_thread(self) -> float:
+        """Of the time since it was last looked at, what the loop did not use.
+
+        What requests cost beside the model is counted apart (`Overhead`). In the time that a call took it would be counted twice, and
+        as rows' own: the loop has most to do while the largest calls run.
+        """
+        now, used_s = time.perf_counter(), time.thread_time()
+        took_s, used_here_s = now - self._aside_since, used_s - self._aside_used_s
+        self._aside_since, self._aside_used_s = now, used_s
+        return max(0.0, 1 - used_here_s / took_s) if took_s > 0 else 1.0
 
     def _time(self, job: Job) -> None:
         if job.timer is None:

@@ -102,6 +102,8 @@ class Connection(RequestReader, asyncio.Protocol):
                     self.deadline = NEVER
                     if is_alone:
                         self._room.engine.flush()
+                    elif lane.has_enough:
+                        self._room.engine.run()
                 else:
                     self._repeat(head, body)
                 return
