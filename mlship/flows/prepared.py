@@ -74,10 +74,8 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
         promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
         paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
         raise
-    except Unattended as left:
-        if left.is_underway:
-            abort = prepared.opened.command("abort")
-            left.fix = f"the same command again goes on from there, {abort} takes it back"
+    except Unattended as unattended:
+        unattended.fix = unattended.left.ways_on(prepared.opened.command)
         raise
     done = _deployed(prepared, rolled, context.clock() - started)
     return replace(done, notes=(*done.notes, *written_back(context, prepared.opened, _served(prepared.plan))))
