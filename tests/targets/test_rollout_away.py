@@ -132,7 +132,7 @@ def test_what_was_stopped_for_a_release_that_nobody_can_ask_is_said_with_both_wa
 
 def test_what_waits_for_approval_in_the_place_of_what_was_stopped_is_taken_back_by_abort(canary: Rehearsal) -> None:
     canary.strategy, first = replace(RECREATE, approve="manual"), canary.history.live
-    with pytest.raises(Paused):
+    with pytest.raises(Paused, match=rf"is paused at 0 % of the callers, and {first} is stopped for it: it waits for approval"):
         canary.deploy(2)
     target = Away(canary.open(), lambda name: name != "ask")
     with pytest.raises(Unattended, match=rf"is left at 0 % of the callers, and {first} is stopped for it") as left:
