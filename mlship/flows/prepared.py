@@ -194,14 +194,14 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         release=release_view(release),
         previous=release_view(previous),
         actions=plan.actions,
-        create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
+        create=() if same_release or plan.is_empty or plan.takes_back else (f"release {deployment.release.id}",),
         update=_updates(plan, observed),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
         steps=_steps(opened, plan, observed),
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
-        takeover=_takeover(opened, plan),
+        takeover=_takeover(opened, plan, observed),
         host=opened.host,
         region=opened.region,
         account=opened.account,
@@ -211,7 +211,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
 
 def _to_and_from(plan: DeployPlan) -> tuple[Release | None, Release | None]:
     """Which release serves afterwards, and which one gives way. To take one back is to go from it to what is live."""
-    if plan.event == "abort":
+    if plan.takes_back:
         return plan.previous, plan.deployment.release
     return plan.deployment.release, plan.previous
 
@@ -222,8 +222,11 @@ def _served(plan: DeployPlan) -> Release:
     return release
 
 
-def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
-    """Said of services with several replicas, and of a release that goes further than it is."""
+def _takeover(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
+    """Said of services with several replicas, of a release that goes further than it is, and of one that does not."""
+    underway = observed.history.underway if observed.history else None
+    if plan.takes_back and plan.event != "abort" and underway is not None:
+        return (f"{underway.release.id} failed: {underway.failed}; it is taken back, and the command ends with exit 6",)
     features = opened.target.features.get(opened.service, {})
     if "rolling" not in features or features["rolling"].support == "absent" or plan.event not in ("deploy", "operate"):
         return ()
@@ -234,7 +237,7 @@ def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
 
 def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     previous, deployment = plan.previous, plan.deployment
-    if plan.is_empty or previous is None or plan.event == "abort":
+    if plan.is_empty or previous is None or plan.takes_back:
         return ()
     recorded = observed.history.operating if observed.history else {}
     changed = changed_settings(recorded, deployment.operating, deployment.target) if recorded else ()
@@ -272,7 +275,7 @@ def _step(action: Action) -> str:
 def _undo(plan: DeployPlan, observed: Observed) -> str:
     """The rollback warranty: said before anything is changed."""
     previous = plan.previous
-    if plan.is_empty or plan.event in ("operate", "abort"):
+    if plan.is_empty or plan.takes_back or plan.event == "operate":
         return ""
     if previous is None:
         return "nothing served before; mlship destroy takes it away"

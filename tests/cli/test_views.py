@@ -215,6 +215,12 @@ def test_a_first_release_is_called_one():
     assert plan_text(replace(PLAN, previous=None)).splitlines()[0].endswith("first release r12-7f3a9c")
 
 
+def test_what_is_only_taken_back_is_not_called_new():
+    back = replace(PLAN, release=OLD, previous=NEW, actions=(Action("restore", "r12-7f3a9c", "r11-12bd90"),))
+    assert plan_text(back).splitlines()[0].endswith("          r12-7f3a9c is taken back, live r11-12bd90 stays")
+    assert plan_text(replace(back, release=None)).splitlines()[0].endswith("r12-7f3a9c is taken back, nothing is live")
+
+
 def test_an_empty_plan_says_what_is_live():
     empty = replace(PLAN, actions=(), environment="", service="process")
     assert plan_text(empty) == "Plan  churn -> docker process: nothing to change, r12-7f3a9c is live"
