@@ -59,15 +59,14 @@ def followed(
 ) -> Iterator[Event]:
     """What comes after `told`, without end. look: what there is since a time, in seconds since the epoch.
 
-    since: `told` has all that was there from then on, shown or not; a line of before it is taken for one that was there, too. Lines
-    that come later than FAR_S, or behind KNOWN others, are not told. A platform that is busy or away for a moment is asked again.
-    Raises what it says when it stays away.
+    since: `told` has all that was there from then on, shown or not; a line of before is taken for one that was there, too. What is handed
+    in more than FAR_S, or more than KNOWN lines, behind the newest one is not told. A platform that is busy or away for a moment is
+    asked again. Raises what it says when it stays away.
     """
-    shown = Shown(since)
-    latest = since
-    for event in told:
-        shown.add(mark(event))
-        latest = max(latest, mark(event)[1])
+    shown, marks = Shown(since), [mark(event) for event in told]
+    for one in marks:
+        shown.add(one)
+    latest = max((when for _, when in marks), default=waiting.clock())
     far_at = waiting.clock() + FAR_EVERY_S
     while True:
         newest = min(latest, waiting.clock())  # a copy's clock may be ahead
