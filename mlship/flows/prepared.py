@@ -251,11 +251,21 @@ def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
 def _steps(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     """What the target can serve already is not brought there again."""
     is_there = plan.deployment.release.id in observed.restorable
-    steps = [_step(action) for action in plan.actions if not (is_there and action.kind == "deliver")]
+    begun = observed.history.underway if observed.history else None
+    steps = [
+        _again(action) if begun and action == Action("stage", begun.release.id, begun.before) else _step(action)
+        for action in plan.actions
+        if not (is_there and action.kind == "deliver")
+    ]
     commits = any(action.kind in ("shift", "operate") for action in plan.actions)
     if commits and isinstance(opened.target.records, BesideImages):
         steps.append(f"the record of {plan.deployment.release.id} is attached to its image in the registry")
     return tuple(steps)
+
+
+def _again(action: Action) -> str:
+    """What a rollout that goes on does first: its copies run."""
+    return f"{action.release} is asked its release id and the sample again; callers stay where they are meanwhile"
 
 
 def _step(action: Action) -> str:

@@ -176,6 +176,7 @@ def test_of_two_people_who_promote_what_they_saw_one_passes_one_step(context: Co
 
 def test_promote_full_moves_all_callers_at_once(context: Context, paused: str) -> None:
     ready = promote.prepare(context, Where(), full=True)
+    assert ready.view.steps[0].endswith(" is asked its release id and the sample again; callers stay where they are meanwhile")
     assert not [step for step in ready.view.steps if step.startswith("50 %")]
     assert promote.promote(context, ready).release.id.startswith(paused)
 
