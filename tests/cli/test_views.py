@@ -467,6 +467,15 @@ def test_list_names_what_could_not_be_asked():
     assert list_text(listed) == ("churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine")
 
 
+def test_list_names_what_cannot_be_told_of():
+    untold = ServiceRow(
+        "churn", "prod", "aws", "", "", False, wrong="the records cannot be read (s3://b/h)", fix="restore them"
+    )
+    assert list_text(Listed((untold,))) == (
+        "churn/prod  aws  unknown  not ready\nchurn/prod is unknown: the records cannot be read (s3://b/h)\n  fix    restore them"
+    )
+
+
 def test_history_is_one_line_an_event_with_what_can_come_back():
     entries = (
         Entry(1, "r11-12bd90", "deploy", "anna@laptop pid 12", NOW, git="abcdef0123456"),
