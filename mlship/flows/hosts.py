@@ -119,13 +119,15 @@ def _states(hosts: tuple[str, ...], failed: int, views: Sequence[PlanView]) -> t
 def _serving(views: Sequence[PlanView], position: int, is_done: bool) -> str:
     if not views:
         return ""
-    serves = views[position].release if is_done else views[position].previous
+    view = views[position]
+    serves = view.release if is_done or view.takes_back else view.previous
     return f", {serves.id if serves else 'nothing'} serves"
 
 
 def _way_back(done: Sequence[PlanView]) -> str:
     """Of the hosts that are done, to what they served before."""
-    moved = [view for view in done if view.previous and view.release and view.previous.id != view.release.id]
+    onward = [view for view in done if not view.takes_back]
+    moved = [view for view in onward if view.previous and view.release and view.previous.id != view.release.id]
     if not moved or moved[0].previous is None:
         return ""
     back = command_for("rollback", moved[0].project, moved[0].target, moved[0].environment)

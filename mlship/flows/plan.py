@@ -154,7 +154,7 @@ def _prepared(
     deployment = with_measured(context, with_secrets(deployment_from(project, release), given), seen.history)
     findings = (*given.findings, *said, *said_of_image(opened, deployment, was_asked=is_built))
     decided = plan("deploy", deployment, seen.observed)
-    cost = _cost(context, project, seen, deployment)
+    cost = CostChange() if decided.takes_back else _cost(context, project, seen, deployment)
     facts = Facts(by=context.who, git=git, prices=cost.prices)
     ready = prepared(opened, decided, seen.observed, findings, facts)
     view = replace(ready.view, cost=cost)

@@ -74,10 +74,8 @@ def concluded(context: Context, prepared: Prepared, roll: Callable[[World], Roll
         promote, abort = (prepared.opened.command(verb) for verb in ("promote", "abort"))
         paused.fix = f"{promote} goes on, {abort} takes it back; from any machine"
         raise
-    except Unattended as left:
-        if left.is_underway:
-            abort = prepared.opened.command("abort")
-            left.fix = f"the same command again goes on from there, {abort} takes it back"
+    except Unattended as unattended:
+        unattended.fix = unattended.left.ways_on(prepared.opened.command)
         raise
     done = _deployed(prepared, rolled, context.clock() - started)
     return replace(done, notes=(*done.notes, *written_back(context, prepared.opened, _served(prepared.plan))))
@@ -196,14 +194,14 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
         release=release_view(release),
         previous=release_view(previous),
         actions=plan.actions,
-        create=() if same_release or plan.is_empty or plan.event == "abort" else (f"release {deployment.release.id}",),
+        create=() if same_release or plan.is_empty or plan.takes_back else (f"release {deployment.release.id}",),
         update=_updates(plan, observed),
         delete=tuple(f"copy of {action.release}" for action in plan.actions if action.kind == "discard"),
         steps=_steps(opened, plan, observed),
         findings=findings,
         undo=_undo(plan, observed),
         fingerprint=plan.fingerprint,
-        takeover=_takeover(opened, plan),
+        takeover=_takeover(opened, plan, observed),
         host=opened.host,
         region=opened.region,
         account=opened.account,
@@ -213,7 +211,7 @@ def _view(opened: Opened, plan: DeployPlan, observed: Observed, findings: tuple[
 
 def _to_and_from(plan: DeployPlan) -> tuple[Release | None, Release | None]:
     """Which release serves afterwards, and which one gives way. To take one back is to go from it to what is live."""
-    if plan.event == "abort":
+    if plan.takes_back:
         return plan.previous, plan.deployment.release
     return plan.deployment.release, plan.previous
 
@@ -224,8 +222,11 @@ def _served(plan: DeployPlan) -> Release:
     return release
 
 
-def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
-    """Said of services with several replicas, and of a release that goes further than it is."""
+def _takeover(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
+    """Said of services with several replicas, of a release that goes further than it is, and of one that does not."""
+    underway = observed.history.underway if observed.history else None
+    if plan.takes_back and plan.event != "abort" and underway is not None:
+        return (f"{underway.release.id} failed: {underway.failed}; it is taken back, and the command ends with exit 6",)
     features = opened.target.features.get(opened.service, {})
     if "rolling" not in features or features["rolling"].support == "absent" or plan.event not in ("deploy", "operate"):
         return ()
@@ -236,7 +237,7 @@ def _takeover(opened: Opened, plan: DeployPlan) -> tuple[str, ...]:
 
 def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     previous, deployment = plan.previous, plan.deployment
-    if plan.is_empty or previous is None or plan.event == "abort":
+    if plan.is_empty or previous is None or plan.takes_back:
         return ()
     recorded = observed.history.operating if observed.history else {}
     changed = changed_settings(recorded, deployment.operating, deployment.target) if recorded else ()
@@ -250,11 +251,21 @@ def _updates(plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
 def _steps(opened: Opened, plan: DeployPlan, observed: Observed) -> tuple[str, ...]:
     """What the target can serve already is not brought there again."""
     is_there = plan.deployment.release.id in observed.restorable
-    steps = [_step(action) for action in plan.actions if not (is_there and action.kind == "deliver")]
+    begun = observed.history.underway if observed.history else None
+    steps = [
+        _again(action) if begun and action == Action("stage", begun.release.id, begun.before) else _step(action)
+        for action in plan.actions
+        if not (is_there and action.kind == "deliver")
+    ]
     commits = any(action.kind in ("shift", "operate") for action in plan.actions)
     if commits and isinstance(opened.target.records, BesideImages):
         steps.append(f"the record of {plan.deployment.release.id} is attached to its image in the registry")
     return tuple(steps)
+
+
+def _again(action: Action) -> str:
+    """What a rollout that goes on does first: its copies run."""
+    return f"{action.release} is asked its release id and the sample again; callers stay where they are meanwhile"
 
 
 def _step(action: Action) -> str:
@@ -274,7 +285,7 @@ def _step(action: Action) -> str:
 def _undo(plan: DeployPlan, observed: Observed) -> str:
     """The rollback warranty: said before anything is changed."""
     previous = plan.previous
-    if plan.is_empty or plan.event in ("operate", "abort"):
+    if plan.is_empty or plan.takes_back or plan.event == "operate":
         return ""
     if previous is None:
         return "nothing served before; mlship destroy takes it away"

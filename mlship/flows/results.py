@@ -133,6 +133,11 @@ class PlanView:
     def is_empty(self) -> bool:
         return not self.actions
 
+    @property
+    def takes_back(self) -> bool:
+        """What is under way (`previous`) goes, and what is live all the while (`release`) stays."""
+        return any(action.kind == "restore" for action in self.actions)
+
 
 @dataclass(frozen=True)
 class Verified:

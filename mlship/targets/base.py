@@ -130,7 +130,9 @@ class LogLine:
 
 @dataclass(frozen=True)
 class ServiceRow:
-    """One line of `mlship list`."""
+    """One line of `mlship list`. wrong, fix, exit: why it cannot be told of, such as damaged records, what to do, and how a command for it
+    would end; empty, and OK, where it can.
+    """
 
     project: str
     environment: str
@@ -138,6 +140,9 @@ class ServiceRow:
     live: str
     endpoint: str
     ready: bool
+    wrong: str = ""
+    fix: str = ""
+    exit: Exit = Exit.OK
 
 
 class Records(Protocol):

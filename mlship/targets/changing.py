@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Literal
 
 from mlship.errors import MlshipError
 from mlship.releases.history import Entry, EntryAction, History, reached
@@ -23,7 +24,8 @@ NAP_S = 5.0  # between two looks at the lease while nothing else happens
 class Change:
     """A plan that is carried out. history: as it is committed now; notes: said to the user at the end.
 
-    reach: how far callers may meet the release, whatever is recorded of that; empty while none does.
+    reach: how far callers may meet the release, whatever is recorded of that; empty while none does. stopped: whether what served
+    before ended for it (`is`, `may be`); empty while that serves.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Change:
         self.notes: list[str] = []
         begun = history.underway
         self.reach = begun.reach if begun is not None and (begun.share or begun.mirror) else ""
+        self.stopped: Literal["", "may be", "is"] = ""
 
     @property
     def deployment(self) -> Deployment:
@@ -51,10 +54,23 @@ class Change:
     def before(self) -> str:
         return self.plan.previous.id if self.plan.previous else ""
 
+    @property
+    def left(self) -> str:
+        """What callers meet when nobody attends to the change any more, for people; empty while all is as it was."""
+        if self.reach or not self.stopped:
+            return self.reach
+        return f"{reached(0.0)}, and {self.before} {self.stopped} stopped for it"
+
+    def put_back(self) -> None:
+        """Callers reach what they reached before."""
+        self.reach = self.stopped = ""
+
     def apply(self, action: Action) -> Outcome:
         self.lease.check()
         self.world.progress.step(action.kind, action.release)
+        self.stopped = "may be" if self._stops(action) else self.stopped
         outcome = self.target.apply(action, self.deployment)
+        self.stopped = "is" if outcome.ok and self._stops(action) else self.stopped
         if outcome.ok and action.kind in ("weigh", "shift"):
             self.reach = reached(action.share)
         elif outcome.ok and action.kind == "mirror":
@@ -62,6 +78,11 @@ class Change:
         elif outcome.ok and outcome.share:
             self.reach = reached(outcome.share)
         return outcome
+
+    def _stops(self, action: Action) -> bool:
+        return (
+            action.kind == "stage" and self.deployment.strategy.name == "recreate" and action.before not in ("", action.release)
+        )
 
     def write(self, changed: History) -> None:
         """Commits. Raises LeaseLost when somebody else did meanwhile."""

@@ -53,19 +53,34 @@ class Paused(MlshipError):
         )
 
 
-class Unattended(MlshipError):
-    """The target does not answer any more, or denies, and callers may meet a release that is not committed: they stay where they are.
-
-    is_underway: it is recorded, so that any machine may go on with it or take it back.
+@dataclass(frozen=True)
+class Left:
+    """A change that nobody attends to. reach: what callers meet, in words. is_underway: it is recorded, so that any machine may go
+    on with it or take it back. stopped: the release that ended for this one, empty while one of them has callers.
     """
 
-    def __init__(self, project: str, release: str, reach: str, away: MlshipError, *, is_underway: bool) -> None:
-        aborts = f", mlship abort {project} takes it back" if is_underway else ""
+    project: str
+    release: str
+    reach: str
+    is_underway: bool = False
+    stopped: str = ""
+
+    def ways_on(self, command: Callable[[str], str]) -> str:
+        """For people. command: gives the command line of a verb."""
+        back = f", {command('rollback')} --to {self.stopped} brings {self.stopped} back" if self.stopped else ""
+        back = f", {command('abort')} takes it back" if self.is_underway else back
+        return f"the same command again goes on from there{back}"
+
+
+class Unattended(MlshipError):
+    """The target does not answer any more, or denies, and callers may meet a release that is not committed, or none: that stays so."""
+
+    def __init__(self, left: Left, away: MlshipError) -> None:
         super().__init__(
-            f"{release} is left at {reach}: {away.what}",
-            fix=f"the same command again goes on from there{aborts}",
+            f"{left.release} is left at {left.reach}: {away.what}",
+            fix=left.ways_on(lambda verb: f"mlship {verb} {left.project}"),
             exit=away.exit,
             code="unattended",
             details=away.details,
         )
-        self.is_underway = is_underway
+        self.left = left

@@ -1,42 +1,85 @@
-"""Following a platform's log by looking again: everything that comes, once."""
+"""Following a platform's log by looking again: everything that comes, once, whatever it is older than."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlship.targets.waiting import Waiting
 
 Event = TypeVar("Event")
+Mark = tuple[Hashable, float]  # an event's id, and its time in seconds since the epoch
+
+# Each copy hands in its lines some seconds at a time, so that one that is older may come after one that is newer: the log driver of
+# containers collects lines for up to five seconds (awslogs; from memory, verify). Each look goes so far back.
+NEAR_S = 10.0
+# A copy or a platform that had no connection for a while hands them in later. Once a minute a look goes so far back.
+FAR_S, FAR_EVERY_S = 600.0, 60.0
+KNOWN = 10_000  # ids: about 3 MB, and what a look may read again
+
+
+class Shown:
+    """What was there or was shown: of the last FAR_S, and no more than KNOWN ids. Of what is older nothing is new any more.
+
+    since: what is older was there already, as far as anybody knows.
+    """
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self._known: dict[Hashable, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, mark: Mark) -> bool:
+        """Whether it is new."""
+        name, when = mark
+        is_new = name not in self._known and when >= self.since
+        if when >= self.since:
+            self._known[name] = when
+        return is_new
+
+    def forget(self, before: float) -> None:
+        """What was written before, and the oldest of what is too much."""
+        self.since = max(self.since, before)
+        if len(self._known) > KNOWN:
+            newest_of_too_much = sorted(self._known.values())[-KNOWN - 1]
+            self.since = max(self.since, math.nextafter(newest_of_too_much, math.inf))
+        self._known = {name: when for name, when in self._known.items() if when >= self.since}
 
 
 def followed(
-    told: Sequence[Event],
-    look: Callable[[Any], Iterable[Event]],
-    mark: Callable[[Event], tuple[str, Any]],
-    start: Any,
+    told: Iterable[Event],
+    look: Callable[[float], Iterable[Event]],
+    mark: Callable[[Event], Mark],
+    since: float,
     waiting: Waiting,
-    late: int = 0,
 ) -> Iterator[Event]:
-    """What comes after `told`, without end. look: what there is since a time, that of the newest event; `start` before any.
+    """What comes after `told`, without end. look: what there is since a time, in seconds since the epoch.
 
-    mark: of an event, its id and its time: several may have the same time, so that it is looked at once more. late: how much older
-    than one that is there already an event may be that comes now, in the unit of the times: copies hand in their lines in their own time.
-    A platform that is busy or away for a moment is asked again. Raises what it says when it stays away.
+    since: `told` has all that was there from then on, shown or not; a line of before is taken for one that was there, too. What is handed
+    in more than FAR_S, or more than KNOWN lines, behind the newest one is not told. A platform that is busy or away for a moment is
+    asked again. Raises what it says when it stays away.
     """
-    known = {mark(event)[0] for event in told}
-    first = latest = max((mark(event)[1] for event in told), default=start)
+    shown, marks = Shown(since), [mark(event) for event in told]
+    for one in marks:
+        shown.add(one)
+    latest = max((when for _, when in marks), default=waiting.clock())
+    far_at = waiting.clock() + FAR_EVERY_S
     while True:
+        newest = min(latest, waiting.clock())  # a copy's clock may be ahead
+        shown.forget(newest - FAR_S)
         waiting.sleep(waiting.every_s)
-        since = max(first, latest - late) if late else latest
-        for event in waiting.answered(partial(_all, look, since)):
-            name, when = mark(event)
-            if name not in known:
-                known.add(name)
-                latest = max(latest, when)
+        is_far = waiting.clock() >= far_at
+        far_at = waiting.clock() + FAR_EVERY_S if is_far else far_at
+        start = shown.since if is_far else max(shown.since, newest - NEAR_S)
+        for event in waiting.answered(partial(_all, look, start)):
+            if shown.add(mark(event)):
+                latest = max(latest, mark(event)[1])
                 yield event
 
 
-def _all(look: Callable[[Any], Iterable[Event]], since: Any) -> list[Event]:
+def _all(look: Callable[[float], Iterable[Event]], since: float) -> Sequence[Event]:
     return list(look(since))

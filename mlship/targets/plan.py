@@ -35,6 +35,11 @@ class DeployPlan:
     def is_empty(self) -> bool:
         return not self.actions
 
+    @property
+    def takes_back(self) -> bool:
+        """What is under way goes, and nothing comes: a person wants that, or its gates judged it before."""
+        return any(action.kind == "restore" for action in self.actions)
+
 
 def plan(event: Literal["deploy", "rollback"], deployment: Deployment, observed: Observed) -> DeployPlan:
     """The plan that makes the world look like the deployment; empty when it does already.
@@ -139,15 +144,17 @@ def _beside(
 def _onward(
     deployment: Deployment, observed: Observed, underway: Underway, shares: tuple[float, ...], mirrored: float
 ) -> DeployPlan:
-    """The rest of a rollout: its image is there, its copies are made sure of and asked again."""
+    """The rest of a rollout: its image is there, its copies are made sure of and asked again. One that failed is only taken back."""
     release, before = underway.release.id, underway.before
-    actions = (
+    actions: tuple[Action, ...] = (
         *leftovers(observed, keep=release),
         Action("stage", release, before),
         *_mirror(release, before, mirrored),
         *(Action("weigh", release, before, share=share) for share in shares),
         Action("shift", release, before),
     )
+    if underway.failed:
+        actions = (Action("restore", release, before),)
     previous = observed.history.live_release if observed.history else None
     return DeployPlan(underway.event, deployment, previous, actions, observed.fingerprint, by_steps=True)
 

@@ -11,7 +11,7 @@ from mlship.releases.history import History, Underway
 from mlship.releases.records import LeaseLost
 from mlship.targets.base import Action, Observed, Outcome, Target
 from mlship.targets.changing import Change
-from mlship.targets.facts import Facts, Paused, RolledOut, Unattended, World
+from mlship.targets.facts import Facts, Left, Paused, RolledOut, Unattended, World
 from mlship.targets.lease import HeldLease, held
 from mlship.targets.plan import DeployPlan, promotion, taking_back
 from mlship.targets.proving import prove_copies
@@ -19,7 +19,7 @@ from mlship.targets.steps import begin, mirror, pass_all, weigh
 from mlship.targets.undo import bring_back, take_back
 from mlship.targets.verify import Verification
 
-__all__ = ["Facts", "Paused", "RolledOut", "Unattended", "World", "abort", "promote", "roll_out"]
+__all__ = ["Facts", "Left", "Paused", "RolledOut", "Unattended", "World", "abort", "promote", "roll_out"]
 
 
 def roll_out(target: Target, plan: DeployPlan, facts: Facts, world: World) -> RolledOut:
@@ -86,10 +86,12 @@ def _carried_out(
     except (Paused, LeaseLost):
         raise
     except MlshipError as error:
-        if not change.reach or error.exit in (Exit.VERIFY_FAILED, Exit.NOT_RESTORED):
+        if not change.left or error.exit in (Exit.VERIFY_FAILED, Exit.NOT_RESTORED):
             raise
+        stopped = change.before if change.stopped and not change.reach else ""
         is_underway = change.history.underway is not None
-        raise Unattended(change.history.project, change.release.id, change.reach, error, is_underway=is_underway) from error
+        left = Left(change.history.project, change.release.id, change.left, is_underway=is_underway, stopped=stopped)
+        raise Unattended(left, error) from error
 
 
 def _change(target: Target, plan: DeployPlan, facts: Facts, world: World, lease: HeldLease, observed: Observed) -> Change:

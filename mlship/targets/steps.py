@@ -96,7 +96,7 @@ def pause(change: Change, why: str, details: tuple[str, ...] = ()) -> NoReturn:
     underway = _underway(change)
     if underway.paused != why:
         change.write(change.history.paused(why, change.entry("pause", why=why)))
-    raise Paused(change.history.project, change.release.id, underway.reach, why, details)
+    raise Paused(change.history.project, change.release.id, change.left or underway.reach, why, details)
 
 
 def _is_passed(change: Change) -> bool:

@@ -114,7 +114,8 @@ def _restored(change: Change, kind: ActionKind) -> tuple[str, ...]:
     change.world.progress.step(kind, change.release.id)
     undone = change.target.apply(Action(kind, change.release.id, change.before), change.deployment)
     wrong = undone.cause if not undone.ok else _silence(change, change.plan.previous)
-    change.reach = change.reach if wrong else ""
+    if not wrong:
+        change.put_back()
     return (f"not restored: {wrong}", *undone.evidence) if wrong else ()
 
 
@@ -176,9 +177,15 @@ def what_is_left(before: str, wanted: Deployment) -> str:
 
 
 def _not_restored(change: Change, failed: Outcome, wrong: tuple[str, ...]) -> MlshipError:
+    """The release is named, because a rollback by itself goes to another one where nothing serves."""
+    project, release = change.history.project, change.release.id
+    what, fix = "and what served before could not be brought back", f"mlship rollback {project} --to {change.before}"
+    if not change.before:
+        what = f"nothing served before, and not all of {release} could be taken away"
+        fix = f"mend the cause above and run the same command again; mlship destroy {project} takes all of it away"
     return MlshipError(
-        f"{change.release.id} is not live: {failed.cause}; and what served before could not be brought back",
-        fix=f"mlship rollback {change.history.project}",
+        f"{release} is not live: {failed.cause}; {what}",
+        fix=fix,
         exit=Exit.NOT_RESTORED,
         code="not-restored",
         details=readable((*failed.evidence, *wrong)),

@@ -96,6 +96,22 @@ def test_list_of_an_empty_machine_is_empty(mlship):
     assert said.stderr == "no services\n"
 
 
+def test_a_service_whose_records_are_damaged_is_named_beside_the_others_with_the_command_for_it(mlship, folder: Path):
+    for place, text in (("churn/default-eu", "{"), ("fraud/default", "[]")):
+        service = folder.parent / "home" / "local" / place
+        service.mkdir(parents=True)
+        (service / "history.json").write_text(text)
+    said = mlship("list --target local --json")
+    assert (said.exit, said.document["ok"]) == (2, False)
+    churn, fraud = said.document["services"]
+    assert (churn["project"], churn["environment"], churn["live"], churn["ready"]) == ("churn", "default-eu", "", False)
+    assert churn["wrong"].startswith("the records cannot be read (")
+    assert "mlship destroy churn --env default-eu --target local; mlship does not guess" in churn["fix"]
+    assert "mlship destroy fraud --target local; mlship does not guess" in fraud["fix"]
+    assert "churn/default-eu is unknown: the records cannot be read (" in said.stderr
+    assert f"  fix    {churn['fix']}\n" in said.stderr
+
+
 def test_schema_is_the_schema_and_nothing_else(mlship):
     assert json.loads(mlship("schema").stdout)["properties"]["name"]
 

@@ -215,6 +215,12 @@ def test_a_first_release_is_called_one():
     assert plan_text(replace(PLAN, previous=None)).splitlines()[0].endswith("first release r12-7f3a9c")
 
 
+def test_what_is_only_taken_back_is_not_called_new():
+    back = replace(PLAN, release=OLD, previous=NEW, actions=(Action("restore", "r12-7f3a9c", "r11-12bd90"),))
+    assert plan_text(back).splitlines()[0].endswith("          r12-7f3a9c is taken back, live r11-12bd90 stays")
+    assert plan_text(replace(back, release=None)).splitlines()[0].endswith("r12-7f3a9c is taken back, nothing is live")
+
+
 def test_an_empty_plan_says_what_is_live():
     empty = replace(PLAN, actions=(), environment="", service="process")
     assert plan_text(empty) == "Plan  churn -> docker process: nothing to change, r12-7f3a9c is live"
@@ -459,6 +465,15 @@ def test_list_names_what_could_not_be_asked():
         (ServiceRow("churn", "prod", "local", "r1-aaaaaa", "http://127.0.0.1:8080", True),), {"docker": "no engine"}
     )
     assert list_text(listed) == ("churn/prod  local  r1-aaaaaa  ready  http://127.0.0.1:8080\ndocker is left out: no engine")
+
+
+def test_list_names_what_cannot_be_told_of():
+    untold = ServiceRow(
+        "churn", "prod", "aws", "", "", False, wrong="the records cannot be read (s3://b/h)", fix="restore them"
+    )
+    assert list_text(Listed((untold,))) == (
+        "churn/prod  aws  unknown  not ready\nchurn/prod is unknown: the records cannot be read (s3://b/h)\n  fix    restore them"
+    )
 
 
 def test_history_is_one_line_an_event_with_what_can_come_back():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from mlship.releases.history import Entry, History
 from mlship.releases.release import Release, Served, ServedModel
 from mlship.runner import LocalRunner
 from mlship.targets import fake
-from mlship.targets.base import Observed
+from mlship.targets.base import Action, Observed
 
 HOSTS = ("ssh://deploy@a", "ssh://deploy@b", "ssh://deploy@c")
 
@@ -100,6 +101,18 @@ def test_nothing_is_taken_back_where_nothing_was_done_or_nothing_served_before()
         with pytest.raises(MlshipError) as failed:
             in_turn(HOSTS, act, [*fine, *[view("", "r1-aaaaaa")] * (3 - len(fine))])
         assert failed.value.fix == "mend it"
+
+
+def test_a_host_where_something_is_only_taken_back_is_served_by_what_is_live_there() -> None:
+    def act(position: int) -> None:
+        if position == 1:
+            raise MlshipError("no", fix="mend it")
+
+    back = replace(view("r2-bbbbbb", "r1-aaaaaa"), actions=(Action("restore", "r2-bbbbbb", "r1-aaaaaa"),))
+    with pytest.raises(MlshipError) as failed:
+        in_turn(HOSTS, act, [back] * 3)
+    assert failed.value.details == (f"{HOSTS[0]}: done, r1-aaaaaa serves", f"{HOSTS[2]}: untouched, r1-aaaaaa serves")
+    assert failed.value.fix == "mend it", "there is nothing that one could want back"
 
 
 def view(before: str, after: str) -> PlanView:

@@ -76,6 +76,13 @@ def before_the_pause(records: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
+def judged(records: bytes) -> bytes:
+    """As a command leaves them that is killed while it takes the release back."""
+    document = json.loads(records)
+    document["underway"] |= {"paused": "", "failed": "error_rate is 5 %, wanted < 1 %"}
+    return json.dumps(document).encode()
+
+
 @pytest.fixture
 def paused(context: Context) -> str:
     """The id of a release that waits at 5 %: nobody has called it, so its gate cannot be judged."""
@@ -169,6 +176,7 @@ def test_of_two_people_who_promote_what_they_saw_one_passes_one_step(context: Co
 
 def test_promote_full_moves_all_callers_at_once(context: Context, paused: str) -> None:
     ready = promote.prepare(context, Where(), full=True)
+    assert ready.view.steps[0].endswith(" is asked its release id and the sample again; callers stay where they are meanwhile")
     assert not [step for step in ready.view.steps if step.startswith("50 %")]
     assert promote.promote(context, ready).release.id.startswith(paused)
 
@@ -187,6 +195,30 @@ def test_abort_takes_it_back_with_the_reason(context: Context, paused: str) -> N
 
 def test_abort_without_a_reason_names_who_did_it(context: Context, paused: str) -> None:
     assert abort.prepare(context, Where()).facts.reason == "aborted by anna@laptop"
+
+
+@pytest.mark.parametrize("again", ["promote", "promote --full", "deploy"])
+def test_whoever_goes_on_with_a_release_that_failed_is_shown_that_it_is_taken_back(
+    context: Context, paused: str, again: str
+) -> None:
+    documents = fake.WORLD.services[("churn", "")].documents
+    documents.append(judged(documents[-1]))
+    if again == "deploy":
+        ready, act = plan.prepare(context, Where(), image=built(context, 2)), deploy.deploy
+    else:
+        ready, act = promote.prepare(context, Where(), full=again.endswith("--full")), promote.promote
+    view = ready.view
+    assert view.release is not None and view.previous is not None
+    first, failed = view.release.id, view.previous.id
+    assert failed.startswith(paused)
+    assert view.takeover == (
+        f"{failed} failed: error_rate is 5 %, wanted < 1 %; it is taken back, and the command ends with exit 6",
+    )
+    assert view.steps == (f"callers reach {first} as before; the copies of {failed} go",)
+    assert (view.create, view.update, view.delete, view.undo) == ((), (), (), "")
+    with pytest.raises(MlshipError, match=f"{failed} is not live: error_rate is 5 %.*; {first} serves as before") as ended:
+        act(context, ready)
+    assert ended.value.exit is Exit.VERIFY_FAILED
 
 
 def test_a_rollback_takes_back_what_is_under_way(context: Context, paused: str) -> None:

@@ -12,7 +12,7 @@ from away import Away
 from rehearsal import CANARY, FACTS, Rehearsal
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.base import Action, Deployment, Outcome
+from mlship.targets.base import Action, Deployment, Outcome, Strategy
 from mlship.targets.plan import plan
 from mlship.targets.rollout import Paused, RolledOut, Unattended, abort, promote, roll_out
 
@@ -102,6 +102,64 @@ def test_what_callers_meet_as_soon_as_it_is_staged_is_said_when_nobody_can_be_as
     wanted = plan("deploy", canary.deployment(2, canary.history), target.observe())
     with pytest.raises(Unattended, match=r"is left at 100 % of the callers: the cloud does not answer; the same command"):
         roll_out(target, wanted, FACTS, canary.clock)
+
+
+RECREATE = Strategy("recreate")
+
+
+@pytest.mark.parametrize("exit", [Exit.UNREACHABLE, Exit.DENIED], ids=["away", "denied"])
+@pytest.mark.parametrize("silent", ["observe", "ask"])
+def test_what_was_stopped_for_a_release_that_nobody_can_ask_is_said_with_both_ways_on(
+    canary: Rehearsal, silent: str, exit: Exit
+) -> None:
+    canary.strategy, first = RECREATE, canary.history.live
+
+    def answers(name: str) -> bool:
+        return name != silent or canary.world.done[-1].kind != "stage"
+
+    said = rf"r2-\w+ is left at 0 % of the callers, and {first} is stopped for it: the cloud does not answer"
+    with pytest.raises(Unattended, match=said) as left:
+        deploy(canary, answers, exit)
+    assert left.value.exit is exit
+    assert left.value.fix == (
+        f"the same command again goes on from there, mlship rollback churn --to {first} brings {first} back"
+    )
+    other = replace(canary, world=deepcopy(canary.world))
+    other.roll_back(other.history.find(first))
+    other.is_settled(first)
+    canary.is_settled(canary.deploy(2).history.live)
+
+
+def test_what_waits_for_approval_in_the_place_of_what_was_stopped_is_taken_back_by_abort(canary: Rehearsal) -> None:
+    canary.strategy, first = replace(RECREATE, approve="manual"), canary.history.live
+    with pytest.raises(Paused, match=rf"is paused at 0 % of the callers, and {first} is stopped for it: it waits for approval"):
+        canary.deploy(2)
+    target = Away(canary.open(), lambda name: name != "ask")
+    with pytest.raises(Unattended, match=rf"is left at 0 % of the callers, and {first} is stopped for it") as left:
+        promote(target, FACTS, canary.clock)
+    assert left.value.fix == "the same command again goes on from there, mlship abort churn takes it back"
+    canary.abort()
+    canary.is_settled(first)
+
+
+def test_a_stage_that_ends_in_the_midst_may_have_stopped_what_served(canary: Rehearsal) -> None:
+    canary.strategy, first = RECREATE, canary.history.live
+
+    def answers(name: str) -> bool:
+        return name != "apply" or all(action.release == first for action in canary.world.done)
+
+    with pytest.raises(Unattended, match=rf"is left at 0 % of the callers, and {first} may be stopped for it: the cloud"):
+        deploy(canary, answers)
+    canary.is_settled(canary.deploy(2).history.live)
+
+
+def test_what_was_stopped_and_runs_again_is_not_said_to_be_stopped(canary: Rehearsal) -> None:
+    canary.strategy, first = RECREATE, canary.history.live
+    canary.world.faults = {"stage": "answers"}
+    with pytest.raises(MlshipError, match=f"{first} serves as before") as failed:
+        deploy(canary, lambda name: True)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    canary.is_settled(first)
 
 
 @pytest.mark.parametrize("strategy", [CANARY, MIRRORED], ids=["canary", "mirror"])

@@ -248,6 +248,30 @@ def test_what_was_stopped_for_a_release_that_fails_runs_again() -> None:
     recreate.is_settled(first)
 
 
+def test_what_was_stopped_and_cannot_be_started_again_is_named_in_the_command_that_brings_it_back() -> None:
+    recreate = Rehearsal(Strategy("recreate"))
+    recreate.deploy(1)
+    second = recreate.deploy(2).history.live
+    recreate.world.faults = {"stage": "answers", "restore": "refuses"}
+    with pytest.raises(MlshipError, match="could not be brought back") as failed:
+        recreate.deploy(3)
+    assert failed.value.fix == f"mlship rollback churn --to {second}", "by itself it would go further back"
+    recreate.world.faults = {}
+    recreate.roll_back(recreate.history.find(second))
+    recreate.is_settled(second)
+
+
+def test_a_first_release_that_failed_and_cannot_be_taken_away_is_not_told_to_be_rolled_back() -> None:
+    first = Rehearsal(Strategy("rolling"))
+    first.world.faults = {"stage": "answers", "discard": "refuses"}
+    with pytest.raises(
+        MlshipError, match=r"is not live: .*; nothing served before, and not all of r1-\w+ could be taken away"
+    ) as failed:
+        first.deploy(1)
+    assert failed.value.exit is Exit.NOT_RESTORED
+    assert failed.value.fix == "mend the cause above and run the same command again; mlship destroy churn takes all of it away"
+
+
 def test_blue_green_is_watched_with_the_old_copies_warm() -> None:
     blue = with_strategy(name="blue-green", steps=())
     began = blue.now

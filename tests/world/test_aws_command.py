@@ -109,8 +109,9 @@ def test_the_whole_way(tmp_path: Path, account: Account, front: tuple[Gateway, M
     for command in (("deploy", "--env", "prod", "--image", first, "--yes"), ("status", "--env", "prod")):
         said = here.refused(*command)
         assert "the history of churn prod is gone" in said and f"--env prod --region {REGION} --recover makes it" in said
-    (row,) = there.mlship("list", "--target", "aws", "--region", REGION)["services"]
-    assert (row["live"], row["ready"]) == ("", False)
+    (row,) = there.mlship("list", "--target", "aws", "--region", REGION, exit=2)["services"]
+    assert (row["live"], row["ready"], row["exit"]) == ("", False, 2) and "the history of churn prod is gone" in row["wrong"]
+    assert row["fix"].startswith(f"mlship history churn --target aws --env prod --region {REGION} --recover makes it again")
     again = there.mlship("history", *words, "--recover")
     assert (again["live"], again["undo"]) == (releases[1], releases[0]) and again["entries"][-1]["why"].startswith("recovered")
     assert "is there: generation 3" in there.refused("history", *words, "--recover")

@@ -179,7 +179,7 @@ def test_callers_who_cannot_be_led_back_end_a_deploy_with_exit_7(tmp_path: Path,
     stuck = Through(service, Stuck(account))
     with pytest.raises(MlshipError, match=r"is not live: .* and what served before could not be brought back") as failed:
         deploy(stuck, 2)
-    assert (failed.value.exit, failed.value.fix) == (Exit.NOT_RESTORED, "mlship rollback churn")
+    assert (failed.value.exit, failed.value.fix) == (Exit.NOT_RESTORED, f"mlship rollback churn --to {first}")
     assert any("not restored: " in line and "TooManyTargets" in line for line in failed.value.details)
     account.broken[content] = ""
     assert deploy(service, 1).history.live == first == live_id(service), "the records still say what was live"

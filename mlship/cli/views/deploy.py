@@ -111,6 +111,8 @@ def abort_text(result: Aborted) -> str:
 
 def _from_to(view: PlanView) -> str:
     new = view.release.id if view.release else "nothing"
+    if view.takes_back and view.previous is not None:
+        return f"{view.previous.id} is taken back, {f'live {new} stays' if view.release else 'nothing is live'}"
     if view.previous is None:
         return f"first release {new}"
     if view.release is not None and view.release.id == view.previous.id:

@@ -19,6 +19,7 @@ from mlship.cli.views.text import (
 from mlship.cli.views.why import why_text
 from mlship.flows.command_line import command_at, deploy_command
 from mlship.flows.results import Listed, ReleaseView, Status, Traffic, UnderwayView
+from mlship.targets.base import ServiceRow
 
 
 def status_text(result: Status, now: float) -> str:
@@ -66,13 +67,22 @@ def status_text(result: Status, now: float) -> str:
 
 def list_text(result: Listed) -> str:
     rows = [
-        [place(row.project, row.environment), row.target, row.live, "ready" if row.ready else "not ready", row.endpoint]
+        [place(row.project, row.environment), row.target, _live(row), "ready" if row.ready else "not ready", row.endpoint]
         for row in result.services
     ]
     return lines(
         columns(rows, indent=0) if rows else "no services",
+        *(_untold(row) for row in result.services if row.wrong),
         *(f"{target} is left out: {why}" for target, why in result.unreachable.items()),
     )
+
+
+def _live(row: ServiceRow) -> str:
+    return "unknown" if row.wrong else row.live
+
+
+def _untold(row: ServiceRow) -> str:
+    return lines(f"{place(row.project, row.environment)} is unknown: {row.wrong}", f"  fix    {row.fix}" if row.fix else "")
 
 
 def _release_row(title: str, release: ReleaseView | None, now: float) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.records import MISSING, LostRecords, own_bucket
+from mlship.targets.aws.records import MISSING, own_bucket
 from mlship.targets.aws.scope import PROJECT, Scope
-from mlship.targets.base import Opening, ServiceRow, Target
+from mlship.targets.base import Observed, Opening, ServiceRow, Target
+from mlship.targets.listed import row_of
 
 _OF_EACH = {"LogGroup", "Repository"}  # outputs of a foundation, whatever its service
 
@@ -18,20 +19,14 @@ def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]
     """One a project and environment, by its records in mlship's own bucket and by its stack: a bucket that is given is known to
     the stack alone.
     """
+
+    def seen(one: Opening) -> Observed:
+        return opener(one, door).observe()
+
     for project, environment in sorted({*_recorded(door), *_stacked(door)}):
         opening.progress.step("list", " ".join(filter(None, (project, environment))))
-        yield _row(replace(opening, project=project, environment=environment), door, opener)
-
-
-def _row(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> ServiceRow:
-    """One whose history is gone must not hide the others: it has nothing live, which `status` explains."""
-    try:
-        observed = opener(opening, door).observe()
-    except LostRecords:
-        return ServiceRow(opening.project, opening.environment, "aws", "", "", ready=False)
-    live = observed.history.live if observed.history else ""
-    is_ready = bool(live) and observed.serving == live
-    return ServiceRow(opening.project, opening.environment, "aws", live, observed.endpoint, is_ready)
+        one = replace(opening, project=project, environment=environment)
+        yield row_of(one, "aws", seen)
 
 
 def _recorded(door: Door) -> Iterator[tuple[str, str]]:

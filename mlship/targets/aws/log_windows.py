@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-T = TypeVar("T")
 BACK_S = (60.0, 900.0, 6 * 3600.0, 24 * 3600.0)
 MS = 1000.0
-# Each copy hands in its lines some seconds at a time, so that one that is older may come after one that is newer: the log driver of
-# containers collects lines for up to five seconds (awslogs; from memory, verify).
-LATE_MS = 10_000
 
 
-def newest(read: Callable[[int], Sequence[T]], enough: int, now: float, back_s: Sequence[float] = BACK_S) -> Sequence[T]:
+class Told(NamedTuple):
+    """All events since then, in seconds since the epoch."""
+
+    events: Sequence[Any]
+    since: float
+
+
+def newest(read: Callable[[float], Sequence[Any]], enough: int, now: float, back_s: Sequence[float] = BACK_S) -> Told:
     """What was written since the latest of these moments from which there is enough; since the first one, where there never is.
 
-    read: what was written since then, in milliseconds since the epoch. now: seconds since the epoch.
+    read: what was written since then. now, and its argument: seconds since the epoch.
     """
-    found: Sequence[T] = ()
+    told = Told((), now)
     for seconds in back_s:
-        found = read(max(0, int((now - seconds) * MS)))
-        if len(found) >= enough:
+        since = max(0.0, now - seconds)
+        told = Told(read(since), since)
+        if len(told.events) >= enough:
             break
-    return found
+    return told
 
 
-def marked(event: Mapping[str, Any]) -> tuple[str, int]:
+def start_time(since: float) -> dict[str, int]:
+    """As FilterLogEvents takes it."""
+    return {"startTime": int(since * MS)} if since > 0 else {}
+
+
+def marked(event: Mapping[str, Any]) -> tuple[str, float]:
     """An event's id and its time, as `log_stream.followed` asks for them."""
-    return event["eventId"], event["timestamp"]
+    return event["eventId"], event["timestamp"] / MS

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mlship.targets.base import Opening, ServiceRow, Target
+from mlship.targets.base import Observed, Opening, ServiceRow, Target
 from mlship.targets.gcp.door import Door
 from mlship.targets.gcp.records import bucket_name
+from mlship.targets.listed import row_of
 
 ROOT = "mlship/"  # Scope.records begins so
 
@@ -18,14 +19,15 @@ def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]
     bucket = said or bucket_name(door)
     if not said and not door.find_bucket(bucket):
         return
+
+    def seen(one: Opening) -> Observed:
+        return opener(one, door).observe()
+
     kept = {key: value for key, value in opening.settings.items() if key in ("bucket", "project", "region")}
     for project, environment in sorted(_recorded(door, bucket)):
         opening.progress.step("list", " ".join(filter(None, (project, environment))))
         one = replace(opening, project=project, environment=environment, settings=kept)
-        observed = opener(one, door).observe()
-        live = observed.history.live if observed.history else ""
-        is_ready = bool(live) and observed.serving == live
-        yield ServiceRow(project, environment, "gcp", live, observed.endpoint, is_ready)
+        yield row_of(one, "gcp", seen)
 
 
 def _recorded(door: Door, bucket: str) -> set[tuple[str, str]]:

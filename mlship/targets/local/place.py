@@ -6,6 +6,7 @@ from mlship.errors import MlshipError
 from mlship.home import Home
 from mlship.runner import Runner
 from mlship.targets.base import ServiceRow
+from mlship.targets.listed import untold
 from mlship.targets.local.asking import release_at
 from mlship.targets.local.control import Control
 from mlship.targets.local.folder import DEFAULT, ROOTFS, ServiceFolder
@@ -26,12 +27,13 @@ def folders(home: Home) -> list[ServiceFolder]:
 
 
 def _row(folder: ServiceFolder, runner: Runner) -> ServiceRow | None:
-    project, environment = folder.path.parent.name, folder.path.name.removeprefix(DEFAULT)
+    project, name = folder.path.parent.name, folder.path.name
+    environment = "" if name == DEFAULT else name
     try:
         history = LocalRecords(folder).read()
         view = Control(folder.path, runner).status()
     except MlshipError as error:
-        return ServiceRow(project, environment, "local", f"unknown: {error.what}", "", False)
+        return untold(project, environment, "local", error)
     if history is None:
         return None
     server = view.live_server if view else None

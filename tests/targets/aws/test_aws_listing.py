@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from aws_door import FakeDoor
 
+from mlship.errors import Exit, MlshipError
 from mlship.home import Home
 from mlship.releases.history import History
 from mlship.runner import LocalRunner
@@ -60,3 +62,34 @@ def test_every_project_is_listed_once() -> None:
 def test_an_account_without_anything_of_mlship_has_no_rows() -> None:
     answers = {"s3 list_objects_v2": "NoSuchBucket", "cloudformation describe_stacks": {"Stacks": []}}
     assert tuple(rows(OPENING, FakeDoor(answers), opener)) == ()
+
+
+def lost(opening: Opening, door: Door) -> Target:
+    """Of fraud no record can be read."""
+    if opening.project == "fraud":
+        raise MlshipError(
+            "the release record cannot be read", "registry/mlship/fraud:r1", "delete this tag", code="damaged-records"
+        )
+    return opener(opening, door)
+
+
+ONLY_RECORDED: dict[str, Any] = {
+    "s3 list_objects_v2": {"Contents": [{"Key": key} for key in OBJECTS]},
+    "cloudformation describe_stacks": {"Stacks": []},
+}
+
+
+def test_a_damaged_record_hides_no_other_project_and_is_named_with_what_to_do() -> None:
+    churn, fraud = rows(OPENING, FakeDoor(ONLY_RECORDED), lost)
+    assert (churn.project, churn.ready, churn.wrong) == ("churn", True, "")
+    assert (fraud.project, fraud.live, fraud.ready) == ("fraud", "", False)
+    assert fraud.wrong == "the release record cannot be read (registry/mlship/fraud:r1)"
+    assert (fraud.fix, fraud.exit) == ("delete this tag", Exit.USAGE)
+
+
+def test_a_cloud_that_does_not_answer_ends_the_list() -> None:
+    def away(opening: Opening, door: Door) -> Target:
+        raise MlshipError("AWS does not answer", exit=Exit.UNREACHABLE)
+
+    with pytest.raises(MlshipError, match="AWS does not answer"):
+        list(rows(OPENING, FakeDoor(ONLY_RECORDED), away))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from aws_door import FakeDoor
@@ -47,6 +48,33 @@ def test_of_a_busy_log_only_the_last_minute_is_read() -> None:
 def test_of_a_quiet_log_lines_of_weeks_ago_are_found() -> None:
     assert told([2_000_000.0, 5_000.0], 2) == (["2e+06", "5000"], [0, 0, 1, 1, 2])
     assert told([5_000.0], 0) == ([], [0])
+
+
+def test_whoever_follows_a_few_lines_is_told_what_comes_late_and_not_what_was_there() -> None:
+    """Two lines of the last minute are asked for; the third was there, and a task hands in a fourth that is older than all of them."""
+    now = [NOW]
+    there = [(NOW - 50, 0.0), (NOW - 30, 0.0), (NOW - 3, 0.0), (NOW - 40, NOW + 4), (NOW + 3, NOW + 6), (NOW + 90, NOW + 90)]
+
+    def answer(**said: Any) -> Any:
+        assert "startTime" in said, "never the whole log"
+        events = [
+            {
+                "timestamp": int(when * 1000),
+                "logStreamName": "r1-7f3a9c/server/4f2a91c0",
+                "message": f"{when - NOW:g}",
+                "eventId": f"{when}",
+            }
+            for when, handed_in in there
+            if handed_in <= now[0] and when * 1000 >= said["startTime"]
+        ]
+        return {"events": events}
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    door = FakeDoor({"logs filter_log_events": answer})
+    lines = lines_of(door, Scope("churn"), "", 2, True, Waiting(lambda: now[0], sleep))
+    assert [line.text for line in islice(lines, 5)] == ["-30", "-3", "3", "-40", "90"]
 
 
 def test_of_an_endpoint_s_machines_only_those_of_late_are_asked_whose_release_they_had() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.releasing import CONTAINER
-from mlship.targets.aws.log_windows import BACK_S, LATE_MS, marked, newest
+from mlship.targets.aws.log_windows import BACK_S, marked, newest, start_time
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
@@ -29,19 +29,18 @@ def lines_of(
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     now = waiting.clock()
-    told = newest(lambda since_ms: _events(door, scope, release, since_ms), lines, now, (*BACK_S, now))
+    read = partial(_events, door, scope, release)
+    told, since = newest(read, lines, now, (*BACK_S, now))
     yield from (_line(event) for event in told[len(told) - lines :] if lines)
     if follow:
-        since = partial(_events, door, scope, release)
-        yield from map(_line, followed(told, since, marked, 0, replace(waiting, every_s=LOOK_S), LATE_MS))
+        yield from map(_line, followed(told, read, marked, since, replace(waiting, every_s=LOOK_S)))
 
 
-def _events(door: Door, scope: Scope, release: str, since_ms: int) -> list[dict[str, Any]]:
+def _events(door: Door, scope: Scope, release: str, since: float) -> list[dict[str, Any]]:
     """Sorted by time. Streams are called `<release>/<container>/<task>`."""
     only = {"logStreamNamePrefix": f"{release}/{CONTAINER}/"} if release else {}
-    since = {"startTime": since_ms} if since_ms else {}
     try:
-        told = door.all("logs", "filter_log_events", "events", logGroupName=scope.log_group, **only, **since)
+        told = door.all("logs", "filter_log_events", "events", logGroupName=scope.log_group, **only, **start_time(since))
     except Refused as no:
         if no.said == "ResourceNotFoundException":
             return []

@@ -10,7 +10,7 @@ from typing import Any
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.lambdas.naming import version_of_stream
 from mlship.targets.aws.lambdas.seen import Seen
-from mlship.targets.aws.log_windows import LATE_MS, MS, marked, newest
+from mlship.targets.aws.log_windows import marked, newest, start_time
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
 from mlship.targets.waiting import Waiting
@@ -29,16 +29,15 @@ def lines_of(
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     now, present = waiting.clock(), look()
-    told = newest(lambda since_ms: list(_of_release(_events(door, group, since_ms), present, release)), lines, now)
+    told, since = newest(lambda start: list(_of_release(_events(door, group, start), present, release)), lines, now)
     yield from (line for _, line in told[max(0, len(told) - lines) :])
     if follow:
 
-        def since(latest: int) -> Iterator[tuple[dict[str, Any], LogLine]]:
-            return _of_release(_events(door, group, latest), look(), release)
+        def read(start: float) -> Iterator[tuple[dict[str, Any], LogLine]]:
+            return _of_release(_events(door, group, start), look(), release)
 
         again = replace(waiting, every_s=LOOK_S)
-        come = followed(told, since, lambda both: marked(both[0]), int(now * MS), again, LATE_MS)
-        yield from (line for _, line in come)
+        yield from (line for _, line in followed(told, read, lambda both: marked(both[0]), since, again))
 
 
 def _of_release(events: list[dict[str, Any]], seen: Seen | None, release: str) -> Iterator[tuple[dict[str, Any], LogLine]]:
@@ -51,9 +50,9 @@ def _of_release(events: list[dict[str, Any]], seen: Seen | None, release: str) -
             yield event, LogLine(version, of, event["message"].rstrip("\n"), when)
 
 
-def _events(door: Door, group: str, since_ms: int) -> list[dict[str, Any]]:
+def _events(door: Door, group: str, since: float) -> list[dict[str, Any]]:
     try:
-        told = door.all("logs", "filter_log_events", "events", logGroupName=group, startTime=since_ms)
+        told = door.all("logs", "filter_log_events", "events", logGroupName=group, **start_time(since))
     except Refused as no:
         if no.said == "ResourceNotFoundException":
             return []

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.log_windows import BACK_S, LATE_MS, marked, newest
+from mlship.targets.aws.log_windows import BACK_S, MS, marked, newest, start_time
 from mlship.targets.aws.sagemaker.names import Names
 from mlship.targets.base import LogLine
 from mlship.targets.log_stream import followed
@@ -24,7 +24,7 @@ from mlship.targets.waiting import Waiting
 LOOK_S = 2.0
 HEAD = 1000  # lines of a stream's beginning
 # A stream tells its last event late, typically by less than an hour (LogStream, lastEventTimestamp, service model of botocore 1.44.5).
-LAST_MS = 3_600_000
+LAST_S = 3600.0
 _AT_MOST = 100  # streams that FilterLogEvents takes at once (service model of botocore 1.44.5)
 MISSING = "ResourceNotFoundException"
 _RELEASE = re.compile(r"\br\d+-[0-9a-f]{6}\b")
@@ -41,29 +41,29 @@ def lines_of(
 ) -> Iterator[LogLine]:
     """The last `lines`, then what comes, without end, when `follow`. release: empty for all."""
     now, whose = waiting.clock(), dict[tuple[str, str], bool]()
-    told = newest(lambda since_ms: _events(door, names, release, since_ms, whose), lines, now, (*BACK_S, now))
+    read = partial(_events, door, names, release, whose=whose)
+    told, since = newest(read, lines, now, (*BACK_S, now))
     yield from (_line(event, release) for event in told[len(told) - lines :] if lines)
     if follow:
-        since = partial(_events, door, names, release, whose=whose)
-        come = followed(told, since, marked, 0, replace(waiting, every_s=LOOK_S), LATE_MS)
+        come = followed(told, read, marked, since, replace(waiting, every_s=LOOK_S))
         yield from (_line(event, release) for event in come)
 
 
-def _events(door: Door, names: Names, release: str, since_ms: int, whose: dict[tuple[str, str], bool]) -> list[Event]:
+def _events(door: Door, names: Names, release: str, since: float, whose: dict[tuple[str, str], bool]) -> list[Event]:
     """Of the endpoint and of the one beside it, sorted by time. whose: group and stream -> whether it is the release's, as far as known."""
-    since = {"startTime": since_ms} if since_ms else {}
+    start = start_time(since)
     found: list[Event] = []
     for group in names.log_groups:
         if not release:
-            found += _asked(door, group, **since)
+            found += _asked(door, group, **start)
             continue
-        streams = [name for name in _of_late(door, group, since_ms) if _is_of(door, group, name, release, whose)]
-        for start in range(0, len(streams), _AT_MOST):
-            found += _asked(door, group, logStreamNames=streams[start : start + _AT_MOST], **since)
+        streams = [name for name in _of_late(door, group, since) if _is_of(door, group, name, release, whose)]
+        for first in range(0, len(streams), _AT_MOST):
+            found += _asked(door, group, logStreamNames=streams[first : first + _AT_MOST], **start)
     return sorted(found, key=lambda event: event["timestamp"])
 
 
-def _of_late(door: Door, group: str, since_ms: int) -> list[str]:
+def _of_late(door: Door, group: str, since: float) -> list[str]:
     """Streams that may have been written to since then."""
     found: list[str] = []
     said: dict[str, Any] = {"logGroupName": group, "orderBy": "LastEventTime", "descending": True}
@@ -74,7 +74,7 @@ def _of_late(door: Door, group: str, since_ms: int) -> list[str]:
             if no.said == MISSING:
                 return []
             raise
-        of_late = [one for one in told["logStreams"] if one.get("lastEventTimestamp", since_ms) + LAST_MS >= since_ms]
+        of_late = [one for one in told["logStreams"] if one.get("lastEventTimestamp", since * MS) / MS + LAST_S >= since]
         found += [str(one["logStreamName"]) for one in of_late]
         if len(of_late) < len(told["logStreams"]) or not told.get("nextToken"):
             return sorted(found)

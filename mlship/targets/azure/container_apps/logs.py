@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from mlship.targets.azure.container_apps.seen import API, Copy, Seen
 from mlship.targets.azure.door import Door
 from mlship.targets.azure.waiting import Waiting
 from mlship.targets.base import LogLine
+from mlship.targets.log_stream import Mark, followed
 
 LOOK_S = 2.0
 MOST = 300  # lines of one stream that Azure gives from before (az containerapp logs show, --tail)
@@ -26,16 +28,25 @@ def lines_of(
 ) -> Iterator[LogLine]:
     """The last `lines` of all copies together, by time; then what comes, without end, when `follow`. release: empty for all."""
     present = look()
-    told = _told(door, present, release, lines) or workspace.lines_of(door, present, release, lines)
-    yield from told[len(told) - lines :] if lines else ()
-    known = {(line.replica, line.when, line.text) for line in told}
-    again = replace(waiting, every_s=LOOK_S)
-    while follow:
-        again.sleep(LOOK_S)
-        for line in again.answered(lambda: _told(door, look(), release, MOST)):
-            if (line.replica, line.when, line.text) not in known:
-                known.add((line.replica, line.when, line.text))
-                yield line
+    told = _told(door, present, release, MOST if follow else lines) or workspace.lines_of(door, present, release, lines)
+    yield from told[max(len(told) - lines, 0) :]
+    if follow:
+
+        def mark(line: LogLine) -> Mark:
+            return (line.replica, line.when, line.text), _written(line, waiting.clock())
+
+        def read(since: float) -> list[LogLine]:
+            return [line for line in _told(door, look(), release, MOST) if mark(line)[1] >= since]
+
+        yield from followed(told, read, mark, 0.0, replace(waiting, every_s=LOOK_S))
+
+
+def _written(line: LogLine, now: float) -> float:
+    """In seconds since the epoch. now: for a line whose time is not told, or not in a known form."""
+    try:
+        return datetime.fromisoformat(line.when).timestamp()
+    except ValueError:
+        return now
 
 
 def _told(door: Door, seen: Seen | None, release: str, lines: int) -> list[LogLine]:
