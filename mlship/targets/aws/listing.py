@@ -18,18 +18,25 @@ def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]
     """One a project and environment, by its records in mlship's own bucket and by its stack: a bucket that is given is known to
     the stack alone.
     """
-    for project, environment in sorted({*_recorded(door), *_stacked(door)}):
+    stacked = set(_stacked(door))
+    for project, environment in sorted({*_recorded(door), *stacked}):
         opening.progress.step("list", " ".join(filter(None, (project, environment))))
-        yield _row(replace(opening, project=project, environment=environment), door, opener)
+        row = _row(replace(opening, project=project, environment=environment), door, opener)
+        if row is not None or (project, environment) in stacked:
+            yield row or ServiceRow(project, environment, "aws", "", "", ready=False)
 
 
-def _row(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> ServiceRow:
-    """One whose history is gone must not hide the others: it has nothing live, which `status` explains."""
+def _row(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]) -> ServiceRow | None:
+    """One whose history is gone must not hide the others: it has nothing live, which `status` explains. None where nothing is recorded:
+    destroyed, or not committed yet.
+    """
     try:
         observed = opener(opening, door).observe()
     except LostRecords:
         return ServiceRow(opening.project, opening.environment, "aws", "", "", ready=False)
-    live = observed.history.live if observed.history else ""
+    if observed.history is None:
+        return None
+    live = observed.history.live
     is_ready = bool(live) and observed.serving == live
     return ServiceRow(opening.project, opening.environment, "aws", live, observed.endpoint, is_ready)
 
