@@ -13,11 +13,12 @@ from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs import network, quotas
 from mlship.targets.aws.ecs.unbuilt import in_a_deploy
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
+from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable, without_roles
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
+from mlship.targets.variables import without_effect
 
 PRIVATE = "DNS_PRIVATE"  # NamespaceType (service model of botocore 1.44.5)
 RULES = 3  # one for each slot, and the one that shares the callers between them
@@ -28,8 +29,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
     guard(door, deployment)
     has = given(deployment)
     return (
-        *impossible(deployment),
-        *in_a_deploy(deployment),
+        *of_file(deployment),
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
         *_namespace(door, has, deployment),
@@ -39,6 +39,13 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *quotas.findings(door, deployment),
         *permissions.findings(door, deployment, has),
     )
+
+
+def of_file(deployment: Deployment) -> tuple[Finding, ...]:
+    """What no account changes. Pure."""
+    has = given(deployment)
+    said = (*impossible(deployment), *in_a_deploy(deployment))
+    return (*said, *without_effect(deployment), *without_roles(deployment, has))
 
 
 def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
