@@ -26,6 +26,7 @@ FULL = {key: part for key, part in EVERYTHING.items() if key != "permissions_bou
 SUBNETS = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in "ab"]
 OF_FILE = {"ecs": preflight.of_file, "lambda": lambda_preflight.of_file, "sagemaker": sagemaker_preflight.of_file}
 OPEN: dict[str, Any] = {
+    "cloudformation describe_stacks": "ValidationError",
     "ec2 describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "ec2 describe_subnets": {"Subnets": SUBNETS},
     "service-quotas list_service_quotas": "AccessDeniedException",
@@ -35,7 +36,6 @@ THERE: dict[str, Any] = {
     "ec2 describe_security_groups": {},
     "elbv2 describe_listeners": {},
     "elbv2 describe_rules": {"Rules": []},
-    "cloudformation describe_stacks": "ValidationError",
     "ecr describe_repositories": {},
     "iam get_role": {},
     "ecs describe_clusters": {"clusters": [{"status": "ACTIVE", "capacityProviders": ["FARGATE"]}]},
@@ -222,20 +222,6 @@ def test_whoever_cannot_connect_to_an_internal_balancer_is_told_why() -> None:
         b"no connection within 10 s; the balancer is internal, and this machine has to be in its network"
     )
     assert unreached("https://churn.example.com", "no connection").body == b"no connection"
-
-
-def test_rules_of_others_at_the_priorities_of_ours_are_found() -> None:
-    def rule(priority: str, group: str) -> dict[str, Any]:
-        return {"Priority": priority, "Actions": [{"Type": "forward", "TargetGroupArn": group}]}
-
-    first = int(FULL.get("priority") or 100)
-    rules = [rule(str(first), "arn:other"), rule(str(first + 1), "arn:ours"), rule(str(first + 3), "arn:other")]
-    outputs = [{"OutputKey": "TargetGroupA", "OutputValue": "arn:ours"}]
-    made = {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
-    answers = {**THERE, "elbv2 describe_rules": {"Rules": rules}, "cloudformation describe_stacks": made}
-    assert said(answers) == [
-        f"targets.aws.listener has another rule at priority {first}, and this project's are {first} and the next two"
-    ]
 
 
 def test_what_a_key_cannot_do_beside_another_is_said_at_its_place() -> None:
