@@ -128,6 +128,10 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_p
         "securityGroups": list(made["security_groups"]),
         "assignPublicIp": "DISABLED",
     }
+    gone = allowed.open().apply(Action("destroy"), None)
+    assert gone.ok and gone.notes[0].startswith("not the stack mlship-churn, which was applied without mlship")
+    assert account._services() == [] and allowed.open().observe().history is None
+    assert deploy(allowed, 2).history.live == live_id(allowed), "the foundation stands as it did"
 
 
 def test_rules_go_to_another_priority_together_and_never_over_somebody_elses(tmp_path: Path, account: Account) -> None:

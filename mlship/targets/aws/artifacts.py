@@ -106,13 +106,17 @@ class ReleaseArtifacts:
                 read.append(record)
         return tuple(sorted(read, key=lambda record: record.release.sequence))
 
-    def remaining(self) -> dict[str, str]:
-        """tag -> digest of those that the end of mlship's own repository does not take away. Raises Refused."""
+    def fixed(self) -> ReleaseArtifacts:
+        """The same once what tells the repository is gone."""
         repository = self.repository()
-        return self._tagged(repository) if repository != self.scope.repository else {}
+        return replace(self, repository=lambda: repository)
+
+    def tagged(self) -> dict[str, str]:
+        """tag -> digest of all of them. Raises Refused."""
+        return self._tagged(self.repository())
 
     def remove(self, tagged: Mapping[str, str]) -> None:
-        """tagged: some of those that remain. Raises Refused."""
+        """tagged: some of them. Raises Refused."""
         self._remove(self.repository(), list(tagged.values()))
 
     def _tagged(self, repository: str) -> dict[str, str]:

@@ -114,32 +114,21 @@ class S3Records(ObjectRecords[Kept]):
         return self._artifacts.records(self._left(self._get(HISTORY))) if self._artifacts else ()
 
     def taken_away(self, rest: Callable[[], Outcome]) -> Outcome:
-        """Everything goes: what lies in the repository of a company, then `rest`, and the history last, so that a killed command goes on.
+        """Everything goes: `rest`, what then still lies in a repository of others, and the history last, so that a killed command goes on.
 
         Who may not delete there leaves these records, and is told; a tombstone in the place of the history says that they are of nothing.
         """
-        left, notes = self._removed()
+        artifacts = self._artifacts.fixed() if self._artifacts else None
         gone = rest()
-        if gone.ok and left:
+        if not gone.ok:
+            return gone
+        left, notes = _removed(artifacts) if artifacts else ({}, ())
+        if left:
             self._put(HISTORY, tombstone(left), self._get(HISTORY))
             self._remove_present(LEASE)
-        elif gone.ok:
+        else:
             self.destroy()
         return replace(gone, notes=(*gone.notes, *notes))
-
-    def _removed(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """What of the records beside images stays all the same (tag -> digest), and what to say of it."""
-        if self._artifacts is None:
-            return {}, ()
-        left: Mapping[str, str] = {}
-        try:
-            left = self._artifacts.remaining()
-            self._artifacts.remove(left)
-        except Refused as no:
-            if no.code != "denied":
-                raise
-            return left, (f"not the records of its releases in ECR, which a later deploy passes over: {no.what}",)
-        return {}, ()
 
     def recorded_repository(self) -> str:
         """The one that mlship.yaml named at the last deploy; empty where it named none, or where nobody can read that any more."""
@@ -220,6 +209,19 @@ class S3Records(ObjectRecords[Kept]):
         place = ["--env", self._scope.environment] if self._scope.environment else []
         said = ["mlship", verb, self._scope.project, "--target", "aws", *place, "--region", self._door.region, *words]
         return shlex.join(said)
+
+
+def _removed(artifacts: ReleaseArtifacts) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """What of the records beside images stays all the same (tag -> digest), and what to say of it."""
+    left: Mapping[str, str] = {}
+    try:
+        left = artifacts.tagged()
+        artifacts.remove(left)
+    except Refused as no:
+        if no.code != "denied":
+            raise
+        return left, (f"not the records of its releases in ECR, which a later deploy passes over: {no.what}",)
+    return {}, ()
 
 
 def own_bucket(door: Door) -> str:
