@@ -10,17 +10,32 @@ from mlship.flows.context import Context
 from mlship.flows.opening import Opened
 from mlship.flows.operating import deployment_from
 from mlship.flows.prepared import refuse_errors
-from mlship.flows.secrets import Given, with_secrets
+from mlship.flows.secrets import Given, first_versions, with_secrets
 from mlship.flows.used_keys import used_keys
 from mlship.image.manifest import serving_as_data
 from mlship.releases.history import History
 from mlship.releases.release import Release, Served, ServedModel
-from mlship.targets.base import Deployment, JudgesImages
+from mlship.targets.base import Deployment, JudgesFiles, JudgesImages
 from mlship.targets.features import findings as feature_findings
 from mlship.targets.table import ASKED_BEFORE_BUILD
 from mlship.targets.unused import unused_keys
 
 UNBUILT = "sha256:" + "0" * 64  # content of a release whose image nobody has made yet
+
+
+def refuse_by_file(project: Project, opened: Opened) -> None:
+    """Before anybody is asked for anything. Raises FindingsError where the file alone tells that this cannot be."""
+    refuse_errors(opened, said_of_file(project, opened))
+
+
+def said_of_file(project: Project, opened: Opened) -> tuple[Finding, ...]:
+    """What its target says of the file, whatever is built and whatever is there. Pure."""
+    found = keys_in_vain(project, opened)
+    if not isinstance(opened.target, JudgesFiles):
+        return found
+    history = History(project.name, project.environment, project.target)
+    release = unbuilt_release(project, history, 0.0, first_versions(project))
+    return (*found, *opened.target.findings_of_file(deployment_from(project, release)))
 
 
 def said_before_build(

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlship.config.project import Project
 from mlship.errors import Exit, Finding, FindingsError, MlshipError
-from mlship.flows.before_build import keys_in_vain, resources_of, said_before_build, said_of_image
+from mlship.flows.before_build import keys_in_vain, refuse_by_file, resources_of, said_before_build, said_of_image
 from mlship.flows.build import built_now
 from mlship.flows.commit import git_commit
 from mlship.flows.context import Context, Where
@@ -121,6 +121,7 @@ class Seen:
 def _seen(context: Context, project: Project, host: str, *, replaces: bool) -> Seen:
     """What another service of the cloud has is not this one's: where that is replaced, nothing is here yet."""
     opened = open_project(context, project, host)
+    refuse_by_file(project, opened)
     former = former_service(context, opened, is_wanted=replaces)
     if former is not None:
         return Seen(opened, Observed(None), History(project.name, project.environment, project.target), former)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mlship.config.project import Project
-from mlship.config.secrets import STORES
 from mlship.disk import write_atomic
 from mlship.errors import FindingsError, MlshipError
-from mlship.flows.before_build import keys_in_vain
+from mlship.flows.before_build import said_of_file
 from mlship.flows.build import built_records
 from mlship.flows.context import Context, Where
 from mlship.flows.loading import with_region
@@ -18,7 +17,7 @@ from mlship.flows.opening import Opened, open_project, project_of
 from mlship.flows.operating import deployment_from
 from mlship.flows.plan import recorded_image, release_from
 from mlship.flows.results import Rendered
-from mlship.flows.secrets import names_for_release
+from mlship.flows.secrets import first_versions
 from mlship.releases.history import History
 from mlship.targets.base import Deployment
 from mlship.targets.priced import priced
@@ -49,7 +48,7 @@ def _refuse_impossible(project: Project, opened: Opened, deployment: Deployment)
     """What a cloud's service cannot do is not written down either. Raises FindingsError."""
     if project.target in ON_THIS_MACHINE:
         return
-    found = (*keys_in_vain(project, opened), *priced(project.target).findings(deployment))
+    found = dict.fromkeys((*said_of_file(project, opened), *priced(project.target).findings(deployment)))
     if wrong := [finding for finding in found if finding.severity == "error"]:
         place = f"{project.target} service {opened.service}"
         raise FindingsError(f"{project.name} cannot be rendered for {place}", wrong, code=wrong[0].code)
@@ -65,12 +64,6 @@ def of_part(documents: Mapping[str, bytes], part: str, target: str) -> Mapping[s
     if not chosen:
         raise MlshipError(f"what is rendered for {target} has no part {part}", fix="leave --part out", code="unknown-part")
     return chosen
-
-
-def first_versions(project: Project) -> dict[str, str]:
-    """Of the secrets that the model gets: no value is read, and no store is asked which version is its newest: `${KEY}`. Pure."""
-    names = names_for_release(project)
-    return {name: f"${{{name}}}" for name in names} if project.target in STORES else dict.fromkeys(names, "1")
 
 
 def _make_room(out: Path) -> None:

@@ -91,6 +91,12 @@ def names_for_release(project: Project) -> list[str]:
     return sorted(names | ({OPERATOR_KEY} if is_closed(project) else set()))
 
 
+def first_versions(project: Project) -> dict[str, str]:
+    """Of the secrets that the model gets: no value is read, and no store is asked which version is its newest: `${KEY}`. Pure."""
+    names = names_for_release(project)
+    return {name: f"${{{name}}}" for name in names} if project.target in STORES else dict.fromkeys(names, "1")
+
+
 def is_closed(project: Project) -> bool:
     """Whether callers are judged, on a target that can keep the key with which mlship itself asks. Pure."""
     return project.serve.auth is not None and project.target in WITH_SECRETS

@@ -282,6 +282,14 @@ class PinsSecrets(Protocol):
 
 
 @runtime_checkable
+class JudgesFiles(Protocol):
+    """A target that can refuse more of a file than `features` tells, without asking its platform."""
+
+    def findings_of_file(self, deployment: Deployment) -> tuple[Finding, ...]:
+        """What `preflight` says whatever the account has. Pure. Raises MlshipError for a key that lacks another one."""
+
+
+@runtime_checkable
 class JudgesImages(Protocol):
     """A target that does not take every image of the right platform."""
 

@@ -124,8 +124,11 @@ class ObjectRecords(ABC, Generic[Kept]):
     def destroy(self) -> None:
         """Both objects; what they lie in stays, other projects have theirs in it."""
         for name in (HISTORY, LEASE):
-            if self._get(name) is not None:
-                self._remove(name)
+            self._remove_present(name)
+
+    def _remove_present(self, name: str) -> None:
+        if self._get(name) is not None:
+            self._remove(name)
 
     def _history(self, kept: Kept | None) -> History | None:
         return history_from_json(kept.raw, self._where(HISTORY)) if kept else None

@@ -9,8 +9,8 @@ from mlship.errors import Finding, Severity
 # (target, service) -> key of `targets.TARGET` -> the services that know it. What a service refuses in words of its own is not here.
 _OF_OTHERS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("aws", "ecs"): {"instance": "sagemaker and vm"},
-    ("aws", "sagemaker"): dict.fromkeys(("priority", "callers", "certificate", "balancer", "namespace"), "ecs"),
-    ("aws", "lambda"): {"instance": "sagemaker and vm", **dict.fromkeys(("certificate", "balancer", "namespace"), "ecs")},
+    ("aws", "sagemaker"): dict.fromkeys(("balancer", "namespace"), "ecs"),
+    ("aws", "lambda"): {"instance": "sagemaker and vm", **dict.fromkeys(("balancer", "namespace"), "ecs")},
     ("gcp", "cloud-run"): {"instance": "vertex and vm", "reservation": "vertex"},
     ("gcp", "vertex"): {"billing": "cloud-run"},
     ("azure", "container-apps"): {"workspace": "azureml", "instance": "azureml and vm", "auth": "azureml"},

@@ -15,8 +15,7 @@ from mlship.config.load import load_project
 from mlship.config.project import Project
 from mlship.errors import FindingsError
 from mlship.flows.context import Context
-from mlship.flows.render import first_versions
-from mlship.flows.secrets import Given, read_here, read_secrets, refuse_missing, with_secrets
+from mlship.flows.secrets import Given, first_versions, read_here, read_secrets, refuse_missing, with_secrets
 from mlship.home import Home
 from mlship.progress import Silent
 from mlship.releases.release import Release, Served

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +41,7 @@ from mlship.home import Home
 from mlship.oci.layout import Layout
 from mlship.releases.release import Proof, Release, Served, ServedModel
 from mlship.runner import LocalRunner
-from mlship.targets.aws.door import BotoDoor, Door
+from mlship.targets.aws.door import BotoDoor, Door, refusal
 from mlship.targets.aws.ecs.front import PORT
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.ecs.target import EcsTarget
@@ -50,6 +50,7 @@ from mlship.targets.base import OPERATOR_KEY, Deployment, Opening
 ACCOUNT, REGION = "123456789012", "us-east-1"
 _STARTS_S = 30
 _GONE = "EssentialContainerExited"
+_FAR_AWAY = 20_000
 
 
 @contextmanager
@@ -342,6 +343,8 @@ class AccountDoor:
             return played
         if operation == "register_scalable_target":
             self._scaled(said)
+        if operation == "set_rule_priorities":
+            return self._reordered(said["RulePriorities"])
         groups = self._made(said["StackName"], "::TargetGroup") if operation == "delete_stack" else ()
         if operation == "delete_stack" and (repositories := self._made(said["StackName"], "::Repository")):
             ecr_standin.emptied(self._account.environ["ECR_DATA_PLANE"], *repositories)  # EmptyOnDelete
@@ -395,6 +398,17 @@ class AccountDoor:
     def _quotas(self) -> dict[str, Any]:
         """moto knows those of networks alone."""
         return {"Quotas": [{"QuotaName": name, "Value": value} for name, value in self._account.quotas.items()]}
+
+    def _reordered(self, said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Judged by the new order, as AWS does. moto takes no number that any rule has: so these go far away first."""
+        arns = [one["RuleArn"] for one in said]
+        listener = arns[0].replace(":listener-rule/", ":listener/").rpartition("/")[0]
+        told = self._account.client("elbv2").describe_rules(ListenerArn=listener)["Rules"]
+        if {one["Priority"] for one in told if one["RuleArn"] not in arns} & {str(one["Priority"]) for one in said}:
+            raise refusal("elbv2 set-rule-priorities", {"Code": "PriorityInUse", "Message": "the priority is in use"})
+        away = [{**one, "Priority": one["Priority"] + _FAR_AWAY} for one in said]
+        self._inner.call("elbv2", "set_rule_priorities", RulePriorities=away)
+        return self._inner.call("elbv2", "set_rule_priorities", RulePriorities=said)
 
     def _scaled(self, said: Mapping[str, Any]) -> None:
         """Registering brings the tasks within the bounds. moto asks its own ECS for the service, and this one's is ministack's."""

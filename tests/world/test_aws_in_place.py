@@ -15,7 +15,7 @@ pytest.importorskip("ministack", reason="no ministack: pip install ministack")
 sys.path.insert(0, str(Path(__file__).parents[1] / "targets"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 
-from aws_account import REGION, Account, AccountDoor, AwsService, emulators, entered
+from aws_account import ACCOUNT, REGION, Account, AccountDoor, AwsService, emulators, entered
 from contract import carry_out, deploy, live_id, roll_back, wanted
 from ecs_in_place import TAKEN_BACK
 from free_ports import free_port
@@ -24,7 +24,7 @@ from served import written
 from test_aws_stories import Killed, Mortal, Through, give_lease_back
 
 from mlship.errors import Exit, MlshipError
-from mlship.targets.aws.door import BotoDoor
+from mlship.targets.aws.door import BotoDoor, refusal
 from mlship.targets.aws.ecs.health import health_check
 from mlship.targets.base import Action, Request
 from mlship.targets.plan import plan
@@ -175,3 +175,38 @@ def test_a_project_with_a_balancer_does_not_become_one_without(tmp_path: Path, a
     with pytest.raises(MlshipError, match="was made with a balancer"):
         deploy(service, 2)
     assert live_id(AwsService(tmp_path, account)).startswith("r1-")
+
+
+class MayNotDelete(AccountDoor):
+    """An identity that pushes to a registry of its company's, and deletes nothing there."""
+
+    def call(self, service: str, operation: str, /, **said: Any) -> dict[str, Any]:
+        if operation == "batch_delete_image":
+            raise refusal("ecr batch-delete-image", {"Code": "AccessDeniedException", "Message": "not you"})
+        return super().call(service, operation, **said)
+
+
+def test_what_was_destroyed_is_deployed_again_where_nobody_may_delete_in_the_registry(tmp_path: Path, account: Account) -> None:
+    """The command that destroyed it was killed after each of its changes; and a bucket that was emptied is told from that."""
+    account.client("ecr").create_repository(repositoryName="team/churn")
+    own, door = AwsService(tmp_path, account, balancer=False, repository="team/churn"), MayNotDelete(account)
+    service, history = Through(own, door), {"Bucket": f"mlship-{ACCOUNT}-{REGION}", "Key": "mlship/churn/-/history.json"}
+    first, killed = deploy(service, 1).history.live, 0
+    while service.open().observe().history is not None:
+        with pytest.raises(Killed):
+            own.open(Mortal(door, 0)).apply(Action("destroy"), None)
+        killed += 1
+    assert killed > 3, "a destroy changes more than that"
+    gone = service.open().apply(Action("destroy"), None)
+    assert gone.ok and "which a later deploy passes over" in gone.notes[-1]
+    assert service.left() == [history["Key"]]
+    assert deploy(service, 1).history.live == first == live_id(service)
+
+    account.client("s3").delete_object(**history)
+    with pytest.raises(MlshipError, match="the history of churn is gone") as lost:
+        service.open().observe()
+    assert lost.value.code == "lost-records"
+    assert service.open().apply(Action("destroy"), None).ok and service.open().observe().history is None
+    account.client("s3").delete_object(**history)
+    with pytest.raises(MlshipError, match="the history of churn is gone"):
+        service.open().observe()

@@ -128,6 +128,38 @@ def test_an_identity_that_may_make_nothing_deploys_into_what_a_company_has(tmp_p
         "securityGroups": list(made["security_groups"]),
         "assignPublicIp": "DISABLED",
     }
+    gone = allowed.open().apply(Action("destroy"), None)
+    assert gone.ok and gone.notes[0].startswith("not the stack mlship-churn, which was applied without mlship")
+    assert account._services() == [] and allowed.open().observe().history is None
+    assert deploy(allowed, 2).history.live == live_id(allowed), "the foundation stands as it did"
+
+
+def test_rules_go_to_another_priority_together_and_never_over_somebody_elses(tmp_path: Path, account: Account) -> None:
+    made, elb = company(account), account.client("elbv2")
+    given_parts = {key: made[key] for key in ("listener", "hosts", "subnets")}
+    action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    other = [{"Field": "path-pattern", "Values": ["/other"]}]
+    elb.create_rule(ListenerArn=made["listener"], Priority=104, Conditions=other, Actions=[action])
+
+    def standing() -> list[str]:
+        return sorted(one["Priority"] for one in elb.describe_rules(ListenerArn=made["listener"])["Rules"])
+
+    def at(priority: int) -> AwsService:
+        return AwsService(tmp_path, account, **given_parts, priority=priority)
+
+    first = deploy(at(100), 1).history.live
+    said = [found.what for found in at(101).open().preflight(at(101).deployment(1)) if found.code == "rules-move"]
+    assert said and "from priority 100, 101, 102 to 101, 102, 103" in said[0]
+    assert deploy(at(101), 1).history.generation == 2 and live_id(at(101)) == first
+    assert standing() == ["101", "102", "103", "104", "default"]
+    target = at(101).open()
+    assert plan("deploy", wanted(at(101), target, 1), target.observe()).is_empty
+
+    wrong = [found.what for found in at(102).open().preflight(at(102).deployment(1)) if found.severity == "error"]
+    assert wrong == ["targets.aws.listener has another rule at priority 104, and this project's are 102 and the next two"]
+    with pytest.raises(MlshipError, match="PriorityInUse"):  # of a rule that came after the plan
+        deploy(at(102), 1)
+    assert standing() == ["101", "102", "103", "104", "default"] and live_id(at(101)) == first
 
 
 def test_parts_that_are_not_there_are_all_named_before_anything_is_changed(tmp_path: Path, account: Account) -> None:

@@ -32,6 +32,8 @@ from mlship.targets.aws.scope import CONTENT, ENV, PROJECT, RELEASE, Scope
 
 CREATED = "org.opencontainers.image.created"
 BY, ACTION = "mlship.by", "mlship.action"
+NONE: Mapping[str, str] = {}
+_TRIED_AGAIN = "the history in S3 has them, and the next command tries again"
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,17 @@ class ReleaseArtifacts:
     repository: Callable[[], str]
     variant: PushVariant
 
-    def there(self) -> dict[str, str]:
-        """release id -> reference by tag, of those that have a record beside their image. One question, and none to the registry."""
+    def there(self, but: Mapping[str, str] = NONE) -> dict[str, str]:
+        """release id -> reference by tag, of those that have a record beside their image. One question, and none to the registry.
+
+        but: tag -> digest of those that do not count.
+        """
         repository = self.repository()
-        tags = tags_of(self.door, repository) if repository else {}
-        return {release: f"{repository}:{tag}" for tag in sorted(tags) if (release := self.scope.release_of(tag))}
+        return {
+            self.scope.release_of(tag): f"{repository}:{tag}"
+            for tag, digest in sorted(self._tagged(repository).items())
+            if but.get(tag) != digest
+        }
 
     def lack(self, history: History) -> bool:
         """Whether a release whose image is there has no record beside it: a command was killed right after its commit."""
@@ -62,25 +70,28 @@ class ReleaseArtifacts:
 
         Gives what to tell the user of what could not be written: it never fails what was committed.
         """
-        notes = []
-        try:
+        tags: dict[str, str] = {}
+
+        def write() -> None:
             repository = self.repository()
-            tags = tags_of(self.door, repository) if repository else {}
+            tags.update(tags_of(self.door, repository) if repository else {})
             wanted = [one for one in history.releases if tag_of(one.served.content, self.variant) in tags]
             if wanted:
                 self._attach(repository, tags, [record_of(history, release) for release in wanted])
+
+        def let_go() -> None:
             known = {release.id for release in history.releases}
             released = {tag: self.scope.release_of(tag) for tag in tags}
-            self._remove(repository, [tags[tag] for tag, release in released.items() if release and release not in known])
-        except (MlshipError, OSError) as error:  # of the registry, or of a disk of this machine that is full
-            why = error.what if isinstance(error, MlshipError) else str(error)
-            what = f"the records of the releases are not all beside their images in ECR: {why}"
-            notes.append(f"{what}; the history in S3 has them, and the next command tries again")
-        return tuple(notes)
+            going = [tags[tag] for tag, release in released.items() if release and release not in known]
+            if going:
+                self._remove(self.repository(), going)
 
-    def records(self) -> tuple[ReleaseRecord, ...]:
-        """All that lie there, in the order of their releases. Raises MlshipError for what cannot be read, or is another's."""
-        found = self.there()
+        written = _told(write, "the records of the releases are not all beside their images in ECR", _TRIED_AGAIN)
+        return (*written, *_told(let_go, "records of releases that are let go stay in ECR", "they are of nothing now"))
+
+    def records(self, but: Mapping[str, str] = NONE) -> tuple[ReleaseRecord, ...]:
+        """All that lie there and count, in the order of their releases. Raises MlshipError for what cannot be read, or is another's."""
+        found = self.there(but)
         if not found:
             return ()
         read = []
@@ -95,11 +106,22 @@ class ReleaseArtifacts:
                 read.append(record)
         return tuple(sorted(read, key=lambda record: record.release.sequence))
 
-    def remove(self) -> None:
-        """All of them; those in a repository of mlship's own go with that. Raises Refused."""
+    def fixed(self) -> ReleaseArtifacts:
+        """The same once what tells the repository is gone."""
         repository = self.repository()
-        tags = tags_of(self.door, repository) if repository not in ("", self.scope.repository) else {}
-        self._remove(repository, [digest for tag, digest in tags.items() if self.scope.release_of(tag)])
+        return replace(self, repository=lambda: repository)
+
+    def tagged(self) -> dict[str, str]:
+        """tag -> digest of all of them. Raises Refused."""
+        return self._tagged(self.repository())
+
+    def remove(self, tagged: Mapping[str, str]) -> None:
+        """tagged: some of them. Raises Refused."""
+        self._remove(self.repository(), list(tagged.values()))
+
+    def _tagged(self, repository: str) -> dict[str, str]:
+        tags = tags_of(self.door, repository) if repository else {}
+        return {tag: digest for tag, digest in tags.items() if self.scope.release_of(tag)}
 
     def _attach(self, repository: str, tags: Mapping[str, str], records: Sequence[ReleaseRecord]) -> None:
         """The newest first. One that cannot be written keeps none of the others back, unless nobody answers. Raises what the first met."""
@@ -148,6 +170,16 @@ class ReleaseArtifacts:
         for start in range(0, len(ids), MOST_REMOVED):
             several = ids[start : start + MOST_REMOVED]
             self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
+
+
+def _told(act: Callable[[], None], what: str, then: str) -> tuple[str, ...]:
+    """What the registry, or a disk of this machine that is full, has against it."""
+    try:
+        act()
+    except (MlshipError, OSError) as error:
+        why = error.what if isinstance(error, MlshipError) else str(error)
+        return (f"{what}: {why}; {then}",)
+    return ()
 
 
 def shown(record: ReleaseRecord) -> dict[str, str]:

@@ -24,6 +24,8 @@ _IN_USE = (
     "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "AWS::ElasticLoadBalancingV2::TargetGroup",
     "AWS::IAM::Role",
+    "AWS::ServiceDiscovery::PrivateDnsNamespace",
+    "AWS::ServiceDiscovery::Service",
 )
 _MARKS = {"Add": "+", "Remove": "-"}
 

@@ -19,14 +19,20 @@ def rows(opening: Opening, door: Door, opener: Callable[[Opening, Door], Target]
     """One a project and environment, by its records in mlship's own bucket and by its stack: a bucket that is given is known to
     the stack alone.
     """
+    stacked, committed = set(_stacked(door)), set[tuple[str, str]]()
 
     def seen(one: Opening) -> Observed:
-        return opener(one, door).observe()
+        observed = opener(one, door).observe()
+        if observed.history is not None:
+            committed.add((one.project, one.environment))
+        return observed
 
-    for project, environment in sorted({*_recorded(door), *_stacked(door)}):
-        opening.progress.step("list", " ".join(filter(None, (project, environment))))
-        one = replace(opening, project=project, environment=environment)
-        yield row_of(one, "aws", seen)
+    for named in sorted({*_recorded(door), *stacked}):
+        opening.progress.step("list", " ".join(filter(None, named)))
+        row = row_of(replace(opening, project=named[0], environment=named[1]), "aws", seen)
+        # what is in neither was destroyed, or is not committed yet
+        if named in stacked or named in committed or row.wrong:
+            yield row
 
 
 def _recorded(door: Door) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.ecs.traffic import by_ecs
 from mlship.targets.aws.given import Given
 from mlship.targets.aws.lambdas.foundation import kept_ready
+from mlship.targets.aws.preflight import ROLES
 from mlship.targets.base import Deployment
 
 # Without s3:ListBucket S3 denies an object that is not there, and a first deploy finds none.
@@ -94,7 +95,6 @@ _OF_NAMESPACE = (
 )
 _OF_BALANCER = ("elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateListener")
 _OF_GROUPS = ("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags")
-_ROLES = {"ecs": ("task", "execution"), "sagemaker": ("execution",), "lambda": ("task",)}
 _MOST = 1000  # results on a page; there are fewer than 100
 
 
@@ -168,7 +168,7 @@ def _made(deployment: Deployment, has: Given) -> Iterator[str]:
     if has.roles and has.subnets and has.security_groups:
         return
     yield from _OF_FOUNDATION
-    if set(_ROLES.get(deployment.service, ())) - set(has.roles):
+    if set(ROLES.get(deployment.service, ())) - set(has.roles):
         yield from _OF_ROLES
     if not has.repository:
         yield from _OF_REPOSITORY

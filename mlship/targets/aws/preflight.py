@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
 
 SECTION = "targets.aws"
+ROLES = {"ecs": ("task", "execution"), "sagemaker": ("execution",), "lambda": ("task",)}  # that a service is made with
 
 
 def guard(door: Door, deployment: Deployment) -> None:
@@ -42,6 +44,14 @@ def given_parts(deployment: Deployment, asked: Mapping[str, Callable[[], Any]]) 
         except Refused as no:
             if no.code != "denied":
                 yield unusable(deployment, key, no)
+
+
+def without_roles(deployment: Deployment, has: Given) -> Iterator[Finding]:
+    """A boundary is for roles that mlship makes, and where all of them are given there is none. Pure."""
+    if has.permissions_boundary and set(ROLES.get(deployment.service, ())) <= set(has.roles):
+        key = f"{SECTION}.permissions_boundary"
+        what = f"{key} has no effect: it is for roles that mlship makes, and {SECTION}.roles names all of them"
+        yield replace(refused(deployment, key, what, "leave it out", "no-effect"), severity="warning")
 
 
 def unusable(deployment: Deployment, key: str, no: Refused) -> Finding:

@@ -22,8 +22,9 @@ from mlship.targets.aws.artifacts import ReleaseArtifacts
 from mlship.targets.aws.delivery import VARIANT
 from mlship.targets.aws.door import Door, Refused, check_account
 from mlship.targets.aws.scope import Scope
+from mlship.targets.aws.tombstone import is_tombstone, left_by, tombstone
 from mlship.targets.base import Opening, Outcome
-from mlship.targets.object_records import HISTORY, ObjectRecords
+from mlship.targets.object_records import HISTORY, LEASE, ObjectRecords
 
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MISSING = ("NoSuchKey", "NoSuchBucket", "404")
@@ -73,8 +74,9 @@ class S3Records(ObjectRecords[Kept]):
 
     def read(self) -> History | None:
         """Raises LostRecords, too, where there is none although records of releases lie beside their images."""
-        history = super().read()
-        there = self.attached() if history is None else {}
+        kept = self._get(HISTORY)
+        history = self._history(kept)
+        there = self._beside(kept) if history is None else {}
         if there:
             raise LostRecords(
                 f"the history of {self._name} is gone: nothing is at {self._where(HISTORY)}, and {len(there)} of its releases have"
@@ -106,30 +108,47 @@ class S3Records(ObjectRecords[Kept]):
         return self._artifacts is not None and self._artifacts.lack(history)
 
     def attached(self) -> Mapping[str, str]:
-        return self._artifacts.there() if self._artifacts else {}
+        return self._beside(self._get(HISTORY))
 
     def beside_images(self) -> tuple[ReleaseRecord, ...]:
-        return self._artifacts.records() if self._artifacts else ()
+        return self._artifacts.records(self._left(self._get(HISTORY))) if self._artifacts else ()
 
     def taken_away(self, rest: Callable[[], Outcome]) -> Outcome:
-        """Everything goes: what lies in the repository of a company, then `rest`, and the history last, so that a killed command goes on.
+        """Everything goes: `rest`, what then still lies in a repository of others, and the history last, so that a killed command goes on.
 
-        Who may not delete there leaves these records, and is told.
+        Who may not delete there leaves these records, and is told; a tombstone in the place of the history says that they are of nothing.
         """
-        left: tuple[str, ...] = ()
-        try:
-            if self._artifacts:
-                self._artifacts.remove()
-        except Refused as no:
-            if no.code != "denied":
-                raise
-            left = (
-                f"not the records of its releases in ECR, which the next deploy takes for a history that is gone: {no.what}",
-            )
+        artifacts = self._artifacts.fixed() if self._artifacts else None
         gone = rest()
-        if gone.ok:
+        if not gone.ok:
+            return gone
+        left, notes = _removed(artifacts) if artifacts else ({}, ())
+        if left:
+            self._put(HISTORY, tombstone(left), self._get(HISTORY))
+            self._remove_present(LEASE)
+        else:
             self.destroy()
-        return replace(gone, notes=(*gone.notes, *left))
+        return replace(gone, notes=(*gone.notes, *notes))
+
+    def recorded_repository(self) -> str:
+        """The one that mlship.yaml named at the last deploy; empty where it named none, or where nobody can read that any more."""
+        try:
+            history = self._history(self._get(HISTORY))
+        except MlshipError as error:
+            if error.code != "damaged-records":
+                raise
+            history = None
+        return str((history.operating.get("settings") or {}).get("repository") or "") if history else ""
+
+    def _beside(self, kept: Kept | None) -> Mapping[str, str]:
+        """kept: what is in the place of the history."""
+        return self._artifacts.there(self._left(kept)) if self._artifacts else {}
+
+    def _left(self, kept: Kept | None) -> Mapping[str, str]:
+        return left_by(kept.raw, self._where(HISTORY)) if kept and is_tombstone(kept.raw) else {}
+
+    def _history(self, kept: Kept | None) -> History | None:
+        return None if kept and is_tombstone(kept.raw) else super()._history(kept)
 
     def _get(self, name: str) -> Kept | None:
         try:
@@ -192,6 +211,19 @@ class S3Records(ObjectRecords[Kept]):
         return shlex.join(said)
 
 
+def _removed(artifacts: ReleaseArtifacts) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """What of the records beside images stays all the same (tag -> digest), and what to say of it."""
+    left: Mapping[str, str] = {}
+    try:
+        left = artifacts.tagged()
+        artifacts.remove(left)
+    except Refused as no:
+        if no.code != "denied":
+            raise
+        return left, (f"not the records of its releases in ECR, which a later deploy passes over: {no.what}",)
+    return {}, ()
+
+
 def own_bucket(door: Door) -> str:
     """Of all projects of the account in this region, where nobody names another one."""
     return f"mlship-{door.account}-{door.region}"
@@ -216,12 +248,16 @@ def records_of(opening: Opening, door: Door, variant: PushVariant = VARIANT) -> 
         return told or own_bucket(door)
 
     def repository() -> str:
-        """Said in mlship.yaml, or told by the foundation once it stands; empty before that."""
+        """Said in mlship.yaml, or told by the foundation once it stands; empty before that. Where a killed destroy has taken that away the
+        history still tells.
+        """
         if settings.get("repository"):
             return str(settings["repository"])
         found = stack.read(door, scope.stem)
-        return found.outputs.get("Repository", "") if found else ""
+        told = found.outputs.get("Repository", "") if found else ""
+        return told or records.recorded_repository()
 
     kms_key = str(settings.get("kms_key") or "")
     artifacts = ReleaseArtifacts(door, scope, opening.environ, repository, variant)
-    return S3Records(door, bucket, scope, makes_bucket=not settings.get("bucket"), kms_key=kms_key, artifacts=artifacts)
+    records = S3Records(door, bucket, scope, makes_bucket=not settings.get("bucket"), kms_key=kms_key, artifacts=artifacts)
+    return records

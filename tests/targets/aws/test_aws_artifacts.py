@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_door import FakeDoor
 
 from mlship.errors import Exit, MlshipError
+from mlship.home import Home
 from mlship.oci.image import Descriptor
 from mlship.oci.referrers import Document
 from mlship.oci.registry.artifact import Artifact
 from mlship.releases.history import Entry, History
+from mlship.releases.records import LeaseLost
 from mlship.releases.release import Release, Served, ServedModel
 from mlship.releases.release_record import ARTIFACT_TYPE, ReleaseRecord, record_of, record_to_json
+from mlship.runner import LocalRunner
 from mlship.targets.aws.artifacts import ReleaseArtifacts, shown
 from mlship.targets.aws.caller_lambda import PUSH
 from mlship.targets.aws.delivery import VARIANT, tag_of
-from mlship.targets.aws.records import LostRecords, S3Records
+from mlship.targets.aws.records import LostRecords, S3Records, records_of
 from mlship.targets.aws.scope import Scope
-from mlship.targets.base import Outcome
+from mlship.targets.base import Opening, Outcome
 
 SCOPE = Scope("churn", "prod")
 CONTENT = f"sha256:{1:064x}"
@@ -28,6 +32,7 @@ RELEASE = Release(1, Served(CONTENT, (ServedModel("churn", f"{1:064x}"),)), 0.0,
 HISTORY = History("churn", "prod", "aws").deployed(RELEASE, Entry(1, RELEASE.id, "deploy", "anna@here pid 7", 0.0), {})
 TAG = f"mlship-churn--prod_{RELEASE.id}"
 GIVEN = "team/models"
+PLACE_OF_HISTORY = "mlship/churn/prod/history.json"
 PLACE = {"repositories": [{"repositoryUri": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{GIVEN}"}]}
 
 
@@ -123,22 +128,93 @@ def test_the_record_of_a_release_that_was_let_go_goes_and_those_of_others_stay()
     assert door.asked[-1] == ("ecr batch_delete_image", {"repositoryName": GIVEN, "imageIds": [{"imageDigest": "sha256:e"}]})
 
 
-def test_destroy_takes_them_out_of_a_company_s_repository_alone() -> None:
-    door = FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": {}})
-    artifacts(door, SCOPE.repository).remove()
-    assert door.asked == []
-    artifacts(door).remove()
-    assert door.asked[-1][1]["imageIds"] == [{"imageDigest": "sha256:a"}]
-
-
-def test_whoever_may_not_delete_them_destroys_all_the_same_and_is_told() -> None:
-    denied = FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": "AccessDeniedException"})
-    said = records(denied).taken_away(lambda: Outcome(notes=("the stack",)))
-    assert said.ok and said.notes[0] == "the stack"
-    assert said.notes[1].startswith(
-        "not the records of its releases in ECR, which the next deploy takes for a history that is gone"
+def test_what_may_not_be_deleted_is_said_to_stay_and_not_to_be_missing() -> None:
+    door = FakeDoor(
+        listed(**{"mlship-churn--prod_r9-bbbbbb": "sha256:e"}) | {"ecr batch_delete_image": "AccessDeniedException"}
     )
-    assert records(FakeDoor(listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": {}})).taken_away(Outcome).notes == ()
+    (note,) = artifacts(door).attach(HISTORY)
+    assert note.startswith("records of releases that are let go stay in ECR: AWS refuses ecr batch_delete_image")
+    assert note.endswith("they are of nothing now")
+
+
+def test_destroy_takes_them_out_of_a_company_s_repository_alone() -> None:
+    door = FakeDoor(listed(**{TAG: "sha256:a", "v1": "sha256:d"}) | {"ecr batch_delete_image": {}})
+    assert artifacts(FakeDoor({"ecr list_images": "RepositoryNotFoundException"})).tagged() == {}, (
+        "mlship's own goes with its stack"
+    )
+    kept = records(door)
+    kept.commit(HISTORY, 0)
+    assert kept.taken_away(Outcome).notes == () and door.objects == {}
+    assert dict(door.asked)["ecr batch_delete_image"]["imageIds"] == [{"imageDigest": "sha256:a"}]
+
+
+DENIED = listed(**{TAG: "sha256:a"}) | {"ecr batch_delete_image": "AccessDeniedException"}
+
+
+def test_whoever_may_not_delete_them_destroys_all_the_same_is_told_and_deploys_again() -> None:
+    door = FakeDoor(DENIED)
+    kept = records(door)
+    kept.acquire("anna", 100.0, 30)
+    kept.commit(HISTORY, 0)
+    for _ in range(2):  # a command that was killed is run again
+        said = kept.taken_away(lambda: Outcome(notes=("the stack",)))
+        assert said.ok and said.notes[0] == "the stack"
+        assert said.notes[1].startswith("not the records of its releases in ECR, which a later deploy passes over: AWS refuses")
+        assert list(door.objects) == [PLACE_OF_HISTORY], "a tombstone, and no lease"
+        assert (kept.read(), kept.attached(), kept.beside_images()) == (None, {}, ())
+    kept.commit(HISTORY, 0)
+    assert kept.read() == HISTORY and kept.attached() == {RELEASE.id: f"{GIVEN}:{TAG}"}
+
+
+def test_a_tombstone_hides_nothing_that_came_after_it() -> None:
+    door = FakeDoor(DENIED)
+    kept = records(door)
+    assert kept.taken_away(Outcome).ok and kept.read() is None
+    buried = door.objects.pop(PLACE_OF_HISTORY)
+    with pytest.raises(LostRecords, match="of its releases have a record beside their image"):  # the bucket was emptied
+        kept.read()
+    door.objects[PLACE_OF_HISTORY] = buried
+    for changed in (listed(**{TAG: "sha256:f"}), listed(**{TAG: "sha256:a", TAG.replace("r1-", "r2-"): "sha256:b"})):
+        door.answers |= changed  # written anew, or another one, by whoever deployed with another bucket
+        with pytest.raises(LostRecords, match="1 of its releases"):
+            kept.read()
+
+
+def test_a_tombstone_is_written_over_what_was_seen_alone() -> None:
+    class Overtaken(FakeDoor):
+        def _put_object(self, **said: Any) -> Any:
+            self.objects[said["Key"]] = (b"{}", "theirs")
+            return super()._put_object(**said)
+
+    with pytest.raises(LeaseLost):
+        records(Overtaken(DENIED)).taken_away(Outcome)
+    failed = FakeDoor(DENIED)
+    assert not records(failed).taken_away(lambda: Outcome(False, "the stack stays")).ok and failed.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        (b'{"destroyed": true, "schema": 9, "mlship": "7.0", "left": {}}', "the records were written by mlship 7.0"),
+        (b'{"destroyed": true, "schema": 1', "the records cannot be read"),
+        (b'{"destroyed": true, "schema": 1, "left": []}', "the records cannot be read"),
+    ],
+)
+def test_a_tombstone_that_cannot_be_read_is_no_leave_to_begin_anew(said: bytes, what: str) -> None:
+    door = FakeDoor(listed(), objects={PLACE_OF_HISTORY: (said, "1")})
+    with pytest.raises(MlshipError, match=what):
+        records(door).read()
+
+
+def test_a_killed_destroy_without_a_yaml_finds_the_repository_in_the_history() -> None:
+    """The stack, which told it, is gone by then, and the records have to go or to be told of."""
+    there = {"cloudformation describe_stacks": "ValidationError", "ecr batch_delete_image": {}}
+    door = FakeDoor(listed(**{TAG: "sha256:a"}) | there)
+    opening = Opening("churn", "prod", Home(Path("/nonexistent")), LocalRunner(), lambda: 0.0, "anna", {})
+    kept = records_of(opening, door)
+    kept.commit(replace(HISTORY, operating={"settings": {"repository": GIVEN}}), 0)
+    assert kept.taken_away(Outcome).ok and door.objects == {}
+    assert dict(door.asked)["ecr batch_delete_image"]["repositoryName"] == GIVEN
 
 
 def test_a_history_that_is_gone_is_told_from_one_that_never_was() -> None:

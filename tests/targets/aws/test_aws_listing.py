@@ -17,7 +17,12 @@ from mlship.targets.aws.listing import rows
 from mlship.targets.base import Observed, Opening, ServiceRow, Target
 
 OPENING = Opening("", "", Home(Path("/nonexistent")), LocalRunner(), lambda: 0.0, "test", {})
-OBJECTS = ("mlship/churn/prod/history.json", "mlship/churn/prod/lease.json", "mlship/fraud/-/history.json")
+OBJECTS = (
+    "mlship/churn/prod/history.json",
+    "mlship/churn/prod/lease.json",
+    "mlship/destroyed/-/history.json",  # of which a tombstone is left
+    "mlship/fraud/-/history.json",
+)
 OUTPUTS = ("LogGroup", "Repository", "Cluster")
 STACKS = (
     ("mlship-churn--prod", "CREATE_COMPLETE", OUTPUTS, ""),
@@ -37,6 +42,8 @@ def told(name: str, status: str, outputs: tuple[str, ...], tag: str) -> dict[str
 def opener(opening: Opening, door: Door) -> Target:
     class Seen:
         def observe(self) -> Observed:
+            if opening.project in ("destroyed", "half"):
+                return Observed(None)
             history = History(opening.project, opening.environment, "aws", live="r1-abcdef")
             serving = "r1-abcdef" if opening.project == "churn" else ""
             return Observed(history, f"http://{opening.project}.example", serving=serving)

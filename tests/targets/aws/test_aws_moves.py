@@ -235,6 +235,7 @@ def test_what_came_to_its_end_while_it_was_stopped_is_looked_at_again() -> None:
         ({}, {}, ["get_role"]),
         ("NoSuchEntity", {}, ["get_role", "create_service_linked_role"]),
         ("NoSuchEntity", "InvalidInput", ["get_role", "create_service_linked_role"]),
+        ("NoSuchEntity", "EntityAlreadyExists", ["get_role", "create_service_linked_role"]),
         ("NoSuchEntity", "AccessDenied", ["get_role", "create_service_linked_role"]),
         ("AccessDenied", {}, ["get_role"]),
     ],

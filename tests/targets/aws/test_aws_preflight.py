@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aws_cases import FULL
+from aws_cases import FULL as EVERYTHING
 from aws_door import FakeDoor
 from cloud_deployment import deployment
 
@@ -17,11 +17,16 @@ from mlship.targets.aws.ecs.asking import unreached
 from mlship.targets.aws.ecs.quotas import ON_DEMAND, SPOT
 from mlship.targets.aws.ecs.unbuilt import from_inside, in_a_deploy
 from mlship.targets.aws.given import Given, given
+from mlship.targets.aws.lambdas import preflight as lambda_preflight
 from mlship.targets.aws.preflight import guard
+from mlship.targets.aws.sagemaker import preflight as sagemaker_preflight
 from mlship.targets.base import Deployment, Strategy
 
+FULL = {key: part for key, part in EVERYTHING.items() if key != "permissions_boundary"}  # all roles are given
 SUBNETS = [{"SubnetId": f"subnet-{zone}", "VpcId": "vpc-1", "AvailabilityZone": zone} for zone in "ab"]
+OF_FILE = {"ecs": preflight.of_file, "lambda": lambda_preflight.of_file, "sagemaker": sagemaker_preflight.of_file}
 OPEN: dict[str, Any] = {
+    "cloudformation describe_stacks": "ValidationError",
     "ec2 describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "ec2 describe_subnets": {"Subnets": SUBNETS},
     "service-quotas list_service_quotas": "AccessDeniedException",
@@ -31,7 +36,6 @@ THERE: dict[str, Any] = {
     "ec2 describe_security_groups": {},
     "elbv2 describe_listeners": {},
     "elbv2 describe_rules": {"Rules": []},
-    "cloudformation describe_stacks": "ValidationError",
     "ecr describe_repositories": {},
     "iam get_role": {},
     "ecs describe_clusters": {"clusters": [{"status": "ACTIVE", "capacityProviders": ["FARGATE"]}]},
@@ -220,15 +224,20 @@ def test_whoever_cannot_connect_to_an_internal_balancer_is_told_why() -> None:
     assert unreached("https://churn.example.com", "no connection").body == b"no connection"
 
 
-def test_rules_of_others_at_the_priorities_of_ours_are_found() -> None:
-    def rule(priority: str, group: str) -> dict[str, Any]:
-        return {"Priority": priority, "Actions": [{"Type": "forward", "TargetGroupArn": group}]}
+def test_what_a_key_cannot_do_beside_another_is_said_at_its_place() -> None:
+    def of(service: str, **settings: Any) -> list[str]:
+        made = deployment("aws", service, **settings)
+        places = dict.fromkeys(("targets.aws.callers", "targets.aws.permissions_boundary", "env.PORT"), "mlship.yaml:7:3")
+        served = replace(made.release.served, env={"PORT": "9"})
+        made = replace(made, places=places, release=replace(made.release, served=served))
+        return [f"{one.severity} {one}" for one in OF_FILE[service](made)]
 
-    first = int(FULL.get("priority") or 100)
-    rules = [rule(str(first), "arn:other"), rule(str(first + 1), "arn:ours"), rule(str(first + 3), "arn:other")]
-    outputs = [{"OutputKey": "TargetGroupA", "OutputValue": "arn:ours"}]
-    made = {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
-    answers = {**THERE, "elbv2 describe_rules": {"Rules": rules}, "cloudformation describe_stacks": made}
-    assert said(answers) == [
-        f"targets.aws.listener has another rule at priority {first}, and this project's are {first} and the next two"
-    ]
+    callers, port, boundary = of("ecs", **{**EVERYTHING, "callers": ("10.0.0.0/8",)})
+    assert callers.startswith("error mlship.yaml:7:3  targets.aws.callers lets nobody in or keeps anybody out")
+    assert boundary.startswith("warning mlship.yaml:7:3  targets.aws.permissions_boundary has no effect: it is for roles that")
+    assert port.startswith("warning mlship.yaml:7:3  env.PORT has no effect: the target aws sets it itself")
+    (_, boundary) = of("lambda", roles={"task": "churn"}, permissions_boundary="ml")
+    assert "targets.aws.permissions_boundary has no effect" in boundary
+    assert not any("boundary" in one for one in of("lambda", permissions_boundary="ml"))
+    (role, *_) = of("sagemaker", instance="ml.m5.large", roles={"execution": "churn", "infrastructure": "move"})
+    assert role.startswith("error SageMaker has one role: execution")

@@ -178,13 +178,24 @@ def test_what_fails_is_said_with_the_resource_and_is_the_targets_fault() -> None
     assert late.cause == f"the change set of {NAME} is not ready after 120 s"
     slow = converge(Stacks(then="CREATE_IN_PROGRESS"), step=60.0)
     assert slow.cause == f"the stack {NAME} is not ready after 1200 s; the same command goes on with it"
-    stuck = stack.delete(Stacks("CREATE_COMPLETE", "DELETE_FAILED"), NAME, waiting())
+    stuck = stack.delete(Stacks("CREATE_COMPLETE", "DELETE_FAILED", spec="ours"), NAME, waiting())
     assert stuck.cause == f"the stack {NAME} is DELETE_FAILED"
     assert {one.fault for one in (failed, refused, late, slow, stuck)} == {"target"}
 
 
 def test_a_stack_that_goes_is_named() -> None:
-    assert stack.delete(Stacks("CREATE_COMPLETE", ""), NAME, waiting()) == Outcome(notes=(f"stack {NAME}",))
+    assert stack.delete(Stacks("CREATE_COMPLETE", "", spec="ours"), NAME, waiting()) == Outcome(notes=(f"stack {NAME}",))
+
+
+def test_a_stack_that_an_administrator_applied_outlives_what_stood_on_it() -> None:
+    door = Stacks("UPDATE_COMPLETE")
+    assert stack.delete(door, NAME, waiting()) == Outcome(
+        notes=(f"not the stack {NAME}, which was applied without mlship: whoever did that may delete it",)
+    )
+    assert door.status == "UPDATE_COMPLETE"
+    assert stack.delete(Stacks("REVIEW_IN_PROGRESS"), NAME, waiting()).notes == (f"stack {NAME}",), (
+        "of a first plan, without tags"
+    )
 
 
 def test_deleting_what_is_not_there_is_no_error() -> None:

@@ -20,6 +20,7 @@ from mlship.targets.base import Deployment
 OPEN = deployment("aws", "ecs")
 GIVEN = deployment("aws", "ecs", **FULL)
 ALONE = deployment("aws", "ecs", balancer=False)
+ZONED = deployment("aws", "ecs", balancer=False, namespace="ns-abc")
 PUBLIC = replace(deployment("aws", "ecs", certificate="arn:cert", hosts=("churn.example",)), operating={"public": True})
 
 
@@ -50,6 +51,9 @@ def said(before: Deployment, after: Deployment, vpc: str = "vpc-1", spec: str = 
         (OPEN, PUBLIC, ["public"]),
         (OPEN, GIVEN, ["targets.aws.listener", "targets.aws.cluster"]),
         (GIVEN, OPEN, ["targets.aws.listener", "targets.aws.cluster"]),
+        (ZONED, ZONED, []),
+        (ALONE, ZONED, ["targets.aws.namespace"]),
+        (ZONED, ALONE, ["targets.aws.namespace"]),
     ],
 )
 def test_another_balancer_or_cluster_is_refused(before: Deployment, after: Deployment, keys: list[str]) -> None:

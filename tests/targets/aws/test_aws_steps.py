@@ -14,6 +14,7 @@ from cloud_deployment import deployment
 
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
+from mlship.targets.aws.change_sets import SPEC
 from mlship.targets.aws.ecs import callers, seen
 from mlship.targets.aws.ecs.foundation import outputs_of
 from mlship.targets.aws.ecs.seen import Seen
@@ -69,10 +70,11 @@ class Ecs(FakeDoor):
 
     def on_describe_rules(self, **said: Any) -> Any:
         groups = [{"TargetGroupArn": f"arn:{slot}", "Weight": self.weights.get(slot, 0)} for slot in "ab"]
-        other = {"RuleArn": "arn:other", "Actions": [{"Type": "forward", "TargetGroupArn": "arn:a"}]}
+        forwarded = [{"Type": "forward", "TargetGroupArn": "arn:a"}]
+        other = {"RuleArn": "arn:other", "Priority": "7", "Conditions": [], "Actions": forwarded}
         everybody = {"Field": "path-pattern", "Values": ["/*"], "PathPatternConfig": {"Values": ["/*"]}}
         shared = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
-        ours = {"RuleArn": RULE, "Conditions": [everybody], "Actions": shared}
+        ours = {"RuleArn": RULE, "Priority": "102", "Conditions": [everybody], "Actions": shared}
         found = [other, ours] if self.weights else [other]
         return {"Rules": [one for one in found if one["RuleArn"] in said.get("RuleArns", (RULE, "arn:other"))]}
 
@@ -370,7 +372,8 @@ def test_a_stack_is_deleted_only_after_the_tasks_are_gone() -> None:
             return {}
 
         def on_describe_stacks(self, **said: Any) -> Any:
-            return "ValidationError" if self.left == -1 else super().on_describe_stacks(**said)
+            (told,) = super().on_describe_stacks(**said)["Stacks"]
+            return "ValidationError" if self.left == -1 else {"Stacks": [{**told, "Tags": [{"Key": SPEC, "Value": "ours"}]}]}
 
         def on_delete_stack(self, **said: Any) -> Any:
             assert self.left == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlship.targets.aws.door import Door, Refused
 
 ROLE, OWNER = "AWSServiceRoleForECS", "ecs.amazonaws.com"
+_THERE = ("InvalidInput", "EntityAlreadyExists")  # AWS says the first, as of all roles of services; emulators the second
 
 
 def ensure(door: Door) -> None:
@@ -20,5 +21,5 @@ def _make(door: Door) -> None:
     try:
         door.call("iam", "create_service_linked_role", AWSServiceName=OWNER)
     except Refused as no:
-        if no.said != "InvalidInput" and no.code != "denied":  # another command made it meanwhile
+        if no.said not in _THERE and no.code != "denied":  # another command made it meanwhile
             raise

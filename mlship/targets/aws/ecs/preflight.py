@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mlship.errors import Finding, MlshipError
 from mlship.targets.aws import permissions, stack
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import network, quotas
+from mlship.targets.aws.ecs import network, priorities, quotas
 from mlship.targets.aws.ecs.unbuilt import in_a_deploy
 from mlship.targets.aws.given import Given, given
-from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
+from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable, without_roles
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
 from mlship.targets.refusals import refused
+from mlship.targets.variables import without_effect
 
 PRIVATE = "DNS_PRIVATE"  # NamespaceType (service model of botocore 1.44.5)
-RULES = 3  # one for each slot, and the one that shares the callers between them
 
 
 def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
@@ -28,8 +29,7 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
     guard(door, deployment)
     has = given(deployment)
     return (
-        *impossible(deployment),
-        *in_a_deploy(deployment),
+        *of_file(deployment),
         *_network(door, has, deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_listener(door, has)}),
         *_namespace(door, has, deployment),
@@ -39,6 +39,13 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
         *quotas.findings(door, deployment),
         *permissions.findings(door, deployment, has),
     )
+
+
+def of_file(deployment: Deployment) -> tuple[Finding, ...]:
+    """What no account changes. Pure."""
+    has = given(deployment)
+    said = (*impossible(deployment), *in_a_deploy(deployment))
+    return (*said, *without_effect(deployment), *without_roles(deployment, has))
 
 
 def _network(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
@@ -90,28 +97,37 @@ def _front(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
 
 
 def _priorities(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:
-    """Of a given listener's rules, three are this project's: no two rules of a listener have the same priority."""
-    if not has.listener:
+    """Three rules of a listener are this project's: no two rules of a listener have the same priority."""
+    if not has.is_balanced:
         return
-    wanted = {str(has.priority + number) for number in range(RULES)}
     try:
         present = stack.read(door, Scope(deployment.project, deployment.environment).stem)
-        told = door.all("elbv2", "describe_rules", "Rules", ListenerArn=has.listener)
+        outputs = present.outputs if present else {}
+        listener = has.listener or outputs.get("Listener", "")
+        told = door.all("elbv2", "describe_rules", "Rules", ListenerArn=listener) if listener else []
     except Refused:  # said already, or may not be looked at
         return
-    ours = {present.outputs.get("TargetGroupA"), present.outputs.get("TargetGroupB")} if present else set()
-    if taken := sorted(one["Priority"] for one in told if one["Priority"] in wanted and not _groups(one) & ours):
-        own = f"{has.priority} and the next two"
-        what = f"targets.aws.listener has another rule at priority {', '.join(taken)}, and this project's are {own}"
-        fix = f"write {SECTION}.priority: the first of three that are free"
-        yield refused(deployment, f"{SECTION}.priority", what, fix, "incomplete-target")
-
-
-def _groups(rule: Mapping[str, Any]) -> set[str]:
-    """ARNs of the target groups that it leads to."""
-    named = {str(action.get("TargetGroupArn", "")) for action in rule["Actions"]}
-    shared = [one for action in rule["Actions"] for one in (action.get("ForwardConfig") or {}).get("TargetGroups") or ()]
-    return named | {str(one["TargetGroupArn"]) for one in shared}
+    mine = priorities.own(told, outputs)
+    is_administrators = present is not None and present.spec == stack.OF_ADMINISTRATOR
+    key, first = f"{SECTION}.priority", has.priority
+    own = f"{first} and the next two"
+    if taken := priorities.others_at(told, mine, first):
+        what = f"targets.aws.listener has another rule at priority {priorities.numbers(taken)}, and this project's are {own}"
+        yield refused(deployment, key, what, f"write {key}: the first of three that are free", "incomplete-target")
+        return
+    going = priorities.moves(mine, first, is_administrators=is_administrators)
+    slots = [mine[number] for number in range(priorities.CALLERS) if number in mine]
+    if is_administrators and not going and any(one["Priority"] not in (str(first), str(first + 1)) for one in slots):
+        what = f"the foundation was applied with rules at priority {priorities.numbers(slots)}, and this project's are {own}"
+        fix = f"write {key}: {min(int(one['Priority']) for one in slots)}, or have it applied again: mlship render --part foundation"
+        yield refused(deployment, key, what, fix, "incomplete-target")
+    elif going:
+        before = priorities.numbers(one for one in mine.values() if one["RuleArn"] in {move["RuleArn"] for move in going})
+        after = ", ".join(str(move["Priority"]) for move in going)
+        what = (
+            f"rules of the listener go from priority {before} to {after}, in one call (elasticloadbalancing:SetRulePriorities)"
+        )
+        yield replace(refused(deployment, key, what, "", "rules-move"), severity="note")
 
 
 def _cluster(door: Door, has: Given, deployment: Deployment) -> Iterator[Finding]:

@@ -220,7 +220,7 @@ def _address(attachments: Sequence[Mapping[str, Any]]) -> str:
 def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:
     """The rule that shares the callers between the two slots: the only one that names both target groups."""
     groups = {outputs[f"TargetGroup{slot.upper()}"]: slot for slot in SLOTS}
-    for one in _rules(door, outputs["Listener"]):
+    for one in rules(door, outputs["Listener"]):
         for action in one["Actions"]:
             weights = {
                 groups[group["TargetGroupArn"]]: int(group.get("Weight", 0))
@@ -232,7 +232,7 @@ def _rule(door: Door, outputs: Mapping[str, str]) -> tuple[str, dict[str, int]]:
     return "", {}
 
 
-def _rules(door: Door, listener: str) -> list[dict[str, Any]]:
+def rules(door: Door, listener: str) -> list[dict[str, Any]]:
     """None where the listener is gone, as the cluster may be."""
     try:
         return door.all("elbv2", "describe_rules", "Rules", ListenerArn=listener)

@@ -61,13 +61,16 @@ def _is_of_ecs(outputs: Mapping[str, str]) -> bool:
 
 
 def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    """Keys of mlship.yaml that name another balancer than the one that is there. Pure."""
+    """Keys of mlship.yaml that name another balancer, or another zone of the tasks' name, than the one that is there. Pure."""
     before, after = (_property(resources, "Balancer", "Scheme") for resources in (present, wanted))
     if before and after and before != after:
         yield "public"
     listeners = [_property(resources, "SlotA", "ListenerArn") for resources in (present, wanted)]
     if all(listeners) and listeners[0] != listeners[1]:
         yield "targets.aws.listener"
+    zones = [_property(resources, REGISTRY, "NamespaceId") for resources in (present, wanted)]
+    if all(zones) and zones[0] != zones[1]:
+        yield "targets.aws.namespace"
 
 
 def _property(resources: Mapping[str, Any], name: str, key: str) -> Any:

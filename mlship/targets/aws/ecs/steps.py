@@ -13,7 +13,7 @@ from mlship.targets.aws.change_sets import Wanted
 from mlship.targets.aws.delivery import Images
 from mlship.targets.aws.documents import filled
 from mlship.targets.aws.door import Door, Refused
-from mlship.targets.aws.ecs import autoscaling, callers, linked_role, network, seen, staying, tagging
+from mlship.targets.aws.ecs import autoscaling, callers, linked_role, network, priorities, seen, staying, tagging
 from mlship.targets.aws.ecs.foundation import INFRASTRUCTURE, Kept, foundation
 from mlship.targets.aws.ecs.in_place import InPlace
 from mlship.targets.aws.ecs.movers import ERROR_RATE
@@ -251,6 +251,8 @@ class Steps:
         wanted = self._wanted(deployment, has, network.parameters_for(self._door, has))
         if "Cluster" in wanted.template["Resources"] and stack.read(self._door, self._scope.stem) is None:
             linked_role.ensure(self._door)
+        if present is not None and has.is_balanced:
+            priorities.follow(self._door, self._scope, present.outputs, has.priority)
         made = stack.converge(self._door, wanted, self._waiting)
         lacking = set(wanted.template["Outputs"]) - {INFRASTRUCTURE} - set(self._present().outputs) if made.ok else set()
         if lacking:  # an administrator's stack is not changed by us

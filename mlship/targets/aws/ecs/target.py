@@ -93,6 +93,9 @@ class EcsTarget:
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
         return resources(deployment)
 
+    def findings_of_file(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return preflight.of_file(deployment)
+
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         found = preflight.findings(self._door, deployment)
         history = self._records.read()

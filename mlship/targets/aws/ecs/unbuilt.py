@@ -26,7 +26,12 @@ def in_documents(deployment: Deployment) -> Iterator[Finding]:
         )
         yield refused(deployment, "scale.metric", what, "write scale.metric: concurrency", "absent-feature")
     yield from schedule.findings(deployment)
-    yield from _front(deployment, given(deployment))
+    has = given(deployment)
+    yield from _front(deployment, has)
+    if has.security_groups and deployment.settings.get("callers"):
+        what = "targets.aws.callers lets nobody in or keeps anybody out: targets.aws.security_groups are yours, and say who comes in"
+        fix = "leave it out, and say it in those groups; or leave security_groups out, and mlship makes them"
+        yield refused(deployment, "targets.aws.callers", what, fix, "no-effect")
 
 
 def _front(deployment: Deployment, has: Given) -> Iterator[Finding]:

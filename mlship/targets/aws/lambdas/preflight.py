@@ -15,7 +15,7 @@ from mlship.targets.aws.given import Given, given
 from mlship.targets.aws.lambdas.foundation import ROLE, kept_ready, reserved
 from mlship.targets.aws.lambdas.naming import NAME_LENGTH, function_name
 from mlship.targets.aws.lambdas.releasing import ANSWER_MARGIN_S, MOST_S, is_public, variables
-from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all
+from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, without_roles
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.scope import Scope
 from mlship.targets.base import Deployment
@@ -49,13 +49,18 @@ def findings(door: Door, deployment: Deployment) -> tuple[Finding, ...]:
     guard(door, deployment)
     has = given(deployment)
     return (
-        *impossible(deployment),
-        *in_documents(deployment, has),
-        *without_effect(deployment),
+        *of_file(deployment),
         *given_parts(deployment, {**parts_of_all(door, has), **_subnets(door, has)}),
         *_concurrency(door, deployment),
         *permissions.findings(door, deployment, has),
     )
+
+
+def of_file(deployment: Deployment) -> tuple[Finding, ...]:
+    """What no account changes. Pure."""
+    has = given(deployment)
+    said = (*impossible(deployment), *in_documents(deployment, has))
+    return (*said, *without_effect(deployment), *without_roles(deployment, has))
 
 
 def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
@@ -79,9 +84,6 @@ def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
         what = f"scale.replicas from {ready}: so many copies are kept ready, and paid for by the second, whether anybody asks or not"
         found = refused(deployment, "scale.replicas", what, f"write 0..{deployment.replicas[1]} for a cap alone", "kept-ready")
         yield replace(found, severity="note")
-    if deployment.operating.get("drift") or any("drift" in gate for gate in deployment.strategy.gates):
-        what = "rollout.gates on drift: the copies of a function keep no window of rows"
-        yield refused(deployment, "rollout.gates", what, "use service ecs for them", "no-such-gate")
 
 
 def _name(deployment: Deployment) -> Iterator[Finding]:

@@ -95,6 +95,9 @@ class LambdaTarget:
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
         return resources(deployment)
 
+    def findings_of_file(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return preflight.of_file(deployment)
+
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         return (*preflight.findings(self._door, deployment), *self._steps.stack_changes(deployment))
 

@@ -11,7 +11,7 @@ from mlship.releases.history import History
 from mlship.targets.aws import permissions
 from mlship.targets.aws.door import Door, Refused
 from mlship.targets.aws.given import given
-from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable
+from mlship.targets.aws.preflight import SECTION, given_parts, guard, parts_of_all, unusable, without_roles
 from mlship.targets.aws.resources import findings as impossible
 from mlship.targets.aws.sagemaker import network, releasing, unbuilt
 from mlship.targets.aws.sagemaker.traffic import by_weights
@@ -24,15 +24,21 @@ from mlship.targets.variables import without_effect
 def findings(door: Door, deployment: Deployment, history: History | None) -> tuple[Finding, ...]:
     """Reads only. Raises MlshipError where nobody can be asked, or for another account than the one that is named."""
     guard(door, deployment)
-    known = (*impossible(deployment), *unbuilt.findings(deployment), *without_effect(deployment))
     has = given(deployment)
     return (
-        *known,
+        *of_file(deployment),
         *_network(door, deployment),
         *given_parts(deployment, parts_of_all(door, has)),
         *quota(door, deployment, history),
         *permissions.findings(door, deployment, has),
     )
+
+
+def of_file(deployment: Deployment) -> tuple[Finding, ...]:
+    """What no account changes. Pure."""
+    has = given(deployment)
+    said = (*impossible(deployment), *unbuilt.findings(deployment))
+    return (*said, *without_effect(deployment), *without_roles(deployment, has))
 
 
 def _network(door: Door, deployment: Deployment) -> Iterator[Finding]:

@@ -100,6 +100,9 @@ class SagemakerTarget:
     def resources(self, deployment: Deployment) -> tuple[Resource, ...]:
         return resources(deployment)
 
+    def findings_of_file(self, deployment: Deployment) -> tuple[Finding, ...]:
+        return preflight.of_file(deployment)
+
     def preflight(self, deployment: Deployment) -> tuple[Finding, ...]:
         found = preflight.findings(self._door, deployment, self._records.read())
         return (*found, *self._steps.stack_changes(deployment))

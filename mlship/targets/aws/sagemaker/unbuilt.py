@@ -99,7 +99,7 @@ def _given(deployment: Deployment) -> Iterator[Finding]:
         if said.get(key):
             what = f"targets.aws.{key} means nothing to aws service sagemaker"
             yield refused(deployment, f"targets.aws.{key}", what, "leave it out", "absent-feature")
-    if "task" in (said.get("roles") or {}):
+    if set(said.get("roles") or {}) - {"execution"}:
         what = "SageMaker has one role: execution, which reads the image and is what the model may do"
         yield refused(deployment, "targets.aws.roles", what, "name execution alone", "absent-feature")
     if said.get("security_groups") and not said.get("subnets"):
