@@ -15,6 +15,7 @@ def list_services(context: Context, target: str = "", region: str = "") -> Liste
     """Without a target those of this machine are asked, and one that cannot be reached is named; a named one that cannot be asked
     raises. region: of a cloud.
     """
+    _refuse_vain_region(target, region)
     region = check_region(target, region) if region else region_here(context, target)
     settings = {"region": region} if region else {}
     opening = Opening(
@@ -30,3 +31,13 @@ def list_services(context: Context, target: str = "", region: str = "") -> Liste
         except MlshipError as error:
             unreachable[name] = error.what if error.exit is Exit.UNREACHABLE else str(error)  # most machines have no engine
     return Listed(tuple(rows), unreachable)
+
+
+def _refuse_vain_region(target: str, region: str) -> None:
+    """Raises MlshipError for a region where none means anything. Pure."""
+    if region and not target:
+        raise MlshipError(
+            "--region is of a cloud, and none is named", fix=f"mlship list --target aws --region {region}", code="usage"
+        )
+    if region and target in ON_THIS_MACHINE:
+        raise MlshipError(f"the target {target} has no region", fix="leave --region out", code="usage")

@@ -36,6 +36,7 @@ class Opened:
 
     project: None when there is no YAML. host: one of `targets.docker.hosts`, else empty. engine: what the docker target talks
     to, where a host or DOCKER_HOST says so. region: of a cloud, where somebody says it; account: there, where mlship.yaml does.
+    is_assumed: nobody said the target.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Opened:
     engine: str = ""
     region: str = ""
     account: str = ""
+    is_assumed: bool = False
 
     def command(self, verb: str) -> str:
         """A command line for this service that works from any folder."""
@@ -64,7 +66,8 @@ def opened(context: Context, where: Where) -> Opened:
         check_environment_name(where.environment)
     target = where.target or "local"
     region = check_region(target, where.region) if where.region else region_here(context, target)
-    return _open(context, where.name, where.environment, target, {"region": region} if region else {}, None)
+    place = _open(context, where.name, where.environment, target, {"region": region} if region else {}, None)
+    return replace(place, is_assumed=not where.target)
 
 
 def as_recorded(context: Context, place: Opened) -> Opened:
@@ -122,9 +125,12 @@ def history_or_error(opened: Opened, history: History | None) -> History:
     """Raises MlshipError when nothing of the project is there: never deployed, or destroyed."""
     if history is None:
         place = f"{opened.target_name}, environment {opened.environment}" if opened.environment else opened.target_name
+        there = f"{list_command(opened.target_name, opened.region)} shows what is there"
+        if opened.is_assumed:
+            there = "mlship list shows what is on this machine, --target NAME asks another place"
         raise MlshipError(
             f"{opened.name} is not deployed to {place}",
-            fix=f"{list_command(opened.target_name, opened.region)} shows what is there; mlship deploy puts it there",
+            fix=f"{there}; mlship deploy puts it there",
             code="not-deployed",
         )
     return history
@@ -132,8 +138,10 @@ def history_or_error(opened: Opened, history: History | None) -> History:
 
 def project_if_any(context: Context, where: Where) -> Project | None:
     """With a name, only a YAML that is that project counts; without a name there must be one."""
-    if where.file is not None or not where.name:
+    if where.file is not None:
         return project_of(context, where)
+    if not where.name:
+        return _project_here(context, where)
     file = found_file(context.cwd)
     if file is None:
         return None
@@ -145,6 +153,16 @@ def project_if_any(context: Context, where: Where) -> Project | None:
     if project.name != where.name:
         return None
     return in_region(project, where.region) if where.region else project
+
+
+def _project_here(context: Context, where: Where) -> Project:
+    try:
+        return project_of(context, where)
+    except MlshipError as error:
+        if error.code == "no-file":
+            here = "mlship list shows those on this machine, --target NAME asks another place"
+            error.fix = f"{error.fix}; for a running service give its name ({here})"
+        raise
 
 
 def found_file(folder: Path) -> Path | None:

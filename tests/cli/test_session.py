@@ -51,6 +51,37 @@ def test_an_error_without_a_yaml_names_commands_with_the_place_that_was_asked(ml
     assert "mlship deploy --env prod --target local puts it there\n" in said.stderr
 
 
+def test_where_nobody_said_the_target_it_is_said_that_there_are_others(mlship) -> None:
+    said = mlship("status churn --env prod --json")
+    assert said.document["error"]["message"] == "churn is not deployed to local, environment prod"
+    assert said.document["error"]["fix"] == (
+        "mlship list shows what is on this machine, --target NAME asks another place; mlship deploy --env prod puts it there"
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "rollback --yes", "logs"])
+def test_in_a_folder_without_a_file_a_running_service_is_to_be_named(mlship, command: str) -> None:
+    said = mlship(command)
+    assert (said.exit, said.stderr.splitlines()[0]) == (2, "error: there is no mlship.yaml in this folder or above it")
+    assert (
+        "  fix    mlship init --model FILE; for a running service give its name (mlship list shows those on this" in said.stderr
+    )
+
+
+def test_destroy_says_where_nothing_is(mlship) -> None:
+    said = mlship("destroy churn --env prod --yes")
+    assert (said.exit, said.stdout) == (0, "Nothing to do: nothing of churn/prod is on local\n")
+
+
+def test_a_region_without_a_cloud_is_not_ignored(mlship) -> None:
+    said = mlship("list --region eu-west-1")
+    assert (said.exit, said.stderr) == (
+        2,
+        "error: --region is of a cloud, and none is named\n  fix    mlship list --target aws --region eu-west-1\nexit 2\n",
+    )
+    assert "the target local has no region" in mlship("list --target local --region eu-west-1").stderr
+
+
 def test_a_folder_that_is_not_there_is_named(mlship):
     said = mlship("-C nowhere status --json")
     assert said.exit == 2

@@ -8,8 +8,6 @@ from mlship.cli.call import Call
 from mlship.cli.hosts import together
 from mlship.cli.options import ProjectName
 
-NOTHING = "Nothing to do: nothing is there"
-
 
 def command(call: Call, name: ProjectName = "") -> Answer:
     """Remove everything that mlship made for this project on a target: replicas, records, images.
@@ -32,9 +30,11 @@ def command(call: Call, name: ProjectName = "") -> Answer:
 
     def act(position: int) -> Answer:
         result = destroy.destroy(call.context, found[position])
+        what = place(result.project, result.environment)
+        nothing = f"Nothing to do: nothing of {what} is on {result.target}"
         text = lines(
             *(f"  - {item}" for item in result.removed if item not in going[position]),
-            f"Removed {place(result.project, result.environment)} from {result.target}" if result.removed else NOTHING,
+            f"Removed {what} from {result.target}" if result.removed else nothing,
             f"Stays: {', '.join(result.stays)}" if result.stays else "",
         )
         return Answer(text, payloads.destroyed(result))
