@@ -117,6 +117,7 @@ class Change:
                 self.lease.check()
                 self.notes.extend(self.target.records.attach(self.history))
             if outcome.ok:
+                self.notes.extend(outcome.notes)
                 return
             self.lease.check()
             cause = outcome.cause

@@ -80,12 +80,20 @@ class Images:
         tags = tags_of(self.door, repository)
         return frozenset(content for content in contents if self._tag(content) in tags)
 
-    def remove(self, repository: str, contents: Iterable[str]) -> None:
-        """Images that no release needs any more; those that are gone already are no error."""
+    def remove(self, repository: str, contents: Iterable[str]) -> tuple[str, ...]:
+        """Images that no release needs any more; those that are gone already are no error. Who may not delete in a company's registry
+        leaves them there. Gives what to tell the user.
+        """
         ids = [{"imageTag": self._tag(content)} for content in sorted(set(contents))]
-        for start in range(0, len(ids), MOST_REMOVED):
-            several = ids[start : start + MOST_REMOVED]
-            self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
+        try:
+            for start in range(0, len(ids), MOST_REMOVED):
+                several = ids[start : start + MOST_REMOVED]
+                self.door.call("ecr", "batch_delete_image", repositoryName=repository, imageIds=several)
+        except Refused as no:
+            if no.code != "denied":
+                raise
+            return (f"images of releases that are let go stay in {repository}: {no.what}",)
+        return ()
 
     def _tag(self, content: str) -> str:
         return tag_of(content, self.variant)

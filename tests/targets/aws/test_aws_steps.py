@@ -12,6 +12,7 @@ import pytest
 from aws_door import FakeDoor
 from cloud_deployment import deployment
 
+from mlship.errors import MlshipError
 from mlship.oci.layout import Layout
 from mlship.progress import Silent
 from mlship.targets.aws.change_sets import SPEC
@@ -384,6 +385,33 @@ def test_a_stack_is_deleted_only_after_the_tasks_are_gone() -> None:
     door.known = []
     assert steps(door).destroy().ok
     assert door.changes() == ["delete_rule", "delete_service", "delete_stack"]
+
+
+def test_images_that_may_not_be_deleted_keep_nothing_else_of_a_release_that_is_let_go() -> None:
+    class Company(Ecs):
+        code = "AccessDeniedException"
+
+        def on_batch_delete_image(self, **said: Any) -> Any:
+            return self.code
+
+        def on_describe_task_definition(self, **said: Any) -> Any:
+            return {"taskDefinition": {}, "tags": [{"key": "mlship.content", "value": "sha256:1"}]}
+
+        def on_list_task_definitions(self, **said: Any) -> Any:
+            return {"taskDefinitionArns": [f"arn:{said['familyPrefix']}:1"]}
+
+        def on_deregister_task_definition(self, **said: Any) -> Any:
+            return {}
+
+    door = Company({"a": (NEW, 1, "COMPLETED")}, {"a": 100, "b": 0})
+    said = steps(door).retire((OLD,), frozenset())
+    (note,) = said.notes
+    assert said.ok and "images of releases that are let go stay" in note and "AWS refuses ecr batch_delete_image" in note
+    (gone,) = [said["taskDefinition"] for name, said in door.asked if name == "ecs deregister_task_definition"]
+    assert gone == f"arn:{SCOPE.family(OLD)}:1"
+    door.code = "ThrottlingException"
+    with pytest.raises(MlshipError, match="ThrottlingException"):  # the next command tries again
+        steps(door).retire((OLD,), frozenset())
 
 
 def test_a_stack_that_lost_its_cluster_and_listener_can_still_be_looked_at() -> None:

@@ -178,6 +178,11 @@ def test_parts_that_a_function_has_not_are_named(changes: Mapping[str, Any], sai
 def test_what_lambda_cannot_do_is_said_before_anything_is_made() -> None:
     assert refusals(made()) == []
     assert refusals(replace(made(), request_timeout_s=1000.0))[0].endswith("a function has 900 s for an answer")
+    assert refusals(replace(made(), startup_timeout_s=890.0)) == []
+    assert refusals(replace(made(), startup_timeout_s=900.0))[0].endswith("a function has 900 s for its start and an answer")
+    assert refusals(serving(made(), workers=1, batch_rows=8)) == []
+    unused = refusals(serving(made(), workers=4, batch_delay_s=0.01))
+    assert [what.partition(" has no effect")[0] for what in unused] == ["serve.workers", "serve.batching.max_delay"]
     scheduled = replace(made(), operating={"scale": {"schedule": [{"cron": "0 7 * * *", "min": 2}]}})
     assert refusals(scheduled)[0].startswith("scale.schedule: the number of copies that a function keeps ready is")
     assert [finding.what for finding in preflight.of_image(made(), 11 * 2**30)] == [

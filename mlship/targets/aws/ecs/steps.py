@@ -196,11 +196,10 @@ class Steps:
         going = [known[release] for release in subjects if release in known]
         gone = {content for family in going if (content := self._content(family))} - kept
         present = self._look()
-        if present is not None and gone:
-            self.images.remove(present.outputs["Repository"], gone)
+        notes = self.images.remove(present.outputs["Repository"], gone) if present is not None and gone else ()
         for family in going:
             self._forget(family)
-        return Outcome()
+        return Outcome(notes=notes)
 
     def operate(self, deployment: Deployment, former: Mapping[str, str]) -> Outcome:
         """Only how it is operated. No task is replaced, unless what they are bought as is another. former: labels until now."""

@@ -68,6 +68,7 @@ def in_documents(deployment: Deployment, has: Given) -> Iterator[Finding]:
     yield from _name(deployment)
     yield from _region(deployment)
     yield from _limits(deployment)
+    yield from _one_at_a_time(deployment)
     yield from _network(deployment, has)
     yield from _variables(deployment)
     yield from _unused(deployment, has)
@@ -105,11 +106,29 @@ def _limits(deployment: Deployment) -> Iterator[Finding]:
     if deployment.request_timeout_s > most:
         what = f"serve.request_timeout {deployment.request_timeout_s:g} s: a function has {MOST_S} s for an answer"
         yield refused(deployment, "serve.request_timeout", what, f"write at most {most}s, or use service ecs", "too-slow")
+    elif deployment.startup_timeout_s + deployment.request_timeout_s > most:
+        what = (
+            f"serve.startup_timeout {deployment.startup_timeout_s:g} s: a function has {MOST_S} s for its start and an answer"
+        )
+        fix = "write less for it or for serve.request_timeout, or use service ecs"
+        yield replace(refused(deployment, "serve.startup_timeout", what, fix, "too-slow"), severity="warning")
     max_body = int(deployment.release.served.serving.get("max_body") or 0)
     if max_body > EVENT_BYTES:
         what = f"serve.max_body is {max_body:,} bytes, and Lambda hands a function events of {EVENT_BYTES:,} at most"
         found = refused(deployment, "serve.max_body", what, "write 6MB, or use service ecs for larger ones", "too-large")
         yield Finding(found.what, found.where, found.fix, "warning", found.code)
+
+
+def _one_at_a_time(deployment: Deployment) -> Iterator[Finding]:
+    """What only a server with several requests at a time can do."""
+    serving = deployment.release.served.serving
+    said = {
+        "serve.workers": (serving.get("workers") or 0) > 1,
+        "serve.batching.max_delay": (serving.get("batch_delay_s") or 0) > 0,
+    }
+    for key in (key for key, is_said in said.items() if is_said):
+        what = f"{key} has no effect: a copy of a function gets one event at a time, and the next once it has answered"
+        yield replace(refused(deployment, key, what, "leave it out, or use service ecs", "no-effect"), severity="warning")
 
 
 def of_image(deployment: Deployment, image_bytes: int) -> Iterator[Finding]:

@@ -168,9 +168,7 @@ class Steps:
             self._forget(version.number)
         stay = contents | {version.of.content for version in present.versions.values() if version not in going}
         gone = {version.of.content for version in going} - stay
-        if gone:
-            self._images.remove(present.outputs["Repository"], gone)
-        return Outcome()
+        return Outcome(notes=self._images.remove(present.outputs["Repository"], gone) if gone else ())
 
     def operate(self, deployment: Deployment) -> Outcome:
         """Only how it is operated: no version is made for it."""

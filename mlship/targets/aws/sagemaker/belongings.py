@@ -76,11 +76,10 @@ class Belongings:
                 self._forget("delete_endpoint_config", EndpointConfigName=name)
         going = {name: arn for name, (release, arn) in seen.models(self._door, self._names).items() if release in subjects}
         gone = {content for arn in going.values() if (content := self._content(arn))} - kept
-        if present is not None and gone:
-            self._images.remove(present.outputs["Repository"], gone)
+        notes = self._images.remove(present.outputs["Repository"], gone) if present is not None and gone else ()
         for name in going:
             self._forget("delete_model", ModelName=name)
-        return Outcome()
+        return Outcome(notes=notes)
 
     def destroy(self) -> Outcome:
         """All of it; the endpoints are gone by then."""

@@ -53,6 +53,12 @@ def _calls(deployment: Deployment) -> Iterator[Finding]:
     if deployment.request_timeout_s > LONGEST_ANSWER_S:
         what = f"serve.request_timeout {deployment.request_timeout_s:g} s is longer than SageMaker waits ({LONGEST_ANSWER_S} s)"
         yield refused(deployment, "serve.request_timeout", what, f"write at most {LONGEST_ANSWER_S}s", "absent-feature")
+    longest = releasing.MOST_START_S - releasing.START_MARGIN_S
+    if deployment.startup_timeout_s > longest:
+        what = (
+            f"serve.startup_timeout {deployment.startup_timeout_s:g} s is longer than SageMaker waits for a start ({longest} s)"
+        )
+        yield refused(deployment, "serve.startup_timeout", what, f"write at most {longest}s", "absent-feature")
 
 
 def _environment(deployment: Deployment) -> Iterator[Finding]:
