@@ -30,6 +30,7 @@ CELL = st.one_of(st.floats().map(repr), st.integers().map(str), st.text("0123456
 @example([("1_0", "nan")], False)
 @example([("1e999", "-9" * 40)], True)
 @example([("", "1.")], True)
+@example([("0.0", "-0")], False)
 def test_numbers_alone_are_read_as_among_others(cells: list[tuple[str, str]], has_header: bool) -> None:
     """A third column of text keeps the cells beside it on the long way."""
     lines = [",".join(pair) for pair in cells]

@@ -175,7 +175,8 @@ def _read(cell: str, feature: Feature) -> Any:
         return BOOLS.get(bare.lower(), cell)
     if feature.dtype == "datetime":
         return bare
-    return _guess(cell)
+    number = _guess(cell)
+    return -0.0 if number == 0 and bare[0] == "-" and feature.dtype in FLOATS else number  # which no integer is
 
 
 def _guess(cell: str) -> Any:
