@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from pressured import ROWS, TIMEOUT_S, Machine
 
+from mlship.server.batching.engine import LEAST
+
 MS = 1e-3
 
 
@@ -42,3 +44,28 @@ def test_one_huge_call_shuts_the_door_only_while_it_runs(monkeypatch: pytest.Mon
     shut = len(machine.refused)
     machine.asked(20, 1.0)
     assert len(machine.refused) == shut
+
+
+def test_a_call_in_the_thread_costs_what_it_took_without_the_loop_and_stops_the_loop_for_all_that_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch, 2 * MS, 1 * MS / ROWS)
+    machine.asked(3 * machine.peak(64, 0.5), 0.5)
+    queue = machine.engine.queue(machine.model)
+    assert queue.pace.expected_s(ROWS) == pytest.approx(3 * MS, rel=0.1)
+    assert queue.aside_row_s * ROWS > 1.05 * MS  # a share of the call, its rows, and what the loop did meanwhile
+    queue.aside_row_s = 20 * MS
+    assert queue.takes_s(1) == 20 * MS
+    assert queue.takes_s(ROWS) == ROWS * 20 * MS
+
+
+def test_a_model_that_waits_while_the_loop_is_busy_is_not_taken_for_one_that_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch, 0.0, 1 * MS / ROWS)
+    queue = machine.engine.queue(machine.model)
+    machine.asked(100, 0.05)
+    machine.engine._aside_since, machine.engine._aside_used_s = machine.now, machine.used
+    machine.works(1.0)
+    assert machine.engine._share_of_the_thread() == LEAST
+    assert queue.takes_s(ROWS) >= 1 * MS

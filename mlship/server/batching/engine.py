@@ -27,8 +27,9 @@ from mlship.server.messages import Call, Request, Response, refused
 KNOWN_S = 0.02  # for so long what a row and a request cost is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
-SHARE_S = (
-    5e-7  # of what a call costs, that each of its requests may bear: beside what reading and answering one costs it is nothing
+SHARE_S = 5e-7  # of what a call costs, that each of its requests may bear: beside reading and answering one it is nothing
+LEAST = (
+    0.1  # of the time of a call in the thread is the model's own: one that waits for something else takes as long as it takes
 )
 FEW = 64  # requests, at least, that are read before any is answered
 
@@ -110,13 +111,13 @@ class Engine:
         if pace.call_s == math.inf:
             return FEW
         count = min(max(FEW, math.ceil(pace.call_s / SHARE_S)), MOST)
-        is_right = count <= queue.most_rows() and self._is_quick(pace.expected_s(count))
+        is_right = count <= queue.most_rows() and self._is_quick(queue.takes_s(count))
         return count if is_right else MOST
 
     def joins(self, queue: Queue, requests: int, rows: int) -> bool:
         """Whether one call, here and now, is right for so many requests with so many rows."""
         is_one = requests == 1 or (queue.model.is_joined and rows <= queue.most_rows())
-        return is_one and self._is_quick(queue.pace.call_s + queue.pace.row_s * rows)
+        return is_one and self._is_quick(queue.takes_s(rows))
 
     def queue(self, model: ServedModel) -> Queue:
         """The waiting calls of a model, and what a call of it costs."""
@@ -249,9 +250,9 @@ class Engine:
         calls = [job.call for job in jobs]
         rows = sum(call.batch.count for call in calls)
         answers = None
-        if self._is_quick(queue.pace.expected_s(rows)):
+        if self._is_quick(queue.takes_s(rows)):
             answers = together(queue.model, calls, self.measured)
-            if answers is None and self._is_quick(queue.pace.expected_s(1) * 2 * len(calls)):
+            if answers is None and self._is_quick(queue.takes_s(1) * 2 * len(calls)):
                 answers = apart(queue.model, calls, self.measured)
         if answers is None:
             self._hand_over(queue, jobs, rows)
@@ -300,6 +301,7 @@ class Engine:
         queue.is_running, queue.running_rows = False, 0
         share = self._share_of_the_thread()
         for calls, started, seconds in seen:
+            queue.aside_row_s = seconds / sum(call.batch.count for call in calls)
             self._learn(calls, started, seconds, seconds * share)
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)
@@ -315,7 +317,7 @@ class Engine:
         now, used_s = time.perf_counter(), time.thread_time()
         took_s, used_here_s = now - self._aside_since, used_s - self._aside_used_s
         self._aside_since, self._aside_used_s = now, used_s
-        return max(0.0, 1 - used_here_s / took_s) if took_s > 0 else 1.0
+        return max(LEAST, 1 - used_here_s / took_s) if took_s > 0 else 1.0
 
     def _time(self, job: Job) -> None:
         if job.timer is None:

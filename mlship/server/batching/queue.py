@@ -73,6 +73,7 @@ class Queue:
     """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread.
 
     lane: of requests that came before any that is in the queue; None when there are none. jobs: also those whose callers have gone.
+    aside_row_s: for how long the last call in the thread lasted for each of its rows, whatever it waited for.
     """
 
     def __init__(self, model: ServedModel, max_rows: int, longest_s: float = math.inf) -> None:
@@ -82,6 +83,7 @@ class Queue:
         self.rows = 0
         self.is_running = False
         self.running_rows = 0
+        self.aside_row_s = 0.0
         self.lane: Lane | None = None
         self._max_rows = max_rows
         self._longest_s = longest_s
@@ -133,6 +135,14 @@ class Queue:
         calls, joined = divmod(rows, full)
         own = full if calls else min(full, joined + one)  # who waits behind others has others behind
         return Backlog(rows + self.running_rows, calls * pace.expected_s(full), pace.expected_s(own), pace.expected_s(one))
+
+    def takes_s(self, rows: int) -> float:
+        """Seconds for which a call with so many rows would stop the loop.
+
+        The cost line leaves out what the loop itself used while a call ran in the thread, and thinks little of a model that waits for
+        something else meanwhile.
+        """
+        return max(self.pace.call_s + self.pace.row_s * rows, self.aside_row_s * rows)
 
     def running_s(self) -> float:
         """Seconds that the group in the thread is expected to take in all; 0 where there is none, or nothing was measured."""
