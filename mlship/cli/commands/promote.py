@@ -21,7 +21,7 @@ def command(
     """Go on with a rollout that waits, to its next step or to the end.
 
     Needs no checkout, no build and no mlship.yaml. Passes the step that it waits at; the gates of later steps are judged. A step
-    whose command was killed is watched to its end.
+    whose command was killed is watched to its end. What a gate had judged to have failed by then is only taken back (exit 6).
     """
     call.need_consent()
     from mlship.cli.views.deploy import deploy_text, plan_text

@@ -56,7 +56,7 @@ def _read(
 
 
 def _mark(entry: Entry) -> Mark:
-    """Entries of one project are the same where both are."""
+    """Entries of one project with the same time and the same insertId are one (LogEntry.insertId, REST reference; from memory)."""
     return (entry["timestamp"], entry["insertId"]), datetime.fromisoformat(entry["timestamp"]).timestamp()
 
 
