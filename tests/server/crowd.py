@@ -46,24 +46,32 @@ def sums(rows: Any) -> Any:
     return rows.sum(axis=1)
 
 
-def modelled(predict: Callable[[Any], Any], signature: Signature = NUMBERS, sample: tuple[Any, ...] = ()) -> ServedModel:
-    entry = Model("demo", "python", "none", "model", "ab", signature=signature, sample=sample)
+def modelled(
+    predict: Callable[[Any], Any], signature: Signature = NUMBERS, sample: tuple[Any, ...] = (), name: str = "demo"
+) -> ServedModel:
+    entry = Model(name, "python", "none", "model", "ab", signature=signature, sample=sample)
     return ServedModel(entry, Scripted(predict))
 
 
 class Crowd:
-    """clients: how many. is_quick: what the engine takes every call for; None leaves it to its cost line."""
+    """clients: how many. is_quick: what the engine takes every call for; None leaves it to its cost line. other: a second model."""
 
     def __init__(
-        self, model: ServedModel, clients: int, is_quick: bool | None = True, batching: Batching | None = None
+        self,
+        model: ServedModel,
+        clients: int,
+        is_quick: bool | None = True,
+        batching: Batching | None = None,
+        other: ServedModel | None = None,
     ) -> None:
-        manifest = Manifest("demo", (model.entry,))
+        models = [model] if other is None else [model, other]
+        manifest = Manifest("demo", tuple(each.entry for each in models))
         settings = Settings(Path("/manifest.json"), release="r1-aaaaaa")
         board = Board(1, len(paths(manifest)))
         board.cells[STARTED] = 1.0
         self.slot = board.slot(0)
         self.slot.cells[STATE] = READY
-        service = Service(manifest, settings, {"demo": model}, board, self.slot)
+        service = Service(manifest, settings, {each.entry.name: each for each in models}, board, self.slot)
         self.model = model
         self.loop = Loop()
         self.engine = Engine(self.loop, self.slot, 2.0, batching)  # type: ignore[arg-type]
@@ -100,7 +108,7 @@ class Crowd:
         return [answer.json["predictions"] for answer in self.answers()]
 
 
-def ask(*rows: Sequence[Any]) -> bytes:
+def ask(*rows: Sequence[Any], path: str = "/predict") -> bytes:
     """A request with these rows."""
     body = repr({"instances": [list(row) for row in rows]}).replace("'", '"').replace("None", "null").encode()
-    return request("POST", "/predict", "Content-Type: application/json", body=body)
+    return request("POST", path, "Content-Type: application/json", body=body)

@@ -13,7 +13,7 @@ from served import Answer, answers
 from wired import request
 
 from mlship.server.batching.engine import FEW, Batching
-from mlship.server.board import DRAINING, OF_STATUS, STATE, Board
+from mlship.server.board import DRAINING, IN_FLIGHT, OF_STATUS, STATE, Board
 from mlship.server.core import ServedModel
 from mlship.server.http.quick_lane import TOGETHER
 from mlship.server.http.surplus import Surplus
@@ -283,6 +283,26 @@ def test_more_than_a_call_gains_from_are_answered_before_the_rest_is_read() -> N
     assert crowd.sizes == [FEW, FEW, 3]
     assert crowd.predictions() == [[index + 103.0] for index in range(2 * FEW + 3)]
     assert counted(crowd)[OF_STATUS[200]] == 3 * (2 * FEW + 3)
+
+
+def test_a_model_that_has_enough_leaves_the_others_to_wait_for_more() -> None:
+    other = modelled(sums, name="other")
+    crowd = knowing(clients=2 * FEW, other=other)
+    asked = [ask([index + 100.5, 2.5], path=("/predict", "/predict/other")[index % 2]) for index in range(2 * FEW)]
+    crowd.send(*asked)
+    crowd.turn()
+    forgetting(crowd)
+    quickly(crowd, 1e-6)
+    dear = crowd.engine.queue(other).pace
+    dear.call_s, dear.row_s, dear.learn = 0.004, 0.0, lambda rows, seconds: None  # type: ignore[method-assign]
+    loaded: Any = other.loaded
+    loaded.sizes.clear()
+    crowd.send(*asked)
+    assert (crowd.sizes, loaded.sizes) == ([FEW], [])
+    assert crowd.slot.cells[IN_FLIGHT] == FEW - 1
+    crowd.turn()
+    assert (crowd.sizes, loaded.sizes) == ([FEW], [FEW])
+    assert crowd.predictions() == [[index + 103.0] for index in range(2 * FEW)]
 
 
 def test_a_dear_call_is_shared_by_all_and_a_dear_row_waits_for_the_end_of_the_turn() -> None:

@@ -2,7 +2,7 @@
 
 Drain batching: the first call of a turn of the loop asks for `flush` with call_soon. uvloop reads every readable socket before it
 runs what call_soon was given (libuv: poll, then idle handles), so flush finds all that had arrived, and nobody waits for a timer.
-Where that is more than a call gains from, `run` computes it before the rest is read.
+Where that is more than a call of one model gains from, `run` computes it before the rest is read.
 """
 
 from __future__ import annotations
@@ -145,19 +145,21 @@ class Engine:
     def flush(self) -> None:
         """Computes what waits; stops after a while, so that the loop reads what has come since, and goes on then."""
         self._armed = None
-        self.run()
+        self._run(list(self._queues.values()))
 
-    def run(self) -> None:
-        """As `flush`, in the midst of a turn."""
+    def run(self, queue: Queue) -> None:
+        """As `flush`, in the midst of a turn, for one model: a call of another may still gain from what is read next."""
+        self._run([queue])
+
+    def _run(self, queues: list[Queue]) -> None:
         now = time.perf_counter()
         until = now + INLINE_S
-        queues = list(self._queues.values())
         if len(queues) > 1:
             queues.sort(key=Queue.oldest)  # who is asked much must not starve the others
         for queue in queues:
             lane = queue.lane
             if lane is not None:
-                if now < until and now - self.began <= self._timeout_s:
+                if now < until and now - lane.oldest <= self._timeout_s:
                     self._answered += lane.run()
                 else:
                     lane.hand_over()
@@ -227,7 +229,7 @@ class Engine:
         self.settled += 1
         rows = 0
         for queue in self._queues.values():
-            rows += queue.rows + queue.running_rows
+            rows += queue.rows + queue.running_rows + (queue.lane.waiting if queue.lane is not None else 0)
             if queue.is_running:
                 for job in queue.untimed():
                     self._time(job)

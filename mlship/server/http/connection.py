@@ -103,7 +103,7 @@ class Connection(RequestReader, asyncio.Protocol):
                     if is_alone:
                         self._room.engine.flush()
                     elif lane.has_enough:
-                        self._room.engine.run()
+                        self._room.engine.run(lane.queue)
                 else:
                     self._repeat(head, body)
                 return

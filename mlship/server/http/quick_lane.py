@@ -94,7 +94,7 @@ class QuickLane:
         # three calls of the system less for each turn of the loop
         self._run: Callable[..., Any] = _aside(model.run_packed) if model.has_own_code else model.run_packed
         self._run_joined: Callable[..., Any] = _aside(model.run_joined) if model.has_own_code else model.run_joined
-        self._queue = lanes.engine.queue(model)
+        self.queue = lanes.engine.queue(model)
         self._route = route
         self._size = 0
         self._enough = 0
@@ -124,10 +124,10 @@ class QuickLane:
         engine = self._engine
         if engine.ease_s <= 0 or now - engine.began > PARSE_S or self._ahead:
             return False
-        if self._queue.lane is not self:
-            if not engine.opens(self._queue, self, now, is_alone):
+        if self.queue.lane is not self:
+            if not engine.opens(self.queue, self, now, is_alone):
                 return False
-            self._enough = engine.enough(self._queue)
+            self._enough = engine.enough(self.queue)
         self._callers.append(caller)
         self._bodies.append(body)
         self._started.append(now)
@@ -152,7 +152,7 @@ class QuickLane:
         """Calls the model once. packed: the rows of each that waits. Returns how many are answered."""
         count, row_bytes = len(packed), self._packer.size
         rows = sum(map(len, packed)) // row_bytes
-        if not self._engine.joins(self._queue, count, rows):
+        if not self._engine.joins(self.queue, count, rows):
             self.hand_over()
             return 0
         began = perf_counter()
@@ -171,7 +171,7 @@ class QuickLane:
             return self._fail(_batch(packed, rows), error)
         waited_s = began - sum(self._started) / count
         self._answer(answers, packed)
-        self._engine.computed(self._queue, count, rows, waited_s, seconds)  # last: nobody waits for it
+        self._engine.computed(self.queue, count, rows, waited_s, seconds)  # last: nobody waits for it
         return count
 
     def _sorted_out(self, packed: list[bytes | None]) -> list[bytes]:
@@ -239,7 +239,7 @@ class QuickLane:
         taken = self._callers, self._bodies, self._started
         self._callers, self._bodies, self._started = [], [], []
         self._size = 0
-        self._queue.lane = None
+        self.queue.lane = None
         return taken
 
 
