@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from pressured import ROWS, TIMEOUT_S, Machine
+from crowd import modelled, sums
+from pressured import ROWS, TIMEOUT_S, Caller, Machine
 
 from mlship.server.batching.engine import LEAST
+from mlship.server.batching.queue import Job, Queue
 
 MS = 1e-3
 
@@ -67,5 +69,38 @@ def test_a_model_that_waits_while_the_loop_is_busy_is_not_taken_for_one_that_cos
     machine.asked(100, 0.05)
     machine.engine._aside_since, machine.engine._aside_used_s = machine.now, machine.used
     machine.works(1.0)
-    assert machine.engine._share_of_the_thread() == LEAST
+    assert machine.engine._share_of_the_thread(0.5) == LEAST
     assert queue.takes_s(ROWS) >= 1 * MS
+
+
+def test_two_models_calls_that_end_in_one_turn_cost_what_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, groups = handed_over(monkeypatch, models=2)
+    machine.now += 50 * MS
+    for (queue, jobs), seconds in zip(groups, (30 * MS, 20 * MS), strict=True):
+        machine.works(0.1 * MS)
+        machine.engine.finish(queue, jobs, ([job.call for job in jobs], machine.now - 50 * MS, seconds))
+        assert queue.pace.expected_s(ROWS) == pytest.approx(seconds, rel=0.01)
+
+
+def test_a_call_costs_what_it_took_when_another_models_is_handed_over_before_its_end_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, ((queue, jobs),) = handed_over(monkeypatch, models=1)
+    machine.now += 40 * MS
+    machine.model = modelled(sums)
+    Caller(machine, machine.now).open()
+    machine.engine.flush()
+    machine.works(1 * MS)
+    machine.engine.finish(queue, jobs, ([job.call for job in jobs], machine.now - 41 * MS, 40 * MS))
+    assert queue.pace.expected_s(ROWS) == pytest.approx(40 * MS, rel=0.05)
+
+
+def handed_over(monkeypatch: pytest.MonkeyPatch, models: int) -> tuple[Machine, list[tuple[Queue, list[Job]]]]:
+    """A call of each of so many models that were never called, which the thread has taken."""
+    machine = Machine(monkeypatch, 0.0, 0.0)
+    for _ in range(models):
+        machine.model = modelled(sums)
+        Caller(machine, machine.now).open()
+    machine.engine.flush()
+    groups = [machine.engine.next_group() for _ in range(models)]
+    return machine, [group for group in groups if group is not None]

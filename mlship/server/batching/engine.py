@@ -63,9 +63,8 @@ class Engine:
         self._answered = 0
         self._computed_s = self._used_s = 0.0
         self._row_s = self._known_until = 0.0
-        self._aside_since = self._aside_used_s = (
-            0.0  # when the thread's call began to be looked at, and what the loop had used by then
-        )
+        self._aside_since = self._aside_used_s = 0.0  # when the thread began to be looked at, and what the loop had used by then
+        self._aside_share = 1.0  # of that time, what the loop did not use
         self._longest_s = longest_call_s(timeout_s)
         self._idle_s = allowed_s(timeout_s)
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
@@ -266,12 +265,12 @@ class Engine:
         """Gives the jobs to the thread."""
         for job in jobs:
             self._time(job)
+        if not any(each.is_running for each in self._queues.values()):
+            self._aside_since, self._aside_used_s = time.perf_counter(), time.thread_time()
         queue.is_running, queue.running_rows = True, rows
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="model", daemon=True)
             self._thread.start()
-        if self._groups.empty() and self._running_since is None:
-            self._aside_since, self._aside_used_s = time.perf_counter(), time.thread_time()
         self._groups.put((queue, jobs))
 
     def _is_quick(self, seconds: float) -> bool:
@@ -301,7 +300,7 @@ class Engine:
 
     def _finish(self, queue: Queue, jobs: list[Job], answers: list[Response], seen: list[Seen]) -> None:
         queue.is_running, queue.running_rows = False, 0
-        share = self._share_of_the_thread()
+        share = self._share_of_the_thread(sum(seconds for _, _, seconds in seen))
         for calls, started, seconds in seen:
             queue.aside_row_s = seconds / sum(call.batch.count for call in calls)
             self._learn(calls, started, seconds, seconds * share)
@@ -310,16 +309,19 @@ class Engine:
         self._answered += len(jobs)
         self._settle(time.perf_counter())
 
-    def _share_of_the_thread(self) -> float:
-        """Of the time since it was last looked at, what the loop did not use.
+    def _share_of_the_thread(self, seconds: float) -> float:
+        """Of the time since it was last looked at, what the loop did not use. seconds: of it, those of the calls.
 
         What requests cost beside the model is counted apart (`Overhead`). In the time that a call took it would be counted twice, and
-        as rows' own: the loop has most to do while the largest calls run.
+        as rows' own: the loop has most to do while the largest calls run. Where two models' calls ended in one turn, the time since
+        the first was seen is the loop's alone, and says nothing of the second.
         """
         now, used_s = time.perf_counter(), time.thread_time()
-        took_s, used_here_s = now - self._aside_since, used_s - self._aside_used_s
-        self._aside_since, self._aside_used_s = now, used_s
-        return max(LEAST, 1 - used_here_s / took_s) if took_s > 0 else 1.0
+        took_s = now - self._aside_since
+        if 0 < seconds <= took_s:
+            self._aside_share = max(LEAST, 1 - (used_s - self._aside_used_s) / took_s)
+            self._aside_since, self._aside_used_s = now, used_s
+        return self._aside_share
 
     def _time(self, job: Job) -> None:
         if job.timer is None:
