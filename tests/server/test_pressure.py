@@ -6,7 +6,7 @@ import pytest
 from crowd import modelled, sums
 from pressured import ROWS, TIMEOUT_S, Caller, Machine
 
-from mlship.server.batching.engine import LEAST
+from mlship.server.batching.engine import INLINE_S, LEAST
 from mlship.server.batching.queue import Job, Queue
 
 MS = 1e-3
@@ -55,10 +55,8 @@ def test_a_call_in_the_thread_costs_what_it_took_without_the_loop_and_stops_the_
     machine.asked(3 * machine.peak(64, 0.5), 0.5)
     queue = machine.engine.queue(machine.model)
     assert queue.pace.expected_s(ROWS) == pytest.approx(3 * MS, rel=0.1)
-    assert queue.aside_row_s * ROWS > 1.05 * MS  # a share of the call, its rows, and what the loop did meanwhile
-    queue.aside_row_s = 20 * MS
-    assert queue.takes_s(1) == 20 * MS
-    assert queue.takes_s(ROWS) == ROWS * 20 * MS
+    assert queue.takes_s(ROWS) > 3.5 * MS
+    assert queue.takes_s(1) > queue.pace.expected_s(1)
 
 
 def test_a_model_that_waits_while_the_loop_is_busy_is_not_taken_for_one_that_costs_nothing(
@@ -104,3 +102,22 @@ def handed_over(monkeypatch: pytest.MonkeyPatch, models: int) -> tuple[Machine, 
     machine.engine.flush()
     groups = [machine.engine.next_group() for _ in range(models)]
     return machine, [group for group in groups if group is not None]
+
+
+def test_a_model_that_waits_as_long_for_one_row_as_for_many_stays_in_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, ((queue, jobs),) = handed_over(monkeypatch, models=1)
+    machine.works(60 * MS)
+    machine.engine.finish(queue, jobs, ([job.call for job in jobs], machine.now - 50 * MS, 50 * MS))
+    assert queue.pace.expected_s(1) == pytest.approx(LEAST * 50 * MS)
+    assert queue.takes_s(1) == pytest.approx(50 * MS)
+
+
+def test_a_model_that_has_become_quick_in_the_thread_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, ((queue, jobs),) = handed_over(monkeypatch, models=1)
+    calls = [job.call for job in jobs]
+    for seconds in (2.0, *[1 * MS] * 60):
+        machine.now += seconds
+        machine.engine.finish(queue, jobs, (calls, machine.now - seconds, seconds))
+    assert queue.takes_s(1) < INLINE_S

@@ -63,7 +63,9 @@ class Engine:
         self._answered = 0
         self._computed_s = self._used_s = 0.0
         self._row_s = self._known_until = 0.0
-        self._aside_since = self._aside_used_s = 0.0  # when the thread began to be looked at, and what the loop had used by then
+        self._aside_since = self._aside_used_s = (
+            0.0  # when the thread began to be looked at, and what the loop had used by then
+        )
         self._aside_share = 1.0  # of that time, what the loop did not use
         self._longest_s = longest_call_s(timeout_s)
         self._idle_s = allowed_s(timeout_s)
@@ -302,7 +304,7 @@ class Engine:
         queue.is_running, queue.running_rows = False, 0
         share = self._share_of_the_thread(sum(seconds for _, _, seconds in seen))
         for calls, started, seconds in seen:
-            queue.aside_row_s = seconds / sum(call.batch.count for call in calls)
+            queue.aside.learn(sum(call.batch.count for call in calls), seconds)
             self._learn(calls, started, seconds, seconds * share)
         for job, response in zip(jobs, answers, strict=True):
             job.finish(response)

@@ -73,17 +73,17 @@ class Queue:
     """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread.
 
     lane: of requests that came before any that is in the queue; None when there are none. jobs: also those whose callers have gone.
-    aside_row_s: for how long the last call in the thread lasted for each of its rows, whatever it waited for.
+    pace: what calls cost. aside: for how long those in the thread lasted, whatever they waited for.
     """
 
     def __init__(self, model: ServedModel, max_rows: int, longest_s: float = math.inf) -> None:
         """max_rows: of a joined call. longest_s: see Pace.worth_joining."""
         self.model = model
         self.pace = Pace()
+        self.aside = Pace()
         self.rows = 0
         self.is_running = False
         self.running_rows = 0
-        self.aside_row_s = 0.0
         self.lane: Lane | None = None
         self._max_rows = max_rows
         self._longest_s = longest_s
@@ -142,7 +142,8 @@ class Queue:
         The cost line leaves out what the loop itself used while a call ran in the thread, and thinks little of a model that waits for
         something else meanwhile.
         """
-        return max(self.pace.call_s + self.pace.row_s * rows, self.aside_row_s * rows)
+        aside_s = self.aside.expected_s(rows)
+        return max(self.pace.expected_s(rows), aside_s if aside_s != math.inf else 0.0)
 
     def running_s(self) -> float:
         """Seconds that the group in the thread is expected to take in all; 0 where there is none, or nothing was measured."""
