@@ -12,7 +12,7 @@ from crowd import Crowd, ask, modelled, sums
 from served import Answer, answers
 from wired import request
 
-from mlship.server.batching.engine import FEW, Batching
+from mlship.server.batching.engine import FEW, TURN_S, Batching
 from mlship.server.board import DRAINING, IN_FLIGHT, OF_STATUS, STATE, Board
 from mlship.server.core import ServedModel
 from mlship.server.http.quick_lane import TOGETHER
@@ -314,6 +314,19 @@ def test_a_dear_call_is_shared_by_all_and_a_dear_row_waits_for_the_end_of_the_tu
         assert crowd.sizes == []
         crowd.turn()
         assert sum(crowd.sizes) == 2 * FEW
+
+
+def test_a_turn_that_reads_for_long_is_answered_at_its_end() -> None:
+    crowd = knowing(clients=2 * FEW)
+    asked = wide(crowd)
+    quickly(crowd, 1e-6)
+    crowd.send(asked[0])
+    crowd.engine._turn_began -= TURN_S
+    for connection, raw in zip(crowd.connections[1:], asked[1:], strict=True):
+        connection.data_received(raw)
+    assert crowd.sizes == []
+    crowd.turn()
+    assert crowd.sizes == [2 * FEW]
 
 
 def test_bodies_that_are_long_together_are_answered_before_the_rest_is_read() -> None:

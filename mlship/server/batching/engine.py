@@ -32,6 +32,9 @@ LEAST = (
     0.1  # of the time of a call in the thread is the model's own: one that waits for something else takes as long as it takes
 )
 FEW = 64  # requests, at least, that are read before any is answered
+# Of a turn, after which what it reads is answered at its end. Who is answered before asks again before: of more than 1024 such callers
+# libuv goes on reading up to 48 times (uv__io_poll), and timers, new connections and what the thread has answered would wait for it.
+TURN_S = 0.2
 
 Seen = tuple[Sequence[Call], float, float]  # one call of a model: what it answered, when it began, seconds
 
@@ -72,7 +75,8 @@ class Engine:
         self.ease_s = 0.0  # of work that may still come before it must be looked at whether to refuse
         self.one_s = 0.0  # of it, a request of one row
         self.settled = 0  # how often it was looked at what waits
-        self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it
+        self.began = math.inf  # time.perf_counter, when this turn's first call came; infinite before it, and after each `run`
+        self._turn_began = 0.0  # as `began`, of those that `flush` is asked for
 
     def submit(self, job: Job) -> None:
         """Takes a job with its call; the job is told the answer, in the loop's thread, never before this returns."""
@@ -100,7 +104,7 @@ class Engine:
             return False
         queue.lane = lane
         if self._armed is None and not is_alone:
-            self._armed = self._loop.call_soon(self.flush)
+            self._armed, self._turn_began = self._loop.call_soon(self.flush), now
         if self.began == math.inf:
             self.began = now
         return True
@@ -150,7 +154,8 @@ class Engine:
 
     def run(self, queue: Queue) -> None:
         """As `flush`, in the midst of a turn, for one model: a call of another may still gain from what is read next."""
-        self._run([queue])
+        if time.perf_counter() - self._turn_began < TURN_S:
+            self._run([queue])
 
     def _run(self, queues: list[Queue]) -> None:
         now = time.perf_counter()
@@ -223,7 +228,7 @@ class Engine:
         delay_s = self._batching.max_delay_s
         self._is_delayed = bool(delay_s)
         self._armed = self._loop.call_later(delay_s, self.flush) if delay_s else self._loop.call_soon(self.flush)
-        self.began = began
+        self.began = self._turn_began = began
 
     def _settle(self, now: float) -> None:
         """What must wait for the thread gets its end of time; what need not is computed in the next turn."""
@@ -236,7 +241,7 @@ class Engine:
                     self._time(job)
             elif queue.rows and self._armed is None:
                 self._armed = self._loop.call_soon(self.flush)
-                self.began = now
+                self.began = self._turn_began = now
         self._slot.cells[IN_FLIGHT] = rows
         if now > self._known_until:
             self._note_overhead()
