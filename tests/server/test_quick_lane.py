@@ -331,7 +331,7 @@ def test_a_turn_that_reads_for_long_is_answered_at_its_end() -> None:
 
 def test_bodies_that_are_long_together_are_answered_before_the_rest_is_read() -> None:
     crowd = knowing(clients=30)
-    quickly(crowd, 0.004)
+    quickly(crowd, 1e-6)
     raw = request("POST", "/predict", "Content-Type: application/json", body=b'{"instances": [[1.5, 2.5]]}' + b" " * 12_000)
     for _ in range(2):
         crowd.send(*[raw] * 30)
@@ -341,6 +341,11 @@ def test_bodies_that_are_long_together_are_answered_before_the_rest_is_read() ->
     assert crowd.sizes == [TOGETHER // 12_027 + 1]
     crowd.turn()
     assert sum(crowd.sizes) == 30
+    forgetting(crowd)
+    crowd.engine.queue(crowd.model).pace.call_s = 0.004  # worth waiting for more
+    crowd.send(*[raw] * 30)
+    crowd.turn()
+    assert crowd.sizes == [30]
 
 
 def test_what_goes_the_long_way_is_answered_with_the_lane_that_has_enough() -> None:

@@ -31,6 +31,8 @@ from mlship.server.protocols import quick
 
 LARGEST = 16_384  # bytes of a body that waits to be read; a larger one is read as it comes
 TOGETHER = 250_000  # bytes that wait: some 1 ms to read
+EACH = TOGETHER // 128  # bytes that may wait for each request that is to share a call: the dearer it is, the more
+MOST_TOGETHER = 2_000_000  # some 8 ms
 
 
 class Caller(Protocol):
@@ -98,6 +100,7 @@ class QuickLane:
         self._route = route
         self._size = 0
         self._enough = 0
+        self._largest = TOGETHER
         self._callers: list[Caller] = []
         self._bodies: list[bytes] = []
         self._started: list[float] = []
@@ -113,7 +116,7 @@ class QuickLane:
     @property
     def has_enough(self) -> bool:
         """Whether what waits had better be answered before more is read."""
-        return len(self._callers) >= self._enough or self._size > TOGETHER
+        return len(self._callers) >= self._enough or self._size > self._largest
 
     def takes(self, caller: Caller, body: bytes, is_alone: bool) -> bool:
         """Whether the request waits here from now on; where anything is to be asked first (entrance.py), it does not.
@@ -128,6 +131,7 @@ class QuickLane:
             if not engine.opens(self.queue, self, now, is_alone):
                 return False
             self._enough = engine.enough(self.queue)
+            self._largest = min(max(TOGETHER, self._enough * EACH), MOST_TOGETHER)
         self._callers.append(caller)
         self._bodies.append(body)
         self._started.append(now)
