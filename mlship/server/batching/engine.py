@@ -32,8 +32,8 @@ LEAST = (
     0.1  # of the time of a call in the thread is the model's own: one that waits for something else takes as long as it takes
 )
 FEW = 64  # requests, at least, that are read before any is answered
-# Of a turn, after which what it reads is answered at its end. Who is answered before asks again before: of more than 1024 such callers
-# libuv goes on reading up to 48 times (uv__io_poll), and timers, new connections and what the thread has answered would wait for it.
+# Seconds of a turn, after which what it reads is answered at its end. Who is answered asks again: of more than 1024 such callers libuv
+# reads on up to 48 times (uv__io_poll), and timers, new connections and what the thread has answered would wait for that.
 TURN_S = 0.2
 
 Seen = tuple[Sequence[Call], float, float]  # one call of a model: what it answered, when it began, seconds

@@ -73,7 +73,7 @@ class Queue:
     """One model's waiting jobs. rows: of those that somebody still waits for. is_running: a group of it is in the thread.
 
     lane: of requests that came before any that is in the queue; None when there are none. jobs: also those whose callers have gone.
-    pace: what calls cost. aside: for how long those in the thread lasted, whatever they waited for.
+    pace: what a call costs. aside: for how long one in the thread lasts, whatever it waits for.
     """
 
     def __init__(self, model: ServedModel, max_rows: int, longest_s: float = math.inf) -> None:
