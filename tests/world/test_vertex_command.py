@@ -110,7 +110,7 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(world: Account, he
     said = here.refused("deploy", "--env", "queue", "--image", content, "--yes", exit=2)
     assert "scale.metric queue is impossible on Vertex AI" in said and "mlship.yaml" in said
     sealed = here.refused("deploy", "--env", "sealed", "--image", content, "--yes", exit=2)
-    assert "use service cloud-run, or leave out what needs them" in sealed
+    assert "not possible with the service vertex" in sealed and "use service cloud-run, or leave it out" in sealed
     timed = here.refused("deploy", "--env", "timed", "--image", content, "--yes", exit=2)
     assert "nothing of Google's changes replicas by the clock; use a range of scale.replicas, or a scheduled job" in timed
     assert not world.vertex.endpoints and not world.storage.buckets
