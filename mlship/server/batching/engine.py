@@ -34,7 +34,7 @@ LEAST = (
 FEW = 64  # requests, at least, that are read before any is answered
 # Seconds of a turn, after which what it reads is answered at its end. Who is answered asks again: of more than 1024 such callers libuv
 # reads on up to 48 times (uv__io_poll), and timers, new connections and what the thread has answered would wait for that.
-TURN_S = 0.2
+TURN_S = 1.0
 
 Seen = tuple[Sequence[Call], float, float]  # one call of a model: what it answered, when it began, seconds
 
