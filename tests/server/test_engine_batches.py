@@ -32,7 +32,7 @@ def takes_a_millisecond(crowd: Crowd) -> None:
     """And is believed to, however long a busy machine lets it take here."""
     pace = crowd.engine.queue(crowd.model).pace
     pace.learn(1, 0.001)
-    pace.learn = lambda rows, seconds: None  # type: ignore[method-assign]
+    vars(pace)["learn"] = lambda rows, seconds: None
 
 
 def test_all_that_has_come_by_now_is_one_call_of_the_model_and_each_gets_its_own_answer() -> None:

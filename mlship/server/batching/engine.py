@@ -28,9 +28,7 @@ KNOWN_S = 0.02  # for so long what a row and a request cost is taken as it was
 EXPECTED_S = 0.05  # shorter waits than this say little about how right the expectation was
 INLINE_S = 0.010  # the loop may stand still for so long without a caller noticing
 SHARE_S = 5e-7  # of what a call costs, that each of its requests may bear: beside reading and answering one it is nothing
-LEAST = (
-    0.1  # of the time of a call in the thread is the model's own: one that waits for something else takes as long as it takes
-)
+LEAST = 0.1  # of the time of a call in the thread is the model's own, at least: it may wait for something else meanwhile
 FEW = 64  # requests, at least, that are read before any is answered
 # Seconds of a turn, after which what it reads is answered at its end. Who is answered asks again: of more than 1024 such callers libuv
 # reads on up to 48 times (uv__io_poll), and timers, new connections and what the thread has answered would wait for that.
@@ -66,9 +64,7 @@ class Engine:
         self._answered = 0
         self._computed_s = self._used_s = 0.0
         self._row_s = self._known_until = 0.0
-        self._aside_since = self._aside_used_s = (
-            0.0  # when the thread began to be looked at, and what the loop had used by then
-        )
+        self._aside_since = self._aside_used_s = 0.0  # when the thread began to be looked at; what the loop had used then
         self._aside_share = 1.0  # of that time, what the loop did not use
         self._longest_s = longest_call_s(timeout_s)
         self._idle_s = allowed_s(timeout_s)

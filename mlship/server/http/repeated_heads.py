@@ -41,7 +41,7 @@ class Head:
 Lanes = Callable[[str, str, dict[str, str], int], QuickLane | None]
 
 
-Refusals = Callable[[str, str, dict[str, str]], "int | None"]
+RefusedAs = Callable[[str, str, dict[str, str]], "int | None"]
 
 
 def no_lane(method: str, target: str, headers: dict[str, str], size: int) -> None:
@@ -55,7 +55,7 @@ def no_refusal(method: str, target: str, headers: dict[str, str]) -> None:
 class Repeated:
     """The heads that a worker knows."""
 
-    def __init__(self, lanes: Lanes = no_lane, refused_as: Refusals = no_refusal) -> None:
+    def __init__(self, lanes: Lanes = no_lane, refused_as: RefusedAs = no_refusal) -> None:
         """lanes: see QuickLanes.lane. refused_as: see App.refused_as."""
         self._lanes = lanes
         self._refused_as = refused_as
@@ -90,7 +90,7 @@ class Judged(Repeated):
     """
 
     def __init__(
-        self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane, refused_as: Refusals = no_refusal
+        self, gate: Gate, role: Callable[[str, str], str], lanes: Lanes = no_lane, refused_as: RefusedAs = no_refusal
     ) -> None:
         """role: what a method and a target need."""
         super().__init__(lanes, refused_as)
