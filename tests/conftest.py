@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ WORLD = "tests/world/"  # as names of tests begin
 CLOUD_FILES = tuple(f"{WORLD}test_{name}_" for names in CLOUDS for name in names)
 
 NUMBERS = itertools.count()  # of temporary folders
+WENT_WELL = pytest.StashKey[bool]()  # of a test's own part
 
 # Every worker and every program that a test starts would compile the same sources again.
 sys.dont_write_bytecode = False
@@ -80,6 +81,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.when == "call":
+        item.stash[WENT_WELL] = report.passed
     if not (REQUIRED and report.skipped):
         return report
     is_story = any(item.get_closest_marker(name) for name in STORIES)
@@ -92,12 +95,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As pytest's own, which looks through all folders of the run for the next free number: a millisecond for each test in the end."""
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """As pytest's own, which looks through all folders of the run for the next free number: a millisecond for each test in the end.
+
+    A story that went well takes its files with it: environments and models of a thousand stories would fill a disk.
+    """
     name = re.sub(r"\W", "_", request.node.name)[:30]
     folder = tmp_path_factory.getbasetemp() / f"{name}{next(NUMBERS)}"
     folder.mkdir(mode=0o700)
-    return folder
+    yield folder
+    if request.node.nodeid.startswith(WORLD) and request.node.stash.get(WENT_WELL, False):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache

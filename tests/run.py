@@ -40,7 +40,8 @@ def main() -> int:
     jobs = parser.parse_args().jobs
     print("-- fast", flush=True)
     with scratch() as folder:
-        fast = run_all([["-rs", "-m", "not world and not engine", *share] for share in shares(jobs)], TMPDIR=folder)
+        options = ("-rs", "-o", "tmp_path_retention_policy=all", "-m", "not world and not engine")  # the folder goes as a whole
+        fast = run_all([[*options, *share] for share in shares(jobs)], TMPDIR=folder)
     print("-- stories", flush=True)
     lanes, clouds = (LANES, groups()) if jobs > 1 else (STORIES, [])
     stories = run_all(

@@ -142,6 +142,18 @@ def a_mirror_is_watched(facts: Facts) -> Iterator[Problem]:
         yield Problem(path, what, "write strategy: blue-green, or delete mirror")
 
 
+def nobody_waits_while_nothing_serves(facts: Facts) -> Iterator[Problem]:
+    """A pause comes after the new copies proved themselves; for recreate the old ones have ended by then."""
+    rollout = facts.document.rollout
+    if rollout.strategy != "recreate":
+        return
+    what = "strategy recreate has stopped what served by then: callers would get 503 for as long as it waits"
+    if rollout.approve == "manual":
+        yield Problem(("rollout", "approve"), what, "write strategy: blue-green, or delete approve")
+    if rollout.on_fail == "pause":
+        yield Problem(("rollout", "on_fail"), what, "write strategy: blue-green, or delete on_fail")
+
+
 _IMAGE = re.compile(
     r"(?P<registry>\[[0-9A-Fa-f:]+\](:\d+)?|[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?)/(?P<name>[a-z0-9][a-z0-9._/-]*)"
     r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?"
@@ -262,6 +274,7 @@ RULES: tuple[Rule, ...] = (
     steps_rise_to_everyone,
     gates_can_be_judged,
     a_mirror_is_watched,
+    nobody_waits_while_nothing_serves,
     bases_are_debian_or_images,
     lists_say_things_once,
     a_process_has_a_gpu,

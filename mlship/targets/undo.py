@@ -30,7 +30,10 @@ def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
     begun = change.history.underway is not None
     if begun and failed.fault == "release":
         decide(change, failed.cause)
-    wrong = _restored(change, _kind(change, reached))
+    kind = _kind(change, reached)
+    wrong = _restored(change, kind)
+    if wrong and kind == "discard" and change.before and not _silence(change, change.plan.previous):
+        failed, wrong = replace(failed, evidence=(*failed.evidence, *wrong)), ()  # callers never left what served before
     if wrong and begun:
         raise _not_restored(change, failed, wrong)
     unsaid: tuple[str, ...] = ()
@@ -116,7 +119,8 @@ def _restored(change: Change, kind: ActionKind) -> tuple[str, ...]:
     wrong = undone.cause if not undone.ok else _silence(change, change.plan.previous)
     if not wrong:
         change.put_back()
-    return (f"not restored: {wrong}", *undone.evidence) if wrong else ()
+    what = "not taken away" if kind == "discard" and not undone.ok else "not restored"
+    return (f"{what}: {wrong}", *undone.evidence) if wrong else ()
 
 
 def _silence(change: Change, before: Release | None) -> str:

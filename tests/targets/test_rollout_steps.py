@@ -272,6 +272,18 @@ def test_a_first_release_that_failed_and_cannot_be_taken_away_is_not_told_to_be_
     assert failed.value.fix == "mend the cause above and run the same command again; mlship destroy churn takes all of it away"
 
 
+def test_copies_that_failed_and_cannot_be_taken_away_do_not_hide_that_the_old_ones_serve() -> None:
+    rolling = Rehearsal(Strategy("rolling"))
+    first = rolling.deploy(1).history.live
+    rolling.world.faults = {"stage": "answers", "discard": "refuses"}
+    with pytest.raises(MlshipError, match=f"is not live: .*; {first} serves as before") as failed:
+        rolling.deploy(2)
+    assert failed.value.exit is Exit.VERIFY_FAILED
+    assert "not taken away: discard was refused" in failed.value.details
+    rolling.world.faults = {}
+    rolling.is_settled(rolling.deploy(3).history.live)
+
+
 def test_blue_green_is_watched_with_the_old_copies_warm() -> None:
     blue = with_strategy(name="blue-green", steps=())
     began = blue.now
