@@ -228,8 +228,7 @@ def _target(inside: str, python: str) -> str:
 
 
 def _run(workplace: Workplace, root: Path, python: str, script: str, job: Any) -> bytes:
-    environ = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = rootfs.command(root, (python, "-s", "-P", "-c", script), environ)
+    command = rootfs.command(root, (python, "-s", "-P", "-c", script), rootfs.IMPORTING)
     told = workplace.runner.run(replace(command, stdin=json.dumps(job).encode(), timeout_s=900))
     if not told.ok:
         raise MlshipError(

@@ -63,8 +63,7 @@ def smoke(workplace: Workplace, root: Path, python: str, tree: Installed, module
 
     Raises MlshipError with exit 5 when an import ends the interpreter itself.
     """
-    environ = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = rootfs.command(root, (python, "-s", "-P", "-c", _IMPORT), environ)
+    command = rootfs.command(root, (python, "-s", "-P", "-c", _IMPORT), rootfs.IMPORTING)
     job = {
         "folder": str(tree.folder.resolve()),
         "names": sorted({*tree.base_names, *(known.soname for known in tree.files.values())}),

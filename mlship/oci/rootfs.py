@@ -37,6 +37,15 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"  # image specification, "Image Layer
 _LAUNCHERS = ".mlship"  # a folder of an assembled root, beside the image's own files
 _OF_THE_IMAGE = ("/opt/", "/usr/")
 
+# For a Python of the image that only imports: the same each time, nothing is written, and no pool of threads is begun, which would spin.
+IMPORTING = {
+    "PYTHONHASHSEED": "0",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
 
 def unpack_layer(layout: Layout, layer: Layer, home: Home) -> Path:
     """The folder that holds the layer's files, unpacked once per diff_id; its files are read-only.
@@ -383,7 +392,7 @@ def _white_out(here: Path, name: str) -> None:
         _remove(here / hidden)
 
 
-def link_or_copy(path: Path, place: Path) -> None:
+def link_or_copy(path: Path, place: str | Path) -> None:
     """A hard link, or a copy where the disk allows none. Symbolic links are not followed."""
     try:
         os.link(path, place, follow_symlinks=False)

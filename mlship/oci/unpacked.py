@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -25,27 +26,31 @@ def keep_unpacked(home: Home, layer: Layer, entries: Sequence[Entry]) -> None:
             return
         with disk_errors(home.root), scratch_folder(target.parent) as folder:
             folder.chmod(0o755)
+            begins = f"{home.cache}{os.sep}"
             for entry in complete(entries):
-                _place(entry, folder, home)
+                _place(entry, f"{folder}{os.sep}{entry.path}", begins)
             folder.replace(target)
 
 
-def _place(entry: Entry, folder: Path, home: Home) -> None:
-    """Parents come first, as `complete` orders them; no entry lies behind a link."""
-    target = folder / entry.path
+def _place(entry: Entry, target: str, begins: str) -> None:
+    """Parents come first, as `complete` orders them; no entry lies behind a link. begins: how paths of files begin that are linked.
+
+    By names as text: there are thousands.
+    """
     if entry.folder:
-        target.mkdir()
+        os.mkdir(target)  # noqa: PTH102
     elif entry.link:
-        target.symlink_to(contained(PurePosixPath(entry.path), entry.link))
+        os.symlink(contained(PurePosixPath(entry.path), entry.link), target)  # noqa: PTH211
     else:
-        _file(entry, target, home)
-        target.chmod(0o555 if entry.mode & 0o111 else 0o444)
+        _file(entry, target, begins)
+        os.chmod(target, 0o555 if entry.mode & 0o111 else 0o444)  # noqa: PTH101
 
 
-def _file(entry: Entry, target: Path, home: Home) -> None:
-    if entry.source is None:
-        target.write_bytes(entry.content)
-    elif entry.source.is_relative_to(home.cache) and not entry.source.is_symlink():
-        link_or_copy(entry.source, target)
+def _file(entry: Entry, target: str, begins: str) -> None:
+    source = entry.source
+    if source is None:
+        Path(target).write_bytes(entry.content)
+    elif str(source).startswith(begins) and not source.is_symlink():
+        link_or_copy(source, target)
     else:
-        shutil.copyfile(entry.source, target)
+        shutil.copyfile(source, target)
