@@ -29,6 +29,7 @@ STORIES = ("world or engine",)
 LANES = ("engine", "world and not engine and not cloud")
 # of files of stories at what stands for a cloud, by vendor: a quarter of an hour of a processor together
 CLOUDS = (("aws",), ("lambda", "sagemaker"), ("azure", "azureml", "container_apps"), ("cloud_run", "google", "vertex"))
+SLOWER = {"server": 2}  # folder -> how many times as long as others its tests take, by their size: they start servers
 MEMORY = "/dev/shm"
 ROOM = 512 * 2**20  # bytes; the fast tests leave 100 MB
 TOLD = ("-rs", "--durations", "10")
@@ -64,7 +65,7 @@ def shares(jobs: int) -> list[list[str]]:
     for path in (ROOT / "tests").rglob("test_*.py"):
         folders[path.relative_to(ROOT / "tests").parts[0] if path.parent != ROOT / "tests" else ""].append(path)
     folders.pop("world", None)
-    sizes = {folder: sum(path.stat().st_size for path in paths) for folder, paths in folders.items()}
+    sizes = {folder: sum(path.stat().st_size for path in paths) * SLOWER.get(folder, 1) for folder, paths in folders.items()}
     dealt: list[list[str]] = [[] for _ in range(jobs)]
     loads = [0] * jobs
     for folder in sorted(folders, key=lambda folder: (-sizes[folder], folder)):
