@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import venv
 from collections.abc import Iterator
@@ -72,6 +73,20 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def story_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all stories: base and packages are made once."""
     return tmp_path_factory.mktemp("stories") / "mlship"
+
+
+@pytest.fixture(scope="module")
+def own_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that the stories of one file share, for environments of a gigabyte; it goes with the last of them."""
+    folder = tmp_path_factory.mktemp(Path(request.node.path).stem)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def own_home(own_folder: Path) -> Path:
+    """A cache for these stories alone, instead of story_home: nobody else needs packages of that size."""
+    return own_folder / "mlship"
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.world
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def training(own_folder: Path) -> Path:
     """One virtual environment with what all examples need to train."""
-    folder = tmp_path_factory.mktemp("training") / "venv"
+    folder = own_folder / "venv"
     venv.create(folder, with_pip=True, symlinks=True)
     files = [word for name in NAMES for word in ("-r", str(EXAMPLES / name / "requirements.txt"))]
     subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-qq", *files], check=True)
@@ -34,9 +34,8 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environ(training: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    home = tmp_path_factory.mktemp("home") / "mlship"
-    return {**os.environ, "VIRTUAL_ENV": str(training), "MLSHIP_HOME": str(home)}
+def environ(training: Path, own_home: Path) -> dict[str, str]:
+    return {**os.environ, "VIRTUAL_ENV": str(training), "MLSHIP_HOME": str(own_home)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -64,10 +64,10 @@ open("run", "w").write(run.run_id)
 """
 
 
-@pytest.fixture(scope="session")
-def scientist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def scientist(own_folder: Path) -> Path:
     """The interpreter of somebody who has mlship with its extras, and trains in the same environment."""
-    return make_environment(tmp_path_factory.mktemp("scientist") / "venv")
+    return make_environment(own_folder / "venv")
 
 
 @pytest.fixture

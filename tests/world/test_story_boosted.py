@@ -186,10 +186,10 @@ print(json.dumps(said))
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
-def boosting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def boosting(own_folder: Path) -> Path:
     """A laboratory with the three libraries and what serves their graphs; xgboost without its code for graphics cards."""
-    folder = tmp_path_factory.mktemp("boosting") / "venv"
+    folder = own_folder / "venv"
     tool = uv.find_uv_bin()
     packages = (
         "xgboost-cpu",
@@ -205,22 +205,24 @@ def boosting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def grown(boosting: Path, story_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+@pytest.fixture(scope="module")
+def grown(boosting: Path, own_home: Path, own_folder: Path) -> Story:
     """A project with all files of FILES, and what the libraries themselves answer in asked.json."""
-    made = _story(boosting, story_home, tmp_path_factory.mktemp("grown"))
+    folder = own_folder / "grown"
+    folder.mkdir()
+    made = _story(boosting, own_home, folder)
     made.write("train.py", ALL)
     made.train()
     return made
 
 
-def _story(boosting: Path, story_home: Path, folder: Path) -> Story:
-    environ = {**os.environ, "VIRTUAL_ENV": str(boosting), "MLSHIP_HOME": str(story_home)}
+def _story(boosting: Path, own_home: Path, folder: Path) -> Story:
+    environ = {**os.environ, "VIRTUAL_ENV": str(boosting), "MLSHIP_HOME": str(own_home)}
     return Story(folder, boosting / "bin" / "python", environ)
 
 
-def test_xgboost_with_categories_goes_the_whole_way(boosting: Path, story_home: Path, tmp_path: Path) -> None:
-    project = _story(boosting, story_home, tmp_path)
+def test_xgboost_with_categories_goes_the_whole_way(boosting: Path, own_home: Path, tmp_path: Path) -> None:
+    project = _story(boosting, own_home, tmp_path)
     project.write("train.py", XGBOOST)
     project.train()
     project.whole_way("--model", "grown.ubj", "--data", "rows.csv")

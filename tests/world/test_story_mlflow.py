@@ -82,10 +82,10 @@ print(json.dumps([client.get_version(), client.invoke(pandas.DataFrame(**rows))[
 """
 
 
-@pytest.fixture(scope="session")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def tracking(own_folder: Path) -> Path:
     """A laboratory that logs its models."""
-    folder = tmp_path_factory.mktemp("tracking") / "venv"
+    folder = own_folder / "venv"
     tool = uv.find_uv_bin()
     packages = ("mlflow-skinny>=3.17,<4", "scikit-learn", "pandas", "skops")
     subprocess.run([tool, "venv", "-q", folder], check=True)

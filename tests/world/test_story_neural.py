@@ -215,10 +215,10 @@ models:
 """
 
 
-@pytest.fixture(scope="session")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def networks(own_folder: Path) -> Path:
     """A laboratory with PyTorch's CPU build, from wherever pip is told to look here: uv does not read that by itself."""
-    folder = tmp_path_factory.mktemp("networks") / "venv"
+    folder = own_folder / "venv"
     tool, environ = uv.find_uv_bin(), {**os.environ, **find_indexes(os.environ, folder).exhausted().uv_environ()}
     subprocess.run([tool, "venv", "-q", folder], check=True)
     subprocess.run([tool, "pip", "install", "-q", "--python", folder / "bin" / "python", *PACKAGES], check=True, env=environ)
@@ -226,11 +226,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(networks: Path, story_home: Path, tmp_path: Path) -> Story:
+def project(networks: Path, own_home: Path, tmp_path: Path) -> Story:
     folder = tmp_path / "shop"
     folder.mkdir()
     return Story(
-        folder, networks / "bin" / "python", {**os.environ, "VIRTUAL_ENV": str(networks), "MLSHIP_HOME": str(story_home)}
+        folder, networks / "bin" / "python", {**os.environ, "VIRTUAL_ENV": str(networks), "MLSHIP_HOME": str(own_home)}
     )
 
 

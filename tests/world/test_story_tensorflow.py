@@ -97,12 +97,12 @@ serve: {startup_timeout: 5m, request_timeout: 30s}
 """
 
 
-def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, story_home: Path) -> None:
+def test_a_savedmodel_and_keras_files_answer_as_predict_does(tmp_path: Path, own_home: Path) -> None:
     tool, python = uv.find_uv_bin(), tmp_path / "venv" / "bin" / "python"
     packages = ("tensorflow-cpu>=2.20,<3", "mlflow-skinny>=3.17,<4", "pandas", "scikit-learn")
     subprocess.run([tool, "venv", "-q", tmp_path / "venv"], check=True)
     subprocess.run([tool, "pip", "install", "-q", "--python", python, *packages], check=True)
-    environ = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv"), "MLSHIP_HOME": str(story_home)}
+    environ = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv"), "MLSHIP_HOME": str(own_home)}
     project = Story(tmp_path, python, environ)
     project.write("train.py", MADE)
     for name in SHOWN:

@@ -84,14 +84,15 @@ EXAMPLE = EXAMPLES / "transformers_docs"
 PACKAGES = ("torch==2.13.0", "transformers>=5,<6", "mlflow-skinny>=3.17,<4", "pandas")
 
 
-@pytest.fixture(scope="session")
-def texts(tmp_path_factory: pytest.TempPathFactory, story_home: Path) -> Story:
+@pytest.fixture(scope="module")
+def texts(own_folder: Path, own_home: Path) -> Story:
     """A laboratory with torch for the CPU, and five folders."""
-    folder = tmp_path_factory.mktemp("texts")
+    folder = own_folder / "texts"
+    folder.mkdir()
     tool, python = uv.find_uv_bin(), folder / "venv" / "bin" / "python"
     subprocess.run([tool, "venv", "-q", "--seed", folder / "venv"], check=True)
     subprocess.run([python, "-m", "pip", "install", "-qq", *PACKAGES], check=True)
-    environ = {**os.environ, "VIRTUAL_ENV": str(folder / "venv"), "MLSHIP_HOME": str(story_home)}
+    environ = {**os.environ, "VIRTUAL_ENV": str(folder / "venv"), "MLSHIP_HOME": str(own_home)}
     made = Story(folder, python, environ)
     made.write("train.py", MADE)
     shutil.copytree(EXAMPLE, folder / "example", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
