@@ -392,7 +392,7 @@ def _white_out(here: Path, name: str) -> None:
         _remove(here / hidden)
 
 
-def link_or_copy(path: Path, place: str | Path) -> None:
+def link_or_copy(path: Path, place: Path) -> None:
     """A hard link, or a copy where the disk allows none. Symbolic links are not followed."""
     try:
         os.link(path, place, follow_symlinks=False)

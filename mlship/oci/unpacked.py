@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -26,31 +25,27 @@ def keep_unpacked(home: Home, layer: Layer, entries: Sequence[Entry]) -> None:
             return
         with disk_errors(home.root), scratch_folder(target.parent) as folder:
             folder.chmod(0o755)
-            begins = f"{home.cache}{os.sep}"
             for entry in complete(entries):
-                _place(entry, f"{folder}{os.sep}{entry.path}", begins)
+                _place(entry, folder, home)
             folder.replace(target)
 
 
-def _place(entry: Entry, target: str, begins: str) -> None:
-    """Parents come first, as `complete` orders them; no entry lies behind a link. begins: how paths of files begin that are linked.
-
-    By names as text: there are thousands.
-    """
+def _place(entry: Entry, folder: Path, home: Home) -> None:
+    """Parents come first, as `complete` orders them; no entry lies behind a link."""
+    target = folder / entry.path
     if entry.folder:
-        os.mkdir(target)  # noqa: PTH102
+        target.mkdir()
     elif entry.link:
-        os.symlink(contained(PurePosixPath(entry.path), entry.link), target)  # noqa: PTH211
+        target.symlink_to(contained(PurePosixPath(entry.path), entry.link))
     else:
-        _file(entry, target, begins)
-        os.chmod(target, 0o555 if entry.mode & 0o111 else 0o444)  # noqa: PTH101
+        _file(entry, target, home)
+        target.chmod(0o555 if entry.mode & 0o111 else 0o444)
 
 
-def _file(entry: Entry, target: str, begins: str) -> None:
-    source = entry.source
-    if source is None:
-        Path(target).write_bytes(entry.content)
-    elif str(source).startswith(begins) and not source.is_symlink():
-        link_or_copy(source, target)
+def _file(entry: Entry, target: Path, home: Home) -> None:
+    if entry.source is None:
+        target.write_bytes(entry.content)
+    elif entry.source.is_relative_to(home.cache) and not entry.source.is_symlink():
+        link_or_copy(entry.source, target)
     else:
-        shutil.copyfile(source, target)
+        shutil.copyfile(entry.source, target)

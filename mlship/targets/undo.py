@@ -30,10 +30,7 @@ def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
     begun = change.history.underway is not None
     if begun and failed.fault == "release":
         decide(change, failed.cause)
-    kind = _kind(change, reached)
-    wrong = _restored(change, kind)
-    if wrong and kind == "discard" and change.before and not _silence(change, change.plan.previous):
-        failed, wrong = replace(failed, evidence=(*failed.evidence, *wrong)), ()  # callers never left what served before
+    wrong, left = _restored(change, _kind(change, reached))
     if wrong and begun:
         raise _not_restored(change, failed, wrong)
     unsaid: tuple[str, ...] = ()
@@ -41,7 +38,7 @@ def take_back(change: Change, reached: ActionKind, failed: Outcome) -> NoReturn:
         unsaid = _unrecorded(lambda: forget(change, failed.cause, rejects=failed.fault == "release"))
     elif failed.fault == "release":
         unsaid = _unrecorded(lambda: _remember_refusal(change, failed.cause))
-    failed = replace(failed, evidence=(*failed.evidence, *unsaid))
+    failed = replace(failed, evidence=(*failed.evidence, *left, *unsaid))
     if wrong:
         raise _not_restored(change, failed, wrong)
     raise _not_live(change, failed)
@@ -53,7 +50,7 @@ def bring_back(change: Change, reason: str) -> None:
     Raises MlshipError with exit 7 when nothing serves then, with exit 13 when it is done and nobody could be told.
     """
     decide(change, reason)
-    wrong = _restored(change, "restore")
+    wrong, _ = _restored(change, "restore")
     if wrong:
         raise _not_restored(change, Outcome(False, reason), wrong)
     if not change.before:
@@ -112,15 +109,20 @@ def _kind(change: Change, reached: ActionKind) -> ActionKind:
     return "restore"
 
 
-def _restored(change: Change, kind: ActionKind) -> tuple[str, ...]:
-    """Why what served before does not serve now; empty when it does."""
+def _restored(change: Change, kind: ActionKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why what served before does not serve now, empty when it does; what of the release is left although it does."""
     change.world.progress.step(kind, change.release.id)
     undone = change.target.apply(Action(kind, change.release.id, change.before), change.deployment)
-    wrong = undone.cause if not undone.ok else _silence(change, change.plan.previous)
-    if not wrong:
-        change.put_back()
-    what = "not taken away" if kind == "discard" and not undone.ok else "not restored"
-    return (f"{what}: {wrong}", *undone.evidence) if wrong else ()
+    never_left = kind == "discard" and change.before != ""  # callers what served before
+    silent = _silence(change, change.plan.previous) if undone.ok or never_left else ""
+    what = "not taken away" if kind == "discard" else "not restored"
+    left = () if undone.ok else (f"{what}: {undone.cause}", *undone.evidence)
+    if silent:
+        return (f"not restored: {silent}", *(left or undone.evidence)), ()
+    if not (undone.ok or never_left):
+        return left, ()
+    change.put_back()
+    return (), left
 
 
 def _silence(change: Change, before: Release | None) -> str:

@@ -284,6 +284,18 @@ def test_copies_that_failed_and_cannot_be_taken_away_do_not_hide_that_the_old_on
     rolling.is_settled(rolling.deploy(3).history.live)
 
 
+def test_copies_that_failed_and_cannot_be_taken_away_do_not_hide_that_the_old_ones_have_died() -> None:
+    rolling = Rehearsal(Strategy("rolling"))
+    first = rolling.deploy(1).history.live
+    for copy in rolling.service.of(first):
+        copy.broken = "crash"
+    rolling.world.faults = {"stage": "answers", "discard": "refuses"}
+    with pytest.raises(MlshipError, match="could not be brought back") as failed:
+        rolling.deploy(2)
+    assert failed.value.exit is Exit.NOT_RESTORED
+    assert "not taken away: discard was refused" in failed.value.details
+
+
 def test_blue_green_is_watched_with_the_old_copies_warm() -> None:
     blue = with_strategy(name="blue-green", steps=())
     began = blue.now

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import shutil
-import stat
 from pathlib import Path
 
 # What installers write for themselves, with paths and times of this machine.
@@ -42,17 +41,13 @@ def _record(record: Path, folder: Path) -> str:
 
 
 def _same_modes_and_times(folder: Path) -> None:
-    """By names as text: there are thousands."""
     for place, folders, files in os.walk(folder, topdown=False):
         for name in files:
-            path = f"{place}/{name}"
-            mode = stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116
-            wanted = 0o755 if mode & 0o100 else 0o644
-            if mode != wanted:
-                os.chmod(path, wanted)  # noqa: PTH101
+            path = Path(place) / name
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
             os.utime(path, (_TIME, _TIME))
         for name in folders:
-            Path(place, name).chmod(0o755)
-            os.utime(f"{place}/{name}", (_TIME, _TIME))
+            (Path(place) / name).chmod(0o755)
+            os.utime(Path(place) / name, (_TIME, _TIME))
     folder.chmod(0o755)
     os.utime(folder, (_TIME, _TIME))
