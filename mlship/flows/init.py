@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from mlship.flows.reports import spec_report
 from mlship.flows.results import Initialised, ModelReport
 from mlship.flows.training import introduced
 from mlship.frameworks.base import Loaded, ModelSpec, Origin
+from mlship.frameworks.detect import models_in
 from mlship.frameworks.propose import Proposal, propose, propose_own_class
 from mlship.memo import Memo
 from mlship.sources.base import Opening
@@ -47,7 +50,7 @@ class Learned:
 
 def init(
     context: Context,
-    model: Path | str,
+    model: Path | str = "",
     *,
     name: str = "",
     data: Path | None = None,
@@ -59,7 +62,7 @@ def init(
     target: str = "",
     region: str = "",
 ) -> Initialised:
-    """Writes both files into the current folder. model: where it lies, or its address as a text.
+    """Writes both files into the current folder. model: where it lies, or its address as a text; empty takes the folder's only one.
 
     loader: `module:Class` of one's own that loads the model. framework: where the file alone does not say it. region: of a
     target that is a cloud.
@@ -68,6 +71,7 @@ def init(
     (unless `force`), naming what to do; nothing is written then.
     """
     _refuse_place(target, region)
+    model = model or _only_model(context.cwd, loader)
     uri = model if isinstance(model, str) else _relative(model, context.cwd)
     origin = _origin(context, uri)
     path = origin.path if origin else context.cwd / uri
@@ -101,6 +105,16 @@ def _refuse_place(target: str, region: str) -> None:
             f"the target {target} has no region" if target else "no target is said", "--region", fix, code="usage"
         )
     check_region(target, region)
+
+
+def _only_model(folder: Path, loader: str) -> Path:
+    """Raises MlshipError where there are several, or none. loader: what a class of one's own loads may be any file."""
+    names = () if loader else models_in(folder)
+    if len(names) == 1:
+        return folder / names[0]
+    several = f" there are {len(names)} here: {_some(names)}" if names else ""
+    fix = f"mlship init --model {shlex.quote(names[0] if names else 'model.joblib')}"
+    raise MlshipError(f"which model?{several}", fix=fix, code="usage")
 
 
 def _somewhere(context: Context, target: str, region: str) -> tuple[Finding, ...]:
@@ -191,16 +205,19 @@ def _made_up(rows: tuple[Any, ...]) -> tuple[Finding, ...]:
 def _left_out(loaded: Loaded, data: Path | None) -> tuple[Finding, ...]:
     if data is None or not loaded.needless:
         return ()
-    shown = ", ".join(loaded.needless[:10]) + (", ..." if len(loaded.needless) > 10 else "")
     return (
         Finding(
-            f"left out of the sample: {shown}; the model gives the same answers without",
+            f"left out of the sample: {_some(loaded.needless)}; the model gives the same answers without",
             data.name,
             f"if callers should send them too, add them to each row of {SAMPLE}",
             "note",
             "needless",
         ),
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _files(project: Project, rows: tuple[Any, ...], region: str) -> dict[Path, bytes]:

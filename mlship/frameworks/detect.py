@@ -69,6 +69,19 @@ def detect(path: Path, where: str = "") -> Detected:
     )
 
 
+def models_in(folder: Path) -> tuple[str, ...]:
+    """The names of what is served of a folder, without what is hidden. A pickle has to be named like one: notes may begin like it."""
+    return tuple(path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".") and _looks_served(path))
+
+
+def _looks_served(path: Path) -> bool:
+    try:
+        found = detect(path)
+    except (MlshipError, OSError):
+        return False
+    return found.format not in ("joblib", "pickle") or path.suffix in _SUFFIXES
+
+
 def other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
     """said: what model.framework says, of a file that is of another one."""
     what = detected.what or f"a {detected.format} file"

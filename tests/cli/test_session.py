@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -112,6 +113,20 @@ def test_without_a_terminal_nothing_is_asked_and_the_hint_can_be_pasted(mlship, 
 def test_init_without_a_model_says_how(mlship):
     said = mlship("init")
     assert (said.exit, said.stderr) == (2, "error: which model?\n  fix    mlship init --model model.joblib\nexit 2\n")
+
+
+def test_init_without_a_model_takes_none_of_several(mlship, folder: Path):
+    for name in ("scaler of 2026.pkl", "wine.joblib"):
+        (folder / name).write_bytes(pickle.dumps([1.5]))
+    (folder / "notes").write_text("least of all\n")  # which begins like an old pickle
+    said = mlship("init")
+    assert said.exit == 2
+    assert said.stderr == (
+        "error: which model? there are 2 here: scaler of 2026.pkl, wine.joblib\n"
+        "  fix    mlship init --model 'scaler of 2026.pkl'\n"
+        "exit 2\n"
+    )
+    assert not (folder / "mlship.yaml").exists()
 
 
 def test_logs_that_go_on_are_not_one_json_object(mlship):

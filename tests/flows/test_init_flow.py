@@ -123,6 +123,14 @@ def test_a_model_is_described_where_no_environment_is_found(context: Context, tr
     assert [finding.code for finding in made.findings] == ["no-environment"]
 
 
+def test_the_only_model_of_a_folder_need_not_be_named(context: Context, trained: Path) -> None:
+    made = init.init(context)
+    assert made.model.framework == "sklearn"
+    assert load_project(context.cwd / "mlship.yaml").models[0][1].uri == trained.name
+    with pytest.raises(MlshipError, match=r"^which model\?; mlship init --model model.joblib$"):
+        init.init(context, loader="longest:Longest", force=True)  # may load any file
+
+
 def test_a_class_of_a_package_can_be_trusted_from_the_first_command(context: Context, trained: Path) -> None:
     (context.cwd / "double.py").rename(context.cwd.parent / "double.py")
     with pytest.raises(FindingsError) as caught:

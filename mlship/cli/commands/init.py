@@ -22,7 +22,7 @@ def command(
             "--model",
             "-m",
             metavar="PATH",
-            help="The trained model: a file, a folder, or an address such as s3://BUCKET/KEY.",
+            help="The trained model: a file, a folder, or an address such as s3://BUCKET/KEY; left out: the only one in this folder.",
             show_default=False,
         ),
     ] = "",
@@ -79,8 +79,6 @@ def command(
     own. --target NAME, and --region of a cloud, are written into the file; left out: docker where an engine answers, else
     local.
     """
-    if not model:
-        raise MlshipError("which model?", fix="mlship init --model model.joblib", code="usage")
     if call.common.file or call.common.env:
         said = "-f" if call.common.file else "--env"
         raise MlshipError(
@@ -92,7 +90,7 @@ def command(
 
     result = init.init(
         call.context,
-        model if is_address(model) else call.path(model),
+        model if not model or is_address(model) else call.path(model),
         name=name,
         data=call.path(data) if data else None,
         loader=loader,
