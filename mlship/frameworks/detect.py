@@ -70,7 +70,7 @@ def detect(path: Path, where: str = "") -> Detected:
 
 
 def models_in(folder: Path) -> tuple[str, ...]:
-    """The names of what is served of a folder, without what is hidden. A pickle has to be named like one: notes may begin like it."""
+    """The names of what is served of a folder, without what is hidden; of what else may look like it, only what is surely a model."""
     return tuple(path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".") and _looks_served(path))
 
 
@@ -79,7 +79,9 @@ def _looks_served(path: Path) -> bool:
         found = detect(path)
     except (MlshipError, OSError):
         return False
-    return found.format not in ("joblib", "pickle") or path.suffix in _SUFFIXES
+    if found.format in ("joblib", "pickle"):
+        return path.suffix in _SUFFIXES  # notes may begin like the pickles of old
+    return not path.is_dir() or any(path.glob(_WEIGHTS.get(found.framework, "*")))
 
 
 def other_framework(path: Path, said: str, detected: Detected, where: str) -> MlshipError:
@@ -108,6 +110,10 @@ _FOLDERS = (
     ("config.json", Detected("transformers", "folder", "a Hugging Face model folder")),
     ("metadata.json", Detected("keras", "folder", "a Keras model folder")),
 )
+
+
+# of what is told by a file that other folders have as well
+_WEIGHTS = {"transformers": "*.safetensors", "keras": "*.h5"}
 
 
 def _folder(path: Path) -> Detected | Other:

@@ -119,6 +119,8 @@ def test_init_without_a_model_takes_none_of_several(mlship, folder: Path):
     for name in ("scaler of 2026.pkl", "wine.joblib"):
         (folder / name).write_bytes(pickle.dumps([1.5]))
     (folder / "notes").write_text("least of all\n")  # which begins like an old pickle
+    (folder / "settings").mkdir()
+    (folder / "settings" / "config.json").write_text("{}")
     said = mlship("init")
     assert said.exit == 2
     assert said.stderr == (
