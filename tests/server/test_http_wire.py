@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wired import Held, Wire, prediction, request
 
-from mlship.server.http.connection import IDLE_TIME, LINGER_TIME, PIPELINED, WRITE_TIME
+from mlship.server.http.connection import GRACE_TIME, IDLE_TIME, LINGER_TIME, PIPELINED, WRITE_TIME
 from mlship.server.http.reading import BODY_TIME, HEAD_TIME
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -323,6 +325,34 @@ def test_drops_of_a_slow_body_do_not_buy_time() -> None:
             break
         wire.send(b" ")
     assert wire.statuses == [408]
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [(b"GET /livez HTTP/1.1\r\nX: ", HEAD_TIME), (request("POST", "/predict", "Content-Length: 500"), BODY_TIME)],
+)
+def test_bytes_that_never_cease_buy_no_more_than_the_grace(sent: bytes, seconds: float) -> None:
+    wire = Wire().send(sent)
+    began = wire.loop.now
+    while wire.transport.state == "open" and wire.loop.now < began + 100:
+        wire.send(b" ")  # between any two looks at who is overdue
+        wire.loop.now += 0.5
+        wire.room.close_overdue()
+    assert wire.statuses == [408]
+    assert wire.loop.now <= began + seconds + GRACE_TIME + 1
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
+    """The parser knows its connection: together they would wait for the collector of cycles, which seldom comes."""
+    wire = Wire(max_body=100_000).send(request("POST", "/predict", "Content-Length: 50000") + b" " * 40_000)
+    left = weakref.ref(wire.connection)
+    gc.disable()
+    try:
+        wire.connection.connection_lost(None)
+        del wire.connection
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:

@@ -25,6 +25,7 @@ from mlship.server.monitoring import log
 
 # seconds
 WRITE_TIME = 30.0  # for a client that does not read its answer
+GRACE_TIME = 5.0  # that bytes which still come give a request that is overdue
 LINGER_TIME = 2.0  # after a refusal: an answer is lost when the socket closes on unread bytes
 # Read and thrown away after a refusal, within LINGER_TIME: what the platforms hand on of a body that is too large (Cloud Run: 32 MiB).
 # Clients that send all before they read, as http.client and botocore do, see a cut connection in place of the 413 otherwise.
@@ -51,6 +52,9 @@ class Connection(RequestReader, asyncio.Protocol):
         self._is_stalled = False
         self._is_paused = False
         self._is_warned = False
+        self._overdue = self._forgiven_until = (
+            0.0  # the deadline that has passed last, and until when bytes are a reason to wait
+        )
         self._lingered = 0
 
     # asyncio.Protocol
@@ -66,6 +70,8 @@ class Connection(RequestReader, asyncio.Protocol):
         self._room.service.slot.cells[CONNECTIONS] -= 1
         self._leave_lane()
         self._large = None
+        self._body.clear()
+        self._parser = None  # which has us, so that we and what we hold would wait for the collector of cycles
         for turn in self._turns:
             turn.cancel()
         self._turns.clear()
@@ -167,9 +173,12 @@ class Connection(RequestReader, asyncio.Protocol):
         """The deadline has passed: a sender that is too slow is told so, an idle connection closed.
 
         Only the second call in a row without a byte between counts: after a long turn of the loop, what the client has long
-        sent is still to be read.
+        sent is still to be read. Who sends bytes and comes to no end has GRACE_TIME.
         """
-        if not self._is_warned:
+        now = self._room.loop.time()
+        if self._overdue != self.deadline:
+            self._overdue, self._forgiven_until = self.deadline, now + GRACE_TIME
+        if not self._is_warned and now < self._forgiven_until:
             self._is_warned = True
             return
         if self._is_closing or self._is_stalled or self.transport.is_closing():
