@@ -52,9 +52,8 @@ class Connection(RequestReader, asyncio.Protocol):
         self._is_stalled = False
         self._is_paused = False
         self._is_warned = False
-        self._overdue = self._forgiven_until = (
-            0.0  # the deadline that has passed last, and until when bytes are a reason to wait
-        )
+        self._overdue = 0.0  # the deadline that has passed last
+        self._forgiven_until = 0.0  # bytes that come are a reason to wait until then
         self._lingered = 0
 
     # asyncio.Protocol
