@@ -45,6 +45,11 @@ def _problem(name: str, rows: Any) -> str:
         return f"{name} holds {len(rows)} rows; a sample has at most {MAX_ROWS}"
     if len({type(row) in (list, dict) and type(row) for row in rows}) > 1:
         return f"{name} mixes rows of different forms"
+    for number, row in enumerate(rows):
+        try:
+            json.dumps(row, allow_nan=False)
+        except ValueError:
+            return f"{name} holds NaN or an infinite number in row {number}, which JSON has not; write null for a missing value"
     return ""
 
 

@@ -502,6 +502,8 @@ def test_history_is_one_line_an_event_with_what_can_come_back():
         "  restorable  r12-7f3a9c",
         "  rejected    r12-7f3a9c: too many false alarms",
     ]
+    forged = replace(view, rejected={"r12-7f3a9c": "two\n  9  lines"})
+    assert history_text(forged).splitlines()[-1] == "  rejected    r12-7f3a9c: two 9 lines"
     undoable = replace(view, live=NEW.id, rejected={}, undo=OLD.id)
     assert history_text(undoable).splitlines()[-1] == "Undo: mlship rollback churn --target local"
 

@@ -193,6 +193,8 @@ def test_an_empty_folder_or_no_file_is_no_model(folder: Path) -> None:
         (b"{}", "sample.json holds no rows"),
         (b"[]", "sample.json holds no rows"),
         (b'[[1], {"a": 1}]', "sample.json mixes rows of different forms"),
+        (b'[{"a": 1}, {"a": NaN}]', "sample.json holds NaN or an infinite number in row 1, which JSON has not; write null"),
+        (b"[[1e400]]", "sample.json holds NaN or an infinite number in row 0"),
         (json.dumps([1] * 1001).encode(), "sample.json holds 1001 rows; a sample has at most 1000"),
         (b" " * 4_000_001, "sample.json has 4.0 MB; a sample has at most 4.0 MB"),
     ],

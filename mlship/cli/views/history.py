@@ -19,7 +19,7 @@ def history_text(result: HistoryView) -> str:
             entry.release,
             entry.by.split(" pid ")[0],
             entry.git[:9],
-            entry.why,
+            _one_line(entry.why),
         ]
         for entry in result.entries
     ]
@@ -30,13 +30,18 @@ def history_text(result: HistoryView) -> str:
             [
                 ["live", result.live or "nothing"],
                 *([["restorable", ", ".join(_others(result))]] if _others(result) else []),
-                *(["rejected", f"{release}: {why}"] for release, why in result.rejected.items()),
+                *(["rejected", f"{release}: {_one_line(why)}"] for release, why in result.rejected.items()),
                 *([["attached", _attached(result)]] if result.artifacts else []),
             ]
         ),
         *result.notes,
         f"Undo: {command_at('rollback', result)}" if result.undo else "",
     )
+
+
+def _one_line(why: str) -> str:
+    """What people and pipelines write may have several, which would look like events."""
+    return " ".join(why.split())
 
 
 def _others(result: HistoryView) -> list[str]:
